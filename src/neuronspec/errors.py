@@ -1,0 +1,69 @@
+"""Errors that speak to the user: what failed, the value seen, how to mend it.
+
+Every error that a user can cause is a `NeuronspecError`. The command line prints its message without a
+traceback and exits with its `exit_code`: 2 where the command or recipe was misused, 1 where the work failed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NeuronspecError(Exception):
+    """Base of all errors caused by input, files or settings. The message is written for the user."""
+
+    exit_code = 1
+
+
+class RecipeError(NeuronspecError):
+    """A recipe (or a command's options) that can't be run as written."""
+
+    exit_code = 2
+
+
+class DirectionError(NeuronspecError):
+    """A direction that can't be parsed, or that a model, mask file or run doesn't have."""
+
+    exit_code = 2
+
+
+class CorpusError(NeuronspecError):
+    """Text that can't be read: missing files, bad encoding, wrong number of cells or lines."""
+
+
+class ModelError(NeuronspecError):
+    """A model that can't be loaded, or whose feed-forward layers aren't known."""
+
+
+class MaskError(NeuronspecError):
+    """Activations or masks that are damaged or don't fit the model."""
+
+
+class RunError(NeuronspecError):
+    """A run folder that can't be used: made by another recipe, locked, or damaged."""
+
+
+class TrainingError(NeuronspecError):
+    """Training that can't start or go on."""
+
+
+class EvaluationError(NeuronspecError):
+    """Test sets, hypotheses or scores that don't fit together."""
+
+
+class MissingExtraError(NeuronspecError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package {package!r}: install it with pip install 'neuronspec[{extra}]'")
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """The hint for a mistyped name: the nearest valid one, then all of them. Empty if there are none."""
+    names = sorted(map(str, valid))
+    if not names:
+        return ""
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    listed = ", ".join(names)
+    return f"did you mean {close[0]!r}? Valid: {listed}" if close else f"valid: {listed}"
