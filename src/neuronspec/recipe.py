@@ -9,7 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from neuronspec.direction import Direction, check_language
 from neuronspec.languages import family_of, is_known
@@ -18,6 +27,24 @@ from neuronspec.recipe_errors import explain, load_yaml
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Coverage = Annotated[float, Field(gt=0, le=1)]
+
+
+def _pattern_from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
+    """Relative paths in a recipe start at the recipe's folder."""
+    folder = (info.context or {}).get("folder")
+    expanded = Path(pattern).expanduser()
+    return str((Path(folder) / expanded).resolve()) if folder else str(expanded)
+
+
+def _from_recipe_folder(path: Path, info: ValidationInfo) -> Path:
+    resolved = Path(_pattern_from_recipe_folder(str(path), info))
+    if (info.context or {}).get("check_files") and not resolved.exists():
+        raise ValueError(f"no such file or folder: {resolved}")
+    return resolved
+
+
+RecipePattern = Annotated[str, AfterValidator(_pattern_from_recipe_folder)]
+RecipePath = Annotated[Path, AfterValidator(_from_recipe_folder)]
 
 
 class Section(BaseModel):
@@ -105,25 +132,25 @@ class CatalogsCorpus(CorpusSettings):
 
     reader: Literal["catalogs"]
     packages: list[str] = Field(["django", "plone.app.locales"], description="installed packages whose catalogs are read")
-    folder: Path | None = Field(None, description="read the catalogs below this folder instead of packages")
+    folder: RecipePath | None = Field(None, description="read the catalogs below this folder instead of packages")
 
 
 class TsvCorpus(CorpusSettings):
     """One multi-parallel table (`.tsv`, `.tsv.gz`, `.tsv.xz`), a column a language."""
 
     reader: Literal["tsv"]
-    train: Path = Field(description="training table; relative to the recipe's folder")
-    valid: Path | None = Field(None, description="validation table; without it, valid_share of the training rows")
-    test: Path | None = Field(None, description="test table; without it, test_share of the training rows")
+    train: RecipePath = Field(description="training table; relative to the recipe's folder")
+    valid: RecipePath | None = Field(None, description="validation table; without it, valid_share of the training rows")
+    test: RecipePath | None = Field(None, description="test table; without it, test_share of the training rows")
 
 
 class MosesCorpus(CorpusSettings):
     """Line-aligned text, one file a language side (the Moses layout)."""
 
     reader: Literal["moses"]
-    train: str = Field(description="pattern with {pair} (source-target, either order) and {lang}: text/train.{pair}.{lang}")
-    valid: str | None = Field(None, description="pattern of the validation files")
-    test: str | None = Field(None, description="pattern of the test files")
+    train: RecipePattern = Field(description="pattern with {pair} (source-target, either order) and {lang}: text/train.{pair}.{lang}")
+    valid: RecipePattern | None = Field(None, description="pattern of the validation files")
+    test: RecipePattern | None = Field(None, description="pattern of the test files")
 
     @field_validator("train", "valid", "test")
     @classmethod
@@ -276,4 +303,21 @@ class Recipe(Section):
             RecipeError: the file is missing or not YAML, or holds mistakes: all of them in one message.
         """
         document = load_yaml(Path(path), overrides or [])
-        return explain(cls, document)
+        return explain(cls, document, {"folder": Path(path).resolve().parent, "check_files": True})
+
+    @classmethod
+    def of_run(cls, run: str | Path, overrides: list[str] | None = None) -> Recipe:
+        """The recipe that a run folder was made by (`RUN/recipe.yaml`).
+
+        Raises:
+            RecipeError: the folder has no recipe, or `overrides` are mistaken.
+        """
+        path = Path(run) / "recipe.yaml"
+        if not path.is_file():
+            raise RecipeError(f"{run} is not a run folder: it has no recipe.yaml; make one with 'neuronspec run RECIPE --out {run}'")
+        return explain(cls, load_yaml(path, overrides or []), {"folder": path.resolve().parent})
+
+    def to_yaml(self) -> str:
+        """The recipe as resolved: every key, paths absolute."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
