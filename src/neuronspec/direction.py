@@ -27,7 +27,10 @@ class Direction:
 
     def __post_init__(self) -> None:
         for code in (self.source, self.target):
-            check_language(code)
+            if not is_language_code(code):
+                raise DirectionError(
+                    f"language code {code!r}: expected letters and digits joined by '_', such as 'de' or 'pt_BR'"
+                )
         if self.source == self.target:
             raise DirectionError(f"direction '{self.source}-{self.target}': source and target are the same language")
 
@@ -59,15 +62,9 @@ class Direction:
 DirectionLike: TypeAlias = "str | Direction"
 
 
-def check_language(code: str) -> str:
-    """Return `code` if it is a well-formed language code.
-
-    Raises:
-        DirectionError: it is empty or holds `-`, a space or a path separator.
-    """
-    if not _LANGUAGE.fullmatch(code):
-        raise DirectionError(f"language code {code!r}: expected letters and digits joined by '_', such as 'de' or 'pt_BR'")
-    return code
+def is_language_code(code: str) -> bool:
+    """Whether `code` is well-formed: letters and digits joined by `_`; no `-`, space or path separator."""
+    return _LANGUAGE.fullmatch(code) is not None
 
 
 def languages_of(directions: Iterable[Direction]) -> list[str]:

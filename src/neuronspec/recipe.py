@@ -6,6 +6,7 @@ the nearest valid key. The sections below are the reference of all keys; `docs/r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from neuronspec.direction import Direction, check_language
+from neuronspec.direction import Direction, is_language_code
+from neuronspec.errors import DirectionError, RecipeError
 from neuronspec.languages import family_of, is_known
 from neuronspec.recipe_errors import explain, load_yaml
 
@@ -57,7 +59,11 @@ class CleaningSettings(Section):
     """Rules for training text; each counts what it drops in `corpus.json`."""
 
     max_tokens: Positive = Field(256, description="drop training pairs with a longer side, in tokens without tags")
-    max_length_ratio: float = Field(3.0, gt=1, description="drop training pairs whose longer side exceeds the shorter by this factor (tokens)")
+    max_length_ratio: float = Field(
+        3.0,
+        gt=1,
+        description="drop training pairs whose longer side exceeds the shorter by this factor (tokens)",
+    )
     deduplicate: bool = Field(True, description="drop exact duplicates of a training pair")
     drop_copies: bool = Field(False, description="drop training pairs whose target equals the source")
     decontaminate: bool = Field(True, description="drop training pairs whose source or target stands in valid or test")
@@ -69,14 +75,22 @@ class CorpusSettings(Section):
     pivot: str = Field("en", description="the language in the middle: directions go out of it and into it")
     languages: list[str] = Field(min_length=1, description="the other languages, by code")
     directions: Literal["both", "out", "into"] | list[str] = Field(
-        "both", description="both: pivot-X and X-pivot; out: pivot-X; into: X-pivot; or a list such as [en-de, de-fr]"
+        "both",
+        description="both: pivot-X and X-pivot; out: pivot-X; into: X-pivot; or a list such as [en-de, de-fr]",
     )
-    families: dict[str, str] = Field({}, description="language code: family; for codes that aren't in the built-in table, or to regroup")
+    families: dict[str, str] = Field(
+        {}, description="language code: family; for codes that aren't in the built-in table, or to regroup"
+    )
     tiers: dict[Literal["high", "medium", "low"], list[str]] = Field(
-        {}, description="resource tiers of the languages; without them, thirds by the number of training pairs"
+        {},
+        description="resource tiers of the languages; without them, thirds by the number of training pairs",
     )
-    valid_share: Share = Field(0.04, description="share of pivot sentences held out for validation, where no files are given")
-    test_share: Share = Field(0.06, description="share of pivot sentences held out for the test, where no files are given")
+    valid_share: Share = Field(
+        0.04, description="share of pivot sentences held out for validation, where no files are given"
+    )
+    test_share: Share = Field(
+        0.06, description="share of pivot sentences held out for the test, where no files are given"
+    )
     cleaning: CleaningSettings = CleaningSettings()
 
     @property
@@ -98,40 +112,53 @@ class CorpusSettings(Section):
         return self.families.get(code) or family_of(code)
 
     @model_validator(mode="after")
-    def _check_languages(self) -> CorpusSettings:
-        problems = []
-        for code in self.all_languages:
-            check_language(code)
-            if code not in self.families and not is_known(code):
-                problems.append(f"unknown language {code!r}: check the code, or name its family under corpus.families")
-        repeated = {code for code in self.all_languages if self.all_languages.count(code) > 1}
-        if repeated:
-            problems.append(f"languages named twice (the pivot counts): {', '.join(sorted(repeated))}")
-        known = set(self.all_languages)
-        if isinstance(self.directions, list):
-            if not self.directions:
-                problems.append("directions: the list is empty")
-            for text in self.directions:
-                direction = Direction.parse(text)
-                missing = {direction.source, direction.target} - known
-                if missing:
-                    problems.append(f"direction {text}: {', '.join(sorted(missing))} is not among the languages {sorted(known)}")
-        for tier, codes in self.tiers.items():
-            problems += [f"tiers.{tier}: {code!r} is not among the languages" for code in codes if code not in known]
-        if self.tiers:
-            placed = [code for codes in self.tiers.values() for code in codes]
-            problems += [f"tiers: {code!r} stands in two tiers" for code in sorted({c for c in placed if placed.count(c) > 1})]
-            problems += [f"tiers: {code!r} is in no tier" for code in self.languages if code not in placed]
+    def _check(self) -> CorpusSettings:
+        problems = [*self._language_problems(), *self._direction_problems(), *self._tier_problems()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _language_problems(self) -> Iterator[str]:
+        for code in self.all_languages:
+            if not is_language_code(code):
+                yield f"language code {code!r}: expected letters and digits joined by '_', such as 'de' or 'pt_BR'"
+            elif code not in self.families and not is_known(code):
+                yield f"unknown language {code!r}: check the code, or name its family under corpus.families"
+        repeated = {code for code in self.all_languages if self.all_languages.count(code) > 1}
+        if repeated:
+            yield f"languages named twice (the pivot counts): {', '.join(sorted(repeated))}"
+
+    def _direction_problems(self) -> Iterator[str]:
+        known = set(self.all_languages)
+        if self.directions == []:
+            yield "directions: the list is empty"
+        for text in self.directions if isinstance(self.directions, list) else []:
+            try:
+                direction = Direction.parse(text)
+            except DirectionError as error:
+                yield str(error)
+                continue
+            missing = {direction.source, direction.target} - known
+            if missing:
+                yield f"direction {text}: {', '.join(sorted(missing))} is not among the languages {sorted(known)}"
+
+    def _tier_problems(self) -> Iterator[str]:
+        placed = [code for codes in self.tiers.values() for code in codes]
+        yield from (f"tiers: {code!r} is not among the languages" for code in placed if code not in self.languages)
+        yield from (
+            f"tiers: {code!r} stands in two tiers" for code in sorted({c for c in placed if placed.count(c) > 1})
+        )
+        if self.tiers:
+            yield from (f"tiers: {code!r} is in no tier" for code in self.languages if code not in placed)
 
 
 class CatalogsCorpus(CorpusSettings):
     """Message catalogs (gettext `.po`) of installed packages, or of a folder."""
 
     reader: Literal["catalogs"]
-    packages: list[str] = Field(["django", "plone.app.locales"], description="installed packages whose catalogs are read")
+    packages: list[str] = Field(
+        ["django", "plone.app.locales"], description="installed packages whose catalogs are read"
+    )
     folder: RecipePath | None = Field(None, description="read the catalogs below this folder instead of packages")
 
 
@@ -148,7 +175,9 @@ class MosesCorpus(CorpusSettings):
     """Line-aligned text, one file a language side (the Moses layout)."""
 
     reader: Literal["moses"]
-    train: RecipePattern = Field(description="pattern with {pair} (source-target, either order) and {lang}: text/train.{pair}.{lang}")
+    train: RecipePattern = Field(
+        description="pattern with {pair} (source-target, either order) and {lang}: text/train.{pair}.{lang}"
+    )
     valid: RecipePattern | None = Field(None, description="pattern of the validation files")
     test: RecipePattern | None = Field(None, description="pattern of the test files")
 
@@ -169,14 +198,18 @@ class TokenizerSettings(Section):
     type: Literal["bpe", "unigram"] = "bpe"
     vocabulary: Positive = Field(8000, description="number of pieces, without language tags")
     temperature: float = Field(5.0, ge=1, description="languages are sampled in proportion to size^(1/temperature)")
-    character_coverage: float = Field(1.0, gt=0.9, le=1, description="share of characters that get a piece of their own")
+    character_coverage: float = Field(
+        1.0, gt=0.9, le=1, description="share of characters that get a piece of their own"
+    )
     max_sentences: Positive = Field(2_000_000, description="sentences sampled for training the tokenizer")
 
 
 class ModelSettings(Section):
     """An M2M100 Transformer: a preset, and any field of its configuration set beside it."""
 
-    preset: Literal["tiny", "small", "big"] = Field("small", description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)")
+    preset: Literal["tiny", "small", "big"] = Field(
+        "small", description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)"
+    )
     d_model: Positive | None = None
     encoder_layers: Positive | None = None
     decoder_layers: Positive | None = None
@@ -206,7 +239,9 @@ class TrainingSettings(Section):
     updates: Positive | None = Field(None, description="budget in optimizer updates (one of updates, epochs, minutes)")
     epochs: float | None = Field(None, gt=0, description="budget in passes over all training pairs of all directions")
     minutes: float | None = Field(None, gt=0, description="budget in minutes of training; not reproducible to the bit")
-    batch_tokens: Positive = Field(4096, description="padded tokens of the longer side in one micro-batch (one direction)")
+    batch_tokens: Positive = Field(
+        4096, description="padded tokens of the longer side in one micro-batch (one direction)"
+    )
     accumulation: Positive = Field(1, description="micro-batches in one update")
     temperature: float = Field(5.0, ge=1, description="directions are sampled in proportion to size^(1/temperature)")
     learning_rate: float = Field(5e-4, gt=0, description="peak of the inverse square root schedule")
@@ -216,7 +251,9 @@ class TrainingSettings(Section):
     adam_epsilon: float = Field(1e-6, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient of an update")
-    precision: Literal["auto", "bf16", "float32"] = Field("auto", description="auto: bf16 autocast where the machine has it in hardware")
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        "auto", description="auto: bf16 autocast where the machine has it in hardware"
+    )
     validate_every: Positive = Field(500, description="updates between validations; the best checkpoint is the result")
     validation_sentences: Positive = Field(200, description="validation sentences a direction")
     save_every: Positive = Field(500, description="updates between checkpoints to resume from")
@@ -240,13 +277,18 @@ class SelectionSettings(Section):
     """How specialized neurons are selected from the recorded activations."""
 
     coverage: Coverage = Field(0.95, description="k: share of the activation that the selected neurons must cover")
-    statistic: Literal["count", "magnitude"] = Field("count", description="what is covered: positive activations, or the sum of |value|")
+    statistic: Literal["count", "magnitude"] = Field(
+        "count", description="what is covered: positive activations, or the sum of |value|"
+    )
 
 
 class SpecializationSettings(Section):
     """How masks act on the model."""
 
-    semantics: Literal["weight", "neuron"] = Field("weight", description="weight: mask the rows of fc1 and keep its bias (the paper); neuron: unselected neurons give 0")
+    semantics: Literal["weight", "neuron"] = Field(
+        "weight",
+        description="weight: mask the rows of fc1 and keep its bias (the paper); neuron: unselected neurons give 0",
+    )
     components: Literal["both", "encoder", "decoder"] = "both"
 
 
@@ -272,7 +314,10 @@ class ReportSettings(Section):
 class Recipe(Section):
     """One experiment: text in, model, neurons, arms, scores out."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names the experiment; a run folder belongs to one name")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="names the experiment; a run folder belongs to one name",
+    )
     seed: int = Field(1, ge=0)
     corpus: Corpus
     tokenizer: TokenizerSettings = TokenizerSettings()
@@ -314,7 +359,9 @@ class Recipe(Section):
         """
         path = Path(run) / "recipe.yaml"
         if not path.is_file():
-            raise RecipeError(f"{run} is not a run folder: it has no recipe.yaml; make one with 'neuronspec run RECIPE --out {run}'")
+            raise RecipeError(
+                f"{run} is not a run folder: it has no recipe.yaml; make one with 'neuronspec run RECIPE --out {run}'"
+            )
         return explain(cls, load_yaml(path, overrides or []), {"folder": path.resolve().parent})
 
     def to_yaml(self) -> str:

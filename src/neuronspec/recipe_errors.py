@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import types
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")]
+    first: [
+        (tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
@@ -64,11 +67,15 @@ def load_yaml(path: Path, overrides: list[str]) -> Document:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise RecipeError(f"{path}:{line}: the recipe isn't valid UTF-8; save it as UTF-8") from None
     except OSError as error:
-        raise RecipeError(f"recipe {path}: {error.strerror or error}; give the path of a recipe such as recipes/demo.yaml") from None
+        raise RecipeError(
+            f"recipe {path}: {error.strerror or error}; give the path of a recipe such as recipes/demo.yaml"
+        ) from None
     document = Document(path, {})
     values = _parse(text, document)
     if not isinstance(values, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of sections (name, corpus, training, ...), not {type(values).__name__}")
+        raise RecipeError(
+            f"{path}: a recipe is a mapping of sections (name, corpus, training, ...), not {type(values).__name__}"
+        )
     document.values = values
     for override in overrides:
         _apply(document, override)
@@ -84,9 +91,43 @@ def explain(model: type[Model], document: Document, context: dict[str, Any] | No
     try:
         return model.model_validate(document.values, context=context)
     except ValidationError as error:
-        lines = [_explain_one(model, document, dict(item)) for item in error.errors()]
+        lines = _all_mistakes(model, document, error)
     count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''} in the recipe {document.path}:"
     raise RecipeError("\n".join([count, *(f"  {line}" for line in sorted(lines, key=_line_number))]))
+
+
+def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationError) -> list[str]:
+    """The lines for all mistakes. A wrong key hides the checks of its whole section: take it out and look again."""
+    lines: list[str] = []
+    values = copy.deepcopy(document.values)
+    removed: set[KeyPath] = set()
+    while True:
+        for item in map(dict, error.errors()):
+            path, _ = _walk(model, item["loc"])
+            if path in removed:
+                continue
+            lines.append(_explain_one(model, document, item))
+            removed.add(path)
+            if item["type"] != "value_error":
+                _remove(values, path)
+        try:
+            model.model_validate(values)
+        except ValidationError as further:
+            error = further
+        else:
+            return lines
+        if all(_walk(model, dict(item)["loc"])[0] in removed for item in error.errors()):
+            return lines
+
+
+def _remove(values: Any, path: KeyPath) -> None:
+    for part in path[:-1]:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return
+    if path and isinstance(values, dict):
+        values.pop(path[-1], None)
 
 
 def _line_number(line: str) -> int:
@@ -118,7 +159,9 @@ def _note_lines(node: yaml.Node, path: KeyPath, document: Document) -> None:
             here = (*path, key.value)
             if here in document.lines:
                 where = f"{document.path}:{key.start_mark.line + 1}"
-                raise RecipeError(f"{where}: the key {_dotted(here)!r} is given twice (first on line {document.lines[here]})")
+                raise RecipeError(
+                    f"{where}: the key {_dotted(here)!r} is given twice (first on line {document.lines[here]})"
+                )
             document.lines[here] = key.start_mark.line + 1
             _note_lines(value, here, document)
     elif isinstance(node, yaml.SequenceNode):
@@ -183,7 +226,9 @@ def _walk(model: type[BaseModel], loc: KeyPath) -> tuple[KeyPath, type[BaseModel
 
 def _is_type_name(part: str | int) -> bool:
     """Pydantic adds such names to the location for unions of plain types."""
-    return isinstance(part, str) and (part.startswith(("literal[", "list[", "function-", "constrained-")) or part in ("str", "int", "float"))
+    return isinstance(part, str) and (
+        part.startswith(("literal[", "list[", "function-", "constrained-")) or part in ("str", "int", "float")
+    )
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -1,0 +1,133 @@
+"""Make docs/reference/cli.md and docs/reference/recipe.md from the code: python docs/generate.py"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from neuronspec import recipe
+from neuronspec.cli import app
+
+REFERENCE = Path(__file__).parent / "reference"
+SECTIONS = {
+    "(top level)": recipe.Recipe,
+    "corpus, every reader": recipe.CorpusSettings,
+    "corpus with reader: catalogs": recipe.CatalogsCorpus,
+    "corpus with reader: tsv": recipe.TsvCorpus,
+    "corpus with reader: moses": recipe.MosesCorpus,
+    "corpus.cleaning": recipe.CleaningSettings,
+    "tokenizer": recipe.TokenizerSettings,
+    "model": recipe.ModelSettings,
+    "training and continuation": recipe.TrainingSettings,
+    "recording": recipe.RecordingSettings,
+    "selection": recipe.SelectionSettings,
+    "specialization": recipe.SpecializationSettings,
+    "evaluation": recipe.EvaluationSettings,
+    "report": recipe.ReportSettings,
+}
+
+
+def recipe_reference() -> str:
+    """The keys of a recipe, a table a section."""
+    lines = [
+        "# Recipe keys",
+        "",
+        "A recipe is a YAML file. Unknown keys are refused; `neuronspec validate RECIPE` lists every mistake at once.",
+        "Any key can be set on the command line: `--set training.updates=200`. Paths start at the recipe's folder.",
+        "Made from the code by `docs/generate.py`.",
+    ]
+    for title, section in SECTIONS.items():
+        inherited = (
+            set(recipe.CorpusSettings.model_fields) if section in recipe.CorpusSettings.__subclasses__() else set()
+        )
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            " ".join((section.__doc__ or "").split()),
+            "",
+            "| key | type | default | meaning |",
+            "|---|---|---|---|",
+        ]
+        properties = section.model_json_schema()["properties"]
+        lines += [
+            f"| `{name}` | {_type(properties[name])} | {_default(info)} | {info.description or ''} |"
+            for name, info in section.model_fields.items()
+            if name not in inherited
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_type(part) for part in schema["anyOf"] if part.get("type") != "null")
+    if "oneOf" in schema or "$ref" in schema or (schema.get("default") == {} and "additionalProperties" not in schema):
+        return "section"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if schema.get("type") == "array":
+        return "list" if "prefixItems" in schema else f"list of {_type(schema['items'])}"
+    names = {
+        "integer": "whole number",
+        "number": "number",
+        "string": "text",
+        "boolean": "true or false",
+        "object": "mapping",
+    }
+    return names[schema["type"]]
+
+
+def _default(info: Any) -> str:
+    if info.default is PydanticUndefined:
+        return "required"
+    if info.default is None:
+        return ""
+    if isinstance(info.default, BaseModel):
+        return "see the section"
+    return f"`{json.dumps(info.default)}`"
+
+
+def cli_reference() -> str:
+    """The commands with their arguments and options."""
+    lines = [
+        "# Command line",
+        "",
+        "Every command exits 0 when done, 1 when the work failed, 2 when it was misused, and 130 when",
+        "interrupted. Made from the code by `docs/generate.py`.",
+    ]
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        lines += [
+            "",
+            f"## neuronspec {name}",
+            "",
+            command.help,
+            "",
+            f"    {command.epilog.removeprefix('Example: ')}",
+            "",
+            "| argument | meaning |",
+            "|---|---|",
+        ]
+        for parameter in command.params:
+            label = parameter.name.upper() if parameter.param_type_name == "argument" else ", ".join(parameter.opts)
+            required = " (required)" if parameter.required and parameter.param_type_name == "option" else ""
+            lines.append(f"| `{label}` | {parameter.help}{required} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write both pages."""
+    REFERENCE.mkdir(exist_ok=True)
+    (REFERENCE / "recipe.md").write_text(recipe_reference(), encoding="utf-8")
+    (REFERENCE / "cli.md").write_text(cli_reference(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

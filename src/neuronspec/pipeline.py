@@ -1,0 +1,253 @@
+"""The stages of a recipe: what each needs and makes, which are up to date, and running those that aren't.
+
+A *task* is a stage, or a stage for one arm (`specialize/dense`). Its fingerprint covers the recipe keys that
+change its outcome and the fingerprints of the tasks it needs, so a changed recipe reruns just what it affects.
+`RUN/stages.json` remembers the fingerprint and settings of every task that was started or finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from neuronspec import stages
+from neuronspec.errors import RecipeError, RunError, nearest
+from neuronspec.files import write_json, write_text
+from neuronspec.recipe import Recipe
+
+STAGES = ("prepare", "train", "record", "select", "specialize", "evaluate", "report")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One step of a run.
+
+    Args:
+        name: the stage, or `STAGE/ARM`.
+        needs: tasks whose outputs it reads.
+        settings: what of the recipe changes its outcome, as plain JSON values.
+        outputs: what it makes, relative to the run folder.
+        work: does it.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    settings: dict[str, Any]
+    outputs: tuple[str, ...]
+    work: Callable[[stages.Run], None]
+
+    @property
+    def stage(self) -> str:
+        return self.name.partition("/")[0]
+
+
+def tasks_of(recipe: Recipe) -> list[Task]:
+    """The tasks of a recipe, in an order in which each comes after what it needs."""
+
+    def settings(*sections: str) -> dict[str, Any]:
+        dumped = recipe.model_dump(mode="json", include={"seed", *sections})
+        return {name: dumped[name] for name in ("seed", *sections)}
+
+    corpus = settings("corpus", "tokenizer")
+    corpus["corpus"] = {key: value for key, value in corpus["corpus"].items() if key != "families"}
+    tasks = [
+        Task("prepare", (), {**corpus, "inputs": stages.input_stamps(recipe)}, ("data",), stages.prepare),
+        Task("train", ("prepare",), settings("model", "training"), ("base",), stages.train_base),
+        Task("record", ("train",), settings("recording"), ("activations.safetensors",), stages.record),
+        Task("select", ("record",), settings("selection"), ("masks.safetensors",), stages.select),
+    ]
+    for arm in recipe.arms:
+        needs = ("train",) if arm == "dense" else ("train", "select")
+        sections = ("continuation",) if arm == "dense" else ("continuation", "specialization")
+        tasks.append(Task(f"specialize/{arm}", needs, settings(*sections), (f"arms/{arm}",), stages.continue_arm(arm)))
+    for arm in ("copy", "base", *recipe.arms):
+        needs = {"copy": ("prepare",), "base": ("train",)}.get(arm, (f"specialize/{arm}",))
+        tasks.append(
+            Task(f"evaluate/{arm}", needs, settings("evaluation"), (f"evaluation/{arm}",), stages.evaluate(arm))
+        )
+    evaluated = tuple(task.name for task in tasks if task.stage == "evaluate")
+    families = {"families": recipe.corpus.model_dump()["families"]}
+    tasks.append(
+        Task(
+            "report",
+            ("select", *evaluated),
+            settings("report") | families,
+            ("results.json", "report"),
+            stages.report,
+        )
+    )
+    return tasks
+
+
+class Pipeline:
+    """A recipe in a run folder.
+
+    Raises:
+        RunError: the folder holds something else, or a run of another recipe.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, console: Console) -> None:
+        self.recipe = recipe
+        self.run = stages.Run(recipe, folder, console)
+        self.tasks = {task.name: task for task in tasks_of(recipe)}
+        self.state = _read_state(folder, recipe.name)
+
+    def fingerprint(self, task: Task) -> str:
+        """What the outcome of a task depends on, as a hex digest."""
+        content = [task.name, task.settings, [self.fingerprint(self.tasks[name]) for name in task.needs]]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def stale(self, task: Task) -> str | None:
+        """Why a task has to run, or None if its outputs are up to date."""
+        known = self.state.get(task.name)
+        if known is None:
+            return "not run yet"
+        if known["fingerprint"] != self.fingerprint(task):
+            changed = _changes(known["settings"], json.loads(json.dumps(task.settings)))
+            return f"changed: {', '.join(changed)}" if changed else f"{' or '.join(task.needs)} changed"
+        if known["state"] != "finished":
+            return "interrupted before, goes on"
+        missing = [output for output in task.outputs if not (self.run.folder / output).exists()]
+        return f"{missing[0]} is missing" if missing else None
+
+    def plan(self, stage: str | None = None) -> list[tuple[Task, str | None]]:
+        """The tasks of `stage` (all without it), each with the reason to run it.
+
+        Raises:
+            RecipeError: there is no such stage.
+            RunError: what the stage needs isn't up to date.
+        """
+        if stage is not None and stage not in STAGES:
+            raise RecipeError(f"unknown stage {stage!r}; {nearest(stage, STAGES)}")
+        plan: list[tuple[Task, str | None]] = []
+        reasons: dict[str, str | None] = {}
+        for task in self.tasks.values():
+            reason = self.stale(task) or next((f"{need} runs again" for need in task.needs if reasons.get(need)), None)
+            reasons[task.name] = reason
+            if stage in (None, task.stage):
+                plan.append((task, reason))
+        if stage is not None:
+            self._check_needs(stage, plan, reasons)
+        return plan
+
+    def execute(self, stage: str | None = None) -> None:
+        """Run what isn't up to date, and say why.
+
+        Raises:
+            NeuronspecError: from the stage that failed; what was finished stays.
+        """
+        with _lock(self.run.folder):
+            plan = self.plan(stage)
+            _write_recipe(self.recipe, self.run.folder)
+            for task, reason in plan:
+                if reason is None:
+                    self.run.console.print(f"[dim]{task.name}: up to date[/]")
+                else:
+                    self._execute(task, reason)
+
+    def _execute(self, task: Task, reason: str) -> None:
+        self.run.console.rule(f"[bold]{task.name}[/] [dim]({reason})", align="left")
+        self.run.log(f"{task.name}: starts ({reason})")
+        fingerprint = self.fingerprint(task)
+        known = self.state.get(task.name)
+        if known is not None and known["fingerprint"] != fingerprint:
+            self._set_aside(task)
+        entry = {"fingerprint": fingerprint, "settings": task.settings}
+        self._remember(task, entry | {"state": "started"})
+        started = time.monotonic()
+        try:
+            task.work(self.run)
+        except BaseException as error:
+            self.run.log(f"{task.name}: stopped by {type(error).__name__}: {error}")
+            raise
+        seconds = round(time.monotonic() - started, 1)
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        self._remember(task, entry | {"state": "finished", "seconds": seconds, "finished": finished})
+        self.run.log(f"{task.name}: finished in {seconds} s")
+        self.run.console.print(f"[green]{task.name}: done[/] in {seconds:.0f} s")
+
+    def _check_needs(self, stage: str, plan: list[tuple[Task, str | None]], reasons: dict[str, str | None]) -> None:
+        for task, _ in plan:
+            for need in task.needs:
+                if reasons[need] and self.tasks[need].stage != stage:
+                    raise RunError(
+                        f"{task.name} needs {need}, which is not up to date ({reasons[need]}); "
+                        f"run 'neuronspec {self.tasks[need].stage} {self.run.folder}' first, or 'neuronspec run' for all stages"
+                    )
+
+    def _remember(self, task: Task, entry: dict[str, Any]) -> None:
+        self.state[task.name] = entry
+        write_json(self.run.folder / "stages.json", {"recipe": self.recipe.name, "tasks": self.state})
+
+    def _set_aside(self, task: Task) -> None:
+        """Outputs made by other settings move to RUN/superseded, which keeps the last ones of each task."""
+        for output in task.outputs:
+            path = self.run.folder / output
+            if not path.exists():
+                continue
+            aside = self.run.folder / "superseded" / output
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
+            path.rename(aside)
+            self.run.console.print(f"[dim]{path} was made by other settings; it is now {aside}[/]")
+
+
+def _changes(old: Any, new: Any, path: str = "") -> list[str]:
+    """`training.updates 100 -> 200` for every value that differs."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted({*old, *new})
+        return [line for key in keys for line in _changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)]
+    return [] if old == new else [f"{path} {json.dumps(old)} -> {json.dumps(new)}"]
+
+
+def _read_state(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / "stages.json"
+    if not path.exists():
+        strangers = [item.name for item in folder.iterdir() if item.name != ".lock"] if folder.is_dir() else []
+        if strangers and not (folder / "recipe.yaml").exists():
+            raise RunError(
+                f"{folder} is not a run folder and not empty (it holds {strangers[0]}); choose another --out"
+            )
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        owner, tasks = content["recipe"], content["tasks"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path} is damaged ({error}); choose another --out, or delete the file to run all stages again"
+        ) from None
+    if owner != name:
+        raise RunError(
+            f"{folder} was made by another recipe: {owner!r}, not {name!r}; choose another --out, "
+            "or give the recipe that name if it is the same experiment"
+        )
+    return dict(tasks)
+
+
+def _write_recipe(recipe: Recipe, folder: Path) -> None:
+    write_text(folder / "recipe.yaml", recipe.to_yaml())
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """One process at a time in a run folder; a killed process leaves no lock behind."""
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise RunError(
+            f"{folder} is in use by another neuronspec process; wait for it, or choose another --out"
+        ) from None

@@ -1,0 +1,242 @@
+"""What each stage of a recipe does: reads its inputs from the run folder, calls one package, writes its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from neuronspec.direction import Direction
+from neuronspec.recipe import CatalogsCorpus, MosesCorpus, Recipe, TsvCorpus
+
+if TYPE_CHECKING:
+    from neuronspec.batching.batch import Batch
+    from neuronspec.corpus.store import TokenStore
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder, the recipe that makes it, and where to print."""
+
+    recipe: Recipe
+    folder: Path
+    console: Console
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def base(self) -> Path:
+        return self.folder / "base"
+
+    @property
+    def activations(self) -> Path:
+        return self.folder / "activations.safetensors"
+
+    @property
+    def masks(self) -> Path:
+        return self.folder / "masks.safetensors"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results.json"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report" / "index.html"
+
+    def arm(self, name: str) -> Path:
+        """The checkpoint folder of an arm; `base` is one of them."""
+        return self.base if name == "base" else self.folder / "arms" / name
+
+    def evaluation(self, arm: str) -> Path:
+        return self.folder / "evaluation" / arm
+
+    def store(self) -> TokenStore:
+        from neuronspec.corpus.store import TokenStore
+
+        return TokenStore.open(self.data)
+
+    def log(self, line: str) -> None:
+        """Add a line to RUN/run.log."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "run.log").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
+
+
+def input_stamps(recipe: Recipe) -> dict[str, Any]:
+    """What tells whether the input text changed: package versions, or file sizes and times."""
+    corpus = recipe.corpus
+    if isinstance(corpus, CatalogsCorpus) and corpus.folder is None:
+        return {package: _version(package) for package in corpus.packages}
+    if isinstance(corpus, MosesCorpus):
+        patterns = [pattern for pattern in (corpus.train, corpus.valid, corpus.test) if pattern]
+        files = [path for pattern in patterns for path in _matching(pattern)]
+    elif isinstance(corpus, TsvCorpus):
+        files = [path for path in (corpus.train, corpus.valid, corpus.test) if path]
+    else:
+        files = sorted(corpus.folder.rglob("*.po")) if corpus.folder else []
+    return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.exists()}
+
+
+def _matching(pattern: str) -> list[Path]:
+    path = Path(pattern.replace("{pair}", "*").replace("{lang}", "*"))
+    return sorted(path.parent.glob(path.name)) if path.parent.is_dir() else []
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def prepare(run: Run) -> None:
+    """Text in: RUN/data."""
+    from neuronspec.corpus.prepare import prepare as prepare_corpus
+
+    prepare_corpus(run.recipe, run.data, run.console)
+
+
+def train_base(run: Run) -> None:
+    """The multilingual baseline: RUN/base."""
+    from neuronspec.model.build import build_model
+    from neuronspec.training import train
+
+    store = run.store()
+    model = build_model(run.recipe.model, store.tokenizer, run.recipe.seed)
+    train(
+        model,
+        store.tokenizer,
+        store,
+        run.recipe.training,
+        directions=run.recipe.corpus.all_directions,
+        seed=run.recipe.seed,
+        folder=run.base,
+        console=run.console,
+    )
+
+
+def record(run: Run) -> None:
+    """The activations of the baseline on held-out text: RUN/activations.safetensors."""
+    from neuronspec.model.build import load_model
+    from neuronspec.neurons import record_activations
+
+    model = load_model(run.base)
+    activations = record_activations(model, _recording_batches(run))
+    activations.save(run.activations)
+
+
+def _recording_batches(run: Run) -> Iterator[Batch]:
+    from rich.progress import track
+
+    from neuronspec.batching import eval_batches
+
+    store, settings = run.store(), run.recipe.recording
+    directions = run.recipe.corpus.all_directions
+    for direction in track(directions, description="recording", console=run.console, transient=True):
+        pairs = store.pairs(settings.split, direction)
+        yield from eval_batches(pairs, direction, store.tokenizer, batch_tokens=4096, limit=settings.sentences)
+
+
+def select(run: Run) -> None:
+    """The specialized neurons of each direction: RUN/masks.safetensors."""
+    from neuronspec.neurons import Activations, CumulativeActivation, select_neurons
+
+    settings = run.recipe.selection
+    criterion = CumulativeActivation(settings.coverage, statistic=settings.statistic)
+    masks = select_neurons(Activations.load(run.activations), criterion)
+    masks.save(run.masks)
+    run.console.print(f"sparsity {masks.sparsity():.1%} at coverage {settings.coverage:g}")
+
+
+def continue_arm(arm: str) -> Callable[[Run], None]:
+    """The stage that continues the baseline as `arm`: RUN/arms/ARM."""
+    return partial(_continue_arm, arm)
+
+
+def _continue_arm(arm: str, run: Run) -> None:
+    from neuronspec.training import train
+
+    store = run.store()
+    model, in_direction = _load_arm(run, arm, run.base)
+    train(
+        model,
+        store.tokenizer,
+        store,
+        run.recipe.continuation,
+        directions=run.recipe.corpus.all_directions,
+        seed=run.recipe.seed,
+        folder=run.arm(arm),
+        in_direction=in_direction,
+        console=run.console,
+    )
+    masks = _masks_of(run, arm)
+    if masks is not None:
+        masks.save(run.arm(arm) / "neuron_masks.safetensors")
+
+
+def _masks_of(run: Run, arm: str) -> Any:
+    from neuronspec.baselines import arm_masks
+    from neuronspec.neurons import NeuronMasks
+
+    if arm == "base":
+        return None
+    return arm_masks(arm, NeuronMasks.load(run.masks) if arm != "dense" else None, run.recipe.seed)
+
+
+def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]:
+    """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in."""
+    from neuronspec.model.build import load_model
+    from neuronspec.specialize import specialize, use_direction
+
+    model = load_model(folder)
+    masks = _masks_of(run, arm)
+    if masks is None:
+        return model, lambda direction: nullcontext()
+    settings = run.recipe.specialization
+    specialize(model, masks, semantics=settings.semantics, components=settings.components)
+    return model, lambda direction: use_direction(model, direction)
+
+
+def evaluate(arm: str) -> Callable[[Run], None]:
+    """The stage that translates and scores the test sets with `arm`: RUN/evaluation/ARM."""
+    return partial(_evaluate, arm)
+
+
+def _evaluate(arm: str, run: Run) -> None:
+    from neuronspec.evaluation import evaluate_arm, evaluate_copy
+
+    store, directions = run.store(), run.recipe.corpus.all_directions
+    folder = run.evaluation(arm)
+    if arm == "copy":
+        evaluate_copy(store, directions, run.recipe.evaluation, folder)
+        return
+    model, in_direction = _load_arm(run, arm, run.arm(arm))
+    evaluate_arm(
+        model,
+        store.tokenizer,
+        store,
+        directions,
+        run.recipe.evaluation,
+        folder,
+        in_direction=in_direction,
+        console=run.console,
+    )
+
+
+def report(run: Run) -> None:
+    """RUN/results.json and RUN/report/index.html."""
+    raise NeuronspecNotYet
+
+
+def summarize(run: Run) -> None:
+    """Print the table of arms and where the report is."""

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from neuronspec.errors import RecipeError
+from neuronspec.recipe import Recipe
+
+GOOD = """\
+name: trial
+corpus:
+  reader: catalogs
+  languages: [de, nb, pt_BR]
+training: {updates: 10, learning_rate: 5e-4}
+continuation: {updates: 5}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes(folder: Path, text: str, overrides: list[str] | None = None) -> str:
+    with pytest.raises(RecipeError) as caught:
+        Recipe.load(write(folder, text), overrides)
+    return str(caught.value)
+
+
+def test_load_fills_defaults_and_directions(tmp_path: Path) -> None:
+    recipe = Recipe.load(write(tmp_path, GOOD))
+    assert [str(d) for d in recipe.corpus.all_directions] == [
+        "de-en",
+        "en-de",
+        "en-nb",
+        "en-pt_BR",
+        "nb-en",
+        "pt_BR-en",
+    ]
+    assert recipe.training.learning_rate == 5e-4
+    assert recipe.arms == ["specialized", "dense", "random"]
+
+
+def test_controls_cannot_be_left_out(tmp_path: Path) -> None:
+    assert Recipe.load(write(tmp_path, GOOD + "arms: [specialized]\n")).arms == [
+        "specialized",
+        "dense",
+        "random",
+    ]
+
+
+def test_resolved_recipe_loads_to_the_same(tmp_path: Path) -> None:
+    recipe = Recipe.load(write(tmp_path, GOOD), ["training.updates=77", "model.preset=tiny"])
+    assert recipe.training.updates == 77
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+    assert Recipe.of_run(tmp_path / "run") == recipe
+
+
+def test_paths_start_at_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "text.tsv").write_text("en\tde\n", encoding="utf-8")
+    text = GOOD.replace("reader: catalogs", "reader: tsv\n  train: text.tsv")
+    assert Recipe.load(write(tmp_path, text)).corpus.train == tmp_path / "text.tsv"  # type: ignore[union-attr]
+
+
+def test_all_mistakes_at_once_with_lines_and_hints(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace("updates: 10,", "updats: 10,")
+        .replace("nb,", "xx, yy,")
+        .replace("name: trial", "name: trial\nmodl: {}")
+    )
+    message = mistakes(tmp_path, text, ["evaluation.bem=3"])
+    assert message.startswith("5 mistakes")
+    assert ":2: unknown key 'modl'; did you mean 'model'?" in message
+    assert "unknown key 'training.updats'; did you mean 'updates'?" in message
+    assert "unknown language 'xx'" in message and "unknown language 'yy'" in message
+    assert "--set evaluation.bem=3: unknown key 'evaluation.bem'; did you mean 'beam'?" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            ("updates: 10,", "updates: 10, epochs: 2,"),
+            "exactly one of updates, epochs, minutes; given: updates, epochs",
+        ),
+        (("updates: 10,", "updates: -1,"), "training.updates is -1"),
+        (("learning_rate: 5e-4", "learning_rate: fast"), "training.learning_rate is 'fast'"),
+        (("reader: catalogs", "reader: catalog"), "corpus.reader is 'catalog'; did you mean 'catalogs'?"),
+        (("reader: catalogs", "pivot: en"), "'corpus.reader' is missing"),
+        (("[de, nb, pt_BR]", "[de, de]"), "named twice"),
+        (("[de, nb, pt_BR]", "[de]\n  directions: [en-fr]"), "fr is not among the languages"),
+        (("[de, nb, pt_BR]", "[de]\n  directions: [en_de]"), "expected SOURCE-TARGET"),
+        (("[de, nb, pt_BR]", "[de, nb]\n  tiers: {high: [de]}"), "'nb' is in no tier"),
+        (("name: trial", "name: ../trial"), "name is '../trial'"),
+        (("name: trial", "seed: 1"), "the key 'name' is missing"),
+        (("name: trial", "name: trial\nname: other"), "given twice"),
+        (("name: trial", "name: [trial"), "not valid YAML"),
+        (
+            ("continuation: {updates: 5}", "continuation: {updates: 5}\narms: [specialised]"),
+            "arms.0 is 'specialised'",
+        ),
+        (("reader: catalogs", "reader: tsv\n  train: nothing.tsv"), "no such file or folder"),
+        (("reader: catalogs", "reader: moses\n  train: text/train.de"), "lacks {lang}"),
+    ],
+)
+def test_each_mistake_is_told(tmp_path: Path, change: tuple[str, str], expected: str) -> None:
+    message = mistakes(tmp_path, GOOD.replace(*change))
+    assert expected in message
+    assert "recipe.yaml" in message
+
+
+def test_no_is_a_language_and_not_false(tmp_path: Path) -> None:
+    text = GOOD.replace("[de, nb, pt_BR]", "[no, de]\n  families: {no: Germanic}")
+    assert Recipe.load(write(tmp_path, text)).corpus.languages == ["no", "de"]
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="No such file"):
+        Recipe.load(tmp_path / "none.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"name: a\nseed: 1 # caf\xe9\n")
+    with pytest.raises(RecipeError, match=r"latin.yaml:2: .*UTF-8"):
+        Recipe.load(tmp_path / "latin.yaml")
+    with pytest.raises(RecipeError, match="empty"):
+        Recipe.load(write(tmp_path, ""))
+    with pytest.raises(RecipeError, match="mapping of sections"):
+        Recipe.load(write(tmp_path, "- a\n"))
+
+
+def test_malformed_override(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="expected section.key=value"):
+        Recipe.load(write(tmp_path, GOOD), ["training.updates"])
+    with pytest.raises(RecipeError, match="'name' is a value"):
+        Recipe.load(write(tmp_path, GOOD), ["name.first=x"])
+
+
+def test_run_folder_without_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="not a run folder"):
+        Recipe.of_run(tmp_path)
