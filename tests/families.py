@@ -18,8 +18,8 @@ def _bart_like(name: str, **extra: Any) -> Callable[[], PreTrainedModel]:
         config = getattr(transformers, f"{name}Config")(
             **_TOKENS, d_model=8, encoder_layers=2, decoder_layers=3, encoder_attention_heads=2,
             decoder_attention_heads=2, encoder_ffn_dim=WIDTH, decoder_ffn_dim=WIDTH + 4,
-            max_position_embeddings=64, decoder_start_token_id=EOS, forced_eos_token_id=None, dropout=0.0, attention_dropout=0.0,
-            activation_dropout=0.0, encoder_layerdrop=0.0, decoder_layerdrop=0.0, init_std=0.3, **extra,
+            max_position_embeddings=64, decoder_start_token_id=EOS, forced_eos_token_id=None,
+            dropout=0.0, attention_dropout=0.0, activation_dropout=0.0, encoder_layerdrop=0.0, decoder_layerdrop=0.0, init_std=0.3, **extra,
         )  # fmt: skip
         model = "MarianMTModel" if name == "Marian" else f"{name}ForConditionalGeneration"
         return getattr(transformers, model)(config)

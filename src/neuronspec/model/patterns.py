@@ -11,9 +11,10 @@ from neuronspec.errors import ModelError
 class FFNPattern:
     """The attribute names of one kind of feed-forward block.
 
-    The block is `down(dropout(f(up(x))))` or, gated, `down(dropout(f(gate(x)) * up(x)))`. Between `ups` and `down` the block must compute each neuron from its own pre-activations alone: no
-    normalisation over neurons, no top-k, no clamping. Names are relative to the module that holds the layers
-    and may be dotted (`mlp.fc1`).
+    The block is `down(dropout(f(up(x))))` or, gated, `down(dropout(f(gate(x)) * up(x)))`. Between `ups`
+    and `down` the block must compute each neuron from its own pre-activations alone: no normalisation over
+    neurons, no top-k, no clamping. Names are relative to the module that holds the layers and may be dotted
+    (`mlp.fc1`).
 
     Args:
         ups: the projections into the neurons; where there are two, the first is the gate, which `activation`

@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from neuronspec.errors import ModelError
-from neuronspec.model.patterns import FFN_PATTERNS, FFNPattern
+from neuronspec.model.patterns import FFN_PATTERNS, FFNPattern, register_ffn_pattern
+
+__all__ = ["FFNSite", "find_ffn_sites", "in_width", "out_width", "register_ffn_pattern", "unwrap"]
 
 _ORDER = {"encoder": 0, "decoder": 1, "layers": 2}
 _MIXTURE = re.compile(r"MoE|Moe|Experts|Router|SparseMLP")
