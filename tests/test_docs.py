@@ -1,0 +1,40 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from neuronspec.recipe import Recipe
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_reference_pages_are_current() -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None and spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    message = "run python docs/generate.py"
+    assert (ROOT / "docs/reference/recipe.md").read_text(encoding="utf-8") == generate.recipe_reference(), message
+    assert (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8") == generate.cli_reference(), message
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+        if not link.startswith("http")
+    ]
+    assert len(links) >= 8
+    assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.name)
+def test_recipes_are_valid(path: Path) -> None:
+    assert Recipe.load(path).name == path.stem
