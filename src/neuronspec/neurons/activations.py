@@ -1,0 +1,174 @@
+"""Recorded activations: how often and how strongly each neuron fires in each direction, and their file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from neuronspec.direction import Direction
+from neuronspec.errors import MaskError
+from neuronspec.neurons.by_direction import ByDirection
+from neuronspec.neurons.files import Header, damaged, read_tensors, write_tensors
+from neuronspec.neurons.padding import Positions
+
+FORMAT_VERSION = 1
+
+
+class SiteInfo(Header):
+    """What a recorded FFN site was.
+
+    Args:
+        name: `encoder.N`, `decoder.N` or `layers.N`.
+        width: number of neurons.
+        activation: name of the activation function.
+        gated: whether a second projection multiplies the activation.
+        keeps_sign: whether the activation of x is > 0 exactly where x > 0, as in ReLU, GELU and SiLU.
+    """
+
+    name: str
+    width: int
+    activation: str
+    gated: bool
+    keeps_sign: bool
+
+    @property
+    def counts_mean_firing(self) -> bool:
+        """Whether a value > 0 means that the neuron fired. Behind a gate, or an activation that is always
+        positive, the sign of the value says nothing about that."""
+        return self.keeps_sign and not self.gated
+
+
+class RecordingInfo(Header):
+    """What was recorded: the model's sites, its fingerprint, and which positions count (decoder-only models)."""
+
+    sites: tuple[SiteInfo, ...]
+    fingerprint: str
+    positions: Positions = "both"
+
+
+class _FileHeader(RecordingInfo):
+    directions: tuple[str, ...]
+
+
+class Activations:
+    """Recorded activations, by direction (`"en-de"` or `Direction`) and site.
+
+    Args:
+        info: what was recorded.
+        counts: `counts["en-de"]["decoder.0"]` LongTensor `[width]`: positions at which the neuron's value, the
+            input of `down`, is > 0. Padding never counts.
+        magnitudes: DoubleTensor `[width]`: sum of |value| over the positions.
+        tokens: number of positions.
+    """
+
+    def __init__(
+        self,
+        info: RecordingInfo,
+        counts: Mapping[Any, Mapping[str, torch.Tensor]],
+        magnitudes: Mapping[Any, Mapping[str, torch.Tensor]],
+        tokens: Mapping[Any, Mapping[str, int]],
+    ) -> None:
+        self.info = info
+        self.counts: ByDirection[Mapping[str, torch.Tensor]] = ByDirection(counts, "activations")
+        self.magnitudes: ByDirection[Mapping[str, torch.Tensor]] = ByDirection(magnitudes, "activations")
+        self.tokens: ByDirection[Mapping[str, int]] = ByDirection(tokens, "activations")
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The recorded directions, sorted."""
+        return self.counts.directions
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The names of the recorded sites."""
+        return tuple(site.name for site in self.info.sites)
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Number of neurons by site."""
+        return {site.name: site.width for site in self.info.sites}
+
+    def __add__(self, other: Activations) -> Activations:
+        """The activations of both recordings together, as if recorded in one pass.
+
+        Raises:
+            MaskError: the recordings are of different models, sites or positions.
+        """
+        if not isinstance(other, Activations):
+            return NotImplemented
+        for field in RecordingInfo.model_fields:
+            mine, theirs = getattr(self.info, field), getattr(other.info, field)
+            if mine != theirs:
+                raise MaskError(f"activations can't be added: their {field} differ: {mine} and {theirs}")
+        sums = [
+            _added(mine, theirs)
+            for mine, theirs in (
+                (self.counts, other.counts),
+                (self.magnitudes, other.magnitudes),
+                (self.tokens, other.tokens),
+            )
+        ]
+        return Activations(self.info, *sums)
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file; `path` is complete or as it was before.
+
+        Header: `sites` (name, width, activation, gated, keeps_sign), `fingerprint`, `positions`, `directions`.
+        Tensors, with a row a direction in the header's order: `counts/SITE` int64 `[directions, width]`,
+        `magnitudes/SITE` float64 `[directions, width]`, `tokens` int64 `[directions, sites]`.
+
+        Raises:
+            MaskError: the file can't be written.
+        """
+        names = tuple(self.counts)
+        tensors = {"tokens": torch.tensor([[self.tokens[name][site] for site in self.sites] for name in names])}
+        for site in self.sites:
+            tensors[f"counts/{site}"] = torch.stack([self.counts[name][site] for name in names])
+            tensors[f"magnitudes/{site}"] = torch.stack([self.magnitudes[name][site] for name in names])
+        header = _FileHeader(directions=names, **dict(self.info))
+        write_tensors(path, "activations", FORMAT_VERSION, header, tensors)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Activations:
+        """Read a file that `save` wrote.
+
+        Raises:
+            MaskError: there is no such file, it is damaged, something else, or of a newer version.
+        """
+        header, tensors = read_tensors(path, "activations", FORMAT_VERSION, _FileHeader)
+        info = RecordingInfo(**header.model_dump(exclude={"directions"}))
+        _check_shapes(path, header, tensors)
+        counts, magnitudes = (
+            {
+                name: {site.name: tensors[f"{part}/{site.name}"][row] for site in info.sites}
+                for row, name in enumerate(header.directions)
+            }
+            for part in ("counts", "magnitudes")
+        )
+        tokens = {
+            name: dict(zip((site.name for site in info.sites), row, strict=True))
+            for name, row in zip(header.directions, tensors["tokens"].tolist(), strict=True)
+        }
+        return cls(info, counts, magnitudes, tokens)
+
+
+def _added(mine: ByDirection[Any], theirs: ByDirection[Any]) -> dict[str, dict[str, Any]]:
+    """The union of directions; where both have one, its sites' values added."""
+    names = {**dict.fromkeys(mine), **dict.fromkeys(theirs)}
+    parts = {name: [part[name] for part in (mine, theirs) if name in part] for name in names}
+    return {name: {site: sum(part[site] for part in found) for site in found[0]} for name, found in parts.items()}
+
+
+def _check_shapes(path: str | Path, header: _FileHeader, tensors: Mapping[str, torch.Tensor]) -> None:
+    rows = len(header.directions)
+    expected = {"tokens": ((rows, len(header.sites)), torch.int64)}
+    for site in header.sites:
+        expected[f"counts/{site.name}"] = ((rows, site.width), torch.int64)
+        expected[f"magnitudes/{site.name}"] = ((rows, site.width), torch.float64)
+    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise damaged(path, "activations", f"{name} is {found.get(name)}, its header says {expected.get(name)}")

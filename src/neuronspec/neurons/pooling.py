@@ -1,0 +1,89 @@
+"""Pooling activations by language or family before neurons are selected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+
+from neuronspec.direction import Direction
+from neuronspec.errors import MaskError
+from neuronspec.languages import family_of
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.padding import side_of
+
+Statistic: TypeAlias = Literal["count", "magnitude"]
+Granularity: TypeAlias = Literal["direction", "language", "family"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Activations summed over the directions that shall have the same neurons at a site.
+
+    Args:
+        directions: the directions to select for.
+        groups: by direction and side (`encoder`, `decoder`, `layers`) the group whose activations count.
+        values: by site and group, the counts (int64) or magnitudes (float64) `[width]`.
+        tokens: by site and group, the number of positions.
+    """
+
+    directions: tuple[Direction, ...]
+    groups: Mapping[Direction, Mapping[str, str]]
+    values: Mapping[str, Mapping[str, torch.Tensor]]
+    tokens: Mapping[str, Mapping[str, int]]
+
+    def group(self, direction: Direction, site: str) -> str:
+        """The group of a direction at a site."""
+        return self.groups[direction][side_of(site)]
+
+
+def pool_activations(
+    acts: Activations, statistic: Statistic, granularity: Granularity, families: Mapping[str, str] | None
+) -> Pool:
+    """Sum activations by direction (nothing to sum), language or family.
+
+    The encoder reads the source and the decoder writes the target, so the encoder is pooled by the source
+    language and the decoder by the target language. A decoder-only model is pooled by the source where the
+    prompt was recorded, by the target where the continuation was.
+
+    Raises:
+        MaskError: a decoder-only model of which all positions were recorded can't be pooled.
+        DirectionError: no family is known for a language.
+    """
+    sides = list(dict.fromkeys(map(side_of, acts.sites)))
+    groups = {
+        direction: {side: _group(direction, side, acts, granularity, families) for side in sides}
+        for direction in acts.directions
+    }
+    recorded = acts.counts if statistic == "count" else acts.magnitudes
+    values: dict[str, dict[str, torch.Tensor]] = {site: {} for site in acts.sites}
+    tokens: dict[str, dict[str, int]] = {site: {} for site in acts.sites}
+    for direction in acts.directions:
+        for site in acts.sites:
+            group, value = groups[direction][side_of(site)], recorded[direction][site]
+            values[site][group] = values[site][group] + value if group in values[site] else value
+            tokens[site][group] = tokens[site].get(group, 0) + acts.tokens[direction][site]
+    return Pool(acts.directions, groups, values, tokens)
+
+
+def _group(
+    direction: Direction,
+    side: str,
+    acts: Activations,
+    granularity: Granularity,
+    families: Mapping[str, str] | None,
+) -> str:
+    if granularity == "direction":
+        return str(direction)
+    if side == "layers" and acts.info.positions == "both":
+        raise MaskError(
+            f"granularity {granularity!r}: these activations of a decoder-only model mix source and target; "
+            "record positions='prompt' or 'continuation', or select by direction"
+        )
+    reads_source = side == "encoder" or acts.info.positions == "prompt"
+    language = direction.source if reads_source else direction.target
+    if granularity == "language":
+        return language
+    return families[language] if families and language in families else family_of(language)

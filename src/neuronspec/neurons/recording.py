@@ -1,0 +1,186 @@
+"""Recording which neurons fire in which direction."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import distributed, nn
+
+from neuronspec.batching.batch import Batch
+from neuronspec.direction import Direction
+from neuronspec.errors import MaskError
+from neuronspec.model.sites import FFNSite, find_ffn_sites, unwrap
+from neuronspec.neurons.activations import Activations, RecordingInfo, SiteInfo
+from neuronspec.neurons.fingerprint import model_fingerprint
+from neuronspec.neurons.padding import (
+    Positions,
+    check_positions,
+    counted_positions,
+    side_of,
+    source_positions,
+)
+from neuronspec.neurons.recorder import Recorder
+
+
+def record_activations(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    positions: Positions = "both",
+    sites: Sequence[FFNSite] | None = None,
+) -> Activations:
+    """Run `model` over `batches` under teacher forcing and count which neurons fire in which direction.
+
+    The batches may come in any order; all directions are recorded in one pass. The model runs in eval mode,
+    without gradients, in the caller's precision (autocast applies), and is left as it was found. Where
+    `torch.distributed` is initialised, every process passes its own share of the batches and all get the sum.
+
+    Args:
+        model: a Hugging Face encoder-decoder or decoder-only model, or a wrapper of one.
+        batches: padded batches of one direction; see `Batch` for their inputs. Without `decoder_input_ids` the
+            model makes them from `labels`.
+        positions: decoder-only models: count all positions, those of the prompt (where `labels`, aligned with
+            `input_ids`, is -100), or those of the continuation.
+        sites: the FFN sites to record; all of the model's by default.
+
+    Raises:
+        MaskError: no batches, inputs that don't tell where padding is, or activations that aren't finite.
+        ModelError: the model's FFN sites aren't known.
+    """
+    sites = list(sites) if sites is not None else find_ffn_sites(model)
+    sides = list(dict.fromkeys(side_of(site.name) for site in sites))
+    check_positions(positions, sides)
+    recorder, forward = Recorder(sites), _Forward(model, decoder_only="layers" in sides)
+    # A compiled graph could leave the hooks out.
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"), _in_eval_mode(model), recorder.attached():
+        for batch in batches:
+            try:
+                counted = counted_positions(batch.inputs, sides, forward.pad_id, positions)
+            except MaskError as error:
+                raise MaskError(f"batch of {batch.direction}: {error}") from None
+            recorder.start(batch.direction, {side: mask.to(forward.device) for side, mask in counted.items()})
+            forward(batch)
+    info = RecordingInfo(
+        sites=tuple(map(_describe, sites)), fingerprint=model_fingerprint(model, sites), positions=positions
+    )
+    return _collect(recorder, info)
+
+
+class _Forward:
+    """Runs a model on the inputs of a batch as recording needs it: no loss, no cache, next to no output layer."""
+
+    def __init__(self, model: nn.Module, decoder_only: bool) -> None:
+        # Without its DDP wrapper, which would wait for the other processes: they may have fewer batches.
+        self._model: Any = unwrap(model)
+        self._decoder_only = decoder_only
+        self._parameters = inspect.signature(self._model.forward).parameters
+        self.device = next(model.parameters()).device
+        config = getattr(self._model, "config", None)
+        self.pad_id: int | None = getattr(config, "pad_token_id", None)
+        end = getattr(config, "eos_token_id", None)
+        if decoder_only and self.pad_id in (end if isinstance(end, list) else [end]):
+            self.pad_id = None  # padding looks like the end of a text
+
+    def __call__(self, batch: Batch) -> None:
+        inputs: dict[str, Any] = dict(batch.to(self.device).inputs)
+        if "attention_mask" not in inputs and "input_ids" in inputs:
+            inputs["attention_mask"] = source_positions(inputs, self.pad_id).long()
+        if self._decoder_only or "decoder_input_ids" in inputs:
+            inputs.pop("labels", None)
+        elif "labels" in inputs and hasattr(self._model, "prepare_decoder_input_ids_from_labels"):
+            labels = inputs.pop("labels")
+            inputs["decoder_input_ids"] = self._model.prepare_decoder_input_ids_from_labels(labels=labels)
+        if self._decoder_only and "position_ids" in self._parameters:
+            # as in generate(): positions start after left padding
+            inputs.setdefault("position_ids", (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0))
+        if "use_cache" in self._parameters:
+            inputs.setdefault("use_cache", False)
+        with self._one_position_projected("labels" not in inputs):
+            self._model(**inputs)
+
+    @contextmanager
+    def _one_position_projected(self, wanted: bool) -> Iterator[None]:
+        """Project one position of each row to the vocabulary: nobody reads the logits, and they are the largest
+        tensor of a forward pass. A model that makes its decoder inputs from labels needs all of them."""
+        head = self._model.get_output_embeddings() if hasattr(self._model, "get_output_embeddings") else None
+        if head is None or not wanted:
+            yield
+            return
+        handle = head.register_forward_pre_hook(lambda module, args: (args[0][..., :1, :], *args[1:]))
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+@contextmanager
+def _in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Eval mode during the block; afterwards every module has its own mode again."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _describe(site: FFNSite) -> SiteInfo:
+    weight = site.down.weight
+    assert isinstance(weight, torch.Tensor)
+    points = torch.linspace(-6, 6, 121, device=weight.device)
+    with torch.no_grad():
+        keeps_sign = bool(((site.activation(points) > 0) == (points > 0)).all())
+    name = getattr(site.activation, "__name__", type(site.activation).__name__)
+    return SiteInfo(name=site.name, width=site.width, activation=name, gated=len(site.ups) > 1, keeps_sign=keeps_sign)
+
+
+def _collect(recorder: Recorder, info: RecordingInfo) -> Activations:
+    """The sums over all processes, brought to the CPU."""
+    directions = _all_directions(recorder.directions)
+    if not directions:
+        raise MaskError("no batches to record: the iterable of batches is empty")
+    totals = recorder.totals(directions)
+    if distributed.is_available() and distributed.is_initialized():
+        for total in totals:
+            distributed.all_reduce(total)
+    counts, magnitudes, tokens = (total.cpu() for total in totals)
+    names, widths = [site.name for site in info.sites], [site.width for site in info.sites]
+    for part, direction in zip(magnitudes, directions, strict=True):
+        for name, values in zip(names, part.split(widths), strict=True):
+            if not values.isfinite().all():
+                raise MaskError(
+                    f"activations of {direction} at {name} aren't finite (NaN or infinity): "
+                    "check the model, or record in bf16 or float32 instead of float16"
+                )
+    return Activations(
+        info,
+        _by_site(directions, names, counts.split(widths, dim=1)),
+        _by_site(directions, names, magnitudes.split(widths, dim=1)),
+        {
+            direction: dict(zip(names, row, strict=True))
+            for direction, row in zip(directions, tokens.tolist(), strict=True)
+        },
+    )
+
+
+def _by_site(
+    directions: Sequence[Direction], names: Sequence[str], columns: Sequence[torch.Tensor]
+) -> dict[Any, dict[str, torch.Tensor]]:
+    return {
+        direction: {name: column[row].clone() for name, column in zip(names, columns, strict=True)}
+        for row, direction in enumerate(directions)
+    }
+
+
+def _all_directions(own: Sequence[Direction]) -> list[Direction]:
+    """The sorted directions that any process has seen."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return list(own)
+    seen: list[list[str]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(seen, [str(direction) for direction in own])
+    return sorted({Direction.parse(name) for names in seen for name in names})

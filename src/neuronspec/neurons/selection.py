@@ -1,0 +1,95 @@
+"""Selecting the specialized neurons of each direction from recorded activations."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import get_args
+
+from neuronspec.errors import RecipeError, nearest
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.criteria import LAPE, Criterion, CumulativeActivation, Random, TopFraction
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.neurons.packing import MaskInfo
+from neuronspec.neurons.pooling import Granularity, pool_activations
+
+CRITERIA: dict[str, type[Criterion]] = {
+    "cumulative": CumulativeActivation,
+    "top_fraction": TopFraction,
+    "lape": LAPE,
+    "random": Random,
+}
+
+
+def register_criterion(name: str, criterion: type[Criterion]) -> None:
+    """Make a criterion of your own known under `name`.
+
+    Raises:
+        RecipeError: the name is taken.
+    """
+    if name in CRITERIA:
+        raise RecipeError(f"criterion {name!r} is registered already; registered: {', '.join(sorted(CRITERIA))}")
+    CRITERIA[name] = criterion
+
+
+def find_criterion(name: str) -> type[Criterion]:
+    """The criterion of a name.
+
+    Raises:
+        RecipeError: there is none, with the nearest that is.
+    """
+    if name not in CRITERIA:
+        raise RecipeError(f"unknown criterion {name!r}; {nearest(name, CRITERIA)}")
+    return CRITERIA[name]
+
+
+def select_neurons(
+    acts: Activations,
+    criterion: Criterion,
+    granularity: Granularity = "direction",
+    families: Mapping[str, str] | None = None,
+) -> NeuronMasks:
+    """The neurons that each direction uses.
+
+    Args:
+        acts: recorded activations.
+        criterion: such as `CumulativeActivation(0.95)`.
+        granularity: what activations are summed over before selecting. `direction`: nothing. `language`: the
+            encoder by the source and the decoder by the target language, so L languages need O(L) masks.
+            `family`: the same by language family. There are masks for every direction all the same; equal ones
+            share one tensor.
+        families: the family of a language where it isn't the built-in table's.
+
+    Raises:
+        RecipeError: an unknown granularity, or a criterion that doesn't cover the sites.
+        MaskError: the activations don't fit the criterion or granularity.
+        DirectionError: no family is known for a language.
+
+    Warns:
+        UserWarning: the criterion reads counts, which mean nothing behind this model's activation.
+    """
+    if granularity not in get_args(Granularity):
+        raise RecipeError(f"granularity {granularity!r}: {nearest(granularity, get_args(Granularity))}")
+    if criterion.statistic == "count":
+        _warn_where_counts_mean_nothing(acts)
+    pool = pool_activations(acts, criterion.statistic or "count", granularity, families)
+    coverage = criterion.coverage if isinstance(criterion, CumulativeActivation) else None
+    info = MaskInfo(
+        criterion=repr(criterion),
+        coverage=dict(coverage) if isinstance(coverage, Mapping) else coverage,
+        granularity=granularity,
+        fingerprint=acts.info.fingerprint,
+    )
+    return NeuronMasks(criterion.select(pool), info)
+
+
+def _warn_where_counts_mean_nothing(acts: Activations) -> None:
+    unfit = [site for site in acts.info.sites if not site.counts_mean_firing]
+    if unfit:
+        kind = f"{'gated ' if unfit[0].gated else ''}{unfit[0].activation}"
+        warnings.warn(
+            f"{len(unfit)} of {len(acts.info.sites)} FFN sites are {kind}: a value > 0 doesn't mean that the neuron "
+            'fired there, so counts say little; use statistic="magnitude"',
+            UserWarning,
+            stacklevel=3,
+        )
