@@ -116,7 +116,11 @@ def cli_reference() -> str:
             "|---|---|",
         ]
         for parameter in command.params:
-            label = parameter.name.upper() if parameter.param_type_name == "argument" else ", ".join(parameter.opts)
+            label = (
+                (parameter.metavar or parameter.name.upper())
+                if parameter.param_type_name == "argument"
+                else ", ".join(parameter.opts)
+            )
             required = " (required)" if parameter.required and parameter.param_type_name == "option" else ""
             lines.append(f"| `{label}` | {parameter.help}{required} |")
     return "\n".join(lines) + "\n"

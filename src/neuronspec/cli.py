@@ -17,16 +17,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="""Multilingual translation models whose neurons specialize.
-
-Train a model on many directions, record which feed-forward neurons each direction uses, select the
-specialized ones, train on with sparse layers, and compare with honest controls.
-
-Start with: [bold]neuronspec run recipes/demo.yaml --out runs/demo[/]""",
+    help="Multilingual translation models whose neurons specialize: train on many directions, record which "
+    "feed-forward neurons each uses, select the specialized ones, train on with sparse layers, compare with controls.",
+    epilog="Start with: neuronspec run recipes/demo.yaml --out runs/demo",
 )
 
 RecipeArgument = Annotated[Path, typer.Argument(help="Recipe file (YAML).", show_default=False)]
-RunArgument = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
 OutOption = Annotated[
     Path, typer.Option("--out", "-o", help="Run folder to make or to go on with.", show_default=False)
 ]

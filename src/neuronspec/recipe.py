@@ -23,7 +23,7 @@ from pydantic import (
 
 from neuronspec.direction import Direction, is_language_code
 from neuronspec.errors import DirectionError, RecipeError
-from neuronspec.languages import family_of, is_known
+from neuronspec.languages import family_of, get_language
 from neuronspec.recipe_errors import explain, load_yaml
 
 Positive = Annotated[int, Field(gt=0)]
@@ -122,8 +122,11 @@ class CorpusSettings(Section):
         for code in self.all_languages:
             if not is_language_code(code):
                 yield f"language code {code!r}: expected letters and digits joined by '_', such as 'de' or 'pt_BR'"
-            elif code not in self.families and not is_known(code):
-                yield f"unknown language {code!r}: check the code, or name its family under corpus.families"
+            elif code not in self.families:
+                try:
+                    get_language(code)
+                except DirectionError as error:
+                    yield f"{error}; a code of your own needs a family: corpus.families: {{{code}: Germanic}}"
         repeated = {code for code in self.all_languages if self.all_languages.count(code) > 1}
         if repeated:
             yield f"languages named twice (the pivot counts): {', '.join(sorted(repeated))}"
@@ -195,7 +198,7 @@ Corpus = Annotated[CatalogsCorpus | TsvCorpus | MosesCorpus, Field(discriminator
 class TokenizerSettings(Section):
     """The SentencePiece model trained on the training text."""
 
-    type: Literal["bpe", "unigram"] = "bpe"
+    type: Literal["bpe", "unigram"] = Field("bpe", description="kind of SentencePiece model")
     vocabulary: Positive = Field(8000, description="number of pieces, without language tags")
     temperature: float = Field(5.0, ge=1, description="languages are sampled in proportion to size^(1/temperature)")
     character_coverage: float = Field(
@@ -210,11 +213,11 @@ class ModelSettings(Section):
     preset: Literal["tiny", "small", "big"] = Field(
         "small", description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)"
     )
-    d_model: Positive | None = None
+    d_model: Positive | None = Field(None, description="width of the residual stream")
     encoder_layers: Positive | None = None
     decoder_layers: Positive | None = None
-    encoder_ffn_dim: Positive | None = None
-    decoder_ffn_dim: Positive | None = None
+    encoder_ffn_dim: Positive | None = Field(None, description="FFN neurons of an encoder layer")
+    decoder_ffn_dim: Positive | None = Field(None, description="FFN neurons of a decoder layer")
     encoder_attention_heads: Positive | None = None
     decoder_attention_heads: Positive | None = None
     activation_function: Literal["relu", "gelu", "silu"] | None = None
@@ -223,7 +226,7 @@ class ModelSettings(Section):
     activation_dropout: float | None = Field(None, ge=0, lt=1)
     encoder_layerdrop: float | None = Field(None, ge=0, lt=1)
     decoder_layerdrop: float | None = Field(None, ge=0, lt=1)
-    max_position_embeddings: Positive | None = None
+    max_position_embeddings: Positive | None = Field(None, description="longest sequence, in tokens")
     init_std: float | None = Field(None, gt=0)
     scale_embedding: bool | None = None
 
@@ -246,10 +249,10 @@ class TrainingSettings(Section):
     temperature: float = Field(5.0, ge=1, description="directions are sampled in proportion to size^(1/temperature)")
     learning_rate: float = Field(5e-4, gt=0, description="peak of the inverse square root schedule")
     warmup: Positive = Field(4000, description="updates of linear warm-up")
-    label_smoothing: float = Field(0.1, ge=0, lt=1)
-    adam_betas: tuple[float, float] = (0.9, 0.98)
-    adam_epsilon: float = Field(1e-6, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over the vocabulary")
+    adam_betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the first and second moment")
+    adam_epsilon: float = Field(1e-6, gt=0, description="added to the root of the second moment")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled, as in AdamW")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient of an update")
     precision: Literal["auto", "bf16", "float32"] = Field(
         "auto", description="auto: bf16 autocast where the machine has it in hardware"
@@ -289,7 +292,7 @@ class SpecializationSettings(Section):
         "weight",
         description="weight: mask the rows of fc1 and keep its bias (the paper); neuron: unselected neurons give 0",
     )
-    components: Literal["both", "encoder", "decoder"] = "both"
+    components: Literal["both", "encoder", "decoder"] = Field("both", description="which FFNs are specialized")
 
 
 ArmName = Literal["specialized", "dense", "random"]
@@ -299,7 +302,7 @@ class EvaluationSettings(Section):
     """How test sets are translated and scored."""
 
     beam: Positive = Field(5, description="beam size")
-    length_penalty: float = 1.0
+    length_penalty: float = Field(1.0, description="exponent of the length that a score is divided by")
     max_sentences: Positive | None = Field(None, description="test sentences a direction, at most; all without it")
     batch_tokens: Positive = Field(4096, description="padded source tokens in one batch")
     max_new_tokens: Positive = Field(256, description="longest translation, in tokens")
@@ -318,15 +321,15 @@ class Recipe(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="names the experiment; a run folder belongs to one name",
     )
-    seed: int = Field(1, ge=0)
-    corpus: Corpus
+    seed: int = Field(1, ge=0, description="of everything random: splits, weights, data order, dropout")
+    corpus: Corpus = Field(description="text, languages, directions, splits, cleaning")
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings = ModelSettings()
-    training: TrainingSettings
+    training: TrainingSettings = Field(description="the multilingual baseline")
     recording: RecordingSettings = RecordingSettings()
     selection: SelectionSettings = SelectionSettings()
     specialization: SpecializationSettings = SpecializationSettings()
-    continuation: TrainingSettings
+    continuation: TrainingSettings = Field(description="every arm, from the baseline on; same keys as training")
     arms: list[ArmName] = Field(["specialized", "dense", "random"], description="what continues from base")
     evaluation: EvaluationSettings = EvaluationSettings()
     report: ReportSettings = ReportSettings()
