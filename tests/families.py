@@ -19,7 +19,8 @@ def _bart_like(name: str, **extra: Any) -> Callable[[], PreTrainedModel]:
             **_TOKENS, d_model=8, encoder_layers=2, decoder_layers=3, encoder_attention_heads=2,
             decoder_attention_heads=2, encoder_ffn_dim=WIDTH, decoder_ffn_dim=WIDTH + 4,
             max_position_embeddings=64, decoder_start_token_id=EOS, forced_eos_token_id=None,
-            dropout=0.0, attention_dropout=0.0, activation_dropout=0.0, encoder_layerdrop=0.0, decoder_layerdrop=0.0, init_std=0.3, **extra,
+            dropout=0.0, attention_dropout=0.0, activation_dropout=0.0, encoder_layerdrop=0.0,
+            decoder_layerdrop=0.0, init_std=0.3, **extra,
         )  # fmt: skip
         model = "MarianMTModel" if name == "Marian" else f"{name}ForConditionalGeneration"
         return getattr(transformers, model)(config)
@@ -116,8 +117,8 @@ def expected_layers(model: PreTrainedModel) -> int:
     return config.num_hidden_layers
 
 
-def padded_inputs(model: PreTrainedModel, rows: int = 3, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Random tokens with real padding (right of the source, left in decoder-only models) and labels."""
+def padded_inputs(model: PreTrainedModel, rows: int = 3, seed: int = 0, left: bool = False) -> dict[str, torch.Tensor]:
+    """Random tokens with real padding on the right (the source's on the left if asked for) and labels."""
     generator = torch.Generator().manual_seed(seed)
 
     def side(longest: int, left: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -128,7 +129,7 @@ def padded_inputs(model: PreTrainedModel, rows: int = 3, seed: int = 0) -> dict[
         mask = (position >= longest - lengths) if left else (position < lengths)
         return ids.masked_fill(~mask, PAD), mask.long()
 
-    source, source_mask = side(6, left=not model.config.is_encoder_decoder)
+    source, source_mask = side(6, left)
     inputs = {"input_ids": source, "attention_mask": source_mask}
     if model.config.is_encoder_decoder:
         target, target_mask = side(5, left=False)
