@@ -83,7 +83,9 @@ def test_arms_differ_and_continue_alike(finished: Path) -> None:
     counts = {arm: max(line["update"] for line in lines) for arm, lines in logs.items()}
     assert counts == {"specialized": 12, "dense": 12, "random": 12}
     results = scores(finished)
-    losses = {arm: [score["loss"] for score in results[arm].values()] for arm in ("base", "specialized", "dense", "random")}
+    losses = {
+        arm: [score["loss"] for score in results[arm].values()] for arm in ("base", "specialized", "dense", "random")
+    }
     assert len({tuple(values) for values in losses.values()}) == 4
 
 
@@ -196,7 +198,9 @@ def test_moses_files_of_different_length(toy: Path, tmp_path: Path) -> None:
 
 def test_run_of_another_recipe_is_refused(toy: Path, finished: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text(toy.read_text().replace("name: toy", "name: other").replace("table.tsv", str(toy.parent / "table.tsv")))
+    other.write_text(
+        toy.read_text().replace("name: toy", "name: other").replace("table.tsv", str(toy.parent / "table.tsv"))
+    )
     failed(neuronspec("run", other, "--out", finished), 1, "made by another recipe")
 
 
@@ -250,6 +254,28 @@ heavy = {"torch", "transformers", "plotly", "ctranslate2", "django", "peft", "sa
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    for command in ("run", "validate", "prepare", "train", "record", "select", "specialize", "evaluate", "report", "inspect"):
+    for command in (
+        "run",
+        "validate",
+        "prepare",
+        "train",
+        "record",
+        "select",
+        "specialize",
+        "evaluate",
+        "report",
+        "inspect",
+    ):
         result = neuronspec(command, "--help")
         assert result.returncode == 0 and "Example: neuronspec " + command in result.stdout
+
+
+def test_readme_python_runs(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from test_docs import ROOT, python_blocks
+
+    code = python_blocks(ROOT / "README.md").replace('"en-nl"', '"en-fr"')
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "demo").symlink_to(finished)
+    monkeypatch.chdir(tmp_path)
+    assert "runs/demo" in code and code.count("ns.") >= 4
+    exec(compile(code, "README.md", "exec"), {})

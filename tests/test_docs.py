@@ -38,3 +38,14 @@ def test_links_between_pages_lead_somewhere() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.name)
 def test_recipes_are_valid(path: Path) -> None:
     assert Recipe.load(path).name == path.stem
+
+
+def python_blocks(page: Path) -> str:
+    return "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL))
+
+
+def test_own_model_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    code = python_blocks(ROOT / "docs" / "own-model.md")
+    assert code.count("ns.") >= 8
+    exec(compile(code, "own-model.md", "exec"), {})
+    assert "of the neurons are left out" in capsys.readouterr().out

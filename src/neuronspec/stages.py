@@ -19,6 +19,7 @@ from neuronspec.recipe import CatalogsCorpus, MosesCorpus, Recipe, TsvCorpus
 if TYPE_CHECKING:
     from neuronspec.batching.batch import Batch
     from neuronspec.corpus.store import TokenStore
+    from neuronspec.neurons import Criterion
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +150,22 @@ def _recording_batches(run: Run) -> Iterator[Batch]:
 
 def select(run: Run) -> None:
     """The specialized neurons of each direction: RUN/masks.safetensors."""
-    from neuronspec.neurons import Activations, CumulativeActivation, select_neurons
+    from neuronspec.neurons import Activations, select_neurons
 
-    settings = run.recipe.selection
-    criterion = CumulativeActivation(settings.coverage, statistic=settings.statistic)
-    masks = select_neurons(Activations.load(run.activations), criterion)
+    settings, corpus = run.recipe.selection, run.recipe.corpus
+    families = {code: corpus.family(code) for code in corpus.all_languages}
+    masks = select_neurons(Activations.load(run.activations), _criterion(run.recipe), settings.granularity, families)
     masks.save(run.masks)
-    run.console.print(f"sparsity {masks.sparsity():.1%} at coverage {settings.coverage:g}")
+    run.console.print(f"{masks.sparsity():.1%} of the neurons are left out")
+
+
+def _criterion(recipe: Recipe) -> Criterion:
+    from neuronspec.neurons import CumulativeActivation, TopFraction
+
+    settings = recipe.selection
+    if settings.fraction is not None:
+        return TopFraction(settings.fraction, statistic=settings.statistic)
+    return CumulativeActivation(settings.coverage, statistic=settings.statistic, pivot=recipe.corpus.pivot)
 
 
 def continue_arm(arm: str) -> Callable[[Run], None]:
