@@ -29,4 +29,6 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on `device`."""
-        return Batch(self.direction, {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()})
+        return Batch(
+            self.direction, {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
+        )

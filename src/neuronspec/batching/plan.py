@@ -1,0 +1,98 @@
+"""The batches of one direction and epoch: which pairs stand together, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from neuronspec.batching.collate import TAGGED
+from neuronspec.batching.randomness import generator
+from neuronspec.direction import Direction
+
+WINDOW = 65_536
+"""Pairs that are sorted by length together. A corpus that is larger is shuffled into windows of this many first."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochPlan:
+    """Every pair of a direction once, cut into batches.
+
+    Args:
+        order: `[pairs]` indices of pairs, batch after batch.
+        starts: `[batches + 1]` where each batch starts in `order`; the last entry is the number of pairs.
+    """
+
+    order: np.ndarray
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """The indices of the pairs of batch `number`."""
+        if not 0 <= number < len(self):
+            raise IndexError(f"batch {number} of a plan with {len(self)} batches")
+        return self.order[self.starts[number] : self.starts[number + 1]]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[number] for number in range(len(self)))
+
+
+def plan_epoch(
+    source_lengths: np.ndarray,
+    target_lengths: np.ndarray,
+    *,
+    batch_tokens: int,
+    seed: int,
+    epoch: int,
+    direction: Direction,
+    window: int = WINDOW,
+) -> EpochPlan:
+    """Batches of pairs of similar length, a pure function of its arguments.
+
+    The pairs are shuffled, cut into windows, sorted by length within each window and cut into batches; the batches
+    of a window are shuffled again. A batch holds at most `batch_tokens` padded tokens of its longer side; a pair
+    that is longer than that alone is a batch of its own.
+
+    Args:
+        source_lengths: `[pairs]` tokens without tag and `</s>`.
+        target_lengths: the same of the targets.
+    """
+    random = generator(seed, "plan", str(direction), epoch)
+    shuffled = random.permutation(len(source_lengths))
+    order, sizes = [], []
+    for first in range(0, len(shuffled), window):
+        batches = _cut(shuffled[first : first + window], source_lengths, target_lengths, batch_tokens)
+        for number in random.permutation(len(batches)):
+            order.append(batches[number])
+            sizes.append(len(batches[number]))
+    joined = np.concatenate(order) if order else np.zeros(0, dtype=np.int64)
+    return EpochPlan(joined, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))))
+
+
+def plan_in_order(source_lengths: np.ndarray, target_lengths: np.ndarray, batch_tokens: int) -> EpochPlan:
+    """Batches from the shortest pairs to the longest, without any shuffling: for validation and recording."""
+    batches = _cut(np.arange(len(source_lengths)), source_lengths, target_lengths, batch_tokens)
+    joined = np.concatenate(batches) if batches else np.zeros(0, dtype=np.int64)
+    sizes = [len(batch) for batch in batches]
+    return EpochPlan(joined, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))))
+
+
+def _cut(indices: np.ndarray, sources: np.ndarray, targets: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
+    """`indices` sorted by length and cut where the padded longer side would exceed `batch_tokens`."""
+    longer = np.maximum(sources[indices], targets[indices]) + TAGGED
+    shorter = np.minimum(sources[indices], targets[indices]) + TAGGED
+    by_length = np.lexsort((shorter, longer))  # stable: equal lengths keep their shuffled order
+    indices, longer = indices[by_length], longer[by_length]
+    batches, first = [], 0
+    while first < len(indices):
+        most = max(1, batch_tokens // longer[first])
+        ahead = longer[first : first + most]
+        # Sorted lengths make the padded size grow with each pair, so the last one that fits is found by bisection.
+        padded = ahead * np.arange(1, len(ahead) + 1)
+        size = max(1, int(np.searchsorted(padded, batch_tokens, side="right")))
+        batches.append(indices[first : first + size])
+        first += size
+    return batches

@@ -1,0 +1,90 @@
+"""Attention for short sequences on a CPU, as two batched matrix products.
+
+PyTorch's fused CPU kernel is made for long sequences: on sentences its backward pass in bf16 takes several times
+as long as the plain products, and so does a decoding step. `"short"` is an implementation as `transformers`
+understands it (`attn_implementation="short"`). It hands over to `sdpa` whatever it isn't made for: other devices,
+long sequences, grouped heads, position biases, soft caps and paged caches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+SHORT = "short"
+"""The name under which the implementation is registered."""
+
+LONGEST_SQUARE = 362 * 362
+"""Query length times key length up to which the plain products are used: beyond it their scores leave the cache."""
+
+_OTHERS_WORK = ("softcap", "position_bias", "cache")
+
+
+def short_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Scaled dot-product attention, equal to `sdpa` at every position that may attend to something.
+
+    Args:
+        module: the attention layer; its `is_causal` counts where `is_causal` isn't given.
+        query: `[batch, heads, query_time, head_width]`.
+        key: `[batch, heads, key_time, head_width]`.
+        value: `[batch, heads, key_time, head_width]`.
+        attention_mask: boolean (True: may attend) or additive, broadcastable to `[batch, heads, query_time, key_time]`.
+            None means no padding; a causal layer is then masked here, as `transformers` expects of it.
+        dropout: probability of dropping an attention weight.
+        scaling: factor on the scores; `head_width ** -0.5` without it.
+
+    Returns:
+        `[batch, query_time, heads, head_width]`, and None in the place of the weights.
+    """
+    grouped = getattr(module, "num_key_value_groups", 1) > 1
+    unusual = grouped or any(kwargs.get(name) is not None for name in _OTHERS_WORK)
+    if unusual or query.device.type != "cpu" or query.shape[2] * key.shape[2] > LONGEST_SQUARE:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
+        )
+    causal = is_causal if is_causal is not None else getattr(module, "is_causal", True)
+    if attention_mask is None and causal and query.shape[2] > 1:
+        # The mask is left out where it would be plainly causal: what is masked by nobody must be masked here.
+        attention_mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
+    scores = torch.matmul(query * (query.shape[-1] ** -0.5 if scaling is None else scaling), key.transpose(2, 3))
+    if attention_mask is not None:
+        scores = scores + _additive(attention_mask, scores.dtype)
+    weights = functional.dropout(scores.softmax(-1), dropout, training=dropout > 0)
+    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+
+
+def _additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The mask as a term of the scores: 0 where attention is allowed, the least finite number elsewhere."""
+    if mask.dtype != torch.bool:
+        return mask.to(dtype)
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)
+
+
+def use_fast_attention(model: PreTrainedModel) -> None:
+    """Choose the fastest attention for the device that `model` is on: `short` on a CPU, `sdpa` elsewhere.
+
+    Models that can't switch their attention, or have no `sdpa` form, stay as they are. The choice isn't saved with
+    the model.
+    """
+    if model._supports_sdpa and model._can_set_attn_implementation():
+        model.set_attn_implementation(SHORT if model.device.type == "cpu" else "sdpa")
+
+
+AttentionInterface.register(SHORT, short_attention)
+AttentionMaskInterface.register(SHORT, sdpa_mask)

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import torch
+from neuronspec.batching import IGNORED, Layout, collate
+from neuronspec.errors import DirectionError
+from toy_corpus import DE_EN, EN_DE, LAYOUT, toy_tokenizer
+
+
+def test_layout_is_that_of_m2m100() -> None:
+    batch = collate(EN_DE, [(np.array([4, 5]), np.array([6])), (np.array([7]), np.array([8, 9, 10]))], LAYOUT)
+    en, de, pad, eos = LAYOUT.tags["en"], LAYOUT.tags["de"], LAYOUT.pad, LAYOUT.eos
+    expected = {
+        "input_ids": [[en, 4, 5, eos], [en, 7, eos, pad]],
+        "attention_mask": [[1, 1, 1, 1], [1, 1, 1, 0]],
+        "decoder_input_ids": [[eos, de, 6, pad, pad], [eos, de, 8, 9, 10]],
+        "decoder_attention_mask": [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]],
+        "labels": [[IGNORED, 6, eos, IGNORED, IGNORED], [IGNORED, 8, 9, 10, eos]],
+    }
+    assert batch.direction == EN_DE
+    assert {name: tensor.tolist() for name, tensor in batch.inputs.items()} == expected
+    assert all(tensor.dtype == torch.int64 for tensor in batch.inputs.values())
+
+
+def test_empty_sides_keep_their_frame() -> None:
+    batch = collate(DE_EN, [(np.array([], dtype=np.int64), np.array([], dtype=np.int64))], LAYOUT)
+    assert batch.inputs["input_ids"].tolist() == [[LAYOUT.tags["de"], LAYOUT.eos]]
+    assert batch.inputs["labels"].tolist() == [[IGNORED, LAYOUT.eos]]
+
+
+def test_layout_of_a_tokenizer() -> None:
+    layout = Layout.of(toy_tokenizer(), [EN_DE, DE_EN])
+    assert layout == Layout({code: LAYOUT.tags[code] for code in ("de", "en")}, LAYOUT.pad, LAYOUT.eos)
+
+
+def test_language_without_a_tag_is_named() -> None:
+    from neuronspec.direction import Direction
+
+    with pytest.raises(DirectionError, match="uk"):
+        Layout.of(toy_tokenizer(), [Direction("en", "uk")])

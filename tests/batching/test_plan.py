@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from neuronspec.batching import EpochPlan, plan_epoch, plan_in_order
+from toy_corpus import DE_EN, EN_DE
+
+lengths = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=120).map(
+    lambda pairs: np.array(pairs, dtype=np.int64).reshape(-1, 2)
+)
+
+
+def plan(pairs: np.ndarray, budget: int = 50, seed: int = 1, epoch: int = 0, **changes: object) -> EpochPlan:
+    settings = {"direction": EN_DE, "window": 16} | changes
+    return plan_epoch(pairs[:, 0], pairs[:, 1], batch_tokens=budget, seed=seed, epoch=epoch, **settings)
+
+
+@given(lengths, st.integers(1, 200), st.integers(0, 3), st.integers(0, 3))
+def test_every_pair_once_within_the_budget(pairs: np.ndarray, budget: int, seed: int, epoch: int) -> None:
+    for one in (plan(pairs, budget, seed, epoch), plan_in_order(pairs[:, 0], pairs[:, 1], budget)):
+        batches = list(one)
+        assert sorted(np.concatenate(batches).tolist() if batches else []) == list(range(len(pairs)))
+        for batch in batches:
+            padded = len(batch) * (pairs[batch].max() + 2)
+            assert padded <= budget or len(batch) == 1
+
+
+@given(lengths)
+def test_plan_is_a_pure_function(pairs: np.ndarray) -> None:
+    first, again = plan(pairs), plan(pairs.copy())
+    assert np.array_equal(first.order, again.order)
+    assert np.array_equal(first.starts, again.starts)
+
+
+def test_epochs_seeds_and_directions_differ() -> None:
+    pairs = np.random.default_rng(0).integers(1, 30, (200, 2))
+    orders = [plan(pairs), plan(pairs, seed=2), plan(pairs, epoch=1), plan(pairs, direction=DE_EN)]
+    assert len({tuple(one.order) for one in orders}) == 4
+
+
+def test_similar_lengths_stand_together() -> None:
+    pairs = np.random.default_rng(0).integers(1, 60, (5000, 1)).repeat(2, axis=1)
+    one = plan(pairs, budget=1000, window=65_536)
+    padded = sum(len(batch) * (pairs[batch].max() + 2) for batch in one)
+    assert 1 - (pairs[:, 0] + 2).sum() / padded < 0.03
+    unsorted = np.arange(5000).reshape(-1, 20)
+    assert 1 - (pairs[:, 0] + 2).sum() / sum(20 * (pairs[batch].max() + 2) for batch in unsorted) > 0.3
+
+
+def test_batches_are_shuffled_within_the_epoch() -> None:
+    pairs = np.arange(1, 401).reshape(-1, 1).repeat(2, axis=1)
+    longest = [int(pairs[batch].max()) for batch in plan(pairs, budget=800, window=65_536)]
+    assert longest != sorted(longest)
+    ordered = [int(pairs[batch].max()) for batch in plan_in_order(pairs[:, 0], pairs[:, 1], 800)]
+    assert ordered == sorted(ordered)
+
+
+def test_batch_number_outside_the_plan() -> None:
+    one = plan(np.ones((10, 2), dtype=np.int64))
+    with pytest.raises(IndexError, match=f"batch {len(one)} of a plan with {len(one)} batches"):
+        one[len(one)]
