@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from neuronspec.batching import Layout
-from neuronspec.direction import Direction
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import M2M100Config, M2M100ForConditionalGeneration, PreTrainedTokenizerFast
+
+from neuronspec.batching import Layout
+from neuronspec.direction import Direction
 
 LANGUAGES = ("cs", "de", "en", "fr")
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from neuronspec.batching import IGNORED, Layout, collate
 from neuronspec.errors import DirectionError
 from toy_corpus import DE_EN, EN_DE, LAYOUT, toy_tokenizer

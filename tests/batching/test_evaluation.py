@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from neuronspec.batching import eval_batches, spread
 from toy_corpus import EN_DE, ToyStore, toy_tokenizer
 

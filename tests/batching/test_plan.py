@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from neuronspec.batching import EpochPlan, plan_epoch, plan_in_order
 from toy_corpus import DE_EN, EN_DE
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from neuronspec.batching import DirectionSampler, TrainingBatches, sampling_probabilities
 from neuronspec.direction import Direction
 from neuronspec.errors import TrainingError

@@ -1,0 +1,144 @@
+"""The attention for short sequences against `transformers`' own, in float64."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from transformers import AttentionInterface, M2M100ForConditionalGeneration
+
+from neuronspec.model import attention
+from neuronspec.model.attention import SHORT, short_attention, use_fast_attention
+from toy_corpus import toy_model
+
+IMPLEMENTATIONS = ["eager", "sdpa", SHORT]
+
+
+def model_with(implementation: str) -> M2M100ForConditionalGeneration:
+    model = toy_model(dropout=0.0, dtype=torch.float64).eval()
+    model.set_attn_implementation(implementation)
+    return model
+
+
+def inputs(pad_left: bool = False, padding: bool = True) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    source, target = (torch.randint(4, 16, (3, length), generator=generator) for length in (7, 5))
+    masks = [torch.ones_like(source), torch.ones_like(target)]
+    if padding:
+        for mask in masks:
+            mask[1, 3:] = 0
+            mask[2, 1:] = 0
+        if pad_left:
+            masks = [mask.flip(1) for mask in masks]
+    source, target = (ids.masked_fill(mask == 0, 1) for ids, mask in zip((source, target), masks, strict=True))
+    names = "input_ids", "decoder_input_ids", "attention_mask", "decoder_attention_mask"
+    return dict(zip(names, (source, target, *masks), strict=True))
+
+
+def gradients(model: M2M100ForConditionalGeneration) -> dict[str, torch.Tensor]:
+    return {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
+
+
+@pytest.mark.parametrize("padding", ["none", "right", "left"])
+@pytest.mark.parametrize("reference", ["eager", "sdpa"])
+def test_outputs_and_gradients_equal_those_of_transformers(reference: str, padding: str) -> None:
+    batch = inputs(pad_left=padding == "left", padding=padding != "none")
+    results = []
+    for implementation in (reference, SHORT):
+        model = model_with(implementation)
+        real = batch["decoder_attention_mask"].bool()
+        outputs = model(**batch)
+        (outputs.logits[real].square().sum()).backward()
+        encoded = outputs.encoder_last_hidden_state[batch["attention_mask"].bool()]
+        results.append((encoded.detach(), outputs.logits[real].detach(), gradients(model)))
+    for found, expected in zip(results[1][:2], results[0][:2], strict=True):
+        assert torch.allclose(found, expected, rtol=1e-10, atol=1e-12)
+    assert results[0][2].keys() == results[1][2].keys()
+    for name, expected in results[0][2].items():
+        assert torch.allclose(results[1][2][name], expected, rtol=1e-9, atol=1e-10), name
+
+
+def test_short_attention_was_really_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setitem(
+        AttentionInterface._global_mapping,
+        SHORT,
+        lambda module, *args, **kwargs: calls.append(module) or short_attention(module, *args, **kwargs),
+    )
+    monkeypatch.setattr(attention, "sdpa_attention_forward", None)
+    model_with(SHORT)(**inputs())
+    assert len(calls) == 3  # encoder, decoder, cross
+
+
+@pytest.mark.parametrize("with_mask", [True, False])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_later_target_token_cannot_change_an_earlier_output(implementation: str, with_mask: bool) -> None:
+    model, batch = model_with(implementation), inputs(padding=False)
+    if not with_mask:
+        del batch["decoder_attention_mask"]
+    before = model(**batch).logits
+    for position in range(1, batch["decoder_input_ids"].shape[1]):
+        changed = copy.deepcopy(batch)
+        changed["decoder_input_ids"][:, position:] = 15
+        after = model(**changed).logits
+        assert torch.equal(after[:, :position], before[:, :position])
+        assert not torch.allclose(after[:, position:], before[:, position:])
+
+
+@pytest.mark.parametrize("padding", [True, False])
+def test_decoding_with_a_cache_equals_one_pass(padding: bool) -> None:
+    model, batch = model_with(SHORT), inputs(padding=padding)
+    target = inputs(padding=False)["decoder_input_ids"]
+    source = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    whole = model(**source, decoder_input_ids=target).logits
+    cache, encoded, steps = None, model.get_encoder()(**source), []
+    for first, last in ((0, 2), (2, 3), (3, 5)):  # a step of several tokens on a filled cache as well
+        outputs = model(
+            encoder_outputs=encoded,
+            attention_mask=source["attention_mask"],
+            decoder_input_ids=target[:, first:last],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        cache = outputs.past_key_values
+        steps.append(outputs.logits)
+    assert torch.allclose(torch.cat(steps, dim=1), whole, rtol=1e-10, atol=1e-12)
+
+
+def test_generation_equals_that_of_sdpa() -> None:
+    batch = {name: value for name, value in inputs().items() if not name.startswith("decoder")}
+    found, expected = (model_with(name).generate(**batch, num_beams=3, max_new_tokens=8) for name in (SHORT, "sdpa"))
+    assert torch.equal(found, expected)
+
+
+def test_padding_cannot_change_an_output() -> None:
+    model, batch = model_with(SHORT), inputs()
+    wider = {
+        name: torch.nn.functional.pad(value, (0, 4), value=int("mask" not in name)) for name, value in batch.items()
+    }
+    real = batch["decoder_attention_mask"].bool()
+    assert torch.allclose(model(**wider).logits[:, :5][real], model(**batch).logits[real], rtol=1e-10, atol=1e-12)
+
+
+def test_long_sequences_go_to_sdpa(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = model_with("sdpa")(**inputs()).logits
+    monkeypatch.setattr(attention, "LONGEST_SQUARE", 0)
+    assert torch.equal(model_with(SHORT)(**inputs()).logits, expected)
+
+
+def test_dropout_drops_weights_in_training_only() -> None:
+    module = torch.nn.Module()
+    query, key, value = (torch.randn(1, 2, 4, 8, generator=torch.Generator().manual_seed(n)) for n in range(3))
+    torch.manual_seed(0)
+    plain, _ = short_attention(module, query, key, value, None, dropout=0.0)
+    dropped, _ = short_attention(module, query, key, value, None, dropout=0.5)
+    assert not torch.allclose(plain, dropped)
+
+
+def test_chosen_on_a_cpu_and_not_saved(tmp_path) -> None:
+    model = toy_model()
+    use_fast_attention(model)
+    assert model.config._attn_implementation == SHORT
+    model.save_pretrained(tmp_path)
+    assert SHORT not in (tmp_path / "config.json").read_text()
