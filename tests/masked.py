@@ -8,9 +8,25 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from transformers.pytorch_utils import Conv1D
 
 from neuronspec.model.sites import find_ffn_sites
+
+
+class Double(TorchFunctionMode):
+    """Computes in float64 throughout: norms and softmax of many models go through float32, whose rounding would hide
+    errors and make exact comparisons a matter of luck."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if args and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float64:
+            if func is torch.Tensor.float:
+                return args[0]
+            args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
+            kwargs = {name: torch.float64 if value is torch.float32 else value for name, value in kwargs.items()}
+        return func(*args, **kwargs)
+
 
 Masks = dict[str, dict[str, torch.Tensor]]
 
