@@ -1,0 +1,157 @@
+"""Cleaning rules. Cell rules change or empty one text; pair rules drop a pair, and each counts what it drops."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from neuronspec.corpus.rows import Pair
+from neuronspec.recipe import CleaningSettings
+
+Hashes = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+
+# The order in which pair rules are applied and shown; a pair is counted for the first rule that drops it.
+PAIR_RULES = ("empty", "copy", "held out", "duplicate", "too long", "length ratio")
+
+# Whitespace: SentencePiece writes a space as U+2581, so that character can't be kept apart from one.
+_AS_SPACE = {0x2581: " "}
+_SPACE_CONTROLS = frozenset([*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85])
+# C0 and C1 controls, soft hyphen, zero-width space, direction marks and embeddings, invisible operators, byte order
+# mark, annotations, and U+2585, which SentencePiece reserves. The joiners U+200C and U+200D are part of spelling.
+_REMOVED = dict.fromkeys(
+    code
+    for start, end in (
+        (0x00, 0x1F), (0x7F, 0x9F), (0xAD, 0xAD), (0x200B, 0x200B), (0x200E, 0x200F), (0x202A, 0x202E),
+        (0x2060, 0x206F), (0x2585, 0x2585), (0xFDD0, 0xFDEF), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0xFFFE, 0xFFFF),
+    )
+    for code in range(start, end + 1)
+    if code not in _SPACE_CONTROLS
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CleanText:
+    """A cleaned cell, and which rules changed it."""
+
+    text: str
+    controls: bool
+    normalised: bool
+
+
+def clean_text(raw: str) -> CleanText:
+    """Remove control characters, compose (NFC), make every run of whitespace one space, strip the ends."""
+    if raw.isascii() and raw.isprintable():
+        text = " ".join(raw.split())
+        return CleanText(text, False, text != raw)
+    without = raw.translate(_REMOVED)
+    text = " ".join(unicodedata.normalize("NFC", without).translate(_AS_SPACE).split())
+    return CleanText(text, len(without) != len(raw), text != without)
+
+
+def hash_texts(texts: Iterable[str]) -> Hashes:
+    """64-bit hashes of texts (BLAKE2b), the same on every machine. Shape [texts]."""
+    digests = b"".join(blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64, copy=False)
+
+
+class SeenHashes:
+    """A growing set of 64-bit hashes in 8 bytes each: a sorted array, and a small array of recent ones."""
+
+    def __init__(self) -> None:
+        self._sorted: Hashes = np.empty(0, dtype=np.uint64)
+        self._recent: Hashes = np.empty(0, dtype=np.uint64)
+
+    def add(self, hashes: Hashes) -> Mask:
+        """Add hashes; True where one is new (its first occurrence). Shape [hashes]."""
+        unique, first = np.unique(hashes, return_index=True)
+        unseen = ~contains(self._sorted, unique) & ~contains(self._recent, unique)
+        new = np.zeros(len(hashes), dtype=np.bool_)
+        new[first[unseen]] = True
+        self._recent = np.union1d(self._recent, unique[unseen])
+        if len(self._recent) > max(1 << 16, len(self._sorted) // 8):
+            self._sorted = np.union1d(self._sorted, self._recent)
+            self._recent = np.empty(0, dtype=np.uint64)
+        return new
+
+
+def contains(sorted_hashes: Hashes, wanted: Hashes) -> Mask:
+    """Which of `wanted` stand in a sorted array. Shape [wanted]."""
+    if len(sorted_hashes) == 0:
+        return np.zeros(len(wanted), dtype=np.bool_)
+    places = np.minimum(np.searchsorted(sorted_hashes, wanted), len(sorted_hashes) - 1)
+    return np.asarray(sorted_hashes[places] == wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One language of a batch of rows, as arrays of shape [rows].
+
+    Attributes:
+        present: there is text.
+        lengths: tokens; 0 where there is no text.
+        hashes: of the texts.
+        held_out: the text stands in valid or test, in this language.
+    """
+
+    present: Mask
+    lengths: npt.NDArray[np.int64]
+    hashes: Hashes
+    held_out: Mask
+
+
+class PairFilter:
+    """Decides which pairs of a split stay. Training pairs lose most; the test loses only what has no text.
+
+    Args:
+        settings: the rules.
+        split: `train`: all rules; `valid`: too long; `test`: none but empty cells.
+    """
+
+    def __init__(self, settings: CleaningSettings, split: str) -> None:
+        self._settings = settings
+        self._split = split
+        self._seen: dict[Pair, SeenHashes] = {}
+
+    def keep(self, pair: Pair, first: Side, second: Side) -> tuple[Mask, Counter[str]]:
+        """Which rows of a batch give a pair of `pair`, and how many rows each rule dropped.
+
+        Rows without text on both sides aren't counted at all; `rows` counts the others.
+        """
+        dropped: Counter[str] = Counter()
+        kept = first.present | second.present
+        dropped["rows"] = int(kept.sum())
+
+        def drop(rule: str, bad: Mask) -> None:
+            nonlocal kept
+            dropped[rule] += int((kept & bad).sum())
+            kept = kept & ~bad
+
+        drop("empty", ~(first.present & second.present))
+        if self._split == "train":
+            if self._settings.drop_copies:
+                drop("copy", first.hashes == second.hashes)
+            if self._settings.decontaminate:
+                drop("held out", first.held_out | second.held_out)
+            if self._settings.deduplicate:
+                drop("duplicate", self._repeated(pair, kept, first.hashes, second.hashes))
+        longer, shorter = np.maximum(first.lengths, second.lengths), np.minimum(first.lengths, second.lengths)
+        if self._split != "test":
+            drop("too long", longer > self._settings.max_tokens)
+        if self._split == "train":
+            drop("length ratio", longer > self._settings.max_length_ratio * np.maximum(shorter, 1))
+        return kept, dropped
+
+    def _repeated(self, pair: Pair, kept: Mask, first: Hashes, second: Hashes) -> Mask:
+        """Which of the kept rows hold a pair that was there before."""
+        # Multiplying one side by an odd constant keeps (a, b) and (b, a) apart.
+        combined = first * np.uint64(0x9E3779B97F4A7C15) + second
+        repeated = np.zeros(len(kept), dtype=np.bool_)
+        repeated[kept] = ~self._seen.setdefault(pair, SeenHashes()).add(combined[kept])
+        return repeated

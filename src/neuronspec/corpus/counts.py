@@ -1,0 +1,129 @@
+"""The report of `prepare`: corpus.json, the table on the console, and the check that every direction has text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from neuronspec.corpus.cleaning import PAIR_RULES
+from neuronspec.corpus.encode import PairCounts
+from neuronspec.corpus.rows import SPLITS, Pair, ReadCounts, Split, pair_of
+from neuronspec.direction import Direction
+from neuronspec.errors import CorpusError
+
+SplitCounts = Mapping[Split, Mapping[Pair, PairCounts]]
+
+
+def read_report(counts: ReadCounts) -> dict[str, Any]:
+    """What the reader read and left out, as plain JSON."""
+    return {
+        "sources": dict(sorted(counts.sources.items())),
+        "skipped": {code: dict(sorted(reasons.items())) for code, reasons in sorted(counts.skipped.items())},
+        "changed": {code: dict(sorted(reasons.items())) for code, reasons in sorted(counts.changed.items())},
+    }
+
+
+def split_report(counts: SplitCounts, directions: list[Direction]) -> dict[str, Any]:
+    """By split and direction: rows, what each rule dropped, pairs kept, tokens of both sides; as plain JSON."""
+    report: dict[str, Any] = {}
+    for split, pairs in counts.items():
+        report[split] = {}
+        for direction in directions:
+            found = pairs[pair_of(direction.source, direction.target)]
+            report[split][str(direction)] = {
+                "rows": found.rules["rows"],
+                "dropped": {rule: found.rules[rule] for rule in PAIR_RULES if found.rules[rule]},
+                "kept": found.kept,
+                "source_tokens": found.tokens[direction.source],
+                "target_tokens": found.tokens[direction.target],
+            }
+    return report
+
+
+def rule_report(counts: SplitCounts) -> dict[str, dict[str, int]]:
+    """By split: what each rule dropped, over all language pairs (a pair counts once for both directions)."""
+    totals = {}
+    for split, pairs in counts.items():
+        dropped = sum((found.rules for found in pairs.values()), Counter[str]())
+        totals[split] = {rule: dropped[rule] for rule in PAIR_RULES}
+    return totals
+
+
+def resolve_tiers(
+    given: Mapping[str, list[str]], languages: list[str], sizes: Mapping[str, int]
+) -> dict[str, list[str]]:
+    """The tiers of a recipe; without them, thirds of the languages by their number of training pairs.
+
+    Larger first, equals in the recipe's order; where three doesn't divide the number, the higher tiers get one more.
+    """
+    if given:
+        return {tier: list(given[tier]) for tier in ("high", "medium", "low") if given.get(tier)}
+    ordered = sorted(languages, key=lambda code: -sizes.get(code, 0))
+    tiers, start = {}, 0
+    for index, tier in enumerate(("high", "medium", "low")):
+        size = (len(ordered) + 2 - index) // 3
+        if size:
+            tiers[tier] = ordered[start : start + size]
+        start += size
+    return tiers
+
+
+def check_directions(report: Mapping[str, Any]) -> None:
+    """Refuse a corpus in which a direction has no pair in some split.
+
+    Args:
+        report: what `split_report` made.
+
+    Raises:
+        CorpusError: names the directions, and for each what happened to its rows.
+    """
+    problems = []
+    for split in SPLITS:
+        for name, found in report[split].items():
+            if not found["kept"]:
+                dropped = ", ".join(f"{count} {rule}" for rule, count in found["dropped"].items())
+                problems.append(f"  {name}: no {split} pair; {found['rows']} rows, dropped: {dropped or 'none'}")
+    if problems:
+        raise CorpusError(
+            "\n".join(
+                [
+                    "every direction needs training, validation and test pairs:",
+                    *problems,
+                    "Leave the languages out, relax corpus.cleaning, or raise corpus.valid_share and corpus.test_share",
+                ]
+            )
+        )
+
+
+def print_table(report: Mapping[str, Any], console: Console) -> None:
+    """Print what was kept and dropped, a line a language pair.
+
+    Args:
+        report: the content of corpus.json.
+        console: where to print.
+    """
+    splits = report["splits"]
+    used = [rule for rule in PAIR_RULES if any(found["dropped"].get(rule) for found in splits["train"].values())]
+    table = Table(title=f"{report['reader']}: sentence pairs", title_justify="left", box=None, pad_edge=False)
+    table.add_column("pair")
+    for name in ("rows", *used, "train", "tokens", "valid", "test"):
+        table.add_column(name, justify="right", style="bold" if name == "train" else "")
+    for name, found in splits["train"].items():
+        direction = Direction.parse(name)
+        if direction.source > direction.target and str(direction.reverse()) in splits["train"]:
+            continue
+        tokens = (found["source_tokens"] + found["target_tokens"]) / 2 / max(1, found["kept"])
+        dropped = [found["dropped"].get(rule, 0) for rule in used]
+        held_out = [splits[split][name]["kept"] for split in ("valid", "test")]
+        cells = [found["rows"], *dropped, found["kept"], f"{tokens:.1f}", *held_out]
+        table.add_row(name, *(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells))
+    console.print(table)
+    skipped = sum((Counter(reasons) for reasons in report["read"]["skipped"].values()), Counter[str]())
+    if skipped:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.most_common())
+        console.print(f"translations left out while reading: {reasons}")
+    console.print("tokens: mean of a side of a training pair; rules apply to training, valid loses what is too long")

@@ -1,0 +1,114 @@
+"""User interface messages: placeholders, tags, accelerators, and English text kept in comments."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+# Python and C formats (%(name)s, %s, %1$d), templates (${name}, $name), and braces ({}, {0}, {name:>8}).
+_PLACEHOLDER = re.compile(
+    r"""%\(\w+\)[#0+\- ]*\d*(?:\.\d+)?[a-zA-Z]
+      | (?<![%\d])%(?:\d+\$)?[#0+\-]*\d*(?:\.\d+)?(?:hh|h|ll|l|L|z|j|t)?[diouxXeEfFgGcrsa](?![A-Za-z])
+      | \$\{[^{}]*\}
+      | \{[A-Za-z0-9_.\[\]]*(?:![rsa])?(?::[^{}]*)?\}
+      | \$[A-Za-z_]\w*""",
+    re.VERBOSE,
+)
+_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:_-]*)(?:\s[^<>]*)?/?>")
+# `&` before a letter marks the accelerator of Qt and Windows, `_` that of GTK; `&copy;`, `R&D` and `"_blank"` are none.
+_ACCELERATORS = {
+    "&": re.compile(r"(?:(?<![^\s(])&(?=\w)|(?<=[^\W\d_])&(?=[a-z]))(?!\w+;)"),
+    "_": re.compile(r"(?<![^\s(])_(?=[^\W_])(?!\w*_)"),
+}
+_KEY = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+")
+_QUOTED = re.compile(r'"(.*)"\s*')
+
+
+def placeholders(text: str) -> Counter[str]:
+    """How often each placeholder stands in a message, as written: `%(name)s`, `%d`, `${name}`, `{0}`, `$name`."""
+    return Counter(match.group() for match in _PLACEHOLDER.finditer(text))
+
+
+def tags(text: str) -> Counter[str]:
+    """How often each HTML tag stands in a message, by name (`a`, `/a`); attributes may be translated."""
+    return Counter(match.group(1) + match.group(2).lower() for match in _TAG.finditer(text))
+
+
+def without_markup(text: str) -> str:
+    """The text with a space for every placeholder and tag."""
+    return _TAG.sub(" ", _PLACEHOLDER.sub(" ", text))
+
+
+def same_markup(first: str, second: str) -> bool:
+    """Whether two messages hold the same placeholders and tags, each as often, in whatever order."""
+    return placeholders(first) == placeholders(second) and tags(first) == tags(second)
+
+
+def looks_like_key(message: str) -> bool:
+    """Whether a msgid is a key such as `label_save_changes`, not English text."""
+    return _KEY.fullmatch(message) is not None
+
+
+def default_text(comment: str) -> str | None:
+    """The text of the `Default: "..."` part of an extracted comment (zope.i18n, lingua), or None.
+
+    The text may go on over several lines, with quotes around the whole or around each line; other comments may stand
+    before and after it.
+    """
+    lines = iter(comment.split("\n"))
+    for line in lines:
+        if line.lstrip().startswith("Default:"):
+            first = line.lstrip().removeprefix("Default:").strip()
+            break
+    else:
+        return None
+    if not first.startswith('"'):
+        return first or None
+    parts = [first]
+    while not _is_closed(parts):
+        following = next(lines, None)
+        if following is None:
+            break
+        parts[-1] += "\n" + following
+    for line in lines:
+        if not _QUOTED.fullmatch(line.strip()):
+            break
+        parts.append(line.strip())
+    text = "\n".join(_unescape(part.strip().removeprefix('"').removesuffix('"')) for part in parts)
+    return text if text.strip() else None
+
+
+def _is_closed(parts: list[str]) -> bool:
+    return len(parts[0]) > 1 and parts[0].rstrip().endswith('"') and not parts[0].rstrip().endswith('\\"')
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text)
+
+
+def strip_accelerators(source: str, translations: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Take the accelerator mark out of a message and its translations: `&File` and `_File` become `File`.
+
+    Only where it is unambiguous: the source has no tags and exactly one mark of a kind, and so has a translation that
+    reads otherwise. Appended accelerators (`文件(&F)`) go as a whole.
+
+    Returns:
+        The source and the translations whose text changed, by language (empty if there is no accelerator).
+    """
+    for mark, pattern in _ACCELERATORS.items():
+        if len(pattern.findall(source)) != 1 or tags(source):
+            continue
+        marked = {
+            code: _strip_mark(text, mark, pattern)
+            for code, text in translations.items()
+            if len(pattern.findall(text)) == 1
+        }
+        if any(translations[code] != source for code in marked):
+            return _strip_mark(source, mark, pattern), marked
+    return source, {}
+
+
+def _strip_mark(text: str, mark: str, pattern: re.Pattern[str]) -> str:
+    text = re.sub(rf"\s*\({re.escape(mark)}[A-Za-z0-9]\)", "", text)
+    return pattern.sub("", text)

@@ -1,0 +1,206 @@
+"""The token store: memory-mapped Arrow files of token ids, one a split and language pair.
+
+`DATA/tokens/SPLIT.de-en.arrow` (codes in alphabetical order; both directions read it) is an Arrow IPC file with the
+columns `first`, `second` (lists of uint16, or uint32 above 65,536 ids: piece ids without tags and </s>),
+`first_length`, `second_length` (int32) and, in valid and test, `first_text`, `second_text` (cleaned text).
+`DATA/tokens/manifest.json` names the files with their SHA-256, the directions and the resource tiers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuronspec.corpus.rows import pair_of
+from neuronspec.direction import Direction, DirectionLike
+from neuronspec.errors import DirectionError, RunError, nearest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from transformers import PreTrainedTokenizerBase
+
+FORMAT = "neuronspec.tokens/1"
+Ids = npt.NDArray[np.int64]
+
+
+class TokenStore:
+    """The prepared corpus of a run: pairs of token ids by split and direction, the tokenizer, the tiers."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self._folder = folder
+        self._manifest = manifest
+        self._pairs: dict[tuple[str, Direction], DirectionPairs] = {}
+
+    @classmethod
+    def open(cls, folder: Path | str) -> TokenStore:
+        """Open the store in a data folder (`RUN/data`); reads no text.
+
+        Raises:
+            RunError: there is no store, or one of another format.
+        """
+        path = Path(folder) / "tokens" / "manifest.json"
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RunError(f"{path}: no token store ({error.strerror}); run 'neuronspec prepare' first") from None
+        except ValueError as error:
+            raise RunError(f"{path}: damaged ({error}); run 'neuronspec prepare' again") from None
+        if manifest.get("format") != FORMAT:
+            raise RunError(f"{path}: format is {manifest.get('format')!r}, expected {FORMAT!r}; prepare the run again")
+        return cls(Path(folder), manifest)
+
+    @cached_property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer of the store, loaded at first use."""
+        from neuronspec.corpus.tokenizer import load_tokenizer
+
+        return load_tokenizer(self._folder / "tokenizer")
+
+    @property
+    def tiers(self) -> dict[str, list[str]]:
+        """Resource tiers (high, medium, low) of the languages beside the pivot, as resolved."""
+        return {tier: list(codes) for tier, codes in self._manifest["tiers"].items()}
+
+    def fingerprint(self) -> str:
+        """A hash of everything in the store, from the manifest alone."""
+        return hashlib.sha256(json.dumps(self._manifest, sort_keys=True).encode()).hexdigest()[:16]
+
+    def directions(self, split: str) -> list[Direction]:
+        """The directions of the recipe that have pairs in a split, sorted.
+
+        Raises:
+            RunError: there is no such split.
+        """
+        files = self._files(split)
+        directions = [Direction.parse(text) for text in self._manifest["directions"]]
+        return sorted(d for d in directions if files.get(_pair_name(d), {}).get("pairs"))
+
+    def pairs(self, split: str, direction: DirectionLike) -> DirectionPairs:
+        """The pairs of a direction in a split.
+
+        Raises:
+            RunError: there is no such split.
+            DirectionError: the store has no text of the two languages.
+        """
+        direction = Direction.parse(direction)
+        files = self._files(split)
+        entry = files.get(_pair_name(direction))
+        if entry is None:
+            valid = [str(known) for known in self.directions(split)]
+            raise DirectionError(f"no {split} text of {direction} in {self._folder}; {nearest(str(direction), valid)}")
+        key = (split, direction)
+        if key not in self._pairs:
+            self._pairs[key] = DirectionPairs(self._folder / "tokens" / entry["file"], direction)
+        return self._pairs[key]
+
+    def _files(self, split: str) -> dict[str, dict[str, Any]]:
+        splits: dict[str, dict[str, dict[str, Any]]] = self._manifest["splits"]
+        if split not in splits:
+            raise RunError(f"the token store has no split {split!r}; {nearest(split, splits)}")
+        return splits[split]
+
+
+class DirectionPairs:
+    """The sentence pairs of one direction in one split, read from a memory map as they are asked for."""
+
+    def __init__(self, path: Path, direction: Direction) -> None:
+        self.direction = direction
+        self._path = path
+        swapped = direction.source > direction.target
+        self._source, self._target = ("second", "first") if swapped else ("first", "second")
+        self._batches = _map(path)
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @cached_property
+    def source_lengths(self) -> Ids:
+        """Tokens of each source sentence, without tag and </s>. Shape [pairs]."""
+        return self._lengths(self._source)
+
+    @cached_property
+    def target_lengths(self) -> Ids:
+        """Tokens of each target sentence, without tag and </s>. Shape [pairs]."""
+        return self._lengths(self._target)
+
+    def tokens(self, index: int) -> tuple[Ids, Ids]:
+        """The piece ids of the source and the target of a pair, without tags and </s>. Shapes [tokens].
+
+        Raises:
+            IndexError: there is no such pair.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"pair {index} of {self.direction}: there are {len(self)}")
+        batch = int(np.searchsorted(self._starts, index, side="right")) - 1
+        row = index - int(self._starts[batch])
+        source, target = self._views[batch]
+        return source.at(row), target.at(row)
+
+    def source_texts(self) -> list[str]:
+        """The cleaned source sentences (valid and test).
+
+        Raises:
+            RunError: the split is train, which keeps no text.
+        """
+        return self._texts(self._source)
+
+    def target_texts(self) -> list[str]:
+        """The cleaned target sentences (valid and test).
+
+        Raises:
+            RunError: the split is train, which keeps no text.
+        """
+        return self._texts(self._target)
+
+    @cached_property
+    def _views(self) -> list[tuple[_ListView, _ListView]]:
+        return [(_ListView(b.column(self._source)), _ListView(b.column(self._target))) for b in self._batches]
+
+    def _lengths(self, side: str) -> Ids:
+        columns = [batch.column(f"{side}_length").to_numpy() for batch in self._batches]
+        return np.concatenate([np.empty(0, dtype=np.int64), *columns]).astype(np.int64)
+
+    def _texts(self, side: str) -> list[str]:
+        name = f"{side}_text"
+        if self._batches and name not in self._batches[0].schema.names:
+            raise RunError(f"{self._path}: training text is kept as tokens only; decode them with the tokenizer")
+        return [text for batch in self._batches for text in batch.column(name).to_pylist()]
+
+
+class _ListView:
+    """The lists of an Arrow list column as numpy views of the memory map."""
+
+    __slots__ = ("_offsets", "_values")
+
+    def __init__(self, column: pa.ListArray) -> None:
+        self._offsets = column.offsets.to_numpy()
+        self._values = column.values.to_numpy()
+
+    def at(self, row: int) -> Ids:
+        return self._values[self._offsets[row] : self._offsets[row + 1]].astype(np.int64)
+
+
+def _pair_name(direction: Direction) -> str:
+    return "-".join(pair_of(direction.source, direction.target))
+
+
+def _map(path: Path) -> list[pa.RecordBatch]:
+    """The record batches of an Arrow file, memory-mapped.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    import pyarrow as pa
+
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        return [reader.get_batch(index) for index in range(reader.num_record_batches)]
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(f"{path}: the token store is damaged ({error}); run 'neuronspec prepare' again") from None
