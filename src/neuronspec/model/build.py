@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from neuronspec.errors import ModelError, RecipeError
 from neuronspec.model.attention import use_fast_attention
@@ -141,9 +144,10 @@ def load_model(folder: str | Path, device: torch.device | str | None = None) -> 
         state = "holds no config.json" if folder.is_dir() else "does not exist"
         raise ModelError(f"{folder} is not a model folder: it {state}")
     try:
-        model, report = AutoModelForSeq2SeqLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
-        )
+        with without_progress_bars():
+            model, report = AutoModelForSeq2SeqLM.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
+            )
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, json.JSONDecodeError) as error:
         raise ModelError(f"the model in {folder} can't be loaded: {error}") from error
     missing = sorted(report["missing_keys"])
@@ -153,6 +157,18 @@ def load_model(folder: str | Path, device: torch.device | str | None = None) -> 
             f"such as {missing[0]!r}; the folder is damaged or its files belong to different models"
         )
     return _placed(model.eval(), torch.device(device or default_device()))
+
+
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """`transformers` draws no bars of its own while it reads and writes models."""
+    were_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if were_on:
+            logging.enable_progress_bar()
 
 
 def default_device() -> torch.device:

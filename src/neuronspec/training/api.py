@@ -1,0 +1,90 @@
+"""`train`: set up, train, clean up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from neuronspec.batching.batch import Batch
+from neuronspec.batching.collate import Layout
+from neuronspec.batching.evaluation import eval_batches
+from neuronspec.batching.sampler import Store
+from neuronspec.direction import Direction
+from neuronspec.errors import TrainingError
+from neuronspec.recipe import TrainingSettings
+from neuronspec.training.interrupt import StopSignals
+from neuronspec.training.log import TrainingLog
+from neuronspec.training.loop import Trainer
+from neuronspec.training.loss import InDirection, any_direction
+from neuronspec.training.progress import TrainingProgress
+from neuronspec.training.state import TrainingResult
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    store: Store,
+    settings: TrainingSettings,
+    *,
+    directions: Sequence[Direction],
+    seed: int,
+    folder: Path,
+    in_direction: InDirection = any_direction,
+    console: Console | None = None,
+) -> TrainingResult:
+    """Train `model` and write the weights with the best validation loss into `folder`, a plain Hugging Face checkpoint.
+
+    If `folder` holds checkpoints of the same training, it goes on from the newest whole one, and ends with the same
+    weights, to the bit on a CPU, as if it had never been stopped. The order of the data depends on `seed`,
+    `directions` and the batch settings alone, so arms that share them see the same batches.
+
+    Args:
+        model: what to start from, on the device to train on; holds the best weights afterwards.
+        store: gives training pairs (`train`) and validation pairs (`valid`).
+        directions: all directions to train on; those with validation pairs decide which weights are best.
+        in_direction: the context of a direction's forward and backward pass, such as masks.
+
+    Raises:
+        TrainingError: no data, other settings than those of the checkpoints, a full disk, or no finite gradient in
+            many updates.
+        Interrupted: SIGINT or SIGTERM came; everything is saved.
+    """
+    layout = Layout.of(tokenizer, directions)
+    valid = _validation_batches(store, directions, tokenizer, settings)
+    trainer = Trainer(model, store, settings, sorted(directions), seed, folder, layout, in_direction, valid)
+    trainer.resume(console := console or Console())
+    with (
+        torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []),
+        TrainingLog(folder / "log.jsonl", trainer.state.update) as log,
+        StopSignals() as stop,
+        TrainingProgress(console, folder.name) as progress,
+    ):
+        trainer.run(log, stop, progress)
+    return trainer.finish(tokenizer)
+
+
+def _validation_batches(
+    store: Store, directions: Sequence[Direction], tokenizer: PreTrainedTokenizerBase, settings: TrainingSettings
+) -> list[Batch]:
+    available = set(store.directions("valid"))
+    batches = [
+        batch
+        for direction in sorted(available.intersection(directions))
+        for batch in eval_batches(
+            store.pairs("valid", direction),
+            direction,
+            tokenizer,
+            batch_tokens=settings.batch_tokens,
+            limit=settings.validation_sentences,
+        )
+    ]
+    if not batches:
+        raise TrainingError(
+            "there are no validation sentences for any direction, so the best weights can't be told: "
+            "name validation files in the recipe, or raise corpus.valid_share"
+        )
+    return batches

@@ -1,0 +1,172 @@
+"""Checkpoints to go on from: complete or absent, safetensors and JSON.
+
+`checkpoints/step-N/` holds `model.safetensors` (parameters and buffers by name), `optimizer.safetensors` (Adam's
+moments, see `Adam.tensors`) and `trainer.json` (counters, best so far, the settings that matter). A checkpoint is
+written to a hidden folder, synced to the disk and renamed, so a folder of that name is whole whatever killed the
+process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from neuronspec.errors import TrainingError
+from neuronspec.files import write_json
+
+MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
+FORMAT = 1
+_NAME = re.compile(r"step-(\d+)")
+
+
+class DamagedCheckpoint(TrainingError):
+    """A checkpoint whose files are missing, cut off or of another model."""
+
+
+def checkpoint_folder(root: Path, update: int) -> Path:
+    """Where the checkpoint after `update` updates lies."""
+    return root / f"step-{update}"
+
+
+def updates_saved(root: Path) -> list[int]:
+    """The updates that have a checkpoint in `root`, ascending."""
+    if not root.is_dir():
+        return []
+    return sorted(int(match[1]) for item in root.iterdir() if (match := _NAME.fullmatch(item.name)))
+
+
+def model_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and saved buffers by name; tied parameters once."""
+    kept = model.state_dict()
+    buffers = {name: value for name, value in model.named_buffers() if name in kept}
+    return {name: value.detach() for name, value in model.named_parameters()} | buffers
+
+
+def save_checkpoint(
+    root: Path, update: int, model: nn.Module, optimizer: Mapping[str, torch.Tensor], record: Mapping[str, Any]
+) -> Path:
+    """Write the checkpoint after `update` updates. If it is there already, only its `record` is replaced.
+
+    Raises:
+        TrainingError: it can't be written (disk full, no permission); earlier checkpoints are untouched.
+    """
+    content = {"format": FORMAT, **record}
+    final = checkpoint_folder(root, update)
+    temporary = root / f".{final.name}.tmp"
+    try:
+        if final.is_dir():
+            write_json(final / TRAINER, content)
+        else:
+            temporary.mkdir(parents=True)
+            write_tensors(temporary / MODEL, model_tensors(model))
+            write_tensors(temporary / OPTIMIZER, optimizer)
+            write_json(temporary / TRAINER, content)
+            for name in (MODEL, OPTIMIZER, TRAINER):
+                _sync(temporary / name)
+            _sync(temporary)
+            temporary.rename(final)
+        _sync(root)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        kept = updates_saved(root)
+        raise TrainingError(
+            f"the checkpoint {final} can't be written: {error}; "
+            + (f"the one of update {kept[-1]} is whole. " if kept else "there is no earlier one. ")
+            + "Make room on the disk and run again to go on from there"
+        ) from error
+    return final
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError, SafetensorError: it can't be written.
+    """
+    save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_record(root: Path, update: int) -> dict[str, Any]:
+    """The `record` of a checkpoint.
+
+    Raises:
+        DamagedCheckpoint: it is missing or cut off.
+    """
+    path = checkpoint_folder(root, update) / TRAINER
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedCheckpoint(f"{path} is damaged: {error}") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise DamagedCheckpoint(f"{path} isn't a trainer record of format {FORMAT}")
+    return record
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint's file.
+
+    Raises:
+        DamagedCheckpoint: it is missing or cut off.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DamagedCheckpoint(f"{path} is damaged: {error}") from None
+
+
+@torch.no_grad()
+def restore_model(model: nn.Module, path: Path) -> None:
+    """Copy a checkpoint's weights into `model`.
+
+    Raises:
+        DamagedCheckpoint: the file is damaged, or its names or shapes aren't the model's.
+    """
+    saved, own = read_tensors(path), model_tensors(model)
+    wrong = [
+        name for name in {*saved, *own} if name not in saved or name not in own or saved[name].shape != own[name].shape
+    ]
+    if wrong:
+        raise DamagedCheckpoint(f"{path} doesn't fit the model: {min(wrong)} is missing or has another shape")
+    for name, value in own.items():
+        value.copy_(saved[name])
+
+
+def tidy(root: Path) -> None:
+    """Remove what a killed process left half-written or half-removed."""
+    if root.is_dir():
+        for item in root.glob(".step-*"):
+            shutil.rmtree(item, ignore_errors=True)
+
+
+def remove_all_but(root: Path, keep: Iterable[int]) -> None:
+    """Remove the checkpoints of other updates than `keep`."""
+    for update in set(updates_saved(root)) - set(keep):
+        aside = root / f".step-{update}.old"
+        checkpoint_folder(root, update).rename(aside)
+        shutil.rmtree(aside)
+
+
+def set_aside(root: Path, update: int) -> Path:
+    """Rename a damaged checkpoint, so that it isn't read again; returns its new place."""
+    aside = root / f"damaged-{update}"
+    shutil.rmtree(aside, ignore_errors=True)
+    return checkpoint_folder(root, update).rename(aside)

@@ -1,0 +1,38 @@
+"""The result of training as a plain Hugging Face folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from neuronspec.errors import TrainingError
+from neuronspec.model.build import without_progress_bars
+
+
+def export_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write model and tokenizer into `folder`, each file complete before it takes its place.
+
+    `AutoModelForSeq2SeqLM` and `AutoTokenizer` load the folder without neuronspec.
+
+    Raises:
+        TrainingError: the files can't be written; what was in the folder before is whole.
+    """
+    temporary = folder / ".export.tmp"
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        with without_progress_bars():
+            model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        for file in sorted(temporary.iterdir()):
+            file.replace(folder / file.name)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(
+            f"the model can't be written to {folder}: {error}; make room on the disk and run again: "
+            "training is done and won't be repeated"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,74 @@
+"""`log.jsonl`: what training did, one JSON object a line.
+
+Every line has `kind`, `update` and `seconds` (of training so far, over all its parts). Kinds:
+
+- `start`: device, precision, parameters, and for each direction its pairs, probability and upsampling;
+- `training`, every few updates, over the updates since the last such line: `loss` (with label smoothing) and `nll`
+  (without) in nats a token, `learning_rate`, `gradient_norm` (mean, before clipping), `target_tokens_per_second`,
+  `padding` (share of both sides) and `skipped` (updates without a finite gradient, in total);
+- `validation`: `loss` (mean over directions, nats a token), `losses` by direction, `best`;
+- `resume`; and `end`: `best_update`, `target_tokens`, `passes` over each direction's pairs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from neuronspec.files import write_text
+
+
+class TrainingLog:
+    """Adds lines to `log.jsonl`; each is on its way to the disk when `write` returns.
+
+    Args:
+        path: of the file.
+        update: lines of later updates are removed first: they are of a part that was killed, and come again.
+    """
+
+    def __init__(self, path: Path, update: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, "".join(_lines_until(path, update)))
+        self._file = path.open("a", encoding="utf-8")
+
+    def __enter__(self) -> TrainingLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, kind: str, update: int, seconds: float, **facts: Any) -> None:
+        """Add a line. Numbers that aren't finite are written as null."""
+        line = {"kind": kind, "update": update, "seconds": round(seconds, 3), **facts}
+        self._file.write(json.dumps(_finite(line), ensure_ascii=False) + "\n")
+        self._file.flush()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log; a last line that was cut off is left out."""
+    return [json.loads(line) for line in _whole_lines(path)]
+
+
+def _whole_lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("}\n")]
+
+
+def _lines_until(path: Path, update: int) -> list[str]:
+    """The lines up to `update`; none of a training that starts over."""
+    if update == 0:
+        return []
+    return [line for line in _whole_lines(path) if json.loads(line)["update"] <= update]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value

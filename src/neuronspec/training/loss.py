@@ -1,0 +1,119 @@
+"""Label-smoothed cross-entropy over target tokens, and the loss on held-out text.
+
+With V pieces, smoothing e and p the model's distribution at a target token y, the loss of the token is
+`-(1 - e) log p(y) - e/V sum_v log p(v)` nats: the form of torch and Hugging Face. (fairseq shares e among the
+V - 1 others.) Positions labelled -100 - padding, and the forced target tag - take no loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from neuronspec.batching.batch import Batch
+from neuronspec.batching.collate import IGNORED
+from neuronspec.direction import Direction
+from neuronspec.training.precision import autocast
+from neuronspec.training.projection import projected_loss
+
+InDirection = Callable[[Direction], AbstractContextManager[Any]]
+"""Gives the context that a direction's forward and backward pass run in, such as `use_direction` with masks."""
+
+LINEAR_HEADS = frozenset({"bart", "m2m_100", "marian", "mbart", "pegasus"})
+"""Model types whose logits are `lm_head(base model's output)`, plus `final_logits_bias` where they have one.
+Of these only the rows that take loss are projected; others give the logits of all positions."""
+
+
+def any_direction(direction: Direction) -> AbstractContextManager[Any]:
+    """The scope of a model that treats all directions alike: none."""
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Cross-entropy without smoothing: nats in total, over so many target tokens."""
+
+    nats: float
+    tokens: int
+
+    @property
+    def per_token(self) -> float:
+        """Nats a target token."""
+        return self.nats / self.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLoss:
+    """The loss of one batch, summed over its target tokens.
+
+    Args:
+        smoothed: what is trained on, with its gradient.
+        nats: cross-entropy without smoothing, without gradient.
+    """
+
+    smoothed: torch.Tensor
+    nats: torch.Tensor
+
+
+def target_tokens(batch: Batch) -> int:
+    """Target tokens that take loss: pieces and `</s>`, without padding and the target tag."""
+    return int((batch.inputs["labels"] != IGNORED).sum())
+
+
+def batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float = 0.0) -> BatchLoss:
+    """Run `model` on `batch` (on the model's device) and sum the loss over its target tokens."""
+    inputs = dict(batch.inputs)
+    labels = inputs.pop("labels")
+    taken = labels != IGNORED
+    targets = labels[taken]
+    head = model.get_output_embeddings()
+    if model.config.model_type in LINEAR_HEADS and type(head) is nn.Linear:
+        hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
+        smoothed, nats = projected_loss(hidden[taken], head.weight, _head_bias(model, head), targets, label_smoothing)
+        return BatchLoss(smoothed, nats)
+    logits = model(**inputs, use_cache=False).logits[taken]
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    smoothed = functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=label_smoothing)
+    return BatchLoss(smoothed, functional.cross_entropy(logits.detach(), targets, reduction="sum"))
+
+
+def _head_bias(model: PreTrainedModel, head: nn.Linear) -> torch.Tensor | None:
+    final = getattr(model, "final_logits_bias", None)
+    return head.bias if final is None else final.reshape(-1)
+
+
+@torch.no_grad()
+def validation_loss(
+    model: PreTrainedModel,
+    batches: Iterable[Batch],
+    in_direction: InDirection = any_direction,
+    *,
+    precision: str = "float32",
+) -> dict[Direction, Loss]:
+    """Cross-entropy without smoothing of each direction that `batches` hold, teacher-forced, in eval mode.
+
+    Args:
+        batches: of any directions, in any order.
+        in_direction: see `InDirection`.
+        precision: `float32`, or `bf16` for autocast.
+    """
+    sums: dict[Direction, torch.Tensor] = {}
+    tokens: dict[Direction, int] = {}
+    was_training = model.training
+    model.eval()
+    try:
+        for batch in batches:
+            with in_direction(batch.direction), autocast(model.device, precision):
+                nats = batch_loss(model, batch.to(model.device)).nats.double()
+            sums[batch.direction] = sums.get(batch.direction, 0) + nats
+            tokens[batch.direction] = tokens.get(batch.direction, 0) + target_tokens(batch)
+    finally:
+        model.train(was_training)
+    return {direction: Loss(float(sums[direction]), tokens[direction]) for direction in sums}

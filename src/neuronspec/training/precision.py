@@ -1,0 +1,31 @@
+"""Which arithmetic a machine trains in."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """`bf16` or `float32` for the recipe's `auto`: bf16 where the device multiplies it in hardware.
+
+    On a CPU that is AVX-512 BF16 or AMX; elsewhere bf16 would be emulated, and slow. Weights, gradients and the
+    optimizer stay float32 in either case.
+    """
+    if precision != "auto":
+        return precision
+    return "bf16" if _has_bf16(device) else "float32"
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """The context that forward passes run in: bf16 autocast, or none for `float32`."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()

@@ -1,0 +1,80 @@
+"""What may not change between the parts of a training that is stopped and resumed."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from neuronspec.batching.sampler import TrainingBatches
+from neuronspec.errors import TrainingError
+from neuronspec.recipe import TrainingSettings
+from neuronspec.training.checkpoint import model_tensors
+
+MAY_CHANGE = {"updates", "epochs", "minutes", "save_every"}
+"""Settings that don't change the weights after a given update: how long to go on, and how often to save."""
+
+_INCIDENTAL = {"transformers_version", "dtype", "torch_dtype", "_name_or_path", "architectures", "use_cache"}
+
+
+def what_matters(
+    settings: TrainingSettings, model: PreTrainedModel, batches: TrainingBatches, seed: int, precision: str
+) -> dict[str, Any]:
+    """Everything that the weights after a given update depend on, as plain JSON values.
+
+    `model` is the one that training starts from: its weights count by their checksum.
+    """
+    config = {key: value for key, value in model.config.to_dict().items() if key not in _INCIDENTAL}
+    matters = {
+        "seed": seed,
+        "training": settings.model_dump(exclude=MAY_CHANGE) | {"precision": precision},
+        "data": {str(direction): list(sizes) for direction, sizes in batches.volume().items()},
+        "model": config,
+        "start": checksum(model),
+    }
+    return dict(json.loads(json.dumps(matters)))
+
+
+def checksum(model: nn.Module) -> str:
+    """CRC-32 of all weights."""
+    value = 0
+    for tensor in model_tensors(model).values():
+        value = zlib.crc32(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data, value)
+    return f"{value:08x}"
+
+
+def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], where: object) -> None:
+    """Compare what mattered when a checkpoint was made with what matters now.
+
+    Raises:
+        TrainingError: something changed; all changes are named.
+    """
+    lines = differences(before, now)
+    if lines:
+        raise TrainingError(
+            f"training in {where} was started with other settings, so it can't go on:\n  "
+            + "\n  ".join(lines)
+            + "\nSet them back, or train in another folder. (The budget and save_every may change.)"
+        )
+
+
+_WORDS = {"start": "the weights it starts from (checksum)"}
+
+
+def differences(before: Any, now: Any, path: str = "") -> list[str]:
+    """`training.warmup: 100 before, 200 now` for every value that differs."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        return [
+            line
+            for key in sorted({*before, *now})
+            for line in differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+        ]
+    if before == now:
+        return []
+    shown = ("absent" if value is None else json.dumps(value) for value in (before, now))
+    return ["{}: {} before, {} now".format(_WORDS.get(path, path), *shown)]

@@ -1,0 +1,128 @@
+"""The loss against plain torch, for every kind of head, and its independence of padding and chunks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, pad
+
+from families import build_family, padded_inputs
+from neuronspec.batching import IGNORED, Batch, eval_batches
+from neuronspec.direction import Direction
+from neuronspec.training import projection, validation_loss
+from neuronspec.training.loss import LINEAR_HEADS, batch_loss, target_tokens
+from toy_corpus import DE_EN, EN_DE, ToyStore, toy_model, toy_tokenizer
+
+FAMILIES = ["m2m100", "mbart", "bart", "marian", "pegasus", "t5", "mt5", "umt5"]
+
+
+def plain_loss(model: Any, batch: Batch, smoothing: float) -> torch.Tensor:
+    inputs = {name: value for name, value in batch.inputs.items() if name != "labels"}
+    logits, labels = model(**inputs).logits, batch.inputs["labels"]
+    return cross_entropy(
+        logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing
+    )
+
+
+def toy_batch(budget: int = 1000) -> Batch:
+    pairs = ToyStore({EN_DE: 9}).pairs("train", EN_DE)
+    return next(eval_batches(pairs, EN_DE, toy_tokenizer(), batch_tokens=budget))
+
+
+def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    loss.backward()
+    return {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("chunk", [projection.CHUNK, 150])
+def test_equals_plain_torch(family: str, smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "CHUNK", chunk)
+    model = build_family(family, dtype=torch.float64)
+    batch = Batch(EN_DE, padded_inputs(model))
+    expected = plain_loss(model, batch, smoothing)
+    found = batch_loss(model, batch, smoothing)
+    assert found.smoothed.item() == pytest.approx(expected.item(), abs=1e-9)
+    assert found.nats.item() == pytest.approx(plain_loss(model, batch, 0.0).item(), abs=1e-9)
+    assert not found.nats.requires_grad
+    wanted, given = gradients(model, expected * 0.3), gradients(model, found.smoothed * 0.3)
+    assert wanted.keys() == given.keys()
+    for name, value in wanted.items():
+        assert torch.allclose(given[name], value, rtol=1e-9, atol=1e-10), name
+
+
+def test_both_kinds_of_head_are_covered() -> None:
+    types = {build_family(family).config.model_type for family in FAMILIES}
+    assert types & LINEAR_HEADS
+    assert types - LINEAR_HEADS
+
+
+def test_bias_of_the_head_counts() -> None:
+    model = build_family("marian", dtype=torch.float64)
+    batch = Batch(EN_DE, padded_inputs(model))
+    before = batch_loss(model, batch).nats
+    model.final_logits_bias[0, 7] = 3.0
+    assert batch_loss(model, batch).nats.item() == pytest.approx(plain_loss(model, batch, 0.0).item(), abs=1e-9)
+    assert batch_loss(model, batch).nats != before
+
+
+def test_within_1e6_in_float32() -> None:
+    model, batch = toy_model().eval(), toy_batch()
+    per_token = batch_loss(model, batch, 0.1).smoothed / target_tokens(batch)
+    assert per_token.item() == pytest.approx((plain_loss(model, batch, 0.1) / target_tokens(batch)).item(), abs=1e-6)
+
+
+def test_padding_columns_change_nothing() -> None:
+    model, batch = toy_model(dtype=torch.float64).eval(), toy_batch()
+    fill = {"labels": IGNORED, "attention_mask": 0, "decoder_attention_mask": 0}
+    wider = Batch(EN_DE, {name: pad(value, (0, 3), value=fill.get(name, 1)) for name, value in batch.inputs.items()})
+    narrow, wide = batch_loss(model, batch, 0.1), batch_loss(model, wider, 0.1)
+    assert wide.smoothed.item() == pytest.approx(narrow.smoothed.item(), abs=1e-9)
+    assert target_tokens(wider) == target_tokens(batch)
+    expected = gradients(model, narrow.smoothed)
+    for name, value in gradients(model, wide.smoothed).items():
+        assert torch.allclose(value, expected[name], atol=1e-10), name
+
+
+def test_autocast_is_close_and_gives_float32_gradients() -> None:
+    model, batch = toy_model().eval(), toy_batch()
+    expected = gradients(model, batch_loss(model, batch, 0.1).smoothed)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = batch_loss(model, batch, 0.1).smoothed
+    assert loss.dtype == torch.float32
+    for name, value in gradients(model, loss).items():
+        assert value.dtype == torch.float32
+        assert (value - expected[name]).norm() <= 0.05 * expected[name].norm() + 0.01, name
+
+
+def test_validation_by_direction_does_not_depend_on_batches() -> None:
+    model, store, tokenizer = toy_model(dropout=0.5).train(), ToyStore({EN_DE: 20, DE_EN: 10}), toy_tokenizer()
+    seen: list[Direction] = []
+
+    def in_direction(direction: Direction) -> Any:
+        from contextlib import nullcontext
+
+        seen.append(direction)
+        return nullcontext()
+
+    def losses(budget: int) -> dict[Direction, Any]:
+        batches = [
+            batch
+            for direction in (DE_EN, EN_DE)
+            for batch in eval_batches(store.pairs("train", direction), direction, tokenizer, batch_tokens=budget)
+        ]
+        return validation_loss(model, batches, in_direction)
+
+    large, small = losses(1000), losses(1)
+    assert model.training
+    assert set(large) == {EN_DE, DE_EN} == set(seen)
+    assert len(seen) == 2 + 30
+    for direction, loss in large.items():
+        tokens = int((store.pairs("train", direction).target_lengths + 1).sum())
+        assert loss.tokens == small[direction].tokens == tokens
+        assert loss.nats == pytest.approx(small[direction].nats, rel=1e-6)
+        assert loss.per_token == loss.nats / tokens
