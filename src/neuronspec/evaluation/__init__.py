@@ -1,0 +1,17 @@
+"""Translating test sets, scores, tables."""
+
+from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
+from neuronspec.evaluation.results import read_results, read_scores, write_results
+from neuronspec.evaluation.scores import Score, score
+from neuronspec.evaluation.translate import translate
+
+__all__ = [
+    "Score",
+    "evaluate_arm",
+    "evaluate_copy",
+    "read_results",
+    "read_scores",
+    "score",
+    "translate",
+    "write_results",
+]

@@ -1,0 +1,130 @@
+"""Evaluating an arm: translate each direction's test set, write it down, score it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from neuronspec.batching.evaluation import eval_batches, spread
+from neuronspec.corpus.store import TokenStore
+from neuronspec.direction import Direction
+from neuronspec.errors import EvaluationError
+from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores, write_scores
+from neuronspec.evaluation.scores import check_tokenizers, score
+from neuronspec.evaluation.translate import translate
+from neuronspec.files import write_text
+from neuronspec.recipe import EvaluationSettings
+from neuronspec.training.loss import InDirection, any_direction, validation_loss
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """The test sentences of a direction: as many sources as references."""
+
+    direction: Direction
+    sources: list[str]
+    references: list[str]
+
+
+def read_test_set(store: TokenStore, direction: Direction, limit: int | None) -> TestSet:
+    """At most `limit` test pairs of a direction, spread evenly.
+
+    Raises:
+        EvaluationError: there are none.
+    """
+    pairs = store.pairs("test", direction)
+    chosen = spread(len(pairs), limit)
+    if not len(chosen):
+        raise EvaluationError(f"no test sentences for {direction}")
+    sources, references = pairs.source_texts(), pairs.target_texts()
+    return TestSet(direction, [sources[i] for i in chosen], [references[i] for i in chosen])
+
+
+def evaluate_arm(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    store: TokenStore,
+    directions: Sequence[Direction],
+    settings: EvaluationSettings,
+    folder: Path,
+    *,
+    in_direction: InDirection = any_direction,
+    console: Console,
+) -> ArmScores:
+    """Translate and score every direction's test set; go on after those that `folder` holds already.
+
+    Writes `en-de.{src,hyp,ref}` and `scores.json` into `folder` after every direction.
+
+    Args:
+        in_direction: the context of a direction's computation, such as masks.
+
+    Raises:
+        EvaluationError: no test sentences, or a BLEU tokenizer isn't installed.
+    """
+    check_tokenizers(direction.target for direction in directions)
+    scores = read_scores(folder)
+    with _progress(console) as progress:
+        task = progress.add_task(f"translating ({folder.name})", total=len(directions))
+        for direction in directions:
+            if str(direction) not in scores:
+                test = read_test_set(store, direction, settings.max_sentences)
+                with in_direction(direction):
+                    lines = translate(model, tokenizer, test.sources, direction, settings)
+                if lines.truncated:
+                    console.print(f"[yellow]{direction}: {lines.truncated} sources were cut to what the model reads[/]")
+                loss = _test_loss(model, tokenizer, store, direction, settings, in_direction)
+                scores[str(direction)] = _write(folder, test, list(lines), loss, lines.truncated)
+                write_scores(folder, scores)
+            progress.advance(task)
+    return scores
+
+
+def evaluate_copy(store: TokenStore, directions: Sequence[Direction], settings: EvaluationSettings, folder: Path) -> None:
+    """Score the source as its own translation: the floor. Writes the same files as `evaluate_arm`."""
+    check_tokenizers(direction.target for direction in directions)
+    scores: ArmScores = {}
+    for direction in directions:
+        test = read_test_set(store, direction, settings.max_sentences)
+        scores[str(direction)] = _write(folder, test, test.sources, None, 0)
+    write_scores(folder, scores)
+
+
+def _write(folder: Path, test: TestSet, lines: list[str], loss: float | None, truncated: int) -> DirectionScore:
+    for part, text in (("src", test.sources), ("hyp", lines), ("ref", test.references)):
+        write_text(folder / f"{test.direction}.{part}", "".join(f"{line}\n" for line in text))
+    scores = score(lines, test.references, test.direction.target)
+    return DirectionScore(
+        bleu=scores["bleu"].value,
+        chrf=scores["chrf++"].value,
+        loss=loss,
+        n=len(lines),
+        truncated=truncated,
+        signatures={metric: value.signature for metric, value in scores.items()},
+    )
+
+
+def _test_loss(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    store: TokenStore,
+    direction: Direction,
+    settings: EvaluationSettings,
+    in_direction: InDirection,
+) -> float:
+    """Nats a target token over the sentences that are translated."""
+    pairs = store.pairs("test", direction)
+    batches = eval_batches(
+        pairs, direction, tokenizer, batch_tokens=settings.batch_tokens, limit=settings.max_sentences
+    )
+    return validation_loss(model, batches, in_direction)[direction].per_token
+
+
+def _progress(console: Console):  # type: ignore[no-untyped-def]  # rich's class, imported late
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)

@@ -1,0 +1,54 @@
+"""Sample translations of all arms, read back from the evaluation folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuronspec.batching.evaluation import spread
+from neuronspec.errors import EvaluationError
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One test sentence of a direction with every arm's translation, `arm: text`."""
+
+    direction: str
+    source: str
+    reference: str
+    translations: dict[str, str]
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a `.src`, `.hyp` or `.ref` file; only `\\n` ends a line.
+
+    Raises:
+        EvaluationError: the file is missing or isn't UTF-8.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path} can't be read ({error}); remove its folder and evaluate again") from None
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], number: int) -> list[Sample]:
+    """`number` sentences a direction, evenly spread over the test set.
+
+    Args:
+        folder: `RUN/evaluation`, with a folder an arm.
+        arms: the arms to read.
+        directions: such as `["en-de"]`.
+
+    Raises:
+        EvaluationError: a file is missing.
+    """
+    samples = []
+    for direction in directions:
+        source, reference = (read_lines(folder / arms[0] / f"{direction}.{part}") for part in ("src", "ref"))
+        translations = {arm: read_lines(folder / arm / f"{direction}.hyp") for arm in arms}
+        for index in spread(len(source), number):
+            chosen = {arm: lines[index] for arm, lines in translations.items()}
+            samples.append(Sample(direction, source[index], reference[index], chosen))
+    return samples
