@@ -31,7 +31,7 @@ def _bart_like(name: str, **extra: Any) -> Callable[[], PreTrainedModel]:
 def _t5_like(name: str, activation: str) -> Callable[[], PreTrainedModel]:
     def build() -> PreTrainedModel:
         config = getattr(transformers, f"{name}Config")(
-            **_TOKENS, d_model=8, d_kv=4, d_ff=WIDTH, num_layers=2, num_decoder_layers=3, num_heads=2,
+            **_TOKENS, d_model=8, d_kv=4, d_ff=WIDTH, num_layers=2, num_decoder_layers=2, num_heads=2,
             feed_forward_proj=activation, dropout_rate=0.0, decoder_start_token_id=PAD,
             initializer_factor=1.5,
         )  # fmt: skip

@@ -75,8 +75,8 @@ def find_ffn_sites(model: nn.Module) -> list[FFNSite]:
     sites: dict[str, FFNSite] = {}
     for path, module in model.named_modules():
         pattern = _matching_pattern(model, path, module)
-        if pattern is None:
-            continue
+        if pattern is None or any(site.down is _get(module, pattern.down) for site in sites.values()):
+            continue  # a wrapper may pass on the attributes of what it wraps
         name = _site_name(model, path)
         if name in sites:
             raise ModelError(
@@ -93,8 +93,8 @@ def unwrap(model: nn.Module) -> nn.Module:
     while True:
         if isinstance(model, nn.parallel.DistributedDataParallel):
             model = model.module
-        elif isinstance(model, torch._dynamo.OptimizedModule):
-            model = model._orig_mod
+        elif isinstance(compiled := model._modules.get("_orig_mod"), nn.Module):
+            model = compiled
         else:
             return model
 

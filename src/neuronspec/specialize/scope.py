@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -74,8 +75,19 @@ def _scope(model: nn.Module, directions: Sequence[DirectionLike]) -> Iterator[No
     inner = unwrap(model)
     if torch.is_grad_enabled():
         keep_directions(inner, state)
-    with state.scope(directions, keeps_weights=not _is_sharded(inner)):
+    with state.scope(directions, keeps_weights=not _is_sharded(inner)), _dynamic_widths():
         yield
+
+
+def _dynamic_widths() -> AbstractContextManager[Any]:
+    """For `torch.compile`: what is compiled in a scope serves all directions, whatever their widths.
+
+    By default tensors that layers hold have static shapes, and each direction would be compiled anew, the ninth not
+    at all. Importing dynamo takes a second; where nobody has, nothing is compiled.
+    """
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    return torch._dynamo.config.patch(force_nn_module_property_static_shapes=False)
 
 
 def _is_sharded(model: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -36,6 +37,9 @@ class Selection:
         self.padded = padded
         self.selected = padded[:count]
         self.full = count == len(mask)
+        if "torch._dynamo" in sys.modules:
+            for vector in (self.padded, self.selected):
+                torch._dynamo.maybe_mark_dynamic(vector, 0)  # see scope._dynamic_widths
 
     @property
     def sparsity(self) -> float:
