@@ -37,7 +37,7 @@ corpus:
   languages: [de, fr, it]
   valid_share: 0.1
   test_share: 0.1
-tokenizer: {vocabulary: 90}
+tokenizer: {vocabulary: 160}
 model:
   preset: tiny
   d_model: 32

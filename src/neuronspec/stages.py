@@ -174,6 +174,7 @@ def continue_arm(arm: str) -> Callable[[Run], None]:
 
 
 def _continue_arm(arm: str, run: Run) -> None:
+    from neuronspec.specialize import save_masks
     from neuronspec.training import train
 
     store = run.store()
@@ -189,9 +190,8 @@ def _continue_arm(arm: str, run: Run) -> None:
         in_direction=in_direction,
         console=run.console,
     )
-    masks = _masks_of(run, arm)
-    if masks is not None:
-        masks.save(run.arm(arm) / "neuron_masks.safetensors")
+    if _masks_of(run, arm) is not None:
+        save_masks(model, run.arm(arm))
 
 
 def _masks_of(run: Run, arm: str) -> Any:
@@ -245,8 +245,39 @@ def _evaluate(arm: str, run: Run) -> None:
 
 def report(run: Run) -> None:
     """RUN/results.json and RUN/report/index.html."""
-    raise NeuronspecNotYet
+    from neuronspec.evaluation import read_scores, write_results
+    from neuronspec.evaluation.samples import read_samples
+    from neuronspec.neurons import NeuronMasks
+    from neuronspec.report import ReportData, write_report
+    from neuronspec.training import read_log
+
+    recipe, names = run.recipe, ["base", *run.recipe.arms]
+    scores = {arm: read_scores(run.evaluation(arm)) for arm in ("copy", *names)}
+    facts = {
+        "recipe": recipe.name,
+        "pivot": recipe.corpus.pivot,
+        "tiers": run.store().tiers,
+        "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
+    }
+    results = write_results(run.results, scores, facts)
+    directions = [str(direction) for direction in recipe.corpus.all_directions]
+    data = ReportData(
+        name=recipe.name,
+        results=results,
+        masks=NeuronMasks.load(run.masks),
+        logs={arm: read_log(run.arm(arm) / "log.jsonl") for arm in names},
+        samples=read_samples(run.folder / "evaluation", names, directions, recipe.report.samples),
+        recipe=recipe.to_yaml(),
+    )
+    write_report(data, run.report)
 
 
 def summarize(run: Run) -> None:
-    """Print the table of arms and where the report is."""
+    """Print the tables of arms, a few sample translations, and where the report is."""
+    from neuronspec.evaluation.results import read_results
+    from neuronspec.evaluation.tables import arms_table, tiers_table
+
+    results = read_results(run.results)
+    run.console.print(arms_table(results).to_rich())
+    run.console.print(tiers_table(results).to_rich())
+    run.console.print(f"report: {run.report}", soft_wrap=True)

@@ -83,7 +83,9 @@ def evaluate_arm(
     return scores
 
 
-def evaluate_copy(store: TokenStore, directions: Sequence[Direction], settings: EvaluationSettings, folder: Path) -> None:
+def evaluate_copy(
+    store: TokenStore, directions: Sequence[Direction], settings: EvaluationSettings, folder: Path
+) -> None:
     """Score the source as its own translation: the floor. Writes the same files as `evaluate_arm`."""
     check_tokenizers(direction.target for direction in directions)
     scores: ArmScores = {}
@@ -124,7 +126,20 @@ def _test_loss(
 
 
 def _progress(console: Console):  # type: ignore[no-untyped-def]  # rich's class, imported late
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     return Progress(*columns, console=console, transient=True)

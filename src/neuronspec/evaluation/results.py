@@ -59,7 +59,9 @@ def read_scores(folder: Path) -> ArmScores:
 
 def write_scores(folder: Path, scores: ArmScores) -> None:
     """Write an arm's scores by direction to its evaluation folder."""
-    write_json(folder / "scores.json", {name: score.model_dump(by_alias=True) for name, score in sorted(scores.items())})
+    write_json(
+        folder / "scores.json", {name: score.model_dump(by_alias=True) for name, score in sorted(scores.items())}
+    )
 
 
 def write_results(path: Path, arms: Mapping[str, ArmScores], facts: Mapping[str, Any]) -> dict[str, Any]:
