@@ -3,10 +3,11 @@
 from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
 from neuronspec.evaluation.results import read_results, read_scores, write_results
 from neuronspec.evaluation.scores import Score, score
-from neuronspec.evaluation.translate import translate
+from neuronspec.evaluation.translate import Translations, translate
 
 __all__ = [
     "Score",
+    "Translations",
     "evaluate_arm",
     "evaluate_copy",
     "read_results",
