@@ -97,7 +97,7 @@ class Side:
         present: there is text.
         lengths: tokens; 0 where there is no text.
         hashes: of the texts.
-        held_out: the text stands in valid or test, in this language.
+        held_out: the text stands in valid or test in this language, up to case, digits, punctuation and placeholders.
     """
 
     present: Mask

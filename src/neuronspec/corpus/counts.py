@@ -46,7 +46,7 @@ def split_report(counts: SplitCounts, directions: list[Direction]) -> dict[str, 
 
 def rule_report(counts: SplitCounts) -> dict[str, dict[str, int]]:
     """By split: what each rule dropped, over all language pairs (a pair counts once for both directions)."""
-    totals = {}
+    totals: dict[str, dict[str, int]] = {}
     for split, pairs in counts.items():
         dropped = sum((found.rules for found in pairs.values()), Counter[str]())
         totals[split] = {rule: dropped[rule] for rule in PAIR_RULES}
@@ -114,7 +114,10 @@ def print_table(report: Mapping[str, Any], console: Console) -> None:
         table.add_column(name, justify="right", style="bold" if name == "train" else "")
     for name, found in splits["train"].items():
         direction = Direction.parse(name)
-        if direction.source > direction.target and str(direction.reverse()) in splits["train"]:
+        reverse = str(direction.reverse()) in splits["train"]
+        if reverse and direction.source != report["pivot"] and direction.source > direction.target:
+            continue
+        if reverse and direction.target == report["pivot"]:
             continue
         tokens = (found["source_tokens"] + found["target_tokens"]) / 2 / max(1, found["kept"])
         dropped = [found["dropped"].get(rule, 0) for rule in used]

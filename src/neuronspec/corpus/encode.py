@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from neuronspec.corpus.cleaning import Hashes, PairFilter, Side, contains, hash_texts
 from neuronspec.corpus.rows import Pair, Split
+from neuronspec.corpus.splits import sentence_key
 from neuronspec.corpus.spool import Batch
 
 
@@ -74,7 +75,7 @@ class Encoder:
     Args:
         tokenizer: a fast Hugging Face tokenizer.
         pairs: the language pairs to write.
-        held_out: by language, the sorted hashes of all texts in valid and test.
+        held_out: by language, the sorted hashes of the sentence keys of valid and test.
     """
 
     def __init__(self, tokenizer: Any, pairs: Sequence[Pair], held_out: Mapping[str, Hashes]) -> None:
@@ -97,7 +98,7 @@ class Encoder:
                 for pair in self._pairs
             }
             for batch in batches:
-                encoded = dict(self._encode(batch))
+                encoded = dict(self._encode(batch, split == "train"))
                 for pair, file in files.items():
                     first, second = (encoded[code] for code in pair)
                     kept, dropped = rules.keep(pair, first.side, second.side)
@@ -106,21 +107,20 @@ class Encoder:
                         self._write(file, counts[pair], pair, (first, second), np.flatnonzero(kept))
         return counts, {pair: file.path for pair, file in files.items()}
 
-    def _encode(self, batch: Batch) -> Iterator[tuple[str, _Encoded]]:
-        # All languages at once, so that the tokenizer's threads have work enough.
-        present = {code: [text for text in texts if text is not None] for code, texts in batch.items()}
-        encodings = iter(
-            self._backend.encode_batch_fast(list(chain.from_iterable(present.values())), add_special_tokens=False)
-        )
+    def _encode(self, batch: Batch, training: bool) -> Iterator[tuple[str, _Encoded]]:
         for code, texts in batch.items():
+            present = [text for text in texts if text is not None]
+            encodings = iter(self._backend.encode_batch_fast(present, add_special_tokens=False))
             ids = [next(encodings).ids if text is not None else [] for text in texts]
             lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
             values = np.fromiter(chain.from_iterable(ids), dtype=self._dtype, count=int(lengths.sum()))
             offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
             there = np.array([text is not None for text in texts], dtype=np.bool_)
             hashes = np.zeros(len(texts), dtype=np.uint64)
-            hashes[there] = hash_texts(present[code])
-            held_out = there & contains(self._held_out.get(code, hashes[:0]), hashes)
+            hashes[there] = hash_texts(present)
+            held_out = np.zeros(len(texts), dtype=np.bool_)
+            if training:
+                held_out[there] = contains(self._held_out[code], hash_texts(map(sentence_key, present)))
             tokens = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, type=self._ids))
             yield code, _Encoded(Side(there, lengths, hashes, held_out), tokens, texts)
 

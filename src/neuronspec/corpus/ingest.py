@@ -12,7 +12,7 @@ import numpy as np
 
 from neuronspec.corpus.cleaning import Hashes, clean_text, hash_texts
 from neuronspec.corpus.rows import SPLITS, Row, Split
-from neuronspec.corpus.splits import Splitter
+from neuronspec.corpus.splits import Splitter, sentence_key
 from neuronspec.corpus.spool import Spool
 
 
@@ -24,12 +24,14 @@ class Ingested:
         spool: the cleaned rows.
         cells: by split and language: `text` (cells kept), `empty` (nothing left after cleaning), and `controls` and
             `normalised` (cells changed by removing control characters, by composing or by whitespace).
+        lone: rows that were left out because fewer than two languages have text there.
         characters: all characters of all splits.
-        held_out: by language, the sorted hashes of the texts of valid and test.
+        held_out: by language, the sorted hashes of the sentence keys (`splits.sentence_key`) of valid and test.
     """
 
     spool: Spool
     cells: dict[Split, dict[str, Counter[str]]]
+    lone: int = 0
     characters: set[str] = field(default_factory=set)
     held_out: dict[str, Hashes] = field(default_factory=dict)
 
@@ -50,12 +52,13 @@ def ingest(rows: Iterable[Row], splitter: Splitter, languages: list[str], folder
             for code, change in changes.items():
                 cells[split][code].update(change)
             if len(texts) < 2:
+                found.lone += 1
                 continue
             for code, text in texts.items():
                 cells[split][code]["text"] += 1
                 found.characters.update(text)
             if split != "train":
-                for code, value in zip(texts, hash_texts(texts.values()), strict=True):
+                for code, value in zip(texts, hash_texts(map(sentence_key, texts.values())), strict=True):
                     held_out[code].append(int(value))
             spool.add(split, texts)
     found.held_out = {code: np.unique(np.asarray(values, dtype=np.uint64)) for code, values in held_out.items()}

@@ -84,7 +84,7 @@ class _Preparation:
         self._pairs = pairs_of(recipe.corpus)
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            console=console, transient=True,
+            console=console, transient=True, disable=not console.is_terminal,
         )  # fmt: skip
 
     def run(self) -> dict[str, Any]:
@@ -104,8 +104,10 @@ class _Preparation:
         self._write_manifest(counts, files, len(tokenizer), tiers)
         return {
             "reader": self._corpus.reader,
+            "pivot": self._corpus.pivot,
             "languages": self._languages,
             "rows": {split: found.spool.counts[split] for split in SPLITS},
+            "rows_in_one_language": found.lone,
             "read": read_report(read),
             "cells": {split: {c: dict(sorted(n.items())) for c, n in found.cells[split].items()} for split in SPLITS},
             "dropped": rule_report(counts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -21,6 +22,7 @@ class _Letters(dict[int, str]):
 
 
 _LETTERS = _Letters()
+_MARKUP = re.compile(r"[%${<]")
 
 
 def sentence_key(text: str) -> str:
@@ -29,7 +31,8 @@ def sentence_key(text: str) -> str:
     Placeholders, tags, digits, punctuation and whitespace are collapsed: `Page 3 of %d` and `page 12 of {n}.` are both
     `page of`. A text without letters is its own key.
     """
-    folded = without_markup(text).casefold().translate(_LETTERS)
+    plain = without_markup(text) if _MARKUP.search(text) else text
+    folded = plain.casefold().translate(_LETTERS)
     return " ".join(folded.split()) or text.strip()
 
 

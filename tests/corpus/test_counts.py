@@ -1,0 +1,43 @@
+"""Tiers, and the check that every direction has text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from neuronspec.corpus.counts import check_directions, resolve_tiers, rule_report, split_report
+from neuronspec.corpus.encode import PairCounts
+from neuronspec.direction import Direction
+from neuronspec.errors import CorpusError
+
+SIZES = {"de": 50, "fr": 90, "nl": 50, "pl": 10, "af": 1}
+
+
+def test_tiers_are_thirds_by_size_unless_given() -> None:
+    assert resolve_tiers({}, list(SIZES), SIZES) == {"high": ["fr", "de"], "medium": ["nl", "pl"], "low": ["af"]}
+    assert resolve_tiers({}, ["de", "fr"], SIZES) == {"high": ["fr"], "medium": ["de"]}
+    given = {"low": ["fr"], "high": ["de", "nl"]}
+    assert list(resolve_tiers(given, list(SIZES), SIZES).items()) == [("high", ["de", "nl"]), ("low", ["fr"])]
+
+
+def counts(kept: int) -> PairCounts:
+    return PairCounts(Counter({"rows": 10, "empty": 10 - kept}), kept, Counter({"de": 7, "en": 8}))
+
+
+def test_both_directions_report_the_pair_they_share() -> None:
+    directions = [Direction("de", "en"), Direction("en", "de")]
+    report = split_report({"train": {("de", "en"): counts(4)}}, directions)
+    assert report["train"]["en-de"] == {
+        "rows": 10, "dropped": {"empty": 6}, "kept": 4, "source_tokens": 8, "target_tokens": 7,
+    }  # fmt: skip
+    assert report["train"]["de-en"]["source_tokens"] == 7
+    assert rule_report({"train": {("de", "en"): counts(4)}})["train"]["empty"] == 6
+
+
+def test_directions_without_text_are_named_with_the_reason() -> None:
+    full, none = {("de", "en"): counts(4)}, {("de", "en"): counts(0)}
+    check_directions(split_report({"train": full, "valid": full, "test": full}, [Direction("en", "de")]))
+    with pytest.raises(CorpusError, match="en-de: no valid pair; 10 rows, dropped: 10 empty") as caught:
+        check_directions(split_report({"train": full, "valid": none, "test": none}, [Direction("en", "de")]))
+    assert "no test pair" in str(caught.value) and "no train pair" not in str(caught.value)

@@ -1,0 +1,220 @@
+"""From text to the data folder, end to end on tiny corpora."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from neuronspec.corpus import prepare as module
+from neuronspec.corpus.prepare import prepare
+from neuronspec.corpus.store import TokenStore
+from neuronspec.errors import CorpusError, RecipeError
+from neuronspec.recipe import Recipe
+
+QUIET = Console(quiet=True)
+SYLLABLES = ["ba", "ne", "ti", "ro", "lu", "ka"]
+
+
+def word(value: int) -> str:
+    digits = []
+    while value or not digits:
+        value, digit = divmod(value, len(SYLLABLES))
+        digits.append(SYLLABLES[digit])
+    return "".join(digits)
+
+
+def table(rows: list[list[str]]) -> str:
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+def recipe(corpus: dict[str, Any], **sections: Any) -> Recipe:
+    values = {"name": "t", "training": {"updates": 1}, "continuation": {"updates": 1}}
+    return Recipe.model_validate(values | {"corpus": corpus, "tokenizer": {"vocabulary": 130}} | sections)
+
+
+@pytest.fixture
+def tsv(tmp_path: Path) -> Path:
+    """120 English sentences in German, every second in French, a few dirty rows."""
+    rows = [["en", "de", "fr"]]
+    rows += [[f"{word(i)} the", f"der {word(i)}", f"le {word(i)}" if i % 2 else ""] for i in range(120)]
+    rows += [
+        ["ba the", "der ba", ""],
+        ["lone\x00  ", "", ""],
+        ["x " * 60, "y " * 60, ""],
+        ["ba ne ti ro lu ka ba", "z", ""],
+    ]
+    path = tmp_path / "train.tsv"
+    path.write_text(table(rows), encoding="utf-8")
+    return path
+
+
+def tsv_recipe(path: Path, **more: Any) -> Recipe:
+    cleaning = {"max_tokens": 40}
+    corpus = {"reader": "tsv", "train": str(path), "languages": ["de", "fr"], "valid_share": 0.1, "test_share": 0.2}
+    return recipe(corpus | {"cleaning": cleaning} | more)
+
+
+def read_all(store: TokenStore, split: str, direction: str) -> list[tuple[str, str]]:
+    pairs = store.pairs(split, direction)
+    tokens = [pairs.tokens(index) for index in range(len(pairs))]
+    decode: Any = store.tokenizer.decode
+    return [(decode(source), decode(target)) for source, target in tokens]
+
+
+def test_a_table(tmp_path: Path, tsv: Path) -> None:
+    prepare(tsv_recipe(tsv), tmp_path / "data", QUIET)
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["corpus.json", "tokenizer", "tokens"]
+    store = TokenStore.open(tmp_path / "data")
+    report = json.loads((tmp_path / "data" / "corpus.json").read_text())
+    assert [str(d) for d in store.directions("train")] == ["de-en", "en-de", "en-fr", "fr-en"]
+    assert store.tiers == {"high": ["de"], "medium": ["fr"]} == report["tiers"]
+    assert report["rows_in_one_language"] == 1
+    assert report["dropped"]["train"]["too long"] == 1 and report["dropped"]["train"]["length ratio"] == 1
+    sentences: dict[str, set[str]] = {}
+    for split in ("train", "valid", "test"):
+        for direction in ("en-de", "en-fr"):
+            pairs, found = read_all(store, split, direction), report["splits"][split][direction]
+            assert len(pairs) == found["kept"] > 0
+            assert found["rows"] == found["kept"] + sum(found["dropped"].values())
+            assert int(store.pairs(split, direction).source_lengths.sum()) == found["source_tokens"]
+            assert all(source.split()[0] == target.split()[1] for source, target in pairs)
+            if split != "train":
+                texts = store.pairs(split, direction)
+                assert list(zip(texts.source_texts(), texts.target_texts(), strict=True)) == pairs
+            sentences.setdefault(split, set()).update(source for source, _ in pairs)
+    assert not sentences["train"] & sentences["test"] and not sentences["train"] & sentences["valid"]
+    assert not sentences["valid"] & sentences["test"]
+
+
+def test_two_runs_write_the_same_bytes(tmp_path: Path, tsv: Path) -> None:
+    for name in ("one", "two"):
+        prepare(tsv_recipe(tsv), tmp_path / name / "data", QUIET)
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
+    assert len(files) >= 10
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
+    stores = [TokenStore.open(tmp_path / name / "data") for name in ("one", "two")]
+    assert stores[0].fingerprint() == stores[1].fingerprint()
+
+
+def test_a_test_sentence_is_test_whatever_the_languages(tmp_path: Path, tsv: Path) -> None:
+    prepare(tsv_recipe(tsv), tmp_path / "both" / "data", QUIET)
+    prepare(tsv_recipe(tsv, languages=["de"]), tmp_path / "one" / "data", QUIET)
+    both, one = (TokenStore.open(tmp_path / name / "data") for name in ("both", "one"))
+    assert both.pairs("test", "en-de").source_texts() == one.pairs("test", "en-de").source_texts()
+    assert set(both.pairs("test", "fr-en").target_texts()) <= set(one.pairs("test", "de-en").target_texts())
+
+
+def test_held_out_text_leaves_the_training_in_all_its_spellings(tmp_path: Path) -> None:
+    def write(name: str, *rows: list[str]) -> str:
+        (tmp_path / name).write_text(table([["en", "de"], *rows]), encoding="utf-8")
+        return str(tmp_path / name)
+
+    rows = [[f"{word(i)} the", f"der {word(i)}"] for i in range(40)]
+    leaks = [["TEST one", "neu eins"], ["other", "Test 5 Ziel."], ["valid. one", "neu zwei"], ["test", "Ziel"]]
+    corpus = {
+        "reader": "tsv",
+        "languages": ["de"],
+        "train": write("train.tsv", *rows, *leaks),
+        "valid": write("valid.tsv", ["valid one", "Valides Ziel"]),
+        "test": write("test.tsv", ["Test one!", "Test 3 Ziel"], ["Test one!", "Test 3 Ziel"], ["same", "same"]),
+    }
+    prepare(recipe(corpus), tmp_path / "data", QUIET)
+    store = TokenStore.open(tmp_path / "data")
+    kept = [source for source, _ in read_all(store, "train", "en-de")]
+    assert len(kept) == 41 and kept[-1] == "test"
+    assert store.pairs("test", "de-en").target_texts() == ["Test one!", "Test one!", "same"]
+    report = json.loads((tmp_path / "data" / "corpus.json").read_text())
+    assert report["splits"]["train"]["en-de"]["dropped"] == {"held out": 3}
+
+
+def test_directions_beside_the_pivot(tmp_path: Path, tsv: Path) -> None:
+    prepare(tsv_recipe(tsv, directions=["de-fr", "fr-de", "en-de"]), tmp_path / "data", QUIET)
+    store = TokenStore.open(tmp_path / "data")
+    assert [str(d) for d in store.directions("train")] == ["de-fr", "en-de", "fr-de"]
+    assert all(source.split()[1] == target.split()[1] for source, target in read_all(store, "train", "de-fr"))
+
+
+def test_a_tree_of_catalogs(tmp_path: Path) -> None:
+    pytest.importorskip("polib")
+    for code, save in {"de": "der", "fr": "le"}.items():
+        folder = tmp_path / "po" / "app" / "locale" / code / "LC_MESSAGES"
+        folder.mkdir(parents=True)
+        entries = [f'msgid "the {word(i)} %(n)s <b>"\nmsgstr "%(n)s <b> {save} {word(i)}"\n' for i in range(60)]
+        header = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n'
+        (folder / "app.po").write_text("\n".join([header, *entries]), encoding="utf-8")
+    corpus = {"reader": "catalogs", "folder": str(tmp_path / "po"), "languages": ["de", "fr"]}
+    prepare(recipe(corpus | {"valid_share": 0.2, "test_share": 0.2}), tmp_path / "data", QUIET)
+    store = TokenStore.open(tmp_path / "data")
+    texts = store.pairs("test", "en-de")
+    assert len(texts) > 0 and all("%(n)s <b>" in text for text in texts.source_texts() + texts.target_texts())
+    assert all("%(n)s <b>" in side for pair in read_all(store, "train", "fr-en") for side in pair)
+
+
+def test_the_table_shows_every_pair_once(tmp_path: Path, tsv: Path) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    prepare(tsv_recipe(tsv), tmp_path / "data", console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count("en-de") == shown.count("en-fr") == 1 and "de-en" not in shown
+    assert "length ratio" in shown and "too long" in shown
+
+
+def test_a_direction_without_text_is_an_error(tmp_path: Path, tsv: Path) -> None:
+    with pytest.raises(CorpusError, match=r"en-fr: no train pair; \d+ rows, dropped: \d+ empty"):
+        tsv.write_text(tsv.read_text().replace("le ", ""))
+        lines = [line.split("\t") for line in tsv.read_text().splitlines()]
+        tsv.write_text(table([lines[0], *([*cells[:2], ""] for cells in lines[1:])]))
+        prepare(tsv_recipe(tsv), tmp_path / "data", QUIET)
+    assert not (tmp_path / "data").exists()
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_failed_prepare_leaves_the_earlier_folder_whole(
+    tmp_path: Path, tsv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "run" / "data"
+    prepare(tsv_recipe(tsv), data, QUIET)
+    before = snapshot(data)
+    with pytest.raises(RecipeError, match="tokenizer.vocabulary is 90000"):
+        prepare(tsv_recipe(tsv).model_copy(update={"tokenizer": _vocabulary(90_000)}), data, QUIET)
+    for step in ("check_directions", "write_json"):
+
+        def interrupt(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(module, step, interrupt)
+            prepare(tsv_recipe(tsv), data, QUIET)
+    tsv.write_text("en\tde\tfr\nbroken\n")
+    with pytest.raises(CorpusError, match=r"train\.tsv:2"):
+        prepare(tsv_recipe(tsv), data, QUIET)
+    assert snapshot(data) == before
+    assert [path.name for path in data.parent.iterdir()] == ["data"]
+
+
+def _vocabulary(size: int) -> Any:
+    from neuronspec.recipe import TokenizerSettings
+
+    return TokenizerSettings(vocabulary=size)
+
+
+def test_after_a_kill_the_next_prepare_cleans_up(tmp_path: Path, tsv: Path) -> None:
+    data = tmp_path / "data"
+    prepare(tsv_recipe(tsv), data, QUIET)
+    before = snapshot(data)
+    # Killed while writing, and killed between the two renames.
+    (tmp_path / ".data.new" / "rows").mkdir(parents=True)
+    data.rename(tmp_path / ".data.old")
+    tsv.write_text("en\tde\tfr\nbroken\n")
+    with pytest.raises(CorpusError):
+        prepare(tsv_recipe(tsv), data, QUIET)
+    assert snapshot(data) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "train.tsv"]

@@ -1,0 +1,78 @@
+"""Splits by the pivot sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuronspec.corpus.rows import Row
+from neuronspec.corpus.splits import Splitter, sentence_key
+from neuronspec.recipe import CatalogsCorpus, TsvCorpus
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("Page 3 of %(total)d", "page of"),
+        ("page 12 of {n}.", "page of"),
+        ("<b>Save</b> changes…", "save changes"),
+        ("STRASSE", "strasse"),
+        ("Straße", "strasse"),
+        ("हिन्दी में", "हिन्दी में"),
+        ("中文，测试。", "中文 测试"),
+        ("${day}.${month}", "${day}.${month}"),
+        ("12:30", "12:30"),
+    ],
+)
+def test_keys(text: str, key: str) -> None:
+    assert sentence_key(text) == key
+
+
+CORPUS = CatalogsCorpus(reader="catalogs", languages=["de", "fr"], test_share=0.2, valid_share=0.1)
+
+
+@given(st.text(min_size=1), st.text(), st.text())
+def test_a_sentence_has_one_split_whatever_the_languages_and_the_place(pivot: str, de: str, fr: str) -> None:
+    splitter = Splitter.of(CORPUS, seed=3)
+    places = {
+        splitter.split_of(Row({"en": pivot, "de": de}, "a:1")),
+        splitter.split_of(Row({"en": pivot, "fr": fr}, "b:2")),
+        splitter.split_of(Row({"en": pivot + " 7", "de": de, "fr": fr}, "c:3", "train")),
+    }
+    if sentence_key(pivot) == sentence_key(pivot + " 7"):
+        assert len(places) == 1
+
+
+def test_shares_and_seeds() -> None:
+    sentences = [f"sentence {'abcdefghij'[i % 10] * (i // 10 + 1)}" for i in range(3000)]
+    splits = [[Splitter.of(CORPUS, seed).split_of(Row({"en": s}, "")) for s in sentences] for seed in (1, 1, 2)]
+    assert splits[0] == splits[1] != splits[2]
+    assert abs(splits[0].count("test") / 3000 - 0.2) < 0.03
+    assert abs(splits[0].count("valid") / 3000 - 0.1) < 0.03
+
+
+def test_golden_splits() -> None:
+    splitter = Splitter.of(CORPUS, seed=1)
+    drawn = [splitter.split_of(Row({"en": text}, "")) for text in ("one", "two", "three", "four", "five", "six", "ten")]
+    # A changed draw would put sentences of earlier test sets into training.
+    assert drawn == ["train", "train", "test", "train", "train", "test", "train"]
+
+
+def test_splits_with_files_are_not_drawn(tmp_path: Path) -> None:
+    table = tmp_path / "t.tsv"
+    table.touch()
+    corpus = TsvCorpus(reader="tsv", train=table, test=table, languages=["de"], valid_share=0.5)
+    splitter = Splitter.of(corpus, 1)
+    rows = [Row({"en": "x" * n}, "", "train") for n in range(1, 300)]
+    assert {splitter.split_of(row) for row in rows} == {"train", "valid"}
+    assert splitter.split_of(Row({"en": "x"}, "", "test")) == "test"
+    assert splitter.split_of(Row({"en": "x"}, "", "valid")) == "valid"
+
+
+def test_rows_without_pivot_are_drawn_by_origin() -> None:
+    splitter = Splitter.of(CORPUS, 1)
+    splits = {splitter.split_of(Row({"de": "gleich", "fr": "pareil"}, f"file:{n}")) for n in range(100)}
+    assert splits == {"train", "valid", "test"}
