@@ -21,7 +21,7 @@ SYLLABLES = ["ba", "ne", "ti", "ro", "lu", "ka"]
 
 
 def word(value: int) -> str:
-    digits = []
+    digits: list[str] = []
     while value or not digits:
         value, digit = divmod(value, len(SYLLABLES))
         digits.append(SYLLABLES[digit])

@@ -223,6 +223,7 @@ class Tagged:
 
 def test_tags_of_other_tokenizers() -> None:
     nllb: Any = Tagged("eng_Latn", "deu_Latn", "por_Latn", "srp_Cyrl")
+    untagged: Any = Tagged()
     m2m100: Any = Tagged("__en__", "__de__", "__sr__")
     assert tag_id(nllb, "de") == 103 and tag_id(nllb, "sr") == 105 and tag_id(m2m100, "sr") == 104
     with pytest.raises(DirectionError, match="no tag for language 'dee'; did you mean 'de'"):
@@ -230,7 +231,7 @@ def test_tags_of_other_tokenizers() -> None:
     with pytest.raises(DirectionError, match="valid: de, en, pt, sr"):
         tag_id(nllb, "zu")
     with pytest.raises(DirectionError, match="it has none"):
-        tag_id(Tagged(), "de")
+        tag_id(untagged, "de")
 
 
 def test_tag_of_the_stock_nllb_tokenizer() -> None:

@@ -164,7 +164,14 @@ class _Preparation:
             for split, paths in files.items()
         }
         directions = [str(direction) for direction in self._corpus.all_directions]
-        manifest = {"format": FORMAT, "ids": ids, "directions": directions, "tiers": tiers, "splits": entries}
+        manifest = {
+            "format": FORMAT,
+            "ids": ids,
+            "tokenizer_sha256": _digest(self._folder / "tokenizer" / "tokenizer.json"),
+            "directions": directions,
+            "tiers": tiers,
+            "splits": entries,
+        }
         write_json(self._folder / "tokens" / "manifest.json", manifest)
 
     def _watch(self, description: str, items: Iterable[Item], total: int | None = None) -> Iterator[Item]:
