@@ -6,11 +6,14 @@ import random
 from pathlib import Path
 
 WORDS = {
-    "en": ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "and", "then", "house", "tree"],
-    "de": ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "und", "dann", "Haus", "Baum"],
-    "fr": ["un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "et", "puis", "maison", "arbre"],
-    "it": ["uno", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove", "dieci", "e", "poi", "casa", "albero"],
-}  # fmt: skip
+    code: words.split()
+    for code, words in {
+        "en": "one two three four five six seven eight nine ten and then house tree",
+        "de": "eins zwei drei vier fünf sechs sieben acht neun zehn und dann Haus Baum",
+        "fr": "un deux trois quatre cinq six sept huit neuf dix et puis maison arbre",
+        "it": "uno due tre quattro cinque sei sette otto nove dieci e poi casa albero",
+    }.items()
+}
 
 
 def write_table(path: Path, rows: int = 400, seed: int = 0) -> Path:

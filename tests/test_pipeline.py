@@ -60,7 +60,7 @@ def execute(folder: Path, recipe: Recipe, stage: str | None = None) -> None:
 ALL = [
     "prepare", "train", "record", "select",
     "specialize/specialized", "specialize/dense", "specialize/random",
-    "evaluate/copy", "evaluate/base", "evaluate/specialized", "evaluate/dense", "evaluate/random",
+    "evaluate/copy", "evaluate/base", "evaluate/specialized", "evaluate/dense", "evaluate/random", "evaluate",
     "report",
 ]  # fmt: skip
 
@@ -76,7 +76,7 @@ def test_everything_runs_once_in_order(tmp_path: Path, ran: list[str]) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"evaluation": {"beam": 1}}, [*[n for n in ALL if n.startswith("evaluate/")], "report"]),
+        ({"evaluation": {"beam": 1}}, [*[n for n in ALL if n.startswith("evaluate")], "report"]),
         (
             {"selection": {"coverage": 0.5}},
             [
@@ -85,6 +85,7 @@ def test_everything_runs_once_in_order(tmp_path: Path, ran: list[str]) -> None:
                 "specialize/random",
                 "evaluate/specialized",
                 "evaluate/random",
+                "evaluate",
                 "report",
             ],
         ),
@@ -139,7 +140,7 @@ def test_an_interrupted_task_runs_again_and_keeps_its_folder(
     (tmp_path / "stages.json").write_text(json.dumps(state))
     ran.clear()
     execute(tmp_path, recipe_with())
-    assert ran == ["specialize/dense", "evaluate/dense", "report"]
+    assert ran == ["specialize/dense", "evaluate/dense", "evaluate", "report"]
     assert not (tmp_path / "superseded").exists()
 
 

@@ -88,7 +88,8 @@ def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonO
     else:
         count = len(checked.corpus.all_directions)
         typer.echo(
-            f"{recipe}: valid; {count} directions of {len(checked.corpus.all_languages)} languages, arms: {', '.join(checked.arms)}"
+            f"{recipe}: valid; {count} directions of {len(checked.corpus.all_languages)} languages, "
+            f"arms: {', '.join(checked.arms)}"
         )
 
 

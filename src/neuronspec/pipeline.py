@@ -59,33 +59,29 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         return {name: dumped[name] for name in ("seed", *sections)}
 
     corpus = settings("corpus", "tokenizer")
-    corpus["corpus"] = {key: value for key, value in corpus["corpus"].items() if key != "families"}
+    families = {"families": corpus["corpus"].pop("families")}
+    inputs = {"inputs": stages.input_stamps(recipe)}
+    selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
     tasks = [
-        Task("prepare", (), {**corpus, "inputs": stages.input_stamps(recipe)}, ("data",), stages.prepare),
+        Task("prepare", (), corpus | inputs, ("data",), stages.prepare),
         Task("train", ("prepare",), settings("model", "training"), ("base",), stages.train_base),
         Task("record", ("train",), settings("recording"), ("activations.safetensors",), stages.record),
-        Task("select", ("record",), settings("selection"), ("masks.safetensors",), stages.select),
+        Task("select", ("record",), selection, ("masks.safetensors",), stages.select),
     ]
-    for arm in recipe.arms:
-        needs = ("train",) if arm == "dense" else ("train", "select")
-        sections = ("continuation",) if arm == "dense" else ("continuation", "specialization")
+    for arm in map(str, recipe.arms):
+        masked = arm != "dense"
+        needs = ("train", "select") if masked else ("train",)
+        sections = ("continuation", "specialization") if masked else ("continuation",)
         tasks.append(Task(f"specialize/{arm}", needs, settings(*sections), (f"arms/{arm}",), stages.continue_arm(arm)))
-    for arm in ("copy", "base", *recipe.arms):
-        needs = {"copy": ("prepare",), "base": ("train",)}.get(arm, (f"specialize/{arm}",))
-        tasks.append(
-            Task(f"evaluate/{arm}", needs, settings("evaluation"), (f"evaluation/{arm}",), stages.evaluate(arm))
-        )
-    evaluated = tuple(task.name for task in tasks if task.stage == "evaluate")
-    families = {"families": recipe.corpus.model_dump()["families"]}
-    tasks.append(
-        Task(
-            "report",
-            ("select", *evaluated),
-            settings("report") | families,
-            ("results.json", "report"),
-            stages.report,
-        )
-    )
+    arms = {"copy": "prepare", "base": "train"} | {arm: f"specialize/{arm}" for arm in recipe.arms}
+    for name, need in arms.items():
+        work = stages.evaluate(name)
+        tasks.append(Task(f"evaluate/{name}", (need,), settings("evaluation"), (f"evaluation/{name}",), work))
+    evaluated = tuple(f"evaluate/{arm}" for arm in arms)
+    tasks += [
+        Task("evaluate", evaluated, families, ("results.json",), stages.gather_results),
+        Task("report", ("select", "evaluate"), settings("report"), ("report",), stages.report),
+    ]
     return tasks
 
 
@@ -182,7 +178,8 @@ class Pipeline:
                 if reasons[need] and self.tasks[need].stage != stage:
                     raise RunError(
                         f"{task.name} needs {need}, which is not up to date ({reasons[need]}); "
-                        f"run 'neuronspec {self.tasks[need].stage} {self.run.folder}' first, or 'neuronspec run' for all stages"
+                        f"run 'neuronspec {self.tasks[need].stage} {self.run.folder}' first, "
+                        "or 'neuronspec run' for all stages"
                     )
 
     def _remember(self, task: Task, entry: dict[str, Any]) -> None:

@@ -285,7 +285,8 @@ class SelectionSettings(Section):
     """How specialized neurons are selected from the recorded activations."""
 
     criterion: Literal["cumulative", "top_fraction"] = Field(
-        "cumulative", description="cumulative: cover a share of the activation; top_fraction: the same share of every site"
+        "cumulative",
+        description="cumulative: cover a share of the activation; top_fraction: the same share of every site",
     )
     coverage: Coverage | dict[CoverageKey, Coverage] = Field(
         0.95,
@@ -297,7 +298,9 @@ class SelectionSettings(Section):
         "count", description="count: positive activations; magnitude: the sum of |value|"
     )
     granularity: Literal["direction", "language", "family"] = Field(
-        "direction", description="what activations are summed over: language is the source's in the encoder, the target's in the decoder"
+        "direction",
+        description="what activations are summed over; language: the source's in the encoder, the target's in the "
+        "decoder",
     )
 
     @model_validator(mode="after")

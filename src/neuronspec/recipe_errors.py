@@ -102,11 +102,11 @@ def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationE
     values = copy.deepcopy(document.values)
     removed: set[KeyPath] = set()
     while True:
-        for item in map(dict, error.errors()):
+        for item in error.errors():
             path, _ = _walk(model, item["loc"])
             if path in removed:
                 continue
-            lines.append(_explain_one(model, document, item))
+            lines.append(_explain_one(model, document, dict(item)))
             removed.add(path)
             if item["type"] != "value_error":
                 _remove(values, path)
@@ -116,7 +116,7 @@ def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationE
             error = further
         else:
             return lines
-        if all(_walk(model, dict(item)["loc"])[0] in removed for item in error.errors()):
+        if all(_walk(model, item["loc"])[0] in removed for item in error.errors()):
             return lines
 
 
@@ -210,11 +210,11 @@ def _walk(model: type[BaseModel], loc: KeyPath) -> tuple[KeyPath, type[BaseModel
     section: type[BaseModel] | None = model
     for part in loc:
         choices = {_tag(choice): choice for choice in _models(current) if _tag(choice)}
-        if part in choices and not (isinstance(current, type) and part in current.model_fields):
+        if part in choices and not (_is_section(current) and part in current.model_fields):
             current = section = choices[str(part)]
             continue
         path.append(part)
-        if isinstance(current, type) and issubclass(current, BaseModel):
+        if _is_section(current):
             section = current
             info = current.model_fields.get(str(part))
             current = info.annotation if info else None
@@ -222,6 +222,10 @@ def _walk(model: type[BaseModel], loc: KeyPath) -> tuple[KeyPath, type[BaseModel
             if len(models) == 1:
                 current = models[0]
     return tuple(part for part in path if not _is_type_name(part)), section
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _is_type_name(part: str | int) -> bool:
@@ -233,7 +237,7 @@ def _is_type_name(part: str | int) -> bool:
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
     """The sections that an annotation allows."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if _is_section(annotation):
         return [annotation]
     if get_origin(annotation) in (Union, types.UnionType, Annotated):
         return [model for part in get_args(annotation) for model in _models(part)]

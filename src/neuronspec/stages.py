@@ -165,7 +165,8 @@ def _criterion(recipe: Recipe) -> Criterion:
     settings = recipe.selection
     if settings.fraction is not None:
         return TopFraction(settings.fraction, statistic=settings.statistic)
-    return CumulativeActivation(settings.coverage, statistic=settings.statistic, pivot=recipe.corpus.pivot)
+    coverage: Any = settings.coverage  # keys are checked; a mapping of literals isn't one of strings to mypy
+    return CumulativeActivation(coverage, statistic=settings.statistic, pivot=recipe.corpus.pivot)
 
 
 def continue_arm(arm: str) -> Callable[[Run], None]:
@@ -243,27 +244,34 @@ def _evaluate(arm: str, run: Run) -> None:
     )
 
 
-def report(run: Run) -> None:
-    """RUN/results.json and RUN/report/index.html."""
+def gather_results(run: Run) -> None:
+    """The scores of all arms: RUN/results.json."""
     from neuronspec.evaluation import read_scores, write_results
-    from neuronspec.evaluation.samples import read_samples
-    from neuronspec.neurons import NeuronMasks
-    from neuronspec.report import ReportData, write_report
-    from neuronspec.training import read_log
 
-    recipe, names = run.recipe, ["base", *run.recipe.arms]
-    scores = {arm: read_scores(run.evaluation(arm)) for arm in ("copy", *names)}
+    recipe = run.recipe
     facts = {
         "recipe": recipe.name,
         "pivot": recipe.corpus.pivot,
         "tiers": run.store().tiers,
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
     }
-    results = write_results(run.results, scores, facts)
+    arms = ("copy", "base", *recipe.arms)
+    write_results(run.results, {arm: read_scores(run.evaluation(arm)) for arm in arms}, facts)
+
+
+def report(run: Run) -> None:
+    """RUN/report/index.html."""
+    from neuronspec.evaluation import read_results
+    from neuronspec.evaluation.samples import read_samples
+    from neuronspec.neurons import NeuronMasks
+    from neuronspec.report import ReportData, write_report
+    from neuronspec.training import read_log
+
+    recipe, names = run.recipe, ["base", *run.recipe.arms]
     directions = [str(direction) for direction in recipe.corpus.all_directions]
     data = ReportData(
         name=recipe.name,
-        results=results,
+        results=read_results(run.results),
         masks=NeuronMasks.load(run.masks),
         logs={arm: read_log(run.arm(arm) / "log.jsonl") for arm in names},
         samples=read_samples(run.folder / "evaluation", names, directions, recipe.report.samples),

@@ -99,8 +99,8 @@ def _drawings(data: ReportData) -> list[_Drawing]:
         _Drawing(
             "overlap",
             "Overlap of the directions' neurons",
-            "Intersection over union at each feed-forward layer, languages ordered by family; move the slider to change "
-            "the layer. Encoder layers compare the directions into the pivot, decoder layers those out of it.",
+            "Intersection over union at each feed-forward layer, languages ordered by family; the slider changes the "
+            "layer. Encoder layers compare the directions into the pivot, decoder layers those out of it.",
             figures.overlap_heatmap(masks, order="family", pivot=pivot, families=families),
         ),
         _Drawing(
