@@ -35,7 +35,7 @@ class Criterion(ABC):
 
 @dataclass(frozen=True)
 class CumulativeActivation(Criterion):
-    """The fewest neurons that together cover a share of the activation (Tan et al., 2024, section 4.1).
+    """The fewest neurons that together cover a share of the activation (Tan et al., 2024, arXiv 2404.11201).
 
     The selected set is the smallest prefix, in descending order of the statistic (ties: lower index first),
     whose sum is >= coverage * the sum over all neurons; at least one neuron. Counts are compared exactly, in
@@ -129,7 +129,8 @@ class TopFraction(Criterion):
 
 @dataclass(frozen=True)
 class LAPE(Criterion):
-    """Language activation probability entropy (Tang et al., 2024, "Language-Specific Neurons", section 2.2).
+    """Language activation probability entropy (Tang et al., 2024, "Language-Specific Neurons", arXiv 2402.16438,
+    with the bar of its published code).
 
     p[g, i] is the share of positions at which neuron i is positive in group g (a language, a family or a
     direction). The entropy of p[:, i] / sum(p[:, i]) is low where few groups use the neuron. Of the neurons

@@ -69,7 +69,7 @@ def chance_overlap(masks: NeuronMasks, site: str, directions: Sequence[Direction
 
 def overlap_progression(masks: NeuronMasks, pivot: str) -> list[LayerOverlap]:
     """Mean pairwise IoU layer by layer: encoder sites over the directions into the pivot, decoder sites over those
-    out of it, the layers of a decoder-only model over all directions (Tan et al., 2024, figure 4).
+    out of it, the layers of a decoder-only model over all directions (as in Tan et al., 2024, arXiv 2404.11201).
     """
     chosen = {
         "encoder": tuple(direction for direction in masks.directions if direction.target == pivot),

@@ -86,7 +86,7 @@ def read_masks(path: str | Path) -> tuple[dict[str, dict[str, torch.Tensor]], Ma
         packed, rows = _checked(path, site, width, len(header.directions), tensors)
         distinct = torch.from_numpy(np.unpackbits(packed, axis=1, count=width, bitorder="little").astype(bool))
         for direction, row in zip(header.directions, rows, strict=True):
-            masks[direction][site] = distinct[row].clone()
+            masks[direction][site] = distinct[int(row)]
     return masks, MaskInfo(**header.model_dump(include=set(MaskInfo.model_fields)))
 
 
