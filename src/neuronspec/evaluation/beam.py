@@ -7,12 +7,15 @@ does neither; `generate` takes it as its decoding loop: `model.generate(..., cus
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import EncoderDecoderCache, GenerationConfig, LogitsProcessorList, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
+
+from neuronspec.errors import EvaluationError
 
 DROP_SHARE = 8
 """Rows of finished sentences are taken out when they are at least one in so many: taking out copies the caches."""
@@ -21,7 +24,7 @@ DROP_SHARE = 8
 def beam_search(
     model: PreTrainedModel,
     input_ids: torch.Tensor,
-    logits_processor: LogitsProcessorList,
+    logits_processor: Callable[[Any, Any], torch.Tensor],
     generation_config: GenerationConfig,
     limits: torch.Tensor,
     length_penalty: float = 1.0,
@@ -35,7 +38,7 @@ def beam_search(
 
     Args:
         model: an encoder-decoder model.
-        input_ids: `[batch * B, prompt]` what the decoder starts with, B equal rows a sentence, as `generate` makes them.
+        input_ids: `[batch * B, prompt]` what the decoder starts with, B equal rows a sentence.
         logits_processor: of `generate`, applied to log-probabilities.
         generation_config: `num_beams`, `eos_token_id`, `pad_token_id`.
         limits: `[batch]` the longest translation of each sentence, in tokens after the start token.
@@ -43,6 +46,9 @@ def beam_search(
         model_inputs: what `generate` prepares, with B equal rows a sentence: `encoder_outputs`, `attention_mask` of
             the source, `past_key_values` (empty). They aren't parameters of their own, because `generate` would
             then hand them over unprepared.
+
+    Raises:
+        EvaluationError: the model gives NaN.
 
     Returns:
         `[batch, time]` the prompt and the translation with `</s>` (unless cut at its limit), padded.
@@ -58,11 +64,12 @@ def beam_search(
     )
     finished = _Finished(len(limits), beams, length_penalty)
     limits = limits.to(input_ids.device)
+    ends_with = torch.tensor(generation_config.eos_token_id, device=input_ids.device).reshape(-1)
     while True:
         log_probs = logits_processor(state.sequences, _next_log_probs(model, state))
-        scores, rows, tokens = _best_continuations(state, log_probs, 2 * beams)
+        scores, rows, tokens = _best_continuations(state, log_probs, (1 + len(ends_with)) * beams)
         length = state.sequences.shape[1]  # with the new token, without the start token
-        ends = tokens == generation_config.eos_token_id
+        ends = torch.isin(tokens, ends_with)
         at_limit = length >= limits[state.sentences]
         finished.add(state, scores, rows, tokens, ends | at_limit[:, None], length)
         done = at_limit | finished.full(state.sentences)
@@ -88,7 +95,7 @@ class _State:
     sentences: torch.Tensor
     encoded: torch.Tensor
     source_mask: torch.Tensor
-    cache: EncoderDecoderCache
+    cache: Any  # EncoderDecoderCache, whose annotations ask for LongTensor
 
     def advance(self, scores: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, done: torch.Tensor) -> None:
         """Go on with hypotheses `rows` `[open, B]` extended by `tokens`; sentences that are `done` may be left out."""
@@ -142,6 +149,8 @@ class _Finished:
 
     def best(self, pad: int) -> torch.Tensor:
         """`[sentences, time]` the best hypothesis of each, padded on the right."""
+        if not all(self._kept):
+            raise EvaluationError("the model's scores aren't finite numbers, so it can't translate; did it diverge?")
         return torch.nn.utils.rnn.pad_sequence([kept[0][1] for kept in self._kept], True, pad)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,7 +110,8 @@ def _translate_batch(
     limits = (2 * (lengths - TAGGED) + 10).clamp(max=settings.max_new_tokens)
     start = model.generation_config.decoder_start_token_id or model.config.decoder_start_token_id
     prompt = torch.tensor([[start, tags[1]]], device=model.device).expand(len(rows), 2)
-    return model.generate(
+    generate: Any = model.generate
+    return generate(
         input_ids=input_ids,
         attention_mask=(torch.arange(input_ids.shape[1], device=model.device) < lengths[:, None]).long(),
         decoder_input_ids=prompt,
