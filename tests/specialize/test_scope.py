@@ -7,13 +7,14 @@ import threading
 import pytest
 import torch
 from torch import nn
+from transformers import M2M100Config, M2M100ForConditionalGeneration
 
-from families import build_family, padded_inputs
+from families import PAD, build_family, padded_inputs
 from masked import naive, random_masks
 from neuronspec.direction import Direction
 from neuronspec.errors import DirectionError, ModelError
 from neuronspec.model.sites import find_ffn_sites
-from neuronspec.specialize import specialize, use_direction, use_directions
+from neuronspec.specialize import specialize, unspecialize, use_direction, use_directions
 from neuronspec.specialize.state import specialization_of
 
 
@@ -156,6 +157,35 @@ def test_hooks_on_down_see_every_neuron() -> None:
     assert widths == [site.width]
 
 
+def _width_computed(model: nn.Module, rows: int, gradients: bool) -> int:
+    """The width that the first encoder layer computes for `rows` rows of 6 tokens."""
+    seen: list[int] = []
+    site = find_ffn_sites(model)[0]
+    handle = site.activation.register_forward_hook(lambda module, args, out: seen.append(out.shape[-1]))
+    with torch.set_grad_enabled(gradients), use_direction(model, "en-de"):
+        model(**padded_inputs(model, rows=rows))
+    handle.remove()
+    return seen[0]
+
+
+def test_auto_is_compact_where_it_pays() -> None:
+    """In training with many tokens, without gradients always; 50 of 100 neurons are padded to 64."""
+    config = M2M100Config(
+        vocab_size=50, d_model=8, encoder_layers=1, decoder_layers=1, encoder_ffn_dim=100, decoder_ffn_dim=100,
+        encoder_attention_heads=2, decoder_attention_heads=2, pad_token_id=PAD, max_position_embeddings=64,
+    )  # fmt: skip
+    model = M2M100ForConditionalGeneration(config).eval()
+    half = torch.arange(100) < 50
+    specialize(model, {"en-de": {"encoder.0": half, "decoder.0": half}})
+    assert _width_computed(model, rows=2, gradients=True) == 100
+    assert _width_computed(model, rows=20, gradients=True) == 64
+    assert _width_computed(model, rows=2, gradients=False) == 64
+    unspecialize(model)
+    almost = torch.arange(100) < 99
+    specialize(model, {"en-de": {"encoder.0": almost, "decoder.0": almost}})
+    assert _width_computed(model, rows=2, gradients=False) == 100
+
+
 def test_kept_weights_follow_the_parameters() -> None:
     """Without gradients gathered weights are kept in a scope; any change of a parameter makes them anew."""
     model, inputs, _ = _specialized()
@@ -191,8 +221,6 @@ def test_dropout_on_neurons_drops_constants_of_unselected_ones_too(semantics: st
         torch.manual_seed(3)
         with use_direction(model, "en-de"):
             assert _same(model(**inputs).logits, expected)
-        from neuronspec.specialize import unspecialize
-
         unspecialize(model)
     specialize(model, masks, semantics=semantics, method="compact")
     with use_direction(model, "en-de"):
@@ -211,8 +239,11 @@ def test_autocast_in_bfloat16(family: str, method: str) -> None:
     model, inputs, expected = _specialized(family, method=method)
     scale = expected["en-de"].abs().max()
     with torch.autocast("cpu", torch.bfloat16), use_direction(model, "en-de"):
+        model(**inputs).loss.backward()
+    with torch.autocast("cpu", torch.bfloat16), use_direction(model, "en-de"):
         run = model(**inputs)
-        run.loss.backward()
+    run.loss.backward()
+    with torch.autocast("cpu", torch.bfloat16), use_direction(model, "en-de"):
         without_gradients = _logits(model, inputs)
         again = _logits(model, inputs)
     assert all(parameter.grad is None or parameter.grad.dtype == torch.float32 for parameter in model.parameters())

@@ -109,7 +109,8 @@ class _SelectInputs(torch.autograd.Function):
         ctx.save_for_backward(weight, values)
         if values is None:
             return small, None
-        return small, (weight @ values if axis == 1 else values @ weight)
+        with torch.autocast(weight.device.type, enabled=False):
+            return small, (weight @ values if axis == 1 else values @ weight)
 
     @staticmethod
     @once_differentiable
@@ -118,14 +119,15 @@ class _SelectInputs(torch.autograd.Function):
     ) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
         weight, values = ctx.saved_tensors
         values_gradient = None
-        if values is None or shift_gradient is None:
-            gradient = torch.zeros_like(weight)
-        elif ctx.axis == 1:
-            gradient = torch.outer(shift_gradient, values)
-            values_gradient = shift_gradient @ weight
-        else:
-            gradient = torch.outer(values, shift_gradient)
-            values_gradient = weight @ shift_gradient
+        with torch.autocast(weight.device.type, enabled=False):
+            if values is None or shift_gradient is None:
+                gradient = torch.zeros_like(weight)
+            elif ctx.axis == 1:
+                gradient = torch.outer(shift_gradient, values)
+                values_gradient = shift_gradient @ weight
+            else:
+                gradient = torch.outer(values, shift_gradient)
+                values_gradient = weight @ shift_gradient
         own = small_gradient.narrow(ctx.axis, 0, len(ctx.selected))
         gradient.index_add_(ctx.axis, ctx.selected, own.to(gradient.dtype))
         return gradient, values_gradient, None, None

@@ -25,9 +25,12 @@ from neuronspec.specialize.gather import bias_of, linear, small_down, small_up, 
 from neuronspec.specialize.selection import RowSelections, Selection
 from neuronspec.specialize.state import Active, Specialization
 
-# Compact pays in training where (tokens in the batch) x (share of neurons saved) reaches this: gathering weights
-# and scattering their gradients costs about as much as these many tokens do (see benchmarks/specialized_step.py).
-MIN_TOKENS_SAVED = 32
+# Compact pays in training where (tokens in the batch) x (share of neurons saved) reaches this: gathering weights and
+# scattering their gradients takes as long as the matrix products of so many tokens, whatever the layer's size.
+# Measured on a CPU (benchmarks/compact_threshold.py); for other devices estimated from a GPU's memory bandwidth and
+# bf16 arithmetic.
+MIN_TOKENS_SAVED = {"cpu": 24}
+MIN_TOKENS_SAVED_ELSEWHERE = 1024
 # Without gradients the gathered weights are kept for the whole scope, so that any real saving pays.
 MIN_SPARSITY = 0.02
 
@@ -141,7 +144,8 @@ def _is_compact(link: Link, selection: Selection, x: torch.Tensor) -> bool:
         return False  # hooks on `down` look at neurons: show them all
     if not torch.is_grad_enabled():
         return selection.sparsity >= MIN_SPARSITY
-    return x.numel() // x.shape[-1] * selection.sparsity >= MIN_TOKENS_SAVED
+    least = MIN_TOKENS_SAVED.get(x.device.type, MIN_TOKENS_SAVED_ELSEWHERE)
+    return x.numel() // x.shape[-1] * selection.sparsity >= least
 
 
 def _masked(

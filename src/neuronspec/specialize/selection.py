@@ -32,10 +32,9 @@ class Selection:
         count = len(selected)
         aligned = -(-count // ALIGNMENT) * ALIGNMENT
         padding = aligned - count if aligned < len(mask) else 0
-        padded = torch.cat([selected, selected[:1].expand(padding)]).to(device)
         self.mask = mask.to(device)
-        self.padded = padded
-        self.selected = padded[:count]
+        self.padded = torch.cat([selected, selected[:1].expand(padding)]).to(device)
+        self.selected = selected.to(device)  # no view of padded: torch.compile fails on dynamic views
         self.full = count == len(mask)
         if "torch._dynamo" in sys.modules:
             for vector in (self.padded, self.selected):
