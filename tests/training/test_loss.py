@@ -39,9 +39,10 @@ def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("chunk", [projection.CHUNK, 150])
-def test_equals_plain_torch(family: str, smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projection, "CHUNK", chunk)
+@pytest.mark.parametrize("rows", [projection.FEWEST_ROWS, 3])
+def test_equals_plain_torch(family: str, smoothing: float, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "FEWEST_ROWS", rows)
+    monkeypatch.setattr(projection, "LOGITS_HELD", {})
     model = build_family(family, dtype=torch.float64)
     batch = Batch(EN_DE, padded_inputs(model))
     expected = plain_loss(model, batch, smoothing)

@@ -13,8 +13,11 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-CHUNK = 2**22
-"""Logits that are held at a time."""
+LOGITS_HELD = {"cpu": 2**21, "cuda": 2**27}
+"""Logits that are held at a time: on a CPU what stays near its cache, on a GPU what keeps it busy."""
+
+FEWEST_ROWS = 256
+"""Rows of a chunk at least, for products that are worth reading the weights."""
 
 
 def projected_loss(
@@ -59,21 +62,19 @@ class _ProjectedLoss(torch.autograd.Function):
         smoothed, nats = (torch.zeros((), dtype=exact, device=device) for _ in range(2))
         grad_hidden = torch.zeros_like(hidden) if with_gradient else None
         grad_weight = torch.zeros_like(weight) if with_gradient else None
-        rows = max(1, CHUNK // len(weight))
+        rows = max(FEWEST_ROWS, LOGITS_HELD.get(device.type, 0) // len(weight))
         with torch.autocast(device.type, enabled=False):
             matrix = weight.to(dtype)
             offset = None if bias is None else bias.to(dtype)
             for first in range(0, len(hidden), rows):
                 part, target = hidden[first : first + rows].to(dtype), targets[first : first + rows, None]
-                logits = functional.linear(part, matrix, offset).to(exact)
-                normaliser = logits.logsumexp(-1, keepdim=True)
-                own = (normaliser - logits.gather(1, target)).sum()
-                others = (normaliser - logits.mean(-1, keepdim=True)).sum()
+                logs = functional.linear(part, matrix, offset).log_softmax(-1, dtype=exact)
+                own, others = -logs.gather(1, target).sum(), -logs.mean(-1).sum()
                 nats += own
                 smoothed += (1 - smoothing) * own + smoothing * others
                 if grad_hidden is None or grad_weight is None:
                     continue
-                gradient = logits.sub_(normaliser).exp_().sub_(smoothing / len(weight))
+                gradient = logs.exp_().sub_(smoothing / len(weight))
                 gradient.scatter_add_(1, target, gradient.new_full(target.shape, smoothing - 1))
                 gradient = gradient.to(dtype)
                 grad_hidden[first : first + rows] = gradient @ matrix
