@@ -1,0 +1,218 @@
+"""What a training step costs with sparse FFNs: ours against the dense step and against masking whole weights.
+
+    python benchmarks/specialized_step.py [--quick] [--threads 2] [--rounds 8] [--batch-tokens 4096]
+
+One step is: zero the gradient, forward, label-smoothed loss on target tokens, backward, fused Adam. The model is
+an M2M100 with d_model 512, FFN 2048, 6+6 layers, a vocabulary of 16,000, dropout 0.1; the batches have the lengths of
+real sentence pairs (`length_pairs.json`), cut as training cuts them. Masks are random, of the same sparsity at
+every site.
+
+- dense: the model without masks.
+- ours: `specialize(model, masks)` with `use_direction`, as it comes.
+- reference: the scheme of the paper's scripts: in each forward, `weight * mask` with the mask expanded to the shape
+  of the weight.
+
+Every round takes each arm's step on the same batch, one after the other, in an order that changes by round. Ratios
+are taken within a round, then the median over rounds. On a GPU the shape is d_model 1024, FFN 4096, bf16, with
+`torch.compile` off and on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import M2M100Config, M2M100ForConditionalGeneration
+
+from machine import write_result
+from neuronspec.batching.batch import Batch
+from neuronspec.batching.plan import plan_epoch
+from neuronspec.direction import Direction
+from neuronspec.model.attention import use_fast_attention
+from neuronspec.model.sites import find_ffn_sites
+from neuronspec.specialize import specialize, use_direction
+from neuronspec.training.loss import batch_loss
+from neuronspec.training.precision import autocast
+
+SPARSITIES = (0.0, 0.3, 0.5, 0.7)
+LENGTHS = Path(__file__).parent / "length_pairs.json"
+PAD, EOS = 1, 2
+
+Step = Callable[[Batch], None]
+
+
+def build(device: str) -> M2M100ForConditionalGeneration:
+    d_model, ffn, heads = (1024, 4096, 16) if device == "cuda" else (512, 2048, 8)
+    torch.manual_seed(0)
+    config = M2M100Config(
+        vocab_size=16000, d_model=d_model, encoder_ffn_dim=ffn, decoder_ffn_dim=ffn, encoder_layers=6,
+        decoder_layers=6, encoder_attention_heads=heads, decoder_attention_heads=heads, dropout=0.1,
+        attention_dropout=0.1, activation_dropout=0.0, encoder_layerdrop=0.0, decoder_layerdrop=0.0,
+        init_std=d_model**-0.5, pad_token_id=PAD, tie_word_embeddings=True,
+    )  # fmt: skip
+    model = M2M100ForConditionalGeneration(config).train().to(device)
+    use_fast_attention(model)
+    return model
+
+
+def make_batches(number: int, batch_tokens: int, device: str) -> list[Batch]:
+    """Random pieces in sentence pairs of real lengths, padded and cut into batches as in training."""
+    pairs = np.array(json.loads(LENGTHS.read_text())["pairs"])
+    pairs = np.concatenate([pairs] * -(-number * batch_tokens // int(pairs.max(1).sum())))
+    plan = plan_epoch(
+        pairs[:, 0], pairs[:, 1], batch_tokens=batch_tokens, seed=0, epoch=0, direction=Direction("en", "de")
+    )
+    generator = torch.Generator().manual_seed(0)
+
+    def side(lengths: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        mask = torch.arange(int(lengths.max())) < torch.from_numpy(lengths)[:, None]
+        ids = torch.randint(4, 16000, mask.shape, generator=generator)
+        return ids.masked_fill(~mask, PAD), mask.long()
+
+    batches = []
+    for indices in list(plan)[:number]:
+        source, source_mask = side(pairs[indices, 0] + 2)
+        labels, target_mask = side(pairs[indices, 1] + 2)
+        start = torch.full((len(labels), 1), EOS)
+        inputs = {
+            "input_ids": source,
+            "attention_mask": source_mask,
+            "decoder_input_ids": torch.cat([start, labels[:, :-1]], 1),
+            "decoder_attention_mask": target_mask,
+            "labels": labels.masked_fill(target_mask == 0, -100),
+        }
+        batches.append(Batch(Direction("en", "de"), inputs).to(device))
+    return batches
+
+
+def random_masks(model: nn.Module, sparsity: float) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    masks = {}
+    for site in find_ffn_sites(model):
+        order = torch.randperm(site.width, generator=generator)
+        masks[site.name] = order >= round(sparsity * site.width)
+    return masks
+
+
+class Reference:
+    """The weights of fc1 multiplied by masks of their own shape in each forward."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.masks: dict[str, dict[nn.Module, torch.Tensor]] = {}
+        self.active: dict[nn.Module, torch.Tensor] = {}
+        for site in find_ffn_sites(model):
+            up = site.ups[0]
+            up.forward = lambda x, up=up: nn.functional.linear(x, up.weight * self.active[up], up.bias)
+
+    def add(self, name: str, model: nn.Module, masks: dict[str, torch.Tensor]) -> None:
+        ups = {site.ups[0]: masks[site.name] for site in find_ffn_sites(model)}
+        self.masks[name] = {up: mask.to(up.weight)[:, None].expand_as(up.weight).clone() for up, mask in ups.items()}
+
+    def use(self, name: str) -> AbstractContextManager[None]:
+        self.active = self.masks[name]
+        return nullcontext()
+
+
+def make_step(model: nn.Module, precision: str, scope: Callable[[], AbstractContextManager[Any]]) -> Step:
+    optimizer = model.benchmark_optimizer
+    device = next(model.parameters()).device
+
+    def step(batch: Batch) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with scope():
+            with autocast(device, precision):
+                loss = batch_loss(model, batch, 0.1).smoothed
+            loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def make_arms(precision: str, device: str, compiled: bool) -> dict[str, Step]:
+    models = [build(device) for _ in range(3)]
+    dense, ours, reference = models
+    for model in models:
+        model.benchmark_optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    names = {f"en-s{round(100 * sparsity)}": random_masks(dense, sparsity) for sparsity in SPARSITIES}
+    specialize(ours, names)
+    masked = Reference(reference)
+    for name, masks in names.items():
+        masked.add(name, reference, masks)
+    if compiled:
+        for model in models:
+            model.model.compile()
+    arms = {"dense": make_step(dense, precision, nullcontext)}
+    for name, sparsity in zip(names, SPARSITIES, strict=True):
+        arms[f"ours {sparsity:.0%}"] = make_step(ours, precision, lambda name=name: use_direction(ours, name))
+        arms[f"reference {sparsity:.0%}"] = make_step(reference, precision, lambda name=name: masked.use(name))
+    return arms
+
+
+def measure(arms: dict[str, Step], batches: list[Batch], rounds: int, clock: Callable[[], float]) -> dict[str, Any]:
+    seconds: dict[str, list[float]] = {name: [] for name in arms}
+    names = list(arms)
+    for number in range(rounds + 1):
+        batch = batches[number % len(batches)]
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            start = clock()
+            arms[name](batch)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if number:  # the first round warms up
+                seconds[name].append(clock() - start)
+
+    def ratio(one: str, other: str) -> float:
+        return round(statistics.median(a / b for a, b in zip(seconds[one], seconds[other], strict=True)), 3)
+
+    result: dict[str, Any] = {
+        "seconds": {name: round(statistics.median(values), 4) for name, values in seconds.items()},
+        "ours / dense": {f"{sparsity:.0%}": ratio(f"ours {sparsity:.0%}", "dense") for sparsity in SPARSITIES},
+    }
+    result["ours / reference"] = {f"{s:.0%}": ratio(f"ours {s:.0%}", f"reference {s:.0%}") for s in SPARSITIES}
+    result["reference / dense"] = {f"{s:.0%}": ratio(f"reference {s:.0%}", "dense") for s in SPARSITIES}
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two rounds of small batches; writes no result")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--precisions", nargs="+", default=["bf16", "float32"])
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: of this process, all threads")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.batch_tokens = 2, 512
+    torch.set_num_threads(options.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    batches = make_batches(min(options.rounds + 1, 8), options.batch_tokens, device)
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    result: dict[str, Any] = {
+        "device": device,
+        "clock": options.clock,
+        "batch tokens": options.batch_tokens,
+        "rounds": options.rounds,
+    }
+    for precision in options.precisions:
+        for compiled in (False, True) if device == "cuda" else (False,):
+            arms = make_arms(precision, device, compiled)
+            result[precision + (" compiled" if compiled else "")] = measure(arms, batches, options.rounds, clock)
+    if options.quick:
+        print(json.dumps(result, indent=1))
+    else:
+        write_result("specialized_step", result)
+
+
+if __name__ == "__main__":
+    main()
