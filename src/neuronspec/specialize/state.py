@@ -161,7 +161,7 @@ class Specialization:
                 "specialize with method='auto' or 'rows' for batches that mix directions"
             )
         by_row = [self.selections_of(name) for name in names]
-        return Active(", ".join(names), [RowSelections(site) for site in zip(*by_row, strict=True)], False)
+        return Active(", ".join(sorted(set(names))), [RowSelections(site) for site in zip(*by_row, strict=True)], False)
 
     def _name_of(self, direction: DirectionLike) -> str:
         name = str(Direction.parse(direction))
