@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import AttentionInterface, M2M100ForConditionalGeneration
 
+from families import FAMILIES, build_family, padded_inputs
 from neuronspec.model import attention
 from neuronspec.model.attention import SHORT, short_attention, use_fast_attention
 from toy_corpus import toy_model
@@ -57,6 +58,16 @@ def test_outputs_and_gradients_equal_those_of_transformers(reference: str, paddi
     assert results[0][2].keys() == results[1][2].keys()
     for name, expected in results[0][2].items():
         assert torch.allclose(results[1][2][name], expected, rtol=1e-9, atol=1e-10), name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_other_models_keep_their_outputs(family: str) -> None:
+    model = build_family(family, dtype=torch.float64)
+    batch = padded_inputs(model)
+    real = batch["decoder_attention_mask" if model.config.is_encoder_decoder else "attention_mask"].bool()
+    expected = model(**batch).logits[real]
+    use_fast_attention(model)
+    assert torch.allclose(model(**batch).logits[real], expected, rtol=1e-9, atol=1e-11)
 
 
 def test_short_attention_was_really_used(monkeypatch: pytest.MonkeyPatch) -> None:

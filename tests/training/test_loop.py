@@ -168,10 +168,11 @@ def test_a_line_now_and_then_where_there_is_no_terminal(tmp_path: Path, monkeypa
     console = quiet()
     toy_train(tmp_path / "base", 4, console=console)
     lines = console.file.getvalue().splitlines()
-    assert len(lines) == 5
-    assert "base: 50%  update 2  loss " in lines[1]
-    assert "target tokens/s" in lines[1]
-    assert lines[1].endswith(" left")
+    assert len(lines) == 6
+    assert lines[0].startswith("base: 63 pairs in 3 directions, sampled from 0.62 (en-de) to 2.24 (en-fr)")
+    assert "base: 50%  update 2  loss " in lines[2]
+    assert "target tokens/s" in lines[2]
+    assert lines[2].endswith(" left")
     assert lines[-1].startswith("base: update 4: validation loss ")
 
 

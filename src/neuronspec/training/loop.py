@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.batch import Batch
@@ -85,12 +86,12 @@ class Trainer:
             try:
                 self._restore(update)
             except checkpoint.DamagedCheckpoint as error:
-                console.print(f"[yellow]warning:[/] {error}; trying the checkpoint before it")
+                console.print(f"[yellow]warning:[/] {escape(str(error))}; trying the checkpoint before it")
                 damaged.append(update)
                 continue
             for bad in damaged:
-                console.print(f"the damaged checkpoint is now {checkpoint.set_aside(self.root, bad)}")
-            console.print(f"{self.folder.name}: going on after update {update}")
+                console.print(f"the damaged checkpoint is now {checkpoint.set_aside(self.root, bad)}", markup=False)
+            console.print(f"{self.folder.name}: going on after update {update}", markup=False)
             return
         if damaged:
             raise TrainingError(
@@ -248,6 +249,12 @@ class Trainer:
             self.log.write("resume", state.update, state.seconds)
             return
         upsampling = batches.upsampling()
+        least, most = min(upsampling, key=upsampling.__getitem__), max(upsampling, key=upsampling.__getitem__)
+        self.progress.line(
+            f"{sum(batches.sizes.values()):,} pairs in {len(upsampling)} directions, sampled from "
+            f"{upsampling[least]:.2f} ({least}) to {upsampling[most]:.2f} ({most}) times as often as by size; "
+            f"{self.model.num_parameters():,} parameters, {self.precision} on {self.model.device.type}"
+        )
         self.log.write(
             "start",
             0,

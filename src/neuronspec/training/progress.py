@@ -23,9 +23,9 @@ class TrainingProgress:
     def __init__(self, console: Console, title: str) -> None:
         self._console, self._title = console, title
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%  {task.fields[facts]}"),
+            TextColumn("{task.percentage:>3.0f}%  {task.fields[facts]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
@@ -53,11 +53,11 @@ class TrainingProgress:
         self._bar.update(self._task, completed=fraction, facts=facts)
         if not self._console.is_terminal and time.monotonic() - self._printed >= LINE_EVERY:
             self._printed = time.monotonic()
-            self._console.print(f"{self._title}: {fraction:.0%}  {facts}")
+            self._console.print(f"{self._title}: {fraction:.0%}  {facts}", markup=False)
 
     def line(self, text: str) -> None:
         """Print a line that stays."""
-        self._bar.console.print(f"{self._title}: {text}")
+        self._console.print(f"{self._title}: {text}", markup=False)
 
     def _left(self, fraction: float) -> str:
         done = fraction - (self._begun_at or 0.0)
