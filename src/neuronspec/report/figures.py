@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neuronspec.errors import MissingExtraError
-from neuronspec.neurons import NeuronMasks, overlap, overlap_progression, sparsity_table
-from neuronspec.report.order import Order, family_bounds, label, ordered, shown_directions
+from neuronspec.neurons import NeuronMasks, chance_overlap, overlap, overlap_progression, sparsity_table
+from neuronspec.report.order import Order, family_bounds, label, ordered, other_language, shown_directions
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 COLORS = ["#2a6f97", "#c8553d", "#588157", "#8e6c8a", "#b08900", "#5f6b7a"]
-_SCALE = [[0.0, "#f4f1ea"], [0.5, "#7fb3c8"], [1.0, "#173f5f"]]
+SCALE = [[0.0, "#f1f5f7"], [0.5, "#5ea0be"], [1.0, "#103252"]]
+_GAP = 0.3
 
 
 def overlap_heatmap(
@@ -26,10 +28,12 @@ def overlap_heatmap(
 ) -> Figure:
     """Pairwise intersection over union of the directions' neurons.
 
+    The colours span the values off the diagonal of all sites shown; the diagonal, always 1, is left out.
+
     Args:
         masks: the masks.
         site: `encoder.N` or `decoder.N`; without it the figure has a slider over all sites.
-        order: of the languages: by `family`, or by `name`.
+        order: of the languages: by `family`, with gaps between families and their names, or by `name`.
         pivot: encoder sites show the directions into it, decoder sites those out of it; None shows all.
         families: the family of a language where it isn't the built-in table's.
 
@@ -39,60 +43,105 @@ def overlap_heatmap(
         MissingExtraError: plotly isn't installed.
     """
     go = _plotly()
-    sites = [site] if site else list(masks.sites)
-    panels = [_heatmap_panel(masks, name, order, pivot, families) for name in sites]
-    values, names, lines = panels[0]
+    panels = {
+        name: _heatmap_panel(masks, name, order, pivot, families) for name in ([site] if site else list(masks.sites))
+    }
+    first = next(iter(panels.values()))
+    values = [value for panel in panels.values() for row in panel.data["z"] for value in row if value is not None]
     figure = go.Figure(
         go.Heatmap(
-            z=values,
-            x=names,
-            y=names,
-            zmin=0,
-            zmax=1,
-            colorscale=_SCALE,
-            colorbar={"title": "IoU", "thickness": 12},
-            hovertemplate="%{y} and %{x}: %{z:.3f}<extra></extra>",
+            **first.data,
+            coloraxis="coloraxis",
+            hovertemplate="%{text}<extra></extra>",
+            hoverongaps=False,
+            xgap=1,
+            ygap=1,
         )
     )
     figure.update_layout(
-        title=sites[0],
-        yaxis={"autorange": "reversed", "scaleanchor": "x", "constrain": "domain"},
-        xaxis={"constrain": "domain", "tickangle": -45},
-        shapes=lines,
-        height=560,
-        margin={"l": 10, "r": 10, "t": 50, "b": 10},
-    )
-    if len(sites) > 1:
+        coloraxis={
+            "colorscale": SCALE,
+            "cmin": min(values, default=0),
+            "cmax": max(values, default=1),
+            "colorbar": {"title": "IoU", "thickness": 10, "len": 0.5, "x": 0, "xanchor": "left", "y": -0.14,
+                         "yanchor": "top", "orientation": "h"},
+        },
+        height=720,
+        margin={"l": 10, "r": 90, "t": 60, "b": 10},
+        **first.layout,
+    )  # fmt: skip
+    if len(panels) > 1:
         steps = [
             {
-                "label": name,
+                "label": _site_title(name),
                 "method": "update",
-                "args": [{"z": [z], "x": [x], "y": [x]}, {"title.text": name, "shapes": shapes}],
+                "args": [{key: [value] for key, value in panel.data.items()}, panel.layout],
             }
-            for name, (z, x, shapes) in zip(sites, panels, strict=True)
+            for name, panel in panels.items()
         ]
-        figure.update_layout(
-            sliders=[{"steps": steps, "active": 0, "currentvalue": {"visible": False}, "pad": {"t": 90}}]
-        )
+        where = {"x": 0.04, "len": 0.92, "y": 1, "yanchor": "bottom", "pad": {"b": 15}, "tickcolor": "rgba(0,0,0,0)"}
+        current = {"prefix": "", "xanchor": "left", "font": {"size": 15}}
+        figure.update_layout(sliders=[{"steps": steps, "active": 0, "currentvalue": current, **where}])
     return figure
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """What the slider changes: `data` of the heatmap, `layout` of the axes."""
+
+    data: dict[str, Any]
+    layout: dict[str, Any]
 
 
 def _heatmap_panel(
     masks: NeuronMasks, site: str, order: Order, pivot: str | None, families: Mapping[str, str] | None
-) -> tuple[list[list[float]], list[str], list[dict[str, Any]]]:
-    """Values, labels, and the lines between families."""
+) -> _Panel:
+    """A site's matrix, with an empty row and column between families."""
     directions = ordered(shown_directions(masks, site, pivot), order, pivot, families)
-    values = overlap(masks, site, directions)
-    lines = []
-    if order == "family":
-        for _, start, _ in family_bounds(directions, pivot, families)[1:]:
-            at, end = start - 0.5, len(directions) - 0.5
-            line = {"type": "line", "line": {"color": "#ffffff", "width": 2}}
-            lines += [
-                line | {"x0": at, "x1": at, "y0": -0.5, "y1": end},
-                line | {"y0": at, "y1": at, "x0": -0.5, "x1": end},
-            ]
-    return [[round(float(v), 4) for v in row] for row in values], [label(d, pivot) for d in directions], lines
+    bounds = family_bounds(directions, pivot, families) if order == "family" else []
+    breaks = {start for _, start, _ in bounds[1:]}
+    edges, places = [0.0], []
+    lines: list[int | None] = []
+    for index in range(len(directions)):
+        if index in breaks:
+            edges.append(edges[-1] + _GAP)
+            lines.append(None)
+        places.append(edges[-1] + 0.5)
+        edges.append(edges[-1] + 1)
+        lines.append(index)
+    measured, chance = overlap(masks, site, directions).tolist(), chance_overlap(masks, site, directions).tolist()
+    names = [label(direction, pivot) for direction in directions]
+
+    def cell(row: int | None, column: int | None, filled: Callable[[int, int], Any]) -> Any:
+        return None if row is None or column is None or row == column else filled(row, column)
+
+    def matrix(filled: Callable[[int, int], Any]) -> list[list[Any]]:
+        return [[cell(row, column, filled) for column in lines] for row in lines]
+
+    def hover(row: int, column: int) -> str:
+        return f"{names[row]} and {names[column]}: {measured[row][column]:.3f} (chance {chance[row][column]:.3f})"
+
+    axis = {"showgrid": False, "zeroline": False, "constrain": "domain", "tickvals": places}
+    codes = [other_language(direction, pivot) for direction in directions]
+    marks = [
+        {"text": family, "xref": "x domain", "x": 1.01, "xanchor": "left", "yref": "y", "showarrow": False,
+         "y": (places[start] + places[end - 1]) / 2}
+        for family, start, end in bounds
+    ]  # fmt: skip
+    return _Panel(
+        data={"z": matrix(lambda r, c: round(measured[r][c], 4)), "text": matrix(hover), "x": edges, "y": edges},
+        layout={
+            "xaxis": axis | {"ticktext": codes, "range": [0, edges[-1]], "tickangle": -90},
+            "yaxis": axis | {"ticktext": names, "range": [edges[-1], 0], "scaleanchor": "x"},
+            "annotations": marks,
+        },
+    )
+
+
+def _site_title(site: str) -> str:
+    """`encoder 1` of `encoder.0`: layers are counted from 1 for readers."""
+    side, _, layer = site.partition(".")
+    return f"{side} {int(layer) + 1}"
 
 
 def overlap_progression_lines(masks: NeuronMasks, pivot: str) -> Figure:
@@ -108,10 +157,20 @@ def overlap_progression_lines(masks: NeuronMasks, pivot: str) -> Figure:
             (side, [row.mean for row in own], "solid"),
             (f"{side}, by chance", [row.chance for row in own], "dot"),
         ):
-            line = {"color": color, "dash": dash}
-            figure.add_trace(go.Scatter(x=layers, y=values, name=name, mode="lines+markers", line=line))
+            figure.add_trace(
+                go.Scatter(
+                    x=layers,
+                    y=values,
+                    name=name,
+                    mode="lines+markers" if dash == "solid" else "lines",
+                    line={"color": color, "dash": dash},
+                    hovertemplate="%{y:.3f}",
+                )
+            )
     figure.update_layout(
-        xaxis={"title": "layer", "dtick": 1}, yaxis={"title": "mean pairwise IoU", "rangemode": "tozero"}
+        xaxis={"title": "layer", "dtick": 1},
+        yaxis={"title": "mean pairwise IoU", "rangemode": "tozero"},
+        hovermode="x unified",
     )
     return figure
 
@@ -127,7 +186,7 @@ def sparsity_by_layer(masks: NeuronMasks) -> Figure:
             go.Box(
                 y=[table[direction][site] for direction in table],
                 text=list(table),
-                name=site,
+                name=_site_title(site),
                 boxpoints="all",
                 pointpos=0,
                 jitter=0.5,
@@ -160,9 +219,12 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
                 name=name,
                 mode="lines+markers",
                 line={"color": COLORS[index % len(COLORS)]},
+                hovertemplate="%{y:.3f}",
             )
         )
-    figure.update_layout(xaxis={"title": "updates"}, yaxis={"title": "validation loss (nats a token)"})
+    figure.update_layout(
+        xaxis={"title": "updates"}, yaxis={"title": "validation loss (nats a token)"}, hovermode="x unified"
+    )
     return figure
 
 
