@@ -31,6 +31,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change a key of the recipe, as section.key=value. Repeatable.", show_default=False),
 ]
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -170,12 +173,13 @@ def main() -> None:
     try:
         app()
     except NeuronspecError as error:
-        typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        if error.exit_code != INTERRUPTED:
+            typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         typer.echo(f"error: {error.strerror or error}{where}; what was finished before is kept", err=True)

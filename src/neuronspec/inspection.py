@@ -144,6 +144,14 @@ def _results(path: Path) -> Facts:
     return {"arms": means, "signatures": _json(path).get("signatures", {})}
 
 
+def _corpus(path: Path) -> Facts:
+    report = _json(path)
+    kept = {
+        split: {pair: counts["kept"] for pair, counts in pairs.items()} for split, pairs in report["splits"].items()
+    }
+    return {"reader": report["reader"], "languages": report["languages"], "rows": report["rows"], "kept": kept}
+
+
 def _log(path: Path) -> Facts:
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     return {"lines": len(lines), "last": lines[-1] if lines else {}}
@@ -195,8 +203,8 @@ def _tokenizer(path: Path) -> Facts:
 _DESCRIBERS: dict[str, Callable[[Path], Facts]] = {
     "activations": _activations,
     "checkpoint": lambda path: {"state": _json(path / "trainer.json")},
-    "corpus": lambda path: _json(path / "corpus.json"),
-    "corpus report": _json,
+    "corpus": lambda path: _corpus(path / "corpus.json"),
+    "corpus report": _corpus,
     "masks": _masks,
     "model": _model,
     "recipe": _recipe,

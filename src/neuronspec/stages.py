@@ -84,13 +84,14 @@ def input_stamps(recipe: Recipe) -> dict[str, Any]:
     elif isinstance(corpus, TsvCorpus):
         files = [path for path in (corpus.train, corpus.valid, corpus.test) if path]
     else:
-        files = sorted(corpus.folder.rglob("*.po")) if corpus.folder else []
+        files = sorted(corpus.folder.rglob("*.po*")) if corpus.folder else []
     return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.exists()}
 
 
 def _matching(pattern: str) -> list[Path]:
+    """The files that a Moses pattern can mean."""
     path = Path(pattern.replace("{pair}", "*").replace("{lang}", "*"))
-    return sorted(path.parent.glob(path.name)) if path.parent.is_dir() else []
+    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
 
 
 def _version(package: str) -> str | None:
