@@ -1,0 +1,99 @@
+"""Make the picture and the results page from committed result files: python docs/generate_results.py [RUN]
+
+With a run folder of the demo, first take over its numbers and masks into benchmarks/results.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from neuronspec.evaluation.tables import Table, arms_table, families_table, tiers_table
+from neuronspec.files import write_json
+from neuronspec.neurons import NeuronMasks, overlap_progression
+from neuronspec.report.svg import overlap_svg
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def take_over(run: Path) -> None:
+    """Copy a run's scores, times and masks to `benchmarks/results/demo.*`."""
+    tasks = json.loads((run / "stages.json").read_text(encoding="utf-8"))["tasks"]
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    write_json(RESULTS / "demo.json", results | {"seconds": {name: task["seconds"] for name, task in tasks.items()}})
+    shutil.copyfile(run / "masks.safetensors", RESULTS / "demo_masks.safetensors")
+
+
+def results_page() -> str:
+    """The page `docs/results.md`."""
+    demo = json.loads((RESULTS / "demo.json").read_text(encoding="utf-8"))
+    masks = NeuronMasks.load(RESULTS / "demo_masks.safetensors")
+    machine = demo["environment"]
+    lines = [
+        "# Results",
+        "",
+        "Made by `docs/generate_results.py` from the files in `benchmarks/results/`.",
+        "",
+        "## The demo",
+        "",
+        f"`make demo` (`recipes/demo.yaml`) on {machine['processor']}, {machine['cores']} cores, torch {machine['torch']}, "
+        f"one seed: {sum(demo['seconds'].values()) / 60:.1f} minutes after installation.",
+        "",
+        *(line for table in (arms_table(demo), tiers_table(demo), families_table(demo)) for line in _markdown(table)),
+        "The baseline of the demo is far from converged, and one seed proves little: these numbers show that the path "
+        "runs, not what the method is worth.",
+        "",
+        "| stage | seconds |",
+        "|---|---|",
+        *(f"| {name} | {seconds:.0f} |" for name, seconds in demo["seconds"].items()),
+        "",
+        "Overlap of neurons, mean IoU over pairs of directions (chance: random sets of the same sizes):",
+        "",
+        "| site | directions | IoU | chance |",
+        "|---|---|---|---|",
+        *(
+            f"| {row.site} | {len(row.directions)} | {row.mean:.3f} | {row.chance:.3f} |"
+            for row in overlap_progression(masks, demo["pivot"])
+            if row.mean is not None
+        ),
+        "",
+        f"Sparsity at k = 0.95: {masks.sparsity():.1%}.",
+        "",
+        *_benchmarks(),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown(table: Table) -> list[str]:
+    rows = [f"| {' | '.join(row)} |" for row in table.rows]
+    return [f"{table.title}:", "", f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|", *rows, ""]
+
+
+def _benchmarks() -> list[str]:
+    lines = ["## Benchmarks", ""]
+    for path in sorted(RESULTS.glob("*.json")):
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "benchmark" in content:
+            machine = content["machine"]
+            where = f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}"
+            lines.append(f"- [`{path.name}`](../benchmarks/results/{path.name}): `benchmarks/{content['benchmark']}.py` on {where}")
+    return lines
+
+
+def main() -> None:
+    """Write the page and the picture."""
+    if len(sys.argv) > 1:
+        take_over(Path(sys.argv[1]))
+    (ROOT / "docs" / "results.md").write_text(results_page(), encoding="utf-8")
+    masks = NeuronMasks.load(RESULTS / "demo_masks.safetensors")
+    decoder = [site for site in masks.sites if site.startswith("decoder")]
+    picture = overlap_svg(masks, [decoder[0], decoder[-1]])
+    (ROOT / "docs" / "images" / "overlap.svg").write_text(picture, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
