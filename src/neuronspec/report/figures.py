@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from neuronspec.errors import MissingExtraError
@@ -124,8 +125,8 @@ def _heatmap_panel(
     axis = {"showgrid": False, "zeroline": False, "constrain": "domain", "tickvals": places}
     codes = [other_language(direction, pivot) for direction in directions]
     marks = [
-        {"text": family, "xref": "x domain", "x": 1.01, "xanchor": "left", "yref": "y", "showarrow": False,
-         "y": (places[start] + places[end - 1]) / 2}
+        {"text": escape(family, quote=False), "xref": "x domain", "x": 1.01, "xanchor": "left", "yref": "y",
+         "y": (places[start] + places[end - 1]) / 2, "showarrow": False}
         for family, start, end in bounds
     ]  # fmt: skip
     return _Panel(
