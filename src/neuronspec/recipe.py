@@ -163,6 +163,9 @@ class CatalogsCorpus(CorpusSettings):
         ["django", "plone.app.locales"], description="installed packages whose catalogs are read"
     )
     folder: RecipePath | None = Field(None, description="read the catalogs below this folder instead of packages")
+    max_characters: Positive | None = Field(
+        None, description="leave out messages, in all splits, whose English text is longer"
+    )
 
 
 class TsvCorpus(CorpusSettings):

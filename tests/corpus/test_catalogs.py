@@ -70,6 +70,13 @@ def test_what_is_skipped_is_counted(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_long_messages_are_left_out_and_counted(tmp_path: Path) -> None:
+    po(tmp_path / "de.po", entry("Save", "Speichern"), entry("Save all of it", "Alles speichern"))
+    rows, counts = read(tmp_path, ["de"], max_characters=4)
+    assert [row.texts["en"] for row in rows] == ["Save"]
+    assert counts.skipped["de"] == {"English text longer than max_characters": 1}
+
+
 def test_contexts_are_messages_of_their_own(tmp_path: Path) -> None:
     po(tmp_path / "de.po", 'msgctxt "month"\n' + entry("May", "Mai"), 'msgctxt "verb"\n' + entry("May", "Darf"))
     rows, _ = read(tmp_path, ["de"])

@@ -60,7 +60,7 @@ def read_catalogs(corpus: CatalogsCorpus, counts: ReadCounts) -> Iterator[Row]:
     domains = [domain for name, root in roots for domain in _find_domains(name, root, languages, counts)]
     _check_languages(domains, languages, [str(root) for _, root in roots])
     for domain in domains:
-        yield from _read_domain(domain, languages, counts)
+        yield from _read_domain(domain, languages, counts, corpus.max_characters)
 
 
 def package_folder(name: str) -> Path:
@@ -124,7 +124,9 @@ def _check_languages(domains: list[_Domain], languages: list[str], roots: list[s
         raise CorpusError(f"no catalogs of {', '.join(missing)} in {', '.join(roots)}; languages there: {there}")
 
 
-def _read_domain(domain: _Domain, languages: list[str], counts: ReadCounts) -> Iterator[Row]:
+def _read_domain(
+    domain: _Domain, languages: list[str], counts: ReadCounts, max_characters: int | None
+) -> Iterator[Row]:
     english = _english_texts(domain)
     translations = {
         code: _translations(domain.files.get(code, ()), code, counts) for code in languages if code != ENGLISH
@@ -136,6 +138,10 @@ def _read_domain(domain: _Domain, languages: list[str], counts: ReadCounts) -> I
         if source is None:
             for code in entries:
                 counts.skip(code, "key without English text")
+            continue
+        if max_characters is not None and len(source) > max_characters:
+            for code in entries:
+                counts.skip(code, "English text longer than max_characters")
             continue
         texts = _checked(source, entries, counts)
         source, stripped = strip_accelerators(source, texts)
