@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,7 @@ from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores
 from neuronspec.evaluation.scores import check_tokenizers, score
 from neuronspec.evaluation.translate import translate
 from neuronspec.files import write_text
+from neuronspec.neurons import model_fingerprint
 from neuronspec.recipe import EvaluationSettings
 from neuronspec.training.loss import InDirection, any_direction, validation_loss
 
@@ -39,7 +43,9 @@ def read_test_set(store: TokenStore, direction: Direction, limit: int | None) ->
     pairs = store.pairs("test", direction)
     chosen = spread(len(pairs), limit)
     if not len(chosen):
-        raise EvaluationError(f"no test sentences for {direction}")
+        raise EvaluationError(
+            f"no test sentences for {direction}: give it some (corpus.test, corpus.test_share), or leave it out"
+        )
     sources, references = pairs.source_texts(), pairs.target_texts()
     return TestSet(direction, [sources[i] for i in chosen], [references[i] for i in chosen])
 
@@ -57,16 +63,29 @@ def evaluate_arm(
 ) -> ArmScores:
     """Translate and score every direction's test set; go on after those that `folder` holds already.
 
-    Writes `en-de.{src,hyp,ref}` and `scores.json` into `folder` after every direction.
+    Writes `en-de.{src,hyp,ref}` into `folder`, and then the scores so far to `scores.json`. What is there counts only
+    if it was made from the same corpus, settings and FFN weights.
 
     Args:
+        model: the arm's, specialized if it has masks.
+        tokenizer: has a tag for every language.
+        store: holds the test sets.
+        directions: to translate.
+        settings: how.
+        folder: `RUN/evaluation/ARM`.
         in_direction: the context of a direction's computation, such as masks.
+        console: shows the progress, and which sources were cut.
+
+    Returns:
+        The scores by direction.
 
     Raises:
-        EvaluationError: no test sentences, or a BLEU tokenizer isn't installed.
+        EvaluationError: no test sentences, a BLEU tokenizer isn't installed, or the model gives NaN.
+        DirectionError: the tokenizer has no tag for a language.
     """
     check_tokenizers(direction.target for direction in directions)
-    scores = read_scores(folder)
+    made_from = _fingerprint(store, settings, model_fingerprint(model))
+    scores = {name: score for name, score in read_scores(folder, made_from).items() if name in map(str, directions)}
     with _progress(console) as progress:
         task = progress.add_task(f"translating ({folder.name})", total=len(directions))
         for direction in directions:
@@ -78,7 +97,7 @@ def evaluate_arm(
                     console.print(f"[yellow]{direction}: {lines.truncated} sources were cut to what the model reads[/]")
                 loss = _test_loss(model, tokenizer, store, direction, settings, in_direction)
                 scores[str(direction)] = _write(folder, test, list(lines), loss, lines.truncated)
-                write_scores(folder, scores)
+                write_scores(folder, scores, made_from)
             progress.advance(task)
     return scores
 
@@ -92,7 +111,13 @@ def evaluate_copy(
     for direction in directions:
         test = read_test_set(store, direction, settings.max_sentences)
         scores[str(direction)] = _write(folder, test, test.sources, None, 0)
-    write_scores(folder, scores)
+    write_scores(folder, scores, _fingerprint(store, settings, "copy"))
+
+
+def _fingerprint(store: TokenStore, settings: EvaluationSettings, model: str) -> str:
+    """A hash of what scores depend on."""
+    content = json.dumps([store.fingerprint(), settings.model_dump(mode="json"), model], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _write(folder: Path, test: TestSet, lines: list[str], loss: float | None, truncated: int) -> DirectionScore:
@@ -122,7 +147,10 @@ def _test_loss(
     batches = eval_batches(
         pairs, direction, tokenizer, batch_tokens=settings.batch_tokens, limit=settings.max_sentences
     )
-    return validation_loss(model, batches, in_direction)[direction].per_token
+    loss = validation_loss(model, batches, in_direction)[direction].per_token
+    if not math.isfinite(loss):
+        raise EvaluationError(f"the loss of {direction} is {loss}: the model diverged; lower the learning rate")
+    return loss
 
 
 def _progress(console: Console):  # type: ignore[no-untyped-def]  # rich's class, imported late

@@ -29,11 +29,11 @@ class DirectionScore(BaseModel):
         signatures: of sacreBLEU, by metric.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False)
     bleu: float
     chrf: float = Field(alias="chrf++")
     loss: float | None
-    n: int
+    n: int = Field(gt=0)
     truncated: int = 0
     signatures: dict[str, str]
 
@@ -41,8 +41,38 @@ class DirectionScore(BaseModel):
 ArmScores = dict[str, DirectionScore]
 
 
-def read_scores(folder: Path) -> ArmScores:
+class _ScoresFile(BaseModel):
+    """`scores.json` of an arm: the scores by direction, and a fingerprint of what they were made from."""
+
+    model_config = ConfigDict(extra="forbid")
+    made_from: str
+    scores: ArmScores
+
+
+class _ResultsFile(BaseModel):
+    """What `results.json` holds at least."""
+
+    class Cell(BaseModel):
+        model_config = ConfigDict(allow_inf_nan=False)
+        bleu: float | None
+        chrf: float | None = Field(alias="chrf++")
+        loss: float | None
+        n: int
+
+    arms: dict[str, dict[str, Cell]]
+    signatures: dict[str, dict[str, str]]
+    environment: dict[str, Any]
+    pivot: str | None
+    tiers: dict[str, list[str]]
+    families: dict[str, str]
+
+
+def read_scores(folder: Path, made_from: str | None = None) -> ArmScores:
     """The scores of an arm by direction, from its evaluation folder; empty if none is finished.
+
+    Args:
+        folder: `RUN/evaluation/ARM`.
+        made_from: a fingerprint; scores that were made from something else don't count.
 
     Raises:
         EvaluationError: the file is damaged.
@@ -51,17 +81,16 @@ def read_scores(folder: Path) -> ArmScores:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {direction: DirectionScore.model_validate(score) for direction, score in content.items()}
-    except (ValueError, AttributeError, ValidationError) as error:
-        raise EvaluationError(f"{path} is damaged ({error}); remove it and evaluate again") from None
+        content = _ScoresFile.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise EvaluationError(f"{path} is damaged ({_first(error)}); remove it and evaluate again") from None
+    return content.scores if made_from in (None, content.made_from) else {}
 
 
-def write_scores(folder: Path, scores: ArmScores) -> None:
-    """Write an arm's scores by direction to its evaluation folder."""
-    write_json(
-        folder / "scores.json", {name: score.model_dump(by_alias=True) for name, score in sorted(scores.items())}
-    )
+def write_scores(folder: Path, scores: ArmScores, made_from: str) -> None:
+    """Write an arm's scores by direction to its evaluation folder, with a fingerprint of what they were made from."""
+    content = _ScoresFile(made_from=made_from, scores=dict(sorted(scores.items())))
+    write_json(folder / "scores.json", content.model_dump(mode="json", by_alias=True))
 
 
 def write_results(path: Path, arms: Mapping[str, ArmScores], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,11 +122,21 @@ def read_results(path: Path) -> dict[str, Any]:
         EvaluationError: it is missing or damaged.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(content["arms"], dict)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise EvaluationError(f"{path} is missing or damaged ({error}); run 'neuronspec report RUN' again") from None
-    return dict(content)
+        text = path.read_text(encoding="utf-8")
+        _ResultsFile.model_validate_json(text)
+    except OSError as error:
+        raise EvaluationError(f"{path} can't be read ({error.strerror}); run 'neuronspec report RUN' first") from None
+    except (UnicodeDecodeError, ValidationError) as error:
+        reason = _first(error) if isinstance(error, ValidationError) else error
+        raise EvaluationError(f"{path} is damaged ({reason}); run 'neuronspec report RUN' again") from None
+    return dict(json.loads(text))
+
+
+def _first(error: ValidationError) -> str:
+    """The first mistake: where it is, and what."""
+    first = error.errors()[0]
+    where = " > ".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def _signatures(arms: Iterable[ArmScores]) -> dict[str, dict[str, str]]:

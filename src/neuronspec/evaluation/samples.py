@@ -42,13 +42,29 @@ def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], n
         directions: such as `["en-de"]`.
 
     Raises:
-        EvaluationError: a file is missing.
+        EvaluationError: a file is missing, or files differ in their number of lines.
     """
     samples = []
     for direction in directions:
         source, reference = (read_lines(folder / arms[0] / f"{direction}.{part}") for part in ("src", "ref"))
         translations = {arm: read_lines(folder / arm / f"{direction}.hyp") for arm in arms}
+        for name, lines in {"reference": reference, **translations}.items():
+            if len(lines) != len(source):
+                raise EvaluationError(
+                    f"{folder}: {direction} has {len(source)} sources and {len(lines)} lines of {name}; "
+                    "evaluate the arms again"
+                )
         for index in spread(len(source), number):
             chosen = {arm: lines[index] for arm, lines in translations.items()}
             samples.append(Sample(direction, source[index], reference[index], chosen))
     return samples
+
+
+def samples_text(samples: Sequence[Sample]) -> str:
+    """Samples as plain text: a block each, with the direction, the source, the reference and every arm."""
+    blocks = []
+    for sample in samples:
+        lines = {"source": sample.source, "reference": sample.reference, **sample.translations}
+        width = max(map(len, lines)) + 2
+        blocks.append("\n".join([sample.direction, *(f"  {name:{width}}{text}" for name, text in lines.items())]))
+    return "\n\n".join(blocks)

@@ -29,12 +29,12 @@ class Average:
     n: int
     of: int
 
-    def show(self, digits: int) -> str:
-        """`12.3`, `12.3 (2 of 3)` where directions are missing, `–` where all are."""
+    def show(self, digits: int, *, signed: bool = False) -> str:
+        """`12.3`, `12.3 (2 of 3)` where directions are missing, `–` where all are; `signed`: `+12.3`."""
         if self.value is None:
             return "–"
         missing = f" ({self.n} of {self.of})" if self.n < self.of else ""
-        return f"{self.value:.{digits}f}{missing}"
+        return f"{self.value:{'+' if signed else ''}.{digits}f}{missing}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +87,9 @@ def _gain(arms: Mapping[str, Any], arm: str, other: str, directions: Sequence[st
     if other not in arms or arm in (other, "copy"):
         return ""
     both = [name for name in directions if name in arms[arm] and name in arms[other]]
-    if not both:
-        return "–"
-    difference = sum(arms[arm][name]["chrf++"] - arms[other][name]["chrf++"] for name in both) / len(both)
-    return Average(difference, len(both), len(directions)).show(1) if difference < 0 else f"+{difference:.1f}"
+    differences = [arms[arm][name]["chrf++"] - arms[other][name]["chrf++"] for name in both]
+    mean = sum(differences) / len(both) if both else None
+    return Average(mean, len(both), len(directions)).show(1, signed=True)
 
 
 def tiers_table(results: Results, metric: str = "chrf++") -> Table:

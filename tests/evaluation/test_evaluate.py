@@ -1,0 +1,204 @@
+"""Evaluating arms: files, scores, loss, going on after a stop."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from neuronspec.batching import eval_batches
+from neuronspec.direction import Direction
+from neuronspec.errors import EvaluationError
+from neuronspec.evaluation import evaluate, evaluate_arm, evaluate_copy, read_scores, score
+from neuronspec.recipe import EvaluationSettings
+from neuronspec.training.loss import validation_loss
+from toy_corpus import toy_model, toy_tokenizer
+
+DIRECTIONS = [Direction("en", "de"), Direction("de", "en"), Direction("en", "fr")]
+SETTINGS = EvaluationSettings(beam=2, max_sentences=7)
+TOKENIZER = toy_tokenizer()
+
+
+@dataclass
+class Pairs:
+    """Test pairs with texts."""
+
+    sources: list[str]
+    targets: list[str]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        source, target = (
+            np.array(TOKENIZER(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
+            for text in (self.sources[index], self.targets[index])
+        )
+        return source, target
+
+    @property
+    def source_lengths(self) -> np.ndarray:
+        return np.array([len(self.tokens(index)[0]) for index in range(len(self))])
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        return np.array([len(self.tokens(index)[1]) for index in range(len(self))])
+
+    def source_texts(self) -> list[str]:
+        return self.sources
+
+    def target_texts(self) -> list[str]:
+        return self.targets
+
+
+class Store:
+    """A token store of test pairs alone."""
+
+    def __init__(self, size: int = 10, name: str = "one") -> None:
+        self._size, self._name = size, name
+
+    def fingerprint(self) -> str:
+        return self._name
+
+    def pairs(self, split: str, direction: Direction) -> Pairs:
+        assert split == "test"
+        sources = [f"w{index} w{(index * 5) % 12} w3" for index in range(self._size)]
+        return Pairs(sources, [" ".join(reversed(source.split())) for source in sources])
+
+
+def run(folder: Path, *, store: Any = None, settings: EvaluationSettings = SETTINGS, model: Any = None,
+        directions: list[Direction] = DIRECTIONS, **options: Any) -> Any:  # fmt: skip
+    console = Console(file=io.StringIO(), width=200)
+    scores = evaluate_arm(
+        model or toy_model(seed=1),
+        TOKENIZER,
+        store or Store(),
+        directions,
+        settings,
+        folder,
+        console=console,
+        **options,
+    )
+    return scores, console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_files_scores_and_loss_of_every_direction(tmp_path: Path) -> None:
+    scores, _ = run(tmp_path)
+    assert set(scores) == {"en-de", "de-en", "en-fr"}
+    assert read_scores(tmp_path) == scores
+    model = toy_model(seed=1)
+    for name, found in scores.items():
+        sources, hypotheses, references = (
+            (tmp_path / f"{name}.{part}").read_text().splitlines() for part in ("src", "hyp", "ref")
+        )
+        assert len(sources) == len(hypotheses) == len(references) == found.n == 7
+        expected = score(hypotheses, references, name[3:])
+        assert (found.bleu, found.chrf) == (expected["bleu"].value, expected["chrf++"].value)
+        assert found.signatures == {metric: value.signature for metric, value in expected.items()}
+        batches = eval_batches(Store().pairs("test", DIRECTIONS[0]), name, TOKENIZER, limit=7)
+        assert found.loss == pytest.approx(validation_loss(model, batches)[Direction.parse(name)].per_token, rel=1e-5)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_each_direction_runs_in_its_own_context(tmp_path: Path) -> None:
+    entered = []
+
+    @contextmanager
+    def watched(direction: Direction) -> Iterator[None]:
+        entered.append(str(direction))
+        yield
+
+    run(tmp_path, in_direction=watched)
+    assert set(entered) == {"en-de", "de-en", "en-fr"}
+    assert entered == sorted(entered, key=["en-de", "de-en", "en-fr"].index), "one after the other"
+
+
+def test_a_stopped_evaluation_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, _ = run(tmp_path / "whole")
+    translated: list[str] = []
+    real = evaluate.translate
+
+    def stopping(model: Any, tokenizer: Any, sources: Any, direction: Direction, settings: Any) -> Any:
+        if len(translated) == 2:
+            raise KeyboardInterrupt
+        translated.append(str(direction))
+        return real(model, tokenizer, sources, direction, settings)
+
+    monkeypatch.setattr(evaluate, "translate", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts")
+    assert set(read_scores(tmp_path / "parts")) == {"en-de", "de-en"}
+    translated.clear()
+    scores, _ = run(tmp_path / "parts")
+    assert translated == ["en-fr"]
+    assert scores == whole
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": EvaluationSettings(beam=1, max_sentences=7)},
+        {"store": Store(name="two")},
+        {"model": toy_model(seed=2)},
+    ],
+    ids=["settings", "corpus", "model"],
+)
+def test_scores_of_something_else_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    run(tmp_path)
+    translated: list[str] = []
+    real = evaluate.translate
+
+    def watched(model: Any, tokenizer: Any, sources: Any, direction: Direction, settings: Any) -> Any:
+        translated.append(str(direction))
+        return real(model, tokenizer, sources, direction, settings)
+
+    monkeypatch.setattr(evaluate, "translate", watched)
+    run(tmp_path)
+    assert translated == []
+    run(tmp_path, **change)
+    assert len(translated) == 3
+
+
+def test_cut_sources_are_told_and_counted(tmp_path: Path) -> None:
+    model = toy_model(seed=1)
+    model.config.max_position_embeddings = 4
+    scores, printed = run(tmp_path, model=model, directions=DIRECTIONS[:1])
+    assert scores["en-de"].truncated == 7
+    assert "en-de: 7 sources were cut" in printed
+
+
+def test_copy_is_the_floor(tmp_path: Path) -> None:
+    evaluate_copy(Store(), DIRECTIONS, SETTINGS, tmp_path)  # type: ignore[arg-type]
+    scores = read_scores(tmp_path)
+    assert set(scores) == {"en-de", "de-en", "en-fr"}
+    assert all(found.loss is None and found.n == 7 for found in scores.values())
+    assert (tmp_path / "en-de.hyp").read_text() == (tmp_path / "en-de.src").read_text()
+
+
+def test_what_cannot_be_evaluated_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="no test sentences for en-de"):
+        run(tmp_path, store=Store(0))
+    broken = toy_model(seed=1)
+    with torch.no_grad():
+        broken.model.decoder.layer_norm.weight.fill_(torch.nan)
+    with pytest.raises(EvaluationError, match="diverge"):
+        run(tmp_path, model=broken)
+    (tmp_path / "scores.json").write_text('{"made_from": "x", "scores": {"en-de": {"bleu": 1')
+    with pytest.raises(EvaluationError, match=r"scores.json is damaged \(Invalid JSON.*evaluate again"):
+        read_scores(tmp_path)
+    (tmp_path / "scores.json").write_text(json.dumps({"made_from": "x", "scores": {"en-de": {"bleu": "high"}}}))
+    with pytest.raises(EvaluationError, match=r"scores > en-de > bleu: Input should be a valid number"):
+        read_scores(tmp_path)

@@ -1,0 +1,56 @@
+"""Sample translations, read back and shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from neuronspec.errors import EvaluationError
+from neuronspec.evaluation.samples import read_samples, samples_text
+
+
+def write(folder: Path, arm: str, lines: int, odd: str = "") -> None:
+    (folder / arm).mkdir(parents=True)
+    for part in ("src", "hyp", "ref"):
+        text = "".join(f"{arm if part == 'hyp' else part} {index}{odd}\n" for index in range(lines))
+        (folder / arm / f"en-de.{part}").write_text(text, encoding="utf-8")
+
+
+def test_samples_are_spread_over_the_test_set(tmp_path: Path) -> None:
+    write(tmp_path, "base", 10)
+    write(tmp_path, "dense", 10)
+    samples = read_samples(tmp_path, ["base", "dense"], ["en-de"], 3)
+    assert [(sample.source, sample.reference) for sample in samples] == [
+        ("src 0", "ref 0"), ("src 3", "ref 3"), ("src 6", "ref 6"),
+    ]  # fmt: skip
+    assert samples[1].translations == {"base": "base 3", "dense": "dense 3"}
+    assert len(read_samples(tmp_path, ["base"], ["en-de"], 99)) == 10
+
+
+def test_only_newlines_end_a_line(tmp_path: Path) -> None:
+    write(tmp_path, "base", 2, odd="\u2028half")
+    assert [sample.source for sample in read_samples(tmp_path, ["base"], ["en-de"], 5)] == [
+        "src 0\u2028half", "src 1\u2028half",
+    ]  # fmt: skip
+
+
+def test_text_has_a_block_a_sample(tmp_path: Path) -> None:
+    write(tmp_path, "base", 2)
+    text = samples_text(read_samples(tmp_path, ["base"], ["en-de"], 2))
+    assert text == (
+        "en-de\n  source     src 0\n  reference  ref 0\n  base       base 0\n\n"
+        "en-de\n  source     src 1\n  reference  ref 1\n  base       base 1"
+    )
+
+
+def test_missing_and_uneven_files_are_errors(tmp_path: Path) -> None:
+    write(tmp_path, "base", 4)
+    write(tmp_path, "dense", 3)
+    with pytest.raises(EvaluationError, match="4 sources and 3 lines of dense"):
+        read_samples(tmp_path, ["base", "dense"], ["en-de"], 2)
+    with pytest.raises(EvaluationError, match=r"en-fr.src can't be read"):
+        read_samples(tmp_path, ["base"], ["en-fr"], 2)
+    (tmp_path / "base" / "en-de.hyp").write_bytes(b"\xff\n")
+    with pytest.raises(EvaluationError, match=r"en-de.hyp can't be read"):
+        read_samples(tmp_path, ["base"], ["en-de"], 2)
