@@ -125,10 +125,10 @@ def read_results(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         _ResultsFile.model_validate_json(text)
     except OSError as error:
-        raise EvaluationError(f"{path} can't be read ({error.strerror}); run 'neuronspec report RUN' first") from None
+        raise EvaluationError(f"{path} can't be read ({error.strerror}); run 'neuronspec evaluate RUN' first") from None
     except (UnicodeDecodeError, ValidationError) as error:
         reason = _first(error) if isinstance(error, ValidationError) else error
-        raise EvaluationError(f"{path} is damaged ({reason}); run 'neuronspec report RUN' again") from None
+        raise EvaluationError(f"{path} is damaged ({reason}); remove it and run 'neuronspec evaluate RUN'") from None
     return dict(json.loads(text))
 
 

@@ -39,11 +39,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     # For a demonstration on two CPU cores: a few minutes see too little text to overfit, so no dropout.
     "tiny": _COMMON
     | {
-        "d_model": 192,
-        "encoder_layers": 3,
-        "decoder_layers": 3,
-        "encoder_ffn_dim": 768,
-        "decoder_ffn_dim": 768,
+        "d_model": 128,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "encoder_ffn_dim": 512,
+        "decoder_ffn_dim": 512,
         "encoder_attention_heads": 4,
         "decoder_attention_heads": 4,
         "dropout": 0.0,
