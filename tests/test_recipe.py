@@ -112,6 +112,11 @@ def test_each_mistake_is_told(tmp_path: Path, change: tuple[str, str], expected:
     assert "recipe.yaml" in message
 
 
+def test_a_wrong_value_is_one_mistake(tmp_path: Path) -> None:
+    message = mistakes(tmp_path, GOOD, ["modl.preset=tiny", "training.updates=-3"])
+    assert message.startswith("2 mistakes")
+
+
 def test_no_is_a_language_and_not_false(tmp_path: Path) -> None:
     text = GOOD.replace("[de, nb, pt_BR]", "[no, de]\n  families: {no: Germanic}")
     assert Recipe.load(write(tmp_path, text)).corpus.languages == ["no", "de"]

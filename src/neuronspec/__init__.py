@@ -5,7 +5,9 @@ The public API. Names are imported when they are first used, so `import neuronsp
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -98,6 +100,17 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
     "load",
     "__version__",
 ]
+
+
+class _Package(ModuleType):
+    """Keeps `neuronspec.specialize` the function: importing the folder of that name would put the module there."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -101,22 +101,25 @@ def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationE
     lines: list[str] = []
     values = copy.deepcopy(document.values)
     removed: set[KeyPath] = set()
+    doubtful: set[KeyPath] = set()  # sections that miss a value because it was wrong
     while True:
         for item in error.errors():
             path, _ = _walk(model, item["loc"])
-            if path in removed:
+            if path in removed or (item["type"] == "value_error" and path in doubtful):
                 continue
             lines.append(_explain_one(model, document, dict(item)))
             removed.add(path)
             if item["type"] != "value_error":
                 _remove(values, path)
+            if item["type"] != "extra_forbidden":
+                doubtful.add(path[:-1])
         try:
             model.model_validate(values)
         except ValidationError as further:
             error = further
         else:
             return lines
-        if all(_walk(model, item["loc"])[0] in removed for item in error.errors()):
+        if all(_walk(model, item["loc"])[0] in removed | doubtful for item in error.errors()):
             return lines
 
 

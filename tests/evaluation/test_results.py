@@ -70,7 +70,7 @@ def test_damaged_results_are_refused_with_the_place(tmp_path: Path, change: Any,
 
 def test_missing_and_half_written_results(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    with pytest.raises(EvaluationError, match=r"can't be read \(No such file.*neuronspec report"):
+    with pytest.raises(EvaluationError, match=r"can't be read \(No such file.*neuronspec evaluate"):
         read_results(path)
     write_results(path, {"base": {"en-de": made(40)}}, FACTS)
     path.write_text(path.read_text()[:-20])

@@ -1,0 +1,26 @@
+"""The public names."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import neuronspec as ns
+
+
+def test_every_public_name_is_there() -> None:
+    assert [name for name in ns.__all__ if not hasattr(ns, name)] == []
+    assert set(ns.__all__) <= set(dir(ns))
+
+
+def test_specialize_is_the_function_whatever_was_imported_before() -> None:
+    code = """
+import neuronspec as ns
+from neuronspec.specialize import use_direction
+import neuronspec.specialize.folder
+import inspect
+assert inspect.isfunction(ns.specialize), ns.specialize
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert list(inspect.signature(ns.specialize).parameters)[:3] == ["model", "masks", "semantics"]
