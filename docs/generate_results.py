@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ def results_page() -> str:
         "",
         "## The demo",
         "",
-        f"`make demo` (`recipes/demo.yaml`) on {machine['processor']}, {machine['cores']} cores, torch {machine['torch']}, "
-        f"one seed: {sum(demo['seconds'].values()) / 60:.1f} minutes after installation.",
+        f"`make demo` (`recipes/demo.yaml`) on {machine['processor']}, {machine['cores']} cores, "
+        f"torch {machine['torch']}, one seed: {sum(demo['seconds'].values()) / 60:.1f} minutes after installation.",
         "",
         *(line for table in (arms_table(demo), tiers_table(demo), families_table(demo)) for line in _markdown(table)),
         "The baseline of the demo is far from converged, and one seed proves little: these numbers show that the path "
@@ -74,14 +75,33 @@ def _markdown(table: Table) -> list[str]:
 
 
 def _benchmarks() -> list[str]:
+    """Every result file of a benchmark as a table of its numbers."""
     lines = ["## Benchmarks", ""]
     for path in sorted(RESULTS.glob("*.json")):
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if "benchmark" in content:
-            machine = content["machine"]
-            where = f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}"
-            lines.append(f"- [`{path.name}`](../benchmarks/results/{path.name}): `benchmarks/{content['benchmark']}.py` on {where}")
+        if "benchmark" not in content:
+            continue
+        machine = content.pop("machine")
+        title, arguments = content.pop("benchmark"), content.pop("arguments", "")
+        where = f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}"
+        lines += [
+            f"### {title}",
+            "",
+            f"`python benchmarks/{title}.py {arguments}`".replace(" `", "`"),
+            f"on {where}.",
+            "",
+        ]
+        lines += ["| what | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in _leaves(content)), ""]
     return lines
+
+
+def _leaves(content: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        name = f"{path}: {key}" if path else key
+        if isinstance(value, dict):
+            yield from _leaves(value, name)
+        else:
+            yield name, f"{value:,}" if isinstance(value, int) else value
 
 
 def main() -> None:

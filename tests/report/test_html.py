@@ -16,7 +16,6 @@ from fake_run import ARMS, HOSTILE, fake_run
 from neuronspec.errors import MissingExtraError
 from neuronspec.report import write_report
 from neuronspec.report.html import render
-from neuronspec.report.summary import summary_sentences
 
 pytest.importorskip("plotly", reason="the report extra is not installed")
 SMALL = {"Germanic": ["de", "nl"], "Romance": ["fr"]}
@@ -120,20 +119,6 @@ def test_a_missing_direction_is_said() -> None:
     arms["random"] = {name: score for name, score in arms["random"].items() if name != "en-fr"}
     page = Page(render(dataclasses.replace(data, results={**data.results, "arms": arms})))
     assert "(5 of 6)" in page.text
-
-
-def test_summary_says_who_is_ahead_and_in_how_many() -> None:
-    data = fake_run(SMALL)
-    results: dict[str, Any] = {**data.results, "arms": {}}
-    for arm, score in (("specialized", 40.0), ("dense", 42.0), ("random", 39.0)):
-        results["arms"][arm] = {
-            name: {"bleu": 1.0, "chrf++": score + (5 if arm == "dense" and name == "en-de" else 0), "loss": 1.0, "n": 9}
-            for name in data.results["arms"]["base"]
-        }
-    sentences = " ".join(summary_sentences(results, data.masks))
-    assert "Specialized is 2.83 chrF++ below dense on average, better in 0 of 6 directions" in sentences
-    assert "Specialized is 1.00 chrF++ above random on average, better in 6 of 6 directions" in sentences
-    assert f"{data.masks.sparsity():.0%}" in sentences
 
 
 def test_without_jinja_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from neuronspec.evaluation.tables import average, directions_of
-from neuronspec.neurons import NeuronMasks, overlap_progression
+from neuronspec.neurons import LayerOverlap, NeuronMasks, overlap_progression
 
 
 def summary_sentences(results: Mapping[str, Any], masks: NeuronMasks) -> list[str]:
@@ -19,6 +19,12 @@ def _scores(results: Mapping[str, Any]) -> Iterator[str]:
     means = {arm: average(scores, directions, "chrf++") for arm, scores in arms.items()}
     shown = ", ".join(f"{arm} {mean.show(1)}" for arm, mean in means.items())
     yield f"Mean chrF++ over {len(directions)} directions: {shown}."
+    base, copy = (means[arm].value if arm in means else None for arm in ("base", "copy"))
+    if base is not None and copy is not None and base <= copy:
+        yield (
+            "The baseline translates no better than copying the source does: it is too little trained for a verdict on "
+            "any arm."
+        )
     for other in ("dense", "random"):
         if "specialized" not in arms or other not in arms:
             continue
@@ -38,12 +44,20 @@ def _neurons(results: Mapping[str, Any], masks: NeuronMasks) -> Iterator[str]:
     rows = [row for row in overlap_progression(masks, results["pivot"]) if row.mean is not None]
     for side in dict.fromkeys(row.site.partition(".")[0] for row in rows):
         own = [row for row in rows if row.site.startswith(f"{side}.")]
-        first, last = own[0], own[-1]
-        if len(own) < 2 or first.mean is None or last.mean is None:
-            continue
-        direction = "rises" if last.mean > first.mean else "falls"
-        meaning = "more language-agnostic" if last.mean > first.mean else "more language-specific"
-        yield (
-            f"In the {side} the overlap of directions {direction} from {first.mean:.2f} in the first layer to "
-            f"{last.mean:.2f} in the last: neurons grow {meaning} (chance: {first.chance:.2f} and {last.chance:.2f})."
-        )
+        if len(own) > 1:
+            yield _progression(side, own[0], own[-1])
+
+
+def _progression(side: str, first: LayerOverlap, last: LayerOverlap) -> str:
+    """From the first to the last layer, and whether the change is more than what sparsity alone brings about."""
+    means, chances = (first.mean or 0.0, last.mean or 0.0), (first.chance or 0.0, last.chance or 0.0)
+    above = [(mean - chance) / (1 - chance) if chance < 1 else 0.0 for mean, chance in zip(means, chances, strict=True)]
+    rises, rises_above_chance = means[1] > means[0], above[1] > above[0]
+    text = (
+        f"In the {side} the overlap of directions {'rises' if rises else 'falls'} from {means[0]:.2f} in the first "
+        f"layer to {means[1]:.2f} in the last; random neurons would share {chances[0]:.2f} and {chances[1]:.2f}."
+    )
+    if rises == rises_above_chance:
+        return f"{text} The neurons grow more language-{'agnostic' if rises else 'specific'}."
+    other, density = ("falls", "denser") if rises else ("rises", "sparser")
+    return f"{text} Above chance the overlap {other}: the change comes from {density} layers."
