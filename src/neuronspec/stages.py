@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from neuronspec.neurons import Criterion
 
 
+SAMPLES = 3
+"""Sample translations that are printed at the end of a run; the report has more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run folder, the recipe that makes it, and where to print."""
@@ -104,7 +108,10 @@ def _version(package: str) -> str | None:
 def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
+    from neuronspec.evaluation.scores import check_tokenizers
 
+    # before the long work, though evaluation needs them
+    check_tokenizers(direction.target for direction in run.recipe.corpus.all_directions)
     prepare_corpus(run.recipe, run.data, run.console)
 
 
@@ -284,9 +291,14 @@ def report(run: Run) -> None:
 def summarize(run: Run) -> None:
     """Print the tables of arms, a few sample translations, and where the report is."""
     from neuronspec.evaluation.results import read_results
+    from neuronspec.evaluation.samples import read_samples, samples_text
     from neuronspec.evaluation.tables import arms_table, tiers_table
 
     results = read_results(run.results)
+    directions = [str(direction) for direction in run.recipe.corpus.all_directions]
+    some = directions[:: max(1, len(directions) // SAMPLES)][:SAMPLES]
+    samples = read_samples(run.folder / "evaluation", ["base", *run.recipe.arms], some, 1)
+    run.console.print(samples_text(samples), markup=False)
     run.console.print(arms_table(results).to_rich())
     run.console.print(tiers_table(results).to_rich())
     run.console.print(f"report: {run.report}", soft_wrap=True)
