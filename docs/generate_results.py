@@ -45,8 +45,8 @@ def results_page() -> str:
         f"torch {machine['torch']}, one seed: {sum(demo['seconds'].values()) / 60:.1f} minutes after installation.",
         "",
         *(line for table in (arms_table(demo), tiers_table(demo), families_table(demo)) for line in _markdown(table)),
-        "The baseline of the demo is small and has seen little text, and one seed proves little: these numbers show that the path "
-        "runs, not what the method is worth.",
+        "The baseline of the demo is small and has seen little text, and one seed proves little: these "
+        "numbers show that the path runs, not what the method is worth.",
         "",
         "| stage | seconds |",
         "|---|---|",
