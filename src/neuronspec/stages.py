@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neuronspec.batching.batch import Batch
     from neuronspec.corpus.store import TokenStore
     from neuronspec.neurons import Criterion
+    from neuronspec.training.loss import InDirection
 
 
 SAMPLES = 3
@@ -212,10 +213,10 @@ def _masks_of(run: Run, arm: str) -> Any:
     return arm_masks(arm, NeuronMasks.load(run.masks) if arm != "dense" else None, run.recipe.seed)
 
 
-def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]:
+def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, InDirection]:
     """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in."""
     from neuronspec.model.build import load_model
-    from neuronspec.specialize import specialize, use_direction
+    from neuronspec.specialize import specialize, use_direction, use_directions
 
     model = load_model(folder)
     masks = _masks_of(run, arm)
@@ -223,7 +224,7 @@ def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, Callable[[Directio
         return model, lambda direction: nullcontext()
     settings = run.recipe.specialization
     specialize(model, masks, semantics=settings.semantics, components=settings.components)
-    return model, lambda direction: use_direction(model, direction)
+    return model, lambda given: (use_direction if isinstance(given, Direction) else use_directions)(model, given)
 
 
 def evaluate(arm: str) -> Callable[[Run], None]:
