@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-import torch
-from torch import distributed
+if TYPE_CHECKING:
+    import torch
 
 Item = TypeVar("Item")
 
@@ -47,11 +47,15 @@ class Processes:
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.size > 1:
+            from torch import distributed
+
             distributed.barrier()
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """The elementwise sum over processes; `values` itself where there is one."""
         if self.size > 1:
+            from torch import distributed
+
             distributed.all_reduce(values := values.clone())
         return values
 
@@ -59,6 +63,8 @@ class Processes:
         """What every process passes, by rank, on all of them; pickled in memory, between these processes alone."""
         if self.size == 1:
             return [item]
+        from torch import distributed
+
         items: list[Item | None] = [None] * self.size
         distributed.all_gather_object(items, item)
         return items  # type: ignore[return-value]
@@ -66,6 +72,8 @@ class Processes:
 
 def processes() -> Processes:
     """The processes that were joined; this one alone without `join`."""
+    from torch import distributed
+
     if distributed.is_available() and distributed.is_initialized():
         return Processes(distributed.get_rank(), distributed.get_world_size())
     return Processes()
@@ -78,7 +86,8 @@ def launched() -> bool:
 
 def join() -> Processes:
     """Join the processes that `torchrun` started; in a process started alone, do nothing."""
-    if launched() and not distributed.is_initialized():
+    if launched():
+        import torch
         from accelerate import PartialState
 
         PartialState(cpu=not torch.cuda.is_available(), timeout=_LONGEST_WAIT)
@@ -91,7 +100,7 @@ def leave(code: int) -> NoReturn:
     Joined processes end at once: taking the process group down now and then waits for ever (gloo under DDP in torch
     2.13), and a process that failed must not wait for the others.
     """
-    if processes().size == 1:
+    if not launched():
         sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

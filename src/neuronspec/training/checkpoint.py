@@ -73,10 +73,11 @@ class Tensors:
         Args:
             wanted: whether this process writes them; the others drop each as soon as it is gathered.
         """
-        return cls(_whole(model_tensors(model), wanted), _whole(optimizer, wanted))
+        return cls(whole_tensors(model_tensors(model), wanted), whole_tensors(optimizer, wanted))
 
 
-def _whole(tensors: Mapping[str, torch.Tensor], wanted: bool) -> dict[str, torch.Tensor]:
+def whole_tensors(tensors: Mapping[str, torch.Tensor], wanted: bool) -> dict[str, torch.Tensor]:
+    """The full tensors of sharded ones, on the CPU, and others as they are; nothing if not `wanted`."""
     full: dict[str, torch.Tensor] = {}
     for name, value in tensors.items():
         gathered = whole(value)

@@ -279,7 +279,9 @@ class Trainer:
             folder = checkpoint.checkpoint_folder(self.root, best)
             checkpoint.restore_model(self.model, folder / checkpoint.MODEL)
         self.model.eval()
-        weights = checkpoint.model_tensors(self.model) if self.parallel.sharded else None
+        weights = None
+        if self.parallel.sharded:
+            weights = checkpoint.whole_tensors(checkpoint.model_tensors(self.model), self.processes.is_main)
         if self.processes.is_main:
             export_model(self.model, tokenizer, self.folder, weights)
         self.processes.wait()

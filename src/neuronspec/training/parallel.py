@@ -48,7 +48,7 @@ class Parallel:
         if self.sharded:
             _shard(module)
         elif processes.size > 1:
-            self._forward = DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
+            self._forward = DistributedDataParallel(module, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
     def loss(self, batch: Batch, label_smoothing: float = 0.0) -> BatchLoss:
         """The loss of a batch on the model's device, as `batch_loss`."""
