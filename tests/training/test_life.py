@@ -18,7 +18,7 @@ from masked import random_masks
 from neuronspec.batching import Batch
 from neuronspec.errors import MissingExtraError, TrainingError
 from neuronspec.specialize import specialize, use_direction, use_directions
-from neuronspec.training import Loss, loop, parallel, read_log
+from neuronspec.training import Loss, parallel, read_log, validation
 from toy_corpus import EN_DE, toy_model
 from toy_training import SIZES, assert_same, quiet, toy_train
 
@@ -74,7 +74,7 @@ def test_a_single_pair_that_does_not_fit_says_which_settings_to_lower(
 
 def test_training_stops_when_validation_has_not_improved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     means = iter([3.0, 1.0, 2.0, 1.5, 0.5, 0.6, 0.7, 0.8])
-    monkeypatch.setattr(loop, "validation_loss", lambda *args, **kwargs: {EN_DE: Loss(4 * next(means), 4)})
+    monkeypatch.setattr(validation, "validation_loss", lambda *args, **kwargs: {EN_DE: Loss(4 * next(means), 4)})
     result = toy_train(tmp_path, 400, patience=3)
     assert (result.updates, result.best_update) == (32, 20)
     again = toy_train(tmp_path, 400, patience=3)
