@@ -98,6 +98,10 @@ class TrainingSettings(Section):
     )
     accumulation: Positive = Field(1, description="micro-batches in one update")
     temperature: float = Field(5.0, ge=1, description="directions are sampled in proportion to size^(1/temperature)")
+    weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="instead of temperature: how often each direction is sampled, {en-de: 2, de-en: 1}"
+    )
+    mix_directions: bool = Field(False, description="micro-batches mix directions instead of holding one each")
     learning_rate: float = Field(5e-4, gt=0, description="peak of the inverse square root schedule")
     warmup: Positive = Field(4000, description="updates of linear warm-up")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over the vocabulary")
@@ -110,7 +114,21 @@ class TrainingSettings(Section):
     )
     validate_every: Positive = Field(500, description="updates between validations; the best checkpoint is the result")
     validation_sentences: Positive = Field(200, description="validation sentences a direction")
+    patience: Positive | None = Field(
+        None, description="stop after so many validations in a row that were no better than the best"
+    )
     save_every: Positive = Field(500, description="updates between checkpoints to resume from")
+    keep_checkpoints: Positive = Field(2, description="last checkpoints that are kept, beside the best")
+    average_checkpoints: Positive | None = Field(
+        None, description="the result is the mean of the last so many checkpoints, instead of the best one"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations again in the backward pass: less memory, about a third more time"
+    )
+    compile: bool = Field(False, description="torch.compile; pays on a GPU, not on a CPU")
+    parallel: Literal["ddp", "fsdp"] = Field(
+        "ddp", description="over several processes: each holds all weights (ddp), or a share of them (fsdp, FSDP2)"
+    )
 
     @model_validator(mode="after")
     def _check_budget(self) -> TrainingSettings:
@@ -209,6 +227,9 @@ class Recipe(Section):
     arms: list[ArmName] = Field(["specialized", "dense", "random"], description="what continues from base")
     evaluation: EvaluationSettings = EvaluationSettings()
     report: ReportSettings = ReportSettings()
+    tracking: list[Literal["tensorboard", "wandb"]] = Field(
+        [], description="where training is logged beside log.jsonl, into RUN/tracking; wandb runs offline"
+    )
 
     @field_validator("arms")
     @classmethod

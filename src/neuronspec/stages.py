@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from neuronspec.direction import Direction
+from neuronspec.processes import processes
 from neuronspec.recipe import CatalogsCorpus, MosesCorpus, Recipe, TsvCorpus
 
 if TYPE_CHECKING:
     from neuronspec.batching.batch import Batch
     from neuronspec.corpus.store import TokenStore
     from neuronspec.neurons import Criterion
+    from neuronspec.training.loss import InDirection
 
 
 SAMPLES = 3
@@ -71,7 +74,9 @@ class Run:
         return TokenStore.open(self.data)
 
     def log(self, line: str) -> None:
-        """Add a line to RUN/run.log."""
+        """Add a line to RUN/run.log, in the main process."""
+        if not processes().is_main:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "run.log").open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
@@ -109,8 +114,10 @@ def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
     from neuronspec.evaluation.scores import check_tokenizers
+    from neuronspec.training.tracking import check_trackers
 
-    # before the long work, though evaluation needs them
+    # before the long work, though later stages need them
+    check_trackers(run.recipe.tracking)
     check_tokenizers(direction.target for direction in run.recipe.corpus.all_directions)
     prepare_corpus(run.recipe, run.data, run.console)
 
@@ -131,6 +138,7 @@ def train_base(run: Run) -> None:
         seed=run.recipe.seed,
         folder=run.base,
         console=run.console,
+        trackers=run.recipe.tracking,
     )
 
 
@@ -139,9 +147,11 @@ def record(run: Run) -> None:
     from neuronspec.model.build import load_model
     from neuronspec.neurons import record_activations
 
+    joined = processes()
     model = load_model(run.base)
-    activations = record_activations(model, _recording_batches(run))
-    activations.save(run.activations)
+    activations = record_activations(model, islice(_recording_batches(run), joined.rank, None, joined.size))
+    if joined.is_main:
+        activations.save(run.activations)
 
 
 def _recording_batches(run: Run) -> Iterator[Batch]:
@@ -198,8 +208,9 @@ def _continue_arm(arm: str, run: Run) -> None:
         folder=run.arm(arm),
         in_direction=in_direction,
         console=run.console,
+        trackers=run.recipe.tracking,
     )
-    if _masks_of(run, arm) is not None:
+    if processes().is_main and _masks_of(run, arm) is not None:
         save_masks(model, run.arm(arm))
 
 
@@ -212,10 +223,10 @@ def _masks_of(run: Run, arm: str) -> Any:
     return arm_masks(arm, NeuronMasks.load(run.masks) if arm != "dense" else None, run.recipe.seed)
 
 
-def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]:
+def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, InDirection]:
     """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in."""
     from neuronspec.model.build import load_model
-    from neuronspec.specialize import specialize, use_direction
+    from neuronspec.specialize import specialize, use_direction, use_directions
 
     model = load_model(folder)
     masks = _masks_of(run, arm)
@@ -223,7 +234,7 @@ def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, Callable[[Directio
         return model, lambda direction: nullcontext()
     settings = run.recipe.specialization
     specialize(model, masks, semantics=settings.semantics, components=settings.components)
-    return model, lambda direction: use_direction(model, direction)
+    return model, lambda given: (use_direction if isinstance(given, Direction) else use_directions)(model, given)
 
 
 def evaluate(arm: str) -> Callable[[Run], None]:
