@@ -68,6 +68,7 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         return {name: dumped[name] for name in ("seed", *sections)}
 
     corpus = settings("corpus", "tokenizer")
+    corpus["corpus"].pop("workers")
     families = {"families": corpus["corpus"].pop("families")}
     inputs = {"inputs": stages.input_stamps(recipe)}
     selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
