@@ -22,11 +22,12 @@ from neuronspec.corpus.counts import (
     resolve_tiers,
     rule_report,
     split_report,
+    zero_shot_report,
 )
 from neuronspec.corpus.encode import Encoder
 from neuronspec.corpus.ingest import Ingested, ingest
 from neuronspec.corpus.readers import read_rows
-from neuronspec.corpus.rows import SPLITS, Pair, ReadCounts, Split, pairs_of, used_languages
+from neuronspec.corpus.rows import SPLITS, Pair, ReadCounts, Split, pair_of, pairs_of, used_languages
 from neuronspec.corpus.sampling import sample, sample_sizes
 from neuronspec.corpus.splits import Splitter
 from neuronspec.corpus.store import FORMAT
@@ -82,6 +83,7 @@ class _Preparation:
         self._folder = folder
         self._languages = used_languages(recipe.corpus)
         self._pairs = pairs_of(recipe.corpus)
+        self._zero_shot = recipe.evaluation.zero_shot_directions
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             console=console, transient=True, disable=not console.is_terminal,
@@ -100,6 +102,7 @@ class _Preparation:
         directions = self._corpus.all_directions
         splits = split_report(counts, directions)
         check_directions(splits)
+        zero_shot = zero_shot_report(counts, self._zero_shot)
         tiers = self._tiers(counts)
         self._write_manifest(counts, files, len(tokenizer), tiers)
         return {
@@ -112,6 +115,7 @@ class _Preparation:
             "cells": {split: {c: dict(sorted(n.items())) for c, n in found.cells[split].items()} for split in SPLITS},
             "dropped": rule_report(counts),
             "splits": splits,
+            "zero_shot": zero_shot,
             "tiers": tiers,
             "tokenizer": {
                 "type": self._recipe.tokenizer.type,
@@ -134,11 +138,13 @@ class _Preparation:
     def _encode(self, found: Ingested, tokenizer: Any) -> tuple[SplitCounts, dict[Split, dict[Pair, Path]]]:
         tokens = self._folder / "tokens"
         tokens.mkdir()
-        encoder = Encoder(tokenizer, self._pairs, found.held_out)
+        untrained = {pair_of(each.source, each.target) for each in self._zero_shot}
         counts, files = {}, {}
         for split in SPLITS:
             batches = self._watch_batches(f"tokenizing {split}", found, split)
             rules = PairFilter(self._corpus.cleaning, split)
+            pairs = self._pairs if split == "train" else sorted({*self._pairs, *untrained})
+            encoder = Encoder(tokenizer, pairs, found.held_out)
             counts[split], files[split] = encoder.write_split(split, batches, rules, tokens)
         return counts, files
 
