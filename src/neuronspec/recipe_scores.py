@@ -20,11 +20,12 @@ class ScoreSettings(Section):
 
     ter: bool = Field(True, description="also compute TER, the slowest of the string metrics")
     tokenizers: dict[str, BleuTokenizer] = Field(
-        {}, description="language code: BLEU tokenizer, for codes that aren't in the built-in table, or to choose another"
+        {},
+        description="language code: BLEU tokenizer, for codes that aren't in the built-in table, or to choose another",
     )
     flores200: RecipePath | None = Field(
         None,
-        description="SentencePiece model of FLORES-200: adds spbleu, and is BLEU's tokenizer for scripts without spaces",
+        description="SentencePiece model of FLORES-200: adds spbleu; BLEU's tokenizer for scripts without spaces",
     )
     detokenise: bool = Field(
         False,

@@ -59,8 +59,8 @@ def zero_shot_report(counts: SplitCounts, directions: list[Direction]) -> dict[s
     empty = [name for name, kept in report.items() if not kept["test"]]
     if empty:
         raise CorpusError(
-            f"no test pair for the zero-shot directions {', '.join(empty)}: the test text must hold the same sentence in "
-            "both languages (multi-parallel text); leave them out of evaluation.zero_shot"
+            f"no test pair for the zero-shot directions {', '.join(empty)}: the test text must hold the same sentence "
+            "in both languages (multi-parallel text); leave them out of evaluation.zero_shot"
         )
     return report
 

@@ -161,7 +161,7 @@ class DirectionPairs:
         return self._texts(self._target)
 
     def token_arrays(self) -> Iterator[tuple[tuple[Ids, Ids], tuple[Ids, Ids]]]:
-        """All piece ids, a batch of pairs at a time: offsets `[pairs + 1]` and values, of the sources and the targets."""
+        """All piece ids, a batch of pairs at a time: offsets `[pairs + 1]` and values, of sources and of targets."""
         yield from ((source.arrays, target.arrays) for source, target in self._views)
 
     @cached_property

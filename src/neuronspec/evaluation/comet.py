@@ -69,7 +69,7 @@ def why_not(python: Path | None) -> str | None:
     name = str(python or sys.executable)
     probe = "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('comet') else 3)"
     try:
-        code = subprocess.run([name, "-c", probe], check=False, capture_output=True).returncode
+        code = subprocess.run([name, "-c", probe], check=False, capture_output=True).returncode  # noqa: S603
     except OSError as error:
         return f"{name} can't be run ({error.strerror})"
     if code == 0:
@@ -105,7 +105,7 @@ def comet(
         given.write_text(json.dumps(samples), encoding="utf-8")
         command = [str(python or sys.executable), str(_WORKER), str(file), str(given), str(out), str(BATCH_SIZE)]
         offline = os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-        done = subprocess.run(command, check=False, capture_output=True, text=True, env=offline)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=offline)  # noqa: S603
         if done.returncode or not out.exists():
             last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
             raise EvaluationError(f"COMET failed on {file} (exit code {done.returncode}): {last}")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from neuronspec.batching.evaluation import spread
 from neuronspec.corpus.store import DirectionPairs, TokenStore
 from neuronspec.direction import Direction
-from neuronspec.evaluation.samples import read_lines
+from neuronspec.evaluation.samples import read_text_lines
 
 Hashes = npt.NDArray[np.uint64]
 _BASE = np.uint64(0x9E3779B97F4A7C15)
@@ -71,7 +71,7 @@ def text_overlap(sources: Sequence[str] | None, references: Sequence[str], train
     Raises:
         EvaluationError: a file can't be read.
     """
-    known = {" ".join(line.split()) for path in training for line in read_lines(path)}
+    known = {" ".join(line.split()) for path in training for line in read_text_lines(path)}
     sides = [[" ".join(line.split()) in known for line in lines] for lines in (sources or [], references)]
     return _overlap(np.array(sides[0] or [False] * len(references)), np.array(sides[1]))
 

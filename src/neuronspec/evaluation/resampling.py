@@ -1,8 +1,9 @@
 """Paired tests on sufficient statistics: sacreBLEU's tests with its random draws, for all arms of a direction at once.
 
 `sacrebleu --paired-bs` and `--paired-ar` draw the same resamples for every system of a test set. So the draws are made
-once a test set, the sums of all arms are matrix products, and the p-values are those that sacreBLEU prints (but for its
-rounding to float32), at a hundredth of its time.
+once a test set, the sums of all arms are matrix products, and the p-values are those that sacreBLEU prints, at a
+hundredth of its time. With one exception: draws that tie with the difference count here. sacreBLEU leaves them out,
+which calls two equal systems, or two that differ in a single sentence, significantly different.
 
 - Paired bootstrap (Koehn, 2004): sentences are drawn with replacement.
 - Paired approximate randomization (Riezler and Maxwell, 2005): the two systems swap each sentence with probability 1/2.
@@ -87,7 +88,7 @@ class PairedTests:
                 difference,
                 float(low),
                 float(high),
-                _p_value(absolute - absolute.mean(), abs(difference)),
+                _p_value(_reaching(absolute - absolute.mean(), abs(difference)), len(absolute)),
                 randomized.get(((system, baseline), metric)),
             )
         return tests
@@ -98,7 +99,7 @@ class PairedTests:
         stacked = np.concatenate([self._systems[system][metric] for system, metric in names], axis=1)
         ends = np.cumsum([len(self._totals[name]) for name in names])
         columns = {name: slice(end - len(self._totals[name]), end) for name, end in zip(names, ends, strict=True)}
-        greater = dict.fromkeys(keys, 0)
+        reaching = dict.fromkeys(keys, 0)
         for chosen in _coin_flips(self._trials, self.sentences, self._seed):
             heads = chosen.astype(np.float64) @ stacked
             tails = stacked.sum(axis=0) - heads
@@ -107,13 +108,18 @@ class PairedTests:
                 one = FORMULAS[metric](heads[:, theirs] + tails[:, mine])
                 other = FORMULAS[metric](tails[:, theirs] + heads[:, mine])
                 difference = abs(self.score(system, metric) - self.score(baseline, metric))
-                greater[(system, baseline), metric] += int((np.abs(one - other) > difference).sum())
-        return {key: (count + 1) / (self._trials + 1) for key, count in greater.items()}
+                reaching[(system, baseline), metric] += _reaching(np.abs(one - other), difference)
+        return {key: _p_value(count, self._trials) for key, count in reaching.items()}
 
 
-def _p_value(statistics: Values, difference: float) -> float:
-    """The share of resamples whose statistic exceeds the difference; one more counts as if it did, as in sacreBLEU."""
-    return (int((statistics > difference).sum()) + 1) / (len(statistics) + 1)
+def _reaching(statistics: Values, difference: float) -> int:
+    """How many statistics are as large as the difference, but for rounding."""
+    return int((statistics >= difference - 1e-9 * (1 + difference)).sum())
+
+
+def _p_value(reaching: int, draws: int) -> float:
+    """The share of draws that reach the difference; one more counts as if it did, as in sacreBLEU."""
+    return (reaching + 1) / (draws + 1)
 
 
 def _bootstrap_sums(systems: list[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:

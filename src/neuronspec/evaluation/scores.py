@@ -79,7 +79,7 @@ def score_with_statistics(
 
 
 def _metrics(language: str, settings: ScoreSettings) -> dict[str, Any]:
-    """sacreBLEU's metrics by name: BLEU for the language, chrF++ (character 6-grams, word 2-grams), TER; defaults else."""
+    """sacreBLEU's metrics by name, with its defaults: BLEU for the language, chrF++ (word 2-grams), TER, spBLEU."""
     from sacrebleu.metrics import CHRF, TER
 
     metrics = {"bleu": make_bleu(bleu_tokenizer(language, settings), settings), "chrf++": CHRF(word_order=2)}

@@ -118,9 +118,7 @@ def compare_systems(
     }
 
 
-def _comparison(
-    found: Mapping[str, tuple[Difference, Values]], trained: list[str], zero_shot: list[str]
-) -> Comparison:
+def _comparison(found: Mapping[str, tuple[Difference, Values]], trained: list[str], zero_shot: list[str]) -> Comparison:
     def interval(names: list[str]) -> Interval | None:
         there = [name for name in names if name in found]
         if not there:

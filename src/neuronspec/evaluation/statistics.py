@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ def bleu_values(sums: Rows) -> Values:
 
 
 def chrf_values(sums: Rows) -> Values:
-    """chrF (beta 2, effective order) of each row: for every n-gram order, hypothesis count, reference count, matches."""
+    """chrF (beta 2, effective order) of each row: for every n-gram order, hypothesis and reference count, matches."""
     hypothesis, reference, matches = (sums[:, offset::3] for offset in range(3))
     counted = (hypothesis > 0) & (reference > 0)
     orders = np.maximum(counted.sum(axis=1), 1)
@@ -96,6 +97,6 @@ def load_statistics(path: Path, scored_from: str) -> Statistics | None:
         return None
 
 
-def _narrow(rows: Rows) -> npt.NDArray[np.int32] | Rows:
+def _narrow(rows: Rows) -> npt.NDArray[Any]:
     whole = rows.astype(np.int32)
     return np.ascontiguousarray(whole if (whole == rows).all() else rows)

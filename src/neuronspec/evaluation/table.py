@@ -60,9 +60,10 @@ class Table:
         table = RichTable(
             title=Text(self.title), title_justify="left", title_style="bold",
             caption=Text(self.note) if self.note else None, caption_justify="left",
+            pad_edge=False, collapse_padding=True,
         )  # fmt: skip
         for index, column in enumerate(self.columns):
-            table.add_column(Text(column), justify="left" if index == 0 else "right")
+            table.add_column(Text(column), justify="left" if index == 0 else "right", no_wrap=index == 0)
         for row in self.rows:
             table.add_row(*map(Text, row))
         return table

@@ -155,7 +155,7 @@ def other_scores_table(results: Results) -> Table:
 
 
 def group_by_tier(results: Results) -> dict[str, list[str]]:
-    """The trained directions by resource tier and way past the pivot: `high out`, `high into`, ..., and all of a way."""
+    """The trained directions by resource tier and way past the pivot (`high out`, `high into`), and all of a way."""
     tiers, pivot = results["tiers"], results["pivot"]
     tier_of = {code: tier for tier, codes in tiers.items() for code in codes}
     ways = ("out", "into")

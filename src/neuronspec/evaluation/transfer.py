@@ -87,18 +87,15 @@ def significance_table(results: Results, metric: str = "chrf++") -> Table | None
                 rows.append(row)
     if not rows:
         return None
-    label, level = METRICS[metric][0], f"p < {LEVEL}"
-    columns = ["arms", label, "95% interval", "better in", level, f"{level}, Holm", "worse in", level, f"{level}, Holm"]
+    label = METRICS[metric][0]
     below = (
-        f"{METHOD_NOTE} Of {len(names)} trained directions; Holm: corrected for their number. "
-        "The intervals cover the choice of directions and sentences, not of training seeds."
+        f"{METHOD_NOTE} Better and worse: directions of {len(names)}; in brackets those with p < {LEVEL}, and those "
+        "with Holm's correction. The intervals cover the choice of directions and sentences, not of training seeds."
     )
-    return Table(f"Differences in {label}", columns, rows, below)
+    return Table(f"Differences in {label}", ["arms", label, "95% interval", "better", "worse"], rows, below)
 
 
-def _pair_row(
-    results: Results, system: str, baseline: str, metric: str, names: Sequence[str]
-) -> list[str] | None:
+def _pair_row(results: Results, system: str, baseline: str, metric: str, names: Sequence[str]) -> list[str] | None:
     mean = average_of(results, system, baseline, metric)
     if mean is None:
         return None
@@ -110,8 +107,8 @@ def _pair_row(
     cells: list[str] = []
     for side in (1, -1):
         own = [test for test in known if test["difference"] * side > 0]
-        for part in (own, [t for t in own if t["bootstrap_p"] < LEVEL], [t for t in own if t["holm_p"] < LEVEL]):
-            cells.append(Cell(str(len(part)), len(part)))
+        counts = [sum(test[key] < LEVEL for test in own) for key in ("bootstrap_p", "holm_p")]
+        cells.append(f"{len(own)} ({counts[0]}, {counts[1]})")
     mark = "*" if low > 0 or high < 0 else ""
     interval = f"{low:+.{digits}f} to {high:+.{digits}f}"
     return [f"{system} − {baseline}", shown.show(digits, signed=True, mark=mark), interval, *cells]
