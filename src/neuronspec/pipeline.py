@@ -70,7 +70,7 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     corpus = settings("corpus", "tokenizer")
     corpus["corpus"].pop("workers")
     families = {"families": corpus["corpus"].pop("families")}
-    inputs = {"inputs": stages.input_stamps(recipe)}
+    inputs = {"inputs": stages.input_stamps(recipe), "zero_shot": recipe.evaluation.zero_shot}
     selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
     tasks = [
         Task("prepare", (), corpus | inputs, ("data",), stages.prepare),
@@ -83,13 +83,15 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         needs = ("train", "select") if masked else ("train",)
         sections = ("continuation", "specialization") if masked else ("continuation",)
         tasks.append(Task(f"specialize/{arm}", needs, settings(*sections), (f"arms/{arm}",), stages.continue_arm(arm)))
+    translation = settings("evaluation")
+    translation["evaluation"] = recipe.evaluation.translation
     arms = {"copy": "prepare", "base": "train"} | {arm: f"specialize/{arm}" for arm in recipe.arms}
     for name, need in arms.items():
         work = stages.evaluate(name)
-        tasks.append(Task(f"evaluate/{name}", (need,), settings("evaluation"), (f"evaluation/{name}",), work))
+        tasks.append(Task(f"evaluate/{name}", (need,), translation, (f"evaluation/{name}",), work))
     evaluated = tuple(f"evaluate/{arm}" for arm in arms)
     tasks += [
-        Task("evaluate", evaluated, families, ("results.json",), stages.gather_results),
+        Task("evaluate", evaluated, families | settings("evaluation"), ("results.json",), stages.gather_results),
         Task("report", ("select", "evaluate"), settings("report"), ("report",), stages.report),
     ]
     return tasks

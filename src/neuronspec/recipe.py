@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from neuronspec.direction import Direction
 from neuronspec.errors import RecipeError
 from neuronspec.recipe_corpus import (
     CatalogsCorpus,
@@ -24,6 +25,7 @@ from neuronspec.recipe_corpus import (
     TsvCorpus,
 )
 from neuronspec.recipe_errors import explain, load_yaml
+from neuronspec.recipe_scores import ScoreSettings, zero_shot_problems
 
 __all__ = [
     "CatalogsCorpus",
@@ -35,6 +37,7 @@ __all__ = [
     "Recipe",
     "RecordingSettings",
     "ReportSettings",
+    "ScoreSettings",
     "Section",
     "SelectionSettings",
     "SpecializationSettings",
@@ -200,6 +203,22 @@ class EvaluationSettings(Section):
     max_sentences: Positive | None = Field(None, description="test sentences a direction, at most; all without it")
     batch_tokens: Positive = Field(4096, description="padded source tokens in one batch")
     max_new_tokens: Positive = Field(256, description="longest translation, in tokens")
+    zero_shot: list[str] = Field(
+        [],
+        description="untrained directions to evaluate too, such as [de-fr]; needs text that is parallel in both "
+        "languages, and trained directions to compose the masks from (de-en, en-fr)",
+    )
+    scores: ScoreSettings = ScoreSettings()
+
+    @property
+    def zero_shot_directions(self) -> list[Direction]:
+        """The zero-shot directions, sorted."""
+        return sorted(Direction.parse(text) for text in self.zero_shot)
+
+    @property
+    def translation(self) -> dict[str, Any]:
+        """The settings that translations depend on, as plain JSON values."""
+        return self.model_dump(mode="json", exclude={"scores"})
 
 
 class ReportSettings(Section):
@@ -237,6 +256,18 @@ class Recipe(Section):
         if len(set(arms)) != len(arms):
             raise ValueError("an arm is named twice")
         return [*arms, *(control for control in ("dense", "random") if control not in arms)]
+
+    @model_validator(mode="after")
+    def _check_zero_shot(self) -> Recipe:
+        problems = list(zero_shot_problems(self.corpus, self.evaluation.zero_shot))
+        if problems:
+            raise ValueError(f"evaluation.zero_shot: {'; '.join(problems)}")
+        return self
+
+    @property
+    def evaluated_directions(self) -> list[Direction]:
+        """The directions of the test: the trained ones, then the zero-shot ones."""
+        return [*self.corpus.all_directions, *self.evaluation.zero_shot_directions]
 
     @classmethod
     def load(cls, path: str | Path, overrides: list[str] | None = None) -> Recipe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,12 +113,12 @@ def _version(package: str) -> str | None:
 def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
-    from neuronspec.evaluation.scores import check_tokenizers
+    from neuronspec.evaluation.scoring import check_scoring
     from neuronspec.training.tracking import check_trackers
 
     # before the long work, though later stages need them
     check_trackers(run.recipe.tracking)
-    check_tokenizers(direction.target for direction in run.recipe.corpus.all_directions)
+    check_scoring(run.recipe.evaluation.scores, [direction.target for direction in run.recipe.evaluated_directions])
     prepare_corpus(run.recipe, run.data, run.console)
 
 
@@ -223,8 +223,11 @@ def _masks_of(run: Run, arm: str) -> Any:
     return arm_masks(arm, NeuronMasks.load(run.masks) if arm != "dense" else None, run.recipe.seed)
 
 
-def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, InDirection]:
-    """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in."""
+def _load_arm(run: Run, arm: str, folder: Path, zero_shot: Sequence[Direction] = ()) -> tuple[Any, InDirection]:
+    """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in.
+
+    Zero-shot directions get composed masks.
+    """
     from neuronspec.model.build import load_model
     from neuronspec.specialize import specialize, use_direction, use_directions
 
@@ -232,6 +235,9 @@ def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, InDirection]:
     masks = _masks_of(run, arm)
     if masks is None:
         return model, lambda direction: nullcontext()
+    for direction in zero_shot:
+        derived = masks.for_direction(direction, run.recipe.corpus.pivot)
+        masks = masks.compose(direction, encoder=derived.encoder, decoder=derived.decoder)
     settings = run.recipe.specialization
     specialize(model, masks, semantics=settings.semantics, components=settings.components)
     return model, lambda given: (use_direction if isinstance(given, Direction) else use_directions)(model, given)
@@ -243,20 +249,21 @@ def evaluate(arm: str) -> Callable[[Run], None]:
 
 
 def _evaluate(arm: str, run: Run) -> None:
-    from neuronspec.evaluation import evaluate_arm, evaluate_copy
+    from neuronspec.evaluation import check_overlap, evaluate_arm, evaluate_copy
 
-    store, directions = run.store(), run.recipe.corpus.all_directions
+    store, directions, settings = run.store(), run.recipe.evaluated_directions, run.recipe.evaluation
     folder = run.evaluation(arm)
     if arm == "copy":
-        evaluate_copy(store, directions, run.recipe.evaluation, folder)
+        check_overlap(store, run.recipe.corpus.all_directions, settings.max_sentences, folder, run.console)
+        evaluate_copy(store, directions, settings, folder)
         return
-    model, in_direction = _load_arm(run, arm, run.arm(arm))
+    model, in_direction = _load_arm(run, arm, run.arm(arm), settings.zero_shot_directions)
     evaluate_arm(
         model,
         store.tokenizer,
         store,
         directions,
-        run.recipe.evaluation,
+        settings,
         folder,
         in_direction=in_direction,
         console=run.console,
@@ -265,17 +272,19 @@ def _evaluate(arm: str, run: Run) -> None:
 
 def gather_results(run: Run) -> None:
     """The scores of all arms: RUN/results.json."""
-    from neuronspec.evaluation import read_scores, write_results
+    from neuronspec.evaluation import gather, write_results
 
-    recipe = run.recipe
+    recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
+    folder = run.folder / "evaluation"
+    scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.console)
     facts = {
         "recipe": recipe.name,
+        "seed": recipe.seed,
         "pivot": recipe.corpus.pivot,
         "tiers": run.store().tiers,
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
     }
-    arms = ("copy", "base", *recipe.arms)
-    write_results(run.results, {arm: read_scores(run.evaluation(arm)) for arm in arms}, facts)
+    write_results(run.results, scores, facts | found)
 
 
 def report(run: Run) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,6 +168,10 @@ class _PairFile:
         self._batches = _map(path)
         self.starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
 
+    def token_arrays(self) -> Iterator[tuple[tuple[Ids, Ids], tuple[Ids, Ids]]]:
+        """All piece ids, a batch of pairs at a time: offsets `[pairs + 1]` and values, of sources and of targets."""
+        yield from ((source.arrays, target.arrays) for source, target in self._views)
+
     @cached_property
     def lengths(self) -> dict[str, Lengths]:
         """By side, the tokens of each sentence."""
@@ -200,6 +205,10 @@ class _ListView:
     def __init__(self, column: pa.ListArray) -> None:
         self._offsets = column.offsets.to_numpy()
         self._values = column.values.to_numpy()
+
+    @property
+    def arrays(self) -> tuple[Ids, Ids]:
+        return self._offsets, self._values
 
     def at(self, row: int) -> Ids:
         return self._values[self._offsets[row] : self._offsets[row + 1]].astype(np.int64)

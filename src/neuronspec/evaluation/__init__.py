@@ -1,6 +1,7 @@
 """Translating test sets, scores, tables."""
 
 from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
+from neuronspec.evaluation.gather import check_overlap, gather
 from neuronspec.evaluation.results import read_results, read_scores, write_results
 from neuronspec.evaluation.scores import Score, score
 from neuronspec.evaluation.translate import Translations, translate
@@ -8,8 +9,10 @@ from neuronspec.evaluation.translate import Translations, translate
 __all__ = [
     "Score",
     "Translations",
+    "check_overlap",
     "evaluate_arm",
     "evaluate_copy",
+    "gather",
     "read_results",
     "read_scores",
     "score",
