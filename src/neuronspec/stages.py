@@ -108,10 +108,12 @@ def _version(package: str) -> str | None:
 def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
+    from neuronspec.evaluation.engines import check_engine
     from neuronspec.evaluation.scores import check_tokenizers
 
     # before the long work, though evaluation needs them
     check_tokenizers(direction.target for direction in run.recipe.corpus.all_directions)
+    check_engine(run.recipe.evaluation)
     prepare_corpus(run.recipe, run.data, run.console)
 
 

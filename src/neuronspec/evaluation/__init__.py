@@ -1,5 +1,6 @@
 """Translating test sets, scores, tables."""
 
+from neuronspec.evaluation.engines import TranslationEngine, make_engine
 from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
 from neuronspec.evaluation.results import read_results, read_scores, write_results
 from neuronspec.evaluation.scores import Score, score
@@ -7,9 +8,11 @@ from neuronspec.evaluation.translate import Translations, translate
 
 __all__ = [
     "Score",
+    "TranslationEngine",
     "Translations",
     "evaluate_arm",
     "evaluate_copy",
+    "make_engine",
     "read_results",
     "read_scores",
     "score",
