@@ -113,11 +113,13 @@ def _version(package: str) -> str | None:
 def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
+    from neuronspec.evaluation.engines import check_engine
     from neuronspec.evaluation.scoring import check_scoring
     from neuronspec.training.tracking import check_trackers
 
     # before the long work, though later stages need them
     check_trackers(run.recipe.tracking)
+    check_engine(run.recipe.evaluation)
     check_scoring(run.recipe.evaluation.scores, [direction.target for direction in run.recipe.evaluated_directions])
     prepare_corpus(run.recipe, run.data, run.console)
 

@@ -143,6 +143,11 @@ class DirectionPairs:
         lists = self._file.lists
         return lists[self._source][batch].at(row), lists[self._target][batch].at(row)
 
+    def token_arrays(self) -> Iterator[tuple[tuple[Ids, Ids], tuple[Ids, Ids]]]:
+        """All piece ids, a batch of pairs at a time: offsets `[pairs + 1]` and values, of sources and of targets."""
+        sources, targets = (self._file.lists[side] for side in (self._source, self._target))
+        yield from ((source.arrays, target.arrays) for source, target in zip(sources, targets, strict=True))
+
     def source_texts(self) -> list[str]:
         """The cleaned source sentences (valid and test).
 
@@ -167,10 +172,6 @@ class _PairFile:
         self._path = path
         self._batches = _map(path)
         self.starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
-
-    def token_arrays(self) -> Iterator[tuple[tuple[Ids, Ids], tuple[Ids, Ids]]]:
-        """All piece ids, a batch of pairs at a time: offsets `[pairs + 1]` and values, of sources and of targets."""
-        yield from ((source.arrays, target.arrays) for source, target in self._views)
 
     @cached_property
     def lengths(self) -> dict[str, Lengths]:
