@@ -9,7 +9,7 @@ import torch
 
 from neuronspec.evaluation.samples import Sample
 from neuronspec.neurons import NeuronMasks
-from neuronspec.report import ReportData
+from neuronspec.report.data import ReportData
 
 FAMILIES = {
     "Germanic": ["de", "nl", "da", "sv", "nb", "af"],

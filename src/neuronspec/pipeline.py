@@ -25,7 +25,7 @@ from neuronspec.errors import RecipeError, RunError, nearest
 from neuronspec.files import write_json, write_text
 from neuronspec.recipe import Recipe
 
-STAGES = ("prepare", "train", "record", "select", "specialize", "evaluate", "report")
+STAGES = ("prepare", "train", "record", "select", "specialize", "evaluate", "analyse", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,15 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     evaluated = tuple(f"evaluate/{arm}" for arm in arms)
     tasks += [
         Task("evaluate", evaluated, families, ("results.json",), stages.gather_results),
-        Task("report", ("select", "evaluate"), settings("report"), ("report",), stages.report),
+        Task("analyse", ("select", *_continued(recipe)), settings("analysis") | families, ("analysis.json",), stages.analyse),
+        Task("report", ("evaluate", "analyse"), settings("report"), ("report",), stages.report),
     ]
     return tasks
+
+
+def _continued(recipe: Recipe) -> list[str]:
+    """The tasks whose models are recorded again."""
+    return [f"specialize/{arm}" for arm in stages.RECORDED_AGAIN if arm in recipe.arms]
 
 
 class Pipeline:

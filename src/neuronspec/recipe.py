@@ -26,6 +26,7 @@ from neuronspec.recipe_corpus import (
 from neuronspec.recipe_errors import explain, load_yaml
 
 __all__ = [
+    "AnalysisSettings",
     "CatalogsCorpus",
     "CleaningSettings",
     "CorpusSettings",
@@ -184,6 +185,14 @@ class EvaluationSettings(Section):
     max_new_tokens: Positive = Field(256, description="longest translation, in tokens")
 
 
+class AnalysisSettings(Section):
+    """What is found out about the neurons with the trained models at hand."""
+
+    sentences: Positive = Field(20, description="held-out sentences a direction, for losses and for tokens")
+    share: float = Field(0.05, gt=0, le=0.5, description="share of a site's neurons that the causal check turns off")
+    parts: Positive = Field(10, description="parts of the recording text whose masks are compared")
+
+
 class ReportSettings(Section):
     """What the report shows."""
 
@@ -208,6 +217,7 @@ class Recipe(Section):
     continuation: TrainingSettings = Field(description="every arm, from the baseline on; same keys as training")
     arms: list[ArmName] = Field(["specialized", "dense", "random"], description="what continues from base")
     evaluation: EvaluationSettings = EvaluationSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     report: ReportSettings = ReportSettings()
 
     @field_validator("arms")

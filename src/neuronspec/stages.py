@@ -19,11 +19,16 @@ from neuronspec.recipe import CatalogsCorpus, MosesCorpus, Recipe, TsvCorpus
 if TYPE_CHECKING:
     from neuronspec.batching.batch import Batch
     from neuronspec.corpus.store import TokenStore
-    from neuronspec.neurons import Criterion
+    from neuronspec.neurons import Activations, Criterion, NeuronMasks
+    from neuronspec.report import ReportData
 
 
 SAMPLES = 3
 """Sample translations that are printed at the end of a run; the report has more."""
+
+
+RECORDED_AGAIN = ("specialized", "dense")
+"""Arms whose neurons are recorded again, to see whether they moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,10 @@ class Run:
     @property
     def results(self) -> Path:
         return self.folder / "results.json"
+
+    @property
+    def analysis(self) -> Path:
+        return self.folder / "analysis.json"
 
     @property
     def report(self) -> Path:
@@ -158,13 +167,21 @@ def _recording_batches(run: Run) -> Iterator[Batch]:
 
 def select(run: Run) -> None:
     """The specialized neurons of each direction: RUN/masks.safetensors."""
-    from neuronspec.neurons import Activations, select_neurons
+    from neuronspec.neurons import Activations
 
-    settings, corpus = run.recipe.selection, run.recipe.corpus
-    families = {code: corpus.family(code) for code in corpus.all_languages}
-    masks = select_neurons(Activations.load(run.activations), _criterion(run.recipe), settings.granularity, families)
+    masks = _select(run, Activations.load(run.activations))
     masks.save(run.masks)
     run.console.print(f"{masks.sparsity():.1%} of the neurons are left out")
+
+
+def _select(run: Run, activations: Activations) -> NeuronMasks:
+    from neuronspec.neurons import select_neurons
+
+    return select_neurons(activations, _criterion(run.recipe), run.recipe.selection.granularity, _families(run.recipe))
+
+
+def _families(recipe: Recipe) -> dict[str, str]:
+    return {code: recipe.corpus.family(code) for code in recipe.corpus.all_languages}
 
 
 def _criterion(recipe: Recipe) -> Criterion:
@@ -212,7 +229,9 @@ def _masks_of(run: Run, arm: str) -> Any:
     return arm_masks(arm, NeuronMasks.load(run.masks) if arm != "dense" else None, run.recipe.seed)
 
 
-def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]:
+def _load_arm(
+    run: Run, arm: str, folder: Path, method: Any = "auto"
+) -> tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]:
     """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in."""
     from neuronspec.model.build import load_model
     from neuronspec.specialize import specialize, use_direction
@@ -222,7 +241,7 @@ def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, Callable[[Directio
     if masks is None:
         return model, lambda direction: nullcontext()
     settings = run.recipe.specialization
-    specialize(model, masks, semantics=settings.semantics, components=settings.components)
+    specialize(model, masks, semantics=settings.semantics, components=settings.components, method=method)
     return model, lambda direction: use_direction(model, direction)
 
 
@@ -267,25 +286,63 @@ def gather_results(run: Run) -> None:
     write_results(run.results, {arm: read_scores(run.evaluation(arm)) for arm in arms}, facts)
 
 
+def analyse(run: Run) -> None:
+    """What the neurons do, with the models at hand: RUN/analysis.json."""
+    from neuronspec.analysis.of_run import Material, analyse_run
+    from neuronspec.model.build import load_model
+    from neuronspec.neurons import Activations, NeuronMasks
+
+    recipe = run.recipe
+    arms = [arm for arm in RECORDED_AGAIN if arm in recipe.arms]
+    material = Material(
+        base=lambda: load_model(run.base),
+        # method rows: recording needs layers of full width
+        arms={arm: partial(_load_arm, run, arm, run.arm(arm), "rows") for arm in arms},
+        store=run.store(),
+        directions=recipe.corpus.all_directions,
+        acts=Activations.load(run.activations),
+        masks=NeuronMasks.load(run.masks),
+        select=partial(_select, run),
+        pivot=recipe.corpus.pivot,
+        families=_families(recipe),
+        seed=recipe.seed,
+    )
+    analyse_run(material, recipe.analysis, recipe.recording, run.console).save(run.analysis)
+
+
 def report(run: Run) -> None:
     """RUN/report/index.html."""
+    from neuronspec.report import write_report
+
+    write_report(report_data(run), run.report)
+
+
+def report_data(run: Run) -> ReportData:
+    """What the report of a run is drawn from."""
+    from neuronspec.analysis.findings import Findings
     from neuronspec.evaluation import read_results
     from neuronspec.evaluation.samples import read_samples
-    from neuronspec.neurons import NeuronMasks
-    from neuronspec.report import ReportData, write_report
+    from neuronspec.neurons import Activations, NeuronMasks
+    from neuronspec.report import ReportData
     from neuronspec.training import read_log
 
     recipe, names = run.recipe, ["base", *run.recipe.arms]
     directions = [str(direction) for direction in recipe.corpus.all_directions]
-    data = ReportData(
+    results = read_results(run.results)
+    return ReportData(
         name=recipe.name,
-        results=read_results(run.results),
         masks=NeuronMasks.load(run.masks),
+        pivot=recipe.corpus.pivot,
+        families=_families(recipe),
+        environment=results["environment"],
+        activations=Activations.load(run.activations),
+        statistic=recipe.selection.statistic,
+        findings=Findings.load(run.analysis),
+        results=results,
         logs={arm: read_log(run.arm(arm) / "log.jsonl") for arm in names},
         samples=read_samples(run.folder / "evaluation", names, directions, recipe.report.samples),
         recipe=recipe.to_yaml(),
     )
-    write_report(data, run.report)
 
 
 def summarize(run: Run) -> None:
