@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from neuronspec import stages
+from neuronspec import stages, stages_report
 from neuronspec.errors import RecipeError, RunError, nearest
 from neuronspec.files import write_json, write_text
 from neuronspec.recipe import Recipe
@@ -80,15 +80,21 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     evaluated = tuple(f"evaluate/{arm}" for arm in arms)
     tasks += [
         Task("evaluate", evaluated, families, ("results.json",), stages.gather_results),
-        Task("analyse", ("select", *_continued(recipe)), settings("analysis") | families, ("analysis.json",), stages.analyse),
-        Task("report", ("evaluate", "analyse"), settings("report"), ("report",), stages.report),
+        Task(
+            "analyse",
+            ("select", *_continued(recipe)),
+            settings("analysis") | families,
+            ("analysis.json",),
+            stages_report.analyse,
+        ),
+        Task("report", ("evaluate", "analyse"), settings("report"), ("report",), stages_report.report),
     ]
     return tasks
 
 
 def _continued(recipe: Recipe) -> list[str]:
     """The tasks whose models are recorded again."""
-    return [f"specialize/{arm}" for arm in stages.RECORDED_AGAIN if arm in recipe.arms]
+    return [f"specialize/{arm}" for arm in stages_report.RECORDED_AGAIN if arm in recipe.arms]
 
 
 class Pipeline:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from neuronspec.batching.batch import Batch
     from neuronspec.corpus.store import TokenStore
     from neuronspec.neurons import Activations, Criterion, NeuronMasks
-    from neuronspec.report import ReportData
 
 
 SAMPLES = 3
@@ -169,18 +168,22 @@ def select(run: Run) -> None:
     """The specialized neurons of each direction: RUN/masks.safetensors."""
     from neuronspec.neurons import Activations
 
-    masks = _select(run, Activations.load(run.activations))
+    masks = select_masks(run, Activations.load(run.activations))
     masks.save(run.masks)
     run.console.print(f"{masks.sparsity():.1%} of the neurons are left out")
 
 
-def _select(run: Run, activations: Activations) -> NeuronMasks:
+def select_masks(run: Run, activations: Activations) -> NeuronMasks:
+    """The masks that the recipe selects from activations."""
     from neuronspec.neurons import select_neurons
 
-    return select_neurons(activations, _criterion(run.recipe), run.recipe.selection.granularity, _families(run.recipe))
+    return select_neurons(
+        activations, _criterion(run.recipe), run.recipe.selection.granularity, families_of(run.recipe)
+    )
 
 
-def _families(recipe: Recipe) -> dict[str, str]:
+def families_of(recipe: Recipe) -> dict[str, str]:
+    """By language of the recipe, the pivot's among them."""
     return {code: recipe.corpus.family(code) for code in recipe.corpus.all_languages}
 
 
@@ -204,7 +207,7 @@ def _continue_arm(arm: str, run: Run) -> None:
     from neuronspec.training import train
 
     store = run.store()
-    model, in_direction = _load_arm(run, arm, run.base)
+    model, in_direction = load_arm(run, arm, run.base)
     train(
         model,
         store.tokenizer,
@@ -229,7 +232,7 @@ def _masks_of(run: Run, arm: str) -> Any:
     return arm_masks(arm, NeuronMasks.load(run.masks) if arm != "dense" else None, run.recipe.seed)
 
 
-def _load_arm(
+def load_arm(
     run: Run, arm: str, folder: Path, method: Any = "auto"
 ) -> tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]:
     """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in."""
@@ -258,7 +261,7 @@ def _evaluate(arm: str, run: Run) -> None:
     if arm == "copy":
         evaluate_copy(store, directions, run.recipe.evaluation, folder)
         return
-    model, in_direction = _load_arm(run, arm, run.arm(arm))
+    model, in_direction = load_arm(run, arm, run.arm(arm))
     evaluate_arm(
         model,
         store.tokenizer,
@@ -284,78 +287,3 @@ def gather_results(run: Run) -> None:
     }
     arms = ("copy", "base", *recipe.arms)
     write_results(run.results, {arm: read_scores(run.evaluation(arm)) for arm in arms}, facts)
-
-
-def analyse(run: Run) -> None:
-    """What the neurons do, with the models at hand: RUN/analysis.json."""
-    from neuronspec.analysis.of_run import Material, analyse_run
-    from neuronspec.model.build import load_model
-    from neuronspec.neurons import Activations, NeuronMasks
-
-    recipe = run.recipe
-    arms = [arm for arm in RECORDED_AGAIN if arm in recipe.arms]
-    material = Material(
-        base=lambda: load_model(run.base),
-        # method rows: recording needs layers of full width
-        arms={arm: partial(_load_arm, run, arm, run.arm(arm), "rows") for arm in arms},
-        store=run.store(),
-        directions=recipe.corpus.all_directions,
-        acts=Activations.load(run.activations),
-        masks=NeuronMasks.load(run.masks),
-        select=partial(_select, run),
-        pivot=recipe.corpus.pivot,
-        families=_families(recipe),
-        seed=recipe.seed,
-    )
-    analyse_run(material, recipe.analysis, recipe.recording, run.console).save(run.analysis)
-
-
-def report(run: Run) -> None:
-    """RUN/report/index.html."""
-    from neuronspec.report import write_report
-
-    write_report(report_data(run), run.report)
-
-
-def report_data(run: Run) -> ReportData:
-    """What the report of a run is drawn from."""
-    from neuronspec.analysis.findings import Findings
-    from neuronspec.evaluation import read_results
-    from neuronspec.evaluation.samples import read_samples
-    from neuronspec.neurons import Activations, NeuronMasks
-    from neuronspec.report import ReportData
-    from neuronspec.training import read_log
-
-    recipe, names = run.recipe, ["base", *run.recipe.arms]
-    directions = [str(direction) for direction in recipe.corpus.all_directions]
-    results = read_results(run.results)
-    return ReportData(
-        name=recipe.name,
-        masks=NeuronMasks.load(run.masks),
-        pivot=recipe.corpus.pivot,
-        families=_families(recipe),
-        environment=results["environment"],
-        activations=Activations.load(run.activations),
-        statistic=recipe.selection.statistic,
-        findings=Findings.load(run.analysis),
-        results=results,
-        logs={arm: read_log(run.arm(arm) / "log.jsonl") for arm in names},
-        samples=read_samples(run.folder / "evaluation", names, directions, recipe.report.samples),
-        recipe=recipe.to_yaml(),
-    )
-
-
-def summarize(run: Run) -> None:
-    """Print the tables of arms, a few sample translations, and where the report is."""
-    from neuronspec.evaluation.results import read_results
-    from neuronspec.evaluation.samples import read_samples, samples_text
-    from neuronspec.evaluation.tables import arms_table, tiers_table
-
-    results = read_results(run.results)
-    directions = [str(direction) for direction in run.recipe.corpus.all_directions]
-    some = directions[:: max(1, len(directions) // SAMPLES)][:SAMPLES]
-    samples = read_samples(run.folder / "evaluation", ["base", *run.recipe.arms], some, 1)
-    run.console.print(samples_text(samples), markup=False)
-    run.console.print(arms_table(results).to_rich())
-    run.console.print(tiers_table(results).to_rich())
-    run.console.print(f"report: {run.report}", soft_wrap=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
@@ -13,6 +12,7 @@ from rich.console import Console
 from neuronspec.analysis.encode import Encoder
 from neuronspec.analysis.examine import causal_check, choose_neurons, firings
 from neuronspec.analysis.findings import Findings
+from neuronspec.analysis.options import Options, SubjectStatistic
 from neuronspec.batching.batch import Batch
 from neuronspec.batching.evaluation import spread
 from neuronspec.corpus.lines import read_lines
@@ -25,8 +25,6 @@ from neuronspec.languages import canonical, is_known
 from neuronspec.neurons import Activations, CumulativeActivation, NeuronMasks, record_activations, select_neurons
 from neuronspec.neurons.drift import stability
 from neuronspec.recipe import TsvCorpus
-
-SubjectStatistic = Literal["count", "magnitude"]
 
 
 class Subject(BaseModel):
@@ -68,35 +66,6 @@ class Subject(BaseModel):
             raise RunError(f"{folder} holds neither a run (recipe.yaml) nor an analysis (subject.json)") from None
         except ValidationError as error:
             raise RunError(f"{path} is damaged ({error.errors()[0]['msg']}); run 'neuronspec analyse' again") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a model is analysed.
-
-    Args:
-        pivot: the language in the middle.
-        languages: the others; None: all columns of the table.
-        directions: as a recipe has them: `both`, `out`, `into`, or names.
-        sentences: a direction, at most, spread over the table.
-        coverage: k.
-        statistic: None: `count` where a positive value means that a neuron fired, else `magnitude`.
-        prompt: see `Encoder`.
-        ablation: sentences a direction for the causal check; 0: none.
-        share: of a site's neurons that the causal check turns off.
-        families: by language, where it isn't the built-in table's.
-    """
-
-    pivot: str = "en"
-    languages: Sequence[str] | None = None
-    directions: Literal["both", "out", "into"] | Sequence[str] = "both"
-    sentences: int = 200
-    coverage: float = 0.95
-    statistic: SubjectStatistic | None = None
-    prompt: str | None = None
-    ablation: int = 20
-    share: float = 0.05
-    families: Mapping[str, str] | None = None
 
 
 def analyse_model(name: str, data: Path, out: Path, options: Options, console: Console) -> None:
@@ -217,9 +186,7 @@ def _read(corpus: TsvCorpus, sentences: int) -> dict[Direction, list[tuple[str, 
         full = [row.texts for row in rows if direction.source in row.texts and direction.target in row.texts]
         if not full:
             raise CorpusError(f"{corpus.train}: no row has text in both languages of {direction}")
-        text[direction] = [
-            (full[i][direction.source], full[i][direction.target]) for i in spread(len(full), sentences)
-        ]
+        text[direction] = [(full[i][direction.source], full[i][direction.target]) for i in spread(len(full), sentences)]
     return text
 
 
@@ -230,7 +197,8 @@ def _record_in_parts(
     parts = min(parts, *(len(pairs) for pairs in text.values())) if text else 0
     return [
         record_activations(
-            model, (batch for direction, pairs in text.items() for batch in encoder.batches(direction, pairs[part::parts]))
+            model,
+            (batch for direction, pairs in text.items() for batch in encoder.batches(direction, pairs[part::parts])),
         )
         for part in range(parts)
     ]
@@ -254,9 +222,7 @@ def _findings(
     ablation = []
     if options.ablation:
         some = {name: _first(part, options.ablation) for name, part in batches.items()}
-        ablation = causal_check(
-            model, acts, some, pivot=options.pivot, share=options.share, seed=0, console=console
-        )
+        ablation = causal_check(model, acts, some, pivot=options.pivot, share=options.share, seed=0, console=console)
     return Findings(ablation, featured, firings(model, tokenizer, batches, featured))
 
 

@@ -24,8 +24,9 @@ from neuronspec.errors import DirectionError, MissingExtraError
 
 KINDS = ("genetic", "geographic", "syntactic")
 # Macrolanguages and their standard languages: URIEL has the branches of one or the other.
-_TWINS = ("ara arb", "lav lvs", "sqi als", "est ekk", "msa zsm", "swa swh", "fas pes", "zho cmn", "nor nob", "mlg plt",
-          "uzb uzn", "aze azj", "mon khk", "nep npi", "ori ory", "yid ydd", "kur kmr", "orm gaz", "grn gug")  # fmt: skip
+_TWINS = ("ara arb", "lav lvs", "sqi als", "est ekk", "msa zsm", "swa swh", "fas pes", "zho cmn", "nor nob",
+          "mlg plt", "uzb uzn", "aze azj", "mon khk", "nep npi", "ori ory", "yid ydd", "kur kmr", "orm gaz",
+          "grn gug")  # fmt: skip
 
 
 def available() -> bool:
@@ -82,7 +83,11 @@ def _places(shares: np.ndarray, names: list[str]) -> np.ndarray:
     the equator: the cosine of the angle to each point is the product of the two vectors."""
     angles = np.radians([[float(number) for number in name.split("_")[1:]] for name in names])
     points = np.stack(
-        [np.cos(angles[:, 0]) * np.cos(angles[:, 1]), np.cos(angles[:, 0]) * np.sin(angles[:, 1]), np.sin(angles[:, 0])],
+        [
+            np.cos(angles[:, 0]) * np.cos(angles[:, 1]),
+            np.cos(angles[:, 0]) * np.sin(angles[:, 1]),
+            np.sin(angles[:, 0]),
+        ],
         axis=1,
     )
     found = np.linalg.lstsq(points, np.cos(np.pi * shares).T, rcond=None)[0].T

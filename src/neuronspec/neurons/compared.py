@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neuronspec.direction import Direction
-from neuronspec.neurons.padding import side_of
 
 
 def compared_directions(directions: Sequence[Direction], site: str, pivot: str | None) -> list[Direction]:
@@ -13,7 +12,7 @@ def compared_directions(directions: Sequence[Direction], site: str, pivot: str |
     directions without a pivot, in decoder-only models, or where fewer than two fit."""
     into = [direction for direction in directions if direction.target == pivot]
     out = [direction for direction in directions if direction.source == pivot]
-    chosen = {"encoder": into, "decoder": out}.get(side_of(site), [])
+    chosen = {"encoder": into, "decoder": out}.get(site.partition(".")[0], [])
     return chosen if len(chosen) > 1 else list(directions)
 
 

@@ -103,7 +103,5 @@ def effect_of_coverage(
             own = [row for row in rows if side_of(row.site) == side]
             sparsity = sum(by_site[row.site] for row in own) / len(own)
             first, last = own[0], own[-1]
-            effects.append(
-                CoverageEffect(level, side, sparsity, first.mean, last.mean, first.chance, last.chance)
-            )
+            effects.append(CoverageEffect(level, side, sparsity, first.mean, last.mean, first.chance, last.chance))
     return effects

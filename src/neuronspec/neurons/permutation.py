@@ -49,9 +49,7 @@ class MantelTest:
     permutations: int
 
 
-def family_test(
-    overlap: np.ndarray, families: Sequence[str], *, permutations: int = 1999, seed: int = 0
-) -> FamilyTest:
+def family_test(overlap: np.ndarray, families: Sequence[str], *, permutations: int = 1999, seed: int = 0) -> FamilyTest:
     """Do items of one family overlap more than items of different families?
 
     The statistic is the mean overlap of pairs within a family less that of pairs between families; the families are

@@ -21,6 +21,10 @@ CONTEXT = 6
 """Tokens shown on each side of the one that fired."""
 
 
+_SPACES = ("\u2581", "\u0120")
+"""How SentencePiece and byte-level BPE write the space in front of a token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Firing:
     """One position at which a neuron fired.
@@ -120,11 +124,14 @@ class _Best:
 
 def _firing(tokenizer: Any, found: tuple[float, str, list[int], int]) -> Firing:
     value, direction, ids, place = found
-    start = max(0, place - CONTEXT)
-    before, after = ids[start:place], ids[place + 1 : place + 1 + CONTEXT]
-    text = [tokenizer.decode(part, skip_special_tokens=True) if part else "" for part in (before, after)]
+    before, after = ids[max(0, place - CONTEXT) : place], ids[place + 1 : place + 1 + CONTEXT]
+    left, right = (tokenizer.decode(part, skip_special_tokens=True) if part else "" for part in (before, after))
     token = str(tokenizer.convert_ids_to_tokens(ids[place]))
-    return Firing(token, round(value, 4), direction, text[0], text[1])
+    if left and token.startswith(_SPACES):
+        left += " "
+    if right and str(tokenizer.convert_ids_to_tokens(after[0])).startswith(_SPACES):
+        right = " " + right.lstrip()
+    return Firing(token.lstrip("".join(_SPACES)) or token, round(value, 4), direction, left, right)
 
 
 def _ids(batch: Batch, side: str) -> torch.Tensor:

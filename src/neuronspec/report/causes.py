@@ -24,19 +24,18 @@ def causal_blocks(findings: Findings | None) -> list[Block]:
 
 def _bars(ablation: Ablation) -> Block:
     number = next(iter(ablation.neurons.values()))
+    where = "layer" if ablation.side == "layers" else f"{ablation.side} layer"
     return figure_block(
         f"ablation-{ablation.side}",
         f"Causal check, {ablation.side}",
-        f"The rise of a direction's loss when {number} neurons of every {ablation.side} layer are off: those that fire "
+        f"The rise of a direction's loss when {number} neurons of every {where} are off: those that fire "
         "more in the direction itself than in the others, those of another direction (mean over these), or random "
         f"ones (mean of {len(ablation.random)} draws). {ablation.sentences} sentences a direction.",
         figures.ablation_bars(ablation),
         ["direction", "loss", "own off", "another's off", "random off"],
         [
             [name, rounded(ablation.dense[ablation.columns.index(name)]), *map(rounded, rises)]
-            for name, *rises in zip(
-                ablation.rows, ablation.own(), ablation.others(), ablation.by_chance(), strict=True
-            )
+            for name, *rises in zip(ablation.rows, ablation.own(), ablation.others(), ablation.by_chance(), strict=True)
         ],
     )
 

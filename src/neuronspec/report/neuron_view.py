@@ -83,11 +83,11 @@ def _rows(
         for neuron in members:
             most = int(rates[:, neuron].argmax())
             shown = " ".join(firing.token for firing in tokens.get(neuron, []))
-            rows.append([site.title, kind, neuron, str(site.directions[most]), rounded(rates[most, neuron]), shown])
+            rows.append(
+                [site.title, kind, neuron, str(site.directions[most]), rounded(float(rates[most, neuron])), shown]
+            )
     return rows
 
 
 def _base64(values: np.ndarray) -> str:
     return base64.b64encode(values.tobytes()).decode("ascii")
-
-

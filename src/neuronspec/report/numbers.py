@@ -134,9 +134,7 @@ def compute(
         else []
     )
     effects = effect_of_coverage(activations, pivot, statistic=statistic) if activations and pivot else []
-    return Numbers(
-        sites, overlap_progression(masks, pivot or ""), sparsity_table(masks), curves, effects, why_not
-    )
+    return Numbers(sites, overlap_progression(masks, pivot or ""), sparsity_table(masks), curves, effects, why_not)
 
 
 Distances = Mapping[str, Mapping[tuple[str, str], float]]

@@ -50,7 +50,8 @@ def _heatmap(data: ReportData, numbers: Numbers) -> Block:
         "overlap",
         "Overlap of the directions' neurons",
         f"Intersection over union (IoU) of the selected neurons at each feed-forward layer. {LAYERS} "
-        "Above chance: 0 is what random sets of the same sizes share, 1 is identical.",
+        "Above chance: 0 is what random sets of the same sizes share, 1 is identical. The colours span the values of "
+        "all layers of the encoder or of the decoder.",
         "heatmap",
         {"sites": [_heatmap_site(data, site) for site in numbers.sites]},
         DataTable(["layer", "first", "second", "IoU", "chance", "above chance"], rows, 0),
@@ -61,6 +62,7 @@ def _heatmap_site(data: ReportData, site: SiteNumbers) -> dict[str, object]:
     bounds = family_bounds(site.directions, data.pivot, data.families)
     return {
         "label": site.title,
+        "side": site.side,
         "names": [escape(name, quote=False) for name in site.names],
         "codes": [escape(code, quote=False) for code in site.codes],
         "bounds": [[escape(name, quote=False), start, end] for name, start, end in bounds],

@@ -114,10 +114,11 @@ def _causes(ablation: Ablation) -> Iterator[str]:
     )
     worse = sum(mine > other for mine, other in zip(ablation.own(), ablation.others(), strict=True))
     number = next(iter(ablation.neurons.values()))
+    where = "layer" if ablation.side == "layers" else f"{ablation.side} layer"
     yield (
-        f"Turning off the {number} most characteristic neurons of each {ablation.side} layer raises the direction's own "
-        f"loss by {own:.3f} nats a token on average; as many of another direction's raise it by {others:.3f}, random "
-        f"ones by {random:.3f}. Its own cost more than another's in {worse} of {len(ablation.rows)} directions."
+        f"Turning off a direction's {number} most characteristic neurons of each {where} changes its loss "
+        f"by {own:+.3f} nats a token on average; as many of another direction's change it by {others:+.3f}, random "
+        f"ones by {random:+.3f}. Its own cost more than another's in {worse} of {len(ablation.rows)} directions."
     )
 
 

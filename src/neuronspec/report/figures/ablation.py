@@ -18,9 +18,7 @@ def ablation_heatmap(ablation: Ablation) -> Figure:
     go = graph_objects()
     rises = [[loss - dense for loss, dense in zip(row, ablation.dense, strict=True)] for row in ablation.loss]
     draws = len(ablation.random)
-    rises.append(
-        [sum(draw[i] for draw in ablation.random) / draws - dense for i, dense in enumerate(ablation.dense)]
-    )
+    rises.append([sum(draw[i] for draw in ablation.random) / draws - dense for i, dense in enumerate(ablation.dense)])
     names = [escape(name, quote=False) for name in (*ablation.rows, "random")]
     size = max(abs(value) for row in rises for value in row) or 1.0
     figure = go.Figure(

@@ -39,6 +39,7 @@ def tree_figure(numbers: SiteNumbers) -> Figure:
     figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"color": COLORS[5], "width": 1.4}, hoverinfo="skip"))
     colors = family_colors(numbers.families)
     leaves = numbers.tree.leaves
+    top = max((float(merge[2]) for merge in numbers.tree.merges), default=0.0) or 1.0
     figure.add_trace(
         go.Scatter(
             x=[0.0] * len(leaves),
@@ -52,7 +53,7 @@ def tree_figure(numbers: SiteNumbers) -> Figure:
     figure.update_layout(
         showlegend=False,
         height=max(320, 18 * len(leaves) + 90),
-        xaxis={"title": "1 - IoU", "rangemode": "tozero"},
+        xaxis={"title": "1 - IoU", "range": [-0.015 * top, 1.03 * top], "zeroline": False},
         yaxis={
             "tickvals": list(range(len(leaves))),
             "ticktext": [escape(numbers.names[leaf], quote=False) for leaf in leaves],

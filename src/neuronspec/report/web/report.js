@@ -37,12 +37,13 @@
     const filled = (make) => lines.map((row) => lines.map((column) => cell(row, column, make)));
     const hover = (a, b) => `${site.names[a]} and ${site.names[b]}<br>IoU ${site.iou[a][b].toFixed(3)}, by chance ${site.chance[a][b].toFixed(3)}<br>above chance ${site.above[a][b].toFixed(3)}`;
     const axis = { showgrid: false, zeroline: false, constrain: "domain", tickvals: places };
-    const [low, high] = state.range(measure);
+    const [low, high] = state.range(measure, site.side);
+    const room = document.getElementById(state.block.id).clientWidth;
     return {
       data: [{ type: "heatmap", z: filled((a, b) => values[a][b]), text: filled(hover), x: edges, y: edges, coloraxis: "coloraxis",
         hovertemplate: "%{text}<extra></extra>", hoverongaps: false, xgap: 1, ygap: 1 }],
       layout: {
-        height: 760,
+        height: Math.min(780, Math.max(380, room - 60), 160 + 52 * order.length + 60),
         margin: { l: 10, r: 96, t: 10, b: 10 },
         coloraxis: { cmin: low, cmax: high, colorbar: { title: { text: measure === "iou" ? "IoU" : "above chance", side: "top" }, thickness: 10, len: 0.5, x: 0, xanchor: "left", y: -0.12, yanchor: "top", orientation: "h" } },
         xaxis: { ...axis, ticktext: order.map((i) => site.codes[i]), range: [0, edges.at(-1)], tickangle: -90 },
@@ -70,7 +71,7 @@
       data: [{ type: "bar", x: directions, y: rates, marker: { color: chosen.map((on) => (on ? "#2a6f97" : "#b9b3a6")) },
         hovertemplate: "%{x}: %{y:.1%}<extra></extra>" }],
       layout: { height: 340, title: { text: `${site.label}, neuron ${state.neuron}`, font: { size: 14 }, x: 0.02 },
-        xaxis: { type: "category", tickangle: -90, automargin: true }, yaxis: { title: { text: "share of positions" }, tickformat: ".0%", range: [0, 1] }, margin: { t: 40 } },
+        xaxis: { type: "category", tickangle: -90, automargin: true }, yaxis: { title: { text: "share of positions" }, tickformat: ".0%", range: [0, 1.1 * Math.max(0.01, ...rates)] }, margin: { t: 40 } },
     };
   }
 
@@ -188,11 +189,14 @@
   function heatmapControls(state, box) {
     const sites = state.block.content.sites;
     const ranges = {};
-    state.range = (measure) => {
-      if (ranges[measure]) return ranges[measure];
+    state.range = (measure, side) => {
+      const key = `${measure} ${side}`;
+      if (ranges[key]) return ranges[key];
       let low = Infinity, high = -Infinity;
-      for (const site of sites) site[measure].forEach((row, a) => row.forEach((value, b) => { if (a !== b) { low = Math.min(low, value); high = Math.max(high, value); } }));
-      return (ranges[measure] = low < high ? [low, high] : [0, 1]);
+      for (const site of sites.filter((other) => other.side === side)) {
+        site[measure].forEach((row, a) => row.forEach((value, b) => { if (a !== b) { low = Math.min(low, value); high = Math.max(high, value); } }));
+      }
+      return (ranges[key] = low < high ? [low, high] : [0, 1]);
     };
     Object.assign(state, { order: "family", measure: "iou" });
     if (sites.length > 1) box.append(slider(state, sites, () => draw(state)));
@@ -236,7 +240,7 @@
   function firings(state) {
     const found = state.block.content.sites[state.frame].tokens[state.neuron] || [];
     state.firings.replaceChildren(...found.map(([token, value, direction, before, after]) => element("li", {}, [
-      element("span", { className: "dim", textContent: `${direction} ${value}  ` }), `${before} `, element("b", { textContent: token }), ` ${after}`])));
+      element("span", { className: "dim", textContent: `${direction} · ${value} · ` }), before, element("b", { textContent: token }), after])));
   }
 
   // ---- start --------------------------------------------------------------------------------------------------
