@@ -61,7 +61,7 @@ ALL = [
     "prepare", "train", "record", "select",
     "specialize/specialized", "specialize/dense", "specialize/random",
     "evaluate/copy", "evaluate/base", "evaluate/specialized", "evaluate/dense", "evaluate/random", "evaluate",
-    "report",
+    "analyse", "report",
 ]  # fmt: skip
 
 
@@ -86,6 +86,7 @@ def test_everything_runs_once_in_order(tmp_path: Path, ran: list[str]) -> None:
                 "evaluate/specialized",
                 "evaluate/random",
                 "evaluate",
+                "analyse",
                 "report",
             ],
         ),
@@ -161,7 +162,7 @@ def test_an_interrupted_task_runs_again_and_keeps_its_folder(
     (tmp_path / "stages.json").write_text(json.dumps(state))
     ran.clear()
     execute(tmp_path, recipe_with())
-    assert ran == ["specialize/dense", "evaluate/dense", "evaluate", "report"]
+    assert ran == ["specialize/dense", "evaluate/dense", "evaluate", "analyse", "report"]
     assert not (tmp_path / "superseded").exists()
 
 

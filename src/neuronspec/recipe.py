@@ -28,6 +28,7 @@ from neuronspec.recipe_errors import explain, load_yaml
 from neuronspec.recipe_scores import ScoreSettings, zero_shot_problems
 
 __all__ = [
+    "AnalysisSettings",
     "CatalogsCorpus",
     "CleaningSettings",
     "CorpusSettings",
@@ -246,6 +247,14 @@ class EvaluationSettings(Section):
         return self
 
 
+class AnalysisSettings(Section):
+    """What is found out about the neurons with the trained models at hand."""
+
+    sentences: Positive = Field(20, description="held-out sentences a direction, for losses and for tokens")
+    share: float = Field(0.05, gt=0, le=0.5, description="share of a site's neurons that the causal check turns off")
+    parts: Positive = Field(10, description="parts of the recording text whose masks are compared")
+
+
 class ReportSettings(Section):
     """What the report shows."""
 
@@ -270,6 +279,7 @@ class Recipe(Section):
     continuation: TrainingSettings = Field(description="every arm, from the baseline on; same keys as training")
     arms: list[ArmName] = Field(["specialized", "dense", "random"], description="what continues from base")
     evaluation: EvaluationSettings = EvaluationSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     report: ReportSettings = ReportSettings()
     tracking: list[Literal["tensorboard", "wandb"]] = Field(
         [], description="where training is logged beside log.jsonl, into RUN/tracking; wandb runs offline"
