@@ -22,19 +22,19 @@ from typing import Any
 
 from rich.console import Console
 
-from neuronspec import stages
+from neuronspec import stages, stages_report
 from neuronspec.errors import RecipeError, RunError, nearest
 from neuronspec.files import write_json, write_text
 from neuronspec.processes import Processes, join
 from neuronspec.recipe import Recipe
 
-TOGETHER = {"train", "record", "specialize", "evaluate"}
-"""Stages that all processes work on."""
+TOGETHER = ("train", "record", "specialize/", "evaluate/")
+"""How the names of tasks begin that all processes work on."""
 
 TRAININGS = {"train": "training", "specialize": "continuation"}
 """The stages that train, and their section of the recipe."""
 
-STAGES = ("prepare", "train", "record", "select", "specialize", "evaluate", "report")
+STAGES = ("prepare", "train", "record", "select", "specialize", "evaluate", "analyse", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     corpus = settings("corpus", "tokenizer")
     corpus["corpus"].pop("workers")
     families = {"families": corpus["corpus"].pop("families")}
-    inputs = {"inputs": stages.input_stamps(recipe)}
+    inputs = {"inputs": stages.input_stamps(recipe), "zero_shot": recipe.evaluation.zero_shot}
     selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
     tasks = [
         Task("prepare", (), corpus | inputs, ("data",), stages.prepare),
@@ -83,16 +83,30 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         needs = ("train", "select") if masked else ("train",)
         sections = ("continuation", "specialization") if masked else ("continuation",)
         tasks.append(Task(f"specialize/{arm}", needs, settings(*sections), (f"arms/{arm}",), stages.continue_arm(arm)))
+    translation = settings("evaluation")
+    translation["evaluation"] = recipe.evaluation.translation
     arms = {"copy": "prepare", "base": "train"} | {arm: f"specialize/{arm}" for arm in recipe.arms}
     for name, need in arms.items():
         work = stages.evaluate(name)
-        tasks.append(Task(f"evaluate/{name}", (need,), settings("evaluation"), (f"evaluation/{name}",), work))
+        tasks.append(Task(f"evaluate/{name}", (need,), translation, (f"evaluation/{name}",), work))
     evaluated = tuple(f"evaluate/{arm}" for arm in arms)
     tasks += [
-        Task("evaluate", evaluated, families, ("results.json",), stages.gather_results),
-        Task("report", ("select", "evaluate"), settings("report"), ("report",), stages.report),
+        Task("evaluate", evaluated, families | settings("evaluation"), ("results.json",), stages.gather_results),
+        Task(
+            "analyse",
+            ("select", *_continued(recipe)),
+            settings("analysis") | families,
+            ("analysis.json",),
+            stages_report.analyse,
+        ),
+        Task("report", ("evaluate", "analyse"), settings("report"), ("report",), stages_report.report),
     ]
     return tasks
+
+
+def _continued(recipe: Recipe) -> list[str]:
+    """The tasks whose models are recorded again."""
+    return [f"specialize/{arm}" for arm in stages_report.RECORDED_AGAIN if arm in recipe.arms]
 
 
 class Pipeline:
@@ -181,7 +195,7 @@ class Pipeline:
         joined.wait()
         started = time.monotonic()
         try:
-            if joined.is_main or task.stage in TOGETHER:
+            if joined.is_main or task.name.startswith(TOGETHER):
                 task.work(self.run)
         except BaseException as error:
             self.run.log(f"{task.name}: stopped by {type(error).__name__}: {error}")

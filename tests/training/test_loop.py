@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from neuronspec.batching import Batch
 from neuronspec.direction import Direction
 from neuronspec.errors import DirectionError, TrainingError
-from neuronspec.training import Loss, loop, parallel, read_log
+from neuronspec.training import Loss, parallel, read_log, validation
 from toy_corpus import DE_EN, EN_DE, EN_FR, ToyStore, toy_model
 from toy_training import SETTINGS, SIZES, assert_same, quiet, toy_train
 
@@ -113,7 +113,7 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path: Path, kind: str) ->
 
 def test_best_weights_are_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     means = iter([3.0, 1.0, 2.0, 2.5])
-    monkeypatch.setattr(loop, "validation_loss", lambda *args, **kwargs: {EN_DE: Loss(4 * next(means), 4)})
+    monkeypatch.setattr(validation, "validation_loss", lambda *args, **kwargs: {EN_DE: Loss(4 * next(means), 4)})
     model = toy_model()
     result = toy_train(tmp_path, 16, model=model)
     assert (result.updates, result.best_update, result.validation) == (16, 8, {EN_DE: 1.0})
@@ -128,7 +128,7 @@ def test_best_weights_are_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_macro_average_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([{EN_DE: Loss(100, 100), DE_EN: Loss(3, 1)}, {EN_DE: Loss(150, 100), DE_EN: Loss(2, 1)}])
-    monkeypatch.setattr(loop, "validation_loss", lambda *args, **kwargs: next(losses))
+    monkeypatch.setattr(validation, "validation_loss", lambda *args, **kwargs: next(losses))
     assert toy_train(tmp_path, 8).best_update == 8
 
 

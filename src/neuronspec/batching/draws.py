@@ -176,12 +176,15 @@ class MixedDraws(Iterator[Draw]):
     def _batches(self, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """The batches of a window: for each row the place of its direction, and its pair."""
         if self._window[0] != number:
+            random = generator(self._seed, "mixed window", number)
             parts = [self._taken(direction, number) for direction in self._directions]
-            places = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-            indices = np.concatenate(parts)
+            # Shuffled, since sorting keeps pairs of equal length in order, direction after direction.
+            shuffled = random.permutation(sum(map(len, parts)))
+            places = np.repeat(np.arange(len(parts)), [len(part) for part in parts])[shuffled]
+            indices = np.concatenate(parts)[shuffled]
             sources, targets = (self._lengths(side, parts) for side in ("source_lengths", "target_lengths"))
-            plan = plan_in_order(sources, targets, self._batch_tokens)
-            order = generator(self._seed, "mixed window", number).permutation(len(plan))
+            plan = plan_in_order(sources[shuffled], targets[shuffled], self._batch_tokens)
+            order = random.permutation(len(plan))
             batches = [(places[rows], indices[rows]) for rows in (plan[int(batch)] for batch in order)]
             self._window = number, batches
         return self._window[1]

@@ -148,6 +148,23 @@ class TrainingBatches:
         total = sum(self.sizes.values())
         return {direction: self.probabilities[direction] * total / size for direction, size in self.sizes.items()}
 
+    def facts(self) -> dict[str, dict[str, float]]:
+        """By direction: `pairs`, `probability` and `upsampling`, as plain JSON values."""
+        upsampling = self.upsampling()
+        return {
+            str(one): {"pairs": size, "probability": self.probabilities[one], "upsampling": upsampling[one]}
+            for one, size in self.sizes.items()
+        }
+
+    def describe(self) -> str:
+        """The pairs, and from how seldom to how often they are seen, in a line."""
+        upsampling = self.upsampling()
+        least, most = min(upsampling, key=upsampling.__getitem__), max(upsampling, key=upsampling.__getitem__)
+        return (
+            f"{sum(self.sizes.values()):,} pairs in {len(upsampling)} directions, sampled from "
+            f"{upsampling[least]:.2f} ({least}) to {upsampling[most]:.2f} ({most}) times as often as by size"
+        )
+
     def volume(self) -> dict[Direction, tuple[int, int, int]]:
         """Pairs, source tokens and target tokens (without tags) of each direction."""
         return {

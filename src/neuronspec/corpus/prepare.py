@@ -27,11 +27,12 @@ from neuronspec.corpus.counts import (
     resolve_tiers,
     rule_report,
     split_report,
+    zero_shot_report,
 )
 from neuronspec.corpus.encode import Encoder
 from neuronspec.corpus.ingest import Cleaner, Ingested, ingest
 from neuronspec.corpus.readers import read_rows
-from neuronspec.corpus.rows import SPLITS, Pair, ReadCounts, Rows, Split, pairs_of, used_languages
+from neuronspec.corpus.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of, pairs_of, used_languages
 from neuronspec.corpus.sampling import sample, sample_sizes
 from neuronspec.corpus.splits import Splitter
 from neuronspec.corpus.store import FORMAT
@@ -111,6 +112,7 @@ class _Preparation:
         self._languages = used_languages(recipe.corpus)
         self._pairs = pairs_of(recipe.corpus)
         self.seconds: dict[str, float] = {}
+        self._zero_shot = recipe.evaluation.zero_shot_directions
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             console=console, transient=True, disable=not console.is_terminal,
@@ -130,6 +132,7 @@ class _Preparation:
         directions = self._corpus.all_directions
         splits = split_report(counts, directions)
         check_directions(splits)
+        zero_shot = zero_shot_report(counts, self._zero_shot)
         tiers = self._tiers(counts)
         self._write_manifest(counts, files, len(tokenizer), tiers)
         return {
@@ -142,6 +145,7 @@ class _Preparation:
             "cells": {split: {c: dict(sorted(n.items())) for c, n in found.cells[split].items()} for split in SPLITS},
             "dropped": rule_report(counts),
             "splits": splits,
+            "zero_shot": zero_shot,
             "tiers": tiers,
             "tokenizer": {
                 "type": self._recipe.tokenizer.type,
@@ -169,14 +173,16 @@ class _Preparation:
     def _encode(self, found: Ingested, ids: int) -> tuple[SplitCounts, dict[Split, dict[Pair, Path]]]:
         tokens = self._folder / "tokens"
         tokens.mkdir()
-        encoder = Encoder(
-            self._folder / "tokenizer", ids, self._languages, self._pairs, found.held_out, self._workers.map
-        )
+        untrained = {pair_of(each.source, each.target) for each in self._zero_shot}
         counts, files = {}, {}
         for split in SPLITS:
             task = self._progress.add_task(f"tokenizing {split}", total=found.spool.rows[split])
             watch = partial(self._progress.advance, task)
             rules = PairFilter(self._corpus.cleaning, split)
+            pairs = self._pairs if split == "train" else sorted({*self._pairs, *untrained})
+            encoder = Encoder(
+                self._folder / "tokenizer", ids, self._languages, pairs, found.held_out, self._workers.map
+            )
             counts[split], files[split] = encoder.write_split(split, found.spool, rules, tokens, watch)
         return counts, files
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,6 +143,11 @@ class DirectionPairs:
         lists = self._file.lists
         return lists[self._source][batch].at(row), lists[self._target][batch].at(row)
 
+    def token_arrays(self) -> Iterator[tuple[tuple[Ids, Ids], tuple[Ids, Ids]]]:
+        """All piece ids, a batch of pairs at a time: offsets `[pairs + 1]` and values, of sources and of targets."""
+        sources, targets = (self._file.lists[side] for side in (self._source, self._target))
+        yield from ((source.arrays, target.arrays) for source, target in zip(sources, targets, strict=True))
+
     def source_texts(self) -> list[str]:
         """The cleaned source sentences (valid and test).
 
@@ -200,6 +206,10 @@ class _ListView:
     def __init__(self, column: pa.ListArray) -> None:
         self._offsets = column.offsets.to_numpy()
         self._values = column.values.to_numpy()
+
+    @property
+    def arrays(self) -> tuple[Ids, Ids]:
+        return self._offsets, self._values
 
     def at(self, row: int) -> Ids:
         return self._values[self._offsets[row] : self._offsets[row + 1]].astype(np.int64)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from itertools import islice, repeat
 from pathlib import Path
 
 import torch
@@ -27,13 +26,14 @@ from neuronspec.training.export import export_model
 from neuronspec.training.gradient import GradientOf
 from neuronspec.training.interrupt import Interrupted, StopSignals
 from neuronspec.training.log import TrainingLog
-from neuronspec.training.loss import InDirection, Loss, validation_loss
+from neuronspec.training.loss import InDirection
 from neuronspec.training.optimizer import Adam
 from neuronspec.training.parallel import Parallel
 from neuronspec.training.precision import resolve_precision
 from neuronspec.training.progress import TrainingProgress
 from neuronspec.training.resume import check_unchanged, what_matters
 from neuronspec.training.state import Budget, Interval, State, TrainingResult
+from neuronspec.training.validation import Stopped, Validation
 
 LOG_EVERY = 10
 """Updates between lines of the log."""
@@ -65,7 +65,7 @@ class Trainer:
         processes: Processes,
     ) -> None:
         self.model, self.settings, self.seed, self.folder = model, settings, seed, folder
-        self.in_direction, self.validation, self.processes = in_direction, validation, processes
+        self.in_direction, self.processes = in_direction, processes
         self.root = folder / "checkpoints"
         self.precision = resolve_precision(settings.precision, model.device)
         self.batches = TrainingBatches(
@@ -82,6 +82,7 @@ class Trainer:
         self.budget = Budget.of(settings, self.batches, micro_batches)
         self.matters = what_matters(settings, model, self.batches, seed, self.precision, micro_batches)
         self.parallel = Parallel(model, settings.parallel, processes)
+        self.validation = Validation(model, self.parallel, validation, in_direction, self.precision, processes)
         self.adam = Adam(model, settings)
         self.state = State()
         self.saved = 0
@@ -218,11 +219,11 @@ class Trainer:
     def _validate(self) -> bool:
         """Measure the validation loss; True if it is the lowest so far. A signal breaks it off, to be done again."""
         try:
-            losses = self._validation_losses()
-        except _Stopped:
+            losses = self.validation.losses(lambda: self._stopping)
+        except Stopped:
             return False
         state = self.state
-        by_direction = {str(direction): loss.per_token for direction, loss in losses.items()}
+        by_direction = {str(direction): loss for direction, loss in losses.items()}
         mean = sum(by_direction.values()) / len(by_direction)
         is_best = mean < state.best_loss
         if is_best:
@@ -233,27 +234,6 @@ class Trainer:
         self.log.write("validation", state.update, state.seconds, loss=mean, losses=by_direction, best=is_best)
         self.progress.line(f"update {state.update}: validation loss {mean:.4f}{' (best)' if is_best else ''}")
         return is_best
-
-    def _validation_losses(self) -> dict[Direction, Loss]:
-        """By direction, each process doing its share of the batches."""
-        own = self.processes.share(self.validation)
-        losses = self._loss_of(self._until_stopped(own))
-        if self.parallel.sharded:  # all processes must compute equally often: the others' gathering waits for it
-            most = -(-len(self.validation) // self.processes.size)
-            self._loss_of(islice(repeat(self.validation[0]), most - len(own)))
-            self.parallel.release()
-        return sum_of(self.processes.gather(losses))
-
-    def _loss_of(self, batches: Iterator[Batch]) -> dict[Direction, Loss]:
-        return validation_loss(
-            self.model, batches, self.in_direction, precision=self.precision, forward=self.parallel.loss
-        )
-
-    def _until_stopped(self, batches: Sequence[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            if self.stop.requested and self.processes.size == 1:  # several can't agree on it in between
-                raise _Stopped
-            yield batch
 
     def _save(self) -> None:
         self._tick()
@@ -293,7 +273,7 @@ class Trainer:
         """Give the model the mean of the last checkpoints; its validation loss by direction."""
         updates = checkpoint.updates_saved(self.root)[-count:]
         average_checkpoints(self.model, [checkpoint.checkpoint_folder(self.root, update) for update in updates])
-        losses = {str(one): loss.per_token for one, loss in self._validation_losses().items()}
+        losses = {str(one): loss for one, loss in self.validation.losses().items()}
         mean = sum(losses.values()) / len(losses)
         named = ", ".join(map(str, updates))
         self.progress.line(f"mean of the checkpoints of updates {named}: validation loss {mean:.4f}")
@@ -318,24 +298,20 @@ class Trainer:
         if state.update:
             self.log.write("resume", state.update, state.seconds)
             return
-        upsampling = batches.upsampling()
-        least, most = min(upsampling, key=upsampling.__getitem__), max(upsampling, key=upsampling.__getitem__)
         self.progress.line(
-            f"{sum(batches.sizes.values()):,} pairs in {len(upsampling)} directions, sampled from "
-            f"{upsampling[least]:.2f} ({least}) to {upsampling[most]:.2f} ({most}) times as often as by size; "
-            f"{self.model.num_parameters():,} parameters, {self.precision} on {self.model.device.type}"
+            f"{batches.describe()}; {self.model.num_parameters():,} parameters, {self.precision} on "
+            f"{self.model.device.type}"
+            + (f", {self.processes.size} processes ({self.settings.parallel})" if self.processes.size > 1 else "")
         )
         self.log.write(
             "start",
             0,
             0.0,
             device=str(self.model.device),
+            processes=self.processes.size,
             precision=self.precision,
             parameters=self.model.num_parameters(),
-            directions={
-                str(one): {"pairs": size, "probability": batches.probabilities[one], "upsampling": upsampling[one]}
-                for one, size in batches.sizes.items()
-            },
+            directions=batches.facts(),
         )
 
     def _log_end(self) -> None:
@@ -349,14 +325,3 @@ class Trainer:
             target_tokens=state.target_tokens,
             passes=passes,
         )
-
-
-def sum_of(parts: Sequence[dict[Direction, Loss]]) -> dict[Direction, Loss]:
-    """By direction, the losses of several processes together, sorted."""
-    directions = sorted({direction for part in parts for direction in part})
-    found = {one: [part[one] for part in parts if one in part] for one in directions}
-    return {one: Loss(sum(x.nats for x in losses), sum(x.tokens for x in losses)) for one, losses in found.items()}
-
-
-class _Stopped(Exception):
-    """Validation was broken off by a signal."""
