@@ -92,7 +92,7 @@ def test_ctrl_c_leaves_neither_files_nor_processes(tmp_path: Path) -> None:
     with (tmp_path / "table.tsv").open("w", encoding="utf-8") as table:
         table.write("en\tde\n")
         table.writelines(
-            f"{number} {number % 7} one two\t{number} {number % 5} eins zwei\n" for number in range(300_000)
+            f"{number} {number % 7} one two\t{number} {number % 5} eins zwei\n" for number in range(150_000)
         )
     recipe = {
         "name": "stopped",
