@@ -28,6 +28,7 @@ SECTIONS = {
     "selection": recipe.SelectionSettings,
     "specialization": recipe.SpecializationSettings,
     "evaluation": recipe.EvaluationSettings,
+    "evaluation.scores": recipe.ScoreSettings,
     "report": recipe.ReportSettings,
 }
 
