@@ -29,6 +29,7 @@ SECTIONS = {
     "specialization": recipe.SpecializationSettings,
     "evaluation": recipe.EvaluationSettings,
     "evaluation.scores": recipe.ScoreSettings,
+    "analysis": recipe.AnalysisSettings,
     "report": recipe.ReportSettings,
 }
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neuronspec import report
     from neuronspec.batching.batch import Batch
     from neuronspec.direction import Direction
     from neuronspec.errors import NeuronspecError
@@ -70,6 +71,8 @@ _HOMES = {
         "use_directions",
     ],
 }
+_PACKAGES = ["report"]
+"""Folders that are public under their own name: `neuronspec.report.figures`."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 (grouped as the data flows)
@@ -98,6 +101,7 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
     "load_compact",
     "save_specialized",
     "load",
+    "report",
     "__version__",
 ]
 
@@ -114,6 +118,8 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"neuronspec.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'neuronspec' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)

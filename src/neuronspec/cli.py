@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,7 +62,7 @@ def run(
     stage: Annotated[
         str | None,
         typer.Option(
-            help="Only this stage: prepare, train, record, select, specialize, evaluate or report.",
+            help="Only this stage: prepare, train, record, select, specialize, evaluate, analyse or report.",
             show_default=False,
         ),
     ] = None,
@@ -80,7 +79,7 @@ def run(
         return
     pipeline.execute(stage)
     if stage is None:
-        from neuronspec.stages import summarize
+        from neuronspec.stages_report import summarize
 
         summarize(pipeline.run)
 
@@ -180,10 +179,63 @@ def compare(
     commands.show_comparison(runs, tables, as_json, _console())
 
 
-@app.command(epilog="Example: neuronspec report runs/demo")
-def report(run_folder: RunArgument, overrides: SetOption = None) -> None:
-    """Write RUN/report/index.html."""
-    _execute(run_folder, overrides, "report")
+@app.command(epilog="Example: neuronspec report runs/demo --figures figures")
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder, or one that analyse made.", show_default=False)
+    ],
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Also write vector figures with captions into this folder.", show_default=False),
+    ] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Write RUN/report/index.html, and figures for papers."""
+    from neuronspec.commands import report
+
+    report(folder, overrides, figures, _console())
+
+
+@app.command(epilog="Example: neuronspec analyse facebook/nllb-200-distilled-600M --data text.tsv --out analysis")
+def analyse(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Hugging Face model or its folder; or a run folder.", show_default=False),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Table with a column a language (.tsv, .gz, .xz).", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default=False)] = None,
+    pivot: Annotated[str, typer.Option(help="The language in the middle.")] = "en",
+    languages: Annotated[
+        str | None, typer.Option(help="The others, as de,fr; without it, all columns.", show_default=False)
+    ] = None,
+    directions: Annotated[str, typer.Option(help="both, out, into, or names, as en-de,de-en.")] = "both",
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences recorded a direction, at most.")] = 200,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="k: share of the activation that is covered.")] = 0.95,
+    statistic: Annotated[
+        str, typer.Option(help="count, magnitude, or auto: count where a value > 0 means that a neuron fired.")
+    ] = "auto",
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="How the model gets a sentence: text with {text}, {source}, {target}, {source_code}, {target_code}.",
+            show_default=False,
+        ),
+    ] = None,
+    ablation: Annotated[int, typer.Option(min=0, help="Sentences a direction for the causal check; 0: none.")] = 20,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Family of a language, as kn=Indo-Aryan. Repeatable.", show_default=False),
+    ] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Tell what the neurons of a model, or of a run, do: overlap, structure, causes; and write the report."""
+    from neuronspec.analysis.options import Options
+    from neuronspec.commands import analyse
+
+    options = Options.parse(pivot, languages, directions, sentences, coverage, statistic, prompt, ablation, family)
+    analyse(target, data, out, options, overrides, _console())
 
 
 @app.command(epilog="Example: neuronspec inspect runs/demo/masks.safetensors")
@@ -205,20 +257,30 @@ def inspect(
 
 def main() -> None:
     """Run the command line. Exits 0 done, 1 failed, 2 misused, 130 interrupted."""
+    from neuronspec.processes import leave
+
+    leave(_run())
+
+
+def _run() -> int:
+    """Run the command; the exit code."""
     try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except NeuronspecError as error:
         if error.exit_code != INTERRUPTED:
             typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         typer.echo(f"error: {error.strerror or error}{where}; what was finished before is kept", err=True)
-        sys.exit(1)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neuronspec.evaluation.engines import TranslationEngine, make_engine
     from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
     from neuronspec.evaluation.gather import check_overlap, gather
     from neuronspec.evaluation.results import read_results, read_scores, write_results
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from neuronspec.evaluation.translate import Translations, translate
 
 _HOMES = {
+    "engines": ("TranslationEngine", "make_engine"),
     "evaluate": ("evaluate_arm", "evaluate_copy"),
     "gather": ("check_overlap", "gather"),
     "results": ("read_results", "read_scores", "write_results"),
@@ -25,11 +27,13 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Score",
+    "TranslationEngine",
     "Translations",
     "check_overlap",
     "evaluate_arm",
     "evaluate_copy",
     "gather",
+    "make_engine",
     "read_results",
     "read_scores",
     "score",

@@ -16,11 +16,12 @@ from neuronspec.batching.evaluation import eval_batches, spread
 from neuronspec.corpus.store import TokenStore
 from neuronspec.direction import Direction, languages_of
 from neuronspec.errors import EvaluationError
+from neuronspec.evaluation.engines import make_engine, write_n_best
 from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores, write_scores
 from neuronspec.evaluation.scoring import Scorer, check_scoring, score_direction
-from neuronspec.evaluation.translate import translate
 from neuronspec.files import write_text
 from neuronspec.neurons import model_fingerprint
+from neuronspec.processes import processes
 from neuronspec.recipe import EvaluationSettings
 from neuronspec.training.loss import InDirection, any_direction, validation_loss
 
@@ -63,9 +64,11 @@ def evaluate_arm(
 ) -> ArmScores:
     """Translate and score every direction's test set; go on after those that `folder` holds already.
 
-    Writes `en-de.{src,hyp,ref}` into `folder`, and then the scores so far to `scores.json`. What is there counts only
-    if it was made from the same corpus, settings (but `settings.scores`) and FFN weights. COMET comes later, for all
-    arms at once (`score_arms`).
+    Joined processes share the directions; all of them call this.
+
+    Writes `en-de.{src,hyp,ref}` (and `en-de.nbest.jsonl` where `n_best` is above 1) into `folder`, and then the scores
+    so far to `scores.json`. What is there counts only if it was made from the same corpus, settings (but
+    `settings.scores`) and FFN weights. COMET comes later, for all arms at once (`score_arms`).
 
     Args:
         model: the arm's, specialized if it has masks.
@@ -88,19 +91,30 @@ def evaluate_arm(
     scorer = Scorer(settings.scores, languages_of(directions))
     made_from = _fingerprint(store, settings, model_fingerprint(model))
     scores = {name: score for name, score in read_scores(folder, made_from).items() if name in map(str, directions)}
+    engine = make_engine(model, tokenizer, settings)
+    joined = processes()
+    own = joined.share([direction for direction in directions if str(direction) not in scores])
+    done: ArmScores = {}
     with _progress(console) as progress:
-        task = progress.add_task(f"translating ({folder.name})", total=len(directions))
-        for direction in directions:
-            if str(direction) not in scores:
-                test = read_test_set(store, direction, settings.max_sentences)
-                with in_direction(direction):
-                    lines = translate(model, tokenizer, test.sources, direction, settings)
-                if lines.truncated:
-                    console.print(f"[yellow]{direction}: {lines.truncated} sources were cut to what the model reads[/]")
-                loss = _test_loss(model, tokenizer, store, direction, settings, in_direction)
-                scores[str(direction)] = _write(folder, test, list(lines), loss, lines.truncated, scorer)
-                write_scores(folder, scores, made_from)
+        task = progress.add_task(f"translating ({folder.name})", total=len(own))
+        for direction in own:
+            test = read_test_set(store, direction, settings.max_sentences)
+            with in_direction(direction):
+                lines = engine.translate(test.sources, direction)
+            if settings.n_best > 1:
+                write_n_best(folder / f"{direction}.nbest.jsonl", lines)
+            if lines.truncated:
+                console.print(f"[yellow]{direction}: {lines.truncated} sources were cut to what the model reads[/]")
+            loss = _test_loss(model, tokenizer, store, direction, settings, in_direction)
+            done[str(direction)] = _write(folder, test, list(lines), loss, lines.truncated, scorer)
+            if joined.size == 1:
+                write_scores(folder, scores | done, made_from)
             progress.advance(task)
+    for part in joined.gather(done):
+        scores |= part
+    scores = {str(direction): scores[str(direction)] for direction in directions}
+    if joined.is_main:
+        write_scores(folder, scores, made_from)
     return scores
 
 
