@@ -157,7 +157,7 @@ def _uriel(sites: list[SiteNumbers]) -> Block:
     return figure_block(
         "uriel",
         "Distances between languages",
-        "Correlation of 1 - IoU with distances between the languages in URIEL. Filled marks: above 0 at p < 0.05 "
+        "Correlation of 1 - overlap above chance with distances between the languages in URIEL. Filled marks: above 0 at p < 0.05 "
         f"(Mantel test; over {sites[0].mantel[kinds[0]].n} languages; not corrected for the number of tests).",
         structure.uriel_lines(sites),
         ["layer", *(f"{kind} {part}" for kind in kinds for part in ("r", "p"))],
