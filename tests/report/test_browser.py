@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Watched, need_browser, opened
 
+from browser import Watched, need_browser, opened
 from fake_run import FAMILIES, HOSTILE, fake_run
 from neuronspec.report import write_report
 
@@ -53,7 +53,7 @@ def slide(card: Any, to: int) -> None:
     )
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 1200), ("light", 390), ("dark", 390)])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 390)])
 def test_it_opens_without_errors_and_without_a_network(report: Path, theme: str, width: int) -> None:
     with opened(report, theme=theme, width=width) as watched:
         for name in BLOCKS:
