@@ -16,7 +16,8 @@ from neuronspec.report import paper
 pytest.importorskip("matplotlib", reason="the report extra is not installed")
 SMALL = {"Germanic": ["de", "nl"], "Romance": ["fr", "es"]}
 NAMES = {"overlap-encoder", "overlap-decoder", "tree-encoder", "tree-decoder", "map-encoder", "map-decoder", "sharing",
-         "progression", "sparsity", "families", "coverage", "effect-of-k", "ablation-decoder", "stability", "drift"}  # fmt: skip
+         "progression", "sparsity", "families", "coverage", "effect-of-k", "ablation-decoder", "stability",
+         "drift"}  # fmt: skip
 
 
 def text_of(path: Path) -> str:
