@@ -119,9 +119,30 @@ def test_the_reason_names_the_changed_key(tmp_path: Path, ran: list[str]) -> Non
 def test_outputs_of_other_settings_are_set_aside_not_lost(tmp_path: Path, ran: list[str]) -> None:
     execute(tmp_path, recipe_with())
     before = (tmp_path / "base").read_text()
-    execute(tmp_path, recipe_with(training={"updates": 99}))
+    execute(tmp_path, recipe_with(training={"updates": 10, "warmup": 99}))
     assert (tmp_path / "superseded" / "base").read_text() == before
     assert (tmp_path / "base").read_text() != before
+
+
+@pytest.mark.parametrize(
+    ("training", "goes_on"),
+    [
+        ({"updates": 99}, True),
+        ({"updates": 10, "keep_checkpoints": 5, "patience": 3}, True),
+        ({"updates": 9}, False),
+        ({"epochs": 1.0}, False),
+        ({"updates": 99, "learning_rate": 1e-3}, False),
+    ],
+)
+def test_a_larger_budget_goes_on_from_the_checkpoints(
+    tmp_path: Path, ran: list[str], training: dict[str, object], goes_on: bool
+) -> None:
+    execute(tmp_path, recipe_with())
+    ran.clear()
+    execute(tmp_path, recipe_with(training=training))
+    assert "train" in ran and "specialize/dense" in ran
+    assert (tmp_path / "superseded" / "base").exists() != goes_on
+    assert (tmp_path / "superseded" / "arms" / "dense").exists(), "it continues from another base"
 
 
 def test_a_deleted_output_is_made_again_with_what_follows(tmp_path: Path, ran: list[str]) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from neuronspec.direction import Direction
+from neuronspec.processes import processes
 from neuronspec.recipe import CatalogsCorpus, MosesCorpus, Recipe, TsvCorpus
 
 if TYPE_CHECKING:
     from neuronspec.batching.batch import Batch
     from neuronspec.corpus.store import TokenStore
     from neuronspec.neurons import Activations, Criterion, NeuronMasks
+    from neuronspec.training.loss import InDirection
 
 
 SAMPLES = 3
@@ -79,7 +82,9 @@ class Run:
         return TokenStore.open(self.data)
 
     def log(self, line: str) -> None:
-        """Add a line to RUN/run.log."""
+        """Add a line to RUN/run.log, in the main process."""
+        if not processes().is_main:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "run.log").open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
@@ -116,10 +121,14 @@ def _version(package: str) -> str | None:
 def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
-    from neuronspec.evaluation.scores import check_tokenizers
+    from neuronspec.evaluation.engines import check_engine
+    from neuronspec.evaluation.scoring import check_scoring
+    from neuronspec.training.tracking import check_trackers
 
-    # before the long work, though evaluation needs them
-    check_tokenizers(direction.target for direction in run.recipe.corpus.all_directions)
+    # before the long work, though later stages need them
+    check_trackers(run.recipe.tracking)
+    check_engine(run.recipe.evaluation)
+    check_scoring(run.recipe.evaluation.scores, [direction.target for direction in run.recipe.evaluated_directions])
     prepare_corpus(run.recipe, run.data, run.console)
 
 
@@ -139,6 +148,7 @@ def train_base(run: Run) -> None:
         seed=run.recipe.seed,
         folder=run.base,
         console=run.console,
+        trackers=run.recipe.tracking,
     )
 
 
@@ -147,9 +157,11 @@ def record(run: Run) -> None:
     from neuronspec.model.build import load_model
     from neuronspec.neurons import record_activations
 
+    joined = processes()
     model = load_model(run.base)
-    activations = record_activations(model, _recording_batches(run))
-    activations.save(run.activations)
+    activations = record_activations(model, islice(_recording_batches(run), joined.rank, None, joined.size))
+    if joined.is_main:
+        activations.save(run.activations)
 
 
 def _recording_batches(run: Run) -> Iterator[Batch]:
@@ -218,8 +230,9 @@ def _continue_arm(arm: str, run: Run) -> None:
         folder=run.arm(arm),
         in_direction=in_direction,
         console=run.console,
+        trackers=run.recipe.tracking,
     )
-    if _masks_of(run, arm) is not None:
+    if processes().is_main and _masks_of(run, arm) is not None:
         save_masks(model, run.arm(arm))
 
 
@@ -233,19 +246,25 @@ def _masks_of(run: Run, arm: str) -> Any:
 
 
 def load_arm(
-    run: Run, arm: str, folder: Path, method: Any = "auto"
-) -> tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]:
-    """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in."""
+    run: Run, arm: str, folder: Path, zero_shot: Sequence[Direction] = (), method: Any = "auto"
+) -> tuple[Any, InDirection]:
+    """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in.
+
+    Zero-shot directions get composed masks.
+    """
     from neuronspec.model.build import load_model
-    from neuronspec.specialize import specialize, use_direction
+    from neuronspec.specialize import specialize, use_direction, use_directions
 
     model = load_model(folder)
     masks = _masks_of(run, arm)
     if masks is None:
         return model, lambda direction: nullcontext()
+    for direction in zero_shot:
+        derived = masks.for_direction(direction, run.recipe.corpus.pivot)
+        masks = masks.compose(direction, encoder=derived.encoder, decoder=derived.decoder)
     settings = run.recipe.specialization
     specialize(model, masks, semantics=settings.semantics, components=settings.components, method=method)
-    return model, lambda direction: use_direction(model, direction)
+    return model, lambda given: (use_direction if isinstance(given, Direction) else use_directions)(model, given)
 
 
 def evaluate(arm: str) -> Callable[[Run], None]:
@@ -254,20 +273,23 @@ def evaluate(arm: str) -> Callable[[Run], None]:
 
 
 def _evaluate(arm: str, run: Run) -> None:
-    from neuronspec.evaluation import evaluate_arm, evaluate_copy
+    from neuronspec.evaluation import check_overlap, evaluate_arm, evaluate_copy
 
-    store, directions = run.store(), run.recipe.corpus.all_directions
+    store, directions, settings = run.store(), run.recipe.evaluated_directions, run.recipe.evaluation
     folder = run.evaluation(arm)
     if arm == "copy":
-        evaluate_copy(store, directions, run.recipe.evaluation, folder)
+        if not processes().is_main:
+            return
+        check_overlap(store, run.recipe.corpus.all_directions, settings.max_sentences, folder, run.console)
+        evaluate_copy(store, directions, settings, folder)
         return
-    model, in_direction = load_arm(run, arm, run.arm(arm))
+    model, in_direction = load_arm(run, arm, run.arm(arm), settings.zero_shot_directions)
     evaluate_arm(
         model,
         store.tokenizer,
         store,
         directions,
-        run.recipe.evaluation,
+        settings,
         folder,
         in_direction=in_direction,
         console=run.console,
@@ -276,14 +298,16 @@ def _evaluate(arm: str, run: Run) -> None:
 
 def gather_results(run: Run) -> None:
     """The scores of all arms: RUN/results.json."""
-    from neuronspec.evaluation import read_scores, write_results
+    from neuronspec.evaluation import gather, write_results
 
-    recipe = run.recipe
+    recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
+    folder = run.folder / "evaluation"
+    scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.console)
     facts = {
         "recipe": recipe.name,
+        "seed": recipe.seed,
         "pivot": recipe.corpus.pivot,
         "tiers": run.store().tiers,
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
     }
-    arms = ("copy", "base", *recipe.arms)
-    write_results(run.results, {arm: read_scores(run.evaluation(arm)) for arm in arms}, facts)
+    write_results(run.results, scores, facts | found)

@@ -28,7 +28,7 @@ def analyse(run: Run) -> None:
     material = Material(
         base=lambda: load_model(run.base),
         # method rows: recording needs layers of full width
-        arms={arm: partial(load_arm, run, arm, run.arm(arm), "rows") for arm in arms},
+        arms={arm: partial(load_arm, run, arm, run.arm(arm), method="rows") for arm in arms},
         store=run.store(),
         directions=recipe.corpus.all_directions,
         acts=Activations.load(run.activations),

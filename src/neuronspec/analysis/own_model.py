@@ -15,8 +15,8 @@ from neuronspec.analysis.findings import Findings
 from neuronspec.analysis.options import Options, SubjectStatistic
 from neuronspec.batching.batch import Batch
 from neuronspec.batching.evaluation import spread
-from neuronspec.corpus.lines import read_lines
-from neuronspec.corpus.rows import ReadCounts
+from neuronspec.corpus.lines import read_blocks
+from neuronspec.corpus.rows import ReadCounts, used_languages
 from neuronspec.corpus.tsv import read_tsv
 from neuronspec.direction import Direction
 from neuronspec.errors import CorpusError, DirectionError, ModelError, RecipeError, RunError
@@ -162,7 +162,7 @@ def _corpus(data: Path, options: Options) -> TsvCorpus:
 
 def _columns(data: Path, pivot: str) -> list[str]:
     """The languages of the table's header beside the pivot."""
-    _, header = next(read_lines(data), (0, ""))
+    _, (header, *_) = next(read_blocks(data, 1), (1, [""]))
     found = []
     for name in header.split("\t"):
         try:
@@ -180,13 +180,17 @@ def _columns(data: Path, pivot: str) -> list[str]:
 
 def _read(corpus: TsvCorpus, sentences: int) -> dict[Direction, list[tuple[str, str]]]:
     """By direction, at most so many pairs, spread over the table."""
-    rows = list(read_tsv(corpus, ReadCounts()))
+    columns: dict[str, list[str]] = {code: [] for code in used_languages(corpus)}
+    for rows in read_tsv(corpus, ReadCounts()):
+        for code, cells in columns.items():
+            cells.extend(rows.texts[code])
     text = {}
     for direction in corpus.all_directions:
-        full = [row.texts for row in rows if direction.source in row.texts and direction.target in row.texts]
+        pairs = zip(columns[direction.source], columns[direction.target], strict=True)
+        full = [pair for pair in pairs if all(pair)]
         if not full:
             raise CorpusError(f"{corpus.train}: no row has text in both languages of {direction}")
-        text[direction] = [(full[i][direction.source], full[i][direction.target]) for i in spread(len(full), sentences)]
+        text[direction] = [full[index] for index in spread(len(full), sentences)]
     return text
 
 
