@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from neuronspec import cli_deploy
 from neuronspec.errors import NeuronspecError
 
 app = typer.Typer(
@@ -166,6 +167,9 @@ def inspect(
         typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
     else:
         show(facts, _console())
+
+
+cli_deploy.register(app)
 
 
 def main() -> None:
