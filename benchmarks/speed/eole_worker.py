@@ -1,6 +1,6 @@
 """The worker of Eole's training loop; runs in an environment of its own (`pip install eole`), without neuronspec.
 
-    PYTHON eole_worker.py CONFIGURATION UPDATES THREADS
+PYTHON eole_worker.py CONFIGURATION UPDATES THREADS
 """
 
 from __future__ import annotations

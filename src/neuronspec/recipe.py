@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from neuronspec.direction import Direction
 from neuronspec.errors import RecipeError
 from neuronspec.recipe_corpus import (
     CatalogsCorpus,
@@ -24,8 +25,10 @@ from neuronspec.recipe_corpus import (
     TsvCorpus,
 )
 from neuronspec.recipe_errors import explain, load_yaml
+from neuronspec.recipe_scores import ScoreSettings, zero_shot_problems
 
 __all__ = [
+    "AnalysisSettings",
     "CatalogsCorpus",
     "CleaningSettings",
     "CorpusSettings",
@@ -35,6 +38,7 @@ __all__ = [
     "Recipe",
     "RecordingSettings",
     "ReportSettings",
+    "ScoreSettings",
     "Section",
     "SelectionSettings",
     "SpecializationSettings",
@@ -98,6 +102,10 @@ class TrainingSettings(Section):
     )
     accumulation: Positive = Field(1, description="micro-batches in one update")
     temperature: float = Field(5.0, ge=1, description="directions are sampled in proportion to size^(1/temperature)")
+    weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="instead of temperature: how often each direction is sampled, {en-de: 2, de-en: 1}"
+    )
+    mix_directions: bool = Field(False, description="micro-batches mix directions instead of holding one each")
     learning_rate: float = Field(5e-4, gt=0, description="peak of the inverse square root schedule")
     warmup: Positive = Field(4000, description="updates of linear warm-up")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over the vocabulary")
@@ -110,7 +118,21 @@ class TrainingSettings(Section):
     )
     validate_every: Positive = Field(500, description="updates between validations; the best checkpoint is the result")
     validation_sentences: Positive = Field(200, description="validation sentences a direction")
+    patience: Positive | None = Field(
+        None, description="stop after so many validations in a row that were no better than the best"
+    )
     save_every: Positive = Field(500, description="updates between checkpoints to resume from")
+    keep_checkpoints: Positive = Field(2, description="last checkpoints that are kept, beside the best")
+    average_checkpoints: Positive | None = Field(
+        None, description="the result is the mean of the last so many checkpoints, instead of the best one"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations again in the backward pass: less memory, about a third more time"
+    )
+    compile: bool = Field(False, description="torch.compile; pays on a GPU, not on a CPU")
+    parallel: Literal["ddp", "fsdp"] = Field(
+        "ddp", description="over several processes: each holds all weights (ddp), or a share of them (fsdp, FSDP2)"
+    )
 
     @model_validator(mode="after")
     def _check_budget(self) -> TrainingSettings:
@@ -177,11 +199,60 @@ ArmName = Literal["specialized", "dense", "random"]
 class EvaluationSettings(Section):
     """How test sets are translated and scored."""
 
+    engine: Literal["transformers", "ctranslate2"] = Field(
+        "transformers",
+        description="transformers: the model itself; ctranslate2: each direction's compact model, converted in memory "
+        "(extra deploy)",
+    )
+    quantization: Literal["float32", "int8"] | None = Field(
+        None, description="weights of the ctranslate2 engine; float32 where none is given"
+    )
     beam: Positive = Field(5, description="beam size")
     length_penalty: float = Field(1.0, description="exponent of the length that a score is divided by")
+    n_best: Positive = Field(1, description="hypotheses a sentence, with scores; at most beam")
     max_sentences: Positive | None = Field(None, description="test sentences a direction, at most; all without it")
     batch_tokens: Positive = Field(4096, description="padded source tokens in one batch")
     max_new_tokens: Positive = Field(256, description="longest translation, in tokens")
+    max_length_ratio: float = Field(
+        2.0, gt=0, description="longest translation, as a multiple of the source's pieces, to which 10 are added"
+    )
+    too_long: Literal["error", "truncate", "split"] = Field(
+        "truncate",
+        description="what happens to a source longer than the model reads; truncate: cut and counted; split: "
+        "translated in parts, split at sentence ends (extra deploy)",
+    )
+    zero_shot: list[str] = Field(
+        [],
+        description="untrained directions to evaluate too, such as [de-fr]; needs text that is parallel in both "
+        "languages, and trained directions to compose the masks from (de-en, en-fr)",
+    )
+    scores: ScoreSettings = ScoreSettings()
+
+    @property
+    def zero_shot_directions(self) -> list[Direction]:
+        """The zero-shot directions, sorted."""
+        return sorted(Direction.parse(text) for text in self.zero_shot)
+
+    @property
+    def translation(self) -> dict[str, Any]:
+        """The settings that translations depend on, as plain JSON values."""
+        return self.model_dump(mode="json", exclude={"scores"})
+
+    @model_validator(mode="after")
+    def _check_engine(self) -> EvaluationSettings:
+        if self.quantization is not None and self.engine != "ctranslate2":
+            raise ValueError("quantization belongs to engine ctranslate2; transformers runs the model as it is")
+        if self.n_best > self.beam:
+            raise ValueError(f"n_best {self.n_best} is larger than beam {self.beam}, which is all a search can give")
+        return self
+
+
+class AnalysisSettings(Section):
+    """What is found out about the neurons with the trained models at hand."""
+
+    sentences: Positive = Field(20, description="held-out sentences a direction, for losses and for tokens")
+    share: float = Field(0.05, gt=0, le=0.5, description="share of a site's neurons that the causal check turns off")
+    parts: Positive = Field(10, description="parts of the recording text whose masks are compared")
 
 
 class ReportSettings(Section):
@@ -208,7 +279,11 @@ class Recipe(Section):
     continuation: TrainingSettings = Field(description="every arm, from the baseline on; same keys as training")
     arms: list[ArmName] = Field(["specialized", "dense", "random"], description="what continues from base")
     evaluation: EvaluationSettings = EvaluationSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     report: ReportSettings = ReportSettings()
+    tracking: list[Literal["tensorboard", "wandb"]] = Field(
+        [], description="where training is logged beside log.jsonl, into RUN/tracking; wandb runs offline"
+    )
 
     @field_validator("arms")
     @classmethod
@@ -216,6 +291,18 @@ class Recipe(Section):
         if len(set(arms)) != len(arms):
             raise ValueError("an arm is named twice")
         return [*arms, *(control for control in ("dense", "random") if control not in arms)]
+
+    @model_validator(mode="after")
+    def _check_zero_shot(self) -> Recipe:
+        problems = list(zero_shot_problems(self.corpus, self.evaluation.zero_shot))
+        if problems:
+            raise ValueError(f"evaluation.zero_shot: {'; '.join(problems)}")
+        return self
+
+    @property
+    def evaluated_directions(self) -> list[Direction]:
+        """The directions of the test: the trained ones, then the zero-shot ones."""
+        return [*self.corpus.all_directions, *self.evaluation.zero_shot_directions]
 
     @classmethod
     def load(cls, path: str | Path, overrides: list[str] | None = None) -> Recipe:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from families import BOS, EOS, PAD, VOCABULARY, build_family
-from neuronspec.evaluation.beam import beam_search
+from neuronspec.evaluation.beam import beam_search, beam_search_n_best
 
 TAG = 7
 FAMILIES = ["m2m100", "marian", "mbart", "pegasus", "t5"]
@@ -116,3 +116,31 @@ def test_finished_sentences_are_not_computed_any_more(monkeypatch: pytest.Monkey
     assert max(rows) == 16 * 3
     assert rows[-1] <= 4 * 3
     assert rows[1:] == sorted(rows[1:], reverse=True)
+
+
+def test_an_empty_translation_must_be_the_best_to_count() -> None:
+    """`</s>` as a second choice of the first step takes a place in the beam, and is no hypothesis."""
+    model = build_family("m2m100", seed=3)
+    source = torch.tensor([[5, 6, 9, EOS]])
+    prompt = torch.tensor([[model.config.decoder_start_token_id, TAG]])
+
+    class Ends(LogitsProcessor):
+        def __init__(self, rank: int) -> None:
+            self.rank = rank
+
+        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            if input_ids.shape[1] == 2:
+                scores[:, EOS] = scores.sort(-1, descending=True).values[:, self.rank] + 1e-3
+            return scores
+
+    def found(rank: int, avoid: bool) -> list[list[int]]:
+        kept = model.generate(
+            input_ids=source, attention_mask=torch.ones_like(source), decoder_input_ids=prompt, num_beams=4,
+            do_sample=False, forced_eos_token_id=None, max_length=8, custom_generate=beam_search_n_best,
+            limits=torch.tensor([7]), avoid_empty=avoid, logits_processor=LogitsProcessorList([Ends(rank)]),
+        )  # fmt: skip
+        assert [score for score, _ in kept[0]] == sorted((score for score, _ in kept[0]), reverse=True)
+        return [row[2:].tolist() for _, row in kept[0]]
+
+    assert [EOS] in found(0, True) and [EOS] in found(2, False)
+    assert [EOS] not in found(2, True)

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from neuronspec.errors import EvaluationError
+
+Scored: TypeAlias = "tuple[float, torch.Tensor]"
+
+NOT_FINITE = "the model's scores aren't finite numbers, so it can't translate; did it diverge?"
 
 DROP_SHARE = 8
 """Rows of finished sentences are taken out when they are at least one in so many: taking out copies the caches."""
@@ -32,6 +36,35 @@ def beam_search(
 ) -> torch.Tensor:
     """The best hypothesis of each sentence, as `generate(num_beams=B, early_stopping=True)` finds it.
 
+    Args:
+        model, input_ids, logits_processor, generation_config, limits, length_penalty, model_inputs: as of
+            `beam_search_n_best`.
+
+    Raises:
+        EvaluationError: the model gives NaN.
+
+    Returns:
+        `[batch, time]` the prompt and the translation with `</s>` (unless cut at its limit), padded.
+    """
+    found = beam_search_n_best(
+        model, input_ids, logits_processor, generation_config, limits, length_penalty, **model_inputs
+    )
+    best = [kept[0][1] for kept in found]
+    return torch.nn.utils.rnn.pad_sequence(best, True, generation_config.pad_token_id).to(input_ids.device)
+
+
+def beam_search_n_best(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    logits_processor: Callable[[Any, Any], torch.Tensor],
+    generation_config: GenerationConfig,
+    limits: torch.Tensor,
+    length_penalty: float = 1.0,
+    avoid_empty: bool = False,
+    **model_inputs: Any,
+) -> list[list[Scored]]:
+    """The best B finished hypotheses of each sentence with their scores, best first; at least one.
+
     A sentence is finished when B hypotheses of it are. A hypothesis scores the sum of its log-probabilities divided
     by `length ** length_penalty`, where the length counts all tokens after the decoder's start token: a forced tag,
     too, as with `forced_bos_token_id`.
@@ -43,6 +76,9 @@ def beam_search(
         generation_config: `num_beams`, `eos_token_id`, `pad_token_id`.
         limits: `[batch]` the longest translation of each sentence, in tokens after the start token.
         length_penalty: exponent of the length.
+        avoid_empty: as CTranslate2 does, count an empty translation only if `</s>` is the likeliest first token. As a
+            second choice it would always be the first hypothesis to finish; here it takes its place in the beam and
+            is dropped.
         model_inputs: what `generate` prepares, with B equal rows a sentence: `encoder_outputs`, `attention_mask` of
             the source, `past_key_values` (empty). They aren't parameters of their own, because `generate` would
             then hand them over unprepared.
@@ -51,7 +87,7 @@ def beam_search(
         EvaluationError: the model gives NaN.
 
     Returns:
-        `[batch, time]` the prompt and the translation with `</s>` (unless cut at its limit), padded.
+        By sentence, scores and tokens `[time]`: the prompt and the translation with `</s>` (unless cut at its limit).
     """
     beams = generation_config.num_beams
     state = _State(
@@ -70,12 +106,17 @@ def beam_search(
         scores, rows, tokens = _best_continuations(state, log_probs, (1 + len(ends_with)) * beams)
         length = state.sequences.shape[1]  # with the new token, without the start token
         ends = torch.isin(tokens, ends_with)
+        dropped = torch.zeros_like(ends)
+        if avoid_empty and length == input_ids.shape[1]:
+            dropped[:, 1:beams] = ends[:, 1:beams]
+            scores = scores.masked_fill(dropped, -torch.inf)
         at_limit = length >= limits[state.sentences]
         finished.add(state, scores, rows, tokens, ends | at_limit[:, None], length)
         done = at_limit | finished.full(state.sentences)
         if bool(done.all()):
-            return finished.best(generation_config.pad_token_id).to(input_ids.device)
-        scores, chosen = scores.masked_fill(ends, -torch.inf).topk(beams)
+            return finished.hypotheses()
+        chosen = scores.masked_fill(ends, -torch.inf).masked_fill(dropped, torch.inf).topk(beams).indices
+        scores = scores.masked_fill(ends, -torch.inf).gather(1, chosen)
         state.advance(scores, rows.gather(1, chosen), tokens.gather(1, chosen), done)
 
 
@@ -85,7 +126,7 @@ class _State:
 
     Args:
         sequences: `[open * width, time]` tokens.
-        scores: `[open, width]` sums of log-probabilities, in descending order.
+        scores: `[open, width]` sums of log-probabilities.
         sentences: `[open]` the index of each sentence in the batch.
         encoded, source_mask, cache: of the same rows as `sequences`.
     """
@@ -117,7 +158,7 @@ class _Finished:
 
     def __init__(self, sentences: int, beams: int, length_penalty: float) -> None:
         self._beams, self._penalty = beams, length_penalty
-        self._kept: list[list[tuple[float, torch.Tensor]]] = [[] for _ in range(sentences)]
+        self._kept: list[list[Scored]] = [[] for _ in range(sentences)]
         self._full = torch.zeros(sentences, dtype=torch.bool)
 
     def add(
@@ -147,11 +188,11 @@ class _Finished:
         """Which of the sentences have B finished hypotheses."""
         return self._full.to(sentences.device)[sentences]
 
-    def best(self, pad: int) -> torch.Tensor:
-        """`[sentences, time]` the best hypothesis of each, padded on the right."""
+    def hypotheses(self) -> list[list[Scored]]:
+        """The finished hypotheses of each sentence, best first."""
         if not all(self._kept):
-            raise EvaluationError("the model's scores aren't finite numbers, so it can't translate; did it diverge?")
-        return torch.nn.utils.rnn.pad_sequence([kept[0][1] for kept in self._kept], True, pad)
+            raise EvaluationError(NOT_FINITE)
+        return self._kept
 
 
 def _next_log_probs(model: PreTrainedModel, state: _State) -> torch.Tensor:

@@ -7,7 +7,7 @@ V - 1 others.) Positions labelled -100 - padding, and the forced target tag - ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -24,15 +24,16 @@ from neuronspec.model.dropout import FastDropout
 from neuronspec.training.precision import autocast
 from neuronspec.training.projection import projected_loss
 
-InDirection = Callable[[Direction], AbstractContextManager[Any]]
-"""Gives the context that a direction's forward and backward pass run in, such as `use_direction` with masks."""
+InDirection = Callable[[Direction | Sequence[Direction]], AbstractContextManager[Any]]
+"""Gives the context that a forward and backward pass run in, such as `use_direction` with masks, for the direction of
+a batch, or the directions of its rows."""
 
 LINEAR_HEADS = frozenset({"bart", "m2m_100", "marian", "mbart", "pegasus"})
 """Model types whose logits are `lm_head(base model's output)`, plus `final_logits_bias` where they have one.
 Of these only the rows that take loss are projected; others give the logits of all positions."""
 
 
-def any_direction(direction: Direction) -> AbstractContextManager[Any]:
+def any_direction(direction: Direction | Sequence[Direction]) -> AbstractContextManager[Any]:
     """The scope of a model that treats all directions alike: none."""
     return nullcontext()
 
@@ -111,6 +112,7 @@ def validation_loss(
     in_direction: InDirection = any_direction,
     *,
     precision: str = "float32",
+    forward: Callable[[Batch], BatchLoss] | None = None,
 ) -> dict[Direction, Loss]:
     """Cross-entropy without smoothing of each direction that `batches` hold, teacher-forced, in eval mode.
 
@@ -118,7 +120,9 @@ def validation_loss(
         batches: of any directions, in any order.
         in_direction: see `InDirection`.
         precision: `float32`, or `bf16` for autocast.
+        forward: computes the loss of a batch; `batch_loss` of the model without it.
     """
+    forward = forward or (lambda batch: batch_loss(model, batch))
     sums: dict[Direction, torch.Tensor] = {}
     tokens: dict[Direction, int] = {}
     was_training = model.training
@@ -126,7 +130,7 @@ def validation_loss(
     try:
         for batch in batches:
             with in_direction(batch.direction), autocast(model.device, precision):
-                nats = batch_loss(model, batch.to(model.device)).nats.double()
+                nats = forward(batch.to(model.device)).nats.double()
             sums[batch.direction] = sums.get(batch.direction, 0) + nats
             tokens[batch.direction] = tokens.get(batch.direction, 0) + target_tokens(batch)
     finally:
