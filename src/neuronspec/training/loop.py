@@ -181,6 +181,8 @@ class Trainer:
             rate = self.adam.step(state.update)
             state.skipped_in_row = 0
             state.target_tokens += update.target_tokens
+            state.tokens += sum(one.tokens for one in update.micro_batches)
+            state.padded += sum(one.padded for one in update.micro_batches)
             self.interval.add(update, smoothed, nats, norm, time.monotonic() - begun)
         else:
             rate = 0.0
@@ -318,12 +320,11 @@ class Trainer:
 
     def _log_end(self) -> None:
         state = self.state
+        padding = 1 - state.tokens / max(1, state.padded)
         passes = {str(direction): round(count, 4) for direction, count in self.batches.passes().items()}
-        self.log.write(
-            "end",
-            state.update,
-            state.seconds,
-            best_update=state.best_update,
-            target_tokens=state.target_tokens,
-            passes=passes,
+        facts = {"best_update": state.best_update, "target_tokens": state.target_tokens, "padding": padding}
+        self.log.write("end", state.update, state.seconds, **facts, passes=passes)
+        self.progress.line(
+            f"{state.update} updates in {state.seconds:,.0f} s: {state.target_tokens:,} target tokens, "
+            f"{padding:.1%} of the batches was padding; best at update {state.best_update}"
         )
