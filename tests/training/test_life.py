@@ -103,22 +103,14 @@ def test_weights_reach_the_training(tmp_path: Path) -> None:
     assert start["directions"]["en-de"]["probability"] == 0.8
 
 
-@pytest.mark.parametrize("setting", ["gradient_checkpointing", "compile"])
-def test_checkpointed_and_compiled_steps_are_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
-) -> None:
+def test_a_checkpointed_training_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64, with masks; without dropout, whose random numbers are drawn in another way there."""
-    used: list[str] = []
-    plain = torch.nn.Module.compile
-    monkeypatch.setattr(
-        torch.nn.Module, "compile", lambda self, **options: used.append("compile") or plain(self, backend="eager")
-    )
-    enable = type(toy_model()).gradient_checkpointing_enable
-    monkeypatch.setattr(
-        type(toy_model()),
-        "gradient_checkpointing_enable",
-        lambda self, **options: used.append("gradient_checkpointing") or enable(self, **options),
-    )
+    checkpointed: list[bool] = []
+    plain = parallel.batch_loss
+
+    def spy(model: torch.nn.Module, batch: Batch, smoothing: float) -> Any:
+        checkpointed.append(model.is_gradient_checkpointing)
+        return plain(model, batch, smoothing)
 
     def train(folder: Path, **options: Any) -> torch.nn.Module:
         model = toy_model(dropout=0.0, dtype=torch.float64)
@@ -127,12 +119,17 @@ def test_checkpointed_and_compiled_steps_are_the_same(
         return model
 
     expected = train(tmp_path / "plain")
-    assert used == []
-    found = train(tmp_path / setting, **{setting: True})
-    assert used == [setting]
+    monkeypatch.setattr(parallel, "batch_loss", spy)
+    found = train(tmp_path / "checkpointed", gradient_checkpointing=True)
+    assert checkpointed and all(checkpointed) and not found.is_gradient_checkpointing
     for one, other in zip(found.parameters(), expected.parameters(), strict=True):
         assert (one - other).abs().max() < 1e-9
-    assert not found.is_gradient_checkpointing and found.base_model._compiled_call_impl is None
+
+
+def test_compiling_on_a_cpu_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="training.compile is true, but the model is on a CPU"):
+        toy_train(tmp_path / "run", compile=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
