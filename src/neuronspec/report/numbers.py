@@ -39,9 +39,10 @@ class SiteNumbers:
         iou, chance, above: `[directions, directions]`.
         tree, plane: clustering and map of 1 - IoU.
         agreement: of the tree with the families.
-        test: of within-family against between-family IoU, on `above`, which doesn't reward like sparsity.
+        test: of within-family against between-family overlap, on `above`: families whose masks are alike in sparsity
+            alone would otherwise be a finding.
         adjusted: its p-value, corrected for the number of sites (Holm).
-        mantel: by kind of URIEL distance; empty without lang2vec.
+        mantel: of 1 - `above` with each kind of URIEL distance; empty without lang2vec.
         sharing: who uses the neurons.
     """
 
@@ -179,7 +180,7 @@ def site_numbers(
         tree_agreement(tree, groups),
         family_test(above, groups, permutations=PERMUTATIONS),
         None,
-        {kind: _mantel(iou, codes, table) for kind, table in (distances or {}).items()},
+        {kind: _mantel(above, codes, table) for kind, table in (distances or {}).items()},
         sharing_row(masks, site, directions, groups),
     )
 
@@ -208,8 +209,8 @@ def _uriel(masks: NeuronMasks, pivot: str | None) -> tuple[dict[str, dict[tuple[
     }, ""
 
 
-def _mantel(iou: np.ndarray, codes: Sequence[str], table: Mapping[tuple[str, str], float]) -> MantelTest:
-    """Of 1 - IoU with URIEL's distances, over the languages that it has."""
+def _mantel(above: np.ndarray, codes: Sequence[str], table: Mapping[tuple[str, str], float]) -> MantelTest:
+    """Of 1 - overlap above chance with URIEL's distances, over the languages that it has."""
     known = [index for index, code in enumerate(codes) if (code, code) in table]
     other = np.array([[table[codes[a], codes[b]] for b in known] for a in known]).reshape(len(known), len(known))
-    return mantel_test(1 - iou[np.ix_(known, known)], other, permutations=PERMUTATIONS)
+    return mantel_test(1 - above[np.ix_(known, known)], other, permutations=PERMUTATIONS)
