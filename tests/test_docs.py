@@ -36,8 +36,11 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.name)
-def test_recipes_are_valid(path: Path) -> None:
-    assert Recipe.load(path).name == path.stem
+def test_recipes_are_valid(path: Path, tmp_path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    splits = re.findall(r"^  (train|valid|test): \S+$", text, flags=re.MULTILINE)
+    (tmp_path / "text").touch()  # a recipe over a table names one that the reader has to get
+    assert Recipe.load(path, [f"corpus.{split}={tmp_path / 'text'}" for split in splits]).name == path.stem
 
 
 def python_blocks(page: Path) -> str:
@@ -49,3 +52,15 @@ def test_own_model_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert code.count("ns.") >= 8
     exec(compile(code, "own-model.md", "exec"), {})
     assert "of the neurons are left out" in capsys.readouterr().out
+
+
+def test_analysis_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("plotly", reason="the report extra is not installed")
+    monkeypatch.chdir(tmp_path)
+    code = python_blocks(ROOT / "docs" / "analysis.md")
+    assert code.count("figures.") >= 3
+    exec(compile(code, "analysis.md", "exec"), {})
+    assert (tmp_path / "heatmap.html").stat().st_size > 10_000
+    assert "within families" in capsys.readouterr().out
