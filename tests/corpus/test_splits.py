@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuronspec.corpus.rows import Row, in_columns
+from neuronspec.corpus.rows import SPLITS, Row, in_columns
 from neuronspec.corpus.splits import Splitter, sentence_key
 from neuronspec.recipe import CatalogsCorpus, TsvCorpus
 
@@ -39,8 +39,8 @@ def split_of(splitter: Splitter, row: Row) -> str:
     """The split of a row, as the first pass draws it."""
     (rows,) = in_columns(iter([row]), list(row.texts))
     pivot = row.texts.get(splitter.pivot)
-    (split,) = splitter.splits_of(replace(rows, split=row.split), [sentence_key(pivot) if pivot else ""])
-    return split
+    (place,) = splitter.splits_of(replace(rows, split=row.split), [sentence_key(pivot) if pivot else ""])
+    return SPLITS[place]
 
 
 @given(st.text(min_size=1), st.text(), st.text())

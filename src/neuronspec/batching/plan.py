@@ -87,8 +87,8 @@ def _indices(size: int) -> np.ndarray:
 
 def _cut(indices: np.ndarray, sources: np.ndarray, targets: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
     """`indices` sorted by length and cut where the padded longer side would exceed `batch_tokens`."""
-    longer = np.maximum(sources[indices], targets[indices]) + TAGGED
-    shorter = np.minimum(sources[indices], targets[indices]) + TAGGED
+    sides = [side[indices].astype(np.int64) + TAGGED for side in (sources, targets)]
+    longer, shorter = np.maximum(*sides), np.minimum(*sides)
     by_length = np.lexsort((shorter, longer))  # stable: equal lengths keep their shuffled order
     indices, longer = indices[by_length], longer[by_length]
     batches, first = [], 0

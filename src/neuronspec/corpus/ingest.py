@@ -59,13 +59,13 @@ class Cleaner:
         splits = self.splitter.splits_of(rows, keys.get(self.splitter.pivot) or [""] * len(rows))
         for code, changed in changes.items():
             for row, rules in changed.items():
-                cells[splits[row]][code].update(rules)
+                cells[SPLITS[splits[row]]][code].update(rules)
         present = {code: np.fromiter(map(bool, texts), np.bool_, len(texts)) for code, texts in columns.items()}
         kept = np.sum(list(present.values()), axis=0) >= 2
         batch = self._batch(columns, keys)
         batches = {}
-        for split in SPLITS:
-            chosen = np.flatnonzero(kept & np.fromiter((one == split for one in splits), np.bool_, len(splits)))
+        for place, split in enumerate(SPLITS):
+            chosen = np.flatnonzero(kept & (splits == place))
             if len(chosen):
                 batches[split] = batch.take(pa.array(chosen))
                 for code, there in present.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections import Counter
@@ -88,12 +89,15 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
 def _explaining_a_full_disk(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except Exception as error:
+        # tokenizers raises a plain Exception that ends with "(os error 28)".
+        told = re.search(r"\(os error (\d+)\)$", str(error))
+        number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+        if number not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise CorpusError(
-            f"{folder}: can't be written: {os.strerror(error.errno)}. Preparing needs about twice the size of the "
-            "text; free some space or choose another folder. Nothing was left half-written"
+            f"{folder}: can't be written: {os.strerror(number)}. Preparing needs about twice the size of the text; "
+            "free some space or choose another folder. Nothing was left half-written"
         ) from None
 
 

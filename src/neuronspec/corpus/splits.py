@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -13,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from neuronspec.corpus.messages import without_markup
-from neuronspec.corpus.rows import Rows, Split
+from neuronspec.corpus.rows import SPLITS, Rows
 from neuronspec.recipe import CorpusSettings
 
-_MARKUP = re.compile(r"[%${<]")
 _UNKNOWN, _SPACE, _LETTER = 0, 1, 2
 # By code point: letters and their marks stay, everything else is a space. Filled as characters are met.
 _KINDS = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
@@ -33,15 +31,23 @@ def sentence_key(text: str) -> str:
 
 def sentence_keys(texts: Sequence[str]) -> list[str]:
     """`sentence_key` of many texts without line ends at once."""
-    plain = (without_markup(text) if _MARKUP.search(text) else text for text in texts)
-    codes = code_points("\n".join(plain).casefold()).copy()
+    plain = [without_markup(text) if _may_have_markup(text) else text for text in texts]
+    codes = code_points("\n".join(plain).casefold())
     kinds = _KINDS[codes]
     if not kinds.all():
         _learn(codes[kinds == _UNKNOWN])
         kinds = _KINDS[codes]
-    codes[(kinds == _SPACE) & (codes != ord("\n"))] = ord(" ")
-    letters = codes.tobytes().decode("utf-32-le").split("\n")
-    return [" ".join(words.split()) or text.strip() for words, text in zip(letters, texts, strict=True)]
+    letters, ends = kinds == _LETTER, codes == ord("\n")
+    stays = letters | ends
+    # A space in place of whatever stands between words; after the last word of a line it is taken away below.
+    follows = np.concatenate([[False], letters[:-1]])
+    collapsed = np.where(stays, codes, ord(" "))[stays | follows].astype("<u4")
+    lines = collapsed.tobytes().decode("utf-32-le").split("\n")
+    return [line.removesuffix(" ") or text.strip() for line, text in zip(lines, texts, strict=True)]
+
+
+def _may_have_markup(text: str) -> bool:
+    return "%" in text or "$" in text or "{" in text or "<" in text
 
 
 def code_points(text: str) -> npt.NDArray[np.uint32]:
@@ -79,21 +85,19 @@ class Splitter:
             corpus.valid_share if drawn["valid"] else 0.0,
         )
 
-    def splits_of(self, rows: Rows, keys: Sequence[str]) -> list[Split]:
-        """The splits of rows.
+    def splits_of(self, rows: Rows, keys: Sequence[str]) -> npt.NDArray[np.uint8]:
+        """The splits of rows, as places in `SPLITS`. Shape [rows].
 
         Args:
             rows: the rows.
             keys: the sentence keys of their cleaned pivot texts, empty where there is none.
         """
         if rows.split in ("valid", "test"):
-            return [rows.split] * len(rows)
+            return np.full(len(rows), SPLITS.index(rows.split), dtype=np.uint8)
         if not self.test_share and not self.valid_share:
-            return ["train"] * len(rows)
-        return [self._draw(key or f"origin {rows.origins[row]}") for row, key in enumerate(keys)]
-
-    def _draw(self, key: str) -> Split:
-        draw = int.from_bytes(blake2b(f"{self.seed}\n{key}".encode(), digest_size=8).digest()) / 2**64
-        if draw < self.test_share:
-            return "test"
-        return "valid" if draw < self.test_share + self.valid_share else "train"
+            return np.zeros(len(rows), dtype=np.uint8)
+        drawn = (key or f"origin {rows.origins[row]}" for row, key in enumerate(keys))
+        digests = [blake2b(f"{self.seed}\n{key}".encode(), digest_size=8).digest() for key in drawn]
+        draws = np.frombuffer(b"".join(digests), dtype=">u8") / 2.0**64
+        valid = np.where(draws < self.test_share + self.valid_share, SPLITS.index("valid"), SPLITS.index("train"))
+        return np.where(draws < self.test_share, SPLITS.index("test"), valid).astype(np.uint8)

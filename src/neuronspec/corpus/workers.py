@@ -84,7 +84,10 @@ def _start(number: int) -> ProcessPoolExecutor:
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload(["neuronspec.corpus.ingest", "neuronspec.corpus.tokenize"])
+        # Imported once for all workers; pyarrow would import pandas in each.
+        context.set_forkserver_preload(
+            ["neuronspec.corpus.ingest", "neuronspec.corpus.tokenize", "tokenizers", "pandas"]
+        )
     return ProcessPoolExecutor(number, mp_context=context, initializer=_prepare_worker)
 
 

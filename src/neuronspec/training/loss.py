@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from neuronspec.batching.batch import Batch
 from neuronspec.batching.collate import IGNORED
 from neuronspec.direction import Direction
+from neuronspec.model.dropout import FastDropout
 from neuronspec.training.precision import autocast
 from neuronspec.training.projection import projected_loss
 
@@ -70,6 +71,20 @@ def target_tokens(batch: Batch) -> int:
 
 def batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float = 0.0) -> BatchLoss:
     """Run `model` on `batch` (on the model's device) and sum the loss over its target tokens."""
+    with _dropout(model):
+        return _batch_loss(model, batch, label_smoothing)
+
+
+def _dropout(model: PreTrainedModel) -> AbstractContextManager[Any]:
+    """The context with fast dropout, where it is faster and right: not where layers are computed twice."""
+    drops = model.training and any(value for name, value in vars(model.config).items() if "drop" in name)
+    if not drops or model.device.type != "cpu":
+        return nullcontext()
+    twice = any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+    return nullcontext() if twice else FastDropout()
+
+
+def _batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float) -> BatchLoss:
     inputs = dict(batch.inputs)
     labels = inputs.pop("labels")
     taken = labels != IGNORED

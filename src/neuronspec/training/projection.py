@@ -68,13 +68,18 @@ class _ProjectedLoss(torch.autograd.Function):
             offset = None if bias is None else bias.to(dtype)
             for first in range(0, len(hidden), rows):
                 part, target = hidden[first : first + rows].to(dtype), targets[first : first + rows, None]
-                logs = functional.linear(part, matrix, offset).log_softmax(-1, dtype=exact)
-                own, others = -logs.gather(1, target).sum(), -logs.mean(-1).sum()
-                nats += own
-                smoothed += (1 - smoothing) * own + smoothing * others
+                logits = functional.linear(part, matrix, offset).to(exact)
+                top = logits.amax(-1, keepdim=True)
+                own, mean = logits.gather(1, target), logits.mean(-1, keepdim=True)
+                shares = logits.sub_(top).exp_()
+                total = shares.sum(-1, keepdim=True)
+                log_total = total.log().add_(top)
+                cross_entropy = (log_total - own).sum()
+                nats += cross_entropy
+                smoothed += (1 - smoothing) * cross_entropy + smoothing * (log_total - mean).sum()
                 if grad_hidden is None or grad_weight is None:
                     continue
-                gradient = logs.exp_().sub_(smoothing / len(weight))
+                gradient = shares.div_(total).sub_(smoothing / len(weight))
                 gradient.scatter_add_(1, target, gradient.new_full(target.shape, smoothing - 1))
                 gradient = gradient.to(dtype)
                 grad_hidden[first : first + rows] = gradient @ matrix
