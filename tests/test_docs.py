@@ -64,3 +64,13 @@ def test_analysis_page_runs(
     exec(compile(code, "analysis.md", "exec"), {})
     assert (tmp_path / "heatmap.html").stat().st_size > 10_000
     assert "within families" in capsys.readouterr().out
+
+
+def test_tables_of_the_findings_are_those_of_the_results() -> None:
+    spec = importlib.util.spec_from_file_location("generate_findings", ROOT / "docs" / "generate_findings.py")
+    assert spec is not None and spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    page = generate.PAGE.read_text(encoding="utf-8")
+    assert page.count("| encoder 1 |") >= 2
+    assert generate.with_tables(page) == page, "run python docs/generate_findings.py"
