@@ -97,10 +97,42 @@ def test_the_mean_of_the_last_checkpoints(tmp_path: Path) -> None:
     assert {str(one): loss for one, loss in result.validation.items()} == line["losses"]
 
 
-def test_weights_and_gradient_checkpointing_reach_the_training(tmp_path: Path) -> None:
-    toy_train(tmp_path, 40, weights={"en-de": 8, "de-en": 1, "en-fr": 1})
+def test_weights_reach_the_training(tmp_path: Path) -> None:
+    toy_train(tmp_path, 4, weights={"en-de": 8, "de-en": 1, "en-fr": 1})
     start = read_log(tmp_path / "log.jsonl")[0]
     assert start["directions"]["en-de"]["probability"] == 0.8
+
+
+@pytest.mark.parametrize("setting", ["gradient_checkpointing", "compile"])
+def test_checkpointed_and_compiled_steps_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    """In float64, with masks; without dropout, whose random numbers are drawn in another way there."""
+    used: list[str] = []
+    plain = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, **options: used.append("compile") or plain(self, backend="eager")
+    )
+    enable = type(toy_model()).gradient_checkpointing_enable
+    monkeypatch.setattr(
+        type(toy_model()),
+        "gradient_checkpointing_enable",
+        lambda self, **options: used.append("gradient_checkpointing") or enable(self, **options),
+    )
+
+    def train(folder: Path, **options: Any) -> torch.nn.Module:
+        model = toy_model(dropout=0.0, dtype=torch.float64)
+        specialize(model, random_masks(model, tuple(map(str, SIZES))))
+        toy_train(folder, 5, model=model, in_direction=lambda given: use_direction(model, given), **options)
+        return model
+
+    expected = train(tmp_path / "plain")
+    assert used == []
+    found = train(tmp_path / setting, **{setting: True})
+    assert used == [setting]
+    for one, other in zip(found.parameters(), expected.parameters(), strict=True):
+        assert (one - other).abs().max() < 1e-9
+    assert not found.is_gradient_checkpointing and found.base_model._compiled_call_impl is None
 
 
 def test_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

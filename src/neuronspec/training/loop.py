@@ -33,6 +33,7 @@ from neuronspec.training.precision import resolve_precision
 from neuronspec.training.progress import TrainingProgress
 from neuronspec.training.resume import check_unchanged, what_matters
 from neuronspec.training.state import Budget, Interval, State, TrainingResult
+from neuronspec.training.step import finish_step, prepare_step
 from neuronspec.training.validation import Stopped, Validation
 
 LOG_EVERY = 10
@@ -81,6 +82,7 @@ class Trainer:
         micro_batches = settings.accumulation * processes.size
         self.budget = Budget.of(settings, self.batches, micro_batches)
         self.matters = what_matters(settings, model, self.batches, seed, self.precision, micro_batches)
+        prepare_step(model, settings)
         self.parallel = Parallel(model, settings.parallel, processes)
         self.validation = Validation(model, self.parallel, validation, in_direction, self.precision, processes)
         self.adam = Adam(model, settings)
@@ -258,7 +260,7 @@ class Trainer:
         elif best != self.state.update:
             folder = checkpoint.checkpoint_folder(self.root, best)
             checkpoint.restore_model(self.model, folder / checkpoint.MODEL)
-        self.model.eval()
+        finish_step(self.model.eval())
         weights = None
         if self.parallel.sharded:
             weights = checkpoint.whole_tensors(checkpoint.model_tensors(self.model), self.processes.is_main)
