@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from neuronspec.processes import processes
 from neuronspec.stages import Run, families_of, load_arm, select_masks
 
 if TYPE_CHECKING:
@@ -23,22 +24,24 @@ def analyse(run: Run) -> None:
     from neuronspec.model.build import load_model
     from neuronspec.neurons import Activations, NeuronMasks
 
-    recipe = run.recipe
+    recipe, acts = run.recipe, Activations.load(run.activations)
     arms = [arm for arm in RECORDED_AGAIN if arm in recipe.arms]
     material = Material(
         base=lambda: load_model(run.base),
         # method rows: recording needs layers of full width
         arms={arm: partial(load_arm, run, arm, run.arm(arm), method="rows") for arm in arms},
         store=run.store(),
-        directions=recipe.corpus.all_directions,
-        acts=Activations.load(run.activations),
+        directions=list(acts.directions),
+        acts=acts,
         masks=NeuronMasks.load(run.masks),
         select=partial(select_masks, run),
         pivot=recipe.corpus.pivot,
         families=families_of(recipe),
         seed=recipe.seed,
     )
-    analyse_run(material, recipe.analysis, recipe.recording, run.console).save(run.analysis)
+    findings = analyse_run(material, recipe.analysis, recipe.recording, run.console)
+    if processes().is_main:
+        findings.save(run.analysis)
 
 
 def report(run: Run) -> None:
