@@ -4,7 +4,7 @@ A *task* is a stage, or a stage for one arm (`specialize/dense`). Its fingerprin
 change its outcome and the fingerprints of the tasks it needs, so a changed recipe reruns just what it affects.
 `RUN/stages.json` remembers the fingerprint and settings of every task that was started or finished.
 
-In the processes that `torchrun` starts, all train, record, evaluate and analyse together; the main one does the rest.
+In the processes that `torchrun` starts, all train, record and evaluate together; the main one does the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from neuronspec.files import write_json, write_text
 from neuronspec.processes import Processes, join
 from neuronspec.recipe import Recipe
 
-TOGETHER = ("train", "record", "specialize/", "evaluate/", "analyse")
+TOGETHER = ("train", "record", "specialize/", "evaluate/")
 """How the names of tasks begin that all processes work on."""
 
 TRAININGS = {"train": "training", "specialize": "continuation"}

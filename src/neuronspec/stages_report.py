@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from neuronspec.processes import processes
 from neuronspec.stages import Run, families_of, load_arm, select_masks
 
 if TYPE_CHECKING:
@@ -39,9 +38,7 @@ def analyse(run: Run) -> None:
         families=families_of(recipe),
         seed=recipe.seed,
     )
-    findings = analyse_run(material, recipe.analysis, recipe.recording, run.console)
-    if processes().is_main:
-        findings.save(run.analysis)
+    analyse_run(material, recipe.analysis, recipe.recording, run.console).save(run.analysis)
 
 
 def report(run: Run) -> None:

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from neuronspec.analysis.ablation import Ablation
-from neuronspec.analysis.examine import Featured, causal_check, choose_neurons, drift_summary, firings
+from neuronspec.analysis.examine import causal_check, choose_neurons, drift_summary, firings
 from neuronspec.analysis.findings import DriftSummary, Findings
 from neuronspec.batching import Batch, eval_batches
 from neuronspec.batching.parts import parts_of
 from neuronspec.direction import Direction
 from neuronspec.neurons import Activations, NeuronMasks, record_activations
 from neuronspec.neurons.drift import stability
-from neuronspec.neurons.tokens import Firing
-from neuronspec.processes import processes
 
 if TYPE_CHECKING:
     from neuronspec.corpus.store import TokenStore
@@ -63,46 +59,24 @@ def analyse_run(
     material: Material, settings: AnalysisSettings, recording: RecordingSettings, console: Console
 ) -> Findings:
     """All analyses of a run that need its models."""
-    base = material.base()
-    # Several processes record together; the main one does the rest.
-    featured: Featured = {}
-    ablation: list[Ablation] = []
-    tokens: dict[str, dict[int, list[Firing]]] = {}
-    if processes().is_main:
-        featured = choose_neurons(material.acts, material.masks, material.pivot, material.families)
-        ablation, tokens = _examined(base, featured, material, settings, recording, console)
-    console.print("[dim]recording parts of the text[/]")
-    parts = _recorded_parts(base, material, recording, settings.parts)
-    rows = stability(parts, material.select) if len(parts) > 1 else []
-    console.print("[dim]recording the continuations[/]")
-    return Findings(ablation, featured, tokens, _drift(material, recording), rows)
-
-
-def _examined(
-    base: Any,
-    featured: Featured,
-    material: Material,
-    settings: AnalysisSettings,
-    recording: RecordingSettings,
-    console: Console,
-) -> tuple[list[Ablation], dict[str, dict[int, list[Firing]]]]:
-    """The causal check, and where the featured neurons fire, on a sample of the text."""
+    store = material.store
     sample: dict[str, list[Batch]] = {
         str(direction): list(_batches(material, recording.split, direction, settings.sentences))
         for direction in material.directions
     }
+    base = material.base()
     console.print("[dim]turning neurons off[/]")
     ablation = causal_check(
         base, material.acts, sample, pivot=material.pivot, share=settings.share, seed=material.seed, console=console
     )
     console.print("[dim]looking at neurons[/]")
-    return ablation, firings(base, material.store.tokenizer, sample, featured)
-
-
-def _recorded(model: Any, batches: Iterator[Batch]) -> Activations:
-    """The activations over the batches of all processes; each takes its share of them."""
-    joined = processes()
-    return record_activations(model, islice(batches, joined.rank, None, joined.size))
+    featured = choose_neurons(material.acts, material.masks, material.pivot, material.families)
+    tokens = firings(base, store.tokenizer, sample, featured)
+    console.print("[dim]recording parts of the text[/]")
+    parts = _recorded_parts(base, material, recording, settings.parts)
+    rows = stability(parts, material.select) if len(parts) > 1 else []
+    console.print("[dim]recording the continuations[/]")
+    return Findings(ablation, featured, tokens, _drift(material, recording), rows)
 
 
 def _batches(material: Material, split: str, direction: Direction, limit: int) -> Iterator[Batch]:
@@ -119,7 +93,7 @@ def _recorded_parts(model: Any, material: Material, recording: RecordingSettings
     ]
     shortest = min(len(parts) for _, parts in by_direction)
     return [
-        _recorded(
+        record_activations(
             model,
             (
                 batch
@@ -133,7 +107,7 @@ def _recorded_parts(model: Any, material: Material, recording: RecordingSettings
 
 
 def _drift(material: Material, recording: RecordingSettings) -> list[DriftSummary]:
-    """Masks recorded again from the continuations: as they compute, and the specialized one without its masks too."""
+    """Masks recorded again from the continuations as they compute."""
     summaries = []
     for arm, load in material.arms.items():
         model, in_direction = load()
