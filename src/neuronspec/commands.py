@@ -57,6 +57,10 @@ def analyse(
     if is_run(Path(target)):
         if data or out:
             raise RecipeError(f"{target} is a run, which has its text and its folder: leave --data and --out out")
+        if options != type(options)(families={}):
+            raise RecipeError(
+                f"{target} is a run, which has its recipe: change it with --set, as selection.coverage=0.9"
+            )
         _analyse_run(Path(target), overrides, console)
         return
     if data is None or out is None:
