@@ -54,10 +54,12 @@ def analyse(
     Raises:
         RecipeError: options that are for the other kind of target.
     """
+    from neuronspec.analysis.options import Options
+
     if is_run(Path(target)):
         if data or out:
             raise RecipeError(f"{target} is a run, which has its text and its folder: leave --data and --out out")
-        if options != type(options)(families={}):
+        if options != Options(families={}):
             raise RecipeError(
                 f"{target} is a run, which has its recipe: change it with --set, as selection.coverage=0.9"
             )
