@@ -38,6 +38,13 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> None:
         model.gradient_checkpointing_disable()
 
 
+def finish_step(model: PreTrainedModel) -> None:
+    """Undo `prepare_step`."""
+    model.gradient_checkpointing_disable()
+    for part in _called_parts(model):
+        vars(part)["_compiled_call_impl"] = None
+
+
 def _called_parts(model: PreTrainedModel) -> list[nn.Module]:
     """The modules that `batch_loss` calls as they are, without hooks that come and go."""
     if not projects_rows(model):
