@@ -10,9 +10,13 @@ then the median over rounds. Only real target tokens count: no padding, no langu
 
 - neuronspec: `neuronspec.training.train`.
 - Seq2SeqTrainer: bf16, batches grouped by length, `adamw_torch_fused`; with `sdpa` and with `eager` attention. Its
-  batch size is a number of sentences, chosen for the same padded tokens on average.
+  batch size is a number of sentences, chosen for the same padded tokens on average; its batches are put in random
+  order, since it begins with the longest sentences.
 - Eole (the successor of OpenNMT-py), where `--eole` names a Python that has it; see `speed/eole_worker.py` for what
   of the configuration it can't say.
+
+The other loops get 4,000 pairs a direction, all that they group by length at a time. Rates are by wall time and by CPU
+time of the process; the latter is disturbed less by other work on the machine.
 
 The data is the demo corpus, unless `--data` names the data folder of another run (`neuronspec prepare`). Model
 FLOP/s count six operations a weight and real token (`speed/shapes.py`) against the largest rate of a square bf16
