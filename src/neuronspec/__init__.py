@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neuronspec import report
     from neuronspec.batching.batch import Batch
+    from neuronspec.deploy import Translator
     from neuronspec.direction import Direction
     from neuronspec.errors import NeuronspecError
     from neuronspec.model.sites import FFNSite, find_ffn_sites, register_ffn_pattern
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "neuronspec.batching.batch": ["Batch"],
+    "neuronspec.deploy": ["Translator"],
     "neuronspec.direction": ["Direction"],
     "neuronspec.errors": ["NeuronspecError"],
     "neuronspec.model.sites": ["FFNSite", "find_ffn_sites", "register_ffn_pattern"],
@@ -101,6 +103,7 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
     "load_compact",
     "save_specialized",
     "load",
+    "Translator",
     "report",
     "__version__",
 ]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from neuronspec import cli_deploy
 from neuronspec.errors import NeuronspecError
 
 app = typer.Typer(
@@ -253,6 +254,9 @@ def inspect(
         typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
     else:
         show(facts, _console())
+
+
+cli_deploy.register(app)
 
 
 def main() -> None:

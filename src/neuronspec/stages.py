@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from neuronspec.training.loss import InDirection
 
 
-SAMPLES = 3
-"""Sample translations that are printed at the end of a run; the report has more."""
-
-
-RECORDED_AGAIN = ("specialized", "dense")
-"""Arms whose neurons are recorded again, to see whether they moved."""
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run folder, the recipe that makes it, and where to print."""

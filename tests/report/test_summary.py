@@ -91,3 +91,15 @@ def test_without_results_there_is_no_word_of_arms() -> None:
     data = dataclasses.replace(fake_run(SMALL), results=None, findings=None)
     text = " ".join(summary_sentences(data, compute(data.masks, "en", data.families)))
     assert "chrF++" not in text and "Turning off" not in text and "leave out" in text
+
+
+@pytest.mark.parametrize(("low", "high", "verdict"), [(0.2, 1.8, "leaves out 0: significant"), (-0.3, 2.3, "holds 0")])
+def test_the_interval_is_told_where_there_is_one(low: float, high: float, verdict: str) -> None:
+    data = fake_run(SMALL)
+    entry = {"directions": {}, "average": {"difference": 1.0, "low": low, "high": high, "n": 6, "of": 6}}
+    pairs = {"specialized": {"dense": {"chrf++": entry}}}
+    results = {**data.results, "significance": {"method": {}, "pairs": pairs}}
+    numbers = compute(data.masks, "en", data.families)
+    text = " ".join(summary_sentences(dataclasses.replace(data, results=results), numbers))
+    assert f"(one seed; the 95% interval, {low:+.2f} to {high:+.2f}, {verdict}" in text
+    assert "random on average, better in" in text and "no significance test" in text

@@ -75,9 +75,16 @@ class Encoder:
             "input_ids": encoded["input_ids"],
             "attention_mask": encoded["attention_mask"],
             "labels": labels,
-            "decoder_input_ids": self._model.prepare_decoder_input_ids_from_labels(labels=labels),
+            "decoder_input_ids": self._shifted(labels),
             "decoder_attention_mask": mask,
         }
+
+    def _shifted(self, labels: torch.Tensor) -> torch.Tensor:
+        """What the decoder reads to give `labels`: as the model makes it, or its start token and all but the last."""
+        if hasattr(self._model, "prepare_decoder_input_ids_from_labels"):
+            return self._model.prepare_decoder_input_ids_from_labels(labels=labels)
+        start = torch.full_like(labels[:, :1], self._model.config.decoder_start_token_id)
+        return torch.cat([start, labels[:, :-1]], dim=1).masked_fill(labels == -100, self._pad)
 
     def _causal_inputs(self, direction: Direction, sources: list[str], targets: list[str]) -> dict[str, torch.Tensor]:
         rows = []

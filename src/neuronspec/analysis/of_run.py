@@ -34,7 +34,7 @@ class Material:
         arms: by name, loads a continuation: the model and the context of a direction; its masks must leave the width
             of the layers as it is (method `rows`).
         store: the text.
-        directions: of the run.
+        directions: that were recorded.
         acts: recorded from the baseline.
         masks: selected from these.
         select: selects masks as the recipe says.
@@ -100,13 +100,14 @@ def _recorded_parts(model: Any, material: Material, recording: RecordingSettings
                 for direction, parts in by_direction
                 for batch in eval_batches(parts[index], direction, store.tokenizer, batch_tokens=4096)
             ),
+            shared=False,  # one process analyses
         )
         for index in range(shortest)
     ]
 
 
 def _drift(material: Material, recording: RecordingSettings) -> list[DriftSummary]:
-    """Masks recorded again from the continuations: as they compute, and the specialized one without its masks too."""
+    """Masks recorded again from the continuations as they compute."""
     summaries = []
     for arm, load in material.arms.items():
         model, in_direction = load()
@@ -125,7 +126,7 @@ def _record(
     for direction in material.directions:
         with in_direction(direction):
             batches = _batches(material, recording.split, direction, recording.sentences)
-            acts = record_activations(model, batches)
+            acts = record_activations(model, batches, shared=False)
         total = acts if total is None else total + acts
     assert total is not None
     return total

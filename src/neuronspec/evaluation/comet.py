@@ -103,7 +103,9 @@ def comet(
     with tempfile.TemporaryDirectory() as folder:
         given, out = Path(folder) / "samples.json", Path(folder) / "scores.json"
         given.write_text(json.dumps(samples), encoding="utf-8")
-        command = [str(python or sys.executable), str(_WORKER), str(file), str(given), str(out), str(BATCH_SIZE)]
+        # As text, not as a file: then the worker's folder, with this comet.py, isn't on the path of its imports.
+        command = [str(python or sys.executable), "-c", _WORKER.read_text(encoding="utf-8")]
+        command += [str(file), str(given), str(out), str(BATCH_SIZE)]
         offline = os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
         done = subprocess.run(command, check=False, capture_output=True, text=True, env=offline)  # noqa: S603
         if done.returncode or not out.exists():

@@ -1,4 +1,4 @@
-"""Scores translations with COMET: `python comet_worker.py CHECKPOINT SAMPLES OUT BATCH_SIZE`.
+"""Scores translations with COMET: `python -c WORKER CHECKPOINT SAMPLES OUT BATCH_SIZE`.
 
 Run by the Python that has `unbabel-comet`, which need not have neuronspec; so nothing of neuronspec is imported.
 SAMPLES is a JSON list of `{"src", "mt", "ref"}`; OUT becomes `{"scores": [...], "version": ...}`.

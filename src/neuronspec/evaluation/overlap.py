@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neuronspec.batching.evaluation import spread
 from neuronspec.corpus.store import DirectionPairs, TokenStore
 from neuronspec.direction import Direction
 from neuronspec.evaluation.samples import read_text_lines
@@ -50,6 +49,8 @@ def store_overlap(store: TokenStore, directions: Sequence[Direction], limit: int
         directions: with training pairs.
         limit: test sentences that are evaluated, as in `read_test_set`.
     """
+    from neuronspec.batching.evaluation import spread
+
     found = {}
     for direction in directions:
         test = store.pairs("test", direction)

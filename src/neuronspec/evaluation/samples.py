@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuronspec.batching.evaluation import spread
 from neuronspec.errors import EvaluationError
 
 
@@ -59,6 +58,8 @@ def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], n
     Raises:
         EvaluationError: a file is missing, or files differ in their number of lines.
     """
+    from neuronspec.batching.evaluation import spread
+
     samples = []
     for direction in directions:
         source, reference = (read_lines(folder / arms[0] / f"{direction}.{part}") for part in ("src", "ref"))

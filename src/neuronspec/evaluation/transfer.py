@@ -14,11 +14,17 @@ from neuronspec.evaluation.tables import (
     METRICS,
     Average,
     Results,
+    arms_table,
     average_gain,
     directions_of,
+    directions_table,
+    families_table,
     gains_of,
     group_by_tier,
+    other_scores_table,
+    tiers_table,
     trained_directions,
+    zero_shot_table,
 )
 
 BASELINES = ("base", "bilingual", "dense")
@@ -116,19 +122,17 @@ def _pair_row(results: Results, system: str, baseline: str, metric: str, names: 
 
 def all_tables(results: Results) -> dict[str, Table]:
     """Every table of a run by file name: what `--tables` writes."""
-    from neuronspec.evaluation import tables as made
-
     found: dict[str, Table | None] = {
-        "arms": made.arms_table(results),
-        "other_scores": made.other_scores_table(results),
-        "loss_by_direction": made.directions_table(results, "loss"),
+        "arms": arms_table(results),
+        "other_scores": other_scores_table(results),
+        "loss_by_direction": directions_table(results, "loss"),
     }
     for metric, name in (("bleu", "bleu"), ("chrf++", "chrf")):
         found |= {
-            f"{name}_by_tier": made.tiers_table(results, metric),
-            f"{name}_by_family": made.families_table(results, metric),
-            f"{name}_by_direction": made.directions_table(results, metric),
-            f"{name}_zero_shot": made.zero_shot_table(results, metric),
+            f"{name}_by_tier": tiers_table(results, metric),
+            f"{name}_by_family": families_table(results, metric),
+            f"{name}_by_direction": directions_table(results, metric),
+            f"{name}_zero_shot": zero_shot_table(results, metric),
             f"{name}_significance": significance_table(results, metric),
         }
         for over in BASELINES:

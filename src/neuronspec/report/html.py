@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from neuronspec.errors import MissingExtraError
+from neuronspec.evaluation import tables as tables_of
 from neuronspec.evaluation.samples import Sample
-from neuronspec.evaluation.tables import arms_table, directions_table, families_table, tiers_table
+from neuronspec.evaluation.transfer import gains_table, significance_table, transfer_table
 from neuronspec.files import write_text
 from neuronspec.report.data import ReportData
 from neuronspec.report.marks import MarkedSample, marked
@@ -64,9 +65,22 @@ def _results(data: ReportData) -> dict[str, Any] | None:
     results = data.results
     if results is None:
         return None
+    tables = [
+        tables_of.arms_table(results),
+        significance_table(results),
+        tables_of.tiers_table(results),
+        tables_of.families_table(results),
+        transfer_table(results, "bilingual"),
+        tables_of.zero_shot_table(results),
+        tables_of.other_scores_table(results),
+    ]
+    long_tables = [
+        *(tables_of.directions_table(results, metric) for metric in ("chrf++", "bleu", "loss")),
+        *(gains_table(results, over) for over in ("dense", "base")),
+    ]
     return {
-        "tables": [arms_table(results), tiers_table(results), families_table(results)],
-        "long_tables": [directions_table(results, metric) for metric in ("chrf++", "bleu", "loss")],
+        "tables": [table for table in tables if table is not None and table.rows],
+        "long_tables": [table for table in long_tables if table is not None],
         "signatures": sorted({text for by_name in results["signatures"].values() for text in by_name.values()}),
     }
 

@@ -52,12 +52,11 @@ def differences(text: str, reference: str) -> list[tuple[str, bool]]:
     """`text` cut into stretches that are in the reference in that order (False), and others (True)."""
     mine, theirs = _TOKENS.findall(text), _TOKENS.findall(reference)
     matcher = SequenceMatcher(a=theirs, b=mine, autojunk=False)
-    stretches = (
-        (token, tag != "equal" and not token.isspace())
-        for tag, _, _, start, end in matcher.get_opcodes()
-        for token in mine[start:end]
-    )
-    return _joined(stretches)
+    differs = [tag != "equal" for tag, _, _, start, end in matcher.get_opcodes() for _ in mine[start:end]]
+    for place, token in enumerate(mine):
+        if token.isspace():  # marked only between two words that are
+            differs[place] = 0 < place < len(mine) - 1 and differs[place - 1] and differs[place + 1]
+    return _joined(zip(mine, differs, strict=True))
 
 
 def _joined(stretches: Iterable[tuple[str, bool]]) -> list[tuple[str, bool]]:

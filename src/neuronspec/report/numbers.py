@@ -39,9 +39,10 @@ class SiteNumbers:
         iou, chance, above: `[directions, directions]`.
         tree, plane: clustering and map of 1 - IoU.
         agreement: of the tree with the families.
-        test: of within-family against between-family IoU, on `above`, which doesn't reward like sparsity.
+        test: of within-family against between-family overlap, on `above`: families whose masks are alike in sparsity
+            alone would otherwise be a finding.
         adjusted: its p-value, corrected for the number of sites (Holm).
-        mantel: by kind of URIEL distance; empty without lang2vec.
+        mantel: of 1 - `above` with each kind of URIEL distance; empty without lang2vec.
         sharing: who uses the neurons.
     """
 
@@ -89,7 +90,6 @@ class Numbers:
         sparsity: by direction and site.
         curves: of coverage, by site; empty without activations.
         effects: of k; empty without activations or a pivot.
-        families: by language, those of the compared directions.
         uriel: why there are no distances of URIEL; empty if there are.
     """
 
@@ -133,7 +133,12 @@ def compute(
         if activations
         else []
     )
-    effects = effect_of_coverage(activations, pivot, statistic=statistic) if activations and pivot else []
+    effects = []
+    if activations and pivot:
+        granularity = masks.info.granularity or "direction"
+        effects = effect_of_coverage(
+            activations, pivot, statistic=statistic, granularity=granularity, families=families
+        )
     return Numbers(sites, overlap_progression(masks, pivot or ""), sparsity_table(masks), curves, effects, why_not)
 
 
@@ -179,7 +184,7 @@ def site_numbers(
         tree_agreement(tree, groups),
         family_test(above, groups, permutations=PERMUTATIONS),
         None,
-        {kind: _mantel(iou, codes, table) for kind, table in (distances or {}).items()},
+        {kind: _mantel(above, codes, table) for kind, table in (distances or {}).items()},
         sharing_row(masks, site, directions, groups),
     )
 
@@ -208,8 +213,8 @@ def _uriel(masks: NeuronMasks, pivot: str | None) -> tuple[dict[str, dict[tuple[
     }, ""
 
 
-def _mantel(iou: np.ndarray, codes: Sequence[str], table: Mapping[tuple[str, str], float]) -> MantelTest:
-    """Of 1 - IoU with URIEL's distances, over the languages that it has."""
+def _mantel(above: np.ndarray, codes: Sequence[str], table: Mapping[tuple[str, str], float]) -> MantelTest:
+    """Of 1 - overlap above chance with URIEL's distances, over the languages that it has."""
     known = [index for index, code in enumerate(codes) if (code, code) in table]
     other = np.array([[table[codes[a], codes[b]] for b in known] for a in known]).reshape(len(known), len(known))
-    return mantel_test(1 - iou[np.ix_(known, known)], other, permutations=PERMUTATIONS)
+    return mantel_test(1 - above[np.ix_(known, known)], other, permutations=PERMUTATIONS)

@@ -70,7 +70,7 @@ def save(figure: Figure, path: Path) -> Path:
     """Write a figure in the format of the path's ending; the same figure gives the same bytes."""
     kind = path.suffix.removeprefix(".")
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}.get(kind)
-    with replacing(path) as temporary:
+    with drawing(), replacing(path) as temporary:
         figure.savefig(temporary, format=kind, metadata=metadata, dpi=200)
     return path
 

@@ -192,7 +192,10 @@ def _uriel(numbers: Numbers) -> PaperFigure:
         axis.axhline(0, color="0.8", linewidth=0.6)
         axis.legend()
 
-    caption = "Correlation of 1 - IoU with URIEL's distances between the languages; filled: p < 0.05 (Mantel test)."
+    caption = (
+        "Correlation of 1 - overlap above chance with URIEL's distances between the languages; filled: p < 0.05 "
+        "(Mantel test)."
+    )
     return PaperFigure("uriel", side_by_side(numbers, draw, "Mantel's r"), caption)
 
 

@@ -154,11 +154,12 @@ def _families(sites: list[SiteNumbers]) -> Block:
 
 def _uriel(sites: list[SiteNumbers]) -> Block:
     kinds = list(sites[0].mantel)
+    languages = sites[0].mantel[kinds[0]].n
     return figure_block(
         "uriel",
         "Distances between languages",
-        "Correlation of 1 - IoU with distances between the languages in URIEL. Filled marks: above 0 at p < 0.05 "
-        f"(Mantel test; over {sites[0].mantel[kinds[0]].n} languages; not corrected for the number of tests).",
+        "Correlation of 1 - overlap above chance with distances between the languages in URIEL. Filled marks: above 0 "
+        f"at p < 0.05 (Mantel test; over {languages} languages; not corrected for the number of tests).",
         structure.uriel_lines(sites),
         ["layer", *(f"{kind} {part}" for kind in kinds for part in ("r", "p"))],
         [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from neuronspec.analysis.ablation import Ablation
-from neuronspec.evaluation.tables import average, directions_of
+from neuronspec.evaluation.significance import average_of
+from neuronspec.evaluation.tables import average, gains_of, trained_directions
 from neuronspec.neurons import LayerOverlap
 from neuronspec.report.data import ReportData
 from neuronspec.report.numbers import Numbers, SiteNumbers
@@ -26,7 +27,7 @@ def summary_sentences(data: ReportData, numbers: Numbers) -> list[str]:
 
 
 def _scores(results: Mapping[str, Any]) -> Iterator[str]:
-    directions, arms = directions_of(results), results["arms"]
+    directions, arms = trained_directions(results), results["arms"]
     means = {arm: average(scores, directions, "chrf++") for arm, scores in arms.items()}
     shown = ", ".join(f"{arm} {mean.show(1)}" for arm, mean in means.items())
     yield f"Mean chrF++ over {len(directions)} directions: {shown}."
@@ -37,17 +38,27 @@ def _scores(results: Mapping[str, Any]) -> Iterator[str]:
             "any arm."
         )
     for other in ("dense", "random"):
-        if "specialized" not in arms or other not in arms:
-            continue
-        both = [name for name in directions if name in arms["specialized"] and name in arms[other]]
-        gains = [arms["specialized"][name]["chrf++"] - arms[other][name]["chrf++"] for name in both]
-        if gains:
-            mean, better = sum(gains) / len(gains), sum(gain > 0 for gain in gains)
-            verdict = "above" if mean > 0 else "below"
-            yield (
-                f"Specialized is {abs(mean):.2f} chrF++ {verdict} {other} on average, better in {better} of "
-                f"{len(gains)} directions (one seed; no significance test)."
-            )
+        if "specialized" in arms and other in arms:
+            yield from _comparison(results, other, directions)
+
+
+def _comparison(results: Mapping[str, Any], other: str, directions: Sequence[str]) -> Iterator[str]:
+    """Specialized against another arm, with what the tests say where there are any."""
+    arms = results["arms"]
+    gains = list(gains_of(arms["specialized"], arms[other], directions, "chrf++").values())
+    if not gains:
+        return
+    mean, better = sum(gains) / len(gains), sum(gain > 0 for gain in gains)
+    interval = average_of(results, "specialized", other, "chrf++")
+    tested = "no significance test"
+    if interval is not None:
+        low, high = interval["low"], interval["high"]
+        verdict = "leaves out 0: significant" if low > 0 or high < 0 else "holds 0: not significant"
+        tested = f"the 95% interval, {low:+.2f} to {high:+.2f}, {verdict}"
+    yield (
+        f"Specialized is {abs(mean):.2f} chrF++ {'above' if mean > 0 else 'below'} {other} on average, better in "
+        f"{better} of {len(gains)} directions (one seed; {tested})."
+    )
 
 
 def _neurons(data: ReportData, numbers: Numbers) -> Iterator[str]:

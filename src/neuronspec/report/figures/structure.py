@@ -129,7 +129,7 @@ def family_lines(sites: Sequence[SiteNumbers]) -> Figure:
 
 
 def uriel_lines(sites: Sequence[SiteNumbers]) -> Figure:
-    """Correlation of 1 - IoU with URIEL's distances, by site; filled: above 0 at p < 0.05 (Mantel)."""
+    """Correlation of 1 - overlap above chance with URIEL's distances, by site; filled: above 0 at p < 0.05 (Mantel)."""
     go = graph_objects()
     figure = go.Figure()
     kinds = list(sites[0].mantel) if sites else []

@@ -1,0 +1,39 @@
+"""Plain text, a line a line: read, translated and written some thousand lines at a time."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from neuronspec.deploy.documents.lines import Source, windows
+from neuronspec.deploy.translator import Translator
+from neuronspec.direction import Direction
+
+
+def translate_text(
+    translator: Translator, direction: Direction, source: Source, stream: BinaryIO, scores: bool = False
+) -> None:
+    """Write a line for each line of `source`, in order and with its line end; memory doesn't grow with the text.
+
+    With n-best lists, lines are `number ||| text ||| score` (Moses' format), the numbers from 0; an empty line has
+    none.
+
+    Args:
+        scores: put the score (log-probability a token) and a tab before each translation; nothing but the tab before
+            the translation of an empty line.
+
+    Raises:
+        CorpusError: the text isn't UTF-8; what comes before is written.
+    """
+    number = 0
+    for window in windows(source):
+        found = translator.translate([line for line, _ in window], direction)
+        for line, best, (_, end) in zip(found, found.nbest, window, strict=True):
+            if translator.n_best > 1:
+                text = "".join(f"{number} ||| {each} ||| {score:.4f}\n" for each, score in best)
+            elif scores:
+                text = f"{best[0][1]:.4f}\t{line}{end}" if best else f"\t{end}"
+            else:
+                text = line + end
+            stream.write(text.encode())
+            number += 1
+        stream.flush()

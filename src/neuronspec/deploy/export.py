@@ -1,0 +1,222 @@
+"""Exporting directions of a specialized model to CTranslate2, verified before they take their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from neuronspec.batching.collate import TAGGED
+from neuronspec.deploy.manifest import DirectionFacts, Manifest, Verification, new_folder
+from neuronspec.deploy.opening import Opened
+from neuronspec.direction import Direction
+from neuronspec.errors import EvaluationError, ModelError, nearest
+from neuronspec.evaluation.engines.conversion import QUANTIZATIONS, convert, import_ctranslate2, vocabulary_of
+from neuronspec.evaluation.engines.ct2_engine import CTranslate2Engine, load_translator
+from neuronspec.evaluation.engines.masks_of import composed_from, serve
+from neuronspec.evaluation.engines.torch_engine import TransformersEngine
+from neuronspec.evaluation.evaluate import read_test_set
+from neuronspec.evaluation.scores import score
+from neuronspec.model.build import LONGEST_TRANSLATION
+from neuronspec.model.sites import find_ffn_sites
+from neuronspec.neurons import model_fingerprint
+from neuronspec.recipe import EvaluationSettings
+from neuronspec.specialize import compact
+from neuronspec.specialize.compact import CompactReport, compact_report
+from neuronspec.specialize.state import specialization_of
+
+TIE = 1e-4
+"""Scores (log-probability a token) that differ by less are equal but for rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Sentences to verify with.
+
+    Args:
+        text: where they are from.
+        sources: sentences.
+        references: their translations, if there are any.
+    """
+
+    text: str
+    sources: list[str]
+    references: list[str] | None = None
+
+
+def sample_of(opened: Opened, direction: Direction, number: int, file: Path | None = None) -> Sample:
+    """Sentences of a direction: of a file, of the run's test set, or single pieces of the tokenizer.
+
+    Raises:
+        EvaluationError: the file can't be read or is empty.
+    """
+    if file is not None:
+        try:
+            lines = [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()][:number]
+        except (OSError, UnicodeDecodeError) as error:
+            raise EvaluationError(f"{file} can't be read: {error}") from None
+        if not lines:
+            raise EvaluationError(f"{file} is empty: verifying needs sentences, one a line")
+        return Sample(file.name, lines)
+    if opened.store is not None and direction in opened.store.directions("test"):
+        test = read_test_set(opened.store, direction, number)
+        return Sample("the run's test set", test.sources, test.references)
+    return Sample("pieces of the tokenizer", _pieces(opened, number))
+
+
+def _pieces(opened: Opened, number: int) -> list[str]:
+    """Texts of three neighbouring pieces, spread over the vocabulary."""
+    tokenizer = opened.tokenizer
+    ids = [i for i in range(len(tokenizer)) if i not in set(tokenizer.all_special_ids)]
+    starts = range(0, max(1, len(ids) - 3), max(1, len(ids) // number))
+    texts = [str(tokenizer.decode(ids[start : start + 3])) for start in starts]
+    return [" ".join(text.split()) for text in texts if text.strip()][:number]
+
+
+def export_direction(
+    opened: Opened,
+    direction: Direction,
+    folder: Path,
+    quantization: str = "int8",
+    sample: Sample | None = None,
+    pivot: str | None = None,
+) -> Manifest:
+    """Write a direction of a specialized model as a CTranslate2 folder with tokenizer and `neuronspec.json`.
+
+    The folder appears when its float32 conversion has translated the sample as the specialized model does; what was
+    quantized is compared and reported.
+
+    Args:
+        opened: a specialized model; see `open_specialized`.
+        direction: one with masks, or one that can be composed.
+        folder: must not exist, or be empty.
+        quantization: `int8`, `float32` or `float16`.
+        sample: to verify with; without it nothing is verified.
+        pivot: the language that a zero-shot direction is composed over, where several would do.
+
+    Raises:
+        DirectionError: the model can't serve the direction.
+        ModelError: the folder exists, the model can't be converted, or the conversion translates otherwise.
+    """
+    import_ctranslate2()
+    if quantization not in QUANTIZATIONS:
+        raise ModelError(f"quantization {quantization!r}: {nearest(quantization, QUANTIZATIONS)}")
+    serve(opened.model, direction, pivot)
+    small = compact(opened.model, direction)
+    with new_folder(folder) as temporary:
+        convert(small, opened.tokenizer, temporary, quantization, LONGEST_TRANSLATION)
+        checked = verify(opened, direction, small, temporary, quantization, sample) if sample is not None else None
+        opened.tokenizer.save_pretrained(temporary)
+        report = compact_report(small)
+        facts = DirectionFacts(
+            neurons=sum(report.widths.values()),
+            composed=composed_from(opened.model, direction),
+            verification=checked,
+        )
+        manifest = describe(opened, "direction", {str(direction): facts}, quantization, report)
+        manifest.save(temporary)
+    return Manifest.load(folder)
+
+
+def describe(
+    opened: Opened, kind: Any, directions: dict[str, DirectionFacts], quantization: Any, report: CompactReport
+) -> Manifest:
+    """The manifest of an export, without its files."""
+    state, config = specialization_of(opened.model), opened.model.config
+    specialized = set(report.widths)
+    sites = find_ffn_sites(opened.model)
+    rest = sum(site.width for site in sites if site.name not in specialized)
+    if rest:
+        directions = {
+            name: facts.model_copy(update={"neurons": facts.neurons + rest}) for name, facts in directions.items()
+        }
+    return Manifest(
+        kind=kind,
+        directions=directions,
+        source=model_fingerprint(opened.model),
+        coverage=state.masks.info.coverage,
+        semantics=state.semantics,
+        quantization=quantization,
+        longest_source=config.max_position_embeddings - TAGGED,
+        longest_translation=LONGEST_TRANSLATION,
+        vocabulary=config.vocab_size,
+        dense_neurons=sum(site.width for site in sites),
+        parameters=report.parameters,
+        dense_parameters=report.dense_parameters,
+    )
+
+
+def verify(
+    opened: Opened, direction: Direction, small: Any, exported: Path, quantization: str, sample: Sample
+) -> Verification:
+    """Hold the exported model against the specialized one on a sample.
+
+    Raises:
+        ModelError: in float32 a hypothesis differs by more than rounding.
+    """
+    expected = TransformersEngine(opened.model, opened.tokenizer, EvaluationSettings()).translate(
+        sample.sources, direction
+    )
+    with _in_float32(opened, small, exported, quantization) as folder:
+        found = _engine(opened, folder, "float32").translate(sample.sources, direction)
+    identical, ties = 0, 0
+    for source, one, other in zip(sample.sources, expected.nbest, found.nbest, strict=True):
+        if [text for text, _ in one[:1]] == [text for text, _ in other[:1]]:
+            identical += 1
+        elif one and other and abs(one[0][1] - other[0][1]) < TIE:
+            ties += 1
+        else:
+            raise ModelError(
+                f"the exported {direction} doesn't translate as the specialized model does: {source!r} gives "
+                f"{other[:1]} instead of {one[:1]}; nothing was written"
+            )
+    checked = Verification(text=sample.text, sentences=len(sample.sources), identical=identical, ties=ties)
+    if quantization == "float32":
+        return checked
+    rounded = _engine(opened, exported, "int8" if quantization == "int8" else "float32").translate(
+        sample.sources, direction
+    )
+    difference = None
+    if sample.references is not None:
+        language = Direction.parse(direction).target
+        after, before = (score(lines, sample.references, language)["chrf++"].value for lines in (rounded, expected))
+        difference = after - before
+    same = sum(one == other for one, other in zip(expected, rounded, strict=True))
+    return checked.model_copy(
+        update={
+            "quantized_identical": same,
+            "chrf_difference": None if difference is None else round(difference, 3),
+        }
+    )
+
+
+@contextmanager
+def _in_float32(opened: Opened, small: Any, exported: Path, quantization: str) -> Iterator[Path]:
+    if quantization == "float32":
+        yield exported
+        return
+    with TemporaryDirectory(prefix="neuronspec-") as folder:
+        convert(small, opened.tokenizer, Path(folder), "float32", LONGEST_TRANSLATION)
+        yield Path(folder)
+
+
+class _Fixed:
+    def __init__(self, translator: Any) -> None:
+        self._translator = translator
+
+    def translator(self, direction: Direction) -> Any:
+        return self._translator
+
+    def origin(self, direction: Direction) -> None:
+        return None
+
+
+def _engine(opened: Opened, folder: Path, compute_type: str) -> CTranslate2Engine:
+    config = opened.model.config
+    vocabulary = vocabulary_of(opened.tokenizer, config.vocab_size)
+    translator = load_translator(folder, "cpu", compute_type)
+    settings, longest = EvaluationSettings(), config.max_position_embeddings - TAGGED
+    return CTranslate2Engine(opened.tokenizer, settings, _Fixed(translator), vocabulary, longest)

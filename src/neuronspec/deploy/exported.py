@@ -1,0 +1,135 @@
+"""Reading exported folders: one direction each, or a bundle; loaded when asked for, within a memory budget."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuronspec.corpus.tokenizer import load_tokenizer
+from neuronspec.deploy.manifest import MANIFEST, Manifest
+from neuronspec.deploy.opening import unknown_direction
+from neuronspec.direction import Direction
+from neuronspec.errors import ModelError
+from neuronspec.evaluation.engines.ct2_engine import CTranslate2Engine, load_translator
+from neuronspec.recipe import EvaluationSettings
+
+
+def exported_in(path: Path) -> list[Path]:
+    """The exported folders that a path names: itself, or those right in it."""
+    if (path / MANIFEST).is_file():
+        return [path]
+    if not path.is_dir():
+        return []
+    return sorted(folder for folder in path.iterdir() if (folder / MANIFEST).is_file() and folder.name[0] != ".")
+
+
+@dataclass(slots=True)
+class _Loaded:
+    engine: CTranslate2Engine
+    bytes: int
+
+
+class ExportedModels:
+    """Engines of exported folders by direction.
+
+    Args:
+        folders: as `exported_in` gives them; each is checked against its `neuronspec.json`.
+        settings: of the search.
+        device, threads: as of `Translator`.
+        memory: megabytes of models to keep loaded; at least one is.
+
+    Raises:
+        ModelError: a folder isn't whole, or two folders serve one direction.
+    """
+
+    def __init__(
+        self,
+        folders: list[Path],
+        settings: EvaluationSettings,
+        device: str = "cpu",
+        threads: int | None = None,
+        memory: float | None = None,
+    ) -> None:
+        self._settings, self._device, self._threads = settings, device, threads
+        self._budget = None if memory is None else int(memory * 1e6)
+        self._lock = threading.Lock()
+        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
+        self._homes: dict[str, tuple[Path, Manifest]] = {}
+        for folder in folders:
+            manifest = Manifest.load(folder)
+            for name in manifest.directions:
+                if name in self._homes:
+                    raise ModelError(f"{folder} and {self._homes[name][0]} both serve {name}: remove one of them")
+                self._homes[name] = folder, manifest
+        self.directions = sorted(self._homes)
+
+    @property
+    def loaded(self) -> list[str]:
+        """The directions that are in memory, least recently used first."""
+        return list(self._loaded)
+
+    def engine(self, direction: Direction) -> CTranslate2Engine:
+        """The engine of a direction, loaded if it isn't.
+
+        Raises:
+            DirectionError: no folder serves it; lists those that are served.
+        """
+        name = str(direction)
+        if name not in self._homes:
+            raise unknown_direction(name, self.directions)
+        with self._lock:
+            if name not in self._loaded:
+                folder, manifest = self._homes[name]
+                size = manifest.files["model.bin"].bytes
+                self._make_room(size)
+                self._loaded[name] = _Loaded(self._load(folder, manifest), size)
+            self._loaded.move_to_end(name)
+            return self._loaded[name].engine
+
+    def neurons(self, direction: Direction) -> tuple[int, int] | None:
+        """Feed-forward neurons that serve a direction, and those of the dense model."""
+        home = self._homes.get(str(direction))
+        return None if home is None else (home[1].directions[str(direction)].neurons, home[1].dense_neurons)
+
+    def _make_room(self, size: int) -> None:
+        if self._budget is None:
+            return
+        while self._loaded and sum(each.bytes for each in self._loaded.values()) + size > self._budget:
+            self._loaded.popitem(last=False)  # a request that still uses it keeps it alive until it is done
+
+    def _load(self, folder: Path, manifest: Manifest) -> CTranslate2Engine:
+        import json
+
+        try:
+            translator = load_translator(folder, self._device, _compute_type(manifest, self._device), self._threads)
+            vocabulary = json.loads((folder / "shared_vocabulary.json").read_text(encoding="utf-8"))
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ModelError(f"the exported model in {folder} can't be loaded: {error}") from None
+        settings = self._settings.model_copy(
+            update={"max_new_tokens": min(self._settings.max_new_tokens, manifest.longest_translation)}
+        )
+        origins = {name: facts.composed for name, facts in manifest.directions.items()}
+        tokenizer = load_tokenizer(folder)
+        return CTranslate2Engine(tokenizer, settings, _One(translator, origins), vocabulary, manifest.longest_source)
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    """The translator of one folder."""
+
+    model: Any
+    origins: dict[str, tuple[str, str] | None]
+
+    def translator(self, direction: Direction) -> Any:
+        return self.model
+
+    def origin(self, direction: Direction) -> tuple[str, str] | None:
+        return self.origins.get(str(direction))
+
+
+def _compute_type(manifest: Manifest, device: str) -> str:
+    """What to compute in: float16 weights are computed in float32 on a CPU, which has no float16 products."""
+    return "float32" if manifest.quantization == "float16" and device == "cpu" else manifest.quantization

@@ -1,0 +1,164 @@
+"""`neuronspec.json`: what an exported folder holds, and whether it is still what was exported."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from neuronspec.errors import ModelError
+from neuronspec.files import write_json
+
+MANIFEST = "neuronspec.json"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Verification(_Strict):
+    """How the exported model translates a sample, held against the specialized model.
+
+    Args:
+        text: where the sample is from.
+        sentences: in the sample.
+        identical: float32 hypotheses that are those of the specialized model.
+        ties: float32 hypotheses that differ where both have the same score but for rounding.
+        quantized_identical: hypotheses as exported (int8, float16) that are those of the specialized model.
+        chrf_difference: chrF++ as exported minus chrF++ of the specialized model, where there are references.
+    """
+
+    text: str
+    sentences: int
+    identical: int
+    ties: int = 0
+    quantized_identical: int | None = None
+    chrf_difference: float | None = None
+
+
+class DirectionFacts(_Strict):
+    """One direction of an exported model.
+
+    Args:
+        neurons: feed-forward neurons that it has.
+        composed: for a zero-shot direction, the directions whose encoder and decoder masks it has.
+    """
+
+    neurons: int
+    composed: tuple[str, str] | None = None
+    verification: Verification | None = None
+
+
+class FileFacts(_Strict):
+    bytes: int
+    sha256: str
+
+
+class Manifest(_Strict):
+    """`neuronspec.json` of a folder that `export` wrote.
+
+    Args:
+        kind: `direction`: a CTranslate2 model of one direction; `bundle`: a dense one from which directions are cut.
+        directions: by name.
+        source: fingerprint of the model that was exported; see `model_fingerprint`.
+        coverage, semantics: k and kind of the masks.
+        quantization: of the weights.
+        longest_source, longest_translation: in tokens, without and with tag and `</s>`.
+        dense_neurons: feed-forward neurons of the dense model.
+        parameters, dense_parameters: numbers of parameters.
+        files: what belongs to the folder.
+    """
+
+    format: Literal["neuronspec.ctranslate2"] = "neuronspec.ctranslate2"
+    version: Literal[1] = 1
+    kind: Literal["direction", "bundle"]
+    directions: dict[str, DirectionFacts]
+    source: str
+    coverage: float | dict[str, float] | None = None
+    semantics: Literal["weight", "neuron"]
+    quantization: Literal["float32", "int8", "float16"]
+    longest_source: int
+    longest_translation: int
+    vocabulary: int
+    dense_neurons: int
+    parameters: int
+    dense_parameters: int
+    files: dict[str, FileFacts] = {}
+
+    def save(self, folder: Path) -> None:
+        """Write it into a folder, with the facts of all files that are there."""
+        files = {path.name: _facts(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        write_json(folder / MANIFEST, self.model_copy(update={"files": files}).model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, folder: Path, *, check: bool = True) -> Manifest:
+        """Read it, and check that the folder's files are those that were written.
+
+        Raises:
+            ModelError: there is none, it is damaged, or a file is missing, cut or changed.
+        """
+        path = folder / MANIFEST
+        try:
+            manifest = cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{folder} is not an exported model: {MANIFEST} can't be read ({error})") from None
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            place = ".".join(map(str, problem["loc"]))
+            raise ModelError(
+                f"{path} is damaged or of another version: {place}: {problem['msg']}; export again"
+            ) from None
+        if check:
+            for name, facts in manifest.files.items():
+                _check_file(folder / name, facts)
+        return manifest
+
+
+def _facts(path: Path) -> FileFacts:
+    with path.open("rb") as file:
+        return FileFacts(bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _check_file(path: Path, facts: FileFacts) -> None:
+    if not path.is_file():
+        raise ModelError(f"{path} is missing: the exported folder isn't whole; export again or copy it again")
+    size = path.stat().st_size
+    if size != facts.bytes:
+        raise ModelError(f"{path} has {size} bytes instead of {facts.bytes}: it was cut; copy or export it again")
+    if _facts(path).sha256 != facts.sha256:
+        raise ModelError(f"{path} isn't what was exported: its content changed; copy or export it again")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`, which it becomes if the block succeeds; nothing is left if not.
+
+    Raises:
+        ModelError: `folder` exists and isn't empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelError(f"{folder} exists already: remove it, or give another folder with --out")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        temporary.replace(folder)
+    finally:
+        rmtree(temporary, ignore_errors=True)
+
+
+def megabytes(folder: Path) -> float:
+    """Size of a folder's files in 10^6 bytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def facts_as_json(manifest: Manifest) -> dict[str, Any]:
+    """The manifest without its list of files, for programs."""
+    return manifest.model_dump(mode="json", exclude={"files"})

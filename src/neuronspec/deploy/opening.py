@@ -1,0 +1,113 @@
+"""Opening what a user names as a model: a run folder, a specialized, a dense or a compact model folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from neuronspec.corpus.tokenizer import load_tokenizer
+from neuronspec.errors import CorpusError, DirectionError, ModelError, nearest
+from neuronspec.specialize.folder import COMPACT_FILE, MASKS_FILE, load, load_compact
+from neuronspec.specialize.state import attached
+
+if TYPE_CHECKING:
+    from neuronspec.corpus.store import TokenStore
+
+ARM = "specialized"
+"""The arm of a run that is exported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model to export or to translate with.
+
+    Args:
+        path: what was named.
+        model: specialized, dense or compact, in eval mode.
+        tokenizer: its tokenizer.
+        store: the texts of the run, if a run was named.
+    """
+
+    path: Path
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    store: TokenStore | None = None
+
+
+def open_model(path: Path, device: str | None = None) -> Opened:
+    """Open a run (its specialized arm) or a model folder.
+
+    Raises:
+        ModelError: there is no model, or it is damaged.
+        CorpusError: it has no tokenizer.
+    """
+    if (path / "recipe.yaml").is_file():
+        return _open_run(path, device)
+    if not path.is_dir():
+        raise ModelError(f"{path} does not exist: give a run folder or a model folder")
+    if (path / COMPACT_FILE).is_file():
+        model = load_compact(path, device)
+    elif (path / MASKS_FILE).is_file():
+        model = load(path, device)
+    else:
+        from neuronspec.model.build import load_model
+
+        model = load_model(path, device)
+    return Opened(path, model, _tokenizer(path))
+
+
+def open_specialized(path: Path, device: str | None = None) -> Opened:
+    """As `open_model`, of a model with masks.
+
+    Raises:
+        ModelError: as `open_model`; or the model isn't specialized.
+    """
+    opened = open_model(path, device)
+    if attached(opened.model) is None:
+        kind = "a compact model" if (path / COMPACT_FILE).is_file() else "a dense model"
+        raise ModelError(f"{path} is {kind}: only a specialized model ({MASKS_FILE} beside its weights) can be cut")
+    return opened
+
+
+def own_directions(model: PreTrainedModel) -> list[str]:
+    """The directions that the model has masks for."""
+    state = attached(model)
+    return sorted(state.masks) if state is not None else []
+
+
+def check_directions(model: PreTrainedModel, directions: list[str], pivot: str | None = None) -> None:
+    """Check that a specialized model can serve the directions, its own or composed.
+
+    Raises:
+        DirectionError: it can't; lists those that it has.
+    """
+    from neuronspec.direction import Direction
+    from neuronspec.evaluation.engines.masks_of import serve
+
+    for name in directions:
+        serve(model, Direction.parse(name), pivot)
+
+
+def unknown_direction(name: str, known: list[str]) -> DirectionError:
+    """The error for a direction that isn't there."""
+    return DirectionError(f"no model for direction {name}; {nearest(name, known)}")
+
+
+def _open_run(path: Path, device: str | None) -> Opened:
+    from neuronspec.corpus.store import TokenStore
+
+    arm = path / "arms" / ARM
+    if not (arm / MASKS_FILE).is_file():
+        raise ModelError(f"{path} has no finished arm {ARM!r} yet: go on with neuronspec specialize {path}")
+    store = TokenStore.open(path / "data")
+    return Opened(path, load(arm, device), store.tokenizer, store)
+
+
+def _tokenizer(path: Path) -> PreTrainedTokenizerBase:
+    try:
+        return load_tokenizer(path)
+    except CorpusError as error:
+        raise CorpusError(f"{error}; save the model's tokenizer into its folder") from None

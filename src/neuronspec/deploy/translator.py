@@ -1,0 +1,174 @@
+"""`ns.Translator`: translate text with whatever a user has, an exported folder, a run or a model folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from pydantic import ValidationError
+
+from neuronspec.deploy.exported import ExportedModels, exported_in
+from neuronspec.deploy.opening import open_model, own_directions, unknown_direction
+from neuronspec.direction import Direction, DirectionLike
+from neuronspec.errors import DirectionError, RecipeError
+from neuronspec.evaluation.engines import Engine, Translations
+from neuronspec.evaluation.engines.sources import joiner, split_sentences
+from neuronspec.recipe import EvaluationSettings
+
+Device = Literal["cpu", "cuda"]
+
+
+class Translator:
+    """Translates text; safe to use from several threads.
+
+    `Translator("exported/en-de")("Save the changes", "en-de")`. Exported folders are computed by CTranslate2, and
+    directions are loaded when they are first asked for; runs and model folders are computed by transformers.
+
+    Args:
+        path: a folder that `export` wrote (one direction, a bundle, or a folder of such folders), a run folder, or a
+            specialized, compact or dense model folder.
+        device: `cpu` or `cuda`; a GPU if there is one, for models that transformers computes.
+        threads: of the CPU; as many as PyTorch would use where none are given.
+        split: translate each sentence of a line for itself. Without it only lines longer than the model reads are
+            split.
+        memory: megabytes of exported models to keep loaded: those used least recently are dropped. All, without it.
+        settings: of the search (`beam`, `length_penalty`, `n_best`, `batch_tokens`, ...), as the recipe's.
+
+    Raises:
+        ModelError: there is no model, or an exported folder isn't whole.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        device: Device | None = None,
+        threads: int | None = None,
+        split: bool = False,
+        memory: float | None = None,
+        **settings: Any,
+    ) -> None:
+        self.path = Path(path)
+        self.split = split
+        self._settings = _settings(settings)
+        self._lock = threading.Lock()
+        self._exported: ExportedModels | None = None
+        folders = exported_in(self.path)
+        if folders:
+            self._exported = ExportedModels(folders, self._settings, device or "cpu", threads, memory)
+            self.directions = self._exported.directions
+        else:
+            self._engine, self.directions = _own_engine(self.path, self._settings, device, threads)
+
+    @overload
+    def __call__(self, text: str, direction: DirectionLike) -> str: ...
+    @overload
+    def __call__(self, text: list[str], direction: DirectionLike) -> list[str]: ...
+    def __call__(self, text: str | list[str], direction: DirectionLike) -> str | list[str]:
+        """The translation of a text, or of each text of a list; line breaks stay where they are.
+
+        Raises:
+            DirectionError: the model doesn't serve the direction; lists those that it does.
+        """
+        texts = [text] if isinstance(text, str) else list(text)
+        lines = [one.split("\n") for one in texts]
+        found = iter(self.translate([line for each in lines for line in each], direction))
+        joined = ["\n".join(next(found) for _ in each) for each in lines]
+        return joined[0] if isinstance(text, str) else joined
+
+    def translate(self, lines: Sequence[str], direction: DirectionLike) -> Translations:
+        """Translate lines, with counts, scores and n-best lists: see `Translations`.
+
+        Raises:
+            DirectionError: the model doesn't serve the direction; lists those that it does.
+            EvaluationError: the model gives NaN, or `too_long` is `error` and a line is too long.
+        """
+        wanted = Direction.parse(direction)
+        if not self.split:
+            return self._translate(lines, wanted)
+        sentences = [split_sentences(line, wanted.source) for line in lines]
+        found = self._translate([sentence for each in sentences for sentence in each], wanted)
+        return _put_together(found, [len(each) for each in sentences], joiner(wanted.target))
+
+    @property
+    def n_best(self) -> int:
+        """Hypotheses of each line in `translate(...).nbest`."""
+        return self._settings.n_best
+
+    def neurons(self, direction: DirectionLike) -> tuple[int, int] | None:
+        """Feed-forward neurons that serve a direction, and those of the dense model; None where that isn't known."""
+        return self._exported.neurons(Direction.parse(direction)) if self._exported else None
+
+    def _translate(self, lines: Sequence[str], direction: Direction) -> Translations:
+        if self._exported is not None:
+            return self._exported.engine(direction).translate(lines, direction)
+        with self._lock:  # a model computes one direction at a time
+            try:
+                return self._engine.translate(lines, direction)
+            except DirectionError as error:
+                if self.directions and str(direction) not in self.directions:
+                    raise unknown_direction(str(direction), self.directions) from error
+                raise
+
+
+def _settings(options: dict[str, Any]) -> EvaluationSettings:
+    try:
+        return EvaluationSettings(**{"too_long": "split", **options})
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise RecipeError(f"{place or 'settings'}: {str(problem['msg']).removeprefix('Value error, ')}") from None
+
+
+def _own_engine(
+    path: Path, settings: EvaluationSettings, device: str | None, threads: int | None
+) -> tuple[Engine, list[str]]:
+    import torch
+
+    from neuronspec.evaluation.engines.torch_engine import TransformersEngine
+    from neuronspec.specialize.folder import COMPACT_FILE
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    opened = open_model(path, device)
+    engine = TransformersEngine(opened.model, opened.tokenizer, settings)
+    if (path / COMPACT_FILE).is_file():
+        from neuronspec.specialize.compact import compact_report
+
+        return _OneDirection(engine, compact_report(opened.model).direction), [compact_report(opened.model).direction]
+    return engine, own_directions(opened.model)
+
+
+class _OneDirection(Engine):
+    """A compact model would translate any direction, badly: it serves its own."""
+
+    def __init__(self, engine: Engine, direction: str) -> None:
+        super().__init__(engine.tokenizer, engine.settings)
+        self._engine, self._direction = engine, direction
+
+    def longest_source(self) -> int | None:
+        return self._engine.longest_source()
+
+    def search(self, batches: Any, direction: Direction, tags: tuple[int, int]) -> Any:
+        if str(direction) != self._direction:
+            raise unknown_direction(str(direction), [self._direction])
+        return self._engine.search(batches, direction, tags)
+
+
+def _put_together(found: Translations, sizes: list[int], between: str) -> Translations:
+    """Sentences back to lines; n-best lists rank by rank, scores as the mean."""
+    nbest, rest = [], iter(found.nbest)
+    for size in sizes:
+        lists = [best for best in (next(rest) for _ in range(size)) if best]
+        nbest.append(
+            [
+                (between.join(text for text, _ in ranked), sum(score for _, score in ranked) / len(ranked))
+                for ranked in zip(*lists, strict=False)
+            ]
+        )
+    lines = [best[0][0] if best else "" for best in nbest]
+    return Translations(
+        lines, found.truncated, split=found.split, nbest=nbest, tokens=found.tokens, composed=found.composed
+    )

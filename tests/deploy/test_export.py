@@ -1,0 +1,173 @@
+"""Exported folders: verified, whole or absent, and enough to translate."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import neuronspec as ns
+from neuronspec.deploy import export as export_module
+from neuronspec.deploy.commands import compact_directions, export_directions
+from neuronspec.deploy.export import export_direction, sample_of
+from neuronspec.deploy.manifest import MANIFEST, Manifest
+from neuronspec.deploy.opening import open_model, open_specialized
+from neuronspec.direction import Direction
+from neuronspec.errors import CorpusError, DirectionError, EvaluationError, ModelError
+from neuronspec.neurons import model_fingerprint
+from neuronspec.specialize.compact import compact_report
+from trained_toy import sentences, trained_model
+
+EN_DE = Direction("en", "de")
+
+
+@pytest.mark.parametrize("quantization", ["float32", "int8", "float16"])
+def test_an_exported_folder_is_verified_and_says_what_it_holds(
+    specialized: Path, sample: Path, tmp_path: Path, quantization: str
+) -> None:
+    (facts,) = export_directions(specialized, ["en-de"], tmp_path / "out", quantization, 40, sample, None)
+    manifest = Manifest.load(tmp_path / "out")
+    model = ns.load(specialized)
+    assert manifest.source == model_fingerprint(model)
+    assert (manifest.kind, manifest.quantization, list(manifest.directions)) == ("direction", quantization, ["en-de"])
+    small = ns.compact(model, "en-de")
+    found = manifest.directions["en-de"]
+    assert found.neurons == sum(compact_report(small).widths.values()) < manifest.dense_neurons == 192
+    assert manifest.parameters == compact_report(small).parameters < manifest.dense_parameters
+    assert found.verification is not None
+    assert (found.verification.identical, found.verification.sentences) == (40, 40)
+    assert (found.verification.quantized_identical is None) == (quantization == "float32")
+    assert set(manifest.files) == {path.name for path in (tmp_path / "out").iterdir()} - {MANIFEST}
+    assert "tokenizer.json" in manifest.files
+    assert facts["directions"]["en-de"]["verification"]["identical"] == 40
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_exported_float32_is_the_specialized_model_for_every_direction(specialized: Path, tmp_path: Path) -> None:
+    export_directions(specialized, ["en-de", "de-en", "en-fr", "de-fr"], tmp_path / "out", "float32", 0, None, None)
+    sources = sentences(120, seed=3)
+    small, own = ns.Translator(tmp_path / "out"), ns.Translator(specialized)
+    assert small.directions == ["de-en", "de-fr", "en-de", "en-fr"]
+    for name in small.directions:
+        assert small(sources, name) == own(sources, name)
+    assert Manifest.load(tmp_path / "out" / "de-fr").directions["de-fr"].composed == ("de-en", "en-fr")
+    assert small.translate(["w1"], "de-fr").composed == ("de-en", "en-fr")
+
+
+def test_a_conversion_that_translates_otherwise_is_not_kept(
+    specialized: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = export_module.compact
+
+    def wrong(model: Any, direction: Any) -> Any:
+        small = real(model, direction)
+        with torch.no_grad():
+            small.model.encoder.layers[0].fc2.bias[::2].add_(3.0)
+        return small
+
+    monkeypatch.setattr(export_module, "compact", wrong)
+    with pytest.raises(ModelError, match="doesn't translate as the specialized model does.*nothing was written"):
+        export_directions(specialized, ["en-de"], tmp_path / "out", "int8", 40, sample, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing(specialized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Manifest, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        export_directions(specialized, ["en-de"], tmp_path / "out", "int8", 0, None, None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_to_verify_with(specialized: Path, sample: Path, tmp_path: Path) -> None:
+    opened = open_specialized(specialized)
+    assert sample_of(opened, EN_DE, 7, sample).sources == sample.read_text().splitlines()[:7]
+    pieces = sample_of(opened, EN_DE, 5)
+    assert pieces.text == "pieces of the tokenizer" and 0 < len(pieces.sources) <= 5 and all(pieces.sources)
+    (tmp_path / "empty").write_text("\n\n")
+    with pytest.raises(EvaluationError, match="is empty"):
+        sample_of(opened, EN_DE, 5, tmp_path / "empty")
+    with pytest.raises(EvaluationError, match="can't be read"):
+        sample_of(opened, EN_DE, 5, tmp_path / "absent")
+    manifest = export_direction(opened, EN_DE, tmp_path / "unverified", "int8", None)
+    assert manifest.directions["en-de"].verification is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "model.bin").unlink(), "model.bin is missing"),
+        (lambda folder: (folder / "model.bin").write_bytes((folder / "model.bin").read_bytes()[:-9]), "it was cut"),
+        (lambda folder: _flip(folder / "model.bin"), "its content changed"),
+        (lambda folder: (folder / MANIFEST).write_text('{"format": "neuro'), "damaged or of another version"),
+        (lambda folder: (folder / MANIFEST).write_text('{"format": "other"}'), "damaged or of another version"),
+    ],
+    ids=["missing", "cut", "changed", "cut manifest", "other manifest"],
+)
+def test_a_damaged_folder_is_told(exported: Path, tmp_path: Path, damage: Any, message: str) -> None:
+    folder = Path(shutil.copytree(exported / "en-de", tmp_path / "en-de"))
+    damage(folder)
+    with pytest.raises(ModelError, match=message):
+        ns.Translator(folder)
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_what_cannot_be_exported_is_told(specialized: Path, exported: Path, tmp_path: Path) -> None:
+    def export(
+        path: Path, directions: list[str] | None, out: Path = tmp_path / "out", quantization: str = "int8"
+    ) -> Any:
+        return export_directions(path, directions, out, quantization, 0, None, None)
+
+    with pytest.raises(DirectionError, match="no direction given: name some, such as de-en"):
+        export(specialized, [])
+    with pytest.raises(DirectionError, match=r"no masks for direction en-it.*valid: de-en, en-de, en-fr|did you mean"):
+        export(specialized, ["en-it"])
+    with pytest.raises(DirectionError, match="named twice"):
+        export(specialized, ["en-de", "en-de"])
+    with pytest.raises(ModelError, match="exists already"):
+        export(specialized, ["en-de"], exported / "en-de")
+    with pytest.raises(ModelError, match="does not exist"):
+        export(tmp_path / "absent", ["en-de"])
+    with pytest.raises(ModelError, match="quantization 'int4'"):
+        export(specialized, ["en-de"], quantization="int4")
+    trained_model(False).save_pretrained(tmp_path / "dense")
+    with pytest.raises(CorpusError, match="no tokenizer there.*save the model's tokenizer"):
+        export(tmp_path / "dense", ["en-de"])
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(specialized / name, tmp_path / "dense")
+    with pytest.raises(ModelError, match="is a dense model: only a specialized model"):
+        export(tmp_path / "dense", ["en-de"])
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text("name: x\n")
+    with pytest.raises(ModelError, match="has no finished arm 'specialized' yet"):
+        export(tmp_path / "run", ["en-de"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_compact_folders_translate(specialized: Path, tmp_path: Path) -> None:
+    facts = compact_directions(specialized, ["en-de", "de-fr"], tmp_path / "compact", None)
+    assert [each["direction"] for each in facts] == ["en-de", "de-fr"]
+    assert all(each["parameters"] < each["dense_parameters"] for each in facts)
+    sources = sentences(30, seed=5)
+    for name in ("en-de", "de-fr"):
+        small = ns.Translator(tmp_path / "compact" / name)
+        assert small.directions == [name]
+        assert small(sources, name) == ns.Translator(specialized)(sources, name)
+        with pytest.raises(DirectionError, match=rf"no model for direction fr-en; .*{name}"):
+            small("w1", "fr-en")
+    with pytest.raises(ModelError, match="is a compact model: only a specialized model"):
+        export_directions(tmp_path / "compact" / "en-de", ["en-de"], tmp_path / "out", "int8", 0, None, None)
+    assert compact_report(open_model(tmp_path / "compact" / "en-de").model).direction == "en-de"
+    assert json.loads((tmp_path / "compact" / "en-de" / "neuronspec_compact.json").read_text())["direction"] == "en-de"

@@ -1,0 +1,131 @@
+"""`ns.Translator` and plain text: order, line breaks, sentences, threads, a memory budget."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import neuronspec as ns
+from neuronspec.deploy.documents import Options, translate_document
+from neuronspec.deploy.documents.lines import Source, windows
+from neuronspec.deploy.documents.text import translate_text
+from neuronspec.direction import Direction
+from neuronspec.errors import CorpusError, DirectionError, ModelError, RecipeError
+from neuronspec.evaluation.engines import Translations
+from trained_toy import sentences
+
+EN_DE = Direction("en", "de")
+
+
+class Upper:
+    """A translator that needs no model."""
+
+    def __init__(self, n_best: int = 1) -> None:
+        self.n_best = n_best
+        self.calls: list[int] = []
+
+    def translate(self, lines: list[str], direction: Direction) -> Translations:
+        self.calls.append(len(lines))
+        nbest = [[(f"{line.upper()}{'!' * rank}", -0.5 - rank) for rank in range(self.n_best)] if line.strip() else []
+                 for line in lines]  # fmt: skip
+        return Translations([best[0][0] if best else "" for best in nbest], nbest=nbest)
+
+
+def through(content: bytes, translator: Any = None, **options: Any) -> str:
+    stream = io.BytesIO()
+    translate_text(translator or Upper(), EN_DE, Source("in.txt", io.BytesIO(content)), stream, **options)
+    return stream.getvalue().decode()
+
+
+def test_one_text_and_many(exported: Path) -> None:
+    translator = ns.Translator(exported / "en-de", beam=2)
+    assert translator("w1 w2 w3", "en-de") == "w3 w2 w1"
+    assert translator(["w1 w2", "", "w4\n\nw5 w6"], EN_DE) == ["w2 w1", "", "w4\n\nw6 w5"]
+    assert translator([], "en-de") == []
+    assert translator.neurons("en-de")[0] < translator.neurons("en-de")[1] == 192  # type: ignore[index]
+
+
+def test_sentences_of_a_line_are_translated_one_by_one(specialized: Path) -> None:
+    whole, split = ns.Translator(specialized), ns.Translator(specialized, split=True)
+    assert split("w1 w2. w3 w4.", "en-de") == " ".join(whole(["w1 w2.", "w3 w4."], "en-de"))
+    assert split(["", "w1"], "en-de") == whole(["", "w1"], "en-de")
+
+
+def test_threads_get_their_own_translations(exported: Path) -> None:
+    translator = ns.Translator(exported, threads=1)
+    texts = sentences(48, seed=21)
+    jobs = [(text, name) for text in texts for name in translator.directions]
+    alone = [translator(text, name) for text, name in jobs]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda job: translator(*job), jobs)) == alone
+
+
+def test_the_least_recently_used_models_leave_when_memory_is_short(exported: Path) -> None:
+    size = (exported / "en-de" / "model.bin").stat().st_size / 1e6
+    translator = ns.Translator(exported, memory=2.2 * size)
+    models = translator._exported
+    assert models is not None and models.loaded == []
+    for name in ("en-de", "de-en", "en-de", "en-fr"):
+        translator("w1", name)
+    assert models.loaded == ["en-de", "en-fr"]
+    tiny = ns.Translator(exported, memory=1e-6)
+    assert tiny("w1 w2", "en-de") == tiny("w1 w2", "en-de") == "w2 w1"
+
+
+def test_what_is_not_there_is_told(exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(DirectionError, match="no model for direction fr-de; .*de-en, en-de, en-fr"):
+        ns.Translator(exported)("w1", "fr-de")
+    with pytest.raises(ModelError, match="does not exist"):
+        ns.Translator(tmp_path / "absent")
+    with pytest.raises(RecipeError, match="n_best 7 is larger than beam 5"):
+        ns.Translator(exported, n_best=7)
+    shutil.copytree(exported / "en-de", tmp_path / "both" / "one")
+    shutil.copytree(exported / "en-de", tmp_path / "both" / "two")
+    with pytest.raises(ModelError, match="both serve en-de: remove one"):
+        ns.Translator(tmp_path / "both")
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), max_size=12)),
+       st.booleans())  # fmt: skip
+def test_every_line_and_its_end_come_back(lines: list[str], ends: bool) -> None:
+    content = "\n".join(lines) + ("\n" if ends else "")
+    assert through(content.encode()) == "\n".join(line.upper() if line.strip() else "" for line in content.split("\n"))
+
+
+def test_windows_line_ends_stay() -> None:
+    assert through(b"one\r\n\r\ntwo\n") == "ONE\r\n\r\nTWO\n"
+
+
+def test_long_text_is_read_a_window_at_a_time() -> None:
+    translator = Upper()
+    assert through(b"x\n" * 4500, translator) == "X\n" * 4500
+    assert translator.calls == [2000, 2000, 500]
+    endless = io.BytesIO(b"a line\n" * 10_000)
+    first = next(windows(Source("in.txt", endless)))
+    assert len(first) == 2000 and endless.tell() < 10_000 * 7
+
+
+def test_scores_and_n_best() -> None:
+    assert through(b"one\n\n", scores=True) == "-0.5000\tONE\n\t\n"
+    assert through(b"one\n\ntwo", Upper(2)) == (
+        "0 ||| ONE ||| -0.5000\n0 ||| ONE! ||| -1.5000\n2 ||| TWO ||| -0.5000\n2 ||| TWO! ||| -1.5000\n"
+    )
+
+
+def test_text_that_is_not_utf8_names_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes(b"fine\nna\xefve\n")
+    with pytest.raises(CorpusError, match=r"in.txt:2: not valid UTF-8 \(byte 0xef at column 3\)"):
+        translate_document(Upper(), EN_DE, str(tmp_path / "in.txt"), tmp_path / "out.txt")  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == ["in.txt"], "nothing half-written"
+    with pytest.raises(CorpusError, match=r"absent.txt can't be read: No such file"):
+        translate_document(Upper(), EN_DE, str(tmp_path / "absent.txt"), None)  # type: ignore[arg-type]
+    (tmp_path / "in.txt").write_text("w1\n")
+    translate_document(Upper(), EN_DE, str(tmp_path / "in.txt"), tmp_path / "out.txt", Options())  # type: ignore[arg-type]
+    assert (tmp_path / "out.txt").read_text() == "W1\n"
