@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuronspec.errors import EvaluationError
-from neuronspec.evaluation.scores import SCALES, bleu_tokenizer, check_tokenizers, score, score_with_statistics
+from neuronspec.evaluation.scores import SCALES, bleu_tokenizer, check_tokenizers, chrf, score, score_with_statistics
 from neuronspec.evaluation.statistics import FORMULAS, load_statistics, save_statistics
 from neuronspec.evaluation.tokenizers import parse_tokenizer
 from neuronspec.recipe_scores import ScoreSettings
@@ -49,6 +49,7 @@ def test_chrf_and_ter_of_a_short_case() -> None:
     # Per order, precision and recall are 1/2 (one of two letters), 0 (pairs), 0 (words): their F over 3 orders.
     assert found.value == pytest.approx(100 * (1 / 2) / 3, abs=1e-6)
     assert found.signature.startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:2|space:no|version:")
+    assert chrf(["ab"], ["ac"]) == found
     ter = score(HYPOTHESES, REFERENCES, "en")["ter"]
     assert ter.value == pytest.approx(100 / 14)  # one word of 8 + 6 replaced
     assert "case:lc|tok:tercom" in ter.signature
