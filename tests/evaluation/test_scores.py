@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuronspec.errors import EvaluationError
+from neuronspec.evaluation.external import Files, evaluate_files
 from neuronspec.evaluation.scores import SCALES, bleu_tokenizer, check_tokenizers, chrf, score, score_with_statistics
 from neuronspec.evaluation.statistics import FORMULAS, load_statistics, save_statistics
 from neuronspec.evaluation.tokenizers import parse_tokenizer
@@ -211,13 +212,11 @@ def test_published_scores_are_reproduced() -> None:
     assert folders
     for folder in folders:
         published = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-        hypotheses, references = (
-            (folder / name).read_text(encoding="utf-8").rstrip("\n").split("\n") for name in ("hyp.txt", "ref.txt")
-        )
         language = published["direction"].split("-")[1]
-        found = score(hypotheses, references, language, ScoreSettings(ter=False))
-        assert round(found["bleu"].value, 1) == published["bleu"], folder.name
-        assert round(found["chrf++"].value, 1) == published["chrf++"], folder.name
+        files = Files(folder / "hyp.txt", folder / "ref.txt", language)  # as `evaluate --hyp --ref --lang`
+        found = evaluate_files(files, ScoreSettings(ter=False))
+        assert round(found["bleu"]["score"], 1) == published["bleu"], folder.name
+        assert round(found["chrf++"]["score"], 1) == published["chrf++"], folder.name
         for name, key in (("bleu", "bleu_signature"), ("chrf++", "chrf_signature")):
-            signature = found[name].signature.rpartition("|version:")[0]
+            signature = found[name]["signature"].rpartition("|version:")[0]
             assert signature == published[key].rpartition("|version:")[0]
