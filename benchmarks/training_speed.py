@@ -1,6 +1,6 @@
 """Target tokens a second of neuronspec's training loop against other people's, taking turns on one machine.
 
-    python benchmarks/training_speed.py [--size d256|d512] [--data RUN/data] [--eole PYTHON] [--quick]
+    python benchmarks/training_speed.py [--size d256|d512|big] [--data RUN/data] [--eole PYTHON] [--quick]
 
 All train the same pre-norm encoder-decoder Transformer with tied embeddings, dropout 0.1 and label smoothing 0.1 by
 fused Adam with clipping, on the same pairs in the same pieces, in bf16, with about the same padded tokens of the
@@ -46,7 +46,8 @@ WARM_UP = 2
 
 def commands(options: argparse.Namespace, data: Path, folder: Path) -> dict[str, list[str]]:
     """The command of each worker."""
-    common = [str(data), options.size, str(options.batch_tokens), str(options.updates), str(options.threads)]
+    numbers = (options.batch_tokens, options.updates, options.threads, int(options.compile))
+    common = [str(data), options.size, *map(str, numbers)]
     arms = (OURS, f"{SEQ2SEQ} sdpa", f"{SEQ2SEQ} eager")
     result = {
         arm: [sys.executable, str(HERE), "--worker", arm, str(folder / arm.replace(" ", "-")), *common] for arm in arms
@@ -64,27 +65,40 @@ def eole_configuration(options: argparse.Namespace, data: Path, folder: Path) ->
     return write_files(TokenStore.open(data), shapes.SIZES[options.size], options.batch_tokens, folder)
 
 
-def work(arm: str, folder: str, data: str, size: str, batch_tokens: str, updates: str, threads: str) -> None:
+def work(
+    arm: str, folder: str, data: str, size: str, batch_tokens: str, updates: str, threads: str, compiled: str
+) -> None:
     """What a worker's process does."""
     torch.set_num_threads(int(threads))
-    turns = Turns(WARM_UP, int(updates))
+    turns = Turns(WARM_UP, int(updates), settle)
     if arm == OURS:
         from speed import ours
 
-        ours.work(Path(data), size, int(batch_tokens), Path(folder), turns)
+        ours.work(Path(data), size, int(batch_tokens), Path(folder), turns, compiled == "1")
     else:
         from speed import seq2seq
 
         seq2seq.work(Path(data), size, int(batch_tokens), Path(folder), turns, arm.split()[1])
 
 
-def ceiling(dtype: torch.dtype, edge: int = 3072) -> float:
+def settle() -> int:
+    """Wait for the GPU, if there is one; returns the peak of its memory in bytes."""
+    if not torch.cuda.is_available():
+        return 0
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated()
+
+
+def ceiling(dtype: torch.dtype) -> float:
     """The largest rate of a square matrix product, in FLOP/s."""
-    a, b = (torch.randn(edge, edge).to(dtype) for _ in range(2))
+    edge, device = (8192, "cuda") if torch.cuda.is_available() else (3072, "cpu")
+    a, b = (torch.randn(edge, edge, device=device).to(dtype) for _ in range(2))
     seconds = []
     for _ in range(6):
+        settle()
         start = time.perf_counter()
         torch.mm(a, b)
+        settle()
         seconds.append(time.perf_counter() - start)
     return 2 * edge**3 / min(seconds)
 
@@ -138,6 +152,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=2, help="updates of a turn")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="training.compile for neuronspec, on a GPU")
     parser.add_argument("--quick", action="store_true", help="two rounds of small batches; writes no result")
     options = parser.parse_args()
     if options.quick:
@@ -171,7 +186,10 @@ def main() -> None:
     result["model FLOP/s over bf16 ceiling"] = {
         arm: round(rate * token / highest["bf16"], 3) for arm, rate in result["wall"]["target tokens/s"].items()
     }
-    save(f"{name} {options.size}", result, options.quick)
+    if torch.cuda.is_available():
+        peaks = {arm: max(turn["memory"] for turn in taken) / 2**30 for arm, taken in turns.items()}
+        result["peak GPU memory, GiB"] = {arm: round(peak, 2) for arm, peak in peaks.items()}
+    save(f"{name} {options.size}{' compiled' if options.compile else ''}", result, options.quick)
 
 
 def save(key: str, result: dict[str, Any], quick: bool) -> None:
@@ -181,7 +199,8 @@ def save(key: str, result: dict[str, Any], quick: bool) -> None:
         return
     path = RESULTS / "training_speed.json"
     old = json.loads(path.read_text()) if path.exists() else {}
-    write_result("training_speed", {**{k: v for k, v in old.items() if k != "machine"}, key: result})
+    entries = {name: value for name, value in old.items() if name not in ("benchmark", "arguments", "machine")}
+    write_result("training_speed", entries | {key: result})
 
 
 if __name__ == "__main__":

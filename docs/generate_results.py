@@ -79,7 +79,7 @@ def _benchmarks() -> list[str]:
     lines = ["## Benchmarks", ""]
     for path in sorted(RESULTS.glob("*.json")):
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if "benchmark" not in content:
+        if "benchmark" not in content or path.stem.startswith("findings"):  # these have a page of their own
             continue
         machine = content.pop("machine")
         title, arguments = content.pop("benchmark"), content.pop("arguments", "")

@@ -16,7 +16,7 @@ from speed import shapes
 from speed.turns import Turns
 
 
-def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns) -> None:
+def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, compiled: bool) -> None:
     """Train until there are no more turns."""
     store = TokenStore.open(data)
     tokenizer = store.tokenizer
@@ -38,6 +38,7 @@ def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns) -
         updates=10**6, batch_tokens=batch_tokens, temperature=1, learning_rate=shapes.RATE, warmup=shapes.WARMUP,
         label_smoothing=shapes.SMOOTHING, adam_betas=shapes.BETAS, adam_epsilon=shapes.EPSILON,
         clip_norm=shapes.CLIP, precision="bf16", validate_every=10**6, save_every=10**6, validation_sentences=1,
+        compile=compiled,
     )  # fmt: skip
     directions = store.directions("train")
     train(model, tokenizer, store, settings, directions=directions, seed=1, folder=folder, in_direction=update)

@@ -11,6 +11,7 @@ SIZES = {
     ),
     "d512": ModelSettings(preset="small", encoder_ffn_dim=2048, decoder_ffn_dim=2048, encoder_attention_heads=8,
                           decoder_attention_heads=8),
+    "big": ModelSettings(preset="big", d_model=1024, encoder_ffn_dim=4096, decoder_ffn_dim=4096),
 }  # fmt: skip
 SMOOTHING, RATE, WARMUP, BETAS, EPSILON, CLIP = 0.1, 5e-4, 4000, (0.9, 0.98), 1e-6, 1.0
 """Label smoothing; Adam's peak rate, warm-up, betas and epsilon; the longest gradient."""

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ class Turns:
     Args:
         warm_up: updates before the first turn.
         updates: updates of a turn.
+        settle: waits until the device has done all it was given; returns the peak of its memory in bytes.
     """
 
-    def __init__(self, warm_up: int, updates: int) -> None:
-        self._warm_up, self._updates = warm_up, updates
+    def __init__(self, warm_up: int, updates: int, settle: Callable[[], int] = lambda: 0) -> None:
+        self._warm_up, self._updates, self._settle = warm_up, updates, settle
         self._count = 0
         self._start: tuple[float, float, int] | None = None
 
@@ -36,11 +38,13 @@ class Turns:
         count, self._count = self._count, self._count + 1
         if count < self._warm_up or (count - self._warm_up) % self._updates:
             return
+        memory = self._settle()
         if self._start is None:
             report({"ready": True})
         else:
             wall, cpu, before = self._start
-            report({"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "tokens": tokens - before})
+            seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            report({"seconds": seconds, "cpu": cpu, "tokens": tokens - before, "memory": memory})
         if not sys.stdin.readline():
             os._exit(0)  # no more turns; there is nothing to save
         self._start = time.perf_counter(), time.process_time(), tokens

@@ -54,9 +54,15 @@ def analyse(
     Raises:
         RecipeError: options that are for the other kind of target.
     """
+    from neuronspec.analysis.options import Options
+
     if is_run(Path(target)):
         if data or out:
             raise RecipeError(f"{target} is a run, which has its text and its folder: leave --data and --out out")
+        if options != Options(families={}):
+            raise RecipeError(
+                f"{target} is a run, which has its recipe: change it with --set, as selection.coverage=0.9"
+            )
         _analyse_run(Path(target), overrides, console)
         return
     if data is None or out is None:

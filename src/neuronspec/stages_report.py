@@ -23,15 +23,15 @@ def analyse(run: Run) -> None:
     from neuronspec.model.build import load_model
     from neuronspec.neurons import Activations, NeuronMasks
 
-    recipe = run.recipe
+    recipe, acts = run.recipe, Activations.load(run.activations)
     arms = [arm for arm in RECORDED_AGAIN if arm in recipe.arms]
     material = Material(
         base=lambda: load_model(run.base),
         # method rows: recording needs layers of full width
         arms={arm: partial(load_arm, run, arm, run.arm(arm), method="rows") for arm in arms},
         store=run.store(),
-        directions=recipe.corpus.all_directions,
-        acts=Activations.load(run.activations),
+        directions=list(acts.directions),
+        acts=acts,
         masks=NeuronMasks.load(run.masks),
         select=partial(select_masks, run),
         pivot=recipe.corpus.pivot,

@@ -121,6 +121,18 @@ def test_mistakes_are_told_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("data", "coverage", "fragment"), [(Path("t.tsv"), 0.95, "leave --data and --out out"), (None, 0.8, "with --set")]
+)
+def test_options_of_models_are_refused_for_runs(
+    tmp_path: Path, data: Path | None, coverage: float, fragment: str
+) -> None:
+    (tmp_path / "recipe.yaml").touch()
+    options = Options.parse("en", None, "both", 200, coverage, "auto", None, 20, None)
+    with pytest.raises(RecipeError, match=fragment):
+        commands.analyse(str(tmp_path), data, None, options, None, Console(quiet=True))
+
+
 def test_an_error_of_the_command_is_one_message(tmp_path: Path) -> None:
     result = neuronspec("analyse", tmp_path, "--data", __file__, "--out", tmp_path / "o")
     assert result.returncode == 1 and "Traceback" not in result.stderr

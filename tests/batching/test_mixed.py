@@ -123,8 +123,8 @@ def test_processes_share_what_one_process_would_see(mixed: bool, size: int) -> N
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"en-de": 1, "de-en": 1}, "weights lacks en-fr: give"),
-        ({"en-de": 1, "de-en": 1, "en-fr": 1, "en-cs": 1}, "weights has en-cs: give"),
+        ({"en-de": 1, "de-en": 1}, "weights: no weight for en-fr; give"),
+        ({"en-de": 1, "de-en": 1, "en-fr": 1, "en-cs": 1}, "weights: en-cs isn't trained; give"),
     ],
 )
 def test_weights_must_name_the_trained_directions(weights: dict[str, float], message: str) -> None:

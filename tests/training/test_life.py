@@ -97,10 +97,39 @@ def test_the_mean_of_the_last_checkpoints(tmp_path: Path) -> None:
     assert {str(one): loss for one, loss in result.validation.items()} == line["losses"]
 
 
-def test_weights_and_gradient_checkpointing_reach_the_training(tmp_path: Path) -> None:
-    toy_train(tmp_path, 40, weights={"en-de": 8, "de-en": 1, "en-fr": 1})
+def test_weights_reach_the_training(tmp_path: Path) -> None:
+    toy_train(tmp_path, 4, weights={"en-de": 8, "de-en": 1, "en-fr": 1})
     start = read_log(tmp_path / "log.jsonl")[0]
     assert start["directions"]["en-de"]["probability"] == 0.8
+
+
+def test_a_checkpointed_training_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float64, with masks; without dropout, whose random numbers are drawn in another way there."""
+    checkpointed: list[bool] = []
+    plain = parallel.batch_loss
+
+    def spy(model: torch.nn.Module, batch: Batch, smoothing: float) -> Any:
+        checkpointed.append(model.is_gradient_checkpointing)
+        return plain(model, batch, smoothing)
+
+    def train(folder: Path, **options: Any) -> torch.nn.Module:
+        model = toy_model(dropout=0.0, dtype=torch.float64)
+        specialize(model, random_masks(model, tuple(map(str, SIZES))))
+        toy_train(folder, 5, model=model, in_direction=lambda given: use_direction(model, given), **options)
+        return model
+
+    expected = train(tmp_path / "plain")
+    monkeypatch.setattr(parallel, "batch_loss", spy)
+    found = train(tmp_path / "checkpointed", gradient_checkpointing=True)
+    assert checkpointed and all(checkpointed) and not found.is_gradient_checkpointing
+    for one, other in zip(found.parameters(), expected.parameters(), strict=True):
+        assert (one - other).abs().max() < 1e-9
+
+
+def test_compiling_on_a_cpu_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="training.compile is true, but the model is on a CPU"):
+        toy_train(tmp_path / "run", compile=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

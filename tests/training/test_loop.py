@@ -142,6 +142,7 @@ def test_log(tmp_path: Path) -> None:
     assert start["directions"]["en-de"]["pairs"] == 40
     assert start["directions"]["en-de"]["upsampling"] < 1 < start["directions"]["en-fr"]["upsampling"]
     assert set(end["passes"]) == {str(direction) for direction in SIZES}
+    assert 0 < end["padding"] < 0.6
     training = next(line for line in lines if line["kind"] == "training")
     assert training["learning_rate"] == pytest.approx(0.01 * (5 / 10) ** 0.5)
     assert 0 <= training["padding"] < 0.6
@@ -171,12 +172,13 @@ def test_a_line_now_and_then_where_there_is_no_terminal(tmp_path: Path, monkeypa
     console = quiet()
     toy_train(tmp_path / "base", 4, console=console)
     lines = console.file.getvalue().splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert lines[0].startswith("base: 63 pairs in 3 directions, sampled from 0.62 (en-de) to 2.24 (en-fr)")
     assert "base: 50%  update 2  loss " in lines[2]
     assert "target tokens/s" in lines[2]
     assert lines[2].endswith(" left")
-    assert lines[-1].startswith("base: update 4: validation loss ")
+    assert lines[-2].startswith("base: update 4: validation loss ")
+    assert lines[-1].startswith("base: 4 updates in ") and "of the batches was padding; best at update 4" in lines[-1]
 
 
 def test_exported_folder_needs_no_neuronspec(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ class DriftSummary:
     """Masks recorded again from another model, against those recorded first.
 
     Args:
-        model: what was recorded again: `specialized`, `specialized, masks off` or `dense`.
+        model: the continuation that was recorded again, such as `dense`.
         iou: by site, the mean IoU over directions.
         kept: by site, the mean share of the neurons that are still there.
     """

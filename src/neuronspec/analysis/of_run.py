@@ -34,7 +34,7 @@ class Material:
         arms: by name, loads a continuation: the model and the context of a direction; its masks must leave the width
             of the layers as it is (method `rows`).
         store: the text.
-        directions: of the run.
+        directions: that were recorded.
         acts: recorded from the baseline.
         masks: selected from these.
         select: selects masks as the recipe says.
@@ -107,7 +107,7 @@ def _recorded_parts(model: Any, material: Material, recording: RecordingSettings
 
 
 def _drift(material: Material, recording: RecordingSettings) -> list[DriftSummary]:
-    """Masks recorded again from the continuations: as they compute, and the specialized one without its masks too."""
+    """Masks recorded again from the continuations as they compute."""
     summaries = []
     for arm, load in material.arms.items():
         model, in_direction = load()

@@ -13,6 +13,7 @@ from neuronspec.batching.collate import Layout, collate, collate_mixed
 from neuronspec.batching.draws import Draw, MixedDraws, Pairs, SeparateDraws
 from neuronspec.direction import Direction
 from neuronspec.errors import RecipeError, TrainingError
+from neuronspec.recipe_training import weight_problems
 
 
 class Store(Protocol):
@@ -39,12 +40,10 @@ def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str
     Raises:
         RecipeError: a direction has no weight, or a weight is of no direction.
     """
+    problems = weight_problems(weights, directions)
+    if problems:
+        raise RecipeError(f"weights: {'; '.join(problems)}; give a weight to every trained direction")
     known = {Direction.parse(name): weight for name, weight in weights.items()}
-    missing = [str(one) for one in sorted(directions) if one not in known]
-    strange = [str(one) for one in sorted(known) if one not in directions]
-    if missing or strange:
-        problems = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(strange)}"] * bool(strange)
-        raise RecipeError(f"weights {' and '.join(problems)}: give a weight to every direction that is trained")
     total = sum(known.values())
     return {one: known[one] / total for one in sorted(directions)}
 

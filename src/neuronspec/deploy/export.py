@@ -19,7 +19,7 @@ from neuronspec.evaluation.engines.ct2_engine import CTranslate2Engine, load_tra
 from neuronspec.evaluation.engines.masks_of import composed_from, serve
 from neuronspec.evaluation.engines.torch_engine import TransformersEngine
 from neuronspec.evaluation.evaluate import read_test_set
-from neuronspec.evaluation.scores import chrf
+from neuronspec.evaluation.scores import score
 from neuronspec.model.build import LONGEST_TRANSLATION
 from neuronspec.model.sites import find_ffn_sites
 from neuronspec.neurons import model_fingerprint
@@ -181,7 +181,9 @@ def verify(
     )
     difference = None
     if sample.references is not None:
-        difference = chrf(rounded, sample.references).value - chrf(expected, sample.references).value
+        language = Direction.parse(direction).target
+        after, before = (score(lines, sample.references, language)["chrf++"].value for lines in (rounded, expected))
+        difference = after - before
     same = sum(one == other for one, other in zip(expected, rounded, strict=True))
     return checked.model_copy(
         update={

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,11 +93,15 @@ def effect_of_coverage(
     levels: Sequence[float] = LEVELS,
     statistic: Statistic = "count",
     granularity: Granularity = "direction",
+    families: Mapping[str, str] | None = None,
 ) -> list[CoverageEffect]:
-    """Masks at several k: how sparse they are, and how much they overlap in the first and last layer of each side."""
+    """Masks at several k: how sparse they are, and how much they overlap in the first and last layer of each side.
+
+    `statistic`, `granularity` and `families` are those of `select_neurons`.
+    """
     effects = []
     for level in levels:
-        masks = select_neurons(acts, CumulativeActivation(level, statistic=statistic), granularity)
+        masks = select_neurons(acts, CumulativeActivation(level, statistic=statistic), granularity, families)
         rows, by_site = overlap_progression(masks, pivot), masks.sparsity("site")
         for side in dict.fromkeys(map(side_of, masks.sites)):
             own = [row for row in rows if side_of(row.site) == side]

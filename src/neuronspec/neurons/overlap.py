@@ -54,7 +54,7 @@ def overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] |
         MaskError: no such site.
         DirectionError: a direction has no masks.
     """
-    selected = _selected(masks, site, directions).double()
+    selected = selected_rows(masks, site, directions).double()
     common = selected @ selected.T
     sizes = common.diagonal()
     union = sizes[:, None] + sizes[None, :] - common
@@ -67,7 +67,7 @@ def chance_overlap(masks: NeuronMasks, site: str, directions: Sequence[Direction
     With a and b of n neurons the common ones are hypergeometric, so the expectation of x / (a + b - x) is exact.
     Arguments, shape and errors as in `overlap`; the diagonal is what two random masks of that size would share.
     """
-    selected = _selected(masks, site, directions)
+    selected = selected_rows(masks, site, directions)
     width = selected.shape[1]
     sizes, place = selected.sum(1).unique(return_inverse=True)
     rows, columns = torch.triu_indices(len(sizes), len(sizes))
@@ -124,7 +124,7 @@ def sparsity_table(masks: NeuronMasks) -> dict[str, dict[str, float]]:
     }
 
 
-def _selected(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] | None) -> torch.Tensor:
+def selected_rows(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] | None) -> torch.Tensor:
     """BoolTensor `[directions, width]`."""
     if site not in masks.widths:
         raise MaskError(f"no masks for site {site!r}; {nearest(site, masks.sites)}")

@@ -10,7 +10,7 @@ import torch
 from neuronspec.direction import DirectionLike
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.neurons.overlap import _selected
+from neuronspec.neurons.overlap import selected_rows
 
 KINDS = ("shared by all", "several families", "one family", "one language", "unused")
 """What `neuron_kinds` tells apart, by index."""
@@ -50,7 +50,7 @@ def neuron_kinds(
         MaskError: no such site.
         DirectionError: a direction has no masks.
     """
-    selected = _selected(masks, site, directions)
+    selected = selected_rows(masks, site, directions)
     users = selected.sum(0)
     names = sorted(set(families))
     member = torch.tensor([[family == name for family in families] for name in names])
@@ -133,7 +133,7 @@ def featured_neurons(
     Arguments as of `neuron_kinds`; `number` is that of neurons a kind, at most.
     """
     rates, kinds = firing_frequency(acts, site, directions), neuron_kinds(masks, site, directions, families)
-    users = _selected(masks, site, directions).double()
+    users = selected_rows(masks, site, directions).double()
     inside = (rates * users).sum(0) / users.sum(0).clamp(min=1)
     outside = (rates * (1 - users)).sum(0) / (1 - users).sum(0).clamp(min=1)
     contrast = inside - outside

@@ -90,7 +90,6 @@ class Numbers:
         sparsity: by direction and site.
         curves: of coverage, by site; empty without activations.
         effects: of k; empty without activations or a pivot.
-        families: by language, those of the compared directions.
         uriel: why there are no distances of URIEL; empty if there are.
     """
 
@@ -134,7 +133,12 @@ def compute(
         if activations
         else []
     )
-    effects = effect_of_coverage(activations, pivot, statistic=statistic) if activations and pivot else []
+    effects = []
+    if activations and pivot:
+        granularity = masks.info.granularity or "direction"
+        effects = effect_of_coverage(
+            activations, pivot, statistic=statistic, granularity=granularity, families=families
+        )
     return Numbers(sites, overlap_progression(masks, pivot or ""), sparsity_table(masks), curves, effects, why_not)
 
 

@@ -8,7 +8,7 @@ Every line has `kind`, `update` and `seconds` (of training so far, over all its 
   `padding` (share of both sides) and `skipped` (updates without a finite gradient, in total);
 - `validation`: `loss` (mean over directions, nats a token), `losses` by direction, `best`;
 - `average`: the mean of the last checkpoints; as for a validation;
-- `resume`; and `end`: `best_update`, `target_tokens`, `passes` over each direction's pairs.
+- `resume`; and `end`: `best_update`, `target_tokens`, `padding` (of all batches), `passes` over each direction's pairs.
 """
 
 from __future__ import annotations

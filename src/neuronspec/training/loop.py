@@ -33,6 +33,7 @@ from neuronspec.training.precision import resolve_precision
 from neuronspec.training.progress import TrainingProgress
 from neuronspec.training.resume import check_unchanged, what_matters
 from neuronspec.training.state import Budget, Interval, State, TrainingResult
+from neuronspec.training.step import finish_step, prepare_step
 from neuronspec.training.validation import Stopped, Validation
 
 LOG_EVERY = 10
@@ -81,6 +82,7 @@ class Trainer:
         micro_batches = settings.accumulation * processes.size
         self.budget = Budget.of(settings, self.batches, micro_batches)
         self.matters = what_matters(settings, model, self.batches, seed, self.precision, micro_batches)
+        prepare_step(model, settings)
         self.parallel = Parallel(model, settings.parallel, processes)
         self.validation = Validation(model, self.parallel, validation, in_direction, self.precision, processes)
         self.adam = Adam(model, settings)
@@ -179,6 +181,8 @@ class Trainer:
             rate = self.adam.step(state.update)
             state.skipped_in_row = 0
             state.target_tokens += update.target_tokens
+            state.tokens += sum(one.tokens for one in update.micro_batches)
+            state.padded += sum(one.padded for one in update.micro_batches)
             self.interval.add(update, smoothed, nats, norm, time.monotonic() - begun)
         else:
             rate = 0.0
@@ -258,7 +262,7 @@ class Trainer:
         elif best != self.state.update:
             folder = checkpoint.checkpoint_folder(self.root, best)
             checkpoint.restore_model(self.model, folder / checkpoint.MODEL)
-        self.model.eval()
+        finish_step(self.model.eval())
         weights = None
         if self.parallel.sharded:
             weights = checkpoint.whole_tensors(checkpoint.model_tensors(self.model), self.processes.is_main)
@@ -316,12 +320,11 @@ class Trainer:
 
     def _log_end(self) -> None:
         state = self.state
+        padding = 1 - state.tokens / max(1, state.padded)
         passes = {str(direction): round(count, 4) for direction, count in self.batches.passes().items()}
-        self.log.write(
-            "end",
-            state.update,
-            state.seconds,
-            best_update=state.best_update,
-            target_tokens=state.target_tokens,
-            passes=passes,
+        facts = {"best_update": state.best_update, "target_tokens": state.target_tokens, "padding": padding}
+        self.log.write("end", state.update, state.seconds, **facts, passes=passes)
+        self.progress.line(
+            f"{state.update} updates in {state.seconds:,.0f} s: {state.target_tokens:,} target tokens, "
+            f"{padding:.1%} of the batches was padding; best at update {state.best_update}"
         )

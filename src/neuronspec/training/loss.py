@@ -28,9 +28,9 @@ InDirection = Callable[[Direction | Sequence[Direction]], AbstractContextManager
 """Gives the context that a forward and backward pass run in, such as `use_direction` with masks, for the direction of
 a batch, or the directions of its rows."""
 
-LINEAR_HEADS = frozenset({"bart", "m2m_100", "marian", "mbart", "pegasus"})
-"""Model types whose logits are `lm_head(base model's output)`, plus `final_logits_bias` where they have one.
-Of these only the rows that take loss are projected; others give the logits of all positions."""
+LINEAR_HEADS = frozenset({"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "umt5"})
+"""Model types whose logits are what their linear head gives, plus `final_logits_bias` where they have one.
+Of these only the rows that take loss are projected, in chunks; others give the logits of all positions at once."""
 
 
 def any_direction(direction: Direction | Sequence[Direction]) -> AbstractContextManager[Any]:
@@ -89,15 +89,37 @@ def _batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float) ->
     labels = inputs.pop("labels")
     taken = labels != IGNORED
     targets = labels[taken]
-    head = model.get_output_embeddings()
-    if model.config.model_type in LINEAR_HEADS and type(head) is nn.Linear:
-        hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
-        smoothed, nats = projected_loss(hidden[taken], head.weight, _head_bias(model, head), targets, label_smoothing)
-        return BatchLoss(smoothed, nats)
+    if projects_rows(model):
+        head = model.get_output_embeddings()
+        rows = _input_of_head(model, head, inputs)[taken]
+        return BatchLoss(*projected_loss(rows, head.weight, _head_bias(model, head), targets, label_smoothing))
     logits = model(**inputs, use_cache=False).logits[taken]
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     smoothed = functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=label_smoothing)
     return BatchLoss(smoothed, functional.cross_entropy(logits.detach(), targets, reduction="sum"))
+
+
+def projects_rows(model: PreTrainedModel) -> bool:
+    """Whether `batch_loss` projects the rows that take loss itself; see `LINEAR_HEADS`."""
+    return model.config.model_type in LINEAR_HEADS and type(model.get_output_embeddings()) is nn.Linear
+
+
+def _input_of_head(model: PreTrainedModel, head: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """What the model hands to its head, `[batch, time, d_model]`."""
+    if model.base_model is not model:
+        return model.base_model(**inputs, use_cache=False).last_hidden_state
+    taken: list[torch.Tensor] = []  # T5 has no base model of its own, and scales before the head
+
+    def take(_: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        taken.append(arguments[0])
+        return (arguments[0][:0],)
+
+    handle = head.register_forward_pre_hook(take)
+    try:
+        model(**inputs, use_cache=False)
+    finally:
+        handle.remove()
+    return taken[0]
 
 
 def _head_bias(model: PreTrainedModel, head: nn.Linear) -> torch.Tensor | None:

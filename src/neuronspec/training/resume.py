@@ -20,8 +20,8 @@ MAY_CHANGE = {
     "updates", "epochs", "minutes", "patience", "save_every", "keep_checkpoints", "average_checkpoints",
     "gradient_checkpointing", "compile", "parallel",
 }  # fmt: skip
-"""Settings that don't change the weights after a given update (but for rounding): how long to go on, what to keep, and
-in which way the same function is computed."""
+"""Settings that don't change what is learnt by a given update: how long to go on, what to keep, and in which way the
+same function is computed (weights then differ by rounding, and by dropout's random numbers)."""
 
 _INCIDENTAL = {"transformers_version", "dtype", "torch_dtype", "_name_or_path", "architectures", "use_cache"}
 

@@ -24,6 +24,8 @@ class State:
         best_losses: it by direction.
         without_gain: validations since it.
         target_tokens: trained on so far.
+        tokens: of both sides so far, without padding, in this process.
+        padded: the same with padding.
         seconds: of training so far, validation and saving included.
         skipped: updates without a finite gradient.
         skipped_in_row: the last of them that followed each other.
@@ -37,6 +39,8 @@ class State:
     best_losses: dict[str, float] = field(default_factory=dict)
     without_gain: int = 0
     target_tokens: int = 0
+    tokens: int = 0
+    padded: int = 0
     seconds: float = 0.0
     skipped: int = 0
     skipped_in_row: int = 0
