@@ -81,16 +81,23 @@ def translate(
     nbest: Annotated[int, typer.Option(min=1, help="Hypotheses a line, as 'number ||| text ||| score'.")] = 1,
     scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each translation.")] = False,
     split: Annotated[bool, typer.Option("--split", help="Translate each sentence of a line for itself.")] = False,
+    column: Annotated[
+        str | None,
+        typer.Option(help="Column to translate: a number for .tsv, a field for .jsonl.", show_default="1; text"),
+    ] = None,
+    fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Translate .po entries that are marked fuzzy, too.")] = False,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Padded source tokens in one batch.")] = 4096,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
     device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
 ) -> None:
-    """Translate text, a line a line."""
+    """Translate text, a line a line; or .po, .xliff, .tmx, .tsv and .jsonl files, by the end of their name."""
     from neuronspec.deploy.commands import translate_file
 
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
     options = {"device": device, "threads": threads, "split": split}
-    translate_file(model, f"{source}-{target}", file, out, {"scores": scores}, settings, options)
+    translate_file(
+        model, f"{source}-{target}", file, out, {"scores": scores, "column": column, "fuzzy": fuzzy}, settings, options
+    )
 
 
 def _print(facts: list[dict[str, Any]], as_json: bool) -> None:
