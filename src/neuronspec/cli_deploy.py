@@ -1,4 +1,4 @@
-"""The commands that use a trained model: compact, export, translate."""
+"""The commands that use a trained model: compact, export, translate, serve."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: neuronspec compact runs/demo en-de --out models/en-de")(compact)
     app.command(epilog="Example: neuronspec export runs/demo --all --quantization int8 --out exported")(export)
     app.command(epilog="Example: neuronspec translate exported --from en --to de text.en > text.de")(translate)
+    app.command(epilog="Example: neuronspec serve exported --port 8000")(serve)
 
 
 def compact(
@@ -98,6 +99,31 @@ def translate(
     translate_file(
         model, f"{source}-{target}", file, out, {"scores": scores, "column": column, "fuzzy": fuzzy}, settings, options
     )
+
+
+def serve(
+    model: Annotated[Path, typer.Argument(help="Exported folder, run folder or model folder.", show_default=False)],
+    host: Annotated[str, typer.Option(help="Address to listen at; the default is this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8000,
+    memory: Annotated[
+        float | None,
+        typer.Option(min=0, help="Megabytes of exported models to keep loaded; all without it.", show_default=False),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
+    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
+    beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
+    characters: Annotated[int, typer.Option(min=1, help="Characters of one request, at most.")] = 10_000,
+    queue: Annotated[int, typer.Option(min=1, help="Characters that may wait; past that, 429.")] = 200_000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time of one request, at most.")] = 30.0,
+) -> None:
+    """Serve translations: LibreTranslate's interface, a page to try it, health and metrics."""
+    from rich.console import Console
+
+    from neuronspec.deploy.server.run import serve as run_server
+
+    limits = {"characters": characters, "queue": queue, "seconds": seconds}
+    options = {"memory": memory, "threads": threads, "device": device, "beam": beam, "n_best": min(beam, 5)}
+    run_server(model, host, port, limits, options, Console(stderr=True))
 
 
 def _print(facts: list[dict[str, Any]], as_json: bool) -> None:
