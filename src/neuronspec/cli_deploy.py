@@ -51,6 +51,9 @@ def export(
         Path, typer.Option("--out", "-o", help="Folder to make; with several directions, a folder a direction in it.")
     ] = ...,  # type: ignore[assignment]
     every: Annotated[bool, typer.Option("--all", help="Every direction that has masks.")] = False,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="One folder for all directions: the dense model and the masks.")
+    ] = False,
     format_: Annotated[
         Literal["ctranslate2"], typer.Option("--format", help="What the folder is for.")
     ] = "ctranslate2",
@@ -64,8 +67,13 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Export directions to CTranslate2, verified: they translate a sample as the specialized model does."""
-    from neuronspec.deploy.commands import export_directions
+    from neuronspec.deploy.commands import export_directions, export_one_bundle
 
+    if bundle:
+        if directions or pivot:
+            raise typer.BadParameter("--bundle holds all directions: name none")
+        _print(export_one_bundle(model, out, quantization, verify, sample), as_json)
+        return
     chosen = None if every else directions or []
     _print(export_directions(model, chosen, out, quantization, verify, sample, pivot), as_json)
 

@@ -33,7 +33,7 @@ def serve(model: Path, host: str, port: int, limits: dict[str, Any], options: di
     if not translator.directions:
         raise ModelError(f"{model} is a dense model, which says nothing about its directions: serve a specialized one")
     console.print(
-        f"serving {len(translator.directions)} directions of {model}: page at http://{host}:{port}/, interface at /docs",
+        f"serving {len(translator.directions)} directions of {model} at http://{host}:{port}/ (its interface: /docs)",
         highlight=False,
         soft_wrap=True,
     )
