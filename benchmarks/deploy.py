@@ -3,10 +3,10 @@
     python benchmarks/deploy.py [--rounds 5] [--sentences 96] [--threads 1,2]
 
 An M2M100 model of d_model 512, FFN 2048, 6+6 layers, 16,000 pieces, with random weights (its speed is that of a
-trained one for translations of the same length, which is fixed here), with random masks of 30, 50 and 70% sparsity. CTranslate2
-in int8 and float32, and end to end against `transformers` `generate` of the same dense model in float32. Arms are
-taken in turn within a round; ratios are medians of the ratios to the dense arm within a round. Latency is that of single
-sentences, throughput that of batches of 32; beam 5.
+trained one for translations of the same length, which is fixed here), with random masks of 30, 50 and 70% sparsity.
+CTranslate2 in int8 and float32, and end to end against `transformers` `generate` of the same dense model in float32.
+Arms are taken in turn within a round; ratios are medians of the ratios to the dense arm within a round. Latency is
+that of single sentences, throughput that of batches of 32; beam 5.
 """
 
 from __future__ import annotations

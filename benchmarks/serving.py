@@ -2,9 +2,9 @@
 
     python benchmarks/serving.py MODEL [--from en] [--to de] [--connections 32] [--seconds 30]
 
-MODEL is an exported folder. The server runs in a process of its own (`neuronspec serve`), and is asked twice: within its
-limits, where every request must be answered, and with a small queue, where those over it must get 429 and nothing else may
-fail. Told are requests a second, latency, and the memory of the server along the way.
+MODEL is an exported folder. The server runs in a process of its own (`neuronspec serve`), and is asked twice: within
+its limits, where every request must be answered, and with a small queue, where those over it must get 429 and nothing
+else may fail. Told are requests a second, latency, and the memory of the server along the way.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ WORDS = [
     "close",
     "search",
     "settings",
-    "account",
 ]
 
 
