@@ -28,6 +28,8 @@ SECTIONS = {
     "selection": recipe.SelectionSettings,
     "specialization": recipe.SpecializationSettings,
     "evaluation": recipe.EvaluationSettings,
+    "evaluation.scores": recipe.ScoreSettings,
+    "analysis": recipe.AnalysisSettings,
     "report": recipe.ReportSettings,
 }
 

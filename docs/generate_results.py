@@ -15,7 +15,7 @@ from typing import Any
 from neuronspec.evaluation.tables import Table, arms_table, families_table, tiers_table
 from neuronspec.files import write_json
 from neuronspec.neurons import NeuronMasks, overlap_progression
-from neuronspec.report.svg import overlap_svg
+from neuronspec.report.paper import overlap_figure, save
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -79,7 +79,7 @@ def _benchmarks() -> list[str]:
     lines = ["## Benchmarks", ""]
     for path in sorted(RESULTS.glob("*.json")):
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if "benchmark" not in content:
+        if "benchmark" not in content or path.stem.startswith("findings"):  # these have a page of their own
             continue
         machine = content.pop("machine")
         title, arguments = content.pop("benchmark"), content.pop("arguments", "")
@@ -111,8 +111,7 @@ def main() -> None:
     (ROOT / "docs" / "results.md").write_text(results_page(), encoding="utf-8")
     masks = NeuronMasks.load(RESULTS / "demo_masks.safetensors")
     decoder = [site for site in masks.sites if site.startswith("decoder")]
-    picture = overlap_svg(masks, [decoder[0], decoder[-1]])
-    (ROOT / "docs" / "images" / "overlap.svg").write_text(picture, encoding="utf-8")
+    save(overlap_figure(masks, [decoder[0], decoder[-1]]), ROOT / "docs" / "images" / "overlap.svg")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,13 @@ from typing import Any
 
 import torch
 
+from neuronspec.analysis.ablation import Ablation
+from neuronspec.analysis.findings import DriftSummary, Findings
 from neuronspec.evaluation.samples import Sample
-from neuronspec.neurons import NeuronMasks
-from neuronspec.report import ReportData
+from neuronspec.neurons import Activations, NeuronMasks, RecordingInfo, SiteInfo
+from neuronspec.neurons.drift import StabilityRow
+from neuronspec.neurons.tokens import Firing
+from neuronspec.report.data import ReportData
 
 FAMILIES = {
     "Germanic": ["de", "nl", "da", "sv", "nb", "af"],
@@ -87,7 +91,54 @@ def fake_log(start: float, updates: int) -> list[dict[str, Any]]:
     return [*lines, {"kind": "end", "update": updates, "seconds": updates * 0.5, "best_update": updates}]
 
 
-def fake_run(families: dict[str, list[str]] = FAMILIES, *, hostile: bool = False) -> ReportData:
+def fake_activations(masks: NeuronMasks, seed: int = 0, tokens: int = 1000) -> Activations:
+    """Activations in which selected neurons fire more often than the others."""
+    generator = torch.Generator().manual_seed(seed)
+    counts = {
+        name: {
+            site: (tokens * (0.1 + 0.5 * mask) * torch.rand(len(mask), generator=generator)).long()
+            for site, mask in sites.items()
+        }
+        for name, sites in masks.items()
+    }
+    sites = tuple(
+        SiteInfo(name=site, width=width, activation="ReLU", gated=False, keeps_sign=True)
+        for site, width in masks.widths.items()
+    )
+    magnitudes = {name: {site: row.double() for site, row in by_site.items()} for name, by_site in counts.items()}
+    return Activations(
+        RecordingInfo(sites=sites, fingerprint="f" * 32),
+        counts,
+        magnitudes,
+        {name: dict.fromkeys(masks.sites, tokens) for name in masks},
+    )
+
+
+def fake_findings(masks: NeuronMasks, text: str = "the token") -> Findings:
+    """What an analysis would have found: own neurons cost most."""
+    columns = list(masks)
+    out = [name for name in columns if name.startswith("en-")]
+    dense = [2.0] * len(columns)
+    loss = [[2.5 if column == row else 2.1 for column in columns] for row in out]
+    site = masks.sites[-1]
+    return Findings(
+        ablation=[Ablation("decoder", {site: 25}, out, columns, dense, loss, [[2.05] * len(columns)] * 2, 20)],
+        featured={name: {"shared by all": [1], "one family": [2], "one language": [3]} for name in masks.sites},
+        tokens={site: {3: [Firing(text, 1.5, out[0], "before ", " after")]}},
+        drift=[
+            DriftSummary(arm, dict.fromkeys(masks.sites, 0.9), dict.fromkeys(masks.sites, 0.95))
+            for arm in ("specialized", "dense")
+        ],
+        stability=[
+            StabilityRow(share, seed, 100 * share, name, 0.8 + share / 10, 0.7 + share / 10)
+            for share in (0.1, 0.5)
+            for seed in (0, 1)
+            for name in masks.sites
+        ],
+    )
+
+
+def fake_run(families: dict[str, list[str]] = FAMILIES, *, hostile: bool = False, layers: int = 3) -> ReportData:
     """Everything that a report is drawn from; `hostile` puts markup where text of the corpus goes."""
     source = HOSTILE if hostile else "The site administrator can change these settings at any time."
     results = fake_results(families)
@@ -101,10 +152,16 @@ def fake_run(families: dict[str, list[str]] = FAMILIES, *, hostile: bool = False
         for direction in sorted(results["arms"]["base"])
         for _ in range(2)
     ]
+    masks = family_masks(families, layers=layers)
     return ReportData(
         name="fake",
+        masks=masks,
+        pivot="en",
+        families=results["families"],
+        environment=results["environment"],
+        activations=fake_activations(masks),
+        findings=fake_findings(masks, HOSTILE if hostile else "the token"),
         results=results,
-        masks=family_masks(families),
         logs={"base": fake_log(6.0, 1000), **{arm: fake_log(4.7, 300) for arm in ("specialized", "dense", "random")}},
         samples=samples,
         recipe=f"name: fake\n# {source}\n",

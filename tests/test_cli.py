@@ -57,7 +57,7 @@ def scores(run: Path) -> dict[str, object]:
 
 def test_run_makes_what_the_contract_names(finished: Path) -> None:
     names = ["recipe.yaml", "data/corpus.json", "base/log.jsonl", "base/model.safetensors", "activations.safetensors",
-             "masks.safetensors", "results.json", "report/index.html"]  # fmt: skip
+             "masks.safetensors", "results.json", "analysis.json", "report/index.html"]  # fmt: skip
     assert [name for name in names if not (finished / name).is_file()] == []
     results = json.loads((finished / "results.json").read_text())
     assert set(results) >= {"arms", "signatures", "environment"}

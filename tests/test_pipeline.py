@@ -61,7 +61,7 @@ ALL = [
     "prepare", "train", "record", "select",
     "specialize/specialized", "specialize/dense", "specialize/random",
     "evaluate/copy", "evaluate/base", "evaluate/specialized", "evaluate/dense", "evaluate/random", "evaluate",
-    "report",
+    "analyse", "report",
 ]  # fmt: skip
 
 
@@ -86,6 +86,7 @@ def test_everything_runs_once_in_order(tmp_path: Path, ran: list[str]) -> None:
                 "evaluate/specialized",
                 "evaluate/random",
                 "evaluate",
+                "analyse",
                 "report",
             ],
         ),
@@ -118,9 +119,30 @@ def test_the_reason_names_the_changed_key(tmp_path: Path, ran: list[str]) -> Non
 def test_outputs_of_other_settings_are_set_aside_not_lost(tmp_path: Path, ran: list[str]) -> None:
     execute(tmp_path, recipe_with())
     before = (tmp_path / "base").read_text()
-    execute(tmp_path, recipe_with(training={"updates": 99}))
+    execute(tmp_path, recipe_with(training={"updates": 10, "warmup": 99}))
     assert (tmp_path / "superseded" / "base").read_text() == before
     assert (tmp_path / "base").read_text() != before
+
+
+@pytest.mark.parametrize(
+    ("training", "goes_on"),
+    [
+        ({"updates": 99}, True),
+        ({"updates": 10, "keep_checkpoints": 5, "patience": 3}, True),
+        ({"updates": 9}, False),
+        ({"epochs": 1.0}, False),
+        ({"updates": 99, "learning_rate": 1e-3}, False),
+    ],
+)
+def test_a_larger_budget_goes_on_from_the_checkpoints(
+    tmp_path: Path, ran: list[str], training: dict[str, object], goes_on: bool
+) -> None:
+    execute(tmp_path, recipe_with())
+    ran.clear()
+    execute(tmp_path, recipe_with(training=training))
+    assert "train" in ran and "specialize/dense" in ran
+    assert (tmp_path / "superseded" / "base").exists() != goes_on
+    assert (tmp_path / "superseded" / "arms" / "dense").exists(), "it continues from another base"
 
 
 def test_a_deleted_output_is_made_again_with_what_follows(tmp_path: Path, ran: list[str]) -> None:
@@ -140,7 +162,7 @@ def test_an_interrupted_task_runs_again_and_keeps_its_folder(
     (tmp_path / "stages.json").write_text(json.dumps(state))
     ran.clear()
     execute(tmp_path, recipe_with())
-    assert ran == ["specialize/dense", "evaluate/dense", "evaluate", "report"]
+    assert ran == ["specialize/dense", "evaluate/dense", "evaluate", "analyse", "report"]
     assert not (tmp_path / "superseded").exists()
 
 

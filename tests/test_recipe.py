@@ -104,6 +104,15 @@ def test_all_mistakes_at_once_with_lines_and_hints(tmp_path: Path) -> None:
         ),
         (("reader: catalogs", "reader: tsv\n  train: nothing.tsv"), "no such file or folder"),
         (("reader: catalogs", "reader: moses\n  train: text/train.de"), "lacks {lang}"),
+        (
+            ("continuation: {updates: 5}", "continuation: {updates: 5, weights: {en-de: 1}}"),
+            "continuation.weights: no weight for de-en, en-nb, en-pt_BR, nb-en, pt_BR-en; give a weight",
+        ),
+        (
+            ("continuation: {updates: 5}", "continuation: {updates: 5, weights: {ende: 1}}"),
+            "direction 'ende': expected",
+        ),
+        (("continuation: {updates: 5}", "continuation: {updates: 5}\ntracking: [tensorbord]"), "'tensorboard'"),
     ],
 )
 def test_each_mistake_is_told(tmp_path: Path, change: tuple[str, str], expected: str) -> None:

@@ -44,6 +44,7 @@ def toy_train(
     directions: list[Direction] | None = None,
     in_direction: Callable[[Direction], AbstractContextManager[Any]] = lambda direction: nullcontext(),
     console: Console | None = None,
+    trackers: list[str] | None = None,
     **settings: Any,
 ) -> TrainingResult:
     """Train a fresh toy model (with dropout) in `folder`, or go on."""
@@ -58,6 +59,7 @@ def toy_train(
         folder=folder,
         in_direction=in_direction,
         console=console or quiet(),
+        trackers=trackers or (),
     )
 
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neuronspec import report
     from neuronspec.batching.batch import Batch
     from neuronspec.deploy import Translator
     from neuronspec.direction import Direction
@@ -72,6 +73,8 @@ _HOMES = {
         "use_directions",
     ],
 }
+_PACKAGES = ["report"]
+"""Folders that are public under their own name: `neuronspec.report.figures`."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 (grouped as the data flows)
@@ -101,6 +104,7 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
     "save_specialized",
     "load",
     "Translator",
+    "report",
     "__version__",
 ]
 
@@ -117,6 +121,8 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"neuronspec.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'neuronspec' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +34,9 @@ SetOption = Annotated[
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM."""
 
+TablesOption = Annotated[
+    Path | None, typer.Option(help="Also write the tables there, as CSV, Markdown and LaTeX.", show_default=False)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -44,11 +46,13 @@ def _console() -> Any:
     return Console(highlight=False, soft_wrap=True)
 
 
-def _execute(run: Path, overrides: list[str] | None, stage: str) -> None:
+def _execute(run: Path, overrides: list[str] | None, stage: str, quiet: bool = False) -> None:
+    from rich.console import Console
+
     from neuronspec.pipeline import Pipeline
     from neuronspec.recipe import Recipe
 
-    Pipeline(Recipe.of_run(run, overrides), run, _console()).execute(stage)
+    Pipeline(Recipe.of_run(run, overrides), run, Console(stderr=True) if quiet else _console()).execute(stage)
 
 
 @app.command(epilog="Example: neuronspec run recipes/demo.yaml --out runs/demo --set training.updates=200")
@@ -59,7 +63,7 @@ def run(
     stage: Annotated[
         str | None,
         typer.Option(
-            help="Only this stage: prepare, train, record, select, specialize, evaluate or report.",
+            help="Only this stage: prepare, train, record, select, specialize, evaluate, analyse or report.",
             show_default=False,
         ),
     ] = None,
@@ -76,7 +80,7 @@ def run(
         return
     pipeline.execute(stage)
     if stage is None:
-        from neuronspec.stages import summarize
+        from neuronspec.stages_report import summarize
 
         summarize(pipeline.run)
 
@@ -130,26 +134,109 @@ def specialize(run_folder: RunArgument, overrides: SetOption = None) -> None:
     _execute(run_folder, overrides, "specialize")
 
 
-@app.command(epilog="Example: neuronspec evaluate runs/demo --json")
-def evaluate(run_folder: RunArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
-    """Translate and score the test sets with every arm."""
-    if as_json:
-        from rich.console import Console
+@app.command(epilog="Example: neuronspec evaluate --hyp system.de --ref test.de --lang de --baseline other.de")
+def evaluate(
+    run_folder: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="Run folder.", show_default=False)] = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+    tables: TablesOption = None,
+    hyp: Annotated[Path | None, typer.Option(help="Any system's translations, instead of RUN.")] = None,
+    ref: Annotated[Path | None, typer.Option(help="Their references.")] = None,
+    src: Annotated[Path | None, typer.Option(help="Their sources (COMET needs them).")] = None,
+    lang: Annotated[str | None, typer.Option(help="Their language.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Another system's translations, to test against.")] = None,
+    train: Annotated[list[Path] | None, typer.Option(help="Training text, to count test sentences in it.")] = None,
+    languages: Annotated[str | None, typer.Option(help="Languages to tell apart (off-target rate): de,en,fr.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="BLEU's tokenizer, instead of the language's.")] = None,
+    flores200: Annotated[Path | None, typer.Option(help="SentencePiece model of FLORES-200, for spBLEU.")] = None,
+    detokenise: Annotated[bool, typer.Option("--detokenise", help="Moses round trip first, as in the paper.")] = False,
+    comet: Annotated[Path | None, typer.Option(help="COMET checkpoint on this machine.")] = None,
+    comet_python: Annotated[Path | None, typer.Option(help="Python that has unbabel-comet.")] = None,
+) -> None:
+    """Translate and score the test sets with every arm of a run; or, with --hyp, --ref and --lang, score any system's
+    output."""
+    from neuronspec.evaluation import commands
 
-        from neuronspec.pipeline import Pipeline
-        from neuronspec.recipe import Recipe
+    external = {"hyp": hyp, "ref": ref, "src": src, "lang": lang, "baseline": baseline, "train": train,
+                "languages": languages, "tokenizer": tokenizer, "flores200": flores200, "detokenise": detokenise,
+                "comet": comet, "comet_python": comet_python}  # fmt: skip
+    if commands.is_external(run_folder, external):
+        commands.score_files(external, overrides, tables, as_json, _console())
+        return
+    assert run_folder is not None, "is_external refuses neither"
+    _execute(run_folder, overrides, "evaluate", as_json)
+    commands.show_run(run_folder, tables, as_json, _console())
 
-        pipeline = Pipeline(Recipe.of_run(run_folder, overrides), run_folder, Console(stderr=True))
-        pipeline.execute("evaluate")
-        typer.echo((run_folder / "results.json").read_text(encoding="utf-8"))
-    else:
-        _execute(run_folder, overrides, "evaluate")
+
+@app.command(epilog="Example: neuronspec compare runs/seed1 runs/seed2 runs/seed3")
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B ...", help="Run folders.", show_default=False)],
+    as_json: JsonOption = False,
+    tables: TablesOption = None,
+) -> None:
+    """Compare evaluated runs: one experiment with several seeds, or two experiments."""
+    from neuronspec.evaluation import commands
+
+    commands.show_comparison(runs, tables, as_json, _console())
 
 
-@app.command(epilog="Example: neuronspec report runs/demo")
-def report(run_folder: RunArgument, overrides: SetOption = None) -> None:
-    """Write RUN/report/index.html."""
-    _execute(run_folder, overrides, "report")
+@app.command(epilog="Example: neuronspec report runs/demo --figures figures")
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder, or one that analyse made.", show_default=False)
+    ],
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Also write vector figures with captions into this folder.", show_default=False),
+    ] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Write RUN/report/index.html, and figures for papers."""
+    from neuronspec.commands import report
+
+    report(folder, overrides, figures, _console())
+
+
+@app.command(epilog="Example: neuronspec analyse facebook/nllb-200-distilled-600M --data text.tsv --out analysis")
+def analyse(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Hugging Face model or its folder; or a run folder.", show_default=False),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Table with a column a language (.tsv, .gz, .xz).", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default=False)] = None,
+    pivot: Annotated[str, typer.Option(help="The language in the middle.")] = "en",
+    languages: Annotated[
+        str | None, typer.Option(help="The others, as de,fr; without it, all columns.", show_default=False)
+    ] = None,
+    directions: Annotated[str, typer.Option(help="both, out, into, or names, as en-de,de-en.")] = "both",
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences recorded a direction, at most.")] = 200,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="k: share of the activation that is covered.")] = 0.95,
+    statistic: Annotated[
+        str, typer.Option(help="count, magnitude, or auto: count where a value > 0 means that a neuron fired.")
+    ] = "auto",
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="How the model gets a sentence: text with {text}, {source}, {target}, {source_code}, {target_code}.",
+            show_default=False,
+        ),
+    ] = None,
+    ablation: Annotated[int, typer.Option(min=0, help="Sentences a direction for the causal check; 0: none.")] = 20,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Family of a language, as kn=Indo-Aryan. Repeatable.", show_default=False),
+    ] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Tell what the neurons of a model, or of a run, do: overlap, structure, causes; and write the report."""
+    from neuronspec.analysis.options import Options
+    from neuronspec.commands import analyse
+
+    options = Options.parse(pivot, languages, directions, sentences, coverage, statistic, prompt, ablation, family)
+    analyse(target, data, out, options, overrides, _console())
 
 
 @app.command(epilog="Example: neuronspec inspect runs/demo/masks.safetensors")
@@ -174,20 +261,30 @@ cli_deploy.register(app)
 
 def main() -> None:
     """Run the command line. Exits 0 done, 1 failed, 2 misused, 130 interrupted."""
+    from neuronspec.processes import leave
+
+    leave(_run())
+
+
+def _run() -> int:
+    """Run the command; the exit code."""
     try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except NeuronspecError as error:
         if error.exit_code != INTERRUPTED:
             typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         typer.echo(f"error: {error.strerror or error}{where}; what was finished before is kept", err=True)
-        sys.exit(1)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

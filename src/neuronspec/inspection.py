@@ -64,6 +64,7 @@ def _kind_of(path: Path) -> str | None:
             ("model", "config.json"),
             ("tokenizer", "tokenizer_config.json"),
             ("checkpoint", "trainer.json"),
+            ("analysis", "subject.json"),
             ("corpus", "corpus.json"),
         ):
             if (path / marker).exists():
@@ -74,6 +75,8 @@ def _kind_of(path: Path) -> str | None:
         "corpus.json": "corpus report",
         "results.json": "results",
         "stages.json": "stages",
+        "analysis.json": "findings",
+        "subject.json": "subject",
         "log.jsonl": "training log",
     }
     if path.name in names:
@@ -208,17 +211,30 @@ def _tokenizer(path: Path) -> Facts:
     return {"class": config.get("tokenizer_class"), "tags": config.get("extra_special_tokens", [])}
 
 
+def _findings(path: Path) -> Facts:
+    """How much each kind of analysis found."""
+    return {name: f"{len(found)} entries" for name, found in _json(path).items()}
+
+
+def _subject(path: Path) -> Facts:
+    facts: Facts = _json(path)
+    return {key: value for key, value in facts.items() if key != "environment"}
+
+
 _DESCRIBERS: dict[str, Callable[[Path], Facts]] = {
     "activations": _activations,
+    "analysis": lambda path: _subject(path / "subject.json"),
     "checkpoint": lambda path: {"state": _json(path / "trainer.json")},
     "corpus": lambda path: _corpus(path / "corpus.json"),
     "corpus report": _corpus,
     "exported model": _exported,
+    "findings": _findings,
     "masks": _masks,
     "model": _model,
     "recipe": _recipe,
     "results": _results,
     "run": _run,
+    "subject": _subject,
     "stages": lambda path: {name: entry["state"] for name, entry in _json(path)["tasks"].items()},
     "tokenizer": _tokenizer,
     "training log": _log,

@@ -3,6 +3,8 @@
 A *task* is a stage, or a stage for one arm (`specialize/dense`). Its fingerprint covers the recipe keys that
 change its outcome and the fingerprints of the tasks it needs, so a changed recipe reruns just what it affects.
 `RUN/stages.json` remembers the fingerprint and settings of every task that was started or finished.
+
+In the processes that `torchrun` starts, all train, record and evaluate together; the main one does the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +22,19 @@ from typing import Any
 
 from rich.console import Console
 
-from neuronspec import stages
+from neuronspec import stages, stages_report
 from neuronspec.errors import RecipeError, RunError, nearest
 from neuronspec.files import write_json, write_text
+from neuronspec.processes import Processes, join
 from neuronspec.recipe import Recipe
 
-STAGES = ("prepare", "train", "record", "select", "specialize", "evaluate", "report")
+TOGETHER = ("train", "record", "specialize/", "evaluate/")
+"""How the names of tasks begin that all processes work on."""
+
+TRAININGS = {"train": "training", "specialize": "continuation"}
+"""The stages that train, and their section of the recipe."""
+
+STAGES = ("prepare", "train", "record", "select", "specialize", "evaluate", "analyse", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +68,9 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         return {name: dumped[name] for name in ("seed", *sections)}
 
     corpus = settings("corpus", "tokenizer")
+    corpus["corpus"].pop("workers")
     families = {"families": corpus["corpus"].pop("families")}
-    inputs = {"inputs": stages.input_stamps(recipe)}
+    inputs = {"inputs": stages.input_stamps(recipe), "zero_shot": recipe.evaluation.zero_shot}
     selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
     tasks = [
         Task("prepare", (), corpus | inputs, ("data",), stages.prepare),
@@ -73,16 +83,30 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         needs = ("train", "select") if masked else ("train",)
         sections = ("continuation", "specialization") if masked else ("continuation",)
         tasks.append(Task(f"specialize/{arm}", needs, settings(*sections), (f"arms/{arm}",), stages.continue_arm(arm)))
+    translation = settings("evaluation")
+    translation["evaluation"] = recipe.evaluation.translation
     arms = {"copy": "prepare", "base": "train"} | {arm: f"specialize/{arm}" for arm in recipe.arms}
     for name, need in arms.items():
         work = stages.evaluate(name)
-        tasks.append(Task(f"evaluate/{name}", (need,), settings("evaluation"), (f"evaluation/{name}",), work))
+        tasks.append(Task(f"evaluate/{name}", (need,), translation, (f"evaluation/{name}",), work))
     evaluated = tuple(f"evaluate/{arm}" for arm in arms)
     tasks += [
-        Task("evaluate", evaluated, families, ("results.json",), stages.gather_results),
-        Task("report", ("select", "evaluate"), settings("report"), ("report",), stages.report),
+        Task("evaluate", evaluated, families | settings("evaluation"), ("results.json",), stages.gather_results),
+        Task(
+            "analyse",
+            ("select", *_continued(recipe)),
+            settings("analysis") | families,
+            ("analysis.json",),
+            stages_report.analyse,
+        ),
+        Task("report", ("evaluate", "analyse"), settings("report"), ("report",), stages_report.report),
     ]
     return tasks
+
+
+def _continued(recipe: Recipe) -> list[str]:
+    """The tasks whose models are recorded again."""
+    return [f"specialize/{arm}" for arm in stages_report.RECORDED_AGAIN if arm in recipe.arms]
 
 
 class Pipeline:
@@ -100,7 +124,10 @@ class Pipeline:
 
     def fingerprint(self, task: Task) -> str:
         """What the outcome of a task depends on, as a hex digest."""
-        content = [task.name, task.settings, [self.fingerprint(self.tasks[name]) for name in task.needs]]
+        return self._fingerprint(task, task.settings)
+
+    def _fingerprint(self, task: Task, settings: dict[str, Any]) -> str:
+        content = [task.name, settings, [self.fingerprint(self.tasks[name]) for name in task.needs]]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def stale(self, task: Task) -> str | None:
@@ -142,35 +169,60 @@ class Pipeline:
         Raises:
             NeuronspecError: from the stage that failed; what was finished stays.
         """
-        with _lock(self.run.folder):
-            plan = self.plan(stage)
-            _write_recipe(self.recipe, self.run.folder)
-            for task, reason in plan:
+        joined = join()
+        self.run.console.quiet = self.run.console.quiet or not joined.is_main
+        with _lock(self.run.folder) if joined.is_main else nullcontext():
+            joined.wait()
+            reasons = joined.gather([reason for _, reason in self.plan(stage)])[0]
+            tasks = [task for task, _ in self.plan(stage)]
+            if joined.is_main:
+                _write_recipe(self.recipe, self.run.folder)
+            for task, reason in zip(tasks, reasons, strict=True):
                 if reason is None:
                     self.run.console.print(f"[dim]{task.name}: up to date[/]")
                 else:
-                    self._execute(task, reason)
+                    self._execute(task, reason, joined)
 
-    def _execute(self, task: Task, reason: str) -> None:
+    def _execute(self, task: Task, reason: str, joined: Processes) -> None:
         self.run.console.rule(f"[bold]{task.name}[/] [dim]({reason})", align="left")
         self.run.log(f"{task.name}: starts ({reason})")
-        fingerprint = self.fingerprint(task)
-        known = self.state.get(task.name)
-        if known is not None and known["fingerprint"] != fingerprint:
-            self._set_aside(task)
-        entry = {"fingerprint": fingerprint, "settings": task.settings}
-        self._remember(task, entry | {"state": "started"})
+        entry = {"fingerprint": self.fingerprint(task), "settings": task.settings}
+        if joined.is_main:
+            known = self.state.get(task.name)
+            if known is not None and known["fingerprint"] != entry["fingerprint"] and not self._goes_on(task, known):
+                self._set_aside(task)
+            self._remember(task, entry | {"state": "started"})
+        joined.wait()
         started = time.monotonic()
         try:
-            task.work(self.run)
+            if joined.is_main or task.name.startswith(TOGETHER):
+                task.work(self.run)
         except BaseException as error:
             self.run.log(f"{task.name}: stopped by {type(error).__name__}: {error}")
             raise
+        joined.wait()
+        if not joined.is_main:
+            return
         seconds = round(time.monotonic() - started, 1)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         self._remember(task, entry | {"state": "finished", "seconds": seconds, "finished": finished})
         self.run.log(f"{task.name}: finished in {seconds} s")
         self.run.console.print(f"[green]{task.name}: done[/] in {seconds:.0f} s")
+
+    def _goes_on(self, task: Task, known: dict[str, Any]) -> bool:
+        """Whether a training can go on from its checkpoints: nothing changed but a larger budget, or what it keeps."""
+        from neuronspec.training.resume import MAY_CHANGE
+
+        section = TRAININGS.get(task.stage)
+        if section is None or self._fingerprint(task, known["settings"]) != known["fingerprint"]:
+            return False
+        before, now = known["settings"], json.loads(json.dumps(task.settings))
+        if any(before.get(name) != now.get(name) for name in {*before, *now} - {section}):
+            return False
+        old, new = before[section], now[section]
+        changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
+        budgets = changed & {"updates", "epochs", "minutes"}
+        return changed <= MAY_CHANGE and all((new.get(key) or 0) >= (old.get(key) or 0) for key in budgets)
 
     def _check_needs(self, stage: str, plan: list[tuple[Task, str | None]], reasons: dict[str, str | None]) -> None:
         for task, _ in plan:

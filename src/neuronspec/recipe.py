@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from neuronspec.errors import RecipeError
+from neuronspec.direction import Direction
+from neuronspec.errors import DirectionError, RecipeError
 from neuronspec.recipe_corpus import (
     CatalogsCorpus,
     CleaningSettings,
@@ -24,8 +25,11 @@ from neuronspec.recipe_corpus import (
     TsvCorpus,
 )
 from neuronspec.recipe_errors import explain, load_yaml
+from neuronspec.recipe_scores import ScoreSettings, zero_shot_problems
+from neuronspec.recipe_training import TrainingSettings, weight_problems
 
 __all__ = [
+    "AnalysisSettings",
     "CatalogsCorpus",
     "CleaningSettings",
     "CorpusSettings",
@@ -35,6 +39,7 @@ __all__ = [
     "Recipe",
     "RecordingSettings",
     "ReportSettings",
+    "ScoreSettings",
     "Section",
     "SelectionSettings",
     "SpecializationSettings",
@@ -85,39 +90,6 @@ class ModelSettings(Section):
     def overrides(self) -> dict[str, Any]:
         """The configuration fields that the recipe sets beside the preset."""
         return self.model_dump(exclude={"preset"}, exclude_none=True)
-
-
-class TrainingSettings(Section):
-    """One training loop: the baseline's (`training`) or the arms' (`continuation`)."""
-
-    updates: Positive | None = Field(None, description="budget in optimizer updates (one of updates, epochs, minutes)")
-    epochs: float | None = Field(None, gt=0, description="budget in passes over all training pairs of all directions")
-    minutes: float | None = Field(None, gt=0, description="budget in minutes of training; not reproducible to the bit")
-    batch_tokens: Positive = Field(
-        4096, description="padded tokens of the longer side in one micro-batch (one direction)"
-    )
-    accumulation: Positive = Field(1, description="micro-batches in one update")
-    temperature: float = Field(5.0, ge=1, description="directions are sampled in proportion to size^(1/temperature)")
-    learning_rate: float = Field(5e-4, gt=0, description="peak of the inverse square root schedule")
-    warmup: Positive = Field(4000, description="updates of linear warm-up")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over the vocabulary")
-    adam_betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the first and second moment")
-    adam_epsilon: float = Field(1e-6, gt=0, description="added to the root of the second moment")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled, as in AdamW")
-    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient of an update")
-    precision: Literal["auto", "bf16", "float32"] = Field(
-        "auto", description="auto: bf16 autocast where the machine has it in hardware"
-    )
-    validate_every: Positive = Field(500, description="updates between validations; the best checkpoint is the result")
-    validation_sentences: Positive = Field(200, description="validation sentences a direction")
-    save_every: Positive = Field(500, description="updates between checkpoints to resume from")
-
-    @model_validator(mode="after")
-    def _check_budget(self) -> TrainingSettings:
-        given = [name for name in ("updates", "epochs", "minutes") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of updates, epochs, minutes; given: {', '.join(given) or 'none'}")
-        return self
 
 
 class RecordingSettings(Section):
@@ -199,6 +171,22 @@ class EvaluationSettings(Section):
         description="what happens to a source longer than the model reads; truncate: cut and counted; split: "
         "translated in parts, split at sentence ends (extra deploy)",
     )
+    zero_shot: list[str] = Field(
+        [],
+        description="untrained directions to evaluate too, such as [de-fr]; needs text that is parallel in both "
+        "languages, and trained directions to compose the masks from (de-en, en-fr)",
+    )
+    scores: ScoreSettings = ScoreSettings()
+
+    @property
+    def zero_shot_directions(self) -> list[Direction]:
+        """The zero-shot directions, sorted."""
+        return sorted(Direction.parse(text) for text in self.zero_shot)
+
+    @property
+    def translation(self) -> dict[str, Any]:
+        """The settings that translations depend on, as plain JSON values."""
+        return self.model_dump(mode="json", exclude={"scores"})
 
     @model_validator(mode="after")
     def _check_engine(self) -> EvaluationSettings:
@@ -207,6 +195,14 @@ class EvaluationSettings(Section):
         if self.n_best > self.beam:
             raise ValueError(f"n_best {self.n_best} is larger than beam {self.beam}, which is all a search can give")
         return self
+
+
+class AnalysisSettings(Section):
+    """What is found out about the neurons with the trained models at hand."""
+
+    sentences: Positive = Field(20, description="held-out sentences a direction, for losses and for tokens")
+    share: float = Field(0.05, gt=0, le=0.5, description="share of a site's neurons that the causal check turns off")
+    parts: Positive = Field(10, description="parts of the recording text whose masks are compared")
 
 
 class ReportSettings(Section):
@@ -233,7 +229,11 @@ class Recipe(Section):
     continuation: TrainingSettings = Field(description="every arm, from the baseline on; same keys as training")
     arms: list[ArmName] = Field(["specialized", "dense", "random"], description="what continues from base")
     evaluation: EvaluationSettings = EvaluationSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     report: ReportSettings = ReportSettings()
+    tracking: list[Literal["tensorboard", "wandb"]] = Field(
+        [], description="where training is logged beside log.jsonl, into RUN/tracking; wandb runs offline"
+    )
 
     @field_validator("arms")
     @classmethod
@@ -241,6 +241,29 @@ class Recipe(Section):
         if len(set(arms)) != len(arms):
             raise ValueError("an arm is named twice")
         return [*arms, *(control for control in ("dense", "random") if control not in arms)]
+
+    @model_validator(mode="after")
+    def _check_zero_shot(self) -> Recipe:
+        problems = list(zero_shot_problems(self.corpus, self.evaluation.zero_shot))
+        if problems:
+            raise ValueError(f"evaluation.zero_shot: {'; '.join(problems)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> Recipe:
+        for name, settings in (("training", self.training), ("continuation", self.continuation)):
+            try:
+                problems = weight_problems(settings.weights or {}, self.corpus.all_directions)
+            except DirectionError as error:
+                problems = [str(error)]
+            if settings.weights is not None and problems:
+                raise ValueError(f"{name}.weights: {'; '.join(problems)}; give a weight to every trained direction")
+        return self
+
+    @property
+    def evaluated_directions(self) -> list[Direction]:
+        """The directions of the test: the trained ones, then the zero-shot ones."""
+        return [*self.corpus.all_directions, *self.evaluation.zero_shot_directions]
 
     @classmethod
     def load(cls, path: str | Path, overrides: list[str] | None = None) -> Recipe:

@@ -77,6 +77,9 @@ class CorpusSettings(Section):
         0.06, description="share of pivot sentences held out for the test, where no files are given"
     )
     cleaning: CleaningSettings = CleaningSettings()
+    workers: Positive | None = Field(
+        None, description="processes that clean and tokenize; all cores without it. The outcome is the same"
+    )
 
     @property
     def all_directions(self) -> list[Direction]:

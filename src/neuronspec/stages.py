@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from neuronspec.direction import Direction
+from neuronspec.processes import processes
 from neuronspec.recipe import CatalogsCorpus, MosesCorpus, Recipe, TsvCorpus
 
 if TYPE_CHECKING:
     from neuronspec.batching.batch import Batch
     from neuronspec.corpus.store import TokenStore
-    from neuronspec.neurons import Criterion
-
-
-SAMPLES = 3
-"""Sample translations that are printed at the end of a run; the report has more."""
+    from neuronspec.neurons import Activations, Criterion, NeuronMasks
+    from neuronspec.training.loss import InDirection
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,10 @@ class Run:
         return self.folder / "results.json"
 
     @property
+    def analysis(self) -> Path:
+        return self.folder / "analysis.json"
+
+    @property
     def report(self) -> Path:
         return self.folder / "report" / "index.html"
 
@@ -71,7 +74,9 @@ class Run:
         return TokenStore.open(self.data)
 
     def log(self, line: str) -> None:
-        """Add a line to RUN/run.log."""
+        """Add a line to RUN/run.log, in the main process."""
+        if not processes().is_main:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "run.log").open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
@@ -109,11 +114,13 @@ def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
     from neuronspec.evaluation.engines import check_engine
-    from neuronspec.evaluation.scores import check_tokenizers
+    from neuronspec.evaluation.scoring import check_scoring
+    from neuronspec.training.tracking import check_trackers
 
-    # before the long work, though evaluation needs them
-    check_tokenizers(direction.target for direction in run.recipe.corpus.all_directions)
+    # before the long work, though later stages need them
+    check_trackers(run.recipe.tracking)
     check_engine(run.recipe.evaluation)
+    check_scoring(run.recipe.evaluation.scores, [direction.target for direction in run.recipe.evaluated_directions])
     prepare_corpus(run.recipe, run.data, run.console)
 
 
@@ -133,6 +140,7 @@ def train_base(run: Run) -> None:
         seed=run.recipe.seed,
         folder=run.base,
         console=run.console,
+        trackers=run.recipe.tracking,
     )
 
 
@@ -141,9 +149,11 @@ def record(run: Run) -> None:
     from neuronspec.model.build import load_model
     from neuronspec.neurons import record_activations
 
+    joined = processes()
     model = load_model(run.base)
-    activations = record_activations(model, _recording_batches(run))
-    activations.save(run.activations)
+    activations = record_activations(model, islice(_recording_batches(run), joined.rank, None, joined.size))
+    if joined.is_main:
+        activations.save(run.activations)
 
 
 def _recording_batches(run: Run) -> Iterator[Batch]:
@@ -160,13 +170,25 @@ def _recording_batches(run: Run) -> Iterator[Batch]:
 
 def select(run: Run) -> None:
     """The specialized neurons of each direction: RUN/masks.safetensors."""
-    from neuronspec.neurons import Activations, select_neurons
+    from neuronspec.neurons import Activations
 
-    settings, corpus = run.recipe.selection, run.recipe.corpus
-    families = {code: corpus.family(code) for code in corpus.all_languages}
-    masks = select_neurons(Activations.load(run.activations), _criterion(run.recipe), settings.granularity, families)
+    masks = select_masks(run, Activations.load(run.activations))
     masks.save(run.masks)
     run.console.print(f"{masks.sparsity():.1%} of the neurons are left out")
+
+
+def select_masks(run: Run, activations: Activations) -> NeuronMasks:
+    """The masks that the recipe selects from activations."""
+    from neuronspec.neurons import select_neurons
+
+    return select_neurons(
+        activations, _criterion(run.recipe), run.recipe.selection.granularity, families_of(run.recipe)
+    )
+
+
+def families_of(recipe: Recipe) -> dict[str, str]:
+    """By language of the recipe, the pivot's among them."""
+    return {code: recipe.corpus.family(code) for code in recipe.corpus.all_languages}
 
 
 def _criterion(recipe: Recipe) -> Criterion:
@@ -189,7 +211,7 @@ def _continue_arm(arm: str, run: Run) -> None:
     from neuronspec.training import train
 
     store = run.store()
-    model, in_direction = _load_arm(run, arm, run.base)
+    model, in_direction = load_arm(run, arm, run.base)
     train(
         model,
         store.tokenizer,
@@ -200,8 +222,9 @@ def _continue_arm(arm: str, run: Run) -> None:
         folder=run.arm(arm),
         in_direction=in_direction,
         console=run.console,
+        trackers=run.recipe.tracking,
     )
-    if _masks_of(run, arm) is not None:
+    if processes().is_main and _masks_of(run, arm) is not None:
         save_masks(model, run.arm(arm))
 
 
@@ -214,18 +237,26 @@ def _masks_of(run: Run, arm: str) -> Any:
     return arm_masks(arm, NeuronMasks.load(run.masks) if arm != "dense" else None, run.recipe.seed)
 
 
-def _load_arm(run: Run, arm: str, folder: Path) -> tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]:
-    """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in."""
+def load_arm(
+    run: Run, arm: str, folder: Path, zero_shot: Sequence[Direction] = (), method: Any = "auto"
+) -> tuple[Any, InDirection]:
+    """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in.
+
+    Zero-shot directions get composed masks.
+    """
     from neuronspec.model.build import load_model
-    from neuronspec.specialize import specialize, use_direction
+    from neuronspec.specialize import specialize, use_direction, use_directions
 
     model = load_model(folder)
     masks = _masks_of(run, arm)
     if masks is None:
         return model, lambda direction: nullcontext()
+    for direction in zero_shot:
+        derived = masks.for_direction(direction, run.recipe.corpus.pivot)
+        masks = masks.compose(direction, encoder=derived.encoder, decoder=derived.decoder)
     settings = run.recipe.specialization
-    specialize(model, masks, semantics=settings.semantics, components=settings.components)
-    return model, lambda direction: use_direction(model, direction)
+    specialize(model, masks, semantics=settings.semantics, components=settings.components, method=method)
+    return model, lambda given: (use_direction if isinstance(given, Direction) else use_directions)(model, given)
 
 
 def evaluate(arm: str) -> Callable[[Run], None]:
@@ -234,20 +265,23 @@ def evaluate(arm: str) -> Callable[[Run], None]:
 
 
 def _evaluate(arm: str, run: Run) -> None:
-    from neuronspec.evaluation import evaluate_arm, evaluate_copy
+    from neuronspec.evaluation import check_overlap, evaluate_arm, evaluate_copy
 
-    store, directions = run.store(), run.recipe.corpus.all_directions
+    store, directions, settings = run.store(), run.recipe.evaluated_directions, run.recipe.evaluation
     folder = run.evaluation(arm)
     if arm == "copy":
-        evaluate_copy(store, directions, run.recipe.evaluation, folder)
+        if not processes().is_main:
+            return
+        check_overlap(store, run.recipe.corpus.all_directions, settings.max_sentences, folder, run.console)
+        evaluate_copy(store, directions, settings, folder)
         return
-    model, in_direction = _load_arm(run, arm, run.arm(arm))
+    model, in_direction = load_arm(run, arm, run.arm(arm), settings.zero_shot_directions)
     evaluate_arm(
         model,
         store.tokenizer,
         store,
         directions,
-        run.recipe.evaluation,
+        settings,
         folder,
         in_direction=in_direction,
         console=run.console,
@@ -256,51 +290,16 @@ def _evaluate(arm: str, run: Run) -> None:
 
 def gather_results(run: Run) -> None:
     """The scores of all arms: RUN/results.json."""
-    from neuronspec.evaluation import read_scores, write_results
+    from neuronspec.evaluation import gather, write_results
 
-    recipe = run.recipe
+    recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
+    folder = run.folder / "evaluation"
+    scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.console)
     facts = {
         "recipe": recipe.name,
+        "seed": recipe.seed,
         "pivot": recipe.corpus.pivot,
         "tiers": run.store().tiers,
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
     }
-    arms = ("copy", "base", *recipe.arms)
-    write_results(run.results, {arm: read_scores(run.evaluation(arm)) for arm in arms}, facts)
-
-
-def report(run: Run) -> None:
-    """RUN/report/index.html."""
-    from neuronspec.evaluation import read_results
-    from neuronspec.evaluation.samples import read_samples
-    from neuronspec.neurons import NeuronMasks
-    from neuronspec.report import ReportData, write_report
-    from neuronspec.training import read_log
-
-    recipe, names = run.recipe, ["base", *run.recipe.arms]
-    directions = [str(direction) for direction in recipe.corpus.all_directions]
-    data = ReportData(
-        name=recipe.name,
-        results=read_results(run.results),
-        masks=NeuronMasks.load(run.masks),
-        logs={arm: read_log(run.arm(arm) / "log.jsonl") for arm in names},
-        samples=read_samples(run.folder / "evaluation", names, directions, recipe.report.samples),
-        recipe=recipe.to_yaml(),
-    )
-    write_report(data, run.report)
-
-
-def summarize(run: Run) -> None:
-    """Print the tables of arms, a few sample translations, and where the report is."""
-    from neuronspec.evaluation.results import read_results
-    from neuronspec.evaluation.samples import read_samples, samples_text
-    from neuronspec.evaluation.tables import arms_table, tiers_table
-
-    results = read_results(run.results)
-    directions = [str(direction) for direction in run.recipe.corpus.all_directions]
-    some = directions[:: max(1, len(directions) // SAMPLES)][:SAMPLES]
-    samples = read_samples(run.folder / "evaluation", ["base", *run.recipe.arms], some, 1)
-    run.console.print(samples_text(samples), markup=False)
-    run.console.print(arms_table(results).to_rich())
-    run.console.print(tiers_table(results).to_rich())
-    run.console.print(f"report: {run.report}", soft_wrap=True)
+    write_results(run.results, scores, facts | found)

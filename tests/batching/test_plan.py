@@ -60,3 +60,24 @@ def test_batch_number_outside_the_plan() -> None:
     one = plan(np.ones((10, 2), dtype=np.int64))
     with pytest.raises(IndexError, match=f"batch {len(one)} of a plan with {len(one)} batches"):
         one[len(one)]
+
+
+def test_golden_plan() -> None:
+    # A changed order would make a training that goes on from a checkpoint see other pairs.
+    lengths = np.arange(12, dtype=np.int32) % 5 + 1
+    one = plan_epoch(lengths, lengths[::-1], batch_tokens=30, seed=7, epoch=2, direction=EN_DE, window=8)
+    assert one.order.tolist() == [7, 4, 2, 0, 6, 5, 1, 8, 10, 11, 3, 9]
+    assert one.starts.tolist() == [0, 3, 8, 12]
+
+
+@given(lengths, st.sampled_from([np.int32, np.uint16]))
+def test_narrow_lengths_give_the_same_plan(pairs: np.ndarray, kind: type) -> None:
+    wide, narrow = plan(pairs), plan(pairs.astype(kind))
+    assert np.array_equal(wide.order, narrow.order) and np.array_equal(wide.starts, narrow.starts)
+    assert narrow.order.dtype == np.int32
+
+
+def test_long_pairs_do_not_overflow_narrow_lengths() -> None:
+    pairs = np.full((200, 2), 30_000, dtype=np.uint16)
+    sizes = [len(batch) for batch in plan(pairs, budget=3_000_000, window=65_536)]
+    assert sorted(sizes) == [2, 99, 99]

@@ -33,7 +33,7 @@ def entry(msgid: str, msgstr: str, comment: str = "") -> str:
 def read(folder: Path, languages: list[str], **more: Any) -> tuple[list[Row], ReadCounts]:
     counts = ReadCounts()
     corpus = CatalogsCorpus(reader="catalogs", folder=folder, languages=languages, **more)
-    return list(read_rows(corpus, counts)), counts
+    return [row for block in read_rows(corpus, counts) for row in block], counts
 
 
 def test_layouts_and_locale_names(tmp_path: Path) -> None:
@@ -172,7 +172,8 @@ def test_the_catalogs_of_django_and_plone() -> None:
     pytest.importorskip("django")
     pytest.importorskip("plone.app.locales")
     counts = ReadCounts()
-    rows = list(read_rows(CatalogsCorpus(reader="catalogs", languages=["pl"]), counts))
+    corpus = CatalogsCorpus(reader="catalogs", languages=["pl"])
+    rows = [row for block in read_rows(corpus, counts) for row in block]
     assert len(rows) > 2000 and all(set(row.texts) == {"en", "pl"} for row in rows)
     assert sum(looks_like_key(row.texts["en"]) for row in rows) == 0
     assert counts.skipped["pl"]["untranslated"] > 0

@@ -14,7 +14,8 @@ from neuronspec.recipe import MosesCorpus
 
 
 def rows_of(pattern: Path, languages: list[str], **more: Any) -> list[Row]:
-    return list(read_rows(MosesCorpus(reader="moses", train=str(pattern), languages=languages, **more), ReadCounts()))
+    corpus = MosesCorpus(reader="moses", train=str(pattern), languages=languages, **more)
+    return [row for block in read_rows(corpus, ReadCounts()) for row in block]
 
 
 def write(folder: Path, **files: str) -> None:

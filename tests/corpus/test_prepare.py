@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +16,12 @@ import pytest
 from rich.console import Console
 
 from neuronspec.corpus import prepare as module
+from neuronspec.corpus import tsv as tsv_module
 from neuronspec.corpus.prepare import prepare
 from neuronspec.corpus.store import TokenStore
 from neuronspec.errors import CorpusError, RecipeError
 from neuronspec.recipe import Recipe
+from worker_functions import DyingCleaner
 
 QUIET = Console(quiet=True)
 SYLLABLES = ["ba", "ne", "ti", "ro", "lu", "ka"]
@@ -100,6 +107,20 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, tsv: Path) -> None:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes(), file
     stores = [TokenStore.open(tmp_path / name / "data") for name in ("one", "two")]
     assert stores[0].fingerprint() == stores[1].fingerprint()
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path: Path, tsv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsv_module, "read_blocks", partial(tsv_module.read_blocks, size=10))
+    for workers in (1, 2, 3):
+        prepare(tsv_recipe(tsv, workers=workers), tmp_path / str(workers), QUIET)
+    assert snapshot(tmp_path / "1") == snapshot(tmp_path / "2") == snapshot(tmp_path / "3")
+    monkeypatch.undo()
+    prepare(tsv_recipe(tsv), tmp_path / "one block", QUIET)
+    report, tokenizer = "corpus.json", "tokenizer/tokenizer.json"
+    for name in (report, tokenizer):
+        assert (tmp_path / "one block" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    blocks, block = (TokenStore.open(tmp_path / name) for name in ("2", "one block"))
+    assert read_all(blocks, "train", "en-fr") == read_all(block, "train", "en-fr")
 
 
 def test_a_test_sentence_is_test_whatever_the_languages(tmp_path: Path, tsv: Path) -> None:
@@ -218,3 +239,38 @@ def test_after_a_kill_the_next_prepare_cleans_up(tmp_path: Path, tsv: Path) -> N
         prepare(tsv_recipe(tsv), data, QUIET)
     assert snapshot(data) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "train.tsv"]
+
+
+def test_a_killed_worker_leaves_nothing_behind(tmp_path: Path, tsv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "run" / "data"
+    prepare(tsv_recipe(tsv), data, QUIET)
+    before = snapshot(data)
+    monkeypatch.setattr(tsv_module, "read_blocks", partial(tsv_module.read_blocks, size=10))
+    monkeypatch.setattr(module, "Cleaner", DyingCleaner)
+    with pytest.raises(CorpusError, match="a worker process that prepares text was killed"):
+        prepare(tsv_recipe(tsv, workers=2), data, QUIET)
+    assert snapshot(data) == before and [path.name for path in data.parent.iterdir()] == ["data"]
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("bytes_a_file", [1_000, 6_000])
+def test_a_full_disk_is_one_readable_error(tmp_path: Path, tsv: Path, bytes_a_file: int) -> None:
+    # A file that may not grow fails as a full disk does, without a disk of its own.
+    program = """
+import resource, sys
+from pathlib import Path
+import test_prepare
+from neuronspec.corpus.prepare import prepare
+from neuronspec.errors import CorpusError
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+try:
+    prepare(test_prepare.tsv_recipe(Path(sys.argv[1])), Path(sys.argv[2]), test_prepare.QUIET)
+except CorpusError as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", program, str(tsv), str(tmp_path / "run" / "data"), str(bytes_a_file)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "data: can't be written: File too large" in done.stdout and "free some space" in done.stdout
+    assert list((tmp_path / "run").iterdir()) == []

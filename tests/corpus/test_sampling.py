@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pyarrow as pa
 import pytest
 
 from neuronspec.corpus.sampling import sample, sample_sizes
@@ -23,7 +24,7 @@ def test_sizes_are_limited_and_skip_empty_languages() -> None:
 
 
 def test_the_sample_is_spread_evenly_and_repeats_what_is_rare() -> None:
-    rows = [{"en": [f"e{i}", None], "de": [None, f"d{i}"]} for i in range(100)]
+    rows = [pa.record_batch({"en": [f"e{i}", None], "de": [None, f"d{i}"]}) for i in range(100)]
     taken = Counter(sample(rows, {"en": 100, "de": 100}, {"en": 25, "de": 250}))
     assert sum(count for text, count in taken.items() if text[0] == "e") == 25
     assert {taken[f"d{i}"] for i in range(100)} == {2, 3}

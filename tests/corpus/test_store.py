@@ -60,7 +60,7 @@ def test_both_directions_read_one_file(tmp_path: Path, ids: pa.DataType) -> None
         assert [side.tolist() for side in backward.tokens(index)] == [second, first]
     assert forward.source_lengths.tolist() == [1, 3, 1] == backward.target_lengths.tolist()
     assert forward.target_lengths.tolist() == [2, 0, 4]
-    assert forward.source_lengths.dtype == np.int64
+    assert forward.source_lengths.dtype == np.int32
     for index in (-1, 3):
         with pytest.raises(IndexError, match="there are 3"):
             forward.tokens(index)

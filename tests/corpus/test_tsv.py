@@ -15,7 +15,8 @@ from neuronspec.recipe import TsvCorpus
 
 
 def rows_of(path: Path, languages: list[str], **more: Any) -> list[Row]:
-    return list(read_rows(TsvCorpus(reader="tsv", train=path, languages=languages, **more), ReadCounts()))
+    corpus = TsvCorpus(reader="tsv", train=path, languages=languages, **more)
+    return [row for block in read_rows(corpus, ReadCounts()) for row in block]
 
 
 def write(path: Path, text: str) -> Path:
@@ -29,7 +30,7 @@ def test_rows_cells_and_origins(tmp_path: Path) -> None:
     test.write_bytes(lzma.compress(b"fr\ten\tde\nun\tone\teins\n"))
     counts = ReadCounts()
     corpus = TsvCorpus(reader="tsv", train=train, test=test, languages=["de"])
-    rows = list(read_rows(corpus, counts))
+    rows = [row for block in read_rows(corpus, counts) for row in block]
     assert rows == [
         Row({"en": 'a "b'}, "train.tsv:2", "train"),
         Row({"en": "x", "de": "y"}, "train.tsv:3", "train"),

@@ -52,5 +52,5 @@ def test_missing_and_uneven_files_are_errors(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"en-fr.src can't be read"):
         read_samples(tmp_path, ["base"], ["en-fr"], 2)
     (tmp_path / "base" / "en-de.hyp").write_bytes(b"\xff\n")
-    with pytest.raises(EvaluationError, match=r"en-de.hyp can't be read"):
+    with pytest.raises(EvaluationError, match=r"en-de.hyp:1 can't be read: it isn't UTF-8"):
         read_samples(tmp_path, ["base"], ["en-de"], 2)

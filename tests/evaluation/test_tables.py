@@ -70,9 +70,11 @@ def test_arms_with_gains_and_missing_directions() -> None:
 
 def test_tiers_by_way_past_the_pivot() -> None:
     table = tiers_table(RESULTS)
-    assert table.columns == ["arm", "high out (1)", "high into (1)", "low out (1)", "past the pivot (1)"]
-    assert rows(table)["base"] == ["40.0", "44.0", "30.0", "20.0"]
-    assert rows(table)["specialized"] == ["42.0", "47.2", "33.0", "–"]
+    assert table.columns == [
+        "arm", "high out (1)", "high into (1)", "low out (1)", "all out (2)", "all into (1)", "past the pivot (1)",
+    ]  # fmt: skip
+    assert rows(table)["base"] == ["40.0", "44.0", "30.0", "35.0", "44.0", "20.0"]
+    assert rows(table)["specialized"] == ["42.0", "47.2", "33.0", "37.5", "47.2", "–"]
     assert "2.000" in rows(tiers_table(RESULTS, "loss"))["base"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -11,13 +12,15 @@ from transformers import AttentionInterface, M2M100ForConditionalGeneration
 from families import FAMILIES, build_family, padded_inputs
 from neuronspec.model import attention
 from neuronspec.model.attention import SHORT, short_attention, use_fast_attention
+from neuronspec.model.dropout import FastDropout
+from neuronspec.training.precision import autocast
 from toy_corpus import toy_model
 
 IMPLEMENTATIONS = ["eager", "sdpa", SHORT]
 
 
-def model_with(implementation: str) -> M2M100ForConditionalGeneration:
-    model = toy_model(dropout=0.0, dtype=torch.float64).eval()
+def model_with(implementation: str, dropout: float = 0.0) -> M2M100ForConditionalGeneration:
+    model = toy_model(dropout=dropout, dtype=torch.float64).eval()
     model.set_attn_implementation(implementation)
     return model
 
@@ -82,19 +85,64 @@ def test_short_attention_was_really_used(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(calls) == 3  # encoder, decoder, cross
 
 
-@pytest.mark.parametrize("with_mask", [True, False])
+@pytest.mark.parametrize("mode", ["eval", "training", "checkpointing", "bf16"])
+@pytest.mark.parametrize("padding", ["no mask", "none", "right", "left"])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_later_target_token_cannot_change_an_earlier_output(implementation: str, with_mask: bool) -> None:
-    model, batch = model_with(implementation), inputs(padding=False)
-    if not with_mask:
+def test_a_later_target_token_cannot_change_an_earlier_output(implementation: str, padding: str, mode: str) -> None:
+    """In training with dropout too, whose masks are then the same by the same seed."""
+    model = model_with(implementation, dropout=0.0 if mode == "eval" else 0.3)
+    batch = inputs(pad_left=padding == "left", padding=padding in ("right", "left"))
+    if padding == "no mask":
         del batch["decoder_attention_mask"]
-    before = model(**batch).logits
-    for position in range(1, batch["decoder_input_ids"].shape[1]):
+    model.train(mode != "eval")
+    if mode == "checkpointing":
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+    def logits(batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        torch.manual_seed(0)
+        with nullcontext() if mode != "training" else FastDropout(), autocast(model.device, precision):
+            return model(**batch).logits
+
+    precision = "bf16" if mode == "bf16" else "float32"
+    real = batch.get("decoder_attention_mask", torch.ones_like(batch["decoder_input_ids"])).bool()
+    before = logits(batch)
+    for position in range(1, real.shape[1]):
         changed = copy.deepcopy(batch)
         changed["decoder_input_ids"][:, position:] = 15
-        after = model(**changed).logits
-        assert torch.equal(after[:, :position], before[:, :position])
-        assert not torch.allclose(after[:, position:], before[:, position:])
+        after = logits(changed)
+        earlier = real[:, :position]
+        assert torch.equal(after[:, :position][earlier], before[:, :position][earlier])
+        assert not torch.allclose(after[:, position:][real[:, position:]], before[:, position:][real[:, position:]])
+
+
+@pytest.mark.parametrize("padding", [True, False])
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_later_target_token_cannot_reach_an_earlier_gradient(implementation: str, padding: bool) -> None:
+    """The loss at a position has no gradient in the embeddings of later target tokens."""
+    model, batch = model_with(implementation), inputs(padding=padding)
+    embedded = model.get_decoder().embed_tokens(batch.pop("decoder_input_ids")).detach().requires_grad_()
+    logits = model(**batch, decoder_inputs_embeds=embedded).logits
+    for position in range(logits.shape[1]):
+        (gradient,) = torch.autograd.grad(logits[0, position].square().sum(), embedded, retain_graph=True)
+        assert not gradient[:, position + 1 :].any()
+        assert gradient[0, : position + 1].abs().sum(-1).all()
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_decoding_step_by_step_equals_one_pass(implementation: str) -> None:
+    """With a cache no later token exists, so what a whole pass gives at a position can't come from one."""
+    model, batch = model_with(implementation), inputs()
+    target = inputs(padding=False)["decoder_input_ids"]
+    source = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    whole = model(**source, decoder_input_ids=target).logits
+    cache, encoded = None, model.get_encoder()(**source)
+    for position in range(target.shape[1]):
+        step = model(
+            encoder_outputs=encoded, attention_mask=source["attention_mask"],
+            decoder_input_ids=target[:, position : position + 1], past_key_values=cache, use_cache=True,
+        )  # fmt: skip
+        cache = step.past_key_values
+        assert torch.allclose(step.logits[:, 0], whole[:, position], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("padding", [True, False])

@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from neuronspec.errors import DirectionError, MaskError
-from neuronspec.neurons import NeuronMasks, chance_overlap, overlap, overlap_progression, sparsity_table
+from neuronspec.neurons import (
+    NeuronMasks,
+    above_chance,
+    chance_overlap,
+    overlap,
+    overlap_progression,
+    sparsity_table,
+)
 
 Make = Callable[..., NeuronMasks]
 BITS = {
@@ -74,3 +81,33 @@ def test_sparsity_table(make_masks: Make) -> None:
     table = sparsity_table(make_masks(BITS))
     assert table["en-de"] == pytest.approx({"encoder.0": 0.0, "decoder.0": 4 / 6})
     assert list(table) == ["de-en", "en-de", "en-fr", "en-nl", "nl-en"]
+
+
+def test_above_chance_is_0_at_chance_and_1_when_identical() -> None:
+    measured = torch.tensor([1.0, 0.25, 0.0, 1.0], dtype=torch.float64)
+    chance = torch.tensor([0.5, 0.25, 0.5, 1.0], dtype=torch.float64)
+    assert above_chance(measured, chance).tolist() == [1.0, 0.0, -1.0, 0.0]
+
+
+def test_progression_has_quartiles_and_above_chance(make_masks: Make) -> None:
+    _, decoder = overlap_progression(make_masks(BITS), pivot="en")
+    # the pairs have 1/3, 0 and 0
+    assert decoder.quartiles == pytest.approx((0.0, 0.0, 1 / 6))
+    pairs = ((1 / 3, 2, 2), (0.0, 2, 3), (0.0, 2, 3))
+    chances = [float(chance_of(a, b, 6)) for _, a, b in pairs]
+    expected = sum((iou - chance) / (1 - chance) for (iou, _, _), chance in zip(pairs, chances, strict=True)) / 3
+    assert decoder.above_chance == pytest.approx(expected)
+
+
+def chance_of(a: int, b: int, width: int) -> torch.Tensor:
+    place = torch.arange(width)
+    masks = NeuronMasks.from_dict({"en-de": {"decoder.0": place < a}, "en-fr": {"decoder.0": place < b}})
+    return chance_overlap(masks, "decoder.0")[0, 1]
+
+
+def test_two_families_share_within_and_not_between(make_masks: Make) -> None:
+    bits = {"en-de": "111100", "en-nl": "111000", "en-fr": "000011", "en-it": "000001"}
+    matrix = overlap(make_masks({name: {"decoder.0": row} for name, row in bits.items()}), "decoder.0",
+                     ["en-de", "en-nl", "en-fr", "en-it"])  # fmt: skip
+    assert (matrix[0, 1], matrix[2, 3]) == (0.75, 0.5)
+    assert not matrix[:2, 2:].any()

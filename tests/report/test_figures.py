@@ -81,12 +81,15 @@ def test_wrong_names_are_errors() -> None:
 def test_progression_has_measure_and_chance_of_both_sides() -> None:
     traces = {trace["name"]: trace for trace in figures.overlap_progression_lines(MASKS, "en").to_plotly_json()["data"]}
     rows = overlap_progression(MASKS, "en")
-    assert list(traces) == ["encoder", "encoder, by chance", "decoder", "decoder, by chance"]
+    parts = ("{}, quartiles", "{}", "{}, by chance")
+    assert list(traces) == [part.format(side) for side in ("encoder", "decoder") for part in parts]
     for side in ("encoder", "decoder"):
         own = [row for row in rows if row.site.startswith(side)]
         assert list(traces[side]["x"]) == [1, 2, 3]
         assert list(traces[side]["y"]) == [row.mean for row in own]
         assert list(traces[f"{side}, by chance"]["y"]) == [row.chance for row in own]
+        band = list(traces[f"{side}, quartiles"]["y"])
+        assert band == [row.quartiles[2] for row in own] + [row.quartiles[0] for row in own][::-1]
 
 
 def test_sparsity_has_a_point_for_every_direction_and_site() -> None:

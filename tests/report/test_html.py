@@ -14,7 +14,8 @@ import pytest
 
 from fake_run import ARMS, HOSTILE, fake_run
 from neuronspec.errors import MissingExtraError
-from neuronspec.report import write_report
+from neuronspec.neurons import overlap
+from neuronspec.report import ReportData, write_report
 from neuronspec.report.html import render
 
 pytest.importorskip("plotly", reason="the report extra is not installed")
@@ -54,26 +55,66 @@ def page() -> Page:
     return Page(render(fake_run(SMALL)))
 
 
+SECTIONS = ["summary", "results", "overlap-section", "structure", "neurons", "causes", "training", "samples", "setup"]
+BLOCKS = ["overlap", "progression", "tree", "map", "families", "sparsity", "sharing", "coverage", "effect", "neuron",
+          "ablation-decoder", "ablation-matrix-decoder", "drift", "stability", "curves"]  # fmt: skip
+
+
+def blocks_of(page: Page) -> dict[str, Any]:
+    """The blocks of figures by id."""
+    return {block["id"]: block for block in json.loads(page.scripts[0])}
+
+
 def test_every_section_is_there(page: Page) -> None:
     sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
-    assert sections == ["summary", "results", "neurons", "training", "samples", "setup"]
+    assert sections == SECTIONS
     for fragment in ("Mean chrF++ over 6 directions", "chrF++ by resource tier", "chrF++ by language family",
                      "loss by direction", "The site administrator", "Imaginary CPU", "name: fake", *ARMS):  # fmt: skip
         assert fragment in page.text
     assert sum(tag == "dl" for tag, _ in page.elements) == 12, "two samples for each of six directions"
 
 
-def test_figures_are_drawn_from_json_in_the_page(page: Page) -> None:
-    drawn = json.loads(page.scripts[0])
-    assert set(drawn) == {"overlap", "progression", "sparsity", "curves"}
+def test_every_figure_has_a_place_a_caption_and_a_table(page: Page) -> None:
+    blocks = blocks_of(page)
+    assert [name for name in blocks if name != "uriel"] == BLOCKS
     ids = {attributes.get("id") for _, attributes in page.elements}
-    assert set(drawn) <= ids
-    assert drawn["overlap"]["data"][0]["type"] == "heatmap"
+    assert set(blocks) <= ids
+    assert sum(tag == "figcaption" for tag, _ in page.elements) == len(blocks)
+    for block in blocks.values():
+        assert block["rows"] and all(len(row) == len(block["columns"]) for row in block["rows"]), block["id"]
+
+
+def test_the_heatmap_has_the_numbers_in_every_order(page: Page) -> None:
+    block, masks = blocks_of(page)["overlap"], fake_run(SMALL).masks
+    assert [site["label"] for site in block["content"]["sites"]][:2] == ["encoder 1", "encoder 2"]
+    site = block["content"]["sites"][-1]
+    assert site["names"] == ["Dutch", "German", "French"][: len(site["names"])] or sorted(site["codes"]) == [
+        "de",
+        "fr",
+        "nl",
+    ]
+    expected = overlap(masks, "decoder.2", [f"en-{code}" for code in site["codes"]])
+    assert site["iou"] == [[round(float(value), 4) for value in row] for row in expected]
+    for order in site["orders"].values():
+        assert sorted(order) == [0, 1, 2]
+    pairs = [row for row in block["rows"] if row[0] == "decoder 3"]
+    assert [row[1:3] for row in pairs] == [[site["names"][a], site["names"][b]] for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert pairs[0][3] == site["iou"][0][1]
+
+
+def test_parts_that_are_missing_leave_their_sections_out() -> None:
+    data = fake_run(SMALL)
+    alone = ReportData("model", data.masks, "en", data.families, {"python": "3"})
+    page = Page(render(alone))
+    sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
+    assert sections == ["summary", "overlap-section", "structure", "neurons", "setup"]
+    assert "coverage" not in blocks_of(page) and "neuron" not in blocks_of(page)
 
 
 def test_nothing_is_fetched_and_nothing_is_sent(page: Page) -> None:
     loading = [(tag, name, value) for tag, attributes in page.elements for name, value in attributes.items()
                if name in ("src", "srcset", "href", "action", "data", "poster")]  # fmt: skip
+    loading = [item for item in loading if item[1] != "data-block"]
     assert [item for item in loading if not re.match(r"#|data:", str(item[2]))] == []
     own = page.scripts[-1]
     assert "fetch(" not in own and "http" not in own
@@ -89,16 +130,17 @@ def test_light_and_dark_and_phone(page: Page) -> None:
 def test_text_of_the_corpus_is_shown_as_text() -> None:
     data = fake_run(SMALL, hostile=True)
     families = {"de": HOSTILE, "nl": HOSTILE, "fr": "Romance"}
-    hostile = dataclasses.replace(data, name=HOSTILE, results={**data.results, "families": families})
+    results = {**data.results, "families": families}
+    hostile = dataclasses.replace(data, name=HOSTILE, results=results, families=families)
     plain, found = Page(render(data)), Page(render(hostile))
     assert found.text.count(HOSTILE) > plain.text.count(HOSTILE) > 40
     assert len(found.scripts) == len(Page(render(fake_run(SMALL))).scripts) == 3
     assert not any(tag == "b" for tag, _ in found.elements)
     assert "{{ 7 * 7 }}" in found.text and "49" not in found.text.partition("Sample translations")[2][:2000]
-    drawn = json.loads(found.scripts[0])
     # plotly reads a little markup in texts, so there they are escaped once more.
-    assert any(unescape(mark["text"]) == HOSTILE for mark in drawn["overlap"]["layout"]["annotations"])
-    assert not any("<b>" in mark["text"] for mark in drawn["overlap"]["layout"]["annotations"])
+    bounds = [bound[0] for site in blocks_of(found)["overlap"]["content"]["sites"] for bound in site["bounds"]]
+    assert any(unescape(name) == HOSTILE for name in bounds)
+    assert not any("<b>" in name for name in bounds)
 
 
 def test_the_file_is_complete_or_as_before(tmp_path: Path) -> None:
@@ -106,7 +148,7 @@ def test_the_file_is_complete_or_as_before(tmp_path: Path) -> None:
     write_report(fake_run(SMALL), path)
     before = path.read_bytes()
     assert before.endswith(b"</html>")
-    broken = dataclasses.replace(fake_run(SMALL), results={"arms": {}})
+    broken = dataclasses.replace(fake_run(SMALL), results={"arms": {}, "tiers": {}})
     with pytest.raises(KeyError):
         write_report(broken, path)
     assert path.read_bytes() == before

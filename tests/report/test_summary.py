@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from fake_run import fake_run
 from neuronspec.neurons import NeuronMasks
+from neuronspec.report.numbers import compute
 from neuronspec.report.summary import summary_sentences
 
 SMALL = {"Germanic": ["de", "nl"], "Romance": ["fr"]}
@@ -22,7 +24,9 @@ def sentences(arms: dict[str, dict[str, float]], masks: NeuronMasks | None = Non
         results["arms"][arm] = {
             name: {"bleu": 1.0, "chrf++": score, "loss": 1.0, "n": 9} for name, score in by_direction.items()
         }
-    return " ".join(summary_sentences(results, masks or data.masks))
+    chosen = masks or data.masks
+    numbers = compute(chosen, "en", {})
+    return " ".join(summary_sentences(dataclasses.replace(data, results=results, masks=chosen), numbers))
 
 
 def test_who_is_ahead_and_in_how_many() -> None:
@@ -71,3 +75,31 @@ def test_progression_is_held_against_chance(overlaps: list[tuple[int, int]], exp
 def test_sparsity_is_told() -> None:
     data = fake_run(SMALL)
     assert f"leave out {data.masks.sparsity():.0%} of" in sentences({"base": {"en-de": 1.0}})
+
+
+def test_families_and_causes_are_told_with_their_tests() -> None:
+    data = fake_run()
+    text = " ".join(summary_sentences(data, compute(data.masks, "en", data.families)))
+    assert "of 3 decoder layers (permutation test, p < 0.05 after Holm's correction)" in text
+    assert (
+        "changes its loss by +0.500 nats a token on average; as many of another direction's change it by +0.100" in text
+    )
+    assert "Its own cost more than another's in 25 of 25 directions." in text
+
+
+def test_without_results_there_is_no_word_of_arms() -> None:
+    data = dataclasses.replace(fake_run(SMALL), results=None, findings=None)
+    text = " ".join(summary_sentences(data, compute(data.masks, "en", data.families)))
+    assert "chrF++" not in text and "Turning off" not in text and "leave out" in text
+
+
+@pytest.mark.parametrize(("low", "high", "verdict"), [(0.2, 1.8, "leaves out 0: significant"), (-0.3, 2.3, "holds 0")])
+def test_the_interval_is_told_where_there_is_one(low: float, high: float, verdict: str) -> None:
+    data = fake_run(SMALL)
+    entry = {"directions": {}, "average": {"difference": 1.0, "low": low, "high": high, "n": 6, "of": 6}}
+    pairs = {"specialized": {"dense": {"chrf++": entry}}}
+    results = {**data.results, "significance": {"method": {}, "pairs": pairs}}
+    numbers = compute(data.masks, "en", data.families)
+    text = " ".join(summary_sentences(dataclasses.replace(data, results=results), numbers))
+    assert f"(one seed; the 95% interval, {low:+.2f} to {high:+.2f}, {verdict}" in text
+    assert "random on average, better in" in text and "no significance test" in text

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from neuronspec.batching import Batch
 from neuronspec.direction import Direction
 from neuronspec.errors import DirectionError, TrainingError
-from neuronspec.training import Loss, loop, read_log
+from neuronspec.training import Loss, parallel, read_log, validation
 from toy_corpus import DE_EN, EN_DE, EN_FR, ToyStore, toy_model
 from toy_training import SETTINGS, SIZES, assert_same, quiet, toy_train
 
@@ -48,13 +48,14 @@ def test_same_seed_same_weights_whatever_the_global_random_state(tmp_path: Path)
 
 def test_arms_see_the_same_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[int]] = []
-    plain = loop.batch_loss
+    plain = parallel.batch_loss
 
     def spy(model: torch.nn.Module, batch: Batch, smoothing: float) -> object:
-        seen.append(batch.inputs["input_ids"].flatten().tolist())
+        if model.training:
+            seen.append(batch.inputs["input_ids"].flatten().tolist())
         return plain(model, batch, smoothing)
 
-    monkeypatch.setattr(loop, "batch_loss", spy)
+    monkeypatch.setattr(parallel, "batch_loss", spy)
     toy_train(tmp_path / "one", 5)
     first, seen = seen, []
     toy_train(tmp_path / "other", 5, model=toy_model(seed=9), learning_rate=0.002, label_smoothing=0.0)
@@ -67,7 +68,7 @@ def test_direction_scope_is_entered_around_its_batches(tmp_path: Path, monkeypat
     from contextlib import contextmanager
 
     current: list[Direction] = []
-    plain = loop.batch_loss
+    plain = parallel.batch_loss
 
     @contextmanager
     def scope(direction: Direction) -> Iterator[None]:
@@ -78,11 +79,13 @@ def test_direction_scope_is_entered_around_its_batches(tmp_path: Path, monkeypat
     def spy(model: torch.nn.Module, batch: Batch, smoothing: float) -> object:
         assert current == [batch.direction]
         loss = plain(model, batch, smoothing)
+        if not model.training:
+            return loss
         loss.smoothed.register_hook(lambda gradient: checked.append(current == [batch.direction]))
         return loss
 
     checked: list[bool] = []
-    monkeypatch.setattr(loop, "batch_loss", spy)
+    monkeypatch.setattr(parallel, "batch_loss", spy)
     toy_train(tmp_path / "run", 4, in_direction=scope)
     assert checked == [True] * 8
 
@@ -110,7 +113,7 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path: Path, kind: str) ->
 
 def test_best_weights_are_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     means = iter([3.0, 1.0, 2.0, 2.5])
-    monkeypatch.setattr(loop, "validation_loss", lambda *args, **kwargs: {EN_DE: Loss(4 * next(means), 4)})
+    monkeypatch.setattr(validation, "validation_loss", lambda *args, **kwargs: {EN_DE: Loss(4 * next(means), 4)})
     model = toy_model()
     result = toy_train(tmp_path, 16, model=model)
     assert (result.updates, result.best_update, result.validation) == (16, 8, {EN_DE: 1.0})
@@ -125,7 +128,7 @@ def test_best_weights_are_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_macro_average_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([{EN_DE: Loss(100, 100), DE_EN: Loss(3, 1)}, {EN_DE: Loss(150, 100), DE_EN: Loss(2, 1)}])
-    monkeypatch.setattr(loop, "validation_loss", lambda *args, **kwargs: next(losses))
+    monkeypatch.setattr(validation, "validation_loss", lambda *args, **kwargs: next(losses))
     assert toy_train(tmp_path, 8).best_update == 8
 
 
@@ -139,6 +142,7 @@ def test_log(tmp_path: Path) -> None:
     assert start["directions"]["en-de"]["pairs"] == 40
     assert start["directions"]["en-de"]["upsampling"] < 1 < start["directions"]["en-fr"]["upsampling"]
     assert set(end["passes"]) == {str(direction) for direction in SIZES}
+    assert 0 < end["padding"] < 0.6
     training = next(line for line in lines if line["kind"] == "training")
     assert training["learning_rate"] == pytest.approx(0.01 * (5 / 10) ** 0.5)
     assert 0 <= training["padding"] < 0.6
@@ -168,12 +172,13 @@ def test_a_line_now_and_then_where_there_is_no_terminal(tmp_path: Path, monkeypa
     console = quiet()
     toy_train(tmp_path / "base", 4, console=console)
     lines = console.file.getvalue().splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert lines[0].startswith("base: 63 pairs in 3 directions, sampled from 0.62 (en-de) to 2.24 (en-fr)")
     assert "base: 50%  update 2  loss " in lines[2]
     assert "target tokens/s" in lines[2]
     assert lines[2].endswith(" left")
-    assert lines[-1].startswith("base: update 4: validation loss ")
+    assert lines[-2].startswith("base: update 4: validation loss ")
+    assert lines[-1].startswith("base: 4 updates in ") and "of the batches was padding; best at update 4" in lines[-1]
 
 
 def test_exported_folder_needs_no_neuronspec(tmp_path: Path) -> None:

@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 import torch
 from torch.nn.functional import cross_entropy, pad
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from families import build_family, padded_inputs
 from neuronspec.batching import IGNORED, Batch, eval_batches
 from neuronspec.direction import Direction
+from neuronspec.training import loss as loss_module
 from neuronspec.training import projection, validation_loss
 from neuronspec.training.loss import LINEAR_HEADS, batch_loss, target_tokens
+from neuronspec.training.precision import autocast
 from toy_corpus import DE_EN, EN_DE, ToyStore, toy_model, toy_tokenizer
 
 FAMILIES = ["m2m100", "mbart", "bart", "marian", "pegasus", "t5", "mt5", "umt5"]
@@ -56,10 +60,49 @@ def test_equals_plain_torch(family: str, smoothing: float, rows: int, monkeypatc
         assert torch.allclose(given[name], value, rtol=1e-9, atol=1e-10), name
 
 
-def test_both_kinds_of_head_are_covered() -> None:
-    types = {build_family(family).config.model_type for family in FAMILIES}
-    assert types & LINEAR_HEADS
-    assert types - LINEAR_HEADS
+def test_every_kind_of_linear_head_is_covered() -> None:
+    assert {build_family(family).config.model_type for family in FAMILIES} == LINEAR_HEADS
+
+
+@pytest.mark.parametrize("family", ["m2m100", "t5"])
+def test_other_heads_give_all_logits(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_family(family, dtype=torch.float64)
+    batch = Batch(EN_DE, padded_inputs(model))
+    expected = gradients(model, batch_loss(model, batch, 0.1).smoothed)
+    monkeypatch.setattr(loss_module, "LINEAR_HEADS", frozenset())
+    found = batch_loss(model, batch, 0.1)
+    assert found.nats.item() == pytest.approx(plain_loss(model, batch, 0.0).item(), abs=1e-9)
+    for name, value in gradients(model, found.smoothed).items():
+        assert torch.allclose(value, expected[name], rtol=1e-9, atol=1e-10), name
+
+
+class LargestTensor(TorchDispatchMode):
+    """Keeps the number of elements of the largest floating-point tensor that any operation gives."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
+                self.elements = max(self.elements, tensor.numel())
+        return result
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_tensor_of_tokens_times_vocabulary(family: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "LOGITS_HELD", {})
+    model, rows, time, vocabulary = build_family(family), 20, 40, 1000
+    model.resize_token_embeddings(vocabulary)
+    ids = torch.randint(3, vocabulary, (rows, time), generator=torch.Generator().manual_seed(0))
+    ones = torch.ones_like(ids)
+    inputs = {"input_ids": ids, "decoder_input_ids": ids, "labels": ids}
+    batch = Batch(EN_DE, inputs | {"attention_mask": ones, "decoder_attention_mask": ones})
+    with LargestTensor() as largest, autocast(model.device, precision):
+        batch_loss(model, batch, 0.1).smoothed.backward()
+    assert largest.elements == projection.FEWEST_ROWS * vocabulary
+    assert largest.elements < rows * time * vocabulary / 3
 
 
 def test_bias_of_the_head_counts() -> None:

@@ -219,7 +219,7 @@ def test_other_settings_are_refused_by_name(tmp_path: Path, whole: Path, change:
         toy_train(tmp_path / "run", 20, **change)
     assert named in str(caught.value)
     if "accumulation" in change:
-        assert "training.accumulation: 2 before, 1 now" in str(caught.value)
+        assert "micro-batches an update (training.accumulation x processes): 2 before, 1 now" in str(caught.value)
     assert_same(tmp_path / "run", whole)
 
 
@@ -325,7 +325,7 @@ def test_a_disk_that_is_really_full(small_disk: Path, whole: Path) -> None:
 def test_full_disk_while_exporting(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(whole, tmp_path / "run")
 
-    def fail(self: Any, folder: Path) -> None:
+    def fail(self: Any, folder: Path, **options: Any) -> None:
         (Path(folder) / "model.safetensors").write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from neuronspec.batching.batch import Batch
+from neuronspec.batching.batch import Batch, MixedBatch
 from neuronspec.direction import Direction, languages_of
 
 IGNORED = -100
@@ -17,6 +18,9 @@ IGNORED = -100
 
 TAGGED = 2
 """Tokens that a side of a pair has beside its pieces: its tag and `</s>`."""
+
+Pair: TypeAlias = tuple[np.ndarray, np.ndarray]
+"""The piece ids of a source and of its target, without tags or `</s>`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +50,25 @@ class Layout:
         return cls(tags, tokenizer.pad_token_id, tokenizer.eos_token_id)
 
 
-def collate(direction: Direction, pairs: Sequence[tuple[np.ndarray, np.ndarray]], layout: Layout) -> Batch:
+def collate(direction: Direction, pairs: Sequence[Pair], layout: Layout) -> Batch:
     """Sentence pairs of one direction (piece ids without tags or `</s>`) as a batch.
 
     The layout is M2M-100's: the source is `[__src__, pieces, </s>]`; the decoder reads `[</s>, __tgt__, pieces]`
     and is to give `[__tgt__, pieces, </s>]`. The target tag is forced in translation, so its label takes no loss.
     Padding stands on the right.
     """
-    sources = [np.concatenate(([layout.tags[direction.source]], source, [layout.eos])) for source, _ in pairs]
-    targets = [np.concatenate(([layout.tags[direction.target]], target, [layout.eos])) for _, target in pairs]
+    return Batch(direction, _inputs([direction] * len(pairs), pairs, layout))
+
+
+def collate_mixed(directions: Sequence[Direction], pairs: Sequence[Pair], layout: Layout) -> MixedBatch:
+    """Sentence pairs, `pairs[i]` of `directions[i]`, as a batch that mixes directions; rows as in `collate`."""
+    return MixedBatch(directions[0], _inputs(directions, pairs, layout), tuple(directions))
+
+
+def _inputs(directions: Sequence[Direction], pairs: Sequence[Pair], layout: Layout) -> dict[str, torch.Tensor]:
+    framed = list(zip(directions, pairs, strict=True))
+    sources = [np.concatenate(([layout.tags[one.source]], source, [layout.eos])) for one, (source, _) in framed]
+    targets = [np.concatenate(([layout.tags[one.target]], target, [layout.eos])) for one, (_, target) in framed]
     input_ids, attention_mask = _padded(sources, layout.pad)
     labels, decoder_mask = _padded(targets, layout.pad)
     decoder_input_ids = torch.full_like(labels, layout.pad)
@@ -63,16 +77,13 @@ def collate(direction: Direction, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
     decoder_input_ids.masked_fill_(decoder_mask == 0, layout.pad)
     labels.masked_fill_(decoder_mask == 0, IGNORED)
     labels[:, 0] = IGNORED
-    return Batch(
-        direction,
-        {
-            "input_ids": input_ids,
-            "attention_mask": attention_mask,
-            "decoder_input_ids": decoder_input_ids,
-            "decoder_attention_mask": decoder_mask,
-            "labels": labels,
-        },
-    )
+    return {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "decoder_input_ids": decoder_input_ids,
+        "decoder_attention_mask": decoder_mask,
+        "labels": labels,
+    }
 
 
 def _padded(rows: Sequence[np.ndarray], pad: int) -> tuple[torch.Tensor, torch.Tensor]:

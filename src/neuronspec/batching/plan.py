@@ -20,7 +20,7 @@ class EpochPlan:
     """Every pair of a direction once, cut into batches.
 
     Args:
-        order: `[pairs]` indices of pairs, batch after batch.
+        order: `[pairs]` indices of pairs (int32), batch after batch.
         starts: `[batches + 1]` where each batch starts in `order`; the last entry is the number of pairs.
     """
 
@@ -61,29 +61,34 @@ def plan_epoch(
         target_lengths: the same of the targets.
     """
     random = generator(seed, "plan", str(direction), epoch)
-    shuffled = random.permutation(len(source_lengths))
-    order, sizes = [], []
-    for first in range(0, len(shuffled), window):
-        batches = _cut(shuffled[first : first + window], source_lengths, target_lengths, batch_tokens)
-        for number in random.permutation(len(batches)):
-            order.append(batches[number])
-            sizes.append(len(batches[number]))
-    joined = np.concatenate(order) if order else np.zeros(0, dtype=np.int64)
-    return EpochPlan(joined, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))))
+    order = _indices(len(source_lengths))
+    random.shuffle(order)
+    sizes: list[int] = []
+    for first in range(0, len(order), window):
+        batches = _cut(order[first : first + window], source_lengths, target_lengths, batch_tokens)
+        batches = [batches[number] for number in random.permutation(len(batches))]
+        order[first : first + window] = np.concatenate(batches)
+        sizes += map(len, batches)
+    return EpochPlan(order, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))))
 
 
 def plan_in_order(source_lengths: np.ndarray, target_lengths: np.ndarray, batch_tokens: int) -> EpochPlan:
     """Batches from the shortest pairs to the longest, without any shuffling: for validation and recording."""
-    batches = _cut(np.arange(len(source_lengths)), source_lengths, target_lengths, batch_tokens)
-    joined = np.concatenate(batches) if batches else np.zeros(0, dtype=np.int64)
+    batches = _cut(_indices(len(source_lengths)), source_lengths, target_lengths, batch_tokens)
+    joined = np.concatenate([_indices(0), *batches])
     sizes = [len(batch) for batch in batches]
     return EpochPlan(joined, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))))
 
 
+def _indices(size: int) -> np.ndarray:
+    """0, 1, ... in 4 bytes each: an epoch of 10 million pairs is planned in 40 MB."""
+    return np.arange(size, dtype=np.int32 if size < 1 << 31 else np.int64)
+
+
 def _cut(indices: np.ndarray, sources: np.ndarray, targets: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
     """`indices` sorted by length and cut where the padded longer side would exceed `batch_tokens`."""
-    longer = np.maximum(sources[indices], targets[indices]) + TAGGED
-    shorter = np.minimum(sources[indices], targets[indices]) + TAGGED
+    sides = [side[indices].astype(np.int64) + TAGGED for side in (sources, targets)]
+    longer, shorter = np.maximum(*sides), np.minimum(*sides)
     by_length = np.lexsort((shorter, longer))  # stable: equal lengths keep their shuffled order
     indices, longer = indices[by_length], longer[by_length]
     batches, first = [], 0

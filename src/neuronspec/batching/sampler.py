@@ -1,4 +1,4 @@
-"""Training batches: which direction comes next, and which of its batches."""
+"""Training batches: which directions and pairs come next, and the tensors made of them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from neuronspec.batching.batch import Batch
-from neuronspec.batching.collate import Layout, collate
-from neuronspec.batching.plan import EpochPlan, plan_epoch
-from neuronspec.batching.randomness import generator
+from neuronspec.batching.collate import Layout, collate, collate_mixed
+from neuronspec.batching.draws import Draw, MixedDraws, Pairs, SeparateDraws
 from neuronspec.direction import Direction
-from neuronspec.errors import TrainingError
-
-ROUND = 128
-"""Draws over which every direction gets its share to within one batch."""
-
-
-class Pairs(Protocol):
-    """The sentence pairs of a direction, as the token store gives them."""
-
-    @property
-    def source_lengths(self) -> np.ndarray: ...
-    @property
-    def target_lengths(self) -> np.ndarray: ...
-    def __len__(self) -> int: ...
-    def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]: ...
+from neuronspec.errors import RecipeError, TrainingError
+from neuronspec.recipe_training import weight_problems
 
 
 class Store(Protocol):
@@ -48,58 +34,49 @@ def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -
     return dict(zip(sizes, (weights / weights.sum()).tolist(), strict=True))
 
 
-class DirectionSampler:
-    """Draws directions by probability; draw `n` is a pure function of the seed and `n`.
+def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str, float]) -> dict[Direction, float]:
+    """The probability of each direction, in proportion to the weight it is given.
 
-    Draws are stratified: in each round of `ROUND` draws a direction of probability p is drawn p * ROUND times to
-    within one, in random order, which short trainings over many directions need to see all of them.
+    Raises:
+        RecipeError: a direction has no weight, or a weight is of no direction.
     """
-
-    def __init__(self, probabilities: Mapping[Direction, float], seed: int) -> None:
-        self.directions = list(probabilities)
-        self._upper = np.cumsum(list(probabilities.values()))
-        self._seed = seed
-        self._round: tuple[int, np.ndarray] = (-1, np.zeros(0))
-
-    def __getitem__(self, draw: int) -> Direction:
-        """The direction of micro-batch number `draw`, counted from 0."""
-        number, slot = divmod(draw, ROUND)
-        if self._round[0] != number:
-            random = generator(self._seed, "directions", number)
-            points = (random.permutation(ROUND) + random.random()) / ROUND
-            self._round = number, points
-        place = int(np.searchsorted(self._upper, self._round[1][slot], side="right"))
-        return self.directions[min(place, len(self.directions) - 1)]  # the sum may be 1 - 1e-16
+    problems = weight_problems(weights, directions)
+    if problems:
+        raise RecipeError(f"weights: {'; '.join(problems)}; give a weight to every trained direction")
+    known = {Direction.parse(name): weight for name, weight in weights.items()}
+    total = sum(known.values())
+    return {one: known[one] / total for one in sorted(directions)}
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """A batch, where it stands, and how much of it is padding.
+    """A micro-batch, where it stands, and how much of it is padding.
 
     Args:
-        batch: the tensors.
-        epoch: of its direction, from 0.
-        number: of the batch in that epoch, from 0.
+        batch: the tensors; a `MixedBatch` if its rows are of several directions.
+        draw: its number among all micro-batches, from 0.
+        name: for messages: directions, epoch and number.
         tokens: tokens of both sides that aren't padding.
         padded: tokens of both sides with padding.
     """
 
     batch: Batch
-    epoch: int
-    number: int
+    draw: int
+    name: str
     tokens: int
     padded: int
 
 
 class TrainingBatches:
-    """An endless stream of micro-batches, one direction each, that can go on anywhere without replay.
+    """An endless stream of micro-batches that can go on anywhere without replay.
 
-    Directions are drawn by temperature; each direction goes through all its pairs once an epoch, in an order that
-    depends on (seed, epoch, direction) alone. The state is the number of draws and, for each direction, its epoch
-    and the number of the next batch.
+    Directions are drawn by temperature or by weight; each direction goes through all its pairs once an epoch, in an
+    order that depends on (seed, epoch, direction) alone. A micro-batch holds one direction, or mixes them
+    (`mixed`). `draw` says which pairs come next, `make` makes tensors of them.
 
     Raises:
         TrainingError: a direction has no training pairs.
+        RecipeError: the weights aren't of these directions.
     """
 
     def __init__(
@@ -111,62 +88,81 @@ class TrainingBatches:
         batch_tokens: int,
         temperature: float,
         seed: int,
+        weights: Mapping[str, float] | None = None,
+        mixed: bool = False,
     ) -> None:
         _check_directions(store, directions)
         self._pairs = {direction: store.pairs("train", direction) for direction in sorted(directions)}
-        self._layout, self._batch_tokens, self._seed = layout, batch_tokens, seed
+        self._layout = layout
         self.sizes = {direction: len(pairs) for direction, pairs in self._pairs.items()}
-        self.probabilities = sampling_probabilities(self.sizes, temperature)
-        self._sampler = DirectionSampler(self.probabilities, seed)
-        self._plans: dict[Direction, tuple[int, EpochPlan]] = {}
-        self._places = dict.fromkeys(self._pairs, (0, 0))
-        self.draws = 0
+        self.probabilities = (
+            sampling_probabilities(self.sizes, temperature)
+            if weights is None
+            else weighted_probabilities(list(self._pairs), weights)
+        )
+        kind = MixedDraws if mixed else SeparateDraws
+        self._draws = kind(self._pairs, self.probabilities, batch_tokens, seed)
+
+    def draw(self) -> Draw:
+        """The next micro-batch, without its tensors."""
+        return next(self._draws)
+
+    def make(self, draw: Draw) -> TrainingBatch:
+        """The tensors of a micro-batch."""
+        rows = [
+            self._pairs[one].tokens(int(index)) for one, index in zip(draw.row_directions, draw.indices, strict=True)
+        ]
+        if isinstance(draw.directions, Direction):
+            batch = collate(draw.directions, rows, self._layout)
+        else:
+            batch = collate_mixed(draw.directions, rows, self._layout)
+        masks = batch.inputs["attention_mask"], batch.inputs["decoder_attention_mask"]
+        tokens, padded = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
+        return TrainingBatch(batch, draw.number, draw.name, tokens, padded)
+
+    def target_tokens(self, draw: Draw) -> int:
+        """Target tokens of a micro-batch that take loss: pieces and `</s>`."""
+        if isinstance(draw.directions, Direction):
+            lengths = self._pairs[draw.directions].target_lengths[draw.indices]
+            return int(lengths.sum()) + len(lengths)
+        rows = zip(draw.directions, draw.indices, strict=True)
+        return sum(int(self._pairs[one].target_lengths[index]) + 1 for one, index in rows)
 
     def __iter__(self) -> TrainingBatches:
         return self
 
     def __next__(self) -> TrainingBatch:
-        direction = self._sampler[self.draws]
-        epoch, number = self._places[direction]
-        plan = self._plan(direction, epoch)
-        indices = plan[number]
-        self._places[direction] = (epoch, number + 1) if number + 1 < len(plan) else (epoch + 1, 0)
-        self.draws += 1
-        pairs = self._pairs[direction]
-        batch = collate(direction, [pairs.tokens(int(index)) for index in indices], self._layout)
-        masks = batch.inputs["attention_mask"], batch.inputs["decoder_attention_mask"]
-        tokens, padded = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
-        return TrainingBatch(batch, epoch, number, tokens, padded)
-
-    def _plan(self, direction: Direction, epoch: int) -> EpochPlan:
-        if direction not in self._plans or self._plans[direction][0] != epoch:
-            pairs = self._pairs[direction]
-            plan = plan_epoch(
-                pairs.source_lengths,
-                pairs.target_lengths,
-                batch_tokens=self._batch_tokens,
-                seed=self._seed,
-                epoch=epoch,
-                direction=direction,
-            )
-            self._plans[direction] = epoch, plan
-        return self._plans[direction][1]
+        return self.make(self.draw())
 
     def batches_per_epoch(self) -> int:
-        """Micro-batches that hold every pair of every direction once (by the plans of the first epoch)."""
-        return sum(len(self._plan(direction, 0)) for direction in self._pairs)
+        """About as many micro-batches as hold every pair of every direction once."""
+        return self._draws.per_epoch()
 
     def passes(self) -> dict[Direction, float]:
         """How many times each direction's pairs have been seen, as a fraction of epochs."""
-        return {
-            direction: epoch + (number / len(self._plan(direction, epoch)) if number else 0.0)
-            for direction, (epoch, number) in self._places.items()
-        }
+        return self._draws.passes()
 
     def upsampling(self) -> dict[Direction, float]:
         """How much oftener a pair of the direction is seen than if directions were drawn by size."""
         total = sum(self.sizes.values())
         return {direction: self.probabilities[direction] * total / size for direction, size in self.sizes.items()}
+
+    def facts(self) -> dict[str, dict[str, float]]:
+        """By direction: `pairs`, `probability` and `upsampling`, as plain JSON values."""
+        upsampling = self.upsampling()
+        return {
+            str(one): {"pairs": size, "probability": self.probabilities[one], "upsampling": upsampling[one]}
+            for one, size in self.sizes.items()
+        }
+
+    def describe(self) -> str:
+        """The pairs, and from how seldom to how often they are seen, in a line."""
+        upsampling = self.upsampling()
+        least, most = min(upsampling, key=upsampling.__getitem__), max(upsampling, key=upsampling.__getitem__)
+        return (
+            f"{sum(self.sizes.values()):,} pairs in {len(upsampling)} directions, sampled from "
+            f"{upsampling[least]:.2f} ({least}) to {upsampling[most]:.2f} ({most}) times as often as by size"
+        )
 
     def volume(self) -> dict[Direction, tuple[int, int, int]]:
         """Pairs, source tokens and target tokens (without tags) of each direction."""
@@ -177,14 +173,11 @@ class TrainingBatches:
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on from here, as plain JSON values."""
-        places = {str(direction): list(place) for direction, place in self._places.items()}
-        return {"draws": self.draws, "places": places}
+        return self._draws.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where `state()` was taken."""
-        self.draws = int(state["draws"])
-        for text, (epoch, number) in state["places"].items():
-            self._places[Direction.parse(text)] = (int(epoch), int(number))
+        self._draws.restore(state)
 
 
 def _check_directions(store: Store, directions: Sequence[Direction]) -> None:

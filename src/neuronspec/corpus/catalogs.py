@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from neuronspec.corpus.messages import default_text, looks_like_key, same_markup, strip_accelerators
-from neuronspec.corpus.rows import ReadCounts, Row, used_languages
+from neuronspec.corpus.rows import ReadCounts, Row, Rows, in_columns, used_languages
 from neuronspec.errors import CorpusError, DirectionError, MissingExtraError
 from neuronspec.languages import canonical
 from neuronspec.recipe import CatalogsCorpus
@@ -38,7 +38,7 @@ class _Entry:
     default: str | None
 
 
-def read_catalogs(corpus: CatalogsCorpus, counts: ReadCounts) -> Iterator[Row]:
+def read_catalogs(corpus: CatalogsCorpus, counts: ReadCounts) -> Iterator[Rows]:
     """One row a message: its English text, and its translations into the languages of the corpus.
 
     Fuzzy, obsolete, untranslated and plural entries are skipped and counted. The English text is the msgid or, where
@@ -59,8 +59,8 @@ def read_catalogs(corpus: CatalogsCorpus, counts: ReadCounts) -> Iterator[Row]:
     roots = [("", corpus.folder)] if corpus.folder else [(name, package_folder(name)) for name in corpus.packages]
     domains = [domain for name, root in roots for domain in _find_domains(name, root, languages, counts)]
     _check_languages(domains, languages, [str(root) for _, root in roots])
-    for domain in domains:
-        yield from _read_domain(domain, languages, counts, corpus.max_characters)
+    rows = (row for domain in domains for row in _read_domain(domain, languages, counts, corpus.max_characters))
+    yield from in_columns(rows, languages)
 
 
 def package_folder(name: str) -> Path:

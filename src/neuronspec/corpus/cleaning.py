@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
 
 from neuronspec.corpus.rows import Pair
 from neuronspec.recipe import CleaningSettings
@@ -36,6 +36,9 @@ _REMOVED = dict.fromkeys(
 )  # fmt: skip
 
 
+_RESERVED = ("\u2581", "\u2585")
+
+
 @dataclass(frozen=True, slots=True)
 class CleanText:
     """A cleaned cell, and which rules changed it."""
@@ -44,40 +47,67 @@ class CleanText:
     controls: bool
     normalised: bool
 
+    @property
+    def rules(self) -> list[str]:
+        """The names of the rules that changed or emptied the cell, as `corpus.json` counts them."""
+        found = ("controls", self.controls), ("normalised", self.normalised), ("empty", not self.text)
+        return [name for name, happened in found if happened]
+
 
 def clean_text(raw: str) -> CleanText:
     """Remove control characters, compose (NFC), make every run of whitespace one space, strip the ends."""
-    if raw.isascii() and raw.isprintable():
-        text = " ".join(raw.split())
-        return CleanText(text, False, text != raw)
     without = raw.translate(_REMOVED)
     text = " ".join(unicodedata.normalize("NFC", without).translate(_AS_SPACE).split())
     return CleanText(text, len(without) != len(raw), text != without)
 
 
+def clean_column(raw: Sequence[str]) -> tuple[list[str], dict[int, list[str]]]:
+    """The cleaned texts of a column, and by row the rules that changed or emptied a cell. Empty cells stay."""
+    texts, changed = list(raw), {}
+    for row, cell in enumerate(raw):
+        if not _is_clean(cell):
+            cleaned = clean_text(cell)
+            texts[row] = cleaned.text
+            if cleaned.rules:
+                changed[row] = cleaned.rules
+    return texts, changed
+
+
+def _is_clean(text: str) -> bool:
+    """Whether `clean_text` surely leaves a text as it is; one that isn't printable (joiners aren't) may be changed."""
+    return (
+        text.isprintable()
+        and "  " not in text
+        and text.strip() == text
+        and (text.isascii() or (unicodedata.is_normalized("NFC", text) and not any(map(text.count, _RESERVED))))
+    )
+
+
 def hash_texts(texts: Iterable[str]) -> Hashes:
-    """64-bit hashes of texts (BLAKE2b), the same on every machine. Shape [texts]."""
-    digests = b"".join(blake2b(text.encode(), digest_size=8).digest() for text in texts)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64, copy=False)
+    """64-bit hashes of texts (XXH3), the same on every machine. Shape [texts]."""
+    return np.fromiter(map(xxh3_64_intdigest, map(str.encode, texts)), dtype=np.uint64)
 
 
 class SeenHashes:
-    """A growing set of 64-bit hashes in 8 bytes each: a sorted array, and a small array of recent ones."""
+    """A growing set of 64-bit hashes in 8 bytes each: sorted arrays, each at least twice as long as the next."""
 
     def __init__(self) -> None:
-        self._sorted: Hashes = np.empty(0, dtype=np.uint64)
-        self._recent: Hashes = np.empty(0, dtype=np.uint64)
+        self._runs: list[Hashes] = []
 
     def add(self, hashes: Hashes) -> Mask:
         """Add hashes; True where one is new (its first occurrence). Shape [hashes]."""
         unique, first = np.unique(hashes, return_index=True)
-        unseen = ~contains(self._sorted, unique) & ~contains(self._recent, unique)
+        unseen = np.ones(len(unique), dtype=np.bool_)
+        for run in self._runs:
+            unseen &= ~contains(run, unique)
         new = np.zeros(len(hashes), dtype=np.bool_)
         new[first[unseen]] = True
-        self._recent = np.union1d(self._recent, unique[unseen])
-        if len(self._recent) > max(1 << 16, len(self._sorted) // 8):
-            self._sorted = np.union1d(self._sorted, self._recent)
-            self._recent = np.empty(0, dtype=np.uint64)
+        merged = unique[unseen]
+        while self._runs and len(self._runs[-1]) < 2 * len(merged):
+            merged = np.concatenate([self._runs.pop(), merged])
+            merged.sort()
+        if len(merged):
+            self._runs.append(merged)
         return new
 
 
@@ -101,7 +131,7 @@ class Side:
     """
 
     present: Mask
-    lengths: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.integer]
     hashes: Hashes
     held_out: Mask
 

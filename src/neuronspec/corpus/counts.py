@@ -44,6 +44,27 @@ def split_report(counts: SplitCounts, directions: list[Direction]) -> dict[str, 
     return report
 
 
+def zero_shot_report(counts: SplitCounts, directions: list[Direction]) -> dict[str, dict[str, int]]:
+    """By zero-shot direction: its pairs in valid and test, which training never sees.
+
+    Raises:
+        CorpusError: a direction has no test pair.
+    """
+    report = {
+        str(direction): {
+            split: counts[split][pair_of(direction.source, direction.target)].kept for split in ("valid", "test")
+        }
+        for direction in directions
+    }
+    empty = [name for name, kept in report.items() if not kept["test"]]
+    if empty:
+        raise CorpusError(
+            f"no test pair for the zero-shot directions {', '.join(empty)}: the test text must hold the same sentence "
+            "in both languages (multi-parallel text); leave them out of evaluation.zero_shot"
+        )
+    return report
+
+
 def rule_report(counts: SplitCounts) -> dict[str, dict[str, int]]:
     """By split: what each rule dropped, over all language pairs (a pair counts once for both directions)."""
     totals: dict[str, dict[str, int]] = {}

@@ -1,23 +1,24 @@
-"""From cleaned rows to the token store: tokenizing, the pair rules, and writing the files that `store` reads."""
+"""Second pass: from cleaned rows to the token store. Tokenizing, the pair rules, and the files that `store` reads."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
-from neuronspec.corpus.cleaning import Hashes, PairFilter, Side, contains, hash_texts
+from neuronspec.corpus.cleaning import Hashes, PairFilter, Side, contains
 from neuronspec.corpus.rows import Pair, Split
-from neuronspec.corpus.splits import sentence_key
-from neuronspec.corpus.spool import Batch
+from neuronspec.corpus.spool import Spool
+from neuronspec.corpus.tokenize import TokenColumn, Tokenize
+
+Work: TypeAlias = Callable[[Tokenize, range], Iterator[dict[str, TokenColumn]]]
 
 
 @dataclass(slots=True)
@@ -66,30 +67,45 @@ class _Encoded:
 
     side: Side
     tokens: pa.ListArray
-    texts: list[str | None]
+    texts: pa.StringArray
 
 
 class Encoder:
     """Tokenizes rows and keeps the pairs that the rules let through.
 
     Args:
-        tokenizer: a fast Hugging Face tokenizer.
+        tokenizer: the folder of the tokenizer.
+        ids: the number of its ids.
+        languages: of the corpus.
         pairs: the language pairs to write.
         held_out: by language, the sorted hashes of the sentence keys of valid and test.
+        work: applies a function to numbers in order, as `map` does; `Workers.map` does it in several processes.
     """
 
-    def __init__(self, tokenizer: Any, pairs: Sequence[Pair], held_out: Mapping[str, Hashes]) -> None:
-        self._backend = tokenizer.backend_tokenizer
-        self._pairs = list(pairs)
+    def __init__(
+        self,
+        tokenizer: Path,
+        ids: int,
+        languages: Sequence[str],
+        pairs: Sequence[Pair],
+        held_out: Mapping[str, Hashes],
+        work: Work = map,
+    ) -> None:
+        self._tokenizer, self._languages, self._pairs = tokenizer, tuple(languages), list(pairs)
         self._held_out = held_out
-        self._dtype = np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32
+        self._dtype = "uint16" if ids <= 1 << 16 else "uint32"
         self._ids = pa.from_numpy_dtype(self._dtype)
+        self._work = work
 
     def write_split(
-        self, split: Split, batches: Iterable[Batch], rules: PairFilter, folder: Path
+        self, split: Split, spool: Spool, rules: PairFilter, folder: Path, watch: Callable[[int], None]
     ) -> tuple[dict[Pair, PairCounts], dict[Pair, Path]]:
-        """Write the files of a split, valid and test with their text; what was counted, and the files, by pair."""
+        """Write the files of a split, valid and test with their text; what was counted, and the files, by pair.
+
+        `watch` is told how many rows were done, batch by batch.
+        """
         counts = {pair: PairCounts() for pair in self._pairs}
+        tokenize = Tokenize(spool.path(split), self._tokenizer / "tokenizer.json", self._languages, self._dtype)
         with ExitStack() as stack:
             files = {
                 pair: stack.enter_context(
@@ -97,42 +113,42 @@ class Encoder:
                 )
                 for pair in self._pairs
             }
-            for batch in batches:
-                encoded = dict(self._encode(batch, split == "train"))
+            tokenized = self._work(tokenize, range(spool.batches[split]))
+            for batch, columns in zip(spool.read(split), tokenized, strict=True):
+                encoded = {code: self._encoded(batch, code, column) for code, column in columns.items()}
                 for pair, file in files.items():
                     first, second = (encoded[code] for code in pair)
                     kept, dropped = rules.keep(pair, first.side, second.side)
                     counts[pair].rules.update(dropped)
                     if kept.any():
                         self._write(file, counts[pair], pair, (first, second), np.flatnonzero(kept))
+                watch(batch.num_rows)
         return counts, {pair: file.path for pair, file in files.items()}
 
-    def _encode(self, batch: Batch, training: bool) -> Iterator[tuple[str, _Encoded]]:
-        for code, texts in batch.items():
-            present = [text for text in texts if text is not None]
-            encodings = iter(self._backend.encode_batch_fast(present, add_special_tokens=False))
-            ids = [next(encodings).ids if text is not None else [] for text in texts]
-            lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-            values = np.fromiter(chain.from_iterable(ids), dtype=self._dtype, count=int(lengths.sum()))
-            offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-            there = np.array([text is not None for text in texts], dtype=np.bool_)
-            hashes = np.zeros(len(texts), dtype=np.uint64)
-            hashes[there] = hash_texts(present)
-            held_out = np.zeros(len(texts), dtype=np.bool_)
-            if training:
-                held_out[there] = contains(self._held_out[code], hash_texts(map(sentence_key, present)))
-            tokens = pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, type=self._ids))
-            yield code, _Encoded(Side(there, lengths, hashes, held_out), tokens, texts)
+    def _encoded(self, batch: pa.RecordBatch, code: str, column: TokenColumn) -> _Encoded:
+        texts = batch.column(code)
+        hashes, keys = (_numbers(batch.column(f"{code} {kind}")) for kind in ("text", "key"))
+        there = texts.is_valid().to_numpy(zero_copy_only=False)
+        offsets = np.concatenate([[0], np.cumsum(column.lengths)]).astype(np.int32)
+        tokens = pa.ListArray.from_arrays(pa.array(offsets), pa.array(column.values))
+        held_out = contains(self._held_out[code], keys) & there
+        return _Encoded(Side(there, column.lengths, hashes, held_out), tokens, texts)
 
     def _write(
         self, file: PairFile, counts: PairCounts, pair: Pair, sides: tuple[_Encoded, _Encoded], rows: np.ndarray
     ) -> None:
         counts.kept += len(rows)
-        columns: list[pa.Array] = [encoded.tokens.take(pa.array(rows)) for encoded in sides]
+        chosen = pa.array(rows)
+        columns: list[pa.Array] = [encoded.tokens.take(chosen) for encoded in sides]
         for code, encoded in zip(pair, sides, strict=True):
             lengths = encoded.side.lengths[rows]
             counts.tokens[code] += int(lengths.sum())
-            columns.append(pa.array(lengths.astype(np.int32)))
+            columns.append(pa.array(lengths))
         if file.with_text:
-            columns += [pa.array([encoded.texts[row] for row in rows], type=pa.string()) for encoded in sides]
+            columns += [encoded.texts.take(chosen) for encoded in sides]
         file.write(columns)
+
+
+def _numbers(column: pa.UInt64Array) -> Any:
+    """A column of hashes, 0 where there is none."""
+    return column.fill_null(0).to_numpy(zero_copy_only=False)

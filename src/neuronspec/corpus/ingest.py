@@ -2,18 +2,94 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-from neuronspec.corpus.cleaning import Hashes, clean_text, hash_texts
-from neuronspec.corpus.rows import SPLITS, Row, Split
-from neuronspec.corpus.splits import Splitter, sentence_key
-from neuronspec.corpus.spool import Spool
+from neuronspec.corpus.cleaning import Hashes, clean_column, hash_texts
+from neuronspec.corpus.rows import SPLITS, Rows, Split
+from neuronspec.corpus.splits import Splitter, code_points, sentence_keys
+from neuronspec.corpus.spool import Spool, spool_schema
+
+CellCounts: TypeAlias = dict[Split, dict[str, Counter[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A block of rows after cleaning.
+
+    Attributes:
+        batches: by split, the rows with text in at least two languages (`spool_schema`).
+        cells: what happened to the cells, as in `Ingested`.
+        lone: rows with text in fewer than two languages.
+        characters: the code points of all texts.
+    """
+
+    batches: dict[Split, pa.RecordBatch]
+    cells: CellCounts
+    lone: int
+    characters: npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaner:
+    """Cleans blocks of rows and draws their splits. It is sent to worker processes.
+
+    Args:
+        languages: of the corpus; a block may have text in some of them.
+        splitter: draws the splits.
+    """
+
+    languages: list[str]
+    splitter: Splitter
+
+    def __call__(self, rows: Rows) -> Cleaned:
+        """The cleaned rows."""
+        cells: CellCounts = {split: {code: Counter() for code in self.languages} for split in SPLITS}
+        columns, changes = {}, {}
+        for code, raw in rows.texts.items():
+            columns[code], changes[code] = clean_column(raw)
+        keys = {code: sentence_keys(texts) for code, texts in columns.items()}
+        splits = self.splitter.splits_of(rows, keys.get(self.splitter.pivot) or [""] * len(rows))
+        for code, changed in changes.items():
+            for row, rules in changed.items():
+                cells[SPLITS[splits[row]]][code].update(rules)
+        present = {code: np.fromiter(map(bool, texts), np.bool_, len(texts)) for code, texts in columns.items()}
+        kept = np.sum(list(present.values()), axis=0) >= 2
+        batch = self._batch(columns, keys)
+        batches = {}
+        for place, split in enumerate(SPLITS):
+            chosen = np.flatnonzero(kept & (splits == place))
+            if len(chosen):
+                batches[split] = batch.take(pa.array(chosen))
+                for code, there in present.items():
+                    cells[split][code]["text"] += int(there[chosen].sum())
+        return Cleaned(batches, cells, int((~kept).sum()), _characters(columns, kept))
+
+    def _batch(self, columns: dict[str, list[str]], keys: dict[str, list[str]]) -> pa.RecordBatch:
+        schema = spool_schema(self.languages)
+        size = len(next(iter(columns.values())))
+        arrays = {name: pa.nulls(size, kind) for name, kind in zip(schema.names, schema.types, strict=True)}
+        for code, texts in columns.items():
+            arrays[code] = pa.array([text or None for text in texts], pa.string())
+            arrays[f"{code} text"] = pa.array(hash_texts(texts))
+            arrays[f"{code} key"] = pa.array(hash_texts(keys[code]))
+        return pa.record_batch(arrays, schema=schema)
+
+
+def _characters(columns: dict[str, list[str]], kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
+    """The code points in the kept rows."""
+    seen = np.zeros(0x110000, dtype=np.bool_)
+    for texts in columns.values():
+        chosen = texts if kept.all() else [text for text, there in zip(texts, kept.tolist(), strict=True) if there]
+        seen[code_points("".join(chosen))] = True
+    return np.flatnonzero(seen).astype(np.uint32)
 
 
 @dataclass(slots=True)
@@ -30,50 +106,51 @@ class Ingested:
     """
 
     spool: Spool
-    cells: dict[Split, dict[str, Counter[str]]]
+    cells: CellCounts
     lone: int = 0
     characters: set[str] = field(default_factory=set)
     held_out: dict[str, Hashes] = field(default_factory=dict)
 
 
-def ingest(rows: Iterable[Row], splitter: Splitter, languages: list[str], folder: Path) -> Ingested:
+def ingest(
+    rows: Iterable[Rows],
+    cleaner: Cleaner,
+    folder: Path,
+    work: Callable[[Cleaner, Iterable[Rows]], Iterator[Cleaned]] = map,
+) -> Ingested:
     """Clean rows into a spool in `folder`. Rows with text in fewer than two languages are left out there.
+
+    Args:
+        rows: from a reader.
+        cleaner: cleans them.
+        folder: to write to.
+        work: applies the cleaner to all rows in order, as `map` does; `Workers.map` does it in several processes.
 
     Raises:
         CorpusError: from the reader.
     """
-    held_out = {code: array("Q") for code in languages}
-    cells = {split: {code: Counter[str]() for code in languages} for split in SPLITS}
-    with Spool(folder, languages) as spool:
-        found = Ingested(spool, cells)
-        for row in rows:
-            texts, changes = _clean(row)
-            split = splitter.split_of(Row(texts, row.origin, row.split))
-            for code, change in changes.items():
-                cells[split][code].update(change)
-            if len(texts) < 2:
-                found.lone += 1
-                continue
-            for code, text in texts.items():
-                cells[split][code]["text"] += 1
-                found.characters.update(text)
-            if split != "train":
-                for code, value in zip(texts, hash_texts(map(sentence_key, texts.values())), strict=True):
-                    held_out[code].append(int(value))
-            spool.add(split, texts)
-    found.held_out = {code: np.unique(np.asarray(values, dtype=np.uint64)) for code, values in held_out.items()}
+    held_out: dict[str, list[Hashes]] = {code: [] for code in cleaner.languages}
+    with Spool(folder, cleaner.languages) as spool:
+        found = Ingested(spool, {split: {code: Counter() for code in cleaner.languages} for split in SPLITS})
+        for cleaned in work(cleaner, rows):
+            found.lone += cleaned.lone
+            found.characters.update(map(chr, cleaned.characters.tolist()))
+            for split, counts in cleaned.cells.items():
+                for code, count in counts.items():
+                    found.cells[split][code].update(count)
+            for split, batch in cleaned.batches.items():
+                spool.add(split, batch)
+                if split != "train":
+                    for code, hashes in held_out.items():
+                        hashes.append(_keys(batch, code))
+    found.held_out = {code: np.unique(np.concatenate([*hashes, _NONE])) for code, hashes in held_out.items()}
     return found
 
 
-def _clean(row: Row) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """The cleaned texts of a row, and by language the rules that changed or emptied a cell."""
-    texts: dict[str, str] = {}
-    changes: dict[str, list[str]] = {}
-    for code, raw in row.texts.items():
-        cell = clean_text(raw)
-        names = ("controls", cell.controls), ("normalised", cell.normalised), ("empty", not cell.text)
-        if applied := [name for name, happened in names if happened]:
-            changes[code] = applied
-        if cell.text:
-            texts[code] = cell.text
-    return texts, changes
+_NONE: Hashes = np.empty(0, dtype=np.uint64)
+
+
+def _keys(batch: pa.RecordBatch, code: str) -> Hashes:
+    """The hashes of the sentence keys of the texts that are there."""
+    keys: Hashes = batch.column(f"{code} key").filter(batch.column(code).is_valid()).to_numpy(zero_copy_only=False)
+    return keys

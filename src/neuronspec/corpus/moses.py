@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuronspec.corpus.lines import read_lines
-from neuronspec.corpus.rows import ReadCounts, Row, Split, pairs_of, used_languages
+from neuronspec.corpus.lines import count_lines, read_blocks
+from neuronspec.corpus.rows import LineOrigins, ReadCounts, Rows, Split, pairs_of, used_languages
 from neuronspec.errors import CorpusError
 from neuronspec.recipe import MosesCorpus
 
@@ -21,7 +21,7 @@ class _Aligned:
     paths: dict[str, Path]
 
 
-def read_moses(corpus: MosesCorpus, counts: ReadCounts) -> Iterator[Row]:
+def read_moses(corpus: MosesCorpus, counts: ReadCounts) -> Iterator[Rows]:
     """The rows of line-aligned files; files and line counts are all checked before the first row.
 
     In a pattern, `{lang}` is a language code and `{pair}` a language pair, tried as `en-de` and as `de-en`. A pattern
@@ -70,7 +70,7 @@ def _find(corpus: MosesCorpus, split: Split, pattern: str, missing: list[str]) -
 def _check_lengths(aligned: list[_Aligned]) -> None:
     problems = []
     for group in aligned:
-        lengths = {path: sum(1 for _ in read_lines(path)) for path in group.paths.values()}
+        lengths = {path: count_lines(path) for path in group.paths.values()}
         if len(set(lengths.values())) > 1:
             problems.append("; ".join(f"{path} has {length} lines" for path, length in lengths.items()))
     if problems:
@@ -81,10 +81,11 @@ def _check_lengths(aligned: list[_Aligned]) -> None:
         )
 
 
-def _read(group: _Aligned, counts: ReadCounts) -> Iterator[Row]:
+def _read(group: _Aligned, counts: ReadCounts) -> Iterator[Rows]:
     languages = list(group.paths)
     name = group.name.replace(".{lang}", "").replace("{lang}", "")
-    for lines in zip(*(read_lines(path) for path in group.paths.values()), strict=True):
-        counts.sources[name] += 1
-        texts = {code: text for code, (_, text) in zip(languages, lines, strict=True) if text}
-        yield Row(texts, f"{name}:{lines[0][0]}", group.split)
+    for blocks in zip(*(read_blocks(path) for path in group.paths.values()), strict=True):
+        first, lines = blocks[0]
+        counts.sources[name] += len(lines)
+        texts = {code: lines for code, (_, lines) in zip(languages, blocks, strict=True)}
+        yield Rows(texts, LineOrigins(name, first), group.split)

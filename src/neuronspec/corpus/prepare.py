@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import re
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,36 +27,43 @@ from neuronspec.corpus.counts import (
     resolve_tiers,
     rule_report,
     split_report,
+    zero_shot_report,
 )
 from neuronspec.corpus.encode import Encoder
-from neuronspec.corpus.ingest import Ingested, ingest
+from neuronspec.corpus.ingest import Cleaner, Ingested, ingest
 from neuronspec.corpus.readers import read_rows
-from neuronspec.corpus.rows import SPLITS, Pair, ReadCounts, Split, pairs_of, used_languages
+from neuronspec.corpus.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of, pairs_of, used_languages
 from neuronspec.corpus.sampling import sample, sample_sizes
 from neuronspec.corpus.splits import Splitter
 from neuronspec.corpus.store import FORMAT
 from neuronspec.corpus.tokenizer import train_tokenizer
+from neuronspec.corpus.workers import Workers, available_cores
+from neuronspec.errors import CorpusError
 from neuronspec.files import write_json
 from neuronspec.recipe import Recipe
 
-Item = TypeVar("Item")
 
-
-def prepare(recipe: Recipe, folder: Path, console: Console) -> None:
+def prepare(recipe: Recipe, folder: Path, console: Console) -> dict[str, float]:
     """Write `folder` (RUN/data): `tokenizer/`, `tokens/` and `corpus.json`.
 
     Everything is written beside `folder` and put in its place at the end, so it is complete or as it was before.
-    Memory doesn't grow with the corpus, but for 8 bytes a training pair (hashes for duplicates) and the tokenizer's
-    sample.
+    Text is cleaned and tokenized in `corpus.workers` processes; what is written doesn't depend on their number. Memory
+    doesn't grow with the corpus, but for 8 bytes a training pair (hashes for duplicates) and the tokenizer's sample.
+
+    Returns:
+        The seconds of each pass: `reading`, `tokenizer`, `tokenizing`.
 
     Raises:
-        CorpusError: the text can't be read, or a direction is left without text.
+        CorpusError: the text can't be read, a direction is left without text, a worker was killed, or the disk is full.
         RecipeError: the vocabulary doesn't suit the text.
     """
-    with _replacing_folder(folder) as work:
-        report = _Preparation(recipe, work, console).run()
+    with _replacing_folder(folder) as work, _explaining_a_full_disk(folder):
+        with Workers(recipe.corpus.workers or available_cores()) as workers:
+            preparation = _Preparation(recipe, work, console, workers)
+            report = preparation.run()
         write_json(work / "corpus.json", report)
     print_table(report, console)
+    return preparation.seconds
 
 
 @contextmanager
@@ -73,15 +85,34 @@ def _replacing_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
+@contextmanager
+def _explaining_a_full_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # tokenizers raises a plain Exception that ends with "(os error 28)".
+        told = re.search(r"\(os error (\d+)\)$", str(error))
+        number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+        if number not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise CorpusError(
+            f"{folder}: can't be written: {os.strerror(number)}. Preparing needs about twice the size of the text; "
+            "free some space or choose another folder. Nothing was left half-written"
+        ) from None
+
+
 class _Preparation:
     """The passes of `prepare`, in a folder of their own."""
 
-    def __init__(self, recipe: Recipe, folder: Path, console: Console) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, console: Console, workers: Workers) -> None:
         self._recipe = recipe
         self._corpus = recipe.corpus
         self._folder = folder
+        self._workers = workers
         self._languages = used_languages(recipe.corpus)
         self._pairs = pairs_of(recipe.corpus)
+        self.seconds: dict[str, float] = {}
+        self._zero_shot = recipe.evaluation.zero_shot_directions
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             console=console, transient=True, disable=not console.is_terminal,
@@ -89,29 +120,32 @@ class _Preparation:
 
     def run(self) -> dict[str, Any]:
         """All passes; the content of corpus.json."""
+        read = ReadCounts()
         with self._progress:
-            read = ReadCounts()
-            rows = self._watch("reading", read_rows(self._corpus, read))
-            splitter = Splitter.of(self._corpus, self._recipe.seed)
-            found = ingest(rows, splitter, self._languages, self._folder / "rows")
-            tokenizer, sizes = self._train_tokenizer(found)
-            counts, files = self._encode(found, tokenizer)
+            with self._timed("reading"):
+                found = self._ingest(read)
+            with self._timed("tokenizer"):
+                tokenizer, sizes = self._train_tokenizer(found)
+            with self._timed("tokenizing"):
+                counts, files = self._encode(found, len(tokenizer))
         shutil.rmtree(self._folder / "rows")
         directions = self._corpus.all_directions
         splits = split_report(counts, directions)
         check_directions(splits)
+        zero_shot = zero_shot_report(counts, self._zero_shot)
         tiers = self._tiers(counts)
         self._write_manifest(counts, files, len(tokenizer), tiers)
         return {
             "reader": self._corpus.reader,
             "pivot": self._corpus.pivot,
             "languages": self._languages,
-            "rows": {split: found.spool.counts[split] for split in SPLITS},
+            "rows": found.spool.rows,
             "rows_in_one_language": found.lone,
             "read": read_report(read),
             "cells": {split: {c: dict(sorted(n.items())) for c, n in found.cells[split].items()} for split in SPLITS},
             "dropped": rule_report(counts),
             "splits": splits,
+            "zero_shot": zero_shot,
             "tiers": tiers,
             "tokenizer": {
                 "type": self._recipe.tokenizer.type,
@@ -121,26 +155,49 @@ class _Preparation:
             },
         }
 
+    def _ingest(self, read: ReadCounts) -> Ingested:
+        splitter = Splitter.of(self._corpus, self._recipe.seed)
+        rows = self._watched(read_rows(self._corpus, read))
+        return ingest(rows, Cleaner(self._languages, splitter), self._folder / "rows", self._workers.map)
+
     def _train_tokenizer(self, found: Ingested) -> tuple[Any, dict[str, int]]:
         settings = self._recipe.tokenizer
         available = {code: counts["text"] for code, counts in found.cells["train"].items()}
         sizes = sample_sizes(available, settings.temperature, settings.max_sentences)
+        self._progress.add_task(f"training the {settings.type} tokenizer", total=None)
         sentences = sample(found.spool.read("train"), available, sizes)
-        watched = self._watch(f"training the {settings.type} tokenizer", sentences, sum(sizes.values()))
-        tokenizer = train_tokenizer(watched, settings, self._languages, found.characters)
+        tokenizer = train_tokenizer(sentences, settings, self._languages, found.characters)
         tokenizer.save_pretrained(str(self._folder / "tokenizer"))
         return tokenizer, sizes
 
-    def _encode(self, found: Ingested, tokenizer: Any) -> tuple[SplitCounts, dict[Split, dict[Pair, Path]]]:
+    def _encode(self, found: Ingested, ids: int) -> tuple[SplitCounts, dict[Split, dict[Pair, Path]]]:
         tokens = self._folder / "tokens"
         tokens.mkdir()
-        encoder = Encoder(tokenizer, self._pairs, found.held_out)
+        untrained = {pair_of(each.source, each.target) for each in self._zero_shot}
         counts, files = {}, {}
         for split in SPLITS:
-            batches = self._watch_batches(f"tokenizing {split}", found, split)
+            task = self._progress.add_task(f"tokenizing {split}", total=found.spool.rows[split])
+            watch = partial(self._progress.advance, task)
             rules = PairFilter(self._corpus.cleaning, split)
-            counts[split], files[split] = encoder.write_split(split, batches, rules, tokens)
+            pairs = self._pairs if split == "train" else sorted({*self._pairs, *untrained})
+            encoder = Encoder(
+                self._folder / "tokenizer", ids, self._languages, pairs, found.held_out, self._workers.map
+            )
+            counts[split], files[split] = encoder.write_split(split, found.spool, rules, tokens, watch)
         return counts, files
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - started
+
+    def _watched(self, blocks: Iterable[Rows]) -> Iterator[Rows]:
+        """Show how many rows were read."""
+        task = self._progress.add_task("reading", total=None)
+        for rows in blocks:
+            yield rows
+            self._progress.advance(task, len(rows))
 
     def _tiers(self, counts: SplitCounts) -> dict[str, list[str]]:
         sizes: Counter[str] = Counter()
@@ -173,22 +230,6 @@ class _Preparation:
             "splits": entries,
         }
         write_json(self._folder / "tokens" / "manifest.json", manifest)
-
-    def _watch(self, description: str, items: Iterable[Item], total: int | None = None) -> Iterator[Item]:
-        """Show how many items went by."""
-        task = self._progress.add_task(description, total=total)
-        count = 0
-        for count, item in enumerate(items, start=1):
-            if count % 1000 == 0:
-                self._progress.update(task, completed=count)
-            yield item
-        self._progress.update(task, completed=count, total=count)
-
-    def _watch_batches(self, description: str, found: Ingested, split: Split) -> Iterator[Any]:
-        task = self._progress.add_task(description, total=found.spool.counts[split])
-        for batch in found.spool.read(split):
-            yield batch
-            self._progress.advance(task, len(next(iter(batch.values()))))
 
 
 def _digest(path: Path) -> str:

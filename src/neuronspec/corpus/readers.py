@@ -7,21 +7,21 @@ from typing import Any
 
 from neuronspec.corpus.catalogs import read_catalogs
 from neuronspec.corpus.moses import read_moses
-from neuronspec.corpus.rows import ReadCounts, Row
+from neuronspec.corpus.rows import ReadCounts, Rows
 from neuronspec.corpus.tsv import read_tsv
 from neuronspec.errors import RecipeError, nearest
 from neuronspec.recipe import CorpusSettings
 
 # Each takes its own kind of CorpusSettings, yields rows, and counts what it reads and skips.
-READERS: dict[str, Callable[[Any, ReadCounts], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Any, ReadCounts], Iterator[Rows]]] = {
     "catalogs": read_catalogs,
     "tsv": read_tsv,
     "moses": read_moses,
 }
 
 
-def read_rows(corpus: CorpusSettings, counts: ReadCounts) -> Iterator[Row]:
-    """The rows of a corpus, train before valid before test; lazily.
+def read_rows(corpus: CorpusSettings, counts: ReadCounts) -> Iterator[Rows]:
+    """The rows of a corpus in blocks, train before valid before test; lazily.
 
     Raises:
         RecipeError: there is no such reader.

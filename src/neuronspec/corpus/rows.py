@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from neuronspec.recipe import CorpusSettings
 
 Split: TypeAlias = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+BLOCK_ROWS = 4096
+"""Rows that are read, cleaned and tokenized together. It doesn't depend on the machine, as files are cut by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,48 @@ class Row:
     texts: Mapping[str, str]
     origin: str
     split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineOrigins:
+    """The origins of consecutive lines of a file: `train.tsv:12`, `train.tsv:13`, ..."""
+
+    name: str
+    first: int
+
+    def __getitem__(self, row: int) -> str:
+        return f"{self.name}:{self.first + row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Up to `BLOCK_ROWS` rows that were read together, as columns.
+
+    Args:
+        texts: raw text by language code, one a row; empty where a row has none.
+        origins: `origins[row]` says where a row stands.
+        split: the split that the rows were given for; None where splits are drawn.
+    """
+
+    texts: Mapping[str, Sequence[str]]
+    origins: LineOrigins | Sequence[str]
+    split: Split | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.texts.values())))
+
+    def __iter__(self) -> Iterator[Row]:
+        """The rows one by one."""
+        for row in range(len(self)):
+            texts = {code: column[row] for code, column in self.texts.items() if column[row]}
+            yield Row(texts, self.origins[row], self.split)
+
+
+def in_columns(rows: Iterator[Row], languages: Sequence[str]) -> Iterator[Rows]:
+    """Rows whose splits are drawn, block by block as columns."""
+    while block := list(islice(rows, BLOCK_ROWS)):
+        texts = {code: [row.texts.get(code, "") for row in block] for code in languages}
+        yield Rows(texts, [row.origin for row in block])
 
 
 @dataclass(slots=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
 
 
 def sample_sizes(available: Mapping[str, int], temperature: float, limit: int) -> dict[str, int]:
@@ -16,9 +19,7 @@ def sample_sizes(available: Mapping[str, int], temperature: float, limit: int) -
     return {code: max(1, round(total * weight / sum(weights.values()))) for code, weight in weights.items()}
 
 
-def sample(
-    batches: Iterable[Mapping[str, Sequence[str | None]]], available: Mapping[str, int], sizes: Mapping[str, int]
-) -> Iterator[str]:
+def sample(batches: Iterable[pa.RecordBatch], available: Mapping[str, int], sizes: Mapping[str, int]) -> Iterator[str]:
     """`sizes[code]` of the `available[code]` sentences of each language, evenly spaced or evenly repeated.
 
     No random numbers: the same rows give the same sample.
@@ -26,10 +27,8 @@ def sample(
     seen = dict.fromkeys(sizes, 0)
     for batch in batches:
         for code, size in sizes.items():
-            for text in batch[code]:
-                if text is None:
-                    continue
-                index, count = seen[code], available[code]
-                seen[code] += 1
-                for _ in range((index + 1) * size // count - index * size // count):
-                    yield text
+            present = np.flatnonzero(batch.column(code).is_valid().to_numpy(zero_copy_only=False))
+            places = seen[code] + np.arange(len(present) + 1)
+            seen[code] += len(present)
+            times = np.diff(places * size // available[code])
+            yield from batch.column(code).take(pa.array(np.repeat(present, times))).to_pylist()

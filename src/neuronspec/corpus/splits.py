@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
+import sys
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import numpy as np
+import numpy.typing as npt
+
 from neuronspec.corpus.messages import without_markup
-from neuronspec.corpus.rows import Row, Split
+from neuronspec.corpus.rows import SPLITS, Rows
 from neuronspec.recipe import CorpusSettings
 
-
-class _Letters(dict[int, str]):
-    """A translation table, filled as it is used: letters and their marks stay, everything else is a space."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        keep = character.isalpha() or unicodedata.category(character).startswith("M")
-        return self.setdefault(code, character if keep else " ")
-
-
-_LETTERS = _Letters()
-_MARKUP = re.compile(r"[%${<]")
+_UNKNOWN, _SPACE, _LETTER = 0, 1, 2
+# By code point: letters and their marks stay, everything else is a space. Filled as characters are met.
+_KINDS = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
 
 
 def sentence_key(text: str) -> str:
@@ -31,9 +26,40 @@ def sentence_key(text: str) -> str:
     Placeholders, tags, digits, punctuation and whitespace are collapsed: `Page 3 of %d` and `page 12 of {n}.` are both
     `page of`. A text without letters is its own key.
     """
-    plain = without_markup(text) if _MARKUP.search(text) else text
-    folded = plain.casefold().translate(_LETTERS)
-    return " ".join(folded.split()) or text.strip()
+    return sentence_keys([" ".join(text.split())])[0]
+
+
+def sentence_keys(texts: Sequence[str]) -> list[str]:
+    """`sentence_key` of many texts without line ends at once."""
+    plain = [without_markup(text) if _may_have_markup(text) else text for text in texts]
+    codes = code_points("\n".join(plain).casefold())
+    kinds = _KINDS[codes]
+    if not kinds.all():
+        _learn(codes[kinds == _UNKNOWN])
+        kinds = _KINDS[codes]
+    letters, ends = kinds == _LETTER, codes == ord("\n")
+    stays = letters | ends
+    # A space in place of whatever stands between words; after the last word of a line it is taken away below.
+    follows = np.concatenate([[False], letters[:-1]])
+    collapsed = np.where(stays, codes, ord(" "))[stays | follows].astype("<u4")
+    lines = collapsed.tobytes().decode("utf-32-le").split("\n")
+    return [line.removesuffix(" ") or text.strip() for line, text in zip(lines, texts, strict=True)]
+
+
+def _may_have_markup(text: str) -> bool:
+    return "%" in text or "$" in text or "{" in text or "<" in text
+
+
+def code_points(text: str) -> npt.NDArray[np.uint32]:
+    """The Unicode code points of a text. Shape [characters]."""
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+
+
+def _learn(codes: npt.NDArray[np.uint32]) -> None:
+    for code in np.unique(codes).tolist():
+        character = chr(code)
+        letter = character.isalpha() or unicodedata.category(character).startswith("M")
+        _KINDS[code] = _LETTER if letter else _SPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +85,19 @@ class Splitter:
             corpus.valid_share if drawn["valid"] else 0.0,
         )
 
-    def split_of(self, row: Row) -> Split:
-        """The split of a row with cleaned texts."""
-        if row.split in ("valid", "test"):
-            return row.split
-        pivot = row.texts.get(self.pivot)
-        key = sentence_key(pivot) if pivot else f"origin {row.origin}"
-        draw = int.from_bytes(blake2b(f"{self.seed}\n{key}".encode(), digest_size=8).digest()) / 2**64
-        if draw < self.test_share:
-            return "test"
-        return "valid" if draw < self.test_share + self.valid_share else "train"
+    def splits_of(self, rows: Rows, keys: Sequence[str]) -> npt.NDArray[np.uint8]:
+        """The splits of rows, as places in `SPLITS`. Shape [rows].
+
+        Args:
+            rows: the rows.
+            keys: the sentence keys of their cleaned pivot texts, empty where there is none.
+        """
+        if rows.split in ("valid", "test"):
+            return np.full(len(rows), SPLITS.index(rows.split), dtype=np.uint8)
+        if not self.test_share and not self.valid_share:
+            return np.zeros(len(rows), dtype=np.uint8)
+        drawn = (key or f"origin {rows.origins[row]}" for row, key in enumerate(keys))
+        digests = [blake2b(f"{self.seed}\n{key}".encode(), digest_size=8).digest() for key in drawn]
+        draws = np.frombuffer(b"".join(digests), dtype=">u8") / 2.0**64
+        valid = np.where(draws < self.test_share + self.valid_share, SPLITS.index("valid"), SPLITS.index("train"))
+        return np.where(draws < self.test_share, SPLITS.index("test"), valid).astype(np.uint8)

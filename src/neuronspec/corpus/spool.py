@@ -1,8 +1,13 @@
-"""Cleaned rows on disk between the passes of `prepare`: one Arrow file a split, a column a language."""
+"""Cleaned rows on disk between the passes of `prepare`: one Arrow file a split.
+
+For each language there are three columns: `de`, the text (null where there is none), and `de text` and `de key`, the
+64-bit hashes of the text and of its sentence key. Batches are read into memory of their own, one at a time: a memory
+map would keep all that was ever read resident.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -10,25 +15,27 @@ import pyarrow as pa
 
 from neuronspec.corpus.rows import SPLITS, Split
 
-BATCH_ROWS = 2048
-Batch = dict[str, list[str | None]]
-"""Rows as columns: by language, the texts (None where there is none); all of one length."""
+
+def spool_schema(languages: Sequence[str]) -> pa.Schema:
+    """The columns of a spool."""
+    texts = [(code, pa.string()) for code in languages]
+    return pa.schema(texts + [(f"{code} {kind}", pa.uint64()) for code in languages for kind in ("text", "key")])
 
 
 class Spool:
-    """Writes rows to `FOLDER/SPLIT.arrow`, then reads them back in batches of at most `BATCH_ROWS`.
+    """Writes batches of rows to `FOLDER/SPLIT.arrow`. Use as a context manager while writing.
 
-    Use as a context manager while writing.
+    Attributes:
+        rows: by split, the number of rows.
+        batches: by split, the number of batches.
     """
 
     def __init__(self, folder: Path, languages: Sequence[str]) -> None:
         self._folder = folder
-        self._languages = list(languages)
-        self._schema = pa.schema([(code, pa.string()) for code in languages])
-        self._rows: dict[Split, list[Mapping[str, str]]] = {split: [] for split in SPLITS}
-        self.counts: dict[Split, int] = dict.fromkeys(SPLITS, 0)
+        self.rows: dict[Split, int] = dict.fromkeys(SPLITS, 0)
+        self.batches: dict[Split, int] = dict.fromkeys(SPLITS, 0)
         folder.mkdir(parents=True)
-        self._writers = {split: pa.ipc.new_file(self._path(split), self._schema) for split in SPLITS}
+        self._writers = {split: pa.ipc.new_file(str(self.path(split)), spool_schema(languages)) for split in SPLITS}
 
     def __enter__(self) -> Spool:
         return self
@@ -36,30 +43,30 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for split, writer in self._writers.items():
-            self._flush(split)
+        for writer in self._writers.values():
             writer.close()
 
-    def add(self, split: Split, texts: Mapping[str, str]) -> None:
-        """Add a row of cleaned, non-empty texts."""
-        self._rows[split].append(texts)
-        self.counts[split] += 1
-        if len(self._rows[split]) >= BATCH_ROWS:
-            self._flush(split)
-
-    def read(self, split: Split) -> Iterator[Batch]:
-        """The rows of a split in the order that they were added; only after writing has ended."""
-        with pa.memory_map(str(self._path(split))) as source:
-            reader = pa.ipc.open_file(source)
-            for index in range(reader.num_record_batches):
-                yield reader.get_batch(index).to_pydict()
-
-    def _flush(self, split: Split) -> None:
-        rows = self._rows[split]
-        if rows:
-            columns = {code: [row.get(code) for row in rows] for code in self._languages}
-            self._writers[split].write_batch(pa.record_batch(columns, schema=self._schema))
-            self._rows[split] = []
-
-    def _path(self, split: Split) -> Path:
+    def path(self, split: Split) -> Path:
+        """The file of a split."""
         return self._folder / f"{split}.arrow"
+
+    def add(self, split: Split, batch: pa.RecordBatch) -> None:
+        """Add rows with the columns of `spool_schema`."""
+        self._writers[split].write_batch(batch)
+        self.rows[split] += batch.num_rows
+        self.batches[split] += 1
+
+    def read(self, split: Split) -> Iterator[pa.RecordBatch]:
+        """The batches of a split in the order that they were added; only after writing has ended."""
+        with pa.OSFile(str(self.path(split))) as file:
+            reader = pa.ipc.open_file(file)
+            for index in range(reader.num_record_batches):
+                yield reader.get_batch(index)
+
+
+def read_texts(path: Path, index: int, languages: Sequence[str]) -> dict[str, pa.StringArray]:
+    """The texts of one batch of a spool file, by language."""
+    with pa.OSFile(str(path)) as file:
+        options = pa.ipc.IpcReadOptions(included_fields=list(range(len(languages))), use_threads=False)
+        batch = pa.ipc.open_file(file, options=options).get_batch(index)
+        return {code: batch.column(code) for code in languages}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT = "neuronspec.tokens/1"
 Ids = npt.NDArray[np.int64]
+Lengths = npt.NDArray[np.int32]
 
 
 class TokenStore:
@@ -35,7 +37,7 @@ class TokenStore:
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self._folder = folder
         self._manifest = manifest
-        self._pairs: dict[tuple[str, Direction], DirectionPairs] = {}
+        self._opened: dict[str, _PairFile] = {}
 
     @classmethod
     def open(cls, folder: Path | str) -> TokenStore:
@@ -94,10 +96,10 @@ class TokenStore:
         if entry is None:
             valid = [str(known) for known in self.directions(split)]
             raise DirectionError(f"no {split} text of {direction} in {self._folder}; {nearest(str(direction), valid)}")
-        key = (split, direction)
-        if key not in self._pairs:
-            self._pairs[key] = DirectionPairs(self._folder / "tokens" / entry["file"], direction)
-        return self._pairs[key]
+        name = entry["file"]
+        if name not in self._opened:
+            self._opened[name] = _PairFile(self._folder / "tokens" / name)
+        return DirectionPairs(self._opened[name], direction)
 
     def _files(self, split: str) -> dict[str, dict[str, Any]]:
         splits: dict[str, dict[str, dict[str, Any]]] = self._manifest["splits"]
@@ -109,26 +111,24 @@ class TokenStore:
 class DirectionPairs:
     """The sentence pairs of one direction in one split, read from a memory map as they are asked for."""
 
-    def __init__(self, path: Path, direction: Direction) -> None:
+    def __init__(self, file: _PairFile, direction: Direction) -> None:
         self.direction = direction
-        self._path = path
+        self._file = file
         swapped = direction.source > direction.target
         self._source, self._target = ("second", "first") if swapped else ("first", "second")
-        self._batches = _map(path)
-        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return int(self._file.starts[-1])
 
-    @cached_property
-    def source_lengths(self) -> Ids:
+    @property
+    def source_lengths(self) -> Lengths:
         """Tokens of each source sentence, without tag and </s>. Shape [pairs]."""
-        return self._lengths(self._source)
+        return self._file.lengths[self._source]
 
-    @cached_property
-    def target_lengths(self) -> Ids:
+    @property
+    def target_lengths(self) -> Lengths:
         """Tokens of each target sentence, without tag and </s>. Shape [pairs]."""
-        return self._lengths(self._target)
+        return self._file.lengths[self._target]
 
     def tokens(self, index: int) -> tuple[Ids, Ids]:
         """The piece ids of the source and the target of a pair, without tags and </s>. Shapes [tokens].
@@ -138,10 +138,15 @@ class DirectionPairs:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"pair {index} of {self.direction}: there are {len(self)}")
-        batch = int(np.searchsorted(self._starts, index, side="right")) - 1
-        row = index - int(self._starts[batch])
-        source, target = self._views[batch]
-        return source.at(row), target.at(row)
+        batch = int(np.searchsorted(self._file.starts, index, side="right")) - 1
+        row = index - int(self._file.starts[batch])
+        lists = self._file.lists
+        return lists[self._source][batch].at(row), lists[self._target][batch].at(row)
+
+    def token_arrays(self) -> Iterator[tuple[tuple[Ids, Ids], tuple[Ids, Ids]]]:
+        """All piece ids, a batch of pairs at a time: offsets `[pairs + 1]` and values, of sources and of targets."""
+        sources, targets = (self._file.lists[side] for side in (self._source, self._target))
+        yield from ((source.arrays, target.arrays) for source, target in zip(sources, targets, strict=True))
 
     def source_texts(self) -> list[str]:
         """The cleaned source sentences (valid and test).
@@ -149,7 +154,7 @@ class DirectionPairs:
         Raises:
             RunError: the split is train, which keeps no text.
         """
-        return self._texts(self._source)
+        return self._file.texts(self._source)
 
     def target_texts(self) -> list[str]:
         """The cleaned target sentences (valid and test).
@@ -157,21 +162,40 @@ class DirectionPairs:
         Raises:
             RunError: the split is train, which keeps no text.
         """
-        return self._texts(self._target)
+        return self._file.texts(self._target)
+
+
+class _PairFile:
+    """A file of the store, which both directions of a language pair share. Its sides are `first` and `second`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._batches = _map(path)
+        self.starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
 
     @cached_property
-    def _views(self) -> list[tuple[_ListView, _ListView]]:
-        return [(_ListView(b.column(self._source)), _ListView(b.column(self._target))) for b in self._batches]
+    def lengths(self) -> dict[str, Lengths]:
+        """By side, the tokens of each sentence."""
+        return {side: self._lengths(side) for side in _SIDES}
 
-    def _lengths(self, side: str) -> Ids:
-        columns = [batch.column(f"{side}_length").to_numpy() for batch in self._batches]
-        return np.concatenate([np.empty(0, dtype=np.int64), *columns]).astype(np.int64)
+    @cached_property
+    def lists(self) -> dict[str, list[_ListView]]:
+        """By side, the lists of ids of each record batch."""
+        return {side: [_ListView(batch.column(side)) for batch in self._batches] for side in _SIDES}
 
-    def _texts(self, side: str) -> list[str]:
+    def texts(self, side: str) -> list[str]:
+        """The sentences of a side."""
         name = f"{side}_text"
         if self._batches and name not in self._batches[0].schema.names:
             raise RunError(f"{self._path}: training text is kept as tokens only; decode them with the tokenizer")
         return [text for batch in self._batches for text in batch.column(name).to_pylist()]
+
+    def _lengths(self, side: str) -> Lengths:
+        columns = [batch.column(f"{side}_length").to_numpy() for batch in self._batches]
+        return np.concatenate([np.empty(0, dtype=np.int32), *columns])
+
+
+_SIDES = ("first", "second")
 
 
 class _ListView:
@@ -182,6 +206,10 @@ class _ListView:
     def __init__(self, column: pa.ListArray) -> None:
         self._offsets = column.offsets.to_numpy()
         self._values = column.values.to_numpy()
+
+    @property
+    def arrays(self) -> tuple[Ids, Ids]:
+        return self._offsets, self._values
 
     def at(self, row: int) -> Ids:
         return self._values[self._offsets[row] : self._offsets[row + 1]].astype(np.int64)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from neuronspec.corpus.lines import read_lines
-from neuronspec.corpus.rows import ReadCounts, Row, Split, used_languages
+from neuronspec.corpus.lines import read_blocks
+from neuronspec.corpus.rows import LineOrigins, ReadCounts, Rows, Split, used_languages
 from neuronspec.errors import CorpusError, DirectionError
 from neuronspec.languages import canonical
 from neuronspec.recipe import TsvCorpus
 
 
-def read_tsv(corpus: TsvCorpus, counts: ReadCounts) -> Iterator[Row]:
+def read_tsv(corpus: TsvCorpus, counts: ReadCounts) -> Iterator[Rows]:
     """The rows of the tables of a corpus: UTF-8, split on tabs, no quoting; empty cells are missing text.
 
     The first line names the columns: language codes (in any spelling that `languages.canonical` knows) and, if there,
@@ -28,23 +28,39 @@ def read_tsv(corpus: TsvCorpus, counts: ReadCounts) -> Iterator[Row]:
             yield from _read_table(path, split, languages, counts)
 
 
-def _read_table(path: Path, split: Split, languages: list[str], counts: ReadCounts) -> Iterator[Row]:
-    lines = read_lines(path)
-    _, header = next(lines, (0, ""))
-    if not header:
+def _read_table(path: Path, split: Split, languages: list[str], counts: ReadCounts) -> Iterator[Rows]:
+    names: list[str] = []
+    columns: dict[str, int] = {}
+    for number, lines in read_blocks(path):
+        if number == 1:
+            names = _header(path, lines.pop(0))
+            columns = _columns(path, names, languages)
+            number += 1
+        cells = _cells(path, number, lines, len(names))
+        if cells:
+            counts.sources[path.name] += len(lines)
+            texts = {code: cells[column] for code, column in columns.items()}
+            yield Rows(texts, LineOrigins(path.name, number), split)
+    if not names:
+        _header(path, "")
+
+
+def _header(path: Path, line: str) -> list[str]:
+    if not line:
         raise CorpusError(f"{path}: the first line is empty; it must name the columns: language codes, tab-separated")
-    names = header.split("\t")
-    columns = _columns(path, names, languages)
-    for number, line in lines:
-        cells = line.split("\t")
-        if len(cells) != len(names):
+    return line.split("\t")
+
+
+def _cells(path: Path, first: int, lines: list[str], width: int) -> list[tuple[str, ...]]:
+    """The columns of a block of lines, of which `first` is the number of the first; empty if there are no lines."""
+    rows = [line.split("\t") for line in lines]
+    for number, row in enumerate(rows, start=first):
+        if len(row) != width:
             raise CorpusError(
-                f"{path}:{number}: {len(cells)} cells, expected {len(names)} as in the header; "
+                f"{path}:{number}: {len(row)} cells, expected {width} as in the header; "
                 "cells are split on tabs and never quoted"
             )
-        counts.sources[path.name] += 1
-        texts = {code: cells[column] for code, column in columns.items() if cells[column]}
-        yield Row(texts, f"{path.name}:{number}", split)
+    return list(zip(*rows, strict=True))
 
 
 def _columns(path: Path, names: list[str], languages: list[str]) -> dict[str, int]:

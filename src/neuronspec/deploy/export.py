@@ -17,7 +17,7 @@ from neuronspec.evaluation.engines.ct2_engine import CTranslate2Engine, load_tra
 from neuronspec.evaluation.engines.masks_of import composed_from, serve
 from neuronspec.evaluation.engines.torch_engine import TransformersEngine
 from neuronspec.evaluation.evaluate import read_test_set
-from neuronspec.evaluation.scores import chrf
+from neuronspec.evaluation.scores import score
 from neuronspec.model.build import LONGEST_TRANSLATION
 from neuronspec.model.sites import find_ffn_sites
 from neuronspec.neurons import model_fingerprint
@@ -178,7 +178,9 @@ def verify(opened: Opened, direction: Direction, exact: Any, rounded: Any | None
     lines = _engine(opened, rounded).translate(sample.sources, direction)
     difference = None
     if sample.references is not None:
-        difference = round(chrf(lines, sample.references).value - chrf(expected, sample.references).value, 3)
+        language = direction.target
+        after, before = (score(each, sample.references, language)["chrf++"].value for each in (lines, expected))
+        difference = round(after - before, 3)
     same = sum(one == other for one, other in zip(expected, lines, strict=True))
     return checked.model_copy(update={"quantized_identical": same, "chrf_difference": difference})
 

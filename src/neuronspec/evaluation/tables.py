@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.table import Table as RichTable
-
 from neuronspec.direction import Direction
+from neuronspec.evaluation.significance import METHOD_NOTE, average_of, difference_of, marks
+from neuronspec.evaluation.table import Cell, Table
 from neuronspec.languages import name_of
+
+__all__ = [
+    "METRICS",
+    "Average",
+    "Cell",
+    "Table",
+    "arms_table",
+    "average",
+    "directions_of",
+    "directions_table",
+    "families_table",
+    "other_scores_table",
+    "tiers_table",
+    "trained_directions",
+    "zero_shot_table",
+]
 
 METRICS = {"bleu": ("BLEU", 1), "chrf++": ("chrF++", 1), "loss": ("loss", 3)}
 """By the name in `results.json`: the name in tables, and the digits shown."""
+
+OTHER_SCORES = {
+    "spbleu": ("spBLEU", 1),
+    "ter": ("TER", 1),
+    "comet": ("COMET", 4),
+    "off_target": ("off-target %", 1),
+    "off_target_reference": ("of references %", 1),
+    "length_ratio": ("length ratio", 2),
+    "empty": ("empty", 1),
+    "truncated": ("truncated", 1),
+}
+"""The scores that stand in a table of their own, each if some arm has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +57,13 @@ class Average:
     n: int
     of: int
 
-    def show(self, digits: int, *, signed: bool = False) -> str:
-        """`12.3`, `12.3 (2 of 3)` where directions are missing, `–` where all are; `signed`: `+12.3`."""
+    def show(self, digits: int, *, signed: bool = False, mark: str = "") -> Cell:
+        """`12.3`, `12.3 (2 of 3)` where directions are missing, `–` where all are; `signed`: `+12.3`; then the mark."""
         if self.value is None:
-            return "–"
+            return Cell("–", None, self.n, self.of)
         missing = f" ({self.n} of {self.of})" if self.n < self.of else ""
-        return f"{self.value:{'+' if signed else ''}.{digits}f}{missing}"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of text: what the terminal and the report show."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
-
-    def to_rich(self) -> RichTable:
-        table = RichTable(title=self.title, title_justify="left", title_style="bold")
-        for index, column in enumerate(self.columns):
-            table.add_column(column, justify="left" if index == 0 else "right")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
+        text = f"{self.value:{'+' if signed else ''}.{digits}f}{mark}{missing}"
+        return Cell(text, self.value, self.n, self.of, mark)
 
 
 Results = Mapping[str, Any]
@@ -65,85 +77,160 @@ def average(scores: Mapping[str, Mapping[str, Any]], directions: Sequence[str], 
 
 
 def directions_of(results: Results) -> list[str]:
-    """All directions that any arm was scored in, sorted."""
-    return sorted({name for scores in results["arms"].values() for name in scores}, key=Direction.parse)
+    """All directions that were to be evaluated, or that any arm was scored in, sorted."""
+    scored = {name for scores in results["arms"].values() for name in scores}
+    return sorted(scored | set(results.get("directions", [])), key=Direction.parse)
+
+
+def trained_directions(results: Results) -> list[str]:
+    """`directions_of` without the zero-shot ones."""
+    return [name for name in directions_of(results) if name not in results.get("zero_shot", [])]
 
 
 def arms_table(results: Results) -> Table:
-    """A row an arm: averages over all directions, and the gain in chrF++ over `base` and over `dense`."""
-    directions, arms = directions_of(results), results["arms"]
-    rows = []
+    """A row an arm: averages over the trained directions, and the gain in chrF++ over `base` and over `dense`."""
+    directions, arms = trained_directions(results), results["arms"]
+    rows: list[list[str]] = []
     for arm, scores in arms.items():
         cells = [average(scores, directions, metric).show(digits) for metric, (_, digits) in METRICS.items()]
-        gains = [_gain(arms, arm, other, directions) for other in ("base", "dense")]
-        rows.append([arm, *cells, *gains])
+        rows.append([arm, *cells, *(gain_cell(results, arm, other, directions) for other in ("base", "dense"))])
     labels = [label for label, _ in METRICS.values()]
     title = f"Arms, mean of {len(directions)} directions"
-    return Table(title, ["arm", *labels, "chrF++ over base", "chrF++ over dense"], rows)
+    return Table(title, ["arm", *labels, "chrF++ over base", "chrF++ over dense"], rows, note(results))
 
 
-def _gain(arms: Mapping[str, Any], arm: str, other: str, directions: Sequence[str]) -> str:
-    """The mean difference in chrF++ over the directions that both have."""
+def note(results: Results) -> str:
+    """What marks mean, where there are any."""
+    return METHOD_NOTE if results.get("significance") else ""
+
+
+def gain_cell(
+    results: Results, arm: str, other: str, directions: Sequence[str], metric: str = "chrf++", kind: str = "average"
+) -> str:
+    """The mean difference over the directions that both have; marked if its interval leaves out 0.
+
+    Args:
+        kind: which interval belongs to the directions (`average`, `zero_shot`), or `none`.
+    """
+    arms = results["arms"]
     if other not in arms or arm in (other, "copy"):
-        return ""
-    both = [name for name in directions if name in arms[arm] and name in arms[other]]
-    differences = [arms[arm][name]["chrf++"] - arms[other][name]["chrf++"] for name in both]
-    mean = sum(differences) / len(both) if both else None
-    return Average(mean, len(both), len(directions)).show(1, signed=True)
+        return Cell("")
+    gain = average_gain(arms[arm], arms[other], directions, metric)
+    test = average_of(results, arm, other, metric, kind)
+    significant = test is not None and test["n"] == gain.n and (test["low"] > 0 or test["high"] < 0)
+    return gain.show(METRICS[metric][1], signed=True, mark="*" if significant else "")
+
+
+def average_gain(
+    scores: Mapping[str, Any], other: Mapping[str, Any], directions: Sequence[str], metric: str
+) -> Average:
+    """The mean difference over the directions that both have."""
+    gains = gains_of(scores, other, directions, metric)
+    return Average(sum(gains.values()) / len(gains) if gains else None, len(gains), len(directions))
+
+
+def gains_of(
+    scores: Mapping[str, Any], other: Mapping[str, Any], directions: Sequence[str], metric: str
+) -> dict[str, float]:
+    """The difference in each direction that both have."""
+    both = [name for name in directions if name in scores and name in other]
+    pairs = {name: (scores[name].get(metric), other[name].get(metric)) for name in both}
+    return {name: one - two for name, (one, two) in pairs.items() if one is not None and two is not None}
+
+
+def other_scores_table(results: Results) -> Table:
+    """A row an arm, a column for each further score that some arm has: TER, COMET, off-target rate, ..."""
+    arms, directions = results["arms"], trained_directions(results)
+    there = {
+        name: shown
+        for name, shown in OTHER_SCORES.items()
+        if any(name in score for scores in arms.values() for score in scores.values())
+    }
+    rows: list[list[str]] = [
+        [arm, *(average(scores, directions, name).show(digits) for name, (_, digits) in there.items())]
+        for arm, scores in arms.items()
+    ]
+    title = f"Other scores, mean of {len(directions)} directions"
+    return Table(title, ["arm", *(label for label, _ in there.values())], rows)
+
+
+def group_by_tier(results: Results) -> dict[str, list[str]]:
+    """The trained directions by resource tier and way past the pivot (`high out`, `high into`), and all of a way."""
+    tiers, pivot = results["tiers"], results["pivot"]
+    tier_of = {code: tier for tier, codes in tiers.items() for code in codes}
+    ways = ("out", "into")
+    order = [f"{tier} {way}" for tier in [*tiers, "all"] for way in ways] + ["past the pivot"]
+    groups: dict[str, list[str]] = {label: [] for label in order}
+    for name in trained_directions(results):
+        direction = Direction.parse(name)
+        if pivot not in (direction.source, direction.target):
+            groups["past the pivot"].append(name)
+            continue
+        other, way = (direction.target, "out") if direction.source == pivot else (direction.source, "into")
+        groups[f"all {way}"].append(name)
+        if other in tier_of:
+            groups[f"{tier_of[other]} {way}"].append(name)
+    filled = [tier for tier in tiers if any(groups[f"{tier} {way}"] for way in ways)]
+    left_out = [f"all {way}" for way in ways] if len(filled) < 2 else []
+    return {label: names for label, names in groups.items() if names and label not in left_out}
 
 
 def tiers_table(results: Results, metric: str = "chrf++") -> Table:
     """A row an arm, a column a resource tier and way past the pivot, as the paper's main table has it."""
-    tiers, pivot = results["tiers"], results["pivot"]
-    tier_of = {code: tier for tier, codes in tiers.items() for code in codes}
-
-    def group(direction: Direction) -> str | None:
-        other, way = (direction.target, "out") if direction.source == pivot else (direction.source, "into")
-        if pivot not in (direction.source, direction.target):
-            return "past the pivot"
-        return f"{tier_of[other]} {way}" if other in tier_of else None
-
-    order = [f"{tier} {way}" for tier in tiers for way in ("out", "into")] + ["past the pivot"]
-    return _grouped(results, f"{METRICS[metric][0]} by resource tier", metric, group, order)
+    return _grouped(results, f"{METRICS[metric][0]} by resource tier", metric, group_by_tier(results))
 
 
 def families_table(results: Results, metric: str = "chrf++") -> Table:
     """A row an arm, a column a language family (of the language that isn't the pivot)."""
     families, pivot = results["families"], results["pivot"]
+    groups: dict[str, list[str]] = {family: [] for family in sorted(set(families.values()))}
+    for name in trained_directions(results):
+        direction = Direction.parse(name)
+        family = families.get(direction.target if direction.source == pivot else direction.source)
+        if family is not None:
+            groups[family].append(name)
+    groups = {family: names for family, names in groups.items() if names}
+    return _grouped(results, f"{METRICS[metric][0]} by language family", metric, groups)
 
-    def group(direction: Direction) -> str | None:
-        return families.get(direction.target if direction.source == pivot else direction.source)
 
-    order = sorted(set(families.values()))
-    return _grouped(results, f"{METRICS[metric][0]} by language family", metric, group, order)
-
-
-def _grouped(
-    results: Results, title: str, metric: str, group: Callable[[Direction], str | None], order: Iterable[str]
-) -> Table:
-    members: dict[str, list[str]] = {name: [] for name in order}
-    for name in directions_of(results):
-        label = group(Direction.parse(name))
-        if label is not None:
-            members[label].append(name)
-    members = {label: names for label, names in members.items() if names}
+def _grouped(results: Results, title: str, metric: str, groups: Mapping[str, Sequence[str]]) -> Table:
     digits = METRICS[metric][1]
-    rows = [
-        [arm, *(average(scores, names, metric).show(digits) for names in members.values())]
+    rows: list[list[str]] = [
+        [arm, *(average(scores, names, metric).show(digits) for names in groups.values())]
         for arm, scores in results["arms"].items()
     ]
-    return Table(title, ["arm", *(f"{label} ({len(names)})" for label, names in members.items())], rows)
+    return Table(title, ["arm", *(f"{label} ({len(names)})" for label, names in groups.items())], rows)
 
 
 def directions_table(results: Results, metric: str = "chrf++") -> Table:
-    """A row a direction, a column an arm."""
+    """A row a direction, a column an arm; marked where an arm differs from `dense`."""
+    return _by_direction(results, metric, directions_of(results), f"{METRICS[metric][0]} by direction")
+
+
+def zero_shot_table(results: Results, metric: str = "chrf++") -> Table | None:
+    """A row an untrained direction, and their mean; None if there are none."""
+    names = [name for name in directions_of(results) if name in results.get("zero_shot", [])]
+    if not names:
+        return None
+    title = f"{METRICS[metric][0]} of zero-shot directions (masks composed)"
+    table = _by_direction(results, metric, names, title)
+    digits = METRICS[metric][1]
+    means = [average(scores, names, metric).show(digits) for scores in results["arms"].values()]
+    return Table(title, table.columns, [[f"mean of {len(names)}", "", *means], *table.rows], table.note)
+
+
+def _by_direction(results: Results, metric: str, names: Sequence[str], title: str) -> Table:
     arms = results["arms"]
     digits = METRICS[metric][1]
-    rows = [
-        [direction, _names(direction), *(average(scores, [direction], metric).show(digits) for scores in arms.values())]
-        for direction in directions_of(results)
-    ]
-    return Table(f"{METRICS[metric][0]} by direction", ["direction", "languages", *arms], rows)
+
+    def cell(arm: str, name: str) -> Cell:
+        test = difference_of(results, arm, "dense", metric, name) if "dense" in arms else None
+        return average(arms[arm], [name], metric).show(digits, mark=marks(test))
+
+    rows: list[list[str]] = [[name, _names(name), *(cell(arm, name) for arm in arms)] for name in names]
+    marked = "dense" in arms and bool(results.get("significance")) and metric != "loss"
+    below = f"Marks: against dense. {METHOD_NOTE}" if marked else ""
+    return Table(title, ["direction", "languages", *arms], rows, below)
 
 
 def _names(direction: str) -> str:

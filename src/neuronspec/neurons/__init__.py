@@ -6,6 +6,7 @@ from neuronspec.neurons.fingerprint import model_fingerprint
 from neuronspec.neurons.masks import DerivedMask, NeuronMasks
 from neuronspec.neurons.overlap import (
     LayerOverlap,
+    above_chance,
     chance_overlap,
     overlap,
     overlap_progression,
@@ -29,6 +30,7 @@ __all__ = [
     "RecordingInfo",
     "SiteInfo",
     "TopFraction",
+    "above_chance",
     "chance_overlap",
     "find_criterion",
     "model_fingerprint",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 
@@ -12,6 +11,9 @@ from neuronspec.direction import Direction, DirectionLike
 from neuronspec.errors import MaskError, nearest
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.padding import side_of
+
+_BLOCK = 1 << 21
+"""Numbers in one block of the exact chance level, which has a row a pair of sizes and a column a neuron."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,16 @@ class LayerOverlap:
         directions: the directions compared.
         mean: mean IoU over their pairs, in [0, 1]; None where there is no pair.
         chance: the mean expected of random masks of the same sizes; None where there is no pair.
+        quartiles: 25%, 50% and 75% of the pairs have at most this IoU; None where there is no pair.
+        above_chance: mean of `above_chance` over the pairs; None where there is no pair.
     """
 
     site: str
     directions: tuple[Direction, ...]
     mean: float | None
     chance: float | None
+    quartiles: tuple[float, float, float] | None = None
+    above_chance: float | None = None
 
 
 def overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] | None = None) -> torch.Tensor:
@@ -48,7 +54,7 @@ def overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] |
         MaskError: no such site.
         DirectionError: a direction has no masks.
     """
-    selected = _selected(masks, site, directions).double()
+    selected = selected_rows(masks, site, directions).double()
     common = selected @ selected.T
     sizes = common.diagonal()
     union = sizes[:, None] + sizes[None, :] - common
@@ -61,10 +67,25 @@ def chance_overlap(masks: NeuronMasks, site: str, directions: Sequence[Direction
     With a and b of n neurons the common ones are hypergeometric, so the expectation of x / (a + b - x) is exact.
     Arguments, shape and errors as in `overlap`; the diagonal is what two random masks of that size would share.
     """
-    selected = _selected(masks, site, directions)
-    sizes = selected.sum(1).tolist()
+    selected = selected_rows(masks, site, directions)
     width = selected.shape[1]
-    return torch.tensor([[_expected_iou(*sorted((a, b)), width) for b in sizes] for a in sizes], dtype=torch.float64)
+    sizes, place = selected.sum(1).unique(return_inverse=True)
+    rows, columns = torch.triu_indices(len(sizes), len(sizes))
+    expected = torch.empty(len(sizes), len(sizes), dtype=torch.float64)
+    block = max(1, _BLOCK // (width + 1))
+    for some in torch.arange(len(rows)).split(block):
+        low, high = rows[some], columns[some]
+        expected[low, high] = expected[high, low] = _expected_iou(sizes[low], sizes[high], width)
+    return expected[place][:, place]
+
+
+def above_chance(measured: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
+    """How far an overlap is above that of random masks: 0 is chance, 1 is identical, below 0 is less than chance.
+
+    `(measured - chance) / (1 - chance)`, elementwise, as Cohen's kappa corrects agreement; 0 where chance is 1.
+    """
+    room = 1 - chance
+    return torch.where(room > 1e-12, (measured - chance) / room.clamp(min=1e-12), 0.0)
 
 
 def overlap_progression(masks: NeuronMasks, pivot: str) -> list[LayerOverlap]:
@@ -76,16 +97,23 @@ def overlap_progression(masks: NeuronMasks, pivot: str) -> list[LayerOverlap]:
         "decoder": tuple(direction for direction in masks.directions if direction.source == pivot),
         "layers": masks.directions,
     }
-    rows = []
-    for site in masks.sites:
-        directions = chosen[side_of(site)]
-        if len(directions) < 2:
-            rows.append(LayerOverlap(site, directions, None, None))
-            continue
-        mean = _mean_of_pairs(overlap(masks, site, directions))
-        chance = _mean_of_pairs(chance_overlap(masks, site, directions))
-        rows.append(LayerOverlap(site, directions, mean, chance))
-    return rows
+    return [_layer_overlap(masks, site, chosen[side_of(site)]) for site in masks.sites]
+
+
+def _layer_overlap(masks: NeuronMasks, site: str, directions: tuple[Direction, ...]) -> LayerOverlap:
+    if len(directions) < 2:
+        return LayerOverlap(site, directions, None, None)
+    measured, chance = overlap(masks, site, directions), chance_overlap(masks, site, directions)
+    pairs = of_pairs(measured)
+    low, middle, high = pairs.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
+    return LayerOverlap(
+        site,
+        directions,
+        float(pairs.mean()),
+        float(of_pairs(chance).mean()),
+        (low, middle, high),
+        float(of_pairs(above_chance(measured, chance)).mean()),
+    )
 
 
 def sparsity_table(masks: NeuronMasks) -> dict[str, dict[str, float]]:
@@ -96,7 +124,7 @@ def sparsity_table(masks: NeuronMasks) -> dict[str, dict[str, float]]:
     }
 
 
-def _selected(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] | None) -> torch.Tensor:
+def selected_rows(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] | None) -> torch.Tensor:
     """BoolTensor `[directions, width]`."""
     if site not in masks.widths:
         raise MaskError(f"no masks for site {site!r}; {nearest(site, masks.sites)}")
@@ -104,22 +132,24 @@ def _selected(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike]
     return torch.stack([masks[direction][site] for direction in chosen])
 
 
-def _mean_of_pairs(matrix: torch.Tensor) -> float:
+def of_pairs(matrix: torch.Tensor) -> torch.Tensor:
+    """The entries above the diagonal of a symmetric matrix, row by row: `[pairs]`."""
     rows, columns = torch.triu_indices(len(matrix), len(matrix), offset=1)
-    return float(matrix[rows, columns].mean())
+    return matrix[rows, columns]
 
 
-@lru_cache(maxsize=1 << 16)
-def _expected_iou(a: int, b: int, width: int) -> float:
-    """Expected IoU of a random set of `a` and one of `b` of `width` neurons."""
-    if a + b == 0:
-        return 1.0
-    common = torch.arange(max(0, a + b - width), min(a, b) + 1, dtype=torch.float64)
-    log_ways = _log_choose(b, common) + _log_choose(width - b, a - common)
-    chance = torch.softmax(log_ways, dim=0)
-    return float((chance * common / (a + b - common)).sum())
+def _expected_iou(a: torch.Tensor, b: torch.Tensor, width: int) -> torch.Tensor:
+    """Expected IoU of a random set of `a` and one of `b` of `width` neurons: `[pairs]` of LongTensors `[pairs]`."""
+    a, b = a[:, None], b[:, None]
+    common = torch.arange(width + 1)[None, :]
+    possible = (common <= a) & (common <= b) & (common >= a + b - width)
+    log_factorial = torch.lgamma(torch.arange(width + 1, dtype=torch.float64) + 1)
 
+    def log_choose(n: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        k = k.clamp(min=0).minimum(n)
+        return log_factorial[n] - log_factorial[k] - log_factorial[n - k]
 
-def _log_choose(n: int, k: torch.Tensor) -> torch.Tensor:
-    whole = torch.tensor(float(n), dtype=torch.float64)
-    return torch.lgamma(whole + 1) - torch.lgamma(k + 1) - torch.lgamma(whole - k + 1)
+    log_ways = log_choose(b, common) + log_choose(width - b, a - common)
+    probability = torch.softmax(log_ways.masked_fill(~possible, -torch.inf), dim=1)
+    union = a + b - common
+    return (probability * torch.where(union > 0, common / union, 1.0)).sum(1)

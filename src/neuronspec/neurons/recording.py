@@ -32,12 +32,14 @@ def record_activations(
     *,
     positions: Positions = "both",
     sites: Sequence[FFNSite] | None = None,
+    shared: bool = True,
 ) -> Activations:
     """Run `model` over `batches` under teacher forcing and count which neurons fire in which direction.
 
     The batches may come in any order; all directions are recorded in one pass. The model runs in eval mode,
     without gradients, in the caller's precision (autocast applies), and is left as it was found. Where
-    `torch.distributed` is initialised, every process passes its own share of the batches and all get the sum.
+    `torch.distributed` is initialised, every process passes its own share of the batches and all get the sum, unless
+    `shared` is False.
 
     Args:
         model: a Hugging Face encoder-decoder or decoder-only model, or a wrapper of one.
@@ -46,6 +48,7 @@ def record_activations(
         positions: decoder-only models: count all positions, those of the prompt (where `labels`, aligned with
             `input_ids`, is -100), or those of the continuation.
         sites: the FFN sites to record; all of the model's by default.
+        shared: whether the joined processes record together; without it, this one records alone.
 
     Raises:
         MaskError: no batches, inputs that don't tell where padding is, or activations that aren't finite.
@@ -67,7 +70,7 @@ def record_activations(
     info = RecordingInfo(
         sites=tuple(map(_describe, sites)), fingerprint=model_fingerprint(model, sites), positions=positions
     )
-    return _collect(recorder, info)
+    return _collect(recorder, info, shared and distributed.is_available() and distributed.is_initialized())
 
 
 class _Forward:
@@ -139,13 +142,13 @@ def _describe(site: FFNSite) -> SiteInfo:
     return SiteInfo(name=site.name, width=site.width, activation=name, gated=len(site.ups) > 1, keeps_sign=keeps_sign)
 
 
-def _collect(recorder: Recorder, info: RecordingInfo) -> Activations:
-    """The sums over all processes, brought to the CPU."""
-    directions = _all_directions(recorder.directions)
+def _collect(recorder: Recorder, info: RecordingInfo, shared: bool) -> Activations:
+    """The sums, over all processes if `shared`, brought to the CPU."""
+    directions = _all_directions(recorder.directions, shared)
     if not directions:
         raise MaskError("no batches to record: the iterable of batches is empty")
     totals = recorder.totals(directions)
-    if distributed.is_available() and distributed.is_initialized():
+    if shared:
         for total in totals:
             distributed.all_reduce(total)
     counts, magnitudes, tokens = (total.cpu() for total in totals)
@@ -177,9 +180,9 @@ def _by_site(
     }
 
 
-def _all_directions(own: Sequence[Direction]) -> list[Direction]:
+def _all_directions(own: Sequence[Direction], shared: bool) -> list[Direction]:
     """The sorted directions that any process has seen."""
-    if not (distributed.is_available() and distributed.is_initialized()):
+    if not shared:
         return list(own)
     seen: list[list[str]] = [[] for _ in range(distributed.get_world_size())]
     distributed.all_gather_object(seen, [str(direction) for direction in own])

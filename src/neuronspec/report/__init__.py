@@ -1,6 +1,7 @@
 """Figures and the HTML report."""
 
 from neuronspec.report import figures
-from neuronspec.report.html import ReportData, write_report
+from neuronspec.report.data import ReportData
+from neuronspec.report.html import write_report
 
 __all__ = ["ReportData", "figures", "write_report"]

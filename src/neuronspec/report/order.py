@@ -1,27 +1,25 @@
-"""Which directions a figure shows, and in what order."""
+"""In what order a figure shows directions, and what it calls them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
+
+import numpy as np
 
 from neuronspec.direction import Direction
 from neuronspec.errors import RecipeError, nearest
 from neuronspec.languages import family_of, is_known, name_of
-from neuronspec.neurons import NeuronMasks
+from neuronspec.neurons import NeuronMasks, overlap
+from neuronspec.neurons.compared import compared_directions, other_language
+from neuronspec.neurons.structure import cluster
 
-Order = Literal["family", "name"]
+Order = Literal["family", "cluster", "name"]
 
 
 def shown_directions(masks: NeuronMasks, site: str, pivot: str | None) -> list[Direction]:
-    """The directions that a site's overlap is shown for: in the encoder those into the pivot, in the decoder those
-    out of it, as the paper does; all directions without a pivot, in decoder-only models, or where fewer than two fit.
-    """
-    side = site.partition(".")[0]
-    into = [direction for direction in masks.directions if direction.target == pivot]
-    out = [direction for direction in masks.directions if direction.source == pivot]
-    chosen = {"encoder": into, "decoder": out}.get(side, [])
-    return chosen if len(chosen) > 1 else list(masks.directions)
+    """The directions that a site's overlap is shown for: see `compared_directions`."""
+    return compared_directions(masks.directions, site, pivot)
 
 
 def family(code: str, families: Mapping[str, str] | None = None) -> str:
@@ -29,27 +27,32 @@ def family(code: str, families: Mapping[str, str] | None = None) -> str:
     return (families or {}).get(code) or (family_of(code) if is_known(code) else "Unknown")
 
 
-def other_language(direction: Direction, pivot: str | None) -> str:
-    """The language of a direction that isn't the pivot (the target, if neither is)."""
-    return direction.source if direction.target == pivot else direction.target
-
-
 def ordered(
-    directions: list[Direction], order: Order, pivot: str | None, families: Mapping[str, str] | None = None
+    directions: Sequence[Direction],
+    order: Order,
+    pivot: str | None,
+    families: Mapping[str, str] | None = None,
+    masks: NeuronMasks | None = None,
+    site: str | None = None,
 ) -> list[Direction]:
-    """Directions by family and then by the language's name, or by name alone.
+    """Directions by family and then by the language's name; by name alone; or as a clustering of the masks at a site
+    puts them (needs `masks` and `site`).
 
     Raises:
         RecipeError: an unknown order.
+        MissingExtraError: scipy, which clusters, isn't installed.
     """
     if order not in get_args(Order):
         raise RecipeError(f"order {order!r}: {nearest(order, get_args(Order))}")
-
-    def key(direction: Direction) -> tuple[str, str, str]:
-        code = other_language(direction, pivot)
-        return (family(code, families) if order == "family" else "", name_of(code), str(direction))
-
-    return sorted(directions, key=key)
+    by_name = sorted(directions, key=lambda direction: (name_of(other_language(direction, pivot)), str(direction)))
+    if order == "name":
+        return by_name
+    if order == "family":
+        return sorted(by_name, key=lambda direction: family(other_language(direction, pivot), families))
+    if masks is None or site is None:
+        raise RecipeError("order 'cluster' needs the masks of a site")
+    distances = 1 - np.asarray(overlap(masks, site, by_name))
+    return [by_name[leaf] for leaf in cluster(distances).leaves]
 
 
 def label(direction: Direction, pivot: str | None) -> str:
@@ -59,8 +62,20 @@ def label(direction: Direction, pivot: str | None) -> str:
     return str(direction)
 
 
+def labels(directions: Sequence[Direction], pivot: str | None) -> list[str]:
+    """A label each, all different: the directions themselves where names would repeat."""
+    names = [label(direction, pivot) for direction in directions]
+    return names if len(set(names)) == len(names) else [str(direction) for direction in directions]
+
+
+def site_title(site: str) -> str:
+    """`encoder 1` of `encoder.0`: layers are counted from 1 for readers."""
+    side, _, layer = site.partition(".")
+    return f"{'layer' if side == 'layers' else side} {int(layer) + 1}"
+
+
 def family_bounds(
-    directions: list[Direction], pivot: str | None, families: Mapping[str, str] | None = None
+    directions: Sequence[Direction], pivot: str | None, families: Mapping[str, str] | None = None
 ) -> list[tuple[str, int, int]]:
     """Runs of one family in an ordered list: family, first index, index after the last."""
     runs: list[tuple[str, int, int]] = []

@@ -15,6 +15,7 @@ from neuronspec.batching.evaluation import eval_batches
 from neuronspec.batching.sampler import Store
 from neuronspec.direction import Direction
 from neuronspec.errors import TrainingError
+from neuronspec.processes import processes
 from neuronspec.recipe import TrainingSettings
 from neuronspec.training.interrupt import StopSignals
 from neuronspec.training.log import TrainingLog
@@ -22,6 +23,7 @@ from neuronspec.training.loop import Trainer
 from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.progress import TrainingProgress
 from neuronspec.training.state import TrainingResult
+from neuronspec.training.tracking import Trackers
 
 
 def train(
@@ -35,6 +37,7 @@ def train(
     folder: Path,
     in_direction: InDirection = any_direction,
     console: Console | None = None,
+    trackers: Sequence[str] = (),
 ) -> TrainingResult:
     """Train `model` and write the weights with the best validation loss into `folder`, a plain Hugging Face checkpoint.
 
@@ -42,29 +45,35 @@ def train(
     weights, to the bit on a CPU, as if it had never been stopped. The order of the data depends on `seed`,
     `directions` and the batch settings alone, so arms that share them see the same batches.
 
+    In several joined processes (`neuronspec.processes.join`) all call this alike; the first one prints and writes.
+
     Args:
         model: what to start from, on the device to train on; holds the best weights afterwards.
         store: gives training pairs (`train`) and validation pairs (`valid`).
         directions: all directions to train on; those with validation pairs decide which weights are best.
         in_direction: the context of a direction's forward and backward pass, such as masks.
+        trackers: see `neuronspec.training.tracking`.
 
     Raises:
         TrainingError: no data, other settings than those of the checkpoints, a full disk, or no finite gradient in
             many updates.
         Interrupted: SIGINT or SIGTERM came; everything is saved.
     """
+    joined = processes()
     layout = Layout.of(tokenizer, directions)
     valid = _validation_batches(store, directions, tokenizer, settings)
-    trainer = Trainer(model, store, settings, sorted(directions), seed, folder, layout, in_direction, valid)
-    trainer.resume(console := console or Console())
+    trainer = Trainer(model, store, settings, sorted(directions), seed, folder, layout, in_direction, valid, joined)
+    console = (console or Console()) if joined.is_main else Console(quiet=True)
+    trainer.resume(console)
     with (
         torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []),
-        TrainingLog(folder / "log.jsonl", trainer.state.update) as log,
+        Trackers(trackers if joined.is_main else (), folder) as tracked,
+        TrainingLog(folder / "log.jsonl" if joined.is_main else None, trainer.state.update, tracked.write) as log,
         StopSignals() as stop,
         TrainingProgress(console, folder.name) as progress,
     ):
         trainer.run(log, stop, progress)
-    return trainer.finish(tokenizer)
+        return trainer.finish(tokenizer)
 
 
 def _validation_batches(

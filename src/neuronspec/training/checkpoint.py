@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import nn
 
 from neuronspec.errors import TrainingError
 from neuronspec.files import write_json
+from neuronspec.training.parallel import like, whole
 
 MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
 FORMAT = 1
@@ -52,9 +54,39 @@ def model_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach() for name, value in model.named_parameters()} | buffers
 
 
-def save_checkpoint(
-    root: Path, update: int, model: nn.Module, optimizer: Mapping[str, torch.Tensor], record: Mapping[str, Any]
-) -> Path:
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """What a checkpoint holds beside its record.
+
+    Args:
+        model: parameters and buffers by name.
+        optimizer: Adam's state by name.
+    """
+
+    model: Mapping[str, torch.Tensor]
+    optimizer: Mapping[str, torch.Tensor]
+
+    @classmethod
+    def of(cls, model: nn.Module, optimizer: Mapping[str, torch.Tensor], wanted: bool) -> Tensors:
+        """The full tensors of what may be sharded over processes: all must ask for them.
+
+        Args:
+            wanted: whether this process writes them; the others drop each as soon as it is gathered.
+        """
+        return cls(whole_tensors(model_tensors(model), wanted), whole_tensors(optimizer, wanted))
+
+
+def whole_tensors(tensors: Mapping[str, torch.Tensor], wanted: bool) -> dict[str, torch.Tensor]:
+    """The full tensors of sharded ones, on the CPU, and others as they are; nothing if not `wanted`."""
+    full: dict[str, torch.Tensor] = {}
+    for name, value in tensors.items():
+        gathered = whole(value)
+        if wanted:
+            full[name] = value if gathered is value else gathered.cpu()
+    return full
+
+
+def save_checkpoint(root: Path, update: int, tensors: Tensors, record: Mapping[str, Any]) -> Path:
     """Write the checkpoint after `update` updates. If it is there already, only its `record` is replaced.
 
     Raises:
@@ -68,8 +100,8 @@ def save_checkpoint(
             write_json(final / TRAINER, content)
         else:
             temporary.mkdir(parents=True)
-            write_tensors(temporary / MODEL, model_tensors(model))
-            write_tensors(temporary / OPTIMIZER, optimizer)
+            write_tensors(temporary / MODEL, tensors.model)
+            write_tensors(temporary / OPTIMIZER, tensors.optimizer)
             write_json(temporary / TRAINER, content)
             for name in (MODEL, OPTIMIZER, TRAINER):
                 _sync(temporary / name)
@@ -133,12 +165,20 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise DamagedCheckpoint(f"{path} is damaged: {error}") from None
 
 
-@torch.no_grad()
 def restore_model(model: nn.Module, path: Path) -> None:
     """Copy a checkpoint's weights into `model`.
 
     Raises:
         DamagedCheckpoint: the file is damaged, or its names or shapes aren't the model's.
+    """
+    fill_model(model, read_model(model, path))
+
+
+def read_model(model: nn.Module, path: Path) -> dict[str, torch.Tensor]:
+    """A checkpoint's weights, whose names and shapes are those of `model`.
+
+    Raises:
+        DamagedCheckpoint: the file is damaged, or of another model.
     """
     saved, own = read_tensors(path), model_tensors(model)
     wrong = [
@@ -146,8 +186,14 @@ def restore_model(model: nn.Module, path: Path) -> None:
     ]
     if wrong:
         raise DamagedCheckpoint(f"{path} doesn't fit the model: {min(wrong)} is missing or has another shape")
-    for name, value in own.items():
-        value.copy_(saved[name])
+    return saved
+
+
+@torch.no_grad()
+def fill_model(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Copy full tensors into the parameters and buffers of `model`, which may be sharded."""
+    for name, value in model_tensors(model).items():
+        value.copy_(like(tensors[name].to(value.dtype), value))
 
 
 def tidy(root: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -12,8 +14,16 @@ from neuronspec.errors import TrainingError
 from neuronspec.model.build import without_progress_bars
 
 
-def export_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def export_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> None:
     """Write model and tokenizer into `folder`, each file complete before it takes its place.
+
+    Args:
+        weights: full tensors by name, where those of `model` are sharded.
 
     `AutoModelForSeq2SeqLM` and `AutoTokenizer` load the folder without neuronspec.
 
@@ -25,7 +35,7 @@ def export_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fol
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         with without_progress_bars():
-            model.save_pretrained(temporary)
+            model.save_pretrained(temporary, state_dict=None if weights is None else dict(weights))
         tokenizer.save_pretrained(temporary)
         for file in sorted(temporary.iterdir()):
             file.replace(folder / file.name)

@@ -7,15 +7,17 @@ Every line has `kind`, `update` and `seconds` (of training so far, over all its 
   (without) in nats a token, `learning_rate`, `gradient_norm` (mean, before clipping), `target_tokens_per_second`,
   `padding` (share of both sides) and `skipped` (updates without a finite gradient, in total);
 - `validation`: `loss` (mean over directions, nats a token), `losses` by direction, `best`;
-- `resume`; and `end`: `best_update`, `target_tokens`, `passes` over each direction's pairs.
+- `average`: the mean of the last checkpoints; as for a validation;
+- `resume`; and `end`: `best_update`, `target_tokens`, `padding` (of all batches), `passes` over each direction's pairs.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from neuronspec.files import write_text
 
@@ -24,14 +26,18 @@ class TrainingLog:
     """Adds lines to `log.jsonl`; each is on its way to the disk when `write` returns.
 
     Args:
-        path: of the file.
+        path: of the file; None writes nothing (all processes but the main one).
         update: lines of later updates are removed first: they are of a part that was killed, and come again.
+        tell: gets every line as well.
     """
 
-    def __init__(self, path: Path, update: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, "".join(_lines_until(path, update)))
-        self._file = path.open("a", encoding="utf-8")
+    def __init__(self, path: Path | None, update: int, tell: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+        self._file: TextIO | None = None
+        self._tell = tell
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, "".join(_lines_until(path, update)))
+            self._file = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> TrainingLog:
         return self
@@ -39,13 +45,18 @@ class TrainingLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def write(self, kind: str, update: int, seconds: float, **facts: Any) -> None:
         """Add a line. Numbers that aren't finite are written as null."""
-        line = {"kind": kind, "update": update, "seconds": round(seconds, 3), **facts}
-        self._file.write(json.dumps(_finite(line), ensure_ascii=False) + "\n")
+        if self._file is None:
+            return
+        line = _finite({"kind": kind, "update": update, "seconds": round(seconds, 3), **facts})
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
+        if self._tell is not None:
+            self._tell(line)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -14,38 +14,43 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.batch import Batch
 from neuronspec.batching.collate import Layout
-from neuronspec.batching.randomness import torch_seed
-from neuronspec.batching.sampler import Store, TrainingBatch, TrainingBatches
+from neuronspec.batching.sampler import Store, TrainingBatches
+from neuronspec.batching.updates import Prefetched, Update, Updates
 from neuronspec.direction import Direction
 from neuronspec.errors import TrainingError
+from neuronspec.processes import Processes
 from neuronspec.recipe import TrainingSettings
 from neuronspec.training import checkpoint
+from neuronspec.training.average import average_checkpoints
 from neuronspec.training.export import export_model
+from neuronspec.training.gradient import GradientOf
 from neuronspec.training.interrupt import Interrupted, StopSignals
 from neuronspec.training.log import TrainingLog
-from neuronspec.training.loss import InDirection, batch_loss, target_tokens, validation_loss
+from neuronspec.training.loss import InDirection
 from neuronspec.training.optimizer import Adam
-from neuronspec.training.precision import autocast, resolve_precision
+from neuronspec.training.parallel import Parallel
+from neuronspec.training.precision import resolve_precision
 from neuronspec.training.progress import TrainingProgress
 from neuronspec.training.resume import check_unchanged, what_matters
 from neuronspec.training.state import Budget, Interval, State, TrainingResult
+from neuronspec.training.step import finish_step, prepare_step
+from neuronspec.training.validation import Stopped, Validation
 
 LOG_EVERY = 10
 """Updates between lines of the log."""
-
-KEEP = 2
-"""Last checkpoints that are kept, beside the best."""
 
 MOST_SKIPPED = 10
 """Updates in a row without a finite gradient after which training stops."""
 
 
 class Trainer:
-    """One training: what it works on, and where it stands."""
+    """One training: what it works on, and where it stands. In several processes, each has one, in step."""
 
     log: TrainingLog
     stop: StopSignals
     progress: TrainingProgress
+    updates: Iterator[Update]
+    gradient: GradientOf
 
     def __init__(
         self,
@@ -58,9 +63,10 @@ class Trainer:
         layout: Layout,
         in_direction: InDirection,
         validation: Sequence[Batch],
+        processes: Processes,
     ) -> None:
         self.model, self.settings, self.seed, self.folder = model, settings, seed, folder
-        self.in_direction, self.validation = in_direction, validation
+        self.in_direction, self.processes = in_direction, processes
         self.root = folder / "checkpoints"
         self.precision = resolve_precision(settings.precision, model.device)
         self.batches = TrainingBatches(
@@ -70,17 +76,26 @@ class Trainer:
             batch_tokens=settings.batch_tokens,
             temperature=settings.temperature,
             seed=seed,
+            weights=settings.weights,
+            mixed=settings.mix_directions,
         )
-        self.budget = Budget.of(settings, self.batches)
-        self.matters = what_matters(settings, model, self.batches, seed, self.precision)
+        micro_batches = settings.accumulation * processes.size
+        self.budget = Budget.of(settings, self.batches, micro_batches)
+        self.matters = what_matters(settings, model, self.batches, seed, self.precision, micro_batches)
+        prepare_step(model, settings)
+        self.parallel = Parallel(model, settings.parallel, processes)
+        self.validation = Validation(model, self.parallel, validation, in_direction, self.precision, processes)
         self.adam = Adam(model, settings)
         self.state = State()
         self.saved = 0
+        self.agreed_to_stop = False
         self.interval = Interval()
 
     def resume(self, console: Console) -> None:
         """Go on from the newest checkpoint that is whole, if there is any. Damaged ones are named and set aside."""
-        checkpoint.tidy(self.root)
+        if self.processes.is_main:
+            checkpoint.tidy(self.root)
+        self.processes.wait()
         damaged: list[int] = []
         for update in reversed(checkpoint.updates_saved(self.root)):
             try:
@@ -89,7 +104,8 @@ class Trainer:
                 console.print(f"[yellow]warning:[/] {escape(str(error))}; trying the checkpoint before it")
                 damaged.append(update)
                 continue
-            for bad in damaged:
+            self.processes.wait()  # all have read what is there
+            for bad in damaged if self.processes.is_main else []:
                 console.print(f"the damaged checkpoint is now {checkpoint.set_aside(self.root, bad)}", markup=False)
             console.print(f"{self.folder.name}: going on after update {update}", markup=False)
             return
@@ -111,68 +127,91 @@ class Trainer:
     def run(self, log: TrainingLog, stop: StopSignals, progress: TrainingProgress) -> None:
         """Train until the budget is used up, validating and saving on the way."""
         self.log, self.stop, self.progress = log, stop, progress
+        self.gradient = GradientOf(
+            self.parallel,
+            self.settings,
+            self.seed,
+            self.model.device,
+            self.precision,
+            self.in_direction,
+            self.adam.clear,
+            progress.line,
+        )
         self.begun = time.monotonic() - self.state.seconds
         self._log_start()
         self.model.train()
+        pin = self.model.device.type == "cuda"
+        with Prefetched(Updates(self.batches, self.settings.accumulation, self.processes, pin)) as self.updates:
+            self._run()
+        self.batches.restore(self.state.batches)
+        self._log_end()
+
+    def _run(self) -> None:
         while True:
-            update, done = self.state.update, self.budget.used(self.state) >= 1
+            update, done = self.state.update, self._is_done()
             due = update > self.state.validated and (done or update % self.settings.validate_every == 0)
             is_best = due and self._validate()
-            must_save = done or self.stop.requested or update % self.settings.save_every == 0
+            done = done or self._is_done()
+            must_save = done or self._stopping or update % self.settings.save_every == 0
             if is_best or (must_save and update > self.saved):
                 self._save()
-            if self.stop.requested:
+            if self._stopping:
                 raise Interrupted(
-                    f"stopped by {self.stop.requested} after update {update}; everything is saved in {self.folder}: "
-                    "the same command goes on from there"
+                    f"stopped by {self.stop.requested or 'a signal'} after update {update}; everything is saved in "
+                    f"{self.folder}: the same command goes on from there"
                 )
             if done:
-                break
+                return
             self._update()
-        self._log_end()
+
+    def _is_done(self) -> bool:
+        patience = self.settings.patience
+        return self.budget.used(self.state) >= 1 or bool(patience and self.state.without_gain >= patience)
 
     def _update(self) -> None:
         """One step of the optimizer, on the settings' number of micro-batches."""
         begun, state = time.monotonic(), self.state
-        micro_batches = [next(self.batches) for _ in range(self.settings.accumulation)]
-        targets = sum(target_tokens(one.batch) for one in micro_batches)
-        # A pure function of the update, so that dropout after resuming is what it would have been.
-        torch.manual_seed(torch_seed(self.seed, "dropout", state.update + 1))
-        smoothed, nats = self._gradient(micro_batches, targets)
+        update = next(self.updates)
+        losses = self.gradient(update)
         norm = self.adam.clip()
+        smoothed, nats = self._agree(*losses)
         state.update += 1
+        state.batches = update.state
         if math.isfinite(smoothed) and math.isfinite(norm):
             rate = self.adam.step(state.update)
             state.skipped_in_row = 0
-            state.target_tokens += targets
-            self.interval.add(micro_batches, targets, smoothed, nats, norm, time.monotonic() - begun)
+            state.target_tokens += update.target_tokens
+            state.tokens += sum(one.tokens for one in update.micro_batches)
+            state.padded += sum(one.padded for one in update.micro_batches)
+            self.interval.add(update, smoothed, nats, norm, time.monotonic() - begun)
         else:
             rate = 0.0
-            self._skip(micro_batches)
-        self._tick()
+            self._skip(update)
         self._report(rate)
 
-    def _gradient(self, micro_batches: Sequence[TrainingBatch], targets: int) -> tuple[float, float]:
-        """Leave the gradient of the mean loss over all target tokens of the update in the parameters.
+    def _agree(self, smoothed: torch.Tensor, nats: torch.Tensor) -> tuple[float, float]:
+        """The losses over all processes; with them they agree on whether to stop, and on the main one's clock."""
+        if self.processes.size == 1:
+            self._tick()
+            return float(smoothed), float(nats)
+        seconds = time.monotonic() - self.begun if self.processes.is_main else 0.0
+        facts = torch.tensor([float(self.stop.requested is not None), seconds], dtype=torch.float64)
+        own = torch.cat([torch.stack([smoothed, nats]).double(), facts.to(smoothed.device)])
+        total = self.processes.sum(own).tolist()
+        self.agreed_to_stop, self.state.seconds = total[2] > 0, total[3]
+        return total[0], total[1]
 
-        Returns the summed loss, with label smoothing and without.
-        """
-        smoothed = nats = torch.zeros((), device=self.model.device)
-        for one in micro_batches:
-            batch = one.batch.to(self.model.device)
-            with self.in_direction(batch.direction):
-                with autocast(self.model.device, self.precision):
-                    loss = batch_loss(self.model, batch, self.settings.label_smoothing)
-                (loss.smoothed / targets).backward()
-            smoothed, nats = smoothed + loss.smoothed.detach(), nats + loss.nats
-        return float(smoothed), float(nats)
+    @property
+    def _stopping(self) -> bool:
+        """Whether a signal came; several processes know it after the update in which they agree on it."""
+        return self.stop.requested is not None if self.processes.size == 1 else self.agreed_to_stop
 
-    def _skip(self, micro_batches: Sequence[TrainingBatch]) -> None:
+    def _skip(self, update: Update) -> None:
         """Drop an update without a finite gradient; give up after many in a row."""
         self.adam.clear()
         self.state.skipped += 1
         self.state.skipped_in_row += 1
-        names = ", ".join(f"{one.batch.direction} (epoch {one.epoch}, batch {one.number})" for one in micro_batches)
+        names = ", ".join(one.name for one in update.micro_batches)
         self.progress.line(f"update {self.state.update} skipped: the loss or gradient of {names} isn't finite")
         if self.state.skipped_in_row >= MOST_SKIPPED:
             kept = f"the last good checkpoint is that of update {self.saved}; " if self.saved else ""
@@ -184,55 +223,70 @@ class Trainer:
     def _validate(self) -> bool:
         """Measure the validation loss; True if it is the lowest so far. A signal breaks it off, to be done again."""
         try:
-            losses = validation_loss(
-                self.model, self._until_stopped(self.validation), self.in_direction, precision=self.precision
-            )
-        except _Stopped:
+            losses = self.validation.losses(lambda: self._stopping)
+        except Stopped:
             return False
         state = self.state
-        by_direction = {str(direction): loss.per_token for direction, loss in losses.items()}
+        by_direction = {str(direction): loss for direction, loss in losses.items()}
         mean = sum(by_direction.values()) / len(by_direction)
         is_best = mean < state.best_loss
         if is_best:
             state.best_update, state.best_loss, state.best_losses = state.update, mean, by_direction
+        state.without_gain = 0 if is_best else state.without_gain + 1
         state.validated = state.update
         self._tick()
         self.log.write("validation", state.update, state.seconds, loss=mean, losses=by_direction, best=is_best)
         self.progress.line(f"update {state.update}: validation loss {mean:.4f}{' (best)' if is_best else ''}")
         return is_best
 
-    def _until_stopped(self, batches: Sequence[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            if self.stop.requested:
-                raise _Stopped
-            yield batch
-
     def _save(self) -> None:
         self._tick()
-        self.state.batches = self.batches.state()
         record = {"state": self.state.to_json(), "matters": self.matters}
-        checkpoint.save_checkpoint(self.root, self.state.update, self.model, self.adam.tensors(), record)
+        tensors = checkpoint.Tensors.of(self.model, self.adam.tensors(), self.processes.is_main)
+        if self.processes.is_main:
+            checkpoint.save_checkpoint(self.root, self.state.update, tensors, record)
+            keep = max(self.settings.keep_checkpoints, self.settings.average_checkpoints or 0)
+            last = checkpoint.updates_saved(self.root)[-keep:]
+            best = [checkpoint.read_record(self.root, update)["state"]["best_update"] for update in last]
+            checkpoint.remove_all_but(self.root, {*last, *best})
         self.saved = self.state.update
-        last = checkpoint.updates_saved(self.root)[-KEEP:]
-        best = [checkpoint.read_record(self.root, update)["state"]["best_update"] for update in last]
-        checkpoint.remove_all_but(self.root, {*last, *best})
+        self.processes.wait()
 
     def finish(self, tokenizer: PreTrainedTokenizerBase) -> TrainingResult:
-        """Give the model its best weights and export them."""
-        best = self.state.best_update
+        """Give the model its best weights (or the mean of the last ones) and export them."""
+        best, losses = self.state.best_update, self.state.best_losses
         if best is None:
             raise TrainingError(f"the validation loss in {self.folder} was never finite; lower learning_rate")
-        if best != self.state.update:
+        if self.settings.average_checkpoints:
+            losses = self._average(self.settings.average_checkpoints)
+        elif best != self.state.update:
             folder = checkpoint.checkpoint_folder(self.root, best)
             checkpoint.restore_model(self.model, folder / checkpoint.MODEL)
-        self.model.eval()
-        export_model(self.model, tokenizer, self.folder)
-        validation = {Direction.parse(name): loss for name, loss in self.state.best_losses.items()}
+        finish_step(self.model.eval())
+        weights = None
+        if self.parallel.sharded:
+            weights = checkpoint.whole_tensors(checkpoint.model_tensors(self.model), self.processes.is_main)
+        if self.processes.is_main:
+            export_model(self.model, tokenizer, self.folder, weights)
+        self.processes.wait()
+        validation = {Direction.parse(name): loss for name, loss in losses.items()}
         state = self.state
         return TrainingResult(state.update, best, validation, state.target_tokens, state.seconds)
 
+    def _average(self, count: int) -> dict[str, float]:
+        """Give the model the mean of the last checkpoints; its validation loss by direction."""
+        updates = checkpoint.updates_saved(self.root)[-count:]
+        average_checkpoints(self.model, [checkpoint.checkpoint_folder(self.root, update) for update in updates])
+        losses = {str(one): loss for one, loss in self.validation.losses().items()}
+        mean = sum(losses.values()) / len(losses)
+        named = ", ".join(map(str, updates))
+        self.progress.line(f"mean of the checkpoints of updates {named}: validation loss {mean:.4f}")
+        self.log.write("average", self.state.update, self.state.seconds, updates=updates, loss=mean, losses=losses)
+        return losses
+
     def _tick(self) -> None:
-        self.state.seconds = time.monotonic() - self.begun
+        if self.processes.size == 1:  # else the main one's clock counts, see _agree
+            self.state.seconds = time.monotonic() - self.begun
 
     def _report(self, rate: float) -> None:
         """Show the update, and add a line to the log now and then."""
@@ -248,38 +302,29 @@ class Trainer:
         if state.update:
             self.log.write("resume", state.update, state.seconds)
             return
-        upsampling = batches.upsampling()
-        least, most = min(upsampling, key=upsampling.__getitem__), max(upsampling, key=upsampling.__getitem__)
         self.progress.line(
-            f"{sum(batches.sizes.values()):,} pairs in {len(upsampling)} directions, sampled from "
-            f"{upsampling[least]:.2f} ({least}) to {upsampling[most]:.2f} ({most}) times as often as by size; "
-            f"{self.model.num_parameters():,} parameters, {self.precision} on {self.model.device.type}"
+            f"{batches.describe()}; {self.model.num_parameters():,} parameters, {self.precision} on "
+            f"{self.model.device.type}"
+            + (f", {self.processes.size} processes ({self.settings.parallel})" if self.processes.size > 1 else "")
         )
         self.log.write(
             "start",
             0,
             0.0,
             device=str(self.model.device),
+            processes=self.processes.size,
             precision=self.precision,
             parameters=self.model.num_parameters(),
-            directions={
-                str(one): {"pairs": size, "probability": batches.probabilities[one], "upsampling": upsampling[one]}
-                for one, size in batches.sizes.items()
-            },
+            directions=batches.facts(),
         )
 
     def _log_end(self) -> None:
         state = self.state
+        padding = 1 - state.tokens / max(1, state.padded)
         passes = {str(direction): round(count, 4) for direction, count in self.batches.passes().items()}
-        self.log.write(
-            "end",
-            state.update,
-            state.seconds,
-            best_update=state.best_update,
-            target_tokens=state.target_tokens,
-            passes=passes,
+        facts = {"best_update": state.best_update, "target_tokens": state.target_tokens, "padding": padding}
+        self.log.write("end", state.update, state.seconds, **facts, passes=passes)
+        self.progress.line(
+            f"{state.update} updates in {state.seconds:,.0f} s: {state.target_tokens:,} target tokens, "
+            f"{padding:.1%} of the batches was padding; best at update {state.best_update}"
         )
-
-
-class _Stopped(Exception):
-    """Validation was broken off by a signal."""

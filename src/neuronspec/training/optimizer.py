@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from neuronspec.recipe import TrainingSettings
+from neuronspec.training.parallel import like, whole
 
 _STATE = ("step", "exp_avg", "exp_avg_sq")
 
@@ -35,7 +36,7 @@ class Adam:
 
     def clip(self) -> float:
         """Scale the gradient down to the settings' norm if it is longer; returns its norm before that."""
-        return float(nn.utils.clip_grad_norm_(self.parameters.values(), self._settings.clip_norm))
+        return float(whole(nn.utils.clip_grad_norm_(self.parameters.values(), self._settings.clip_norm)))
 
     def step(self, update: int) -> float:
         """Apply the gradient as update number `update` (from 1) and clear it; returns the learning rate."""
@@ -63,5 +64,6 @@ class Adam:
         """Take back what `tensors()` gave."""
         for name, parameter in self.parameters.items():
             if f"{name}.step" in tensors:
-                moments = {key: tensors[f"{name}.{key}"].to(parameter.device) for key in _STATE}
+                saved = {key: tensors[f"{name}.{key}"] for key in _STATE}
+                moments = {key: value if value.dim() == 0 else like(value, parameter) for key, value in saved.items()}
                 self._adam.state[parameter] = moments

@@ -61,30 +61,37 @@ class _ProjectedLoss(torch.autograd.Function):
         exact = torch.promote_types(weight.dtype, torch.float32)
         smoothed, nats = (torch.zeros((), dtype=exact, device=device) for _ in range(2))
         grad_hidden = torch.zeros_like(hidden) if with_gradient else None
-        grad_weight = torch.zeros_like(weight) if with_gradient else None
+        grad_weight, product = (torch.zeros_like(weight) if with_gradient else None for _ in range(2))
         rows = max(FEWEST_ROWS, LOGITS_HELD.get(device.type, 0) // len(weight))
         with torch.autocast(device.type, enabled=False):
             matrix = weight.to(dtype)
             offset = None if bias is None else bias.to(dtype)
             for first in range(0, len(hidden), rows):
                 part, target = hidden[first : first + rows].to(dtype), targets[first : first + rows, None]
-                logs = functional.linear(part, matrix, offset).log_softmax(-1, dtype=exact)
-                own, others = -logs.gather(1, target).sum(), -logs.mean(-1).sum()
-                nats += own
-                smoothed += (1 - smoothing) * own + smoothing * others
-                if grad_hidden is None or grad_weight is None:
+                logits = functional.linear(part, matrix, offset).to(exact)
+                top = logits.amax(-1, keepdim=True)
+                own, mean = logits.gather(1, target), logits.mean(-1, keepdim=True)
+                shares = logits.sub_(top).exp_()
+                total = shares.sum(-1, keepdim=True)
+                log_total = total.log().add_(top)
+                cross_entropy = (log_total - own).sum()
+                nats += cross_entropy
+                smoothed += (1 - smoothing) * cross_entropy + smoothing * (log_total - mean).sum()
+                if grad_hidden is None or grad_weight is None or product is None:
                     continue
-                gradient = logs.exp_().sub_(smoothing / len(weight))
+                gradient = shares.div_(total).sub_(smoothing / len(weight))
                 gradient.scatter_add_(1, target, gradient.new_full(target.shape, smoothing - 1))
                 gradient = gradient.to(dtype)
                 grad_hidden[first : first + rows] = gradient @ matrix
-                grad_weight += gradient.T @ part
-        ctx.save_for_backward(grad_hidden, grad_weight)
+                # By way of a tensor that is kept: adding another type would make a new one, as large as the weight.
+                grad_weight += product.copy_(gradient.T @ part)
+        ctx.gradients = grad_hidden, grad_weight
         ctx.mark_non_differentiable(nats)
         return smoothed, nats
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, scale: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * scale, grad_weight * scale, None, None, None, None, None
+        grad_hidden, grad_weight = ctx.gradients
+        ctx.gradients = None  # scaled in place, so they serve once
+        return grad_hidden.mul_(scale), grad_weight.mul_(scale), None, None, None, None, None

@@ -16,23 +16,34 @@ from neuronspec.errors import TrainingError
 from neuronspec.recipe import TrainingSettings
 from neuronspec.training.checkpoint import model_tensors
 
-MAY_CHANGE = {"updates", "epochs", "minutes", "save_every"}
-"""Settings that don't change the weights after a given update: how long to go on, and how often to save."""
+MAY_CHANGE = {
+    "updates", "epochs", "minutes", "patience", "save_every", "keep_checkpoints", "average_checkpoints",
+    "gradient_checkpointing", "compile", "parallel",
+}  # fmt: skip
+"""Settings that don't change what is learnt by a given update: how long to go on, what to keep, and in which way the
+same function is computed (weights then differ by rounding, and by dropout's random numbers)."""
 
 _INCIDENTAL = {"transformers_version", "dtype", "torch_dtype", "_name_or_path", "architectures", "use_cache"}
 
 
 def what_matters(
-    settings: TrainingSettings, model: PreTrainedModel, batches: TrainingBatches, seed: int, precision: str
+    settings: TrainingSettings,
+    model: PreTrainedModel,
+    batches: TrainingBatches,
+    seed: int,
+    precision: str,
+    micro_batches: int,
 ) -> dict[str, Any]:
     """Everything that the weights after a given update depend on, as plain JSON values.
 
-    `model` is the one that training starts from: its weights count by their checksum.
+    `model` is the one that training starts from: its weights count by their checksum. `micro_batches` is their number
+    in an update, over all processes.
     """
     config = {key: value for key, value in model.config.to_dict().items() if key not in _INCIDENTAL}
     matters = {
         "seed": seed,
-        "training": settings.model_dump(exclude=MAY_CHANGE) | {"precision": precision},
+        "training": settings.model_dump(exclude={*MAY_CHANGE, "accumulation"}) | {"precision": precision},
+        "micro_batches": micro_batches,
         "data": {str(direction): list(sizes) for direction, sizes in batches.volume().items()},
         "model": config,
         "start": checksum(model),
@@ -59,11 +70,14 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], where: ob
         raise TrainingError(
             f"training in {where} was started with other settings, so it can't go on:\n  "
             + "\n  ".join(lines)
-            + "\nSet them back, or train in another folder. (The budget and save_every may change.)"
+            + "\nSet them back, or train in another folder. (The budget, and how often and what to save, may change.)"
         )
 
 
-_WORDS = {"start": "the weights it starts from (checksum)"}
+_WORDS = {
+    "start": "the weights it starts from (checksum)",
+    "micro_batches": "micro-batches an update (training.accumulation x processes)",
+}
 
 
 def differences(before: Any, now: Any, path: str = "") -> list[str]:

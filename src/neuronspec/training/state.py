@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from neuronspec.batching.sampler import TrainingBatch, TrainingBatches
+from neuronspec.batching.sampler import TrainingBatches
+from neuronspec.batching.updates import Update
 from neuronspec.direction import Direction
 from neuronspec.recipe import TrainingSettings
 
@@ -22,7 +22,10 @@ class State:
         best_update: the update with the lowest validation loss.
         best_loss: that loss, the mean over directions, in nats a token.
         best_losses: it by direction.
+        without_gain: validations since it.
         target_tokens: trained on so far.
+        tokens: of both sides so far, without padding, in this process.
+        padded: the same with padding.
         seconds: of training so far, validation and saving included.
         skipped: updates without a finite gradient.
         skipped_in_row: the last of them that followed each other.
@@ -34,7 +37,10 @@ class State:
     best_update: int | None = None
     best_loss: float = math.inf
     best_losses: dict[str, float] = field(default_factory=dict)
+    without_gain: int = 0
     target_tokens: int = 0
+    tokens: int = 0
+    padded: int = 0
     seconds: float = 0.0
     skipped: int = 0
     skipped_in_row: int = 0
@@ -62,11 +68,14 @@ class Budget:
     seconds: float | None
 
     @classmethod
-    def of(cls, settings: TrainingSettings, batches: TrainingBatches) -> Budget:
-        """The budget of `settings`. An epoch has as many micro-batches as hold each pair of each direction once."""
+    def of(cls, settings: TrainingSettings, batches: TrainingBatches, micro_batches: int) -> Budget:
+        """The budget of `settings`. An epoch has as many micro-batches as hold each pair of each direction once.
+
+        Args:
+            micro_batches: in an update, over all processes.
+        """
         if settings.epochs is not None:
-            micro_batches = settings.epochs * batches.batches_per_epoch()
-            return cls(math.ceil(micro_batches / settings.accumulation), None)
+            return cls(math.ceil(settings.epochs * batches.batches_per_epoch() / micro_batches), None)
         return cls(settings.updates, None if settings.minutes is None else settings.minutes * 60)
 
     def used(self, state: State) -> float:
@@ -102,14 +111,12 @@ class Interval:
         self.updates = self.target_tokens = self.tokens = self.padded = 0
         self.smoothed = self.nats = self.norms = self.seconds = 0.0
 
-    def add(
-        self, batches: Sequence[TrainingBatch], targets: int, smoothed: float, nats: float, norm: float, seconds: float
-    ) -> None:
-        """Count an update."""
+    def add(self, update: Update, smoothed: float, nats: float, norm: float, seconds: float) -> None:
+        """Count an update; its padding by this process's micro-batches."""
         self.updates += 1
-        self.target_tokens += targets
-        self.tokens += sum(one.tokens for one in batches)
-        self.padded += sum(one.padded for one in batches)
+        self.target_tokens += update.target_tokens
+        self.tokens += sum(one.tokens for one in update.micro_batches)
+        self.padded += sum(one.padded for one in update.micro_batches)
         self.smoothed, self.nats, self.norms = self.smoothed + smoothed, self.nats + nats, self.norms + norm
         self.seconds += seconds
 

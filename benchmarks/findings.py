@@ -1,0 +1,120 @@
+"""The numbers of docs/findings.md, from a finished run.
+
+    python benchmarks/findings.py runs/demo
+
+Writes `results/findings_NAME.json` (NAME is the recipe's): overlap, families and sharing by site for the run's masks
+and for masks at k = 0.7 (as in the published figures), the causal check, drift and stability.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from machine import write_result
+from neuronspec.analysis.findings import Findings
+from neuronspec.evaluation.tables import average, directions_of
+from neuronspec.neurons import Activations, CumulativeActivation, NeuronMasks, select_neurons
+from neuronspec.neurons.padding import side_of
+from neuronspec.recipe import Recipe
+from neuronspec.report.numbers import compute
+from neuronspec.stages import families_of
+
+
+def sites_of(recipe: Recipe, masks: NeuronMasks, acts: Activations) -> dict[str, Any]:
+    """By site, the numbers of its masks."""
+    numbers = compute(masks, recipe.corpus.pivot, families_of(recipe), acts)
+    rows: dict[str, Any] = {}
+    for row, site in zip(numbers.progression, numbers.sites, strict=True):
+        rows[site.site] = {
+            "sparsity": masks.sparsity("site")[site.site],
+            "iou": row.mean,
+            "chance": row.chance,
+            "above_chance": row.above_chance,
+            "within": site.test.within,
+            "between": site.test.between,
+            "p_holm": site.adjusted,
+            "agreement": site.agreement,
+            "genetic_r": site.mantel["genetic"].r,
+            "genetic_p": site.mantel["genetic"].p,
+            "shared": site.sharing.shared / site.sharing.width,
+            "one_family": site.sharing.family / site.sharing.width,
+            "one_language": site.sharing.language / site.sharing.width,
+        }
+    return {name: {key: _short(value) for key, value in row.items()} for name, row in rows.items()}
+
+
+def checks_of(findings: Findings) -> dict[str, Any]:
+    """The causal check, drift and stability, in short."""
+    ablation = {
+        found.side: {
+            "neurons": next(iter(found.neurons.values())),
+            "own": _short(mean(found.own())),
+            "others": _short(mean(found.others())),
+            "random": _short(mean(found.by_chance())),
+            "own_above_others": sum(a > b for a, b in zip(found.own(), found.others(), strict=True)),
+            "own_above_random": sum(a > b for a, b in zip(found.own(), found.by_chance(), strict=True)),
+            "directions": len(found.rows),
+        }
+        for found in findings.ablation
+    }
+    drift = {
+        found.model: {side: _short(mean(v for k, v in found.iou.items() if side_of(k) == side)) for side in ablation}
+        for found in findings.drift
+    }
+    shares = sorted({row.share for row in findings.stability})
+    stability = {
+        f"{share:.0%}": {
+            side: _short(mean(r.iou for r in findings.stability if r.share == share and side_of(r.site) == side))
+            for side in ablation
+        }
+        for share in shares
+    }
+    return {"ablation": ablation, "drift": drift, "stability": stability}
+
+
+def scores_of(results: dict[str, Any]) -> dict[str, Any]:
+    """chrF++ and loss of each arm, mean over directions."""
+    names = directions_of(results)
+    return {
+        arm: {metric: _short(average(scores, names, metric).value) for metric in ("chrf++", "loss")}
+        for arm, scores in results["arms"].items()
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")
+
+
+def main(run: Path) -> None:
+    """Write the result file of a run."""
+    import json
+
+    recipe = Recipe.of_run(run)
+    acts, masks = Activations.load(run / "activations.safetensors"), NeuronMasks.load(run / "masks.safetensors")
+    at_70 = select_neurons(acts, CumulativeActivation(0.7))
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    write_result(
+        f"findings_{recipe.name}",
+        {
+            "recipe": recipe.name,
+            "directions": len(masks),
+            "updates": recipe.training.updates,
+            "k": {
+                str(recipe.selection.coverage): sites_of(recipe, masks, acts),
+                "0.7": sites_of(recipe, at_70, acts),
+            },
+            "sparsity": {
+                str(recipe.selection.coverage): _short(masks.sparsity()),
+                "0.7": _short(at_70.sparsity()),
+            },
+            "scores": scores_of(results),
+            **checks_of(Findings.load(run / "analysis.json")),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The workers of `training_speed.py`: one process a training loop, taking turns."""

@@ -1,0 +1,44 @@
+"""The worker of neuronspec's loop: `neuronspec.training.train`, as a user gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from neuronspec.corpus.store import TokenStore
+from neuronspec.direction import Direction
+from neuronspec.model.build import build_model
+from neuronspec.recipe import TrainingSettings
+from neuronspec.training import train
+from speed import shapes
+from speed.turns import Turns
+
+
+def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, compiled: bool) -> None:
+    """Train until there are no more turns."""
+    store = TokenStore.open(data)
+    tokenizer = store.tokenizer
+    model = build_model(shapes.SIZES[size], tokenizer, seed=1)
+    seen = 0
+
+    def count(module: Any, args: Any, inputs: dict[str, Any]) -> None:
+        nonlocal seen  # the decoder reads </s>, the tag and the pieces; the tag is no target
+        mask = inputs["decoder_attention_mask"]
+        seen += int(mask.sum()) - len(mask)
+
+    @contextmanager
+    def update(direction: Direction) -> Iterator[None]:
+        turns.update(seen)
+        yield
+
+    model.base_model.register_forward_pre_hook(count, with_kwargs=True)
+    settings = TrainingSettings(
+        updates=10**6, batch_tokens=batch_tokens, temperature=1, learning_rate=shapes.RATE, warmup=shapes.WARMUP,
+        label_smoothing=shapes.SMOOTHING, adam_betas=shapes.BETAS, adam_epsilon=shapes.EPSILON,
+        clip_norm=shapes.CLIP, precision="bf16", validate_every=10**6, save_every=10**6, validation_sentences=1,
+        compile=compiled,
+    )  # fmt: skip
+    directions = store.directions("train")
+    train(model, tokenizer, store, settings, directions=directions, seed=1, folder=folder, in_direction=update)

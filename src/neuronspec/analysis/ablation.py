@@ -1,0 +1,190 @@
+"""The causal check: turn a direction's neurons off, and measure what every direction loses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from neuronspec.batching.batch import Batch
+from neuronspec.direction import Direction
+from neuronspec.errors import MaskError
+from neuronspec.model.sites import FFNSite, find_ffn_sites
+from neuronspec.neurons import Activations
+from neuronspec.neurons.compared import compared_directions
+from neuronspec.neurons.padding import side_of
+from neuronspec.neurons.sharing import characteristic_neurons
+
+Progress = Callable[[], None]
+NeuronSet = Mapping[str, torch.Tensor]
+"""Neurons by site: LongTensor of indices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """The ablation matrix of one side of the model.
+
+    Args:
+        side: `encoder`, `decoder` or `layers`: where neurons were turned off.
+        neurons: turned off at each site, by site.
+        rows: the directions whose neurons were turned off, one after the other.
+        columns: the directions whose loss was measured.
+        dense: their loss with all neurons on, in nats a target token.
+        loss: `[rows, columns]` with the row's neurons off.
+        random: `[draws, columns]` with as many random neurons off.
+        sentences: that the loss was measured on, a direction.
+    """
+
+    side: str
+    neurons: dict[str, int]
+    rows: list[str]
+    columns: list[str]
+    dense: list[float]
+    loss: list[list[float]]
+    random: list[list[float]]
+    sentences: int
+
+    def own(self) -> list[float]:
+        """What each row's direction loses without its own neurons, in nats a token."""
+        places = [self.columns.index(row) for row in self.rows]
+        return [self.loss[row][place] - self.dense[place] for row, place in enumerate(places)]
+
+    def others(self) -> list[float]:
+        """What each row's direction loses without as many neurons of another direction, mean over these."""
+        means = []
+        for row, name in enumerate(self.rows):
+            place = self.columns.index(name)
+            losses = [self.loss[other][place] - self.dense[place] for other in range(len(self.rows)) if other != row]
+            means.append(sum(losses) / len(losses) if losses else 0.0)
+        return means
+
+    def by_chance(self) -> list[float]:
+        """What each row's direction loses without as many random neurons, mean over draws."""
+        places = [self.columns.index(row) for row in self.rows]
+        return [sum(draw[place] for draw in self.random) / len(self.random) - self.dense[place] for place in places]
+
+
+def ablate(
+    model: nn.Module,
+    acts: Activations,
+    batches: Mapping[str, Sequence[Batch]],
+    *,
+    pivot: str | None,
+    share: float = 0.05,
+    draws: int = 2,
+    seed: int = 0,
+    progress: Progress = lambda: None,
+) -> list[Ablation]:
+    """The ablation matrix of each side of a model.
+
+    A direction's neurons are the `share` of each site that fire more in it than in the directions it is compared with
+    (`characteristic_neurons`), so all directions have equally many. They are turned off by setting their value to 0.
+    The encoder's are compared among the directions into the pivot, the decoder's among those out of it.
+
+    Args:
+        model: in eval mode; left as it was.
+        acts: recorded activations of the model.
+        batches: by direction, the text that the loss is measured on; with `labels`.
+        pivot: the language in the middle.
+        share: of a site's neurons that is turned off; at least one neuron.
+        draws: of random neurons.
+        seed: of the draws.
+        progress: called after each loss that was measured; `ablation_steps` says how many there are.
+
+    Raises:
+        MaskError: there is no text, or the batches have no labels.
+    """
+    if not batches or not all(batches.values()):
+        raise MaskError("the causal check needs text to measure the loss on; some direction has none")
+    sites = find_ffn_sites(model)
+    columns = list(batches)
+    measure = _Measure(model, batches, progress)
+    dense = measure({})
+    results = []
+    for side in dict.fromkeys(side_of(site.name) for site in sites):
+        own = [site for site in sites if side_of(site.name) == side]
+        rows = _rows(acts, columns, side, pivot)
+        if len(rows) < 2:
+            continue
+        sizes = {site.name: max(1, round(share * site.width)) for site in own}
+        ranked = {site.name: characteristic_neurons(acts, site.name, rows, sizes[site.name]) for site in own}
+        loss = [measure({site: ranked[site][row] for site in ranked}) for row in range(len(rows))]
+        random = [measure(_random(own, sizes, seed + draw)) for draw in range(draws)]
+        sentences = min(sum(len(batch.inputs["labels"]) for batch in part) for part in batches.values())
+        names = [str(direction) for direction in rows]
+        results.append(Ablation(side, sizes, names, columns, dense, loss, random, sentences))
+    return results
+
+
+def ablation_steps(acts: Activations, directions: Sequence[str], pivot: str | None, draws: int = 2) -> int:
+    """How many losses `ablate` measures."""
+    sides = dict.fromkeys(map(side_of, acts.sites))
+    rows = [len(_rows(acts, directions, side, pivot)) for side in sides]
+    return len(directions) * (1 + sum(number + draws for number in rows if number > 1))
+
+
+def _rows(acts: Activations, columns: Sequence[str], side: str, pivot: str | None) -> list[Direction]:
+    measured = [direction for direction in acts.directions if str(direction) in columns]
+    return compared_directions(measured, f"{side}.0", pivot)
+
+
+class _Measure:
+    """The loss of every direction with some neurons off."""
+
+    def __init__(self, model: nn.Module, batches: Mapping[str, Sequence[Batch]], progress: Progress) -> None:
+        self._model, self._batches, self._progress = model, batches, progress
+        self._sites = {site.name: site for site in find_ffn_sites(model)}
+        self._device = next(model.parameters()).device
+
+    def __call__(self, off: NeuronSet) -> list[float]:
+        losses = []
+        with turned_off([(self._sites[name], neurons) for name, neurons in off.items()]):
+            for batches in self._batches.values():
+                parts = [_nats(self._model, batch.to(self._device)) for batch in batches]
+                losses.append(sum(nats for nats, _ in parts) / max(sum(tokens for _, tokens in parts), 1))
+                self._progress()
+        return losses
+
+
+@contextmanager
+def turned_off(neurons: Sequence[tuple[FFNSite, torch.Tensor]]) -> Iterator[None]:
+    """During the block, the neurons of each site (LongTensor of indices) have the value 0."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        for site, indices in neurons:
+            stack.callback(site.down.register_forward_pre_hook(_zeroing(site.width, indices)).remove)
+        yield
+
+
+def _zeroing(width: int, indices: torch.Tensor) -> Callable[..., tuple[torch.Tensor, ...]]:
+    kept = torch.ones(width)
+    kept[indices] = 0
+
+    def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return (inputs[0] * kept.to(inputs[0].device, inputs[0].dtype), *inputs[1:])
+
+    return hook
+
+
+@torch.no_grad()
+def _nats(model: nn.Module, batch: Batch) -> tuple[float, int]:
+    """Cross-entropy of a batch in nats, and its target tokens."""
+    inputs = dict(batch.inputs)
+    if "labels" not in inputs:
+        raise MaskError(f"a batch of {batch.direction} has no labels, so its loss can't be measured")
+    labels = inputs.pop("labels")
+    logits = model(**inputs, use_cache=False).logits
+    if not model.config.is_encoder_decoder:  # type: ignore[union-attr]
+        logits, labels = logits[:, :-1], labels[:, 1:]
+    taken = labels != -100
+    nats = functional.cross_entropy(logits[taken].float(), labels[taken], reduction="sum")
+    return float(nats), int(taken.sum())
+
+
+def _random(sites: Sequence[FFNSite], sizes: Mapping[str, int], seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {site.name: torch.randperm(site.width, generator=generator)[: sizes[site.name]] for site in sites}

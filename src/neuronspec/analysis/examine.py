@@ -1,0 +1,73 @@
+"""Examining a model: the analyses that need it and text beside its recorded activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from torch import nn
+
+from neuronspec.analysis.ablation import Ablation, ablate, ablation_steps
+from neuronspec.analysis.findings import DriftSummary
+from neuronspec.batching.batch import Batch
+from neuronspec.neurons import Activations, NeuronMasks
+from neuronspec.neurons.compared import compared_directions, other_language
+from neuronspec.neurons.drift import drift
+from neuronspec.neurons.sharing import featured_neurons
+from neuronspec.neurons.tokens import Firing, top_tokens
+
+Featured = dict[str, dict[str, list[int]]]
+
+
+def causal_check(
+    model: nn.Module,
+    acts: Activations,
+    batches: Mapping[str, Sequence[Batch]],
+    *,
+    pivot: str | None,
+    share: float,
+    seed: int,
+    console: Console,
+) -> list[Ablation]:
+    """`ablate`, with a progress bar."""
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("turning neurons off", total=ablation_steps(acts, list(batches), pivot))
+        step = lambda: bar.advance(task)  # noqa: E731
+        return ablate(model, acts, batches, pivot=pivot, share=share, seed=seed, progress=step)
+
+
+def choose_neurons(
+    acts: Activations, masks: NeuronMasks, pivot: str | None, families: Mapping[str, str], number: int = 4
+) -> Featured:
+    """By site and kind, some neurons worth a look (`featured_neurons`)."""
+    featured = {}
+    for site in masks.sites:
+        directions = compared_directions(masks.directions, site, pivot)
+        groups = [families.get(other_language(direction, pivot), "Unknown") for direction in directions]
+        featured[site] = featured_neurons(acts, masks, site, directions, groups, number)
+    return featured
+
+
+def firings(
+    model: nn.Module, tokenizer: Any, batches: Mapping[str, Sequence[Batch]], featured: Featured
+) -> dict[str, dict[int, list[Firing]]]:
+    """Where the chosen neurons fire most in a text sample."""
+    neurons = {site: sorted({n for chosen in kinds.values() for n in chosen}) for site, kinds in featured.items()}
+    neurons = {site: chosen for site, chosen in neurons.items() if chosen}
+    return top_tokens(model, (batch for part in batches.values() for batch in part), neurons, tokenizer)
+
+
+def drift_summary(name: str, before: NeuronMasks, after: NeuronMasks) -> DriftSummary:
+    """The drift of masks, mean over directions."""
+    rows = drift(before, after)
+    iou, kept = (
+        {
+            site: sum(getattr(row, part) for row in rows if row.site == site) / sum(row.site == site for row in rows)
+            for site in before.sites
+        }
+        for part in ("iou", "kept")
+    )
+    return DriftSummary(name, iou, kept)

@@ -1,0 +1,70 @@
+"""What was found with a model at hand, and its file `analysis.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from neuronspec.analysis.ablation import Ablation
+from neuronspec.errors import RunError
+from neuronspec.files import write_json
+from neuronspec.neurons.drift import StabilityRow
+from neuronspec.neurons.tokens import Firing
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSummary:
+    """Masks recorded again from another model, against those recorded first.
+
+    Args:
+        model: the continuation that was recorded again, such as `dense`.
+        iou: by site, the mean IoU over directions.
+        kept: by site, the mean share of the neurons that are still there.
+    """
+
+    model: str
+    iou: dict[str, float]
+    kept: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything in `analysis.json`; parts that were not asked for are empty.
+
+    Args:
+        ablation: a matrix a side.
+        featured: by site and kind, the neurons that `tokens` tells about.
+        tokens: by site and neuron, where it fired most.
+        drift: one a model that was recorded again.
+        stability: masks from parts of the text.
+    """
+
+    ablation: list[Ablation] = field(default_factory=list)
+    featured: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    tokens: dict[str, dict[int, list[Firing]]] = field(default_factory=dict)
+    drift: list[DriftSummary] = field(default_factory=list)
+    stability: list[StabilityRow] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write JSON; `path` is complete or as it was before."""
+        write_json(path, TypeAdapter(Findings).dump_python(self, mode="json"))
+
+    @classmethod
+    def load(cls, path: Path) -> Findings:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        try:
+            content: Any = json.loads(path.read_text(encoding="utf-8"))
+            return TypeAdapter(Findings).validate_python(content)
+        except OSError as error:
+            raise RunError(f"{path} can't be read ({error.strerror}); run 'neuronspec analyse' first") from None
+        except (ValueError, ValidationError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{path} is damaged ({reason}); run 'neuronspec analyse' again") from None

@@ -1,0 +1,132 @@
+"""The analyses of a run: its baseline and its continuations, on its validation text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from neuronspec.analysis.examine import causal_check, choose_neurons, drift_summary, firings
+from neuronspec.analysis.findings import DriftSummary, Findings
+from neuronspec.batching import Batch, eval_batches
+from neuronspec.batching.parts import parts_of
+from neuronspec.direction import Direction
+from neuronspec.neurons import Activations, NeuronMasks, record_activations
+from neuronspec.neurons.drift import stability
+
+if TYPE_CHECKING:
+    from neuronspec.corpus.store import TokenStore
+    from neuronspec.recipe import AnalysisSettings, RecordingSettings
+
+Loaded = tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]
+"""A model, and the context that a direction is run in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the analyses of a run read.
+
+    Args:
+        base: loads the baseline.
+        arms: by name, loads a continuation: the model and the context of a direction; its masks must leave the width
+            of the layers as it is (method `rows`).
+        store: the text.
+        directions: that were recorded.
+        acts: recorded from the baseline.
+        masks: selected from these.
+        select: selects masks as the recipe says.
+        pivot: the language in the middle.
+        families: by language.
+        seed: of random neurons.
+    """
+
+    base: Callable[[], Any]
+    arms: Mapping[str, Callable[[], Loaded]]
+    store: TokenStore
+    directions: list[Direction]
+    acts: Activations
+    masks: NeuronMasks
+    select: Callable[[Activations], NeuronMasks]
+    pivot: str
+    families: Mapping[str, str]
+    seed: int
+
+
+def analyse_run(
+    material: Material, settings: AnalysisSettings, recording: RecordingSettings, console: Console
+) -> Findings:
+    """All analyses of a run that need its models."""
+    store = material.store
+    sample: dict[str, list[Batch]] = {
+        str(direction): list(_batches(material, recording.split, direction, settings.sentences))
+        for direction in material.directions
+    }
+    base = material.base()
+    console.print("[dim]turning neurons off[/]")
+    ablation = causal_check(
+        base, material.acts, sample, pivot=material.pivot, share=settings.share, seed=material.seed, console=console
+    )
+    console.print("[dim]looking at neurons[/]")
+    featured = choose_neurons(material.acts, material.masks, material.pivot, material.families)
+    tokens = firings(base, store.tokenizer, sample, featured)
+    console.print("[dim]recording parts of the text[/]")
+    parts = _recorded_parts(base, material, recording, settings.parts)
+    rows = stability(parts, material.select) if len(parts) > 1 else []
+    console.print("[dim]recording the continuations[/]")
+    return Findings(ablation, featured, tokens, _drift(material, recording), rows)
+
+
+def _batches(material: Material, split: str, direction: Direction, limit: int) -> Iterator[Batch]:
+    pairs = material.store.pairs(split, direction)
+    return eval_batches(pairs, direction, material.store.tokenizer, batch_tokens=4096, limit=limit)
+
+
+def _recorded_parts(model: Any, material: Material, recording: RecordingSettings, number: int) -> list[Activations]:
+    """The recording text of every direction in `number` parts (as many as its shortest direction has sentences)."""
+    store = material.store
+    by_direction = [
+        (direction, parts_of(store.pairs(recording.split, direction), number, recording.sentences))
+        for direction in material.directions
+    ]
+    shortest = min(len(parts) for _, parts in by_direction)
+    return [
+        record_activations(
+            model,
+            (
+                batch
+                for direction, parts in by_direction
+                for batch in eval_batches(parts[index], direction, store.tokenizer, batch_tokens=4096)
+            ),
+            shared=False,  # one process analyses
+        )
+        for index in range(shortest)
+    ]
+
+
+def _drift(material: Material, recording: RecordingSettings) -> list[DriftSummary]:
+    """Masks recorded again from the continuations as they compute."""
+    summaries = []
+    for arm, load in material.arms.items():
+        model, in_direction = load()
+        again = material.select(_record(model, in_direction, material, recording))
+        summaries.append(drift_summary(arm, material.masks, again))
+    return summaries
+
+
+def _record(
+    model: Any,
+    in_direction: Callable[[Direction], AbstractContextManager[Any]],
+    material: Material,
+    recording: RecordingSettings,
+) -> Activations:
+    total: Activations | None = None
+    for direction in material.directions:
+        with in_direction(direction):
+            batches = _batches(material, recording.split, direction, recording.sentences)
+            acts = record_activations(model, batches, shared=False)
+        total = acts if total is None else total + acts
+    assert total is not None
+    return total

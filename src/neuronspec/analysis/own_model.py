@@ -1,0 +1,236 @@
+"""The neurons of any Hugging Face model, from a table of parallel text: no run needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from rich.console import Console
+
+from neuronspec.analysis.encode import Encoder
+from neuronspec.analysis.examine import causal_check, choose_neurons, firings
+from neuronspec.analysis.findings import Findings
+from neuronspec.analysis.options import Options, SubjectStatistic
+from neuronspec.batching.batch import Batch
+from neuronspec.batching.evaluation import spread
+from neuronspec.corpus.lines import read_blocks
+from neuronspec.corpus.rows import ReadCounts, used_languages
+from neuronspec.corpus.tsv import read_tsv
+from neuronspec.direction import Direction
+from neuronspec.errors import CorpusError, DirectionError, ModelError, RecipeError, RunError
+from neuronspec.files import write_json
+from neuronspec.languages import canonical, is_known
+from neuronspec.neurons import Activations, CumulativeActivation, NeuronMasks, record_activations, select_neurons
+from neuronspec.neurons.drift import stability
+from neuronspec.recipe import TsvCorpus
+
+
+class Subject(BaseModel):
+    """`subject.json` of an analysis: what was analysed and how.
+
+    Args:
+        model: name or folder.
+        data: the table.
+        pivot: the language in the middle.
+        directions: analysed.
+        families: by language.
+        sentences: recorded a direction, at most.
+        coverage, statistic: of `CumulativeActivation`.
+        environment: versions and machine.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    model: str
+    data: str
+    pivot: str
+    directions: list[str]
+    families: dict[str, str]
+    sentences: int
+    coverage: float
+    statistic: SubjectStatistic
+    environment: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> Subject:
+        """Read the file in a folder that `analyse_model` wrote.
+
+        Raises:
+            RunError: it isn't there or is damaged.
+        """
+        path = folder / "subject.json"
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError:
+            raise RunError(f"{folder} holds neither a run (recipe.yaml) nor an analysis (subject.json)") from None
+        except ValidationError as error:
+            raise RunError(f"{path} is damaged ({error.errors()[0]['msg']}); run 'neuronspec analyse' again") from None
+
+
+def analyse_model(name: str, data: Path, out: Path, options: Options, console: Console) -> None:
+    """Record, select and analyse; writes `activations.safetensors`, `masks.safetensors`, `analysis.json` and
+    `subject.json` into `out`.
+
+    Raises:
+        RecipeError: options that don't fit each other or the table.
+        CorpusError: the table can't be read, or has no text of a direction.
+        ModelError: the model can't be loaded, or its FFN sites aren't known.
+        DirectionError: the tokenizer has no code for a language.
+    """
+    from neuronspec.evaluation.results import environment
+
+    corpus = _corpus(data, options)
+    text = _read(corpus, options.sentences)
+    model, tokenizer = load_any(name)
+    encoder = Encoder(tokenizer, model, options.prompt)
+    batches: dict[str, list[Batch]] = {}
+    for direction, pairs in text.items():
+        batches[str(direction)] = list(encoder.batches(direction, pairs))
+    console.print(f"recording {len(batches)} directions")
+    parts = _record_in_parts(model, text, encoder)
+    acts = parts[0]
+    for part in parts[1:]:
+        acts = acts + part
+    statistic = options.statistic or _fitting_statistic(acts)
+    criterion = CumulativeActivation(options.coverage, statistic=statistic)
+    masks = select_neurons(acts, criterion)
+    families = {code: corpus.family(code) for code in corpus.all_languages}
+    findings = _findings(model, tokenizer, acts, masks, batches, families, options, console)
+    rows = stability(parts, lambda some: select_neurons(some, criterion)) if len(parts) > 1 else []
+    findings = Findings(findings.ablation, findings.featured, findings.tokens, [], rows)
+    out.mkdir(parents=True, exist_ok=True)
+    acts.save(out / "activations.safetensors")
+    masks.save(out / "masks.safetensors")
+    findings.save(out / "analysis.json")
+    subject = Subject(
+        model=name,
+        data=str(data),
+        pivot=options.pivot,
+        directions=list(batches),
+        families=families,
+        sentences=options.sentences,
+        coverage=options.coverage,
+        statistic=statistic,
+        environment=environment(),
+    )
+    write_json(out / "subject.json", subject.model_dump(mode="json"))
+
+
+def load_any(name: str) -> tuple[Any, Any]:
+    """A model and its tokenizer by name or folder, encoder-decoder or decoder-only, in eval mode on `default_device`.
+
+    Raises:
+        ModelError: there is none, or it is damaged, or of another kind.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+
+    from neuronspec.model.build import default_device, without_progress_bars
+
+    try:
+        with without_progress_bars():
+            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+            auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+            model = auto.from_pretrained(name, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"the model {name} can't be loaded: {reason}") from None
+    return model.eval().to(default_device()), tokenizer
+
+
+def _corpus(data: Path, options: Options) -> TsvCorpus:
+    """The table as a corpus: its languages, directions and families are checked as a recipe's are."""
+    if not data.is_file():
+        raise CorpusError(f"{data}: no such file; --data takes a table with a column a language (.tsv, .tsv.xz)")
+    languages = list(options.languages or _columns(data, options.pivot))
+    families = dict(options.families or {})
+    unknown = {code: "Unknown" for code in languages if code not in families and not is_known(code)}
+    content = {
+        "reader": "tsv",
+        "train": str(data.resolve()),
+        "pivot": options.pivot,
+        "languages": languages,
+        "directions": options.directions if isinstance(options.directions, str) else list(options.directions),
+        "families": families | unknown,
+    }
+    try:
+        return TsvCorpus.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError("; ".join(problem["msg"] for problem in error.errors(include_url=False))) from None
+
+
+def _columns(data: Path, pivot: str) -> list[str]:
+    """The languages of the table's header beside the pivot."""
+    _, (header, *_) = next(read_blocks(data, 1), (1, [""]))
+    found = []
+    for name in header.split("\t"):
+        try:
+            found.append(canonical(name.strip()) if name.strip() != "id" else pivot)
+        except DirectionError:
+            raise CorpusError(
+                f"{data}:1: column {name!r} is no language that is known; name the columns by language code, or say "
+                "which to read with --languages"
+            ) from None
+    languages = [code for code in dict.fromkeys(found) if code != pivot]
+    if not languages:
+        raise CorpusError(f"{data}:1: the header names no language beside the pivot {pivot!r}: {header}")
+    return languages
+
+
+def _read(corpus: TsvCorpus, sentences: int) -> dict[Direction, list[tuple[str, str]]]:
+    """By direction, at most so many pairs, spread over the table."""
+    columns: dict[str, list[str]] = {code: [] for code in used_languages(corpus)}
+    for rows in read_tsv(corpus, ReadCounts()):
+        for code, cells in columns.items():
+            cells.extend(rows.texts[code])
+    text = {}
+    for direction in corpus.all_directions:
+        pairs = zip(columns[direction.source], columns[direction.target], strict=True)
+        full = [pair for pair in pairs if all(pair)]
+        if not full:
+            raise CorpusError(f"{corpus.train}: no row has text in both languages of {direction}")
+        text[direction] = [full[index] for index in spread(len(full), sentences)]
+    return text
+
+
+def _record_in_parts(
+    model: Any, text: Mapping[Direction, list[tuple[str, str]]], encoder: Encoder, parts: int = 4
+) -> list[Activations]:
+    """Activations of disjoint parts of the text, which together are all of it."""
+    parts = min(parts, *(len(pairs) for pairs in text.values())) if text else 0
+    return [
+        record_activations(
+            model,
+            (batch for direction, pairs in text.items() for batch in encoder.batches(direction, pairs[part::parts])),
+        )
+        for part in range(parts)
+    ]
+
+
+def _fitting_statistic(acts: Activations) -> SubjectStatistic:
+    return "count" if all(site.counts_mean_firing for site in acts.info.sites) else "magnitude"
+
+
+def _findings(
+    model: Any,
+    tokenizer: Any,
+    acts: Activations,
+    masks: NeuronMasks,
+    batches: Mapping[str, list[Batch]],
+    families: Mapping[str, str],
+    options: Options,
+    console: Console,
+) -> Findings:
+    featured = choose_neurons(acts, masks, options.pivot, families)
+    ablation = []
+    if options.ablation:
+        some = {name: _first(part, options.ablation) for name, part in batches.items()}
+        ablation = causal_check(model, acts, some, pivot=options.pivot, share=options.share, seed=0, console=console)
+    return Findings(ablation, featured, firings(model, tokenizer, batches, featured))
+
+
+def _first(batches: Sequence[Batch], sentences: int) -> list[Batch]:
+    """Batches with about so many sentences, spread over short and long ones."""
+    step = max(1, sum(len(batch.inputs["labels"]) for batch in batches) // sentences)
+    return [Batch(batch.direction, {name: rows[::step] for name, rows in batch.inputs.items()}) for batch in batches]

@@ -1,0 +1,245 @@
+"""Which pairs make up each micro-batch: pure functions of the seed and a small state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from neuronspec.batching.plan import EpochPlan, plan_epoch, plan_in_order
+from neuronspec.batching.randomness import generator
+from neuronspec.direction import Direction
+
+ROUND = 128
+"""Draws over which every direction gets its share to within one batch."""
+
+MIXED_WINDOW = 1 << 15
+"""Pairs, of all directions together, that are sorted by length to be cut into mixed batches."""
+
+
+class Pairs(Protocol):
+    """The sentence pairs of a direction, as the token store gives them."""
+
+    @property
+    def source_lengths(self) -> np.ndarray: ...
+    @property
+    def target_lengths(self) -> np.ndarray: ...
+    def __len__(self) -> int: ...
+    def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A micro-batch before its tensors are made.
+
+    Args:
+        directions: the one direction, or that of each row.
+        indices: `[rows]` which pair of its direction each row is.
+        number: among all draws, from 0.
+        name: for messages.
+    """
+
+    directions: Direction | tuple[Direction, ...]
+    indices: np.ndarray
+    number: int
+    name: str
+
+    @property
+    def row_directions(self) -> Sequence[Direction]:
+        """The direction of each row."""
+        one = isinstance(self.directions, Direction)
+        return [self.directions] * len(self.indices) if one else self.directions  # type: ignore[list-item, return-value]
+
+
+class DirectionSampler:
+    """Draws directions by probability; draw `n` is a pure function of the seed and `n`.
+
+    Draws are stratified: in each round of `ROUND` draws a direction of probability p is drawn p * ROUND times to
+    within one, in random order, which short trainings over many directions need to see all of them.
+    """
+
+    def __init__(self, probabilities: Mapping[Direction, float], seed: int) -> None:
+        self.directions = list(probabilities)
+        self._upper = np.cumsum(list(probabilities.values()))
+        self._seed = seed
+        self._round: tuple[int, np.ndarray] = (-1, np.zeros(0))
+
+    def __getitem__(self, draw: int) -> Direction:
+        """The direction of micro-batch number `draw`, counted from 0."""
+        number, slot = divmod(draw, ROUND)
+        if self._round[0] != number:
+            random = generator(self._seed, "directions", number)
+            points = (random.permutation(ROUND) + random.random()) / ROUND
+            self._round = number, points
+        place = int(np.searchsorted(self._upper, self._round[1][slot], side="right"))
+        return self.directions[min(place, len(self.directions) - 1)]  # the sum may be 1 - 1e-16
+
+
+class SeparateDraws(Iterator[Draw]):
+    """Micro-batches of one direction each.
+
+    Directions are drawn by `probabilities`; a direction's batches come in the order of its epoch's plan. The state is
+    the number of draws and, for each direction, its epoch and the number of its next batch.
+    """
+
+    def __init__(
+        self,
+        pairs: Mapping[Direction, Pairs],
+        probabilities: Mapping[Direction, float],
+        batch_tokens: int,
+        seed: int,
+    ) -> None:
+        self._pairs, self._batch_tokens, self._seed = pairs, batch_tokens, seed
+        self._sampler = DirectionSampler(probabilities, seed)
+        self._plans: dict[Direction, tuple[int, EpochPlan]] = {}
+        self._places = dict.fromkeys(pairs, (0, 0))
+        self._number = 0
+
+    def __next__(self) -> Draw:
+        direction = self._sampler[self._number]
+        epoch, batch = self._places[direction]
+        plan = self._plan(direction, epoch)
+        self._places[direction] = (epoch, batch + 1) if batch + 1 < len(plan) else (epoch + 1, 0)
+        self._number += 1
+        name = f"{direction} (epoch {epoch}, batch {batch})"
+        return Draw(direction, plan[batch], self._number - 1, name)
+
+    def _plan(self, direction: Direction, epoch: int) -> EpochPlan:
+        if direction not in self._plans or self._plans[direction][0] != epoch:
+            pairs = self._pairs[direction]
+            plan = plan_epoch(
+                pairs.source_lengths,
+                pairs.target_lengths,
+                batch_tokens=self._batch_tokens,
+                seed=self._seed,
+                epoch=epoch,
+                direction=direction,
+            )
+            self._plans[direction] = epoch, plan
+        return self._plans[direction][1]
+
+    def per_epoch(self) -> int:
+        """Micro-batches that hold every pair of every direction once (by the plans of the first epoch)."""
+        return sum(len(self._plan(direction, 0)) for direction in self._pairs)
+
+    def passes(self) -> dict[Direction, float]:
+        """How many times each direction's pairs have been drawn, as a fraction of epochs."""
+        return {
+            direction: epoch + (batch / len(self._plan(direction, epoch)) if batch else 0.0)
+            for direction, (epoch, batch) in self._places.items()
+        }
+
+    def state(self) -> dict[str, Any]:
+        places = {str(direction): list(place) for direction, place in self._places.items()}
+        return {"draws": self._number, "places": places}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._number = int(state["draws"])
+        for text, (epoch, batch) in state["places"].items():
+            self._places[Direction.parse(text)] = (int(epoch), int(batch))
+
+
+class MixedDraws(Iterator[Draw]):
+    """Micro-batches whose rows are of several directions.
+
+    The stream of pairs is cut into windows of `MIXED_WINDOW` pairs, in which each direction has its share by
+    `probabilities`; a window is sorted by length, cut into batches and shuffled. A direction gives its pairs in the
+    order of its epoch's permutation. The state is the number of the window and of the next batch in it.
+    """
+
+    def __init__(
+        self,
+        pairs: Mapping[Direction, Pairs],
+        probabilities: Mapping[Direction, float],
+        batch_tokens: int,
+        seed: int,
+    ) -> None:
+        self._pairs, self._probabilities = pairs, probabilities
+        self._batch_tokens, self._seed = batch_tokens, seed
+        self._directions = list(pairs)
+        self._orders: dict[tuple[Direction, int], np.ndarray] = {}
+        self._window: tuple[int, list[tuple[np.ndarray, np.ndarray]]] = (-1, [])
+        self._place = (0, 0)
+        self._number = 0
+
+    def __next__(self) -> Draw:
+        number, batch = self._place
+        batches = self._batches(number)
+        places, indices = batches[batch]
+        self._place = (number, batch + 1) if batch + 1 < len(batches) else (number + 1, 0)
+        self._number += 1
+        directions = tuple(self._directions[place] for place in places)
+        return Draw(directions, indices, self._number - 1, f"mixed directions (window {number}, batch {batch})")
+
+    def _batches(self, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The batches of a window: for each row the place of its direction, and its pair."""
+        if self._window[0] != number:
+            random = generator(self._seed, "mixed window", number)
+            parts = [self._taken(direction, number) for direction in self._directions]
+            # Shuffled, since sorting keeps pairs of equal length in order, direction after direction.
+            shuffled = random.permutation(sum(map(len, parts)))
+            places = np.repeat(np.arange(len(parts)), [len(part) for part in parts])[shuffled]
+            indices = np.concatenate(parts)[shuffled]
+            sources, targets = (self._lengths(side, parts) for side in ("source_lengths", "target_lengths"))
+            plan = plan_in_order(sources[shuffled], targets[shuffled], self._batch_tokens)
+            order = random.permutation(len(plan))
+            batches = [(places[rows], indices[rows]) for rows in (plan[int(batch)] for batch in order)]
+            self._window = number, batches
+        return self._window[1]
+
+    def _lengths(self, side: str, parts: Sequence[np.ndarray]) -> np.ndarray:
+        pairs = zip(self._directions, parts, strict=True)
+        return np.concatenate([getattr(self._pairs[direction], side)[part] for direction, part in pairs])
+
+    def _taken(self, direction: Direction, number: int) -> np.ndarray:
+        """The pairs of a direction that stand in a window."""
+        size = len(self._pairs[direction])
+        counted = np.arange(self._seen(direction, number), self._seen(direction, number + 1))
+        epochs = counted // size
+        taken = counted % size
+        for epoch in np.unique(epochs):
+            rows = epochs == epoch
+            taken[rows] = self._order(direction, int(epoch))[taken[rows]]
+        return taken
+
+    def _seen(self, direction: Direction, number: int) -> int:
+        """How many pairs of a direction the windows before `number` hold: its share, rounded by a random offset."""
+        offset = generator(self._seed, "mixed share", str(direction)).random()
+        return int(number * MIXED_WINDOW * self._probabilities[direction] + offset)
+
+    def _order(self, direction: Direction, epoch: int) -> np.ndarray:
+        """The permutation of a direction's pairs in an epoch; the last two are kept."""
+        key = (direction, epoch)
+        if key not in self._orders:
+            order = generator(self._seed, "mixed order", str(direction), epoch).permutation(len(self._pairs[direction]))
+            self._orders[key] = order
+            self._orders.pop((direction, epoch - 2), None)
+        return self._orders[key]
+
+    def per_epoch(self) -> int:
+        """About as many micro-batches as hold every pair once: as full as those of the first window."""
+        pairs = sum(len(pairs) for pairs in self._pairs.values())
+        return max(1, round(pairs * len(self._batches(0)) / sum(len(indices) for _, indices in self._batches(0))))
+
+    def passes(self) -> dict[Direction, float]:
+        """How many times each direction's pairs have been drawn, as a fraction of epochs."""
+        number, batch = self._place
+        batches = self._batches(number) if batch else []
+        counts = np.bincount(
+            np.concatenate([np.zeros(0, dtype=np.int64), *(places for places, _ in batches[:batch])]),
+            minlength=len(self._directions),
+        )
+        return {
+            direction: (self._seen(direction, number) - self._seen(direction, 0) + int(count))
+            / len(self._pairs[direction])
+            for direction, count in zip(self._directions, counts, strict=True)
+        }
+
+    def state(self) -> dict[str, Any]:
+        return {"draws": self._number, "window": list(self._place)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        window, batch = state["window"]
+        self._number, self._place = int(state["draws"]), (int(window), int(batch))

@@ -1,0 +1,277 @@
+"""Comparing runs: one experiment with several seeds, or two experiments with the same test sets.
+
+Runs whose recipes differ in the seed alone (or in the name) are one experiment. Over seeds, a difference is judged by a
+paired t-test on the runs' means over directions: the only test that covers the randomness of training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from neuronspec.errors import EvaluationError, MissingExtraError, RecipeError
+from neuronspec.evaluation.results import read_results, read_scores_file
+from neuronspec.evaluation.samples import read_lines
+from neuronspec.evaluation.significance import Pairs, compare_systems, method
+from neuronspec.evaluation.statistics import Statistics, load_statistics
+from neuronspec.recipe import Recipe
+
+METRICS = ("bleu", "chrf++", "loss")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedRun:
+    """A run folder with results.
+
+    Args:
+        folder: of the run.
+        experiment: the recipe without name and seed, as JSON text.
+        seed: of the recipe.
+        results: the content of `results.json`.
+    """
+
+    folder: Path
+    experiment: str
+    seed: int
+    results: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> EvaluatedRun:
+        """Read a run folder.
+
+        Raises:
+            RecipeError: it isn't a run folder.
+            EvaluationError: it has no results, or damaged ones.
+        """
+        recipe = Recipe.of_run(folder)
+        kept = recipe.model_dump(mode="json", exclude={"name", "seed", "report"})
+        return cls(folder, json.dumps(kept, sort_keys=True), recipe.seed, read_results(folder / "results.json"))
+
+    @property
+    def arms(self) -> list[str]:
+        return list(self.results["arms"])
+
+    @property
+    def directions(self) -> list[str]:
+        """The trained directions that were to be evaluated."""
+        named = self.results.get("directions") or sorted({d for arm in self.results["arms"].values() for d in arm})
+        return [name for name in named if name not in self.results.get("zero_shot", [])]
+
+    def mean(self, arm: str, metric: str) -> float | None:
+        """The mean over the directions; None if one is missing: means over others can't be compared."""
+        scores = self.results["arms"].get(arm, {})
+        values = [scores.get(name, {}).get(metric) for name in self.directions]
+        return None if not values or None in values else sum(values) / len(values)
+
+    def statistics(self, arm: str) -> dict[str, Statistics]:
+        """The statistics of an arm by direction.
+
+        Raises:
+            EvaluationError: they are missing.
+        """
+        folder = self.folder / "evaluation" / arm
+        content = read_scores_file(folder)
+        found = {}
+        for name, score in (content.scores if content else {}).items():
+            rows = load_statistics(folder / f"{name}.statistics.safetensors", score.scored_from)
+            if rows is None:
+                raise EvaluationError(
+                    f"{folder}: no statistics of {name}; run 'neuronspec evaluate {self.folder}' again"
+                )
+            found[name] = rows
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class SeedSummary:
+    """A number over several seeds.
+
+    Args:
+        values: of each run.
+        mean, deviation: of the values; the deviation (of a sample) is None for one run.
+        p: of the two-sided t-test that the mean is 0, for differences; None for fewer than 2 runs.
+    """
+
+    values: list[float]
+    mean: float
+    deviation: float | None
+    p: float | None
+
+
+def summarize_seeds(values: Sequence[float], *, test: bool = False) -> SeedSummary:
+    """Mean and deviation over runs, and for differences the t-test.
+
+    Raises:
+        MissingExtraError: scipy isn't installed and a test is asked for.
+    """
+    import statistics
+
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    p = _t_test(values) if test and len(values) > 1 else None
+    return SeedSummary(list(values), statistics.fmean(values), deviation, p)
+
+
+def _t_test(differences: Sequence[float]) -> float:
+    """p of the paired t-test, two-sided; 1 where all differences are 0, 0 where they are equal and aren't 0."""
+    try:
+        from scipy import stats
+    except ImportError:
+        raise MissingExtraError("scipy", "report", "the test over seeds") from None
+    if len(set(differences)) == 1:
+        return float(differences[0] == 0)
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def open_runs(folders: Sequence[Path]) -> list[list[EvaluatedRun]]:
+    """Runs grouped by experiment, in the order given; one or two groups.
+
+    Raises:
+        RecipeError: fewer than two runs, a folder given twice, a seed twice in an experiment, or more than two
+            experiments.
+    """
+    if len(folders) < 2:
+        raise RecipeError("compare needs two runs or more: neuronspec compare RUN_A RUN_B")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise RecipeError("a run is named twice")
+    groups: dict[str, list[EvaluatedRun]] = {}
+    for folder in folders:
+        run = EvaluatedRun.open(folder)
+        groups.setdefault(run.experiment, []).append(run)
+    for runs in groups.values():
+        seeds = [run.seed for run in runs]
+        if len(set(seeds)) < len(seeds):
+            raise RecipeError(
+                f"{', '.join(str(run.folder) for run in runs)} are the same experiment and share a seed "
+                f"({', '.join(map(str, seeds))}); runs of one experiment must differ in their seeds"
+            )
+    if len(groups) > 2:
+        firsts = ", ".join(str(runs[0].folder) for runs in groups.values())
+        raise RecipeError(
+            f"these runs are {len(groups)} different experiments ({firsts}, ...); compare takes one experiment with "
+            "several seeds, or two"
+        )
+    return list(groups.values())
+
+
+def compare_seeds(runs: Sequence[EvaluatedRun]) -> dict[str, Any]:
+    """One experiment with several seeds, as plain JSON: by metric, each arm's mean over directions, and each pair's
+    difference within a run."""
+    arms = [arm for arm in runs[0].arms if all(arm in run.arms for run in runs)]
+    content: dict[str, Any] = {"seeds": [run.seed for run in runs], "arms": {}, "pairs": {}}
+    for metric in METRICS:
+        for arm in arms:
+            values = [run.mean(arm, metric) for run in runs]
+            known = [value for value in values if value is not None]
+            if len(known) == len(runs):
+                content["arms"].setdefault(arm, {})[metric] = _json(summarize_seeds(known))
+        for earlier, later in combinations([arm for arm in arms if arm != "copy"], 2):
+            pairs = [(run.mean(later, metric), run.mean(earlier, metric)) for run in runs]
+            gains = [one - two for one, two in pairs if one is not None and two is not None]
+            if len(gains) == len(runs):
+                summary = _json(summarize_seeds(gains, test=True))
+                content["pairs"].setdefault(later, {}).setdefault(earlier, {})[metric] = summary
+    return content
+
+
+def _json(summary: SeedSummary) -> dict[str, Any]:
+    return {"mean": summary.mean, "sd": summary.deviation, "p": summary.p, "values": summary.values}
+
+
+def compare_experiments(
+    first: Sequence[EvaluatedRun], second: Sequence[EvaluatedRun], resamples: int = 1000, trials: int = 10_000
+) -> dict[str, Any]:
+    """Two experiments, as plain JSON: the arms that both have, second minus first.
+
+    With one run each, sentence by sentence on the same test sets. With several, by seeds: paired where the seeds are
+    the same, else Welch's test.
+
+    Raises:
+        EvaluationError: single runs whose test sets differ, or no arm or direction in common.
+    """
+    arms = [arm for arm in first[0].arms if all(arm in run.arms for run in [*first, *second]) and arm != "copy"]
+    names = [n for n in first[0].directions if all(n in run.directions for run in [*first, *second])]
+    if not arms or not names:
+        what = "arm" if not arms else "direction"
+        raise EvaluationError(f"{first[0].folder} and {second[0].folder} have no {what} in common")
+    content: dict[str, Any] = {"first": _names(first), "second": _names(second), "directions": names}
+    if len(first) == len(second) == 1:
+        return content | _paired_runs(first[0], second[0], arms, names, resamples, trials)
+    return content | {"seeds": _by_seed(first, second, arms, names)}
+
+
+def _names(runs: Sequence[EvaluatedRun]) -> list[str]:
+    return [str(run.folder) for run in runs]
+
+
+def _paired_runs(
+    first: EvaluatedRun, second: EvaluatedRun, arms: Sequence[str], names: Sequence[str], resamples: int, trials: int
+) -> dict[str, Any]:
+    for name in names:
+        references = [read_lines(run.folder / "evaluation" / arms[0] / f"{name}.ref") for run in (first, second)]
+        if references[0] != references[1]:
+            raise EvaluationError(
+                f"{first.folder} and {second.folder} have different test sets of {name} "
+                f"({len(references[0])} and {len(references[1])} sentences): a paired test needs the same one; "
+                "give both recipes the same test text and seed, or compare several seeds of each"
+            )
+    content: dict[str, Any] = {}
+    for arm in arms:
+        statistics = {"second": second.statistics(arm), "first": first.statistics(arm)}
+        found: Pairs = compare_systems(statistics, [("second", "first")], names, resamples=resamples, trials=trials)
+        content[arm] = {metric: made.to_json() for metric, made in found["second", "first"].items()}
+    return {"method": method(resamples, trials), "arms": content}
+
+
+def _by_seed(
+    first: Sequence[EvaluatedRun], second: Sequence[EvaluatedRun], arms: Sequence[str], names: Sequence[str]
+) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    paired = [run.seed for run in first] == [run.seed for run in second]
+    for arm in arms:
+        for metric in METRICS:
+            values = [[_mean(run.results["arms"][arm], names, metric) for run in runs] for runs in (first, second)]
+            known = [[value for value in side if value is not None] for side in values]
+            if known != values:
+                continue
+            entry: dict[str, Any] = {
+                "first": _json(summarize_seeds(known[0])),
+                "second": _json(summarize_seeds(known[1])),
+                "difference": sum(known[1]) / len(known[1]) - sum(known[0]) / len(known[0]),
+            }
+            entry |= _seed_test(known[0], known[1], paired)
+            content.setdefault(arm, {})[metric] = entry
+    return content
+
+
+def _mean(scores: Mapping[str, Any], names: Sequence[str], metric: str) -> float | None:
+    values = [scores.get(name, {}).get(metric) for name in names]
+    return None if None in values else sum(values) / len(values)
+
+
+def _seed_test(first: list[float], second: list[float], paired: bool) -> dict[str, Any]:
+    """p of the test over seeds, and which test that is; no p if a side has one run."""
+    if paired:
+        differences = [two - one for one, two in zip(first, second, strict=True)]
+        return {"test": "paired t-test over seeds", "p": summarize_seeds(differences, test=True).p}
+    if min(len(first), len(second)) < 2:
+        return {"test": "none: one side has a single run", "p": None}
+    from scipy import stats
+
+    return {"test": "Welch's t-test over seeds", "p": float(stats.ttest_ind(second, first, equal_var=False).pvalue)}
+
+
+def compare_runs(folders: Sequence[Path]) -> dict[str, Any]:
+    """What `neuronspec compare` prints: `{"seeds": ...}` for one experiment, `{"experiments": ...}` for two.
+
+    Raises:
+        RecipeError: these runs can't be compared; says why.
+        EvaluationError: results are missing or damaged, or test sets differ.
+    """
+    groups = open_runs(folders)
+    if len(groups) == 1:
+        return {"seeds": compare_seeds(groups[0])}
+    return {"experiments": compare_experiments(groups[0], groups[1])}

@@ -1,0 +1,141 @@
+"""Interference and transfer: what each arm gains over `base` and over bilingual models, and who pays and who profits.
+
+A multilingual model that is worse than bilingual ones in a direction suffers interference there; one that is better has
+transfer. Over `base` the same numbers tell what an arm changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from neuronspec.evaluation.significance import LEVEL, METHOD_NOTE, average_of, difference_of, marks
+from neuronspec.evaluation.table import Cell, Table
+from neuronspec.evaluation.tables import (
+    METRICS,
+    Average,
+    Results,
+    arms_table,
+    average_gain,
+    directions_of,
+    directions_table,
+    families_table,
+    gains_of,
+    group_by_tier,
+    other_scores_table,
+    tiers_table,
+    trained_directions,
+    zero_shot_table,
+)
+
+BASELINES = ("base", "bilingual", "dense")
+"""What gains are shown over, where they are arms."""
+
+
+def transfer_table(results: Results, over: str, metric: str = "chrf++") -> Table | None:
+    """A row an arm, a column a tier and way: the mean gain over the arm `over`, and how many directions gain and lose.
+
+    None if `over` is no arm.
+    """
+    arms = results["arms"]
+    if over not in arms:
+        return None
+    groups = group_by_tier(results)
+    rows: list[list[str]] = [
+        [arm, *(_gain_cell(results, arm, over, names, metric) for names in groups.values())]
+        for arm in arms
+        if arm not in (over, "copy")
+    ]
+    title = f"Gain in {METRICS[metric][0]} over {over} by resource tier (directions up : down)"
+    return Table(title, ["arm", *(f"{label} ({len(names)})" for label, names in groups.items())], rows)
+
+
+def _gain_cell(results: Results, arm: str, over: str, names: Sequence[str], metric: str) -> Cell:
+    gains = gains_of(results["arms"][arm], results["arms"][over], names, metric)
+    mean = average_gain(results["arms"][arm], results["arms"][over], names, metric)
+    shown = mean.show(METRICS[metric][1], signed=True)
+    if mean.value is None:
+        return shown
+    up, down = sum(gain > 0 for gain in gains.values()), sum(gain < 0 for gain in gains.values())
+    return Cell(f"{shown} ({up} : {down})", mean.value, mean.n, mean.of)
+
+
+def gains_table(results: Results, over: str, metric: str = "chrf++") -> Table | None:
+    """A row a direction, a column an arm: the gain over the arm `over`, marked where it is significant.
+
+    None if `over` is no arm.
+    """
+    arms = results["arms"]
+    if over not in arms:
+        return None
+    shown = [arm for arm in arms if arm not in (over, "copy")]
+
+    def cell(arm: str, name: str) -> Cell:
+        gain = average_gain(arms[arm], arms[over], [name], metric)
+        return gain.show(METRICS[metric][1], signed=True, mark=marks(difference_of(results, arm, over, metric, name)))
+
+    rows: list[list[str]] = [[name, *(cell(arm, name) for arm in shown)] for name in directions_of(results)]
+    below = METHOD_NOTE if results.get("significance") else ""
+    return Table(f"Gain in {METRICS[metric][0]} over {over} by direction", ["direction", *shown], rows, below)
+
+
+def significance_table(results: Results, metric: str = "chrf++") -> Table | None:
+    """A row a pair of arms: the mean difference with its interval, and in how many directions it is significant.
+
+    None if nothing was tested.
+    """
+    pairs: Mapping[str, Mapping[str, object]] = results.get("significance", {}).get("pairs", {})
+    names = trained_directions(results)
+    rows: list[list[str]] = []
+    for system, baselines in pairs.items():
+        for baseline in baselines:
+            row = _pair_row(results, system, baseline, metric, names)
+            if row is not None:
+                rows.append(row)
+    if not rows:
+        return None
+    label = METRICS[metric][0]
+    below = (
+        f"{METHOD_NOTE} Better and worse: directions of {len(names)}; in brackets those with p < {LEVEL}, and those "
+        "with Holm's correction. The intervals cover the choice of directions and sentences, not of training seeds."
+    )
+    return Table(f"Differences in {label}", ["arms", label, "95% interval", "better", "worse"], rows, below)
+
+
+def _pair_row(results: Results, system: str, baseline: str, metric: str, names: Sequence[str]) -> list[str] | None:
+    mean = average_of(results, system, baseline, metric)
+    if mean is None:
+        return None
+    digits = METRICS[metric][1] + 1
+    low, high = mean["low"], mean["high"]
+    shown = Average(mean["difference"], mean["n"], mean["of"])
+    tests = [difference_of(results, system, baseline, metric, name) for name in names]
+    known = [test for test in tests if test is not None]
+    cells: list[str] = []
+    for side in (1, -1):
+        own = [test for test in known if test["difference"] * side > 0]
+        counts = [sum(test[key] < LEVEL for test in own) for key in ("bootstrap_p", "holm_p")]
+        cells.append(f"{len(own)} ({counts[0]}, {counts[1]})")
+    mark = "*" if low > 0 or high < 0 else ""
+    interval = f"{low:+.{digits}f} to {high:+.{digits}f}"
+    return [f"{system} − {baseline}", shown.show(digits, signed=True, mark=mark), interval, *cells]
+
+
+def all_tables(results: Results) -> dict[str, Table]:
+    """Every table of a run by file name: what `--tables` writes."""
+    found: dict[str, Table | None] = {
+        "arms": arms_table(results),
+        "other_scores": other_scores_table(results),
+        "loss_by_direction": directions_table(results, "loss"),
+    }
+    for metric, name in (("bleu", "bleu"), ("chrf++", "chrf")):
+        found |= {
+            f"{name}_by_tier": tiers_table(results, metric),
+            f"{name}_by_family": families_table(results, metric),
+            f"{name}_by_direction": directions_table(results, metric),
+            f"{name}_zero_shot": zero_shot_table(results, metric),
+            f"{name}_significance": significance_table(results, metric),
+        }
+        for over in BASELINES:
+            found[f"{name}_over_{over}_by_tier"] = transfer_table(results, over, metric)
+            found[f"{name}_over_{over}_by_direction"] = gains_table(results, over, metric)
+    return {name: table for name, table in found.items() if table is not None}

@@ -1,0 +1,70 @@
+"""What a report is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neuronspec.analysis.findings import Findings
+from neuronspec.evaluation.samples import Sample
+from neuronspec.neurons import Activations, NeuronMasks
+from neuronspec.neurons.pooling import Statistic
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """What a report is drawn from; parts that are missing leave their sections out.
+
+    Args:
+        name: of the recipe or model.
+        masks: the selected neurons.
+        pivot: the language in the middle; None shows all directions at every site.
+        families: by language, where it isn't the built-in table's.
+        environment: versions and machine.
+        activations: that the masks were selected from.
+        statistic: that they were selected by.
+        findings: what was found with the model at hand.
+        results: the content of `results.json`, with `pivot`, `families` and `tiers`.
+        logs: by name (`base` and arms) the lines of its `log.jsonl`.
+        samples: sample translations.
+        recipe: the recipe as YAML text, or other settings as text.
+    """
+
+    name: str
+    masks: NeuronMasks
+    pivot: str | None
+    families: Mapping[str, str]
+    environment: Mapping[str, Any]
+    activations: Activations | None = None
+    statistic: Statistic = "count"
+    findings: Findings | None = None
+    results: Mapping[str, Any] | None = None
+    logs: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    samples: Sequence[Sample] = ()
+    recipe: str = ""
+
+
+def analysed_data(folder: Path) -> ReportData:
+    """The report data of a folder that `neuronspec analyse MODEL` wrote.
+
+    Raises:
+        RunError: it isn't one, or is damaged.
+        MaskError: its activations or masks are missing or damaged.
+    """
+    from neuronspec.analysis.own_model import Subject
+
+    subject = Subject.load(folder)
+    settings = subject.model_dump(exclude={"environment", "families"})
+    return ReportData(
+        name=Path(subject.model).name or subject.model,
+        masks=NeuronMasks.load(folder / "masks.safetensors"),
+        pivot=subject.pivot,
+        families=subject.families,
+        environment=subject.environment,
+        activations=Activations.load(folder / "activations.safetensors"),
+        statistic=subject.statistic,
+        findings=Findings.load(folder / "analysis.json"),
+        recipe="\n".join(f"{key}: {value}" for key, value in settings.items()),
+    )

@@ -1,0 +1,220 @@
+"""All numbers about masks that the report, its figures and its summary show, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neuronspec.direction import Direction
+from neuronspec.neurons import (
+    Activations,
+    LayerOverlap,
+    NeuronMasks,
+    above_chance,
+    chance_overlap,
+    overlap,
+    overlap_progression,
+    sparsity_table,
+)
+from neuronspec.neurons.compared import other_language
+from neuronspec.neurons.coverage import CoverageCurve, CoverageEffect, coverage_curve, effect_of_coverage
+from neuronspec.neurons.permutation import FamilyTest, MantelTest, family_test, holm, mantel_test
+from neuronspec.neurons.pooling import Statistic
+from neuronspec.neurons.sharing import SharingRow, sharing_row
+from neuronspec.neurons.structure import Map, Tree, cluster, embed, tree_agreement
+from neuronspec.report.order import family, labels, ordered, shown_directions, site_title
+
+PERMUTATIONS = 1999
+
+
+@dataclass(frozen=True)
+class SiteNumbers:
+    """One site: the directions compared there, ordered by family and name, and everything about their masks.
+
+    Args:
+        site, title: `decoder.0`, `decoder 1`.
+        directions, names, codes, families: one a direction.
+        iou, chance, above: `[directions, directions]`.
+        tree, plane: clustering and map of 1 - IoU.
+        agreement: of the tree with the families.
+        test: of within-family against between-family overlap, on `above`: families whose masks are alike in sparsity
+            alone would otherwise be a finding.
+        adjusted: its p-value, corrected for the number of sites (Holm).
+        mantel: of 1 - `above` with each kind of URIEL distance; empty without lang2vec.
+        sharing: who uses the neurons.
+    """
+
+    site: str
+    title: str
+    directions: list[Direction]
+    names: list[str]
+    codes: list[str]
+    families: list[str]
+    iou: np.ndarray
+    chance: np.ndarray
+    above: np.ndarray
+    tree: Tree
+    plane: Map
+    agreement: float | None
+    test: FamilyTest
+    adjusted: float | None
+    mantel: dict[str, MantelTest]
+    sharing: SharingRow
+
+    @property
+    def side(self) -> str:
+        return self.site.partition(".")[0]
+
+    @property
+    def layer(self) -> int:
+        """Counted from 1."""
+        return int(self.site.partition(".")[2]) + 1
+
+    def order(self, kind: str) -> list[int]:
+        """Indices by `family` (as they are), `cluster` or `name`."""
+        if kind == "cluster":
+            return list(self.tree.leaves)
+        everything = range(len(self.names))
+        return list(everything) if kind == "family" else sorted(everything, key=lambda index: self.names[index])
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """All sites, and what compares them.
+
+    Args:
+        sites: in the model's order.
+        progression: mean IoU by site.
+        sparsity: by direction and site.
+        curves: of coverage, by site; empty without activations.
+        effects: of k; empty without activations or a pivot.
+        uriel: why there are no distances of URIEL; empty if there are.
+    """
+
+    sites: list[SiteNumbers]
+    progression: list[LayerOverlap]
+    sparsity: dict[str, dict[str, float]]
+    curves: list[CoverageCurve]
+    effects: list[CoverageEffect]
+    uriel: str
+
+    def of(self, side: str) -> list[SiteNumbers]:
+        """The sites of a side."""
+        return [numbers for numbers in self.sites if numbers.side == side]
+
+    @property
+    def sides(self) -> list[str]:
+        return list(dict.fromkeys(numbers.side for numbers in self.sites))
+
+
+def compute(
+    masks: NeuronMasks,
+    pivot: str | None,
+    families: Mapping[str, str],
+    activations: Activations | None = None,
+    statistic: Statistic = "count",
+) -> Numbers:
+    """All numbers of masks, and of the activations that they were selected from.
+
+    Raises:
+        MissingExtraError: scipy isn't installed.
+    """
+    distances, why_not = _uriel(masks, pivot)
+    sites: list[SiteNumbers] = []
+    for site in masks.sites:
+        before = sites[-1].plane if sites and sites[-1].side == site.partition(".")[0] else None
+        sites.append(site_numbers(masks, site, pivot, families, before, distances))
+    _adjust(sites)
+    chosen = {numbers.site: numbers.directions for numbers in sites}
+    curves = (
+        [coverage_curve(activations, site, chosen[site], statistic=statistic) for site in masks.sites]
+        if activations
+        else []
+    )
+    effects = []
+    if activations and pivot:
+        granularity = masks.info.granularity or "direction"
+        effects = effect_of_coverage(
+            activations, pivot, statistic=statistic, granularity=granularity, families=families
+        )
+    return Numbers(sites, overlap_progression(masks, pivot or ""), sparsity_table(masks), curves, effects, why_not)
+
+
+Distances = Mapping[str, Mapping[tuple[str, str], float]]
+
+
+def site_numbers(
+    masks: NeuronMasks,
+    site: str,
+    pivot: str | None,
+    families: Mapping[str, str],
+    like: Map | None = None,
+    distances: Distances | None = None,
+) -> SiteNumbers:
+    """The numbers of one site.
+
+    Args:
+        like: a map to turn this site's towards.
+        distances: by kind and pair of languages, to compare with.
+
+    Raises:
+        MaskError: no such site.
+        MissingExtraError: scipy isn't installed.
+    """
+    directions = ordered(shown_directions(masks, site, pivot), "family", pivot, families)
+    codes = [other_language(direction, pivot) for direction in directions]
+    groups = [family(code, families) for code in codes]
+    measured, chance = overlap(masks, site, directions), chance_overlap(masks, site, directions)
+    iou, above = measured.numpy(), above_chance(measured, chance).numpy()
+    tree = cluster(1 - iou)
+    return SiteNumbers(
+        site,
+        site_title(site),
+        directions,
+        labels(directions, pivot),
+        codes,
+        groups,
+        iou,
+        chance.numpy(),
+        above,
+        tree,
+        embed(1 - iou, like),
+        tree_agreement(tree, groups),
+        family_test(above, groups, permutations=PERMUTATIONS),
+        None,
+        {kind: _mantel(above, codes, table) for kind, table in (distances or {}).items()},
+        sharing_row(masks, site, directions, groups),
+    )
+
+
+def _adjust(sites: list[SiteNumbers]) -> None:
+    """Correct the families' p-values for the number of sites that were tested."""
+    tested = [index for index, numbers in enumerate(sites) if numbers.test.p is not None]
+    adjusted = holm([sites[index].test.p or 0.0 for index in tested])
+    for index, p in zip(tested, adjusted, strict=True):
+        object.__setattr__(sites[index], "adjusted", p)
+
+
+def _uriel(masks: NeuronMasks, pivot: str | None) -> tuple[dict[str, dict[tuple[str, str], float]], str]:
+    """By kind, the distance of every two languages that URIEL has, and why there is none."""
+    from neuronspec.analysis import uriel
+
+    if not uriel.available():
+        return {}, "lang2vec is not installed: pip install 'neuronspec[linguistics]'"
+    codes = uriel.known_languages(sorted({other_language(direction, pivot) for direction in masks.directions}))
+    if len(codes) < 4:
+        return {}, f"URIEL knows {len(codes)} of these languages; a comparison needs four"
+    tables = uriel.uriel_distances(codes)
+    return {
+        kind: {(a, b): float(table[i, j]) for i, a in enumerate(codes) for j, b in enumerate(codes)}
+        for kind, table in tables.items()
+    }, ""
+
+
+def _mantel(above: np.ndarray, codes: Sequence[str], table: Mapping[tuple[str, str], float]) -> MantelTest:
+    """Of 1 - overlap above chance with URIEL's distances, over the languages that it has."""
+    known = [index for index, code in enumerate(codes) if (code, code) in table]
+    other = np.array([[table[codes[a], codes[b]] for b in known] for a in known]).reshape(len(known), len(known))
+    return mantel_test(1 - above[np.ix_(known, known)], other, permutations=PERMUTATIONS)

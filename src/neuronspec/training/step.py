@@ -1,0 +1,52 @@
+"""How a step is computed: the recipe's settings for memory and compilation, put on the model."""
+
+from __future__ import annotations
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from neuronspec.errors import TrainingError
+from neuronspec.recipe import TrainingSettings
+from neuronspec.training.loss import projects_rows
+
+
+def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> None:
+    """Switch on what `settings` ask for; call it once, on the device that the model trains on, before wrapping it.
+
+    - `gradient_checkpointing`: layers keep their input alone and are computed again in the backward pass.
+    - `compile`: `torch.compile` on the parts of the model that `batch_loss` calls. The names of parameters stay.
+
+    Raises:
+        TrainingError: the model has no gradient checkpointing; or compilation is asked for on a CPU, where it takes a
+            minute and gains nothing.
+    """
+    if settings.compile:
+        if model.device.type == "cpu":
+            raise TrainingError(
+                "training.compile is true, but the model is on a CPU, where it gains nothing: set it to false"
+            )
+        for part in _called_parts(model):
+            part.compile()
+    if settings.gradient_checkpointing and not model.supports_gradient_checkpointing:
+        raise TrainingError(
+            f"training.gradient_checkpointing is true, but {model.config.model_type} models have none in this version "
+            "of transformers: set it to false, and lower batch_tokens if memory is short"
+        )
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    else:
+        model.gradient_checkpointing_disable()
+
+
+def finish_step(model: PreTrainedModel) -> None:
+    """Undo `prepare_step`."""
+    model.gradient_checkpointing_disable()
+    for part in _called_parts(model):
+        vars(part)["_compiled_call_impl"] = None
+
+
+def _called_parts(model: PreTrainedModel) -> list[nn.Module]:
+    """The modules that `batch_loss` calls as they are, without hooks that come and go."""
+    if not projects_rows(model):
+        return [model]
+    return [model.base_model] if model.base_model is not model else [model.get_encoder(), model.get_decoder()]

@@ -1,0 +1,76 @@
+"""The loss on held-out text during training, each process doing its share of the batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
+
+from transformers import PreTrainedModel
+
+from neuronspec.batching.batch import Batch
+from neuronspec.direction import Direction
+from neuronspec.processes import Processes
+from neuronspec.training.loss import InDirection, Loss, validation_loss
+from neuronspec.training.parallel import Parallel
+
+
+class Stopped(Exception):
+    """A validation was broken off by a signal."""
+
+
+class Validation:
+    """Measures the loss of validation batches.
+
+    Args:
+        model: that is trained.
+        parallel: computes its loss.
+        batches: of all directions, the same in every process.
+        in_direction: the context of a direction's computation.
+        precision: `bf16` or `float32`.
+        processes: that share the work.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        parallel: Parallel,
+        batches: Sequence[Batch],
+        in_direction: InDirection,
+        precision: str,
+        processes: Processes,
+    ) -> None:
+        self._model, self._parallel, self._batches = model, parallel, batches
+        self._in_direction, self._precision, self._processes = in_direction, precision, processes
+
+    def losses(self, must_stop: Callable[[], bool] = lambda: False) -> dict[Direction, float]:
+        """Nats a target token by direction, over the batches of all processes.
+
+        Raises:
+            Stopped: `must_stop` was true before some batch. Several processes, which couldn't agree on it in between,
+                never ask.
+        """
+        own = self._processes.share(self._batches)
+        found = self._measure(own if self._processes.size > 1 else _until(must_stop, own))
+        if self._parallel.sharded:  # all must compute equally often: a process gathers parameters from the others
+            most = -(-len(self._batches) // self._processes.size)
+            self._measure(repeat(self._batches[0], most - len(own)))
+            self._parallel.release()
+        parts = self._processes.gather(found)
+        directions = sorted({direction for part in parts for direction in part})
+        return {one: _together([part[one] for part in parts if one in part]) for one in directions}
+
+    def _measure(self, batches: Iterable[Batch]) -> dict[Direction, Loss]:
+        return validation_loss(
+            self._model, batches, self._in_direction, precision=self._precision, forward=self._parallel.loss
+        )
+
+
+def _together(losses: Sequence[Loss]) -> float:
+    return Loss(sum(loss.nats for loss in losses), sum(loss.tokens for loss in losses)).per_token
+
+
+def _until(must_stop: Callable[[], bool], batches: Sequence[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        if must_stop():
+            raise Stopped
+        yield batch

@@ -1,0 +1,62 @@
+"""A real browser: Debian's chromium, driven by playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]  # fmt: skip
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def need_browser() -> None:
+    """Skip with the reason where there is no browser; in CI there must be one."""
+    missing = "chromium is not installed (apt-get install chromium)" if CHROMIUM is None else ""
+    try:
+        import playwright  # noqa: F401
+    except ImportError:
+        missing = "playwright is not installed (pip install 'neuronspec[test]')"
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"in CI the report is tested in a browser: {missing}")
+    if missing:
+        pytest.skip(missing)
+
+
+@dataclass
+class Watched:
+    """A page, and what it said and asked for."""
+
+    page: Any
+    messages: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def opened(path: Path, *, theme: str = "light", width: int = 1200) -> Iterator[Watched]:
+    """The page in `path`, opened offline; closed afterwards."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        context = browser.new_context(
+            color_scheme=theme, viewport={"width": width, "height": 900}, offline=True, accept_downloads=True
+        )
+        watched = Watched(context.new_page())
+        watched.page.set_default_timeout(20_000)
+        watched.page.on("console", lambda message: watched.messages.append(f"{message.type}: {message.text}"))
+        watched.page.on("pageerror", lambda error: watched.messages.append(f"error: {error}"))
+        watched.page.on("request", lambda request: watched.requests.append(request.url))
+        watched.page.on("dialog", lambda dialog: watched.messages.append(f"dialog: {dialog.message}"))
+        watched.page.goto(path.as_uri())
+        try:
+            yield watched
+        finally:
+            browser.close()

@@ -1,0 +1,49 @@
+"""Two processes under torchrun end with the weights of one process that accumulates twice as much."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from neuronspec.training import read_log
+from toy_processes import KINDS, UPDATES, train_kind
+
+
+def torchrun(*arguments: str) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    torchrun(str(Path(__file__).with_name("train_in_processes.py")), str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_equal_one_with_twice_the_accumulation(tmp_path: Path, both: Path, kind: str) -> None:
+    result = train_kind(tmp_path / "one", kind, UPDATES, accumulation=2)
+    one, two = (folder / "checkpoints" / f"step-{UPDATES}" for folder in (tmp_path / "one", both / kind))
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        expected, found = load_file(one / name), load_file(two / name)
+        assert expected.keys() == found.keys()
+        for key, value in expected.items():
+            assert (value - found[key]).abs().max() < 1e-6, key
+    exported, alone = load_file(both / kind / "model.safetensors"), load_file(tmp_path / "one" / "model.safetensors")
+    assert exported.keys() == alone.keys()
+    expected_losses, losses = (validations(folder) for folder in (tmp_path / "one", both / kind))
+    assert expected_losses.keys() <= losses.keys()
+    assert all(losses[update] == pytest.approx(loss, abs=1e-6) for update, loss in expected_losses.items())
+    log = read_log(both / kind / "log.jsonl")
+    assert [line["update"] for line in log if line["kind"] == "resume"] == [UPDATES // 2]
+    assert log[-1]["target_tokens"] == result.target_tokens
+
+
+def validations(folder: Path) -> dict[int, float]:
+    return {line["update"]: line["loss"] for line in read_log(folder / "log.jsonl") if line["kind"] == "validation"}
