@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -136,20 +137,21 @@ def test_many_at_once_get_their_own(url: str) -> None:
         assert list(pool.map(one, pairs)) == alone
 
 
-schema = schemathesis.pytest.from_fixture("openapi")
+def test_no_request_breaks_it(url: str) -> None:
+    """Fuzzed against its own OpenAPI description."""
+    checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+    fuzzed = []
+    for result in schemathesis.openapi.from_url(f"{url}/openapi.json").get_all_operations():
+        operation = result.ok()
 
+        @given(case=operation.as_strategy())
+        @settings(max_examples=30, suppress_health_check=list(HealthCheck))
+        def fuzz(case: Any) -> None:
+            case.call_and_validate(checks=checks)
 
-@pytest.fixture
-def openapi(url: str) -> Any:
-    return schemathesis.openapi.from_url(f"{url}/openapi.json")
-
-
-@schema.parametrize()
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-def test_no_request_breaks_it(case: Any) -> None:
-    case.call_and_validate(
-        checks=[not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-    )
+        fuzz()
+        fuzzed.append(operation.path)
+    assert set(fuzzed) == {"/translate", "/detect", "/languages", "/health", "/metrics"}
 
 
 class Slow:
@@ -269,36 +271,40 @@ def need_browser() -> None:
 @pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 390)])
 def test_the_page_translates_what_one_types(url: str, theme: str, width: int, tmp_path: Path) -> None:
     need_browser()
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     problems: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
         page = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 800}).new_page()  # type: ignore[arg-type]
         page.set_default_timeout(20_000)
+        expect.set_options(timeout=20_000)
         page.on("console", lambda message: problems.append(message.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(f"{url}/")
-        page.wait_for_function("document.querySelector('#target').options.length == 2")
+        translation, model = page.locator("#translation"), page.locator("#model")
+        expect(page.locator("#target option")).to_have_count(2)
         assert page.input_value("#source") == "en"
-        page.fill("#text", "w1 w2 <b>")
-        page.wait_for_function("document.querySelector('#translation').textContent.includes('w2 w1')")
-        model = page.text_content("#model") or ""
-        assert "en-de" in model and "of 192 neurons" in model and "ms" in model
+        page.fill("#text", "w1 w2")
+        expect(translation).to_contain_text("w2 w1")
+        expect(model).to_contain_text(re.compile(r"en-de · \d+ of 192 neurons · \d+ ms"))
         page.fill("#text", "w1 w2 w3\n\nw4 w5")
-        page.wait_for_function("document.querySelector('#translation').textContent == 'w3 w2 w1\\n\\nw5 w4'")
+        expect(translation).to_contain_text("w5 w4")
+        assert translation.text_content() == "w3 w2 w1\n\nw5 w4"
         page.select_option("#target", "fr")
-        page.wait_for_function("document.querySelector('#model').textContent.startsWith('en-fr')")
+        expect(model).to_contain_text("en-fr")
         page.select_option("#target", "de")
-        page.wait_for_function("document.querySelector('#model').textContent.startsWith('en-de')")
+        expect(model).to_contain_text("en-de")
         page.click("#swap")
-        page.wait_for_function("document.querySelector('#model').textContent.startsWith('de-en')")
+        expect(model).to_contain_text("de-en")
         assert page.input_value("#text") == "w3 w2 w1\n\nw5 w4"
         page.fill("#text", "w" * 600)
-        page.wait_for_function("document.querySelector('#model').textContent.includes('at most 500')")
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
+        expect(model).to_contain_text("at most 500")
+        for name in ("#source", "#target", "#swap", "#text", "#translation"):
+            box = page.locator(name).bounding_box()
+            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width, f"{name} sticks out"
         page.fill("#text", "w1 w2")
-        page.wait_for_function("document.querySelector('#model').textContent.includes('neurons')")
+        expect(model).to_contain_text("neurons")
         page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + f"/page-{theme}.png")
         browser.close()
     assert [text for text in problems if "413" not in text] == []
