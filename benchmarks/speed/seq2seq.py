@@ -20,6 +20,7 @@ from neuronspec.batching.collate import Layout
 from neuronspec.corpus.store import TokenStore
 from neuronspec.model.build import build_model
 from speed import shapes
+from speed.pairs import some_pairs
 from speed.turns import Turns
 
 
@@ -48,15 +49,12 @@ class TakeTurns(TrainerCallback):
 
 
 def read_dataset(store: TokenStore, layout: Layout) -> Dataset:
-    """All training pairs of all directions, tagged, with their lengths: those of the longer side."""
+    """Training pairs of all directions, tagged, with their lengths: those of the longer side."""
     columns: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": []}
-    for direction in store.directions("train"):
-        pairs = store.pairs("train", direction)
-        for index in range(len(pairs)):
-            source, target = pairs.tokens(index)
-            columns["input_ids"].append([layout.tags[direction.source], *source.tolist(), layout.eos])
-            columns["labels"].append([layout.tags[direction.target], *target.tolist(), layout.eos])
-            columns["length"].append(max(len(source), len(target)) + 2)
+    for direction, source, target in some_pairs(store):
+        columns["input_ids"].append([layout.tags[direction.source], *source.tolist(), layout.eos])
+        columns["labels"].append([layout.tags[direction.target], *target.tolist(), layout.eos])
+        columns["length"].append(max(len(source), len(target)) + 2)
     return Dataset.from_dict(columns)
 
 
