@@ -103,11 +103,13 @@ def generate(model: Any, rows: list[list[int]]) -> None:
 
 
 MEMORY = """
-import sys, time, resource, ctranslate2
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+import sys, time, ctranslate2
+def resident():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
+before = resident()
 start = time.perf_counter()
 t = ctranslate2.Translator(sys.argv[1], compute_type=sys.argv[2], inter_threads=1, intra_threads=1)
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(time.perf_counter() - start, resident() - before)
 """
 
 
