@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -177,7 +178,8 @@ def measure(pairs: int, folder: Path) -> dict[str, Any]:
         (folder / "text.new").rename(folder / "text")
     result: dict[str, Any] = {"pairs": pairs}
     for name in STEPS:
-        result[name] = _run_step(name, folder)
+        load = os.getloadavg()[0]  # of what else runs on the machine
+        result[name] = _run_step(name, folder) | {"load average before": round(load, 2)}
         print(name, json.dumps(result[name]), flush=True)
     passes = result["prepare"]["seconds"]
     seconds = passes["reading"] + passes["tokenizing"]

@@ -35,10 +35,11 @@ def plot(sizes: dict[str, Any], path: Path = PICTURE) -> None:
     memory.plot(pairs, values("prepare", "peak memory of all processes MB"), marker="o", label="prepare, all processes")
     memory.plot(pairs, values("plan", "peak memory MB", "after planning"), marker="o", label="plan an epoch")
     memory.axhline(1500, color="grey", linestyle="--", label="goal")
-    rate.set(title="prepare / bare tokenizer", xscale="log", xlabel="sentence pairs", ylim=(0, 1))
+    rate.set(title="prepare / bare tokenizer", xscale="log", xlabel="sentence pairs")
     rate.plot(pairs, values("ratio"), marker="o", label="both passes over the text")
     rate.plot(pairs, values("ratio with everything"), marker="o", label="with imports and the tokenizer's training")
     rate.axhline(0.7, color="grey", linestyle="--", label="goal")
+    rate.set_ylim(bottom=0)
     for panel in (time, memory, rate):
         panel.legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)

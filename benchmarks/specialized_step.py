@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -174,12 +175,16 @@ def make_arms(precision: str, device: str, compiled: bool) -> dict[str, Step]:
     return arms
 
 
-def measure(arms: dict[str, Step], batches: list[Batch], rounds: int) -> dict[str, Any]:
+def measure(arms: dict[str, Step], batches: list[Batch], rounds: int, minutes: float) -> dict[str, Any]:
+    end = time.monotonic() + 60 * minutes
     taken: dict[str, dict[str, list[float]]] = {clock: {name: [] for name in arms} for clock in CLOCKS}
     names = list(arms)
     for number in range(rounds + 1):
         batch = batches[number % len(batches)]
         turn = number % len(names)
+        if time.monotonic() > end:
+            rounds = number - 1
+            break
         for name in names[turn:] + names[:turn]:
             starts = {clock: read() for clock, read in CLOCKS.items()}
             arms[name](batch)
@@ -188,8 +193,9 @@ def measure(arms: dict[str, Step], batches: list[Batch], rounds: int) -> dict[st
             if number:  # the first round warms up
                 for clock, read in CLOCKS.items():
                     taken[clock][name].append(read() - starts[clock])
+            print(f"round {number} {name}: {time.perf_counter() - starts['wall']:.2f} s", file=sys.stderr)
     clocks = ["wall"] if torch.cuda.is_available() else list(CLOCKS)
-    return {clock: summary(taken[clock]) for clock in clocks}
+    return {"rounds": rounds} | {clock: summary(taken[clock]) for clock in clocks}
 
 
 def summary(seconds: dict[str, list[float]]) -> dict[str, Any]:
@@ -212,6 +218,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two rounds of small batches; writes no result")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=60, help="for a precision; then the round is the last")
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--precisions", nargs="+", default=["bf16", "float32"])
     options = parser.parse_args()
@@ -231,7 +238,7 @@ def main() -> None:
         for compiled in (False, True) if device == "cuda" else (False,):
             arms = make_arms(precision, device, compiled)
             name = precision + (" compiled" if compiled else "")
-            result[name] = facts | measure(arms, batches, options.rounds)
+            result[name] = facts | measure(arms, batches, options.rounds, options.minutes)
     if options.quick:
         print(json.dumps(result, indent=1))
     else:

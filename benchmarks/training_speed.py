@@ -10,9 +10,13 @@ then the median over rounds. Only real target tokens count: no padding, no langu
 
 - neuronspec: `neuronspec.training.train`.
 - Seq2SeqTrainer: bf16, batches grouped by length, `adamw_torch_fused`; with `sdpa` and with `eager` attention. Its
-  batch size is a number of sentences, chosen for the same padded tokens on average.
+  batch size is a number of sentences, chosen for the same padded tokens on average; its batches are put in random
+  order, since it begins with the longest sentences.
 - Eole (the successor of OpenNMT-py), where `--eole` names a Python that has it; see `speed/eole_worker.py` for what
   of the configuration it can't say.
+
+The other loops get 4,000 pairs a direction, all that they group by length at a time. Rates are by wall time and by CPU
+time of the process; the latter is disturbed less by other work on the machine.
 
 The data is the demo corpus, unless `--data` names the data folder of another run (`neuronspec prepare`). Model
 FLOP/s count six operations a weight and real token (`speed/shapes.py`) against the largest rate of a square bf16
@@ -103,9 +107,12 @@ def ceiling(dtype: torch.dtype) -> float:
     return 2 * edge**3 / min(seconds)
 
 
-def measure(workers: list[Worker], rounds: int) -> dict[str, list[dict[str, float]]]:
+def measure(workers: list[Worker], rounds: int, minutes: float) -> dict[str, list[dict[str, float]]]:
     turns: dict[str, list[dict[str, float]]] = {worker.name: [] for worker in workers}
+    end = time.monotonic() + 60 * minutes
     for number in range(rounds):
+        if time.monotonic() > end:
+            break
         first = number % len(workers)
         for worker in workers[first:] + workers[:first]:
             turns[worker.name].append(worker.turn())
@@ -151,6 +158,7 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=4096)
     parser.add_argument("--updates", type=int, default=2, help="updates of a turn")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--minutes", type=float, default=60, help="of measuring; then the round is the last")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="training.compile for neuronspec, on a GPU")
     parser.add_argument("--quick", action="store_true", help="two rounds of small batches; writes no result")
@@ -165,8 +173,12 @@ def main() -> None:
             Worker(arm, command, folder / f"{arm}.log", {"OMP_NUM_THREADS": str(options.threads)})
             for arm, command in commands(options, data, folder).items()
         ]
+        for worker in workers:
+            worker.built()
+        for worker in workers:
+            worker.turn()
         before = ceiling(torch.bfloat16), ceiling(torch.float32)
-        turns = measure(workers, options.rounds)
+        turns = measure(workers, options.rounds, options.minutes)
         after = ceiling(torch.bfloat16), ceiling(torch.float32)
         for worker in workers:
             worker.end()
@@ -174,7 +186,8 @@ def main() -> None:
     highest = {"bf16": max(before[0], after[0]), "float32": max(before[1], after[1])}
     result = {
         "batch tokens": options.batch_tokens,
-        "rounds": options.rounds,
+        "rounds": len(turns[OURS]),
+        "threads": options.threads,
         "updates a turn": options.updates,
         "wall": facts(turns, "seconds"),
         "cpu": facts(turns, "cpu"),

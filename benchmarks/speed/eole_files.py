@@ -15,6 +15,7 @@ import yaml
 from neuronspec.corpus.store import TokenStore
 from neuronspec.recipe import ModelSettings
 from speed import shapes
+from speed.pairs import some_pairs
 
 
 def write_files(store: TokenStore, model: ModelSettings, batch_tokens: int, folder: Path) -> Path:
@@ -22,8 +23,7 @@ def write_files(store: TokenStore, model: ModelSettings, batch_tokens: int, fold
     folder.mkdir(parents=True)
     lines = [
         (f"<{pair.source}> {_words(source)}\n", f"<{pair.target}> {_words(target)}\n")
-        for pair in store.directions("train")
-        for source, target in map(store.pairs("train", pair).tokens, range(len(store.pairs("train", pair))))
+        for pair, source, target in some_pairs(store)
     ]
     random.Random(1).shuffle(lines)
     for side, name in enumerate(("source", "target")):

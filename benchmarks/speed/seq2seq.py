@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from neuronspec.batching.collate import Layout
 from neuronspec.corpus.store import TokenStore
 from neuronspec.model.build import build_model
 from speed import shapes
+from speed.pairs import some_pairs
 from speed.turns import Turns
 
 
@@ -39,6 +41,17 @@ class Counted(DataCollatorForSeq2Seq):
         return batch
 
 
+class InRandomOrder(Seq2SeqTrainer):
+    """Its batches in random order: it would begin with fifty batches from the longest sentences down."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        order = list(super()._get_train_sampler(train_dataset))
+        size = self.args.per_device_train_batch_size
+        batches = [order[first : first + size] for first in range(0, len(order) - size + 1, size)]
+        random.Random(1).shuffle(batches)
+        return [index for batch in batches for index in batch]
+
+
 class TakeTurns(TrainerCallback):
     def __init__(self, turns: Turns, collator: Counted) -> None:
         self._turns, self._collator = turns, collator
@@ -48,15 +61,12 @@ class TakeTurns(TrainerCallback):
 
 
 def read_dataset(store: TokenStore, layout: Layout) -> Dataset:
-    """All training pairs of all directions, tagged, with their lengths: those of the longer side."""
+    """Training pairs of all directions, tagged, with their lengths: those of the longer side."""
     columns: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": []}
-    for direction in store.directions("train"):
-        pairs = store.pairs("train", direction)
-        for index in range(len(pairs)):
-            source, target = pairs.tokens(index)
-            columns["input_ids"].append([layout.tags[direction.source], *source.tolist(), layout.eos])
-            columns["labels"].append([layout.tags[direction.target], *target.tolist(), layout.eos])
-            columns["length"].append(max(len(source), len(target)) + 2)
+    for direction, source, target in some_pairs(store):
+        columns["input_ids"].append([layout.tags[direction.source], *source.tolist(), layout.eos])
+        columns["labels"].append([layout.tags[direction.target], *target.tolist(), layout.eos])
+        columns["length"].append(max(len(source), len(target)) + 2)
     return Dataset.from_dict(columns)
 
 
@@ -77,7 +87,7 @@ def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, a
         train_sampling_strategy="group_by_length", length_column_name="length", logging_steps=100,
         save_strategy="no", report_to=[], disable_tqdm=True, seed=1,
     )  # fmt: skip
-    trainer = Seq2SeqTrainer(
+    trainer = InRandomOrder(
         model=model, args=arguments, train_dataset=dataset, data_collator=collator, processing_class=tokenizer,
         callbacks=[TakeTurns(turns, collator)],
     )  # fmt: skip

@@ -36,6 +36,9 @@ class Turns:
     def update(self, tokens: int) -> None:
         """An update starts; `tokens` target tokens have been trained on since the worker began."""
         count, self._count = self._count, self._count + 1
+        if count == 0:
+            report({"built": True})
+            sys.stdin.readline()
         if count < self._warm_up or (count - self._warm_up) % self._updates:
             return
         memory = self._settle()
@@ -55,7 +58,7 @@ def report(facts: dict[str, Any]) -> None:
 
 
 class Worker:
-    """The other side: a worker that has warmed up and waits for its turn."""
+    """The other side: a worker's process, which reads its data at once and then waits."""
 
     def __init__(self, name: str, command: list[str], log: Path, environment: dict[str, str]) -> None:
         self.name, self._log = name, log
@@ -64,10 +67,13 @@ class Worker:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
                 env=os.environ | environment,
             )  # fmt: skip
+
+    def built(self) -> None:
+        """Wait until it has built its model and data."""
         self._next()
 
     def turn(self) -> dict[str, float]:
-        """Let it train for one turn: its seconds, CPU seconds and target tokens."""
+        """Let it train for one turn: its seconds, CPU seconds and target tokens. The first one warms up, untimed."""
         assert self._process.stdin is not None
         self._process.stdin.write("go\n")
         self._process.stdin.flush()

@@ -60,6 +60,7 @@ def _kind_of(path: Path) -> str | None:
     if path.is_dir():
         for kind, marker in (
             ("run", "recipe.yaml"),
+            ("exported model", "neuronspec.json"),
             ("model", "config.json"),
             ("tokenizer", "tokenizer_config.json"),
             ("checkpoint", "trainer.json"),
@@ -198,6 +199,13 @@ def _model(path: Path) -> Facts:
     )
 
 
+def _exported(path: Path) -> Facts:
+    from neuronspec.deploy.manifest import Manifest, facts_as_json
+
+    facts = facts_as_json(Manifest.load(path))
+    return {"holds": facts.pop("kind"), **facts}
+
+
 def _tokenizer(path: Path) -> Facts:
     config = _json(path / "tokenizer_config.json")
     return {"class": config.get("tokenizer_class"), "tags": config.get("extra_special_tokens", [])}
@@ -219,6 +227,7 @@ _DESCRIBERS: dict[str, Callable[[Path], Facts]] = {
     "checkpoint": lambda path: {"state": _json(path / "trainer.json")},
     "corpus": lambda path: _corpus(path / "corpus.json"),
     "corpus report": _corpus,
+    "exported model": _exported,
     "findings": _findings,
     "masks": _masks,
     "model": _model,

@@ -171,3 +171,11 @@ def test_compact_folders_translate(specialized: Path, tmp_path: Path) -> None:
         export_directions(tmp_path / "compact" / "en-de", ["en-de"], tmp_path / "out", "int8", 0, None, None)
     assert compact_report(open_model(tmp_path / "compact" / "en-de").model).direction == "en-de"
     assert json.loads((tmp_path / "compact" / "en-de" / "neuronspec_compact.json").read_text())["direction"] == "en-de"
+
+
+def test_inspect_tells_what_a_folder_holds(exported: Path) -> None:
+    from neuronspec.inspection import describe
+
+    facts = describe(exported / "en-de")
+    assert (facts["kind"], facts["holds"], facts["quantization"]) == ("exported model", "direction", "int8")
+    assert facts["directions"]["en-de"]["verification"]["identical"] == 40

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -129,3 +130,14 @@ def test_text_that_is_not_utf8_names_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("w1\n")
     translate_document(Upper(), EN_DE, str(tmp_path / "in.txt"), tmp_path / "out.txt", Options())  # type: ignore[arg-type]
     assert (tmp_path / "out.txt").read_text() == "W1\n"
+
+
+def test_the_examples_of_the_page_run(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[2] / "docs" / "deploy.md"
+    code = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(code) == 1
+    (tmp_path / "exported").symlink_to(exported)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(code[0], "deploy.md", "exec"), names)
+    assert names["translator"].directions == ["de-en", "en-de", "en-fr"]

@@ -191,6 +191,16 @@ def test_sentences_that_fit_together_stay_together() -> None:
     assert join_parts(2, prepared.parts, texts, "zh")[0][0][0] == "t0t1"
 
 
+def test_pytorch_keeps_its_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        translated(trained_model(False), "ctranslate2", sources=["w1"])
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_odd_widths_work() -> None:
     model = trained_model(False)
     masks = random_masks(model, ("en-de",))

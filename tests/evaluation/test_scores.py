@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuronspec.errors import EvaluationError
-from neuronspec.evaluation.scores import SCALES, bleu_tokenizer, check_tokenizers, score, score_with_statistics
+from neuronspec.evaluation.external import Files, evaluate_files
+from neuronspec.evaluation.scores import SCALES, bleu_tokenizer, check_tokenizers, chrf, score, score_with_statistics
 from neuronspec.evaluation.statistics import FORMULAS, load_statistics, save_statistics
 from neuronspec.evaluation.tokenizers import parse_tokenizer
 from neuronspec.recipe_scores import ScoreSettings
@@ -49,6 +50,7 @@ def test_chrf_and_ter_of_a_short_case() -> None:
     # Per order, precision and recall are 1/2 (one of two letters), 0 (pairs), 0 (words): their F over 3 orders.
     assert found.value == pytest.approx(100 * (1 / 2) / 3, abs=1e-6)
     assert found.signature.startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:2|space:no|version:")
+    assert chrf(["ab"], ["ac"]) == found
     ter = score(HYPOTHESES, REFERENCES, "en")["ter"]
     assert ter.value == pytest.approx(100 / 14)  # one word of 8 + 6 replaced
     assert "case:lc|tok:tercom" in ter.signature
@@ -210,13 +212,11 @@ def test_published_scores_are_reproduced() -> None:
     assert folders
     for folder in folders:
         published = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-        hypotheses, references = (
-            (folder / name).read_text(encoding="utf-8").rstrip("\n").split("\n") for name in ("hyp.txt", "ref.txt")
-        )
         language = published["direction"].split("-")[1]
-        found = score(hypotheses, references, language, ScoreSettings(ter=False))
-        assert round(found["bleu"].value, 1) == published["bleu"], folder.name
-        assert round(found["chrf++"].value, 1) == published["chrf++"], folder.name
+        files = Files(folder / "hyp.txt", folder / "ref.txt", language)  # as `evaluate --hyp --ref --lang`
+        found = evaluate_files(files, ScoreSettings(ter=False))
+        assert round(found["bleu"]["score"], 1) == published["bleu"], folder.name
+        assert round(found["chrf++"]["score"], 1) == published["chrf++"], folder.name
         for name, key in (("bleu", "bleu_signature"), ("chrf++", "chrf_signature")):
-            signature = found[name].signature.rpartition("|version:")[0]
+            signature = found[name]["signature"].rpartition("|version:")[0]
             assert signature == published[key].rpartition("|version:")[0]

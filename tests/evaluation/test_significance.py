@@ -122,14 +122,14 @@ def test_who_pays_and_who_profits(results: dict[str, Any]) -> None:
     assert table.columns[1:] == ["high out (1)", "high into (1)", "low out (1)", "all out (2)", "all into (1)"]
     found = rows(table)
     assert set(found) == {"specialized", "dense"}
-    assert found["dense"][1] == "+0.0 (0 : 0)"
-    assert found["specialized"][0].endswith("(1 : 0)")
+    assert found["dense"][1] == "+0.0 (0:0)"
+    assert found["specialized"][0].endswith("(1:0)")
     assert found["specialized"][2] == "–"
-    assert found["specialized"][3].endswith("(1 of 2) (1 : 0)")
+    assert found["specialized"][3].endswith("(1 of 2) (1:0)")
     assert transfer_table(results, "bilingual") is None
     bilingual = dict(results, arms={**results["arms"], "bilingual": results["arms"]["specialized"]})
     over = transfer_table(bilingual, "bilingual")
-    assert over is not None and rows(over)["base"][0].endswith("(0 : 1)"), "interference: base loses to bilingual"
+    assert over is not None and rows(over)["base"][0].endswith("(0:1)"), "interference: base loses to bilingual"
     gains = gains_table(results, "base")
     assert gains is not None and rows(gains)["en-de"][0].endswith("**")
     assert rows(gains)["en-fr"][0] == "–"

@@ -39,7 +39,7 @@ def gradients(model: Any, batch: Batch) -> dict[str, torch.Tensor]:
 def test_checkpointing_keeps_the_gradient(family: str) -> None:
     model = build_family(family, dtype=torch.float64).train()
     batch, layers = Batch(EN_DE, padded_inputs(model)), []
-    find_ffn_sites(model)[-1].down.register_forward_hook(lambda *_: layers.append(1))
+    find_ffn_sites(model)[-1].ups[0].register_forward_pre_hook(lambda *_: layers.append(1))
     expected = gradients(model, batch)
     once = len(layers)
     prepare_step(model, settings(gradient_checkpointing=True))

@@ -81,6 +81,34 @@ def export_directions(
     return facts
 
 
+def export_one_bundle(
+    path: Path, out: Path, quantization: str, verify: int, sample: Path | None
+) -> list[dict[str, Any]]:
+    """Export all directions as one bundle; what it holds.
+
+    Raises:
+        ModelError: the folder exists, or a direction translates otherwise than the specialized model.
+    """
+    from neuronspec.deploy.bundle import export_bundle
+    from neuronspec.deploy.export import sample_of
+
+    opened = open_specialized(path, "cpu")
+    known = own_directions(opened.model)
+    samples = {name: sample_of(opened, Direction.parse(name), verify, sample) for name in known} if verify else {}
+    manifest = export_bundle(opened, out, quantization, samples)
+    console = Console(stderr=True)
+    for name in known:
+        _warn(console, name, manifest)
+    checked = [facts.verification for facts in manifest.directions.values() if facts.verification is not None]
+    text = f"{out}: bundle of {len(known)} directions, {quantization}, {megabytes(out):.1f} MB"
+    if checked:
+        same, sentences = (sum(getattr(each, name) for each in checked) for name in ("identical", "sentences"))
+        text += f"; float32 same as the specialized model in {same} of {sentences} sentences"
+    else:
+        text += "; not verified"
+    return [{"folder": str(out), **facts_as_json(manifest), "summary": text}]
+
+
 def _summary(folder: Path, name: str, manifest: Manifest) -> str:
     facts = manifest.directions[name]
     text = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -108,7 +106,7 @@ def export_direction(
     small = compact(opened.model, direction)
     with new_folder(folder) as temporary:
         convert(small, opened.tokenizer, temporary, quantization, LONGEST_TRANSLATION)
-        checked = verify(opened, direction, small, temporary, quantization, sample) if sample is not None else None
+        checked = _verified(opened, direction, small, temporary, quantization, sample) if sample is not None else None
         opened.tokenizer.save_pretrained(temporary)
         report = compact_report(small)
         facts = DirectionFacts(
@@ -149,10 +147,12 @@ def describe(
     )
 
 
-def verify(
-    opened: Opened, direction: Direction, small: Any, exported: Path, quantization: str, sample: Sample
-) -> Verification:
-    """Hold the exported model against the specialized one on a sample.
+def verify(opened: Opened, direction: Direction, exact: Any, rounded: Any | None, sample: Sample) -> Verification:
+    """Hold an exported model against the specialized one on a sample.
+
+    Args:
+        exact: its `ctranslate2.Translator` in float32.
+        rounded: as it was exported, if it was quantized.
 
     Raises:
         ModelError: in float32 a hypothesis differs by more than rounding.
@@ -160,8 +160,7 @@ def verify(
     expected = TransformersEngine(opened.model, opened.tokenizer, EvaluationSettings()).translate(
         sample.sources, direction
     )
-    with _in_float32(opened, small, exported, quantization) as folder:
-        found = _engine(opened, folder, "float32").translate(sample.sources, direction)
+    found = _engine(opened, exact).translate(sample.sources, direction)
     identical, ties = 0, 0
     for source, one, other in zip(sample.sources, expected.nbest, found.nbest, strict=True):
         if [text for text, _ in one[:1]] == [text for text, _ in other[:1]]:
@@ -174,33 +173,33 @@ def verify(
                 f"{other[:1]} instead of {one[:1]}; nothing was written"
             )
     checked = Verification(text=sample.text, sentences=len(sample.sources), identical=identical, ties=ties)
-    if quantization == "float32":
+    if rounded is None:
         return checked
-    rounded = _engine(opened, exported, "int8" if quantization == "int8" else "float32").translate(
-        sample.sources, direction
-    )
+    lines = _engine(opened, rounded).translate(sample.sources, direction)
     difference = None
     if sample.references is not None:
-        language = Direction.parse(direction).target
-        after, before = (score(lines, sample.references, language)["chrf++"].value for lines in (rounded, expected))
-        difference = after - before
-    same = sum(one == other for one, other in zip(expected, rounded, strict=True))
-    return checked.model_copy(
-        update={
-            "quantized_identical": same,
-            "chrf_difference": None if difference is None else round(difference, 3),
-        }
-    )
+        language = direction.target
+        after, before = (score(each, sample.references, language)["chrf++"].value for each in (lines, expected))
+        difference = round(after - before, 3)
+    same = sum(one == other for one, other in zip(expected, lines, strict=True))
+    return checked.model_copy(update={"quantized_identical": same, "chrf_difference": difference})
 
 
-@contextmanager
-def _in_float32(opened: Opened, small: Any, exported: Path, quantization: str) -> Iterator[Path]:
+def _verified(
+    opened: Opened, direction: Direction, small: Any, exported: Path, quantization: str, sample: Sample
+) -> Verification:
     if quantization == "float32":
-        yield exported
-        return
+        return verify(opened, direction, load_translator(exported), None, sample)
     with TemporaryDirectory(prefix="neuronspec-") as folder:
         convert(small, opened.tokenizer, Path(folder), "float32", LONGEST_TRANSLATION)
-        yield Path(folder)
+        exact = load_translator(folder)
+    computed = "int8" if quantization == "int8" else "float32"
+    return verify(opened, direction, exact, load_translator(exported, "cpu", computed), sample)
+
+
+def translator_of_files(files: dict[str, bytes], compute_type: str, device: str = "cpu", threads: Any = None) -> Any:
+    """A `ctranslate2.Translator` of a model in memory."""
+    return load_translator("in memory", device, compute_type, threads, files=files)
 
 
 class _Fixed:
@@ -214,9 +213,8 @@ class _Fixed:
         return None
 
 
-def _engine(opened: Opened, folder: Path, compute_type: str) -> CTranslate2Engine:
+def _engine(opened: Opened, translator: Any) -> CTranslate2Engine:
     config = opened.model.config
     vocabulary = vocabulary_of(opened.tokenizer, config.vocab_size)
-    translator = load_translator(folder, "cpu", compute_type)
-    settings, longest = EvaluationSettings(), config.max_position_embeddings - TAGGED
-    return CTranslate2Engine(opened.tokenizer, settings, _Fixed(translator), vocabulary, longest)
+    longest = config.max_position_embeddings - TAGGED
+    return CTranslate2Engine(opened.tokenizer, EvaluationSettings(), _Fixed(translator), vocabulary, longest)

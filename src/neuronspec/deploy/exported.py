@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from neuronspec.corpus.tokenizer import load_tokenizer
-from neuronspec.deploy.manifest import MANIFEST, Manifest
+from neuronspec.deploy.bundle import composed_in, cut_files
+from neuronspec.deploy.export import translator_of_files
+from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest
 from neuronspec.deploy.opening import unknown_direction
 from neuronspec.direction import Direction
-from neuronspec.errors import ModelError
+from neuronspec.errors import DirectionError, ModelError
 from neuronspec.evaluation.engines.ct2_engine import CTranslate2Engine, load_translator
 from neuronspec.recipe import EvaluationSettings
 
@@ -78,14 +81,14 @@ class ExportedModels:
             DirectionError: no folder serves it; lists those that are served.
         """
         name = str(direction)
-        if name not in self._homes:
-            raise unknown_direction(name, self.directions)
         with self._lock:
+            if name not in self._homes and not self._compose(direction):
+                raise unknown_direction(name, self.directions)
             if name not in self._loaded:
                 folder, manifest = self._homes[name]
                 size = manifest.files["model.bin"].bytes
                 self._make_room(size)
-                self._loaded[name] = _Loaded(self._load(folder, manifest), size)
+                self._loaded[name] = _Loaded(self._load(folder, manifest, direction), size)
             self._loaded.move_to_end(name)
             return self._loaded[name].engine
 
@@ -94,17 +97,33 @@ class ExportedModels:
         home = self._homes.get(str(direction))
         return None if home is None else (home[1].directions[str(direction)].neurons, home[1].dense_neurons)
 
+    def _compose(self, direction: Direction) -> bool:
+        """Whether a bundle can serve a direction without masks of its own; it does from now on."""
+        for folder, manifest in [home for home in self._homes.values() if home[1].kind == "bundle"][:1]:
+            try:
+                origin, neurons = composed_in(folder, direction)
+            except DirectionError:
+                return False
+            facts = DirectionFacts(neurons=neurons, composed=origin)
+            update = {"directions": manifest.directions | {str(direction): facts}}
+            self._homes[str(direction)] = folder, manifest.model_copy(update=update)
+            return True
+        return False
+
     def _make_room(self, size: int) -> None:
         if self._budget is None:
             return
         while self._loaded and sum(each.bytes for each in self._loaded.values()) + size > self._budget:
             self._loaded.popitem(last=False)  # a request that still uses it keeps it alive until it is done
 
-    def _load(self, folder: Path, manifest: Manifest) -> CTranslate2Engine:
-        import json
-
+    def _load(self, folder: Path, manifest: Manifest, direction: Direction) -> CTranslate2Engine:
+        computed = _compute_type(manifest, self._device)
         try:
-            translator = load_translator(folder, self._device, _compute_type(manifest, self._device), self._threads)
+            if manifest.kind == "bundle":
+                files = cut_files(folder, direction)
+                translator = translator_of_files(files, computed, self._device, self._threads)
+            else:
+                translator = load_translator(folder, self._device, computed, self._threads)
             vocabulary = json.loads((folder / "shared_vocabulary.json").read_text(encoding="utf-8"))
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(f"the exported model in {folder} can't be loaded: {error}") from None

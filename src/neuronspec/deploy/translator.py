@@ -97,6 +97,11 @@ class Translator:
         """Hypotheses of each line in `translate(...).nbest`."""
         return self._settings.n_best
 
+    @property
+    def loaded(self) -> int:
+        """Models in memory."""
+        return len(self._exported.loaded) if self._exported is not None else 1
+
     def neurons(self, direction: DirectionLike) -> tuple[int, int] | None:
         """Feed-forward neurons that serve a direction, and those of the dense model; None where that isn't known."""
         return self._exported.neurons(Direction.parse(direction)) if self._exported else None

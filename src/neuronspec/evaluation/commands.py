@@ -16,7 +16,14 @@ from neuronspec.evaluation.external import Files, evaluate_files, external_table
 from neuronspec.evaluation.overlap import Overlap
 from neuronspec.evaluation.results import read_results
 from neuronspec.evaluation.table import Table, export
-from neuronspec.evaluation.tables import arms_table, other_scores_table, tiers_table, zero_shot_table
+from neuronspec.evaluation.tables import (
+    arms_table,
+    directions_table,
+    families_table,
+    other_scores_table,
+    tiers_table,
+    zero_shot_table,
+)
 from neuronspec.evaluation.tokenizers import parse_tokenizer
 from neuronspec.evaluation.transfer import all_tables, significance_table, transfer_table
 from neuronspec.recipe_scores import ScoreSettings
@@ -96,7 +103,10 @@ def show_run(run: Path, tables: Path | None, as_json: bool, console: Console) ->
             arms_table(results),
             tiers_table(results, "bleu"),
             tiers_table(results),
+            families_table(results),
+            transfer_table(results, "base"),
             transfer_table(results, "bilingual"),
+            directions_table(results),
             zero_shot_table(results),
             significance_table(results),
             other_scores_table(results),

@@ -13,7 +13,16 @@ from neuronspec.evaluation.statistics import Statistics
 from neuronspec.evaluation.tokenizers import bleu_tokenizer, check_tokenizers, make_bleu
 from neuronspec.recipe_scores import ScoreSettings
 
-__all__ = ["SCALES", "Score", "bleu_tokenizer", "check_lines", "check_tokenizers", "score", "score_with_statistics"]
+__all__ = [
+    "SCALES",
+    "Score",
+    "bleu_tokenizer",
+    "check_lines",
+    "check_tokenizers",
+    "chrf",
+    "score",
+    "score_with_statistics",
+]
 
 SCALES = {
     "bleu": "0 to 100, higher is better",
@@ -57,6 +66,20 @@ def score(
         EvaluationError: as `check_lines` and `check_tokenizers`.
     """
     return score_with_statistics(hypotheses, references, language, settings or ScoreSettings())[0]
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    """Corpus chrF++ alone.
+
+    Raises:
+        EvaluationError: as `check_lines`.
+    """
+    from sacrebleu.metrics import CHRF
+
+    check_lines(hypotheses, references)
+    metric = CHRF(word_order=2)
+    value = float(metric.corpus_score(list(hypotheses), [list(references)]).score)
+    return Score(value, metric.get_signature().format(), len(references), SCALES["chrf++"])
 
 
 def score_with_statistics(

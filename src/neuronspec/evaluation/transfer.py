@@ -45,7 +45,7 @@ def transfer_table(results: Results, over: str, metric: str = "chrf++") -> Table
         for arm in arms
         if arm not in (over, "copy")
     ]
-    title = f"Gain in {METRICS[metric][0]} over {over} by resource tier (directions up : down)"
+    title = f"Gain in {METRICS[metric][0]} over {over} by resource tier (directions up:down)"
     return Table(title, ["arm", *(f"{label} ({len(names)})" for label, names in groups.items())], rows)
 
 
@@ -56,7 +56,7 @@ def _gain_cell(results: Results, arm: str, over: str, names: Sequence[str], metr
     if mean.value is None:
         return shown
     up, down = sum(gain > 0 for gain in gains.values()), sum(gain < 0 for gain in gains.values())
-    return Cell(f"{shown} ({up} : {down})", mean.value, mean.n, mean.of)
+    return Cell(f"{shown} ({up}:{down})", mean.value, mean.n, mean.of)
 
 
 def gains_table(results: Results, over: str, metric: str = "chrf++") -> Table | None:

@@ -12,7 +12,10 @@ from typing import BinaryIO
 from rich.console import Console
 
 from neuronspec.deploy.documents.lines import Source
+from neuronspec.deploy.documents.po import translate_po
+from neuronspec.deploy.documents.tables import translate_jsonl, translate_tsv
 from neuronspec.deploy.documents.text import translate_text
+from neuronspec.deploy.documents.xml_files import translate_tmx, translate_xliff
 from neuronspec.deploy.translator import Translator
 from neuronspec.direction import Direction
 from neuronspec.errors import CorpusError, RecipeError
@@ -39,7 +42,14 @@ class Options:
 
 
 Handler = Callable[[Translator, Direction, Source, BinaryIO, Options], None]
-KINDS: dict[str, Handler] = {}
+KINDS: dict[str, Handler] = {
+    ".po": translate_po,
+    ".tsv": translate_tsv,
+    ".jsonl": translate_jsonl,
+    ".xlf": translate_xliff,
+    ".xliff": translate_xliff,
+    ".tmx": translate_tmx,
+}
 """By the end of a file's name; all others are plain text."""
 
 
@@ -67,6 +77,10 @@ def _text(translator: Translator, direction: Direction, source: Source, stream: 
 def _check_options(suffix: str, handler: Handler, translator: Translator, options: Options) -> None:
     if handler is not _text and (options.scores or translator.n_best > 1):
         raise RecipeError(f"--scores and --nbest are for plain text, not for {suffix} files")
+    if options.column is not None and suffix not in (".tsv", ".jsonl"):
+        raise RecipeError("--column is for .tsv and .jsonl files")
+    if options.fuzzy and suffix != ".po":
+        raise RecipeError("--fuzzy is for .po files")
 
 
 @contextmanager

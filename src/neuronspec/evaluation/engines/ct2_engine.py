@@ -184,8 +184,12 @@ def load_translator(
         threads: of the CPU; those that PyTorch may use where none are given.
         options: of `ctranslate2.Translator`.
     """
-    workers = threads or torch.get_num_threads()
+    before = torch.get_num_threads()
+    workers = threads or before
     settings: dict[str, Any] = {"inter_threads": workers, "intra_threads": 1} if device == "cpu" else {}
-    return import_ctranslate2().Translator(
-        str(folder), device=device, compute_type=quantization, **{**settings, **options}
-    )
+    try:
+        return import_ctranslate2().Translator(
+            str(folder), device=device, compute_type=quantization, **{**settings, **options}
+        )
+    finally:
+        torch.set_num_threads(before)  # loading sets the calling thread's to intra_threads

@@ -1,0 +1,1 @@
+"""The translation server: LibreTranslate's interface, and a page."""

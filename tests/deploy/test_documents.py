@@ -1,0 +1,339 @@
+"""Catalogs and tables: what is filled, and that all else stays byte for byte."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import polib
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuronspec.deploy.documents import Options, translate_document
+from neuronspec.deploy.documents.catalog import read_catalog
+from neuronspec.deploy.documents.placeholders import kept, lost, placeholders
+from neuronspec.direction import Direction
+from neuronspec.errors import CorpusError, RecipeError
+
+EN_DE = Direction("en", "de")
+HEADER = (
+    'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n"Plural-Forms: nplurals=2; plural=n != 1;\\n"\n'
+)
+
+
+class Marking:
+    """Puts a mark before each line; drops the placeholders of texts that say so."""
+
+    n_best = 1
+
+    def __call__(self, texts: list[str], direction: str) -> list[str]:
+        marked = ["\n".join(f"¡{line}" if line.strip() else "" for line in text.split("\n")) for text in texts]
+        return [re.sub(r"%\(\w+\)s", "", text) if "careless" in text else text for text in marked]
+
+
+class Told:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def print(self, line: str, **options: Any) -> None:
+        self.lines.append(line)
+
+
+def through(tmp_path: Path, name: str, content: bytes | str, translator: Any = None, **options: Any) -> str:
+    raw = content if isinstance(content, bytes) else content.encode()
+    (tmp_path / name).write_bytes(raw)
+    out = tmp_path / f"out-{name}"
+    translate_document(translator or Marking(), EN_DE, str(tmp_path / name), out, Options(**options))
+    return out.read_bytes().decode()
+
+
+@pytest.fixture(scope="module")
+def half_german(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Django's German catalog with every second translation taken out."""
+    spec = importlib.util.find_spec("django")
+    assert spec is not None and spec.origin is not None
+    catalog = polib.pofile(str(Path(spec.origin).parent / "conf/locale/de/LC_MESSAGES/django.po"))
+    for number, entry in enumerate(catalog):
+        if number % 2:
+            entry.msgstr = ""
+            entry.msgstr_plural = dict.fromkeys(entry.msgstr_plural, "")
+    path = tmp_path_factory.mktemp("catalog") / "django.po"
+    catalog.save(str(path))
+    return path
+
+
+def blocks(text: str) -> dict[str, str]:
+    """The entries of a catalog as text, by their msgids."""
+    found = {}
+    for block in text.split("\n\n"):
+        key = re.search(r"^(msgctxt.*\n)?msgid [\s\S]*?(?=^msgstr)", block, re.MULTILINE)
+        if key:
+            found[key[0]] = block
+    return found
+
+
+def test_a_real_catalog_is_filled_and_all_else_stays(half_german: Path, tmp_path: Path) -> None:
+    before = half_german.read_text(encoding="utf-8")
+    told = Told()
+    translate_document(Marking(), EN_DE, str(half_german), tmp_path / "out.po", Options(console=told))  # type: ignore[arg-type]
+    after = (tmp_path / "out.po").read_text(encoding="utf-8")
+    old, new = polib.pofile(before), polib.pofile(after)
+    empty = {(e.msgctxt, e.msgid) for e in old if not e.translated()}
+    assert len(empty) > 100
+    assert told.lines == [f"filled {len(empty)} of {len(empty)} entries and marked them fuzzy"]
+    for entry in new:
+        if (entry.msgctxt, entry.msgid) in empty:
+            assert entry.fuzzy
+            forms = entry.msgstr_plural or {0: entry.msgstr}
+            for number, form in forms.items():
+                source = entry.msgid_plural if number else entry.msgid
+                assert form.strip().startswith("¡") and placeholders(form) == placeholders(source)
+                assert (form.startswith("\n"), form.endswith("\n")) == (source.startswith("\n"), source.endswith("\n"))
+    untouched = {(e.msgctxt, e.msgid) for e in old if e.translated()}
+    ours, theirs = blocks(before), blocks(after)
+    assert list(ours) == list(theirs)
+    same = [key for key in ours if ours[key] == theirs[key]]
+    assert len(same) == len(untouched) + 1, "the header, too"
+    removed = [line for line in before.split("\n") if not re.match(r'msgstr.*""$', line)]
+    kept_lines = [
+        line for line in after.split("\n") if "¡" not in line and not re.match(r'msgstr.*""$|#, fuzzy$', line)
+    ]
+    assert [re.sub("fuzzy, ", "", line) for line in kept_lines] == removed
+
+
+@pytest.mark.skipif(shutil.which("msgfmt") is None, reason="gettext's msgfmt is not installed")
+@pytest.mark.parametrize("flags", [[], ["--use-fuzzy"]])
+def test_msgfmt_accepts_what_comes_out(half_german: Path, tmp_path: Path, flags: list[str]) -> None:
+    translate_document(Marking(), EN_DE, str(half_german), tmp_path / "out.po")  # type: ignore[arg-type]
+    command = ["msgfmt", "--check", *flags, "-o", "/dev/null", str(tmp_path / "out.po")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_entries_that_lose_placeholders_stay_and_are_listed(tmp_path: Path) -> None:
+    content = (
+        f'{HEADER}\n#: a.py:1\n#, python-format\nmsgid "careless %(name)s"\nmsgstr ""\n\nmsgid "fine"\nmsgstr ""\n'
+    )
+    told = Told()
+    after = through(tmp_path, "a.po", content, console=told)
+    assert after == content.replace('msgid "fine"\nmsgstr ""', '#, fuzzy\nmsgid "fine"\nmsgstr "¡fine"')
+    assert told.lines[0] == "filled 1 of 2 entries and marked them fuzzy"
+    assert told.lines[2].endswith("a.po:8: the translation is without %(name)s")
+
+
+def test_flags_contexts_plurals_line_ends_and_obsolete_entries(tmp_path: Path) -> None:
+    content = (
+        f"# Ünïcode\n{HEADER}\n"
+        '#, c-format\n#| msgid "old"\nmsgctxt "menu"\nmsgid "one\\n"\n"two\\n"\nmsgstr ""\n\n'
+        'msgid "%d file"\nmsgid_plural "%d files"\nmsgstr[0] ""\nmsgstr[1] ""\n\n'
+        '#, fuzzy\nmsgid "doubtful"\nmsgstr "zweifelhaft"\n\n#~ msgid "gone"\n#~ msgstr ""\n'
+    ).replace("\n", "\r\n")
+    after = through(tmp_path, "a.po", content)
+    expected = (
+        content.replace("#, c-format", "#, fuzzy, c-format")
+        .replace('"two\\n"\r\nmsgstr ""', '"two\\n"\r\nmsgstr ""\r\n"¡one\\n"\r\n"¡two\\n"')
+        .replace('msgid "%d file"', '#, fuzzy\r\nmsgid "%d file"')
+        .replace('msgstr[0] ""', 'msgstr[0] "¡%d file"')
+        .replace('msgstr[1] ""', 'msgstr[1] "¡%d files"')
+    )
+    assert after == expected
+    again = through(tmp_path, "a.po", content, fuzzy=True)
+    assert again == expected.replace("zweifelhaft", "¡doubtful")
+    one_form = content.replace("nplurals=2; plural=n != 1;", "nplurals=1; plural=0;").replace('msgstr[1] ""\r\n', "")
+    assert 'msgstr[0] "¡%d files"' in through(tmp_path, "b.po", one_form)
+
+
+def test_a_full_catalog_comes_back_as_it_is(tmp_path: Path) -> None:
+    content = f'{HEADER}\nmsgid "a"\nmsgstr "b"\n\n\n# end, without a line end'
+    assert through(tmp_path, "a.po", content) == content
+    latin = content.replace("UTF-8", "ISO-8859-1").replace('"b"', '"ü"').encode("latin-1")
+    (tmp_path / "l.po").write_bytes(latin)
+    translate_document(Marking(), EN_DE, str(tmp_path / "l.po"), tmp_path / "l-out.po")  # type: ignore[arg-type]
+    assert (tmp_path / "l-out.po").read_bytes() == latin
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('msgid "a"\nmsgstr ""\n', r"a.po:1: the header names no charset"),
+        (HEADER.replace("UTF-8", "CHARSET"), r"a.po:3: the header's charset 'CHARSET' is none"),
+        (HEADER + '\nmsgid "a\nmsgstr ""\n', r"a.po:6: not a line of a catalog: 'msgid \"a'"),
+        (HEADER.encode() + b'\nmsgid "\xff"\nmsgstr ""\n', r"a.po:6: not valid utf-8"),
+        (HEADER.replace("nplurals", "n") + '\nmsgid "a"\nmsgid_plural "b"\nmsgstr[0] ""\n',
+         r"has no Plural-Forms.*line 6"),
+        (HEADER + '\nmsgid "a"\nmsgid_plural "b"\nmsgstr[0] ""\n', r"a.po:6: 1 plural forms, and the header says npl"),
+        ('# charset=UTF-8\nmsgid "a"\nmsgstr ""\n', r"a.po:1: the catalog has no header"),
+    ],
+    ids=["no header", "charset", "quote", "bytes", "no plurals", "plurals", "no header entry"],
+)  # fmt: skip
+def test_broken_catalogs_are_told_and_nothing_is_written(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        through(tmp_path, "a.po", content)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.po"]
+
+
+def test_an_encoding_that_cannot_hold_the_translation_is_told(tmp_path: Path) -> None:
+    content = HEADER.replace("UTF-8", "ASCII") + '\nmsgid "a"\nmsgstr ""\n'
+    with pytest.raises(CorpusError, match="is in ascii, which has no '¡': convert it to UTF-8"):
+        through(tmp_path, "a.po", content)
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=20)
+
+
+@given(st.lists(TEXTS.filter(lambda text: text.strip() and "%" not in text), min_size=1, max_size=5, unique=True))
+def test_every_message_is_read_as_polib_reads_it(messages: list[str]) -> None:
+    catalog = polib.POFile()
+    catalog.metadata = {"Content-Type": "text/plain; charset=UTF-8"}
+    for message in messages:
+        catalog.append(polib.POEntry(msgid=message, msgstr=""))
+    found = read_catalog("a.po", str(catalog).encode())
+    assert [entry.msgid for entry in found.entries[1:]] == messages
+    assert found.encoded() == str(catalog).encode()
+
+
+def test_placeholders() -> None:
+    text = "%(name)s has %d of %5.2f%% in <b>{place}</b> &amp; ${home} {{ user }} 5 < 6"
+    assert sorted(placeholders(text)) == sorted(
+        ["%(name)s", "%d", "%5.2f", "%%", "<b>", "{place}", "</b>", "&amp;", "${home}", "{{ user }}"]
+    )
+    assert kept("%s and %d", "%d und %s") and not kept("%s", "%s %s") and not kept("100%", "100")
+    assert lost("<b>%s</b>", "%s <i>") == "without </b>, <b>; with an extra <i>"
+
+
+def test_tsv_gets_a_column(tmp_path: Path) -> None:
+    assert through(tmp_path, "a.tsv", "1\tone\r\n2\t\n3\tthree") == "1\tone\t¡1\r\n2\t\t¡2\n3\tthree\t¡3"
+    assert through(tmp_path, "a.tsv", "1\tone\n2\t\n", column="2") == "1\tone\t¡one\n2\t\t\n"
+    with pytest.raises(CorpusError, match=r"a.tsv:2: 1 columns, and column 2 is to be translated"):
+        through(tmp_path, "a.tsv", "1\tone\n2\n", column="2")
+    with pytest.raises(RecipeError, match="--column name: a .tsv file's columns are numbered from 1"):
+        through(tmp_path, "a.tsv", "1\n", column="name")
+
+
+def test_jsonl_gets_a_field(tmp_path: Path) -> None:
+    rows = [{"id": 1, "text": "one\ntwo"}, {"id": 2, "text": ""}]
+    content = "\n\n".join(json.dumps(row) for row in rows) + "\n"
+    lines = through(tmp_path, "a.jsonl", content).split("\n")
+    assert [json.loads(line) for line in lines if line] == [
+        rows[0] | {"translation": "¡one\n¡two"}, rows[1] | {"translation": ""},
+    ]  # fmt: skip
+    assert len(lines) == 4 and json.loads(through(tmp_path, "b.jsonl", '{"t": "ü"}', column="t")) == {
+        "t": "ü", "translation": "¡ü",
+    }  # fmt: skip
+    for bad, message in (
+        ('{"text": "a"}\n{"text"', r"a.jsonl:2: not JSON"),
+        ('{"t": "a"}', r"no text in the field 'text' \(seen: 't'\); name it with --column"),
+        ('{"text": "a", "translation": "b"}', r"the field 'translation' is there already"),
+        ("[1]", r"seen: list"),
+    ):
+        with pytest.raises(CorpusError, match=message):
+            through(tmp_path, "a.jsonl", bad)
+
+
+def test_options_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.po").write_text(HEADER)
+    (tmp_path / "a.txt").write_text("a\n")
+    for name, options, message in (
+        ("a.po", {"scores": True}, "--scores and --nbest are for plain text, not for .po"),
+        ("a.po", {"column": "1"}, "--column is for .tsv and .jsonl"),
+        ("a.txt", {"fuzzy": True}, "--fuzzy is for .po"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            translate_document(Marking(), EN_DE, str(tmp_path / name), None, Options(**options))  # type: ignore[arg-type]
+
+
+def test_the_model_translates_a_catalog(exported: Path, tmp_path: Path) -> None:
+    import neuronspec as ns
+
+    content = f'{HEADER}\nmsgid "w1 w2 w3"\nmsgstr ""\n'
+    translator = ns.Translator(exported / "en-de")
+    assert 'msgstr "w3 w2 w1"' in through(tmp_path, "a.po", content, translator)
+
+
+XLIFF_1 = """<?xml version='1.0' encoding='UTF-8'?>
+<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2"><file original="a" source-language="en-US" %s
+ datatype="plaintext"><!-- kept --><body>
+  <trans-unit id="1"><source> Save &amp; go </source></trans-unit>
+  <trans-unit id="2"><source>Delete <x id="a"/> now</source><target/></trans-unit>
+  <trans-unit id="3" translate="no"><source>No</source></trans-unit>
+  <trans-unit id="4"><source>Old</source><target state="final">Alt</target></trans-unit>
+  <trans-unit id="5"><source>careless %%(name)s</source></trans-unit>
+  <trans-unit id="6"><source>Empty</source><target></target></trans-unit>
+</body></file></xliff>
+"""
+XLIFF_2 = """<?xml version='1.0' encoding='UTF-8'?>
+<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" version="2.0" srcLang="en"><file id="f" translate="no">
+  <unit id="1" translate="yes"><segment><source>One</source></segment><segment><source>Two</source></segment></unit>
+  <unit id="2"><segment><source>No</source></segment></unit>
+</file></xliff>
+"""
+TMX = """<?xml version='1.0' encoding='UTF-8'?>
+<tmx version="1.4"><header srclang="en"/><body>
+<tu><tuv xml:lang="en"><seg>Save</seg></tuv></tu>
+<tu><tuv xml:lang="EN-gb"><seg>Old</seg></tuv><tuv xml:lang="de"><seg>Alt</seg></tuv></tu>
+<tu><tuv xml:lang="fr"><seg>Bon</seg></tuv></tu>
+<tu><tuv xml:lang="en"><seg>With <bpt i="1">b</bpt></seg></tuv></tu>
+</body></tmx>
+"""
+
+
+def test_xliff_12(tmp_path: Path) -> None:
+    told = Told()
+    content = XLIFF_1 % 'target-language="de"'
+    target = '<target state="needs-review-translation">'
+    expected = content.replace("&amp; go </source>", f"&amp; go </source>{target} ¡Save &amp; go </target>").replace(
+        "Empty</source><target></target>", f"Empty</source>{target}¡Empty</target>"
+    )
+    found = through(tmp_path, "a.xliff", content, Stripping(), console=told)
+    assert found == expected.replace("\n datatype", " datatype")
+    assert told.lines[:2] == ["filled 2 of 4 units", "left 2 untranslated:"]
+    assert any("a.xliff:5: it has markup" in line for line in told.lines)
+    assert any("a.xliff:8: the translation is without %(name)s" in line for line in told.lines)
+    with pytest.raises(CorpusError, match="the file is from en-US to fr, not en-de"):
+        through(tmp_path, "a.xlf", XLIFF_1 % 'target-language="fr"')
+
+
+def test_xliff_20(tmp_path: Path) -> None:
+    expected = XLIFF_2.replace('srcLang="en"', 'srcLang="en" trgLang="de"')
+    for word in ("One", "Two"):
+        expected = expected.replace(
+            f"<segment><source>{word}</source>",
+            f'<segment state="translated"><source>{word}</source><target>¡{word}</target>',
+        )
+    assert through(tmp_path, "a.xlf", XLIFF_2) == expected
+
+
+def test_tmx(tmp_path: Path) -> None:
+    added = '<tuv xml:lang="de" creationid="neuronspec"><seg>¡Save</seg></tuv>'
+    assert through(tmp_path, "a.tmx", TMX) == TMX.replace("Save</seg></tuv>", f"Save</seg></tuv>{added}")
+
+
+def test_xml_that_is_something_else_is_told(tmp_path: Path) -> None:
+    for name, content, message in (
+        ("a.xlf", "<xliff", r"a.xlf:1: not XML"),
+        ("a.xlf", "<tmx/>", r"not XLIFF 1.2 or 2.0: its root is 'tmx'"),
+        ("a.tmx", "<html/>", r"not TMX: its root is 'html'"),
+    ):
+        with pytest.raises(CorpusError, match=message):
+            through(tmp_path, name, content)
+
+
+def test_entities_are_not_read_from_files(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("SECRET")
+    content = f'<!DOCTYPE tmx [<!ENTITY e SYSTEM "file://{tmp_path}/secret">]>\n' + TMX.split("\n", 1)[1].replace(
+        "Save", "&e;"
+    )
+    assert "SECRET" not in through(tmp_path, "a.tmx", content)
+
+
+class Stripping(Marking):
+    """As engines do: what surrounds a text doesn't come back."""
+
+    def __call__(self, texts: list[str], direction: str) -> list[str]:
+        return super().__call__([text.strip() for text in texts], direction)

@@ -1,0 +1,310 @@
+"""The server: LibreTranslate's interface, limits, batching, fuzzing, and the page in a browser."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+import neuronspec as ns
+from neuronspec.deploy.server.batcher import Batcher, QueueFull
+from neuronspec.evaluation.engines import Translations
+
+sys.path.insert(0, str(Path(__file__).parent))
+from running import ask, running
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def url(exported: Path) -> Iterator[str]:
+    with running(ns.Translator(exported, threads=1, beam=2, n_best=2), characters=500, texts=5) as address:
+        yield address
+
+
+def test_translate_as_libretranslate_does(url: str) -> None:
+    one = ask(f"{url}/translate", {"q": "w1 w2", "source": "en", "target": "de", "format": "text"})
+    assert (one.status, one.json["translatedText"]) == (200, "w2 w1")
+    assert one.json["model"]["direction"] == "en-de"
+    assert 0 < one.json["model"]["neurons"] < one.json["model"]["dense_neurons"] == 192
+    assert "alternatives" not in one.json and "detectedLanguage" not in one.json
+    many = ask(f"{url}/translate", {"q": ["w1 w2\n\nw3 w4", ""], "source": "en", "target": "de", "alternatives": 1})
+    assert many.json["translatedText"] == ["w2 w1\n\nw4 w3", ""]
+    assert [len(each) for each in many.json["alternatives"]] == [1, 0]
+    form = ask(f"{url}/translate", b"q=w1+w2&source=en&target=de", "application/x-www-form-urlencoded")
+    assert form.json["translatedText"] == "w2 w1"
+    same = ask(f"{url}/translate", {"q": "w1", "source": "en", "target": "en"})
+    assert same.json["translatedText"] == "w1"
+    spelled = ask(f"{url}/translate", {"q": "w1 w2", "source": "eng_Latn", "target": "de-DE"})
+    assert spelled.json["translatedText"] == "w2 w1"
+
+
+def test_languages_health_and_detection(url: str) -> None:
+    assert ask(f"{url}/languages").json == [
+        {"code": "de", "name": "German", "targets": ["en"]},
+        {"code": "en", "name": "English", "targets": ["de", "fr"]},
+        {"code": "fr", "name": "French", "targets": []},
+    ]
+    assert ask(f"{url}/health").json == {"status": "ok"}
+    text = "Das ist ein deutscher Satz, und er ist lang genug."
+    (found,) = ask(f"{url}/detect", {"q": text}).json
+    assert found["language"] == "de" and found["confidence"] > 50
+    auto = ask(f"{url}/translate", {"q": text, "source": "auto", "target": "en"})
+    assert auto.json["detectedLanguage"]["language"] == "de" and auto.json["model"]["direction"] == "de-en"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "status", "message"),
+    [
+        ("translate", {"q": "w1", "source": "fr", "target": "de"}, "json", 400, "fr-de is not served; from 'fr'"),
+        ("translate", {"q": "w1", "source": "xx", "target": "de"}, "json", 400, "'xx' is not supported; this server"),
+        ("translate", {"source": "en", "target": "de"}, "json", 400, "q: Field required"),
+        ("translate", {"q": 5, "source": "en", "target": "de"}, "json", 400, "q.str: Input should be a valid string"),
+        ("translate", {"q": "a", "source": "en", "target": "de", "format": "html"}, "json", 400, "format: Inp"),
+        ("translate", b"{", "json", 400, "isn't valid JSON"),
+        ("translate", b'{"q": "\\ud800", "source": "en", "target": "de"}', "json", 400, ""),
+        ("translate", b"[" * 5000, "json", 400, "isn't valid JSON"),
+        ("translate", b"q", "xml", 415, "content type 'application/xml'"),
+        ("translate", {"q": "w" * 501, "source": "en", "target": "de"}, "json", 413, "501 characters; send at most"),
+        ("translate", {"q": ["a"] * 6, "source": "en", "target": "de"}, "json", 413, "6 texts; send at most 5"),
+        ("translate", b" " * 20_000, "json", 413, "the body is over"),
+        ("detect", {"q": "w" * 501}, "json", 413, "501 characters"),
+        ("nothing", {}, "json", 404, "Not Found"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_and_why(url: str, path: str, body: Any, kind: str, status: int, message: str) -> None:
+    answer = ask(f"{url}/{path}", body, f"application/{kind}")
+    assert answer.status == status
+    assert message in answer.json["error"]
+
+
+def test_bodies_without_a_length_are_bounded_too(url: str) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" " * 1000
+
+    request = urllib.request.Request(f"{url}/translate", endless(), {"Content-Type": "application/json"})
+    with pytest.raises((urllib.error.HTTPError, ConnectionError, urllib.error.URLError)) as caught:
+        urllib.request.urlopen(request, timeout=20)
+    assert getattr(caught.value, "code", 413) == 413
+
+
+def test_metrics_count(url: str) -> None:
+    before = ask(f"{url}/metrics").body.decode()
+    ask(f"{url}/translate", {"q": "w1 w2", "source": "en", "target": "fr"})
+    ask(f"{url}/some/path")
+    after = ask(f"{url}/metrics").body.decode()
+
+    def value(text: str, name: str) -> float:
+        return next((float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)), 0.0)
+
+    texts = 'neuronspec_texts_total{direction="en-fr"}'
+    assert value(after, texts) == value(before, texts) + 1
+    assert value(after, 'neuronspec_requests_total{path="other",status="404"}') >= 1
+    assert value(after, "neuronspec_batch_requests_count") > value(before, "neuronspec_batch_requests_count")
+
+
+def test_many_at_once_get_their_own(url: str) -> None:
+    pairs = [(f"w{number % 12} w{(number + 1) % 12}", target) for number in range(60) for target in ("de", "fr")]
+
+    def one(pair: tuple[str, str]) -> str:
+        return ask(f"{url}/translate", {"q": pair[0], "source": "en", "target": pair[1]}).json["translatedText"]
+
+    alone = [one(pair) for pair in pairs]
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(one, pairs)) == alone
+
+
+def test_no_request_breaks_it(url: str) -> None:
+    """Fuzzed against its own OpenAPI description."""
+    checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+    fuzzed = []
+    for result in schemathesis.openapi.from_url(f"{url}/openapi.json").get_all_operations():
+        operation = result.ok()
+
+        @given(case=operation.as_strategy())
+        @settings(max_examples=30, suppress_health_check=list(HealthCheck))
+        def fuzz(case: Any) -> None:
+            case.call_and_validate(checks=checks)
+
+        fuzz()
+        fuzzed.append(operation.path)
+    assert set(fuzzed) == {"/translate", "/detect", "/languages", "/health", "/metrics"}
+
+
+class Slow:
+    """A translator that waits to be let go."""
+
+    loaded, n_best = 1, 1
+
+    def __init__(self) -> None:
+        self.directions = ["en-de"]
+        self.go, self.busy = threading.Event(), threading.Event()
+        self.calls: list[int] = []
+
+    def neurons(self, direction: str) -> None:
+        return None
+
+    def translate(self, lines: list[str], direction: str) -> Translations:
+        self.calls.append(len(lines))
+        self.busy.set()
+        assert self.go.wait(20)
+        return Translations([line.upper() for line in lines], nbest=[[(line.upper(), -1.0)] for line in lines])
+
+
+def test_a_full_queue_is_told_and_nothing_is_lost() -> None:
+    slow = Slow()
+    body = {"q": "x" * 40, "source": "en", "target": "de"}
+    with running(slow, queue=100) as address, ThreadPoolExecutor(12) as pool:
+        first = pool.submit(ask, f"{address}/translate", body)
+        assert slow.busy.wait(10)
+        others = [pool.submit(ask, f"{address}/translate", body) for _ in range(8)]
+        full = [each.result() for each in list(_first_done(others, 6))]
+        assert [answer.status for answer in full] == [429] * 6
+        assert all(answer.headers["retry-after"] == "1" and "try again" in answer.json["error"] for answer in full)
+        assert ask(f"{address}/health").status == 200
+        slow.go.set()
+        served = [first.result(), *(each.result() for each in others if each.result().status == 200)]
+        assert [answer.json["translatedText"] for answer in served] == ["X" * 40] * 3
+    assert slow.calls == [1, 2], "those that waited were translated together"
+
+
+def _first_done(futures: list[Any], number: int) -> Iterator[Any]:
+    from concurrent.futures import as_completed
+
+    for _, future in zip(range(number), as_completed(futures, timeout=20), strict=False):
+        yield future
+
+
+def test_what_takes_too_long_is_given_up() -> None:
+    slow = Slow()
+    with running(slow, seconds=0.2) as address:
+        answer = ask(f"{address}/translate", {"q": "x", "source": "en", "target": "de"})
+        slow.go.set()
+        assert answer.status == 504 and "more than 0.2 seconds" in answer.json["error"]
+        assert ask(f"{address}/translate", {"q": "x", "source": "en", "target": "de"}).json["translatedText"] == "X"
+
+
+def test_errors_of_a_call_reach_its_requests_and_the_next_is_served() -> None:
+    def broken(lines: list[str], direction: str) -> Translations:
+        if "bad" in lines:
+            raise RuntimeError("broken")
+        return Translations(lines, nbest=[[] for _ in lines])
+
+    batcher = Batcher(broken)
+    with pytest.raises(RuntimeError, match="broken"):
+        batcher.submit(["bad"], "en-de").result(10)
+    assert list(batcher.submit(["good"], "en-de").result(10)) == ["good"]
+    last = batcher.submit(["last"], "en-de")
+    batcher.close()
+    assert list(last.result(10)) == ["last"], "what waits is finished"
+    with pytest.raises(QueueFull):
+        batcher.submit(["more"], "en-de")
+
+
+@pytest.mark.cli
+def test_killed_in_the_middle_it_starts_again_and_ends_when_told(exported: Path) -> None:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "neuronspec.cli", "serve", str(exported), "--port", str(port), "--threads", "1"]
+    body = {"q": "w1 w2", "source": "en", "target": "de"}
+    for stop, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 0)):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"})
+        try:
+            assert process.stderr is not None
+            assert f"http://127.0.0.1:{port}/" in process.stderr.readline()
+            answer = _when_up(f"http://127.0.0.1:{port}/translate", body)
+            assert answer.json["translatedText"] == "w2 w1"
+            process.send_signal(stop)
+            assert process.wait(30) in (code, -stop)
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
+
+
+def _when_up(url: str, body: Any) -> Any:
+    import time
+
+    for _ in range(200):
+        try:
+            return ask(url, body)
+        except urllib.error.URLError:
+            time.sleep(0.05)
+    raise AssertionError("the server didn't come up")
+
+
+def need_browser() -> None:
+    missing = "chromium is not installed" if CHROMIUM is None else ""
+    if importlib.util.find_spec("playwright") is None:
+        missing = "playwright is not installed"
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"in CI the page is tested in a browser: {missing}")
+    if missing:
+        pytest.skip(missing)
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 390)])
+def test_the_page_translates_what_one_types(url: str, theme: str, width: int, tmp_path: Path) -> None:
+    need_browser()
+    from playwright.sync_api import expect, sync_playwright
+
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        page = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 800}).new_page()  # type: ignore[arg-type]
+        page.set_default_timeout(20_000)
+        expect.set_options(timeout=20_000)
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(f"{url}/")
+        translation, model = page.locator("#translation"), page.locator("#model")
+        expect(page.locator("#target option")).to_have_count(2)
+        assert page.input_value("#source") == "en"
+        page.fill("#text", "w1 w2")
+        expect(translation).to_contain_text("w2 w1")
+        expect(model).to_contain_text(re.compile(r"en-de · \d+ of 192 neurons · \d+ ms"))
+        page.fill("#text", "w1 w2 w3\n\nw4 w5")
+        expect(translation).to_contain_text("w5 w4")
+        assert translation.text_content() == "w3 w2 w1\n\nw5 w4"
+        page.select_option("#target", "fr")
+        expect(model).to_contain_text("en-fr")
+        page.select_option("#target", "de")
+        expect(model).to_contain_text("en-de")
+        page.click("#swap")
+        expect(model).to_contain_text("de-en")
+        assert page.input_value("#text") == "w3 w2 w1\n\nw5 w4"
+        page.fill("#text", "w" * 600)
+        expect(model).to_contain_text("at most 500")
+        for name in ("#source", "#target", "#swap", "#text", "#translation"):
+            box = page.locator(name).bounding_box()
+            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width, f"{name} sticks out"
+        page.fill("#text", "w1 w2")
+        expect(model).to_contain_text("neurons")
+        page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + f"/page-{theme}.png")
+        browser.close()
+    assert [text for text in problems if "413" not in text] == []
