@@ -111,7 +111,7 @@ def main(run: Path) -> None:
                 "0.7": _short(at_70.sparsity()),
             },
             "scores": scores_of(results),
-            **checks_of(Findings.load(run / "analysis.json")),
+            **(checks_of(Findings.load(run / "analysis.json")) if (run / "analysis.json").exists() else {}),
         },
     )
 

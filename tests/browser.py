@@ -40,23 +40,33 @@ class Watched:
 
 
 @contextmanager
-def opened(path: Path, *, theme: str = "light", width: int = 1200) -> Iterator[Watched]:
-    """The page in `path`, opened offline; closed afterwards."""
+def launched() -> Iterator[Any]:
+    """A running browser; playwright allows one at a time in a thread."""
+    need_browser()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-        context = browser.new_context(
-            color_scheme=theme, viewport={"width": width, "height": 900}, offline=True, accept_downloads=True
-        )
-        watched = Watched(context.new_page())
-        watched.page.set_default_timeout(20_000)
-        watched.page.on("console", lambda message: watched.messages.append(f"{message.type}: {message.text}"))
-        watched.page.on("pageerror", lambda error: watched.messages.append(f"error: {error}"))
-        watched.page.on("request", lambda request: watched.requests.append(request.url))
-        watched.page.on("dialog", lambda dialog: watched.messages.append(f"dialog: {dialog.message}"))
-        watched.page.goto(path.as_uri())
         try:
-            yield watched
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def opened(browser: Any, path: Path, *, theme: str = "light", width: int = 1200) -> Iterator[Watched]:
+    """The page in `path`, opened offline; closed afterwards."""
+    context = browser.new_context(
+        color_scheme=theme, viewport={"width": width, "height": 900}, offline=True, accept_downloads=True
+    )
+    watched = Watched(context.new_page())
+    watched.page.set_default_timeout(20_000)
+    watched.page.on("console", lambda message: watched.messages.append(f"{message.type}: {message.text}"))
+    watched.page.on("pageerror", lambda error: watched.messages.append(f"error: {error}"))
+    watched.page.on("request", lambda request: watched.requests.append(request.url))
+    watched.page.on("dialog", lambda dialog: watched.messages.append(f"dialog: {dialog.message}"))
+    try:
+        watched.page.goto(path.as_uri())
+        yield watched
+    finally:
+        context.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from browser import Watched, need_browser, opened
+from browser import Watched, launched, opened
 from fake_run import FAMILIES, HOSTILE, fake_run
 from neuronspec.report import write_report
 
@@ -20,17 +20,22 @@ SMALL = {"Germanic": ["de", "nl", "da"], "Romance": ["fr", "es"]}
 
 
 @pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report whose corpus text is hostile."""
-    need_browser()
     path = tmp_path_factory.mktemp("report") / "index.html"
     write_report(fake_run(SMALL, hostile=True), path)
     return path
 
 
 @pytest.fixture(scope="module")
-def shared(report: Path) -> Iterator[Watched]:
-    with opened(report) as watched:
+def shared(chromium: Any, report: Path) -> Iterator[Watched]:
+    with opened(chromium, report) as watched:
         yield watched
 
 
@@ -54,8 +59,8 @@ def slide(card: Any, to: int) -> None:
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 390)])
-def test_it_opens_without_errors_and_without_a_network(report: Path, theme: str, width: int) -> None:
-    with opened(report, theme=theme, width=width) as watched:
+def test_it_opens_without_errors_and_without_a_network(chromium: Any, report: Path, theme: str, width: int) -> None:
+    with opened(chromium, report, theme=theme, width=width) as watched:
         for name in BLOCKS:
             block(watched, name)
         assert watched.page.locator(".main-svg").count() >= len(BLOCKS)
@@ -185,20 +190,19 @@ def test_samples_have_their_differences_marked(shared: Watched) -> None:
     assert shared.page.locator("#samples mark").first.inner_text().startswith("base says")
 
 
-def test_a_printed_page_is_light_and_has_every_figure(report: Path) -> None:
-    with opened(report, theme="dark") as watched:
+def test_a_printed_page_is_light_and_has_every_figure(chromium: Any, report: Path) -> None:
+    with opened(chromium, report, theme="dark") as watched:
         watched.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
         assert watched.page.evaluate("document.querySelectorAll('.plot .main-svg').length") >= len(BLOCKS)
         assert watched.page.evaluate("document.getElementById('curves').layout.template.layout.font.color") == "#1d2429"
         assert len(watched.page.pdf()) > 20_000
 
 
-def test_thirty_languages_stay_below_ten_megabytes(tmp_path: Path) -> None:
-    need_browser()
+def test_thirty_languages_stay_below_ten_megabytes(chromium: Any, tmp_path: Path) -> None:
     families = {name: [f"{code}{n}" for n in range(5) for code in [codes[0]]] for name, codes in FAMILIES.items()}
     assert sum(map(len, families.values())) == 30
     write_report(fake_run(families, layers=6), tmp_path / "index.html")
     assert (tmp_path / "index.html").stat().st_size < 10_000_000
-    with opened(tmp_path / "index.html") as watched:
+    with opened(chromium, tmp_path / "index.html") as watched:
         block(watched, "overlap")
         assert watched.messages == []
