@@ -30,7 +30,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     paths = {}
     for kind in TYPES:
         paths[kind] = tmp_path_factory.mktemp(kind)
-        settings = TokenizerSettings.model_validate({"type": kind, "vocabulary": 250})
+        settings = TokenizerSettings.model_validate({"type": kind, "vocabulary": 170})
         train_tokenizer(sentences, settings, ["en", "de"]).save_pretrained(str(paths[kind]))
     return paths
 
