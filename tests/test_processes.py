@@ -51,18 +51,19 @@ def test_two_processes_make_what_one_makes(recipe: Path, tmp_path: Path) -> None
     for line in read_log(tmp_path / "both" / "base" / "log.jsonl")[:1]:
         assert line["processes"] == 2
     # From the same weights, recorded counts and scores are the same, whoever counted which sentences.
-    same = Path(shutil.copytree(tmp_path / "both", tmp_path / "same"))
-    (same / "activations.safetensors").unlink()
-    shutil.rmtree(same / "evaluation")
-    again = run(ALONE, "run", recipe, "--out", same)
-    assert again.returncode == 0, again.stdout + again.stderr
-    found, expected = (Activations.load(folder / "activations.safetensors") for folder in (same, tmp_path / "both"))
+    again = Path(shutil.copytree(tmp_path / "both", tmp_path / "recorded"))
+    (again / "activations.safetensors").unlink()
+    recorded = run(ALONE, "record", again)
+    assert recorded.returncode == 0, recorded.stdout + recorded.stderr
+    found, expected = (Activations.load(folder / "activations.safetensors") for folder in (again, tmp_path / "both"))
     assert found.tokens == expected.tokens
     for name, sites in expected.counts.items():
         assert all(torch.equal(found.counts[name][site], counts) for site, counts in sites.items())
-    assert (same / "masks.safetensors").read_bytes() == (tmp_path / "both" / "masks.safetensors").read_bytes()
-    scores = json.loads((same / "results.json").read_text())["arms"]
-    assert scores["base"] == two["base"]
+    again = Path(shutil.copytree(tmp_path / "both", tmp_path / "evaluated"))
+    shutil.rmtree(again / "evaluation")
+    evaluated = run(ALONE, "evaluate", again)
+    assert evaluated.returncode == 0, evaluated.stdout + evaluated.stderr
+    assert json.loads((again / "results.json").read_text())["arms"] == two
 
 
 def until_logged(process: subprocess.Popen[str], log: Path, kind: str) -> None:

@@ -96,7 +96,7 @@ def test_a_later_target_token_cannot_change_an_earlier_output(implementation: st
         del batch["decoder_attention_mask"]
     model.train(mode != "eval")
     if mode == "checkpointing":
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
 
     def logits(batch: dict[str, torch.Tensor]) -> torch.Tensor:
         torch.manual_seed(0)

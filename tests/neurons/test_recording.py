@@ -189,7 +189,7 @@ def test_the_model_is_left_as_it_was() -> None:
     model = build_family("m2m100")
     batches = _batches(model)
     expected = record_activations(model, batches)
-    model.gradient_checkpointing_enable()
+    model.activation_checkpointing_enable()
     model.train()
     model.model.encoder.eval()
     for layer in model.model.decoder.layers:

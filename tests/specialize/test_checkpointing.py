@@ -39,8 +39,8 @@ def test_backward_after_the_scopes_have_ended(family: str, method: str, reentran
     inputs, masks = padded_inputs(model), random_masks(model)
     expected = _expected(model, masks, inputs)
     specialize(model, masks, method=method)
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
-    assert model.is_gradient_checkpointing
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": reentrant})
+    assert model.is_activation_checkpointing
     if reentrant:
         model.enable_input_require_grads()
     loss = torch.zeros((), dtype=torch.float64)
@@ -63,7 +63,7 @@ def test_a_direction_for_each_row_with_checkpointing() -> None:
     specialize(model, masks, semantics="neuron")
     with use_directions(model, DIRECTIONS):
         expected = gradients(model, model(**inputs).loss)
-    model.gradient_checkpointing_enable()
+    model.activation_checkpointing_enable()
     with use_directions(model, DIRECTIONS):
         loss = model(**inputs).loss
     _assert_same(gradients(model, loss), expected)
@@ -74,7 +74,7 @@ def test_dense_forwards_between_scopes_stay_dense() -> None:
     inputs, masks = padded_inputs(model), random_masks(model)
     expected = gradients(model, model(**inputs).loss)
     specialize(model, masks)
-    model.gradient_checkpointing_enable()
+    model.activation_checkpointing_enable()
     with use_direction(model, "en-de"):
         pass
     loss = model(**inputs).loss

@@ -97,7 +97,7 @@ def test_compile_with_gradient_checkpointing() -> None:
     specialize(model, masks, method="compact")
     with use_direction(model, "en-de"):
         expected = gradients(model, model(**inputs).loss)
-    model.gradient_checkpointing_enable()
+    model.activation_checkpointing_enable()
     compiled = torch.compile(model, backend="aot_eager")
     with use_direction(compiled, "en-de"):
         loss = compiled(**inputs).loss

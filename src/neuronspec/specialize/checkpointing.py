@@ -37,7 +37,7 @@ def keeping_direction(model: nn.Module, function: Function) -> Function:
     """`function`, to be called at any time with the direction that `model` computes now.
 
     Only for checkpointing of your own: `checkpoint(keeping_direction(model, layer), x)`. What
-    `model.gradient_checkpointing_enable()` and torch's `checkpoint_wrapper` checkpoint is taken care of.
+    `model.activation_checkpointing_enable()` and torch's `checkpoint_wrapper` checkpoint is taken care of.
 
     Raises:
         ModelError: the model isn't specialized.

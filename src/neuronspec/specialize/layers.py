@@ -122,7 +122,7 @@ def _active(link: Link) -> Active | None:
     if state.entered and not state.resumed and torch._C._current_graph_task_id() != -1:
         raise DirectionError(
             f"{link.site.name} is computed again in a backward pass and can't know its direction: checkpoint with "
-            "model.gradient_checkpointing_enable() before entering use_direction, or wrap the function that you "
+            "model.activation_checkpointing_enable() before entering use_direction, or wrap the function that you "
             "checkpoint with neuronspec.specialize.keeping_direction(model, function)"
         )
     return state.active

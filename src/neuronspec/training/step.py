@@ -33,14 +33,14 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> None:
             "of transformers: set it to false, and lower batch_tokens if memory is short"
         )
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     else:
-        model.gradient_checkpointing_disable()
+        model.activation_checkpointing_disable()
 
 
 def finish_step(model: PreTrainedModel) -> None:
     """Undo `prepare_step`."""
-    model.gradient_checkpointing_disable()
+    model.activation_checkpointing_disable()
     for part in _called_parts(model):
         vars(part)["_compiled_call_impl"] = None
 
