@@ -68,6 +68,13 @@ def test_threads_get_their_own_translations(exported: Path) -> None:
         assert list(pool.map(lambda job: translator(*job), jobs)) == alone
 
 
+def test_progress_counts_the_sentences(exported: Path) -> None:
+    counted: list[int] = []
+    translator = ns.Translator(exported, threads=1, batch_tokens=8, progress=counted.append)
+    translator([*sentences(5, seed=3), ""], "en-de")
+    assert len(counted) > 1 and sum(counted) == 5
+
+
 def test_the_least_recently_used_models_leave_when_memory_is_short(exported: Path) -> None:
     size = (exported / "en-de" / "model.bin").stat().st_size / 1e6
     translator = ns.Translator(exported, memory=2.2 * size)

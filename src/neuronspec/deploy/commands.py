@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, TextColumn, TimeElapsedColumn, track
 
 from neuronspec.deploy.manifest import Manifest, facts_as_json, megabytes, new_folder
 from neuronspec.deploy.opening import Opened, open_specialized, own_directions
@@ -167,6 +170,23 @@ def translate_file(
     from neuronspec.deploy.documents import Options, translate_document
     from neuronspec.deploy.translator import Translator
 
-    name = Direction.parse(direction)
-    translator = Translator(model, **options, **settings)
-    translate_document(translator, name, file, out, Options(console=Console(stderr=True), **document))
+    name, console = Direction.parse(direction), Console(stderr=True)
+    with _counting(console) as count:
+        translator = Translator(model, progress=count, **options, **settings)
+        translate_document(translator, name, file, out, Options(console=console, **document))
+
+
+@contextmanager
+def _counting(console: Console) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how many sentences are translated, and how fast; how many there are a stream can't tell."""
+    columns = (TextColumn("{task.description} {task.completed:,} sentences, {task.fields[rate]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("translated", total=None, rate="")
+        begun = time.monotonic()
+
+        def count(sentences: int) -> None:
+            progress.advance(task, sentences)
+            rate = progress.tasks[0].completed / max(1e-9, time.monotonic() - begun)
+            progress.update(task, rate=f"{rate:,.0f} a second")
+
+        yield count

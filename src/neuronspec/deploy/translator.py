@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -34,6 +34,7 @@ class Translator:
         split: translate each sentence of a line for itself. Without it only lines longer than the model reads are
             split.
         memory: megabytes of exported models to keep loaded: those used least recently are dropped. All, without it.
+        progress: called after each batch with the number of sentences in it.
         settings: of the search (`beam`, `length_penalty`, `n_best`, `batch_tokens`, ...), as the recipe's.
 
     Raises:
@@ -48,10 +49,12 @@ class Translator:
         threads: int | None = None,
         split: bool = False,
         memory: float | None = None,
+        progress: Callable[[int], None] | None = None,
         **settings: Any,
     ) -> None:
         self.path = Path(path)
         self.split = split
+        self._progress = progress
         self._settings = _settings(settings)
         self._lock = threading.Lock()
         self._exported: ExportedModels | None = None
@@ -108,10 +111,10 @@ class Translator:
 
     def _translate(self, lines: Sequence[str], direction: Direction) -> Translations:
         if self._exported is not None:
-            return self._exported.engine(direction).translate(lines, direction)
+            return self._exported.engine(direction).translate(lines, direction, progress=self._progress)
         with self._lock:  # a model computes one direction at a time
             try:
-                return self._engine.translate(lines, direction)
+                return self._engine.translate(lines, direction, progress=self._progress)
             except DirectionError as error:
                 if self.directions and str(direction) not in self.directions:
                     raise unknown_direction(str(direction), self.directions) from error
