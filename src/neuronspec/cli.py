@@ -268,6 +268,8 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command; the exit code."""
+    from neuronspec.processes import launched
+
     try:
         app()
     except SystemExit as end:
@@ -280,6 +282,11 @@ def _run() -> int:
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command goes on from here", err=True)
         return INTERRUPTED
+    except RuntimeError as error:
+        if not (launched() and "onnection" in str(error)):
+            raise
+        typer.echo("error: another process of this run has ended, so this one ends too: see its message", err=True)
+        return 1
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         typer.echo(f"error: {error.strerror or error}{where}; what was finished before is kept", err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import multiprocessing
 import os
@@ -11,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -89,11 +92,9 @@ def test_cores() -> None:
 
 
 def test_ctrl_c_leaves_neither_files_nor_processes(tmp_path: Path) -> None:
-    with (tmp_path / "table.tsv").open("w", encoding="utf-8") as table:
-        table.write("en\tde\n")
-        table.writelines(
-            f"{number} {number % 7} one two\t{number} {number % 5} eins zwei\n" for number in range(150_000)
-        )
+    """The table is a pipe that never ends, so that the text is still being read when the signal comes."""
+    table = tmp_path / "table.tsv"
+    os.mkfifo(table)
     recipe = {
         "name": "stopped",
         "corpus": {"reader": "tsv", "train": "table.tsv", "languages": ["de"], "workers": 2},
@@ -104,15 +105,34 @@ def test_ctrl_c_leaves_neither_files_nor_processes(tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "neuronspec", "run", str(tmp_path / "recipe.yaml"), "--out", str(run)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as process:
-        rows = run / ".data.new" / "rows" / "train.arrow"
-        while not rows.exists() or rows.stat().st_size < 10_000:  # workers have sent something
+        writer = opened_for_writing(table, process)
+        rows = [f"{number} one two\t{number} eins zwei\n" for number in range(80_000)]
+        writer.write("en\tde\n" + "".join(rows))
+        writer.flush()
+        found = run / ".data.new" / "rows" / "train.arrow"
+        while not found.exists() or found.stat().st_size < 10_000:  # workers have sent something
             assert process.poll() is None
             time.sleep(0.01)
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=60)
+        with contextlib.suppress(BrokenPipeError):
+            writer.close()
     assert process.returncode == 130 and b"Traceback" not in output, output.decode()
     assert not [path.name for path in run.iterdir() if "data" in path.name]
     wait_until(lambda: not any(alive(int(other.name)) for other in session(process.pid)))
+
+
+def opened_for_writing(pipe: Path, reader: subprocess.Popen[bytes]) -> TextIO:
+    """A named pipe, once `reader` has opened it."""
+    while True:
+        try:
+            descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            assert error.errno == errno.ENXIO and reader.poll() is None
+            time.sleep(0.01)
+        else:
+            os.set_blocking(descriptor, True)
+            return os.fdopen(descriptor, "w", encoding="utf-8")
 
 
 def session(leader: int) -> Iterator[Path]:

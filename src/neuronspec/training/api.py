@@ -72,6 +72,7 @@ def train(
         StopSignals() as stop,
         TrainingProgress(console, folder.name) as progress,
     ):
+        joined.wait()  # before anybody says that training goes on, all heed signals
         trainer.run(log, stop, progress)
         return trainer.finish(tokenizer)
 
