@@ -21,7 +21,7 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
 def neuronspec(*arguments: object, timeout: int = 300) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "neuronspec.cli", *map(str, arguments)]
+    command = [str(Path(sys.executable).with_name("neuronspec")), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=timeout, check=False)
 
 
@@ -236,6 +236,13 @@ def test_inspect_tells_what_each_file_holds(finished: Path, name: str) -> None:
     assert facts["kind"] and len(facts) > 2
     shown = neuronspec("inspect", finished / name)
     assert shown.returncode == 0 and facts["kind"] in shown.stdout
+
+
+def test_inspect_tells_damaged_weights_of_a_model(finished: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(finished / "arms" / "specialized", tmp_path / "model"))
+    for name in ("neuron_masks.safetensors", "model.safetensors"):
+        os.truncate(model / name, (model / name).stat().st_size // 2)
+        failed(neuronspec("inspect", model), 1, name, "not a complete safetensors file")
 
 
 def test_inspect_refuses_strangers_and_damage(finished: Path, tmp_path: Path) -> None:

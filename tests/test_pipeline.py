@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +123,25 @@ def test_outputs_of_other_settings_are_set_aside_not_lost(tmp_path: Path, ran: l
     execute(tmp_path, recipe_with(training={"updates": 10, "warmup": 99}))
     assert (tmp_path / "superseded" / "base").read_text() == before
     assert (tmp_path / "base").read_text() != before
+
+
+def test_what_a_failed_task_would_have_replaced_comes_back(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(tmp_path, recipe_with())
+    before = (tmp_path / "report").read_text()
+    changed = Pipeline(recipe_with(report={"samples": 9}), tmp_path, Console(quiet=True))
+
+    def fail(run: stages.Run) -> None:
+        raise RunError("injected")
+
+    changed.tasks["report"] = dataclasses.replace(changed.tasks["report"], work=fail)
+    with pytest.raises(RunError, match="injected"):
+        changed.execute()
+    assert (tmp_path / "report").read_text() == before
+    ran.clear()
+    execute(tmp_path, recipe_with())
+    assert ran == []
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,7 @@ def test_all_mistakes_at_once_with_lines_and_hints(tmp_path: Path) -> None:
             "direction 'ende': expected",
         ),
         (("continuation: {updates: 5}", "continuation: {updates: 5}\ntracking: [tensorbord]"), "'tensorboard'"),
+        (("name: trial", "name: trial\nmodel: {preset: tiny, d_model: 126}"), "d_model 126 can't be divided among"),
     ],
 )
 def test_each_mistake_is_told(tmp_path: Path, change: tuple[str, str], expected: str) -> None:

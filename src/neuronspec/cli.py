@@ -85,7 +85,7 @@ def run(
         summarize(pipeline.run)
 
 
-@app.command(epilog="Example: neuronspec validate recipes/demo.yaml --set model.d_model=250")
+@app.command(epilog="Example: neuronspec validate recipes/demo.yaml --set model.d_model=256")
 def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Check a recipe and list every mistake in it at once."""
     from neuronspec.recipe import Recipe
@@ -286,6 +286,9 @@ def _run() -> int:
         if not (launched() and "onnection" in str(error)):
             raise
         typer.echo("error: another process of this run has ended, so this one ends too: see its message", err=True)
+        return 1
+    except (FileExistsError, NotADirectoryError) as error:
+        typer.echo(f"error: {error.filename} is a file, and a folder is needed there; name another place", err=True)
         return 1
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""

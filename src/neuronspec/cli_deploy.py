@@ -74,6 +74,8 @@ def export(
             raise typer.BadParameter("--bundle holds all directions: name none")
         _print(export_one_bundle(model, out, quantization, verify, sample), as_json)
         return
+    if every and directions:
+        raise typer.BadParameter("--all takes every direction: name none, or leave --all out")
     chosen = None if every else directions or []
     _print(export_directions(model, chosen, out, quantization, verify, sample, pivot), as_json)
 

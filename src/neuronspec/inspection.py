@@ -104,6 +104,7 @@ def _metadata(path: Path) -> dict[str, str]:
 def _weights(path: Path) -> Facts:
     from safetensors import safe_open
 
+    _metadata(path)  # says if it is damaged
     with safe_open(path, framework="numpy") as file:
         shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (not a dict)
     values = 0
@@ -191,12 +192,19 @@ def _model(path: Path) -> Facts:
         "vocab_size",
     )
     facts = {key: config[key] for key in keys if key in config}
-    weights = path / "model.safetensors"
-    return (
-        facts
-        | (_weights(weights) if weights.exists() else {})
-        | {"masks": (path / "neuron_masks.safetensors").exists()}
-    )
+    weights, masks, compact = (path / name for name in ("model.safetensors", "neuron_masks.safetensors", _COMPACT))
+    if weights.exists():
+        facts |= _weights(weights)
+    if masks.exists():
+        _metadata(masks)  # says if it is damaged
+    facts["masks"] = masks.exists()
+    if compact.exists():
+        cut = _json(compact)
+        facts |= {
+            "compact for": cut["direction"],
+            "neurons": {name: site["width"] for name, site in cut["sites"].items()},
+        }
+    return facts
 
 
 def _exported(path: Path) -> Facts:
@@ -208,6 +216,8 @@ def _exported(path: Path) -> Facts:
 
 def _tokenizer(path: Path) -> Facts:
     config = _json(path / "tokenizer_config.json")
+    if not isinstance(config, dict):
+        raise NeuronspecError(f"{path / 'tokenizer_config.json'} is damaged: it holds no JSON object")
     return {"class": config.get("tokenizer_class"), "tags": config.get("extra_special_tokens", [])}
 
 
@@ -220,6 +230,8 @@ def _subject(path: Path) -> Facts:
     facts: Facts = _json(path)
     return {key: value for key, value in facts.items() if key != "environment"}
 
+
+_COMPACT = "neuronspec_compact.json"
 
 _DESCRIBERS: dict[str, Callable[[Path], Facts]] = {
     "activations": _activations,

@@ -187,10 +187,10 @@ class Pipeline:
         self.run.console.rule(f"[bold]{task.name}[/] [dim]({reason})", align="left")
         self.run.log(f"{task.name}: starts ({reason})")
         entry = {"fingerprint": self.fingerprint(task), "settings": task.settings}
+        known, aside = self.state.get(task.name), {}
         if joined.is_main:
-            known = self.state.get(task.name)
             if known is not None and known["fingerprint"] != entry["fingerprint"] and not self._goes_on(task, known):
-                self._set_aside(task)
+                aside = self._set_aside(task)
             self._remember(task, entry | {"state": "started"})
         joined.wait()
         started = time.monotonic()
@@ -199,6 +199,10 @@ class Pipeline:
                 task.work(self.run)
         except BaseException as error:
             self.run.log(f"{task.name}: stopped by {type(error).__name__}: {error}")
+            if known is not None and aside and not any(path.exists() for path in aside):
+                for path, moved in aside.items():  # it made nothing: what was there before is better than nothing
+                    moved.rename(path)
+                self._remember(task, known)
             raise
         joined.wait()
         if not joined.is_main:
@@ -238,8 +242,9 @@ class Pipeline:
         self.state[task.name] = entry
         write_json(self.run.folder / "stages.json", {"recipe": self.recipe.name, "tasks": self.state})
 
-    def _set_aside(self, task: Task) -> None:
-        """Outputs made by other settings move to RUN/superseded, which keeps the last ones of each task."""
+    def _set_aside(self, task: Task) -> dict[Path, Path]:
+        """Outputs made by other settings move to RUN/superseded, which keeps the last ones of each task; where to."""
+        moved = {}
         for output in task.outputs:
             path = self.run.folder / output
             if not path.exists():
@@ -247,8 +252,9 @@ class Pipeline:
             aside = self.run.folder / "superseded" / output
             aside.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
-            path.rename(aside)
+            moved[path] = path.rename(aside)
             self.run.console.print(f"[dim]{path} was made by other settings; it is now {aside}[/]")
+        return moved
 
 
 def _changes(old: Any, new: Any, path: str = "") -> list[str]:

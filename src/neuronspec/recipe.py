@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from neuronspec.direction import Direction
 from neuronspec.errors import DirectionError, RecipeError
+from neuronspec.model.presets import PRESETS, shape_problem
 from neuronspec.recipe_corpus import (
     CatalogsCorpus,
     CleaningSettings,
@@ -90,6 +91,13 @@ class ModelSettings(Section):
     def overrides(self) -> dict[str, Any]:
         """The configuration fields that the recipe sets beside the preset."""
         return self.model_dump(exclude={"preset"}, exclude_none=True)
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> ModelSettings:
+        problem = shape_problem(PRESETS[self.preset] | self.overrides)
+        if problem:
+            raise ValueError(problem)
+        return self
 
 
 class RecordingSettings(Section):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,11 +50,19 @@ def test_unknown_languages_are_named() -> None:
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "lang2vec", None)
-    monkeypatch.setattr(uriel.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(uriel, "_found", lambda: None)
     assert not uriel.available()
     uriel._table.cache_clear()
     uriel._index.cache_clear()
     uriel._letter_codes.cache_clear()
     with pytest.raises(MissingExtraError, match=r"lang2vec.*pip install 'neuronspec\[linguistics\]'"):
         uriel.uriel_distances(["de"])
+
+
+def test_a_script_beside_python_is_not_taken_for_the_package() -> None:
+    """The wheel of lang2vec installs a script of its name; a command in that folder has it first on its path."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from neuronspec.analysis import uriel; "
+    code += "print(uriel.available() and len(uriel.uriel_distances(['de', 'en'])))"
+    scripts = str(Path(sys.executable).parent)
+    done = subprocess.run([sys.executable, "-c", code, scripts], capture_output=True, text=True, check=False)
+    assert done.stdout == "3\n", done.stderr

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from neuronspec.errors import ModelError, RecipeError
-from neuronspec.model.build import PRESETS, build_model, load_model
+from neuronspec.errors import ModelError
+from neuronspec.model.build import build_model, load_model
+from neuronspec.model.presets import PRESETS
 from neuronspec.recipe import ModelSettings
 from toy_corpus import toy_model, toy_tokenizer
 
@@ -80,9 +82,11 @@ def test_weights_depend_on_the_seed_alone_and_leave_the_random_state() -> None:
 
 
 def test_heads_that_do_not_divide_the_width() -> None:
-    settings = ModelSettings(preset="tiny", d_model=50, decoder_attention_heads=5)
-    with pytest.raises(RecipeError, match="d_model 50 .*encoder_attention_heads 4; .* such as 48"):
-        build_model(settings, toy_tokenizer(), seed=1)
+    message = "model.d_model 50 can't be divided among model.encoder_attention_heads 4; .* such as 48"
+    with pytest.raises(ValidationError, match=message):
+        ModelSettings(preset="tiny", d_model=50, decoder_attention_heads=5)
+    with pytest.raises(ValidationError, match="too small for sinusoidal positions"):
+        ModelSettings(preset="tiny", d_model=2, encoder_attention_heads=1, decoder_attention_heads=1)
 
 
 def test_tokenizer_without_padding() -> None:

@@ -11,10 +11,10 @@ distances are a download. Its feature tables are in the package; the distances b
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ _TWINS = ("ara arb", "lav lvs", "sqi als", "est ekk", "msa zsm", "swa swh", "fas
 
 
 def available() -> bool:
-    """Whether lang2vec is installed."""
-    return importlib.util.find_spec("lang2vec") is not None
+    """Whether lang2vec is installed, with its tables."""
+    return _found() is not None
 
 
 def uriel_distances(languages: Sequence[str]) -> dict[str, np.ndarray]:
@@ -144,7 +144,17 @@ def _letter_codes() -> dict[str, str]:
 
 
 def _folder() -> Path:
-    spec = importlib.util.find_spec("lang2vec")
-    if spec is None or spec.origin is None:
+    folder = _found()
+    if folder is None:
         raise MissingExtraError("lang2vec", "linguistics", "comparing with URIEL distances")
-    return Path(spec.origin).parent / "data"
+    return folder
+
+
+def _found() -> Path | None:
+    """The tables of the installed package. Not by import name: its wheel also puts a script `lang2vec.py` beside
+    Python, which a command that is started there would find first."""
+    try:
+        folder = Path(str(metadata.distribution("lang2vec").locate_file("lang2vec/data")))
+    except metadata.PackageNotFoundError:
+        return None
+    return folder if (folder / "letter_codes.json").is_file() else None

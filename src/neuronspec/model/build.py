@@ -20,59 +20,10 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from neuronspec.errors import ModelError, RecipeError
+from neuronspec.errors import ModelError
 from neuronspec.model.attention import use_fast_attention
+from neuronspec.model.presets import PRESETS
 from neuronspec.recipe import ModelSettings
-
-_COMMON: dict[str, Any] = {
-    "activation_function": "relu",
-    "dropout": 0.1,
-    "attention_dropout": 0.1,
-    "activation_dropout": 0.0,
-    "encoder_layerdrop": 0.0,
-    "decoder_layerdrop": 0.0,
-    "max_position_embeddings": 512,
-    "scale_embedding": True,
-}
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # For a demonstration on two CPU cores: a few minutes see too little text to overfit, so no dropout.
-    "tiny": _COMMON
-    | {
-        "d_model": 128,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "encoder_ffn_dim": 512,
-        "decoder_ffn_dim": 512,
-        "encoder_attention_heads": 4,
-        "decoder_attention_heads": 4,
-        "dropout": 0.0,
-        "attention_dropout": 0.0,
-    },
-    # mT-small of the paper (IWSLT).
-    "small": _COMMON
-    | {
-        "d_model": 512,
-        "encoder_layers": 6,
-        "decoder_layers": 6,
-        "encoder_ffn_dim": 1024,
-        "decoder_ffn_dim": 1024,
-        "encoder_attention_heads": 4,
-        "decoder_attention_heads": 4,
-    },
-    # mT-big of the paper (EC30).
-    "big": _COMMON
-    | {
-        "d_model": 1024,
-        "encoder_layers": 6,
-        "decoder_layers": 6,
-        "encoder_ffn_dim": 4096,
-        "decoder_ffn_dim": 4096,
-        "encoder_attention_heads": 16,
-        "decoder_attention_heads": 16,
-    },
-}
-"""The shapes that a recipe can start from; any field can be set beside them."""
 
 LONGEST_TRANSLATION = 256
 """Tokens that `generate` gives at most, where the caller says nothing else."""
@@ -88,12 +39,10 @@ def build_model(
     They depend on `seed` alone; the global random state stays as it was.
 
     Raises:
-        RecipeError: the fields don't fit together.
         ModelError: the tokenizer lacks an id that the model needs.
     """
     fields = PRESETS[settings.preset] | settings.overrides
     fields.setdefault("init_std", fields["d_model"] ** -0.5)
-    _check_shape(fields)
     ids: dict[str, Any] = {
         name: _special_id(tokenizer, name) for name in ("pad_token_id", "eos_token_id", "bos_token_id")
     }
@@ -111,19 +60,6 @@ def build_model(
         num_beams=5, max_length=LONGEST_TRANSLATION, decoder_start_token_id=ids["eos_token_id"], **ids
     )
     return _placed(model, default_device())
-
-
-def _check_shape(fields: dict[str, Any]) -> None:
-    d_model = fields["d_model"]
-    for part in ("encoder", "decoder"):
-        heads = fields[f"{part}_attention_heads"]
-        if d_model % heads:
-            raise RecipeError(
-                f"model.d_model {d_model} can't be divided among model.{part}_attention_heads {heads}; "
-                f"make d_model a multiple of the heads, such as {max(1, round(d_model / heads)) * heads}"
-            )
-    if d_model < 4:
-        raise RecipeError(f"model.d_model {d_model} is too small for sinusoidal positions; give at least 4")
 
 
 def _special_id(tokenizer: PreTrainedTokenizerBase, name: str) -> int:
