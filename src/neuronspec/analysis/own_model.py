@@ -135,7 +135,8 @@ def load_any(name: str) -> tuple[Any, Any]:
             tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"the model {name} can't be loaded: {reason}") from None
+        where = "" if Path(name).exists() else f"there is no folder {name} here, and as a hub's name "
+        raise ModelError(f"{where}the model {name} can't be loaded: {reason}") from None
     return model.eval().to(default_device()), tokenizer
 
 
@@ -157,7 +158,8 @@ def _corpus(data: Path, options: Options) -> TsvCorpus:
     try:
         return TsvCorpus.model_validate(content)
     except ValidationError as error:
-        raise RecipeError("; ".join(problem["msg"] for problem in error.errors(include_url=False))) from None
+        problems = (str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors(include_url=False))
+        raise RecipeError("; ".join(problems)) from None
 
 
 def _columns(data: Path, pivot: str) -> list[str]:
