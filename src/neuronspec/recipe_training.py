@@ -47,9 +47,9 @@ class TrainingSettings(Section):
         None, description="the result is the mean of the last so many checkpoints, instead of the best one"
     )
     gradient_checkpointing: bool = Field(
-        False, description="compute activations again in the backward pass: less memory, about a third more time"
+        False, description="compute activations again in the backward pass: less memory, for a second forward pass"
     )
-    compile: bool = Field(False, description="torch.compile; pays on a GPU, not on a CPU")
+    compile: bool = Field(False, description="torch.compile, for GPUs (not measured there yet); refused on a CPU")
     parallel: Literal["ddp", "fsdp"] = Field(
         "ddp", description="over several processes: each holds all weights (ddp), or a share of them (fsdp, FSDP2)"
     )
