@@ -14,6 +14,7 @@ from neuronspec.languages import family_of, get_language
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Tier = Literal["high", "medium", "low"]
 
 
 def _pattern_from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
@@ -66,9 +67,14 @@ class CorpusSettings(Section):
     families: dict[str, str] = Field(
         {}, description="language code: family; for codes that aren't in the built-in table, or to regroup"
     )
-    tiers: dict[Literal["high", "medium", "low"], list[str]] = Field(
+    tiers: dict[Tier, list[str]] = Field(
         {},
         description="resource tiers of the languages; without them, thirds by the number of training pairs",
+    )
+    tier_shares: dict[Tier, Share] = Field(
+        {},
+        description="share of a tier's training text that is used, such as {medium: 0.25, low: 0.05}: a sample of rows "
+        "for each language, drawn with the seed; needs tiers",
     )
     valid_share: Share = Field(
         0.04, description="share of pivot sentences held out for validation, where no files are given"
@@ -94,6 +100,13 @@ class CorpusSettings(Section):
     def all_languages(self) -> list[str]:
         """The pivot, then the other languages in the recipe's order."""
         return [self.pivot, *self.languages]
+
+    @property
+    def language_shares(self) -> dict[str, float]:
+        """The share of its training text that is used, for each language whose tier has one."""
+        return {
+            code: share for tier, share in sorted(self.tier_shares.items()) for code in sorted(self.tiers.get(tier, []))
+        }
 
     def family(self, code: str) -> str:
         """The family of a language: the recipe's word first, then the built-in table."""
@@ -141,6 +154,8 @@ class CorpusSettings(Section):
         )
         if self.tiers:
             yield from (f"tiers: {code!r} is in no tier" for code in self.languages if code not in placed)
+        if self.tier_shares and not self.tiers:
+            yield "tier_shares: needs tiers, which say which languages are meant"
 
 
 class CatalogsCorpus(CorpusSettings):

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from neuronspec.corpus.cleaning import Hashes, clean_column, hash_texts
 from neuronspec.corpus.rows import SPLITS, Rows, Split
-from neuronspec.corpus.splits import Splitter, code_points, sentence_keys
+from neuronspec.corpus.splits import Sample, Splitter, code_points, sentence_keys
 from neuronspec.corpus.spool import Spool, spool_schema
 
 CellCounts: TypeAlias = dict[Split, dict[str, Counter[str]]]
@@ -44,10 +44,12 @@ class Cleaner:
     Args:
         languages: of the corpus; a block may have text in some of them.
         splitter: draws the splits.
+        sample: leaves out training text.
     """
 
     languages: list[str]
     splitter: Splitter
+    sample: Sample
 
     def __call__(self, rows: Rows) -> Cleaned:
         """The cleaned rows."""
@@ -60,6 +62,9 @@ class Cleaner:
         for code, changed in changes.items():
             for row, rules in changed.items():
                 cells[SPLITS[splits[row]]][code].update(rules)
+        for code in self.sample.shares.keys() & columns.keys():
+            self._leave_out(code, rows, splits, columns[code], cells)
+            keys[code] = sentence_keys(columns[code])
         present = {code: np.fromiter(map(bool, texts), np.bool_, len(texts)) for code, texts in columns.items()}
         kept = np.sum(list(present.values()), axis=0) >= 2
         batch = self._batch(columns, keys)
@@ -71,6 +76,13 @@ class Cleaner:
                 for code, there in present.items():
                     cells[split][code]["text"] += int(there[chosen].sum())
         return Cleaned(batches, cells, int((~kept).sum()), _characters(columns, kept))
+
+    def _leave_out(
+        self, code: str, rows: Rows, splits: npt.NDArray[np.uint8], texts: list[str], cells: CellCounts
+    ) -> None:
+        for row in np.flatnonzero(self.sample.left_out(code, rows, splits)).tolist():
+            cells["train"][code]["sampled_out"] += bool(texts[row])
+            texts[row] = ""
 
     def _batch(self, columns: dict[str, list[str]], keys: dict[str, list[str]]) -> pa.RecordBatch:
         schema = spool_schema(self.languages)
@@ -99,7 +111,8 @@ class Ingested:
     Attributes:
         spool: the cleaned rows.
         cells: by split and language: `text` (cells kept), `empty` (nothing left after cleaning), and `controls` and
-            `normalised` (cells changed by removing control characters, by composing or by whitespace).
+            `normalised` (cells changed by removing control characters, by composing or by whitespace); `sampled_out`
+            (training cells that the sample left out).
         lone: rows that were left out because fewer than two languages have text there.
         characters: all characters of all splits.
         held_out: by language, the sorted hashes of the sentence keys (`splits.sentence_key`) of valid and test.

@@ -34,7 +34,7 @@ from neuronspec.corpus.ingest import Cleaner, Ingested, ingest
 from neuronspec.corpus.readers import read_rows
 from neuronspec.corpus.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of, pairs_of, used_languages
 from neuronspec.corpus.sampling import sample, sample_sizes
-from neuronspec.corpus.splits import Splitter
+from neuronspec.corpus.splits import Sample, Splitter
 from neuronspec.corpus.store import FORMAT
 from neuronspec.corpus.tokenizer import train_tokenizer
 from neuronspec.corpus.workers import Workers, available_cores
@@ -157,8 +157,9 @@ class _Preparation:
 
     def _ingest(self, read: ReadCounts) -> Ingested:
         splitter = Splitter.of(self._corpus, self._recipe.seed)
+        kept = Sample(self._corpus.language_shares, self._recipe.seed)
         rows = self._watched(read_rows(self._corpus, read))
-        return ingest(rows, Cleaner(self._languages, splitter), self._folder / "rows", self._workers.map)
+        return ingest(rows, Cleaner(self._languages, splitter, kept), self._folder / "rows", self._workers.map)
 
     def _train_tokenizer(self, found: Ingested) -> tuple[Any, dict[str, int]]:
         settings = self._recipe.tokenizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -62,6 +62,38 @@ def _learn(codes: npt.NDArray[np.uint32]) -> None:
         _KINDS[code] = _LETTER if letter else _SPACE
 
 
+def _draws(keys: Iterable[str]) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for each key, a pure function of it. Shape [keys]."""
+    digests = (blake2b(key.encode(), digest_size=8).digest() for key in keys)
+    return np.frombuffer(b"".join(digests), dtype=">u8") / 2.0**64
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Leaves out a share of the training text of some languages: a pure function of where a text stands and the seed.
+
+    Args:
+        shares: the share that is kept, by language; all of it for a language without one.
+        seed: of the draw.
+    """
+
+    shares: Mapping[str, float]
+    seed: int
+
+    def left_out(self, code: str, rows: Rows, splits: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Which of the texts of a language are left out. Shape [rows].
+
+        Args:
+            code: the language.
+            rows: the rows.
+            splits: their splits, as places in `SPLITS`.
+        """
+        if code not in self.shares:
+            return np.zeros(len(rows), dtype=np.bool_)
+        draws = _draws(f"sample\n{self.seed}\n{code}\n{rows.origins[row]}" for row in range(len(rows)))
+        return (splits == SPLITS.index("train")) & (draws >= self.shares[code])
+
+
 @dataclass(frozen=True, slots=True)
 class Splitter:
     """Assigns rows to splits: a pure function of the pivot sentence and the seed.
@@ -97,7 +129,6 @@ class Splitter:
         if not self.test_share and not self.valid_share:
             return np.zeros(len(rows), dtype=np.uint8)
         drawn = (key or f"origin {rows.origins[row]}" for row, key in enumerate(keys))
-        digests = [blake2b(f"{self.seed}\n{key}".encode(), digest_size=8).digest() for key in drawn]
-        draws = np.frombuffer(b"".join(digests), dtype=">u8") / 2.0**64
+        draws = _draws(f"{self.seed}\n{key}" for key in drawn)
         valid = np.where(draws < self.test_share + self.valid_share, SPLITS.index("valid"), SPLITS.index("train"))
         return np.where(draws < self.test_share, SPLITS.index("test"), valid).astype(np.uint8)
