@@ -62,14 +62,16 @@ class Task:
 
 def tasks_of(recipe: Recipe) -> list[Task]:
     """The tasks of a recipe, in an order in which each comes after what it needs."""
+    from neuronspec.baselines import get_arm
 
     def settings(*sections: str) -> dict[str, Any]:
-        dumped = recipe.model_dump(mode="json", include={"seed", *sections})
+        # without what isn't given, so that keys which are added later don't count as changed
+        dumped = recipe.model_dump(mode="json", include={"seed", *sections}, exclude_none=True)
         return {name: dumped[name] for name in ("seed", *sections)}
 
     corpus = settings("corpus", "tokenizer")
-    corpus["corpus"].pop("workers")
-    families = {"families": corpus["corpus"].pop("families")}
+    corpus["corpus"].pop("workers", None)
+    families = {"families": corpus["corpus"].pop("families", {})}
     inputs = {"inputs": stages.input_stamps(recipe), "zero_shot": recipe.evaluation.zero_shot}
     selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
     tasks = [
@@ -78,11 +80,9 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         Task("record", ("train",), settings("recording"), ("activations.safetensors",), stages.record),
         Task("select", ("record",), selection, ("masks.safetensors",), stages.select),
     ]
-    for arm in map(str, recipe.arms):
-        masked = arm != "dense"
-        needs = ("train", "select") if masked else ("train",)
-        sections = ("continuation", "specialization") if masked else ("continuation",)
-        tasks.append(Task(f"specialize/{arm}", needs, settings(*sections), (f"arms/{arm}",), stages.continue_arm(arm)))
+    for each in recipe.arms:
+        arm, work = get_arm(each), stages.continue_arm(each)
+        tasks.append(Task(f"specialize/{each}", arm.needs, settings(*arm.sections), (f"arms/{each}",), work))
     translation = settings("evaluation")
     translation["evaluation"] = recipe.evaluation.translation
     arms = {"copy": "prepare", "base": "train"} | {arm: f"specialize/{arm}" for arm in recipe.arms}

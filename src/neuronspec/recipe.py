@@ -151,7 +151,7 @@ class SpecializationSettings(Section):
     components: Literal["both", "encoder", "decoder"] = Field("both", description="which FFNs are specialized")
 
 
-ArmName = Literal["specialized", "dense", "random"]
+ArmName = Literal["specialized", "dense", "random", "magnitude", "top_fraction"]
 
 
 class EvaluationSettings(Section):

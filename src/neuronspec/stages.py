@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -19,9 +18,10 @@ from neuronspec.processes import processes
 from neuronspec.recipe import CatalogsCorpus, MosesCorpus, Recipe, TsvCorpus
 
 if TYPE_CHECKING:
-    from neuronspec.batching.batch import Batch
+    from transformers import PreTrainedModel
+
+    from neuronspec.baselines.arm import Given, Method
     from neuronspec.corpus.store import TokenStore
-    from neuronspec.neurons import Activations, Criterion, NeuronMasks
     from neuronspec.training.loss import InDirection
 
 
@@ -148,57 +148,24 @@ def record(run: Run) -> None:
     """The activations of the baseline on held-out text: RUN/activations.safetensors."""
     from neuronspec.model.build import load_model
     from neuronspec.neurons import record_activations
+    from neuronspec.selecting import recording_batches
 
     joined = processes()
     model = load_model(run.base)
-    activations = record_activations(model, islice(_recording_batches(run), joined.rank, None, joined.size))
+    batches = recording_batches(run.recipe, run.store(), run.console)
+    activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
     if joined.is_main:
         activations.save(run.activations)
-
-
-def _recording_batches(run: Run) -> Iterator[Batch]:
-    from rich.progress import track
-
-    from neuronspec.batching import eval_batches
-
-    store, settings = run.store(), run.recipe.recording
-    directions = run.recipe.corpus.all_directions
-    for direction in track(directions, description="recording", console=run.console, transient=True):
-        pairs = store.pairs(settings.split, direction)
-        yield from eval_batches(pairs, direction, store.tokenizer, batch_tokens=4096, limit=settings.sentences)
 
 
 def select(run: Run) -> None:
     """The specialized neurons of each direction: RUN/masks.safetensors."""
     from neuronspec.neurons import Activations
+    from neuronspec.selecting import select_masks
 
-    masks = select_masks(run, Activations.load(run.activations))
+    masks = select_masks(run.recipe, Activations.load(run.activations))
     masks.save(run.masks)
     run.console.print(f"{masks.sparsity():.1%} of the neurons are left out")
-
-
-def select_masks(run: Run, activations: Activations) -> NeuronMasks:
-    """The masks that the recipe selects from activations."""
-    from neuronspec.neurons import select_neurons
-
-    return select_neurons(
-        activations, _criterion(run.recipe), run.recipe.selection.granularity, families_of(run.recipe)
-    )
-
-
-def families_of(recipe: Recipe) -> dict[str, str]:
-    """By language of the recipe, the pivot's among them."""
-    return {code: recipe.corpus.family(code) for code in recipe.corpus.all_languages}
-
-
-def _criterion(recipe: Recipe) -> Criterion:
-    from neuronspec.neurons import CumulativeActivation, TopFraction
-
-    settings = recipe.selection
-    if settings.fraction is not None:
-        return TopFraction(settings.fraction, statistic=settings.statistic)
-    coverage: Any = settings.coverage  # keys are checked; a mapping of literals isn't one of strings to mypy
-    return CumulativeActivation(coverage, statistic=settings.statistic, pivot=recipe.corpus.pivot)
 
 
 def continue_arm(arm: str) -> Callable[[Run], None]:
@@ -206,57 +173,30 @@ def continue_arm(arm: str) -> Callable[[Run], None]:
     return partial(_continue_arm, arm)
 
 
-def _continue_arm(arm: str, run: Run) -> None:
-    from neuronspec.specialize import save_masks
-    from neuronspec.training import train
+def _continue_arm(name: str, run: Run) -> None:
+    from neuronspec.baselines import get_arm, make
 
-    store = run.store()
-    model, in_direction = load_arm(run, arm, run.base)
-    train(
-        model,
-        store.tokenizer,
-        store,
-        run.recipe.continuation,
-        directions=run.recipe.corpus.all_directions,
-        seed=run.recipe.seed,
-        folder=run.arm(arm),
-        in_direction=in_direction,
-        console=run.console,
-        trackers=run.recipe.tracking,
-    )
-    if processes().is_main and _masks_of(run, arm) is not None:
-        save_masks(model, run.arm(arm))
+    make(get_arm(name), given_to(run, name))
 
 
-def _masks_of(run: Run, arm: str) -> Any:
-    from neuronspec.baselines import arm_masks
-    from neuronspec.neurons import NeuronMasks
+def given_to(run: Run, arm: str) -> Given:
+    """What an arm is made from."""
+    from neuronspec.baselines import Given
 
-    if arm == "base":
-        return None
-    return arm_masks(arm, NeuronMasks.load(run.masks) if arm != "dense" else None, run.recipe.seed)
+    return Given(run.recipe, run.arm(arm), run.base, run.activations, run.masks, run.store(), run.console)
 
 
 def load_arm(
-    run: Run, arm: str, folder: Path, zero_shot: Sequence[Direction] = (), method: Any = "auto"
-) -> tuple[Any, InDirection]:
-    """The model in `folder` with the masks of `arm` on it, and the context that a direction is run in.
-
-    Zero-shot directions get composed masks.
-    """
+    run: Run, name: str, zero_shot: Sequence[Direction] = (), method: Method = "auto"
+) -> tuple[PreTrainedModel, InDirection]:
+    """The trained model of an arm or `base`, and the context that a direction is run in."""
+    from neuronspec.baselines import get_arm
     from neuronspec.model.build import load_model
-    from neuronspec.specialize import specialize, use_direction, use_directions
+    from neuronspec.training.loss import any_direction
 
-    model = load_model(folder)
-    masks = _masks_of(run, arm)
-    if masks is None:
-        return model, lambda direction: nullcontext()
-    for direction in zero_shot:
-        derived = masks.for_direction(direction, run.recipe.corpus.pivot)
-        masks = masks.compose(direction, encoder=derived.encoder, decoder=derived.decoder)
-    settings = run.recipe.specialization
-    specialize(model, masks, semantics=settings.semantics, components=settings.components, method=method)
-    return model, lambda given: (use_direction if isinstance(given, Direction) else use_directions)(model, given)
+    if name == "base":
+        return load_model(run.base), any_direction
+    return get_arm(name).load(given_to(run, name), zero_shot, method)
 
 
 def evaluate(arm: str) -> Callable[[Run], None]:
@@ -265,6 +205,7 @@ def evaluate(arm: str) -> Callable[[Run], None]:
 
 
 def _evaluate(arm: str, run: Run) -> None:
+    from neuronspec.baselines import get_arm
     from neuronspec.evaluation import check_overlap, evaluate_arm, evaluate_copy
 
     store, directions, settings = run.store(), run.recipe.evaluated_directions, run.recipe.evaluation
@@ -275,7 +216,13 @@ def _evaluate(arm: str, run: Run) -> None:
         check_overlap(store, run.recipe.corpus.all_directions, settings.max_sentences, folder, run.console)
         evaluate_copy(store, directions, settings, folder)
         return
-    model, in_direction = load_arm(run, arm, run.arm(arm), settings.zero_shot_directions)
+    kind = None if arm == "base" else get_arm(arm)
+    if kind is not None:
+        directions = kind.directions(run.recipe)
+        if not kind.converts:
+            settings = settings.model_copy(update={"engine": "transformers", "quantization": None})
+    zero_shot = [direction for direction in settings.zero_shot_directions if direction in directions]
+    model, in_direction = load_arm(run, arm, zero_shot)
     evaluate_arm(
         model,
         store.tokenizer,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from neuronspec.stages import Run, families_of, load_arm, select_masks
+from neuronspec.selecting import families_of, select_masks
+from neuronspec.stages import Run, load_arm
 
 if TYPE_CHECKING:
     from neuronspec.report import ReportData
@@ -28,12 +29,12 @@ def analyse(run: Run) -> None:
     material = Material(
         base=lambda: load_model(run.base),
         # method rows: recording needs layers of full width
-        arms={arm: partial(load_arm, run, arm, run.arm(arm), method="rows") for arm in arms},
+        arms={arm: partial(load_arm, run, arm, method="rows") for arm in arms},
         store=run.store(),
         directions=list(acts.directions),
         acts=acts,
         masks=NeuronMasks.load(run.masks),
-        select=partial(select_masks, run),
+        select=partial(select_masks, recipe),
         pivot=recipe.corpus.pivot,
         families=families_of(recipe),
         seed=recipe.seed,

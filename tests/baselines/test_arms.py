@@ -1,13 +1,27 @@
-"""The arms: what each continues with."""
+"""The arms with masks and without: what each continues with, what it leaves behind, what it costs."""
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 
-from neuronspec.baselines import ARMS, arm_masks, register_arm
-from neuronspec.errors import MaskError, RecipeError
+from neuronspec.baselines import ARMS, get_arm
+from neuronspec.baselines.magnitude import magnitude_masks, weight_norms
+from neuronspec.baselines.random import random_masks
+from neuronspec.errors import RecipeError
+from neuronspec.model.build import load_model
+from neuronspec.model.sites import find_ffn_sites
 from neuronspec.neurons import NeuronMasks
+from neuronspec.recipe import ArmName
+from neuronspec.specialize.folder import MASKS_FILE
+from toy_arm import DIRECTIONS, logits, logits_of, toy_given, trained
+from toy_corpus import EN_DE
+
+MASKED = ("specialized", "random", "magnitude", "top_fraction")
 
 
 def some_masks() -> NeuronMasks:
@@ -21,37 +35,79 @@ def some_masks() -> NeuronMasks:
     return NeuronMasks.from_dict({name: {site: mask(size) for site in sites} for name, size in sizes.items()})
 
 
-def test_specialized_has_the_masks_and_dense_none() -> None:
-    masks = some_masks()
-    assert arm_masks("specialized", masks, 1) == masks
-    assert arm_masks("dense", masks, 1) is None
-    assert arm_masks("dense", None, 1) is None
+def test_the_recipe_knows_every_arm() -> None:
+    assert set(get_args(ArmName)) == set(ARMS)
+    with pytest.raises(RecipeError, match="did you mean 'random'"):
+        get_arm("rndom")
 
 
 def test_random_keeps_every_size_and_not_the_choice() -> None:
     masks = some_masks()
-    random = arm_masks("random", masks, 1)
-    assert random is not None
+    random = random_masks(masks, 1)
     assert list(random) == list(masks) and random.widths == masks.widths
     for direction, sites in masks.items():
         for site, mask in sites.items():
             assert random[direction][site].sum() == mask.sum()
             assert not torch.equal(random[direction][site], mask)
-    assert arm_masks("random", masks, 1) == random
-    assert arm_masks("random", masks, 2) != random
+    assert random_masks(masks, 1) == random
+    assert random_masks(masks, 2) != random
 
 
-def test_unknown_arms_and_missing_masks_are_errors() -> None:
-    with pytest.raises(RecipeError, match="did you mean 'random'"):
-        arm_masks("rndom", some_masks(), 1)
-    with pytest.raises(MaskError, match="select neurons first"):
-        arm_masks("specialized", None, 1)
+def test_magnitude_keeps_every_size_and_the_largest_weights(tmp_path: Path) -> None:
+    given = toy_given(tmp_path)
+    model, like = load_model(given.base), NeuronMasks.load(given.masks)
+    masks = magnitude_masks(model, like)
+    for site in find_ffn_sites(model):
+        norms = weight_norms(site)
+        neuron = 3
+        by_hand = site.ups[0].weight[neuron].norm() * site.down.weight[:, neuron].norm()
+        torch.testing.assert_close(norms[neuron], by_hand)
+        for direction in masks:
+            chosen = masks[direction][site.name]
+            assert chosen.sum() == like[direction][site.name].sum() < len(chosen)
+            assert norms[chosen].min() >= norms[~chosen].max()
 
 
-def test_names_are_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neuronspec.baselines.arms.ARMS", dict(ARMS))
-    register_arm("inverted", lambda masks, seed: ~masks)
-    assert arm_masks("inverted", some_masks(), 1) == ~some_masks()
-    for name in ("inverted", "dense", "base", "copy"):
-        with pytest.raises(RecipeError, match="registered already"):
-            register_arm(name, None)
+def test_top_fraction_spreads_the_same_sparsity_evenly(tmp_path: Path) -> None:
+    given = toy_given(tmp_path)
+    like, masks = NeuronMasks.load(given.masks), get_arm("top_fraction").masks(given)  # type: ignore[attr-defined]
+    sizes = {int(mask.sum()) for sites in masks.values() for mask in sites.values()}
+    assert len(sizes) == 1
+    assert abs(masks.sparsity() - like.sparsity()) < 1 / 24
+    assert len({int(mask.sum()) for sites in like.values() for mask in sites.values()}) > 1
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_arms_come_back_as_they_were_trained(tmp_path: Path, name: str) -> None:
+    given = trained(tmp_path, name)
+    masks = NeuronMasks.load(given.folder / MASKS_FILE)
+    assert set(masks) == set(map(str, DIRECTIONS)) and masks.sparsity() > 0.1
+    model, in_direction = get_arm(name).load(given)
+    specialized = logits_of(model, in_direction, EN_DE)
+    rows, in_direction = get_arm(name).load(given, method="rows")
+    torch.testing.assert_close(logits_of(rows, in_direction, EN_DE), specialized)
+    dense = load_model(given.folder)
+    assert not torch.allclose(logits_of(dense, lambda d: torch.no_grad(), EN_DE), specialized, atol=1e-4)
+
+
+def test_arms_differ_from_each_other_and_from_the_baseline(tmp_path: Path) -> None:
+    outputs = [logits(trained(tmp_path, name), name, EN_DE) for name in ("dense", *MASKED)]
+    base = load_model(tmp_path / "base")
+    outputs.append(logits_of(base, lambda d: torch.no_grad(), EN_DE))
+    for place, one in enumerate(outputs):
+        assert all(not torch.allclose(one, other, atol=1e-4) for other in outputs[:place])
+
+
+def test_an_arm_writes_down_what_it_cost(tmp_path: Path) -> None:
+    given = trained(tmp_path, "specialized")
+    cost = json.loads((given.folder / "cost.json").read_text())
+    parameters = sum(parameter.numel() for parameter in load_model(given.base).parameters())
+    assert cost["trained_parameters"] == parameters and cost["extra_parameters"] == 0
+    assert cost["prepare_seconds"] == 0 and cost["update_seconds"] > 0 and cost["peak_memory"] > 1e7
+
+
+def test_the_continuation_can_have_a_seed_of_its_own(tmp_path: Path) -> None:
+    given = toy_given(tmp_path, continuation={"seed": 7})
+    assert (given.seed, toy_given(tmp_path).seed) == (7, 1)
+    first, second = (trained(tmp_path / str(seed), "dense", continuation={"seed": seed}) for seed in (1, 2))
+    assert not torch.equal(logits(first, "dense", EN_DE), logits(second, "dense", EN_DE))

@@ -1,8 +1,17 @@
-"""The control for the choice of neurons: masks of the same sparsity, at random."""
+"""Arm `random`: the control for the choice of neurons, masks of the same sparsity at random."""
 
 from __future__ import annotations
 
+from neuronspec.baselines.arm import Given
+from neuronspec.baselines.masked import Masked
 from neuronspec.neurons import NeuronMasks, Random
+
+
+class RandomMasks(Masked):
+    """As many neurons of every direction and site as are selected, drawn at random."""
+
+    def masks(self, given: Given) -> NeuronMasks:
+        return random_masks(NeuronMasks.load(given.masks), given.seed)
 
 
 def random_masks(masks: NeuronMasks, seed: int) -> NeuronMasks:

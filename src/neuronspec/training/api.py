@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -38,6 +38,7 @@ def train(
     in_direction: InDirection = any_direction,
     console: Console | None = None,
     trackers: Sequence[str] = (),
+    dense: Mapping[str, str] | None = None,
 ) -> TrainingResult:
     """Train `model` and write the weights with the best validation loss into `folder`, a plain Hugging Face checkpoint.
 
@@ -53,6 +54,8 @@ def train(
         directions: all directions to train on; those with validation pairs decide which weights are best.
         in_direction: the context of a direction's forward and backward pass, such as masks.
         trackers: see `neuronspec.training.tracking`.
+        dense: where modules were added to the model: by the name of each tensor of the plain checkpoint, its name in
+            the model as it is now. Only these are exported; what was added is the caller's to save.
 
     Raises:
         TrainingError: no data, other settings than those of the checkpoints, a full disk, or no finite gradient in
@@ -74,7 +77,7 @@ def train(
     ):
         joined.wait()  # before anybody says that training goes on, all heed signals
         trainer.run(log, stop, progress)
-        return trainer.finish(tokenizer)
+        return trainer.finish(tokenizer, dense)
 
 
 def _validation_batches(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -252,8 +252,8 @@ class Trainer:
         self.saved = self.state.update
         self.processes.wait()
 
-    def finish(self, tokenizer: PreTrainedTokenizerBase) -> TrainingResult:
-        """Give the model its best weights (or the mean of the last ones) and export them."""
+    def finish(self, tokenizer: PreTrainedTokenizerBase, dense: Mapping[str, str] | None = None) -> TrainingResult:
+        """Give the model its best weights (or the mean of the last ones) and export them; `dense` as in `train`."""
         best, losses = self.state.best_update, self.state.best_losses
         if best is None:
             raise TrainingError(f"the validation loss in {self.folder} was never finite; lower learning_rate")
@@ -264,8 +264,10 @@ class Trainer:
             checkpoint.restore_model(self.model, folder / checkpoint.MODEL)
         finish_step(self.model.eval())
         weights = None
-        if self.parallel.sharded:
+        if self.parallel.sharded or dense is not None:
             weights = checkpoint.whole_tensors(checkpoint.model_tensors(self.model), self.processes.is_main)
+        if weights and dense is not None:
+            weights = {name: weights[own] for name, own in dense.items()}
         if self.processes.is_main:
             export_model(self.model, tokenizer, self.folder, weights)
         self.processes.wait()

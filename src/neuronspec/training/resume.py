@@ -42,7 +42,7 @@ def what_matters(
     config = {key: value for key, value in model.config.to_dict().items() if key not in _INCIDENTAL}
     matters = {
         "seed": seed,
-        "training": settings.model_dump(exclude={*MAY_CHANGE, "accumulation"}) | {"precision": precision},
+        "training": settings.model_dump(exclude={*MAY_CHANGE, "accumulation", "seed"}) | {"precision": precision},
         "micro_batches": micro_batches,
         "data": {str(direction): list(sizes) for direction, sizes in batches.volume().items()},
         "model": config,

@@ -127,6 +127,7 @@ class Interval:
             "loss": self.smoothed / targets,
             "nll": self.nats / targets,
             "gradient_norm": self.norms / updates,
+            "update_seconds": self.seconds / updates,
             "target_tokens_per_second": self.target_tokens / max(self.seconds, 1e-9),
             "padding": 1 - self.tokens / max(1, self.padded),
         }
