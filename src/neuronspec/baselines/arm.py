@@ -90,7 +90,7 @@ class Arm(ABC):
 
     Attributes:
         needs: the tasks of the pipeline that it reads from.
-        sections: of the recipe that change its outcome.
+        sections: of the recipe that change its outcome, or parts of sections (`baselines.lora`).
         composes: whether it can translate zero-shot directions.
         converts: whether the `ctranslate2` engine can compute it.
     """
