@@ -86,6 +86,7 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     ]
     for each in recipe.arms:
         arm, work = get_arm(each), stages.continue_arm(each)
+        arm.check(recipe)
         tasks.append(Task(f"specialize/{each}", arm.needs, settings(*arm.sections), (f"arms/{each}",), work))
     translation = settings("evaluation")
     translation["evaluation"] = recipe.evaluation.translation

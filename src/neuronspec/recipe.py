@@ -153,7 +153,17 @@ class SpecializationSettings(Section):
     components: Literal["both", "encoder", "decoder"] = Field("both", description="which FFNs are specialized")
 
 
-ArmName = Literal["specialized", "dense", "random", "magnitude", "top_fraction"]
+ArmName = Literal[
+    "specialized",
+    "dense",
+    "random",
+    "magnitude",
+    "top_fraction",
+    "adapters_direction",
+    "adapters_family",
+    "adapters_matched",
+    "lora",
+]
 
 
 class EvaluationSettings(Section):
