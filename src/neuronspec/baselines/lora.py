@@ -7,6 +7,7 @@ All linear layers of encoder and decoder layers have them: attention's projectio
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, ClassVar
 
 import torch
@@ -82,12 +83,17 @@ def linear_layers(model: nn.Module) -> dict[str, str]:
 
 
 def _inject(model: nn.Module, names: list[str], info: LoraInfo) -> None:
-    """Replace linear layers by PEFT's, with an adapter of each group's name."""
+    """Replace linear layers by PEFT's, with an adapter of each group's name.
+
+    Raises:
+        MissingExtraError: PEFT isn't installed.
+    """
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
         raise MissingExtraError("peft", "baselines", "the arm 'lora'") from None
-    with torch.random.fork_rng(devices=[]):  # PEFT draws weights on the CPU; `_start` draws them again
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():  # weights drawn here are drawn again by `_start`
+        warnings.filterwarnings("ignore", "Already found a `peft_config`")  # of the direction before
         for group in sorted({*info.encoder, *info.decoder}):
             config = LoraConfig(r=info.rank, lora_alpha=info.alpha, lora_dropout=0.0, target_modules=list(names))
             inject_adapter_in_model(config, model, adapter_name=group)
