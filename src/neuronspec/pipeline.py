@@ -17,6 +17,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +67,11 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     from neuronspec.baselines import get_arm
 
     def settings(*sections: str) -> dict[str, Any]:
+        """Of sections of the recipe, or of parts of one (`baselines.lora`), by those names."""
         # without what isn't given, so that keys which are added later don't count as changed
-        dumped = recipe.model_dump(mode="json", include={"seed", *sections}, exclude_none=True)
-        return {name: dumped[name] for name in ("seed", *sections)}
+        names = ("seed", *sections)
+        dumped = recipe.model_dump(mode="json", include={name.split(".")[0] for name in names}, exclude_none=True)
+        return {name: reduce(getitem, name.split("."), dumped) for name in names}
 
     corpus = settings("corpus", "tokenizer")
     corpus["corpus"].pop("workers", None)
@@ -82,6 +86,7 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     ]
     for each in recipe.arms:
         arm, work = get_arm(each), stages.continue_arm(each)
+        arm.check(recipe)
         tasks.append(Task(f"specialize/{each}", arm.needs, settings(*arm.sections), (f"arms/{each}",), work))
     translation = settings("evaluation")
     translation["evaluation"] = recipe.evaluation.translation

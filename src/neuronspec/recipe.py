@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from neuronspec.direction import Direction
 from neuronspec.errors import DirectionError, RecipeError
 from neuronspec.model.presets import PRESETS, shape_problem
+from neuronspec.recipe_baselines import BaselinesSettings
 from neuronspec.recipe_corpus import (
     CatalogsCorpus,
     CleaningSettings,
@@ -31,6 +32,7 @@ from neuronspec.recipe_training import TrainingSettings, weight_problems
 
 __all__ = [
     "AnalysisSettings",
+    "BaselinesSettings",
     "CatalogsCorpus",
     "CleaningSettings",
     "CorpusSettings",
@@ -151,7 +153,17 @@ class SpecializationSettings(Section):
     components: Literal["both", "encoder", "decoder"] = Field("both", description="which FFNs are specialized")
 
 
-ArmName = Literal["specialized", "dense", "random", "magnitude", "top_fraction"]
+ArmName = Literal[
+    "specialized",
+    "dense",
+    "random",
+    "magnitude",
+    "top_fraction",
+    "adapters_direction",
+    "adapters_family",
+    "adapters_matched",
+    "lora",
+]
 
 
 class EvaluationSettings(Section):
@@ -236,6 +248,7 @@ class Recipe(Section):
     specialization: SpecializationSettings = SpecializationSettings()
     continuation: TrainingSettings = Field(description="every arm, from the baseline on; same keys as training")
     arms: list[ArmName] = Field(["specialized", "dense", "random"], description="what continues from base")
+    baselines: BaselinesSettings = BaselinesSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     analysis: AnalysisSettings = AnalysisSettings()
     report: ReportSettings = ReportSettings()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from neuronspec.baselines.adapters import DirectionAdapters, FamilyAdapters, MatchedAdapters
 from neuronspec.baselines.arm import Arm
 from neuronspec.baselines.dense import Dense
+from neuronspec.baselines.lora import Lora
 from neuronspec.baselines.magnitude import Magnitude
 from neuronspec.baselines.random import RandomMasks
 from neuronspec.baselines.specialized import Specialized
@@ -16,6 +18,10 @@ ARMS: dict[str, Arm] = {
     "random": RandomMasks(),
     "magnitude": Magnitude(),
     "top_fraction": Uniform(),
+    "adapters_direction": DirectionAdapters(),
+    "adapters_family": FamilyAdapters(),
+    "adapters_matched": MatchedAdapters(),
+    "lora": Lora(),
 }
 """What can go on from the baseline. The names are those of `recipe.ArmName`."""
 
