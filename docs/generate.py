@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from neuronspec import recipe
 from neuronspec.cli import app
+from neuronspec.recipe_baselines import AdapterSettings, BaselinesSettings, LoraSettings
 from neuronspec.sweep.settings import Entry, Sweep
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -28,6 +29,9 @@ SECTIONS = {
     "recording": recipe.RecordingSettings,
     "selection": recipe.SelectionSettings,
     "specialization": recipe.SpecializationSettings,
+    "baselines": BaselinesSettings,
+    "baselines.adapters": AdapterSettings,
+    "baselines.lora": LoraSettings,
     "evaluation": recipe.EvaluationSettings,
     "evaluation.scores": recipe.ScoreSettings,
     "analysis": recipe.AnalysisSettings,
