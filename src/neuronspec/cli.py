@@ -96,6 +96,10 @@ def sweep(
         int | None,
         typer.Option(min=1, help="Trainings at a time; one a GPU, or one, without it.", show_default=False),
     ] = None,
+    base: Annotated[
+        Path | None,
+        typer.Option(help="A run of the recipe: its corpus and baseline are used as they are.", show_default=False),
+    ] = None,
     tables: TablesOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is done and what isn't, and stop.")] = False,
 ) -> None:
@@ -103,9 +107,9 @@ def sweep(
     from neuronspec.sweep.commands import plan_sweep, run_sweep
 
     if dry_run:
-        plan_sweep(file, out, overrides, _console())
+        plan_sweep(file, out, overrides, base, _console())
     else:
-        run_sweep(file, out, overrides, processes, tables, _console())
+        run_sweep(file, out, overrides, base=base, processes=processes, tables=tables, console=_console())
 
 
 @app.command(epilog="Example: neuronspec validate recipes/demo.yaml --set model.d_model=256")

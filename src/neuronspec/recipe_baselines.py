@@ -19,7 +19,7 @@ class LoraSettings(Section):
     """Low-rank updates of the linear layers (Hu et al., 2021)."""
 
     rank: Positive = Field(8, description="rank of the update of each linear layer")
-    alpha: float = Field(16.0, gt=0, description="the update is scaled by alpha / rank")
+    alpha: Positive = Field(16, description="the update is scaled by alpha / rank")
 
 
 class BaselinesSettings(Section):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from neuronspec.errors import RunError
+from neuronspec.pipeline import Pipeline
 from neuronspec.sweep import Sweep
 from neuronspec.sweep.nodes import Node, link, nodes_of
 from toy_sweep import write_sweep
@@ -58,3 +60,24 @@ def test_a_link_does_not_replace_a_file(tmp_path: Path) -> None:
     (node.folder / "recipe.yaml").write_text("")
     with pytest.raises(RunError, match="move it away"):
         link(node)
+
+
+def test_a_run_of_the_recipe_gives_its_baseline(tmp_path: Path) -> None:
+    """Of a run whose tasks are finished, nothing is done again; a baseline of other settings is refused."""
+    run = tmp_path / "run"
+    sweep = Sweep.load(write_sweep(tmp_path, "arms: {dense: , specialized: }\n"))
+    pipeline = Pipeline(sweep.recipes()[0][1], run, Console(quiet=True))
+    for name in ("prepare", "train", "record"):
+        task = pipeline.tasks[name]
+        for output in task.outputs:
+            (run / output).mkdir(parents=True)
+        pipeline.remember(
+            task, {"fingerprint": pipeline.fingerprint(task), "settings": task.settings, "state": "finished"}
+        )
+    found = nodes_of(sweep, tmp_path / "out", run)
+    assert shared([node for node in found if node.folder != run]) == ["evaluate-base", "evaluate-copy", "select"]
+    cell = next(node for node in found if node.name == "specialized/seed-1")
+    assert {cell.linked[name] for name in ("prepare", "train", "record")} == {run}
+    other = Sweep.load(tmp_path / "sweep.yaml", ["training.updates=7"])
+    with pytest.raises(RunError, match=r"training.updates.*leave --base out"):
+        nodes_of(other, tmp_path / "out", run)

@@ -12,7 +12,7 @@ from neuronspec.errors import NeuronspecError, RunError
 from neuronspec.evaluation.table import export
 from neuronspec.files import write_json
 from neuronspec.sweep.gather import gather
-from neuronspec.sweep.nodes import nodes_of
+from neuronspec.sweep.nodes import Node, nodes_of
 from neuronspec.sweep.runner import Runner
 from neuronspec.sweep.settings import Sweep
 from neuronspec.sweep.tables import sweep_tables
@@ -25,7 +25,14 @@ class SweepFailed(NeuronspecError):
 
 
 def run_sweep(
-    file: Path, out: Path, overrides: list[str] | None, processes: int | None, tables: Path | None, console: Console
+    file: Path,
+    out: Path,
+    overrides: list[str] | None,
+    *,
+    base: Path | None,
+    processes: int | None,
+    tables: Path | None,
+    console: Console,
 ) -> None:
     """Do what isn't done of a sweep, and print its tables.
 
@@ -36,17 +43,18 @@ def run_sweep(
         Interrupted: a signal came.
     """
     sweep = Sweep.load(file, overrides)
+    nodes = nodes_of(sweep, out, base)
     _own(out, sweep)
     try:
         with FileLock(out / ".lock", timeout=0):
-            _run(sweep, out, processes or _default_processes(), tables, console)
+            _run(sweep, nodes, out, processes or _default_processes(), tables, console)
     except Timeout:
         raise RunError(f"{out} is in use by another sweep; wait for it, or choose another --out") from None
 
 
-def plan_sweep(file: Path, out: Path, overrides: list[str] | None, console: Console) -> None:
+def plan_sweep(file: Path, out: Path, overrides: list[str] | None, base: Path | None, console: Console) -> None:
     """Print every task of a sweep, and whether it is done."""
-    for node in nodes_of(Sweep.load(file, overrides), out):
+    for node in nodes_of(Sweep.load(file, overrides), out, base):
         console.print(f"{node.name}: {'done' if node.done() else 'to do'}", markup=False)
 
 
@@ -72,8 +80,7 @@ def _default_processes() -> int:
     return max(1, torch.cuda.device_count())
 
 
-def _run(sweep: Sweep, out: Path, processes: int, tables: Path | None, console: Console) -> None:
-    nodes = nodes_of(sweep, out)
+def _run(sweep: Sweep, nodes: list[Node], out: Path, processes: int, tables: Path | None, console: Console) -> None:
     outcome = Runner(nodes, out, processes, console).run()
     names = {node.folder: node.name for node in nodes}
     failed = {names[folder]: reason for folder, reason in outcome.failed.items()}

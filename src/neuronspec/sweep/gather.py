@@ -93,7 +93,7 @@ def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
     """What is evaluated, by label: `copy`, `base`, then the entries. (Of several baselines, the first one's.)"""
     found: dict[str, Found] = {}
     for node in nodes:
-        if node.cell is None and node.tasks[0] not in FLOOR:
+        if node.cell is None and not set(node.tasks) & set(FLOOR):
             continue
         arm = node.cell.arm if node.cell else node.tasks[0].partition("/")[2]
         label, seed = (node.cell.entry, node.cell.seed) if node.cell else (arm, 0)

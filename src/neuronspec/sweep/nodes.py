@@ -50,7 +50,7 @@ class Node:
 
     @property
     def name(self) -> str:
-        return self.cell.name if self.cell else self.tasks[-1]
+        return self.cell.name if self.cell else self.tasks[-1] if self.tasks else str(self.folder)
 
     def pipeline(self, console: Console | None = None) -> Pipeline:
         """The pipeline in the folder, as it stands there."""
@@ -64,26 +64,57 @@ class Node:
         return all(pipeline.stale(pipeline.tasks[name]) is None for name in (*self.linked, *self.tasks))
 
 
-def nodes_of(sweep: Sweep, folder: Path) -> list[Node]:
-    """All nodes of a sweep; each comes after those that it needs."""
+def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]:
+    """All nodes of a sweep; each comes after those that it needs.
+
+    Args:
+        sweep: see `Sweep`.
+        folder: of the sweep.
+        base: a run whose corpus, baseline, activations and masks are used where they are what an entry needs.
+
+    Raises:
+        RunError: the baseline of `base` is none that the sweep needs; says why.
+    """
+    recipes = sweep.recipes()
+    places = _Places(folder, base, recipes[0][1])
     nodes: dict[Path, Node] = {}
-    for cell, recipe in sweep.recipes():
+    if base is not None:
+        nodes[base] = Node(base, recipes[0][1], (), {})
+    for cell, recipe in recipes:
         where = folder / "cells" / cell.entry / f"seed-{cell.seed}"
         pipeline = Pipeline(recipe, where, Console(quiet=True))
         own = (f"specialize/{cell.arm}", f"evaluate/{cell.arm}")
         for name in (*_before(pipeline, {*own, *FLOOR}), *FLOOR):
-            shared = _shared(pipeline, name, folder)
-            nodes.setdefault(shared, Node(shared, recipe, (name,), _links(pipeline, (name,), folder)))
-        nodes[where] = Node(where, recipe, own, _links(pipeline, own, folder), cell)
+            shared = places.of(pipeline, name)
+            nodes.setdefault(shared, Node(shared, recipe, (name,), places.linked(pipeline, (name,))))
+        nodes[where] = Node(where, recipe, own, places.linked(pipeline, own), cell)
+    places.check()
     return sorted(nodes.values(), key=lambda node: node.cell is not None)
 
 
-def _links(pipeline: Pipeline, own: Iterable[str], folder: Path) -> dict[str, Path]:
-    return {name: _shared(pipeline, name, folder) for name in _before(pipeline, own)}
+class _Places:
+    """Where the tasks before the arms are done: in the given run if it has them, else in `shared/`."""
 
+    def __init__(self, folder: Path, base: Path | None, recipe: Recipe) -> None:
+        self._folder, self._base, self._used = folder, base, False
+        self._given = Pipeline(recipe, base, Console(quiet=True)) if base else None
 
-def _shared(pipeline: Pipeline, name: str, folder: Path) -> Path:
-    return folder / "shared" / f"{name.replace('/', '-')}-{pipeline.fingerprint(pipeline.tasks[name])}"
+    def of(self, pipeline: Pipeline, name: str) -> Path:
+        fingerprint = pipeline.fingerprint(pipeline.tasks[name])
+        known = self._given.state.get(name, {}) if self._given else {}
+        if self._base and known.get("fingerprint") == fingerprint and known["state"] == "finished":
+            self._used |= name == "train"
+            return self._base
+        return self._folder / "shared" / f"{name.replace('/', '-')}-{fingerprint}"
+
+    def linked(self, pipeline: Pipeline, own: Iterable[str]) -> dict[str, Path]:
+        return {name: self.of(pipeline, name) for name in _before(pipeline, own)}
+
+    def check(self) -> None:
+        if self._given and not self._used:
+            reasons = (self._given.stale(self._given.tasks[name]) for name in ("prepare", "train"))
+            why = next((reason for reason in reasons if reason), "every entry changes it")
+            raise RunError(f"the baseline in {self._base} is not that of the sweep's recipe ({why}); leave --base out")
 
 
 def _before(pipeline: Pipeline, own: Iterable[str]) -> list[str]:

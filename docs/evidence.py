@@ -1,0 +1,189 @@
+"""The part of docs/results.md that compares specialization with everything else; `generate_results` puts it in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neuronspec.evaluation.table import Cell, Table
+from neuronspec.evaluation.tables import other_scores_table, tiers_table
+from neuronspec.evaluation.transfer import transfer_table
+from neuronspec.sweep.tables import costs_table, differences_table, entries_table
+
+MAIN = ("copy", "base", "dense", "random", "specialized")
+PARTS = {
+    "Which FFNs are specialized": ("dense", "encoder", "decoder", "specialized"),
+    "How many neurons (k)": ("dense", "random", "k50", "k70", "k85", "k90", "specialized", "k99"),
+    "Who shares neurons": ("dense", "specialized", "language", "family", "rerecorded"),
+    "How neurons are chosen": ("dense", "random", "magnitude", "top_fraction", "specialized"),
+    "Other ways to specialize": (
+        "base", "dense", "specialized", "adapters_direction", "adapters_family", "adapters_matched", "lora", "lass",
+        "finetune",
+    ),
+}  # fmt: skip
+LEVEL = 0.05
+Results = Mapping[str, Any]
+
+
+def section(path: Path) -> list[str]:
+    """The lines of the section, from a result file of `benchmarks/evidence.py`."""
+    results = json.loads(path.read_text(encoding="utf-8"))
+    machine = results["machine"]
+    count = len(results["directions"]) - len(results["zero_shot"])
+    return [
+        "## Does specialization win?",
+        "",
+        f"`recipes/{results['evidence']}.yaml` and `recipes/sweeps/{results['evidence']}.yaml`, commit "
+        f"{results['commit']}, on {machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}: {count} "
+        f"directions in three tiers of resource and {len(results['zero_shot'])} zero-shot directions, verse-aligned "
+        "text. All arms go on from one baseline, with the same updates and data order.",
+        "",
+        *verdict(results),
+        *_tables(results),
+    ]
+
+
+def verdict(results: Results) -> list[str]:
+    """What the numbers say, in words."""
+    lines = ["### Verdict", ""]
+    for baseline in results["baselines"]:
+        for group in ("all", "zero-shot"):
+            lines += _judged(results, "specialized", baseline, group)
+        tiers = [group for group in _groups(results) if group not in ("all", "zero-shot") and "all" not in group]
+        told = [_short(results, "specialized", baseline, group) for group in tiers]
+        lines += [f"- By tier, over {baseline}: {'; '.join(told)}.", ""]
+    return lines
+
+
+def _judged(results: Results, entry: str, baseline: str, group: str) -> list[str]:
+    found = results["differences"][entry][baseline]["chrf++"].get(group)
+    if found is None:
+        return []
+    seeds = found["seeds"]
+    side = "above" if found["difference"] > 0 else "below"
+    outside = found["low"] > 0 or found["high"] < 0
+    steady = seeds["p"] is not None and seeds["p"] < LEVEL
+    if outside and steady:
+        sure = "beyond chance, over sentences and over seeds"
+    elif outside:
+        sure = "beyond chance over directions and sentences, not over seeds"
+    elif steady:
+        sure = "the same way in every seed, but within what the choice of directions and sentences makes"
+    else:
+        sure = "not told apart from chance"
+    over = f"; sd over {len(seeds['values'])} seeds {seeds['sd']:.2f}, p {seeds['p']:.3f}" if seeds["p"] else ""
+    return [
+        f"- **{entry} is {abs(found['difference']):.2f} chrF++ {side} {baseline}** in {_named(group)}: {sure} (95% "
+        f"interval {found['low']:+.2f} to {found['high']:+.2f}{over})."
+    ]
+
+
+def _named(group: str) -> str:
+    return {"all": "the trained directions", "zero-shot": "the zero-shot directions"}.get(group, group)
+
+
+def _short(results: Results, entry: str, baseline: str, group: str) -> str:
+    found = results["differences"][entry][baseline]["chrf++"][group]
+    mark = "*" if found["low"] > 0 or found["high"] < 0 else ""
+    return f"{group} {found['difference']:+.2f}{mark}"
+
+
+def _groups(results: Results) -> list[str]:
+    return list(next(iter(results["entries"].values()))["means"])
+
+
+def _tables(results: Results) -> list[str]:
+    lines = ["### Arms", ""]
+    main = _only(results, MAIN)
+    lines += _show(entries_table(main)) + _show(tiers_table(main)) + _show(tiers_table(main, "bleu"))
+    differences = differences_table(_only(results, ("specialized",)))
+    lines += _show(differences) if differences else []
+    lines += ["### Ablations and baselines", "", "One seed where nothing else is said: hints, not proofs.", ""]
+    for title, names in PARTS.items():
+        part = _only(results, [name for name in names if name in results["arms"]])
+        table = entries_table(part)
+        lines += _show(Table(title, table.columns, table.rows, table.note))
+    lines += ["### Zero-shot", ""]
+    lines += _show(entries_table(results, "zero-shot"))
+    lines += _show(_off_target(results))
+    lines += ["### What each takes", "", *_show(costs_table(results))]
+    lines += ["### Interference and transfer", "", *_interference(results)]
+    lines += ["### The baseline", "", *_base(results)]
+    return lines
+
+
+def _only(results: Results, names: Sequence[str]) -> dict[str, Any]:
+    """The results of some entries."""
+    kept = {key: {name: results[key][name] for name in names if name in results[key]} for key in ("arms", "entries")}
+    differences = {name: results["differences"][name] for name in names if name in results["differences"]}
+    return {**results, **kept, "differences": differences}
+
+
+def _off_target(results: Results) -> Table:
+    """The off-target rates of the zero-shot directions."""
+    swapped = {**results, "directions": results["zero_shot"], "zero_shot": []}
+    swapped["arms"] = {
+        name: {d: score for d, score in scores.items() if d in results["zero_shot"]}
+        for name, scores in results["arms"].items()
+    }
+    table = other_scores_table(swapped)
+    return Table("Zero-shot directions: other scores", table.columns, table.rows)
+
+
+def _interference(results: Results) -> list[str]:
+    table = transfer_table(results, "bilingual")
+    if table is None:
+        return []
+    text = (
+        "Gain over bilingual models of the same shape, each trained on its direction's own text: below 0 the "
+        "multilingual model loses to them (interference), above 0 it gains (transfer)."
+    )
+    return [text, "", *_show(table)]
+
+
+def _base(results: Results) -> list[str]:
+    curve = results["base"]
+    step = max(1, len(curve) // 10)
+    shown = [*curve[step - 1 : -1 : step], curve[-1]]
+    last, before = curve[-1], curve[-2]
+    slope = (before["loss"] - last["loss"]) / (last["update"] - before["update"]) * 1000
+    lines = [
+        f"{last['update']:,} updates in {last['seconds'] / 60:.0f} minutes. Over the last "
+        f"{last['update'] - before['update']} updates the validation loss fell by {slope:.3f} nats a thousand updates.",
+        "",
+        "| update | minutes | validation loss |",
+        "|---|---|---|",
+        *(f"| {line['update']:,} | {line['seconds'] / 60:.0f} | {line['loss']:.3f} |" for line in shown),
+        "",
+    ]
+    if "tuning" in results:
+        lines += [
+            "Settings of the continuation, tried with `dense` on validation (the baseline to beat is a tuned one):",
+            "",
+            "| settings | validation loss |",
+            "|---|---|",
+            *(
+                f"| {_changes(one['changes'])} | {one['validation']:.4f} |"
+                for one in sorted(results["tuning"].values(), key=lambda one: one["validation"])
+            ),
+            "",
+        ]
+    return lines
+
+
+def _changes(changes: Mapping[str, Any]) -> str:
+    own = {key.partition(".")[2]: value for key, value in changes.items() if key.startswith("continuation.")}
+    return ", ".join(f"{key} {value}" for key, value in own.items())
+
+
+def _show(table: Table) -> list[str]:
+    rows = [f"| {' | '.join(_plain(cell) for cell in row)} |" for row in table.rows]
+    heads = [f"| {' | '.join(table.columns)} |", "|---" + "|---:" * (len(table.columns) - 1) + "|"]
+    return [f"{table.title}:", "", *heads, *rows, "", *([table.note.replace("*", "\\*"), ""] if table.note else [])]
+
+
+def _plain(cell: str) -> str:
+    text = cell if isinstance(cell, Cell) else str(cell)
+    return str(text).replace("*", "\\*")
