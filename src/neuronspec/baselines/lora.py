@@ -27,7 +27,7 @@ class LoraInfo(GroupsInfo):
     """The header of `lora.safetensors`. Tensors are named `DIRECTION.LAYER.A` and `DIRECTION.LAYER.B`."""
 
     rank: PositiveInt
-    alpha: float = Field(gt=0)
+    alpha: int = Field(gt=0)
 
 
 class Lora(Grouped):
