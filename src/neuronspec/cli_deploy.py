@@ -94,7 +94,10 @@ def translate(
     split: Annotated[bool, typer.Option("--split", help="Translate each sentence of a line for itself.")] = False,
     column: Annotated[
         str | None,
-        typer.Option(help="Column to translate: a number for .tsv, a field for .jsonl.", show_default="1; text"),
+        typer.Option(
+            help="Column to translate: number or header of a .tsv file's, field of a .jsonl file's.",
+            show_default="the only one; text",
+        ),
     ] = None,
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Translate .po entries that are marked fuzzy, too.")] = False,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Padded source tokens in one batch.")] = 4096,

@@ -27,6 +27,7 @@ def test_export_and_translate(specialized: Path, sample: Path, tmp_path: Path) -
     out = tmp_path / "exported"
     made = neuronspec("export", specialized, "--all", "--out", out, "--sample", sample, "--verify", 20, "--json")
     assert made.returncode == 0, made.stderr
+    assert made.stderr == "", "no bar, and no empty line for it, where there is no terminal"
     facts = json.loads(made.stdout)
     assert [list(each["directions"]) for each in facts] == [["de-en"], ["en-de"], ["en-fr"]]
     assert all(each["directions"][Path(each["folder"]).name]["verification"]["identical"] == 20 for each in facts)

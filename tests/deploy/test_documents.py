@@ -208,12 +208,32 @@ def test_placeholders() -> None:
 
 
 def test_tsv_gets_a_column(tmp_path: Path) -> None:
-    assert through(tmp_path, "a.tsv", "1\tone\r\n2\t\n3\tthree") == "1\tone\t¡1\r\n2\t\t¡2\n3\tthree\t¡3"
+    assert through(tmp_path, "a.tsv", "one\r\n\nthree") == "one\t¡one\r\n\t\nthree\t¡three"
     assert through(tmp_path, "a.tsv", "1\tone\n2\t\n", column="2") == "1\tone\t¡one\n2\t\t\n"
     with pytest.raises(CorpusError, match=r"a.tsv:2: 1 columns, and column 2 is to be translated"):
         through(tmp_path, "a.tsv", "1\tone\n2\n", column="2")
-    with pytest.raises(RecipeError, match="--column name: a .tsv file's columns are numbered from 1"):
-        through(tmp_path, "a.tsv", "1\n", column="name")
+    header = "\ufeffid\ttext\tnote"
+    named = f"{header}\ttranslation\n1\tone\t\t¡one\n"
+    assert through(tmp_path, "a.tsv", f"{header}\n1\tone\t\n", column="text") == named
+    long = f"{header}\n" + "1\tone\t\n" * 4500
+    assert through(tmp_path, "a.tsv", long, column="text").count("¡one\n") == 4500, "one header, many windows"
+
+
+def test_the_column_of_a_tsv_is_not_guessed(tmp_path: Path) -> None:
+    content = "id\ttext\ttext\n1\tone\t\n"
+    listed = r"\(first line: 1 'id', 2 'text', 3 'text'\)"
+    for column, message in (
+        (None, f"a.tsv has 3 columns {listed}: say with --column which one"),
+        ("name", f"--column name: neither a number from 1 nor the name of one column of .*a.tsv {listed}"),
+        ("text", "--column text: neither"),
+        ("0", "--column 0: neither"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            through(tmp_path, "a.tsv", content, column=column)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.tsv"]
+    with pytest.raises(CorpusError, match=r"a.tsv:2: 2 columns, and the first line has one"):
+        through(tmp_path, "a.tsv", "one\ntwo\t2\n")
+    assert not through(tmp_path, "a.tsv", "")
 
 
 def test_jsonl_gets_a_field(tmp_path: Path) -> None:
@@ -226,13 +246,16 @@ def test_jsonl_gets_a_field(tmp_path: Path) -> None:
     assert len(lines) == 4 and json.loads(through(tmp_path, "b.jsonl", '{"t": "ü"}', column="t")) == {
         "t": "ü", "translation": "¡ü",
     }  # fmt: skip
-    for bad, message in (
-        ('{"text": "a"}\n{"text"', r"a.jsonl:2: not JSON"),
-        ('{"t": "a"}', r"no text in the field 'text' \(seen: 't'\); name it with --column"),
-        ('{"text": "a", "translation": "b"}', r"the field 'translation' is there already"),
-        ("[1]", r"seen: list"),
+    assert json.loads(through(tmp_path, "c.jsonl", '{"t": "a"}')) == {"t": "a", "translation": "¡a"}, "the only field"
+    for bad, kind, message in (
+        ('{"text": "a"}\n{"text"', CorpusError, r"a.jsonl:2: not JSON"),
+        ('{"t": "a"}\n{"u": "a"}', CorpusError, r"a.jsonl:2: no text in the field 't' \(seen: 'u'\); name it with"),
+        ('{"id": 1, "t": "a"}', RecipeError, r"has no field 'text' but 'id', 't': say with --column which one"),
+        ("{}", RecipeError, r"has no field 'text' but none"),
+        ('{"text": "a", "translation": "b"}', CorpusError, r"the field 'translation' is there already"),
+        ("[1]", CorpusError, r"a.jsonl:1: a line must be a JSON object, this is a list"),
     ):
-        with pytest.raises(CorpusError, match=message):
+        with pytest.raises(kind, match=message):
             through(tmp_path, "a.jsonl", bad)
 
 
@@ -307,6 +330,39 @@ def test_xliff_20(tmp_path: Path) -> None:
             f'<segment state="translated"><source>{word}</source><target>¡{word}</target>',
         )
     assert through(tmp_path, "a.xlf", XLIFF_2) == expected
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        '<?xml version="1.0" encoding="utf-8"?>\n',
+        "<?xml version='1.0'   encoding='UTF-8' standalone='no' ?>",
+        '\ufeff<?xml version="1.0" standalone="yes"?>\n\n',
+        "\ufeff",
+        "",
+    ],
+)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_what_xml_begins_and_ends_with_stays(tmp_path: Path, start: str, line_end: str) -> None:
+    plain = XLIFF_2.split("\n", 1)[1].rstrip().replace("<unit", "<!-- ü --><unit")
+    filled = through(tmp_path, "a.xlf", plain)
+    assert filled.count("<target>") == 2
+    for end in ("\n", "", "\n\n"):
+        content, expected = ((start + text + end).replace("\n", line_end) for text in (plain, filled))
+        assert through(tmp_path, "b.xlf", content) == expected
+
+
+def test_xml_in_other_encodings(tmp_path: Path) -> None:
+    from lxml import etree
+
+    plain = XLIFF_2.split("\n", 1)[1].replace("One", "Ünö")
+    for encoding, declared in (("latin-1", "ISO-8859-1"), ("utf-16", "UTF-16")):
+        start = f'<?xml version="1.0" encoding="{declared}"?>\n'
+        (tmp_path / "a.xlf").write_bytes((start + plain).encode(encoding))
+        translate_document(Marking(), EN_DE, str(tmp_path / "a.xlf"), tmp_path / "out.xlf")  # type: ignore[arg-type]
+        raw = (tmp_path / "out.xlf").read_bytes()
+        assert "¡Ünö" in etree.fromstring(raw).xpath("string()")
+        assert encoding == "utf-16" or raw.startswith(start.encode())
 
 
 def test_tmx(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from neuronspec.deploy.export import export_direction, sample_of
 from neuronspec.deploy.manifest import MANIFEST, Manifest
 from neuronspec.deploy.opening import open_model, open_specialized
 from neuronspec.direction import Direction
-from neuronspec.errors import CorpusError, DirectionError, EvaluationError, ModelError
+from neuronspec.errors import CorpusError, DirectionError, ModelError
 from neuronspec.neurons import model_fingerprint
 from neuronspec.specialize.compact import compact_report
 from trained_toy import sentences, trained_model
@@ -92,10 +92,15 @@ def test_what_to_verify_with(specialized: Path, sample: Path, tmp_path: Path) ->
     pieces = sample_of(opened, EN_DE, 5)
     assert pieces.text == "pieces of the tokenizer" and 0 < len(pieces.sources) <= 5 and all(pieces.sources)
     (tmp_path / "empty").write_text("\n\n")
-    with pytest.raises(EvaluationError, match="is empty"):
-        sample_of(opened, EN_DE, 5, tmp_path / "empty")
-    with pytest.raises(EvaluationError, match="can't be read"):
-        sample_of(opened, EN_DE, 5, tmp_path / "absent")
+    (tmp_path / "latin").write_bytes(b"fine\nna\xefve\n")
+    for name, message in (
+        ("empty", "empty has no text: --sample needs sentences, one a line"),
+        ("latin", r"latin:2: not valid UTF-8: byte 0xef, the line's byte number 3 .*convert the file to UTF-8"),
+        ("absent", "absent: can't be read: No such file or directory$"),
+        ("", "can't be read: Is a directory$"),
+    ):
+        with pytest.raises(CorpusError, match=message):
+            sample_of(opened, EN_DE, 5, tmp_path / name)
     manifest = export_direction(opened, EN_DE, tmp_path / "unverified", "int8", None)
     assert manifest.directions["en-de"].verification is None
 
@@ -104,18 +109,44 @@ def test_what_to_verify_with(specialized: Path, sample: Path, tmp_path: Path) ->
     ("damage", "message"),
     [
         (lambda folder: (folder / "model.bin").unlink(), "model.bin is missing"),
+        (
+            lambda folder: (folder / MANIFEST).unlink(),
+            f"has a CTranslate2 model but no {MANIFEST}.*neuronspec export RUN",
+        ),
         (lambda folder: (folder / "model.bin").write_bytes((folder / "model.bin").read_bytes()[:-9]), "it was cut"),
         (lambda folder: _flip(folder / "model.bin"), "its content changed"),
         (lambda folder: (folder / MANIFEST).write_text('{"format": "neuro'), "damaged or of another version"),
         (lambda folder: (folder / MANIFEST).write_text('{"format": "other"}'), "damaged or of another version"),
     ],
-    ids=["missing", "cut", "changed", "cut manifest", "other manifest"],
+    ids=["missing", "no manifest", "cut", "changed", "cut manifest", "other manifest"],
 )
 def test_a_damaged_folder_is_told(exported: Path, tmp_path: Path, damage: Any, message: str) -> None:
     folder = Path(shutil.copytree(exported / "en-de", tmp_path / "en-de"))
     damage(folder)
     with pytest.raises(ModelError, match=message):
         ns.Translator(folder)
+    with pytest.raises(ModelError, match=message):
+        ns.Translator(tmp_path)  # the folder of such folders has no other
+
+
+@pytest.mark.parametrize("damage", ["model.bin", MANIFEST, "no manifest"])
+def test_a_damaged_sibling_matters_only_to_its_direction(exported: Path, tmp_path: Path, damage: str) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "exported"))
+    if damage == "no manifest":
+        (folder / "en-fr" / MANIFEST).unlink()
+    else:
+        (folder / "en-fr" / damage).write_bytes((folder / "en-fr" / damage).read_bytes()[:-9])
+    translator = ns.Translator(folder)
+    assert translator.directions == ["de-en", "en-de"]
+    assert translator("w1 w2", "en-de") == "w2 w1"
+    problem = {"model.bin": "it was cut", MANIFEST: "damaged or of another", "no manifest": f"no {MANIFEST}"}[damage]
+    for _ in range(2):
+        with pytest.raises(ModelError, match=f"en-fr.*{problem}"):
+            translator("w1", "en-fr")
+    (folder / "en-fr").rename(folder / "french")
+    renamed = ns.Translator(folder)
+    with pytest.raises((ModelError, DirectionError), match=f"french.*{problem}"):
+        renamed("w1", "en-fr")
 
 
 def _flip(path: Path) -> None:
@@ -149,11 +180,31 @@ def test_what_cannot_be_exported_is_told(specialized: Path, exported: Path, tmp_
         shutil.copy(specialized / name, tmp_path / "dense")
     with pytest.raises(ModelError, match="is a dense model: only a specialized model"):
         export(tmp_path / "dense", ["en-de"])
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "recipe.yaml").write_text("name: x\n")
-    with pytest.raises(ModelError, match="has no finished arm 'specialized' yet"):
-        export(tmp_path / "run", ["en-de"])
+    for folder in (exported, exported / "en-de"):
+        with pytest.raises(
+            ModelError, match="is an exported model: give the run or specialized model that it was made"
+        ):
+            export(folder, ["en-de"])
     assert not (tmp_path / "out").exists()
+
+
+def test_runs_without_the_specialized_arm_are_told(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    text = "name: x\ncorpus: {reader: catalogs, pivot: en, languages: [de]}\n"
+    text += "training: {updates: 1}\ncontinuation: {updates: 1}\n"
+    for arms, message in (
+        ("", f"{tmp_path} has no finished arm 'specialized' yet: go on with neuronspec specialize {tmp_path}"),
+        ("arms: [dense]\n", f"{tmp_path} has no arm 'specialized', only dense, random: add it to its recipe's arms"),
+    ):
+        recipe.write_text(text + arms)
+        for use in (
+            lambda: ns.Translator(tmp_path),
+            lambda: export_directions(tmp_path, ["en-de"], tmp_path / "out", "int8", 0, None, None),
+            lambda: compact_directions(tmp_path, ["en-de"], tmp_path / "out", None),
+        ):
+            with pytest.raises(ModelError, match=message):
+                use()
+    assert list(tmp_path.iterdir()) == [recipe]
 
 
 def test_compact_folders_translate(specialized: Path, tmp_path: Path) -> None:

@@ -83,9 +83,15 @@ def test_languages_health_and_detection(url: str) -> None:
         ("translate", {"source": "en", "target": "de"}, "json", 400, "q: Field required"),
         ("translate", {"q": 5, "source": "en", "target": "de"}, "json", 400, "q.str: Input should be a valid string"),
         ("translate", {"q": "a", "source": "en", "target": "de", "format": "html"}, "json", 400, "format: Inp"),
-        ("translate", b"{", "json", 400, "isn't valid JSON"),
+        ("translate", b"{", "json", 400, "isn't valid: send JSON in UTF-8"),
         ("translate", b'{"q": "\\ud800", "source": "en", "target": "de"}', "json", 400, ""),
-        ("translate", b"[" * 5000, "json", 400, "isn't valid JSON"),
+        ("translate", b"[" * 5000, "json", 400, "isn't valid: send JSON in UTF-8"),
+        ("translate", b"q=w1\xff&source=en&target=de", "x-www-form-urlencoded", 400, "send a form in UTF-8"),
+        ("translate", b"q=w1%FF&source=en&target=de", "x-www-form-urlencoded", 400, "send a form in UTF-8"),
+        ("detect", b"q=na%EFve", "x-www-form-urlencoded", 400, "send a form in UTF-8"),
+        ("detect", {"q": ""}, "json", 400, "q: String should have at least 1 character"),
+        ("detect", {}, "json", 400, "q: Field required"),
+        ("languages", {}, "json", 405, "Method Not Allowed"),
         ("translate", b"q", "xml", 415, "content type 'application/xml'"),
         ("translate", {"q": "w" * 501, "source": "en", "target": "de"}, "json", 413, "501 characters; send at most"),
         ("translate", {"q": ["a"] * 6, "source": "en", "target": "de"}, "json", 413, "6 texts; send at most 5"),
@@ -255,6 +261,23 @@ def test_a_taken_port_is_told_before_anything_is_announced(exported: Path) -> No
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1 and "choose another --port" in done.stderr, done.stderr
     assert "serving" not in done.stdout + done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.cli
+def test_a_damaged_folder_is_told_and_the_others_are_served(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported, tmp_path / "exported"))
+    (folder / "en-fr" / "model.bin").write_bytes(b"cut")
+    command = [sys.executable, "-m", "neuronspec", "serve", str(folder), "--port", "0", "--threads", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"})
+    try:
+        assert process.stderr is not None
+        assert re.match(r"not served: en-fr: .*model.bin has 3 bytes instead of", process.stderr.readline())
+        started = process.stderr.readline()
+        assert "serving 2 directions" in started
+        languages = ask(re.findall(r"http://\S+/", started)[0] + "languages").json
+        assert {each["code"]: each["targets"] for each in languages} == {"de": ["en"], "en": ["de"]}
+    finally:
+        process.kill()
 
 
 def _when_up(url: str, body: Any) -> Any:

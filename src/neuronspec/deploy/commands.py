@@ -75,7 +75,8 @@ def export_directions(
     else:
         folders = _folders(opened, directions, out, pivot)
     console, facts = Console(stderr=True), []
-    for name, folder in track(folders.items(), description="exporting", console=console, transient=True):
+    quiet = not console.is_terminal
+    for name, folder in track(folders.items(), "exporting", console=console, transient=True, disable=quiet):
         direction = Direction.parse(name)
         text = sample_of(opened, direction, verify, sample) if verify else None
         manifest = export_direction(opened, direction, folder, quantization, text, pivot)

@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from neuronspec.batching.collate import TAGGED
+from neuronspec.corpus.lines import read_blocks
 from neuronspec.deploy.manifest import DirectionFacts, Manifest, Verification, new_folder
 from neuronspec.deploy.opening import Opened
 from neuronspec.direction import Direction
-from neuronspec.errors import EvaluationError, ModelError, nearest
+from neuronspec.errors import CorpusError, ModelError, nearest
 from neuronspec.evaluation.engines.conversion import QUANTIZATIONS, convert, import_ctranslate2, vocabulary_of
 from neuronspec.evaluation.engines.ct2_engine import CTranslate2Engine, load_translator
 from neuronspec.evaluation.engines.masks_of import composed_from, serve
@@ -49,15 +50,12 @@ def sample_of(opened: Opened, direction: Direction, number: int, file: Path | No
     """Sentences of a direction: of a file, of the run's test set, or single pieces of the tokenizer.
 
     Raises:
-        EvaluationError: the file can't be read or is empty.
+        CorpusError: the file is missing, not UTF-8 (with the line), or empty.
     """
     if file is not None:
-        try:
-            lines = [line for line in file.read_text(encoding="utf-8").split("\n") if line.strip()][:number]
-        except (OSError, UnicodeDecodeError) as error:
-            raise EvaluationError(f"{file} can't be read: {error}") from None
+        lines = [line for _, block in read_blocks(file) for line in block if line.strip()][:number]
         if not lines:
-            raise EvaluationError(f"{file} is empty: verifying needs sentences, one a line")
+            raise CorpusError(f"{file} has no text: --sample needs sentences, one a line")
         return Sample(file.name, lines)
     if opened.store is not None and direction in opened.store.directions("test"):
         test = read_test_set(opened.store, direction, number)

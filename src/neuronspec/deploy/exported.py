@@ -12,7 +12,7 @@ from typing import Any
 from neuronspec.corpus.tokenizer import load_tokenizer
 from neuronspec.deploy.bundle import composed_in, cut_files
 from neuronspec.deploy.export import translator_of_files
-from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest
+from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest, is_folder_of_ctranslate2
 from neuronspec.deploy.opening import unknown_direction
 from neuronspec.direction import Direction
 from neuronspec.errors import DirectionError, ModelError
@@ -21,12 +21,15 @@ from neuronspec.recipe import EvaluationSettings
 
 
 def exported_in(path: Path) -> list[Path]:
-    """The exported folders that a path names: itself, or those right in it."""
+    """The exported folders that a path names: itself, or those right in it, also those that lost their manifest."""
     if (path / MANIFEST).is_file():
         return [path]
     if not path.is_dir():
         return []
-    return sorted(folder for folder in path.iterdir() if (folder / MANIFEST).is_file() and folder.name[0] != ".")
+    folders = sorted(folder for folder in path.iterdir() if folder.name[0] != ".")
+    if not any((folder / MANIFEST).is_file() for folder in folders):
+        return []
+    return [folder for folder in folders if (folder / MANIFEST).is_file() or is_folder_of_ctranslate2(folder)]
 
 
 @dataclass(slots=True)
@@ -39,13 +42,18 @@ class ExportedModels:
     """Engines of exported folders by direction.
 
     Args:
-        folders: as `exported_in` gives them; each is checked against its `neuronspec.json`.
+        folders: as `exported_in` gives them; each is checked against its `neuronspec.json`. One of several that is
+            damaged isn't served.
         settings: of the search.
         device, threads: as of `Translator`.
         memory: megabytes of models to keep loaded; at least one is.
 
+    Attributes:
+        directions: those that are served.
+        damaged: what is wrong with the others, by direction.
+
     Raises:
-        ModelError: a folder isn't whole, or two folders serve one direction.
+        ModelError: no folder is whole, or two folders serve one direction.
     """
 
     def __init__(
@@ -61,12 +69,19 @@ class ExportedModels:
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
         self._homes: dict[str, tuple[Path, Manifest]] = {}
+        self.damaged: dict[str, str] = {}
         for folder in folders:
-            manifest = Manifest.load(folder)
+            try:
+                manifest = Manifest.load(folder)
+            except ModelError as error:
+                self.damaged |= dict.fromkeys(_directions_of(folder), str(error))
+                continue
             for name in manifest.directions:
                 if name in self._homes:
                     raise ModelError(f"{folder} and {self._homes[name][0]} both serve {name}: remove one of them")
                 self._homes[name] = folder, manifest
+        if not self._homes:
+            raise ModelError(next(iter(self.damaged.values())))
         self.directions = sorted(self._homes)
 
     @property
@@ -79,11 +94,14 @@ class ExportedModels:
 
         Raises:
             DirectionError: no folder serves it; lists those that are served.
+            ModelError: the folder that would is damaged.
         """
         name = str(direction)
         with self._lock:
+            if name not in self._homes and name in self.damaged:
+                raise ModelError(self.damaged[name])
             if name not in self._homes and not self._compose(direction):
-                raise unknown_direction(name, self.directions)
+                raise unknown_direction(name, self.directions, list(self.damaged.values()))
             if name not in self._loaded:
                 folder, manifest = self._homes[name]
                 size = manifest.files["model.bin"].bytes
@@ -133,6 +151,14 @@ class ExportedModels:
         origins = {name: facts.composed for name, facts in manifest.directions.items()}
         tokenizer = load_tokenizer(folder)
         return CTranslate2Engine(tokenizer, settings, _One(translator, origins), vocabulary, manifest.longest_source)
+
+
+def _directions_of(folder: Path) -> list[str]:
+    """The directions of a damaged folder; where its manifest can't be read, its name must tell."""
+    try:
+        return list(Manifest.load(folder, check=False).directions)
+    except ModelError:
+        return [folder.name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,8 @@ class Manifest(_Strict):
             ModelError: there is none, it is damaged, or a file is missing, cut or changed.
         """
         path = folder / MANIFEST
+        if not path.is_file() and is_folder_of_ctranslate2(folder):
+            raise without_manifest(folder)
         try:
             manifest = cls.model_validate_json(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
@@ -118,6 +120,19 @@ class Manifest(_Strict):
             for name, facts in manifest.files.items():
                 _check_file(folder / name, facts)
         return manifest
+
+
+def is_folder_of_ctranslate2(folder: Path) -> bool:
+    """Whether a folder holds a CTranslate2 model, exported by us or not."""
+    return (folder / "model.bin").is_file() and not folder.name.startswith(".")
+
+
+def without_manifest(folder: Path) -> ModelError:
+    """The error for a folder that has no `neuronspec.json`."""
+    return ModelError(
+        f"{folder} has a CTranslate2 model but no {MANIFEST}, which neuronspec exports with it: copy the folder "
+        f"again with all its files, or make it again with neuronspec export RUN DIRECTION --out {folder}"
+    )
 
 
 def _facts(path: Path) -> FileFacts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.corpus.tokenizer import load_tokenizer
+from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
 from neuronspec.errors import CorpusError, DirectionError, ModelError, nearest
 from neuronspec.specialize.folder import COMPACT_FILE, MASKS_FILE, load, load_compact
 from neuronspec.specialize.state import attached
@@ -48,6 +50,7 @@ def open_model(path: Path, device: str | None = None) -> Opened:
         return _open_run(path, device)
     if not path.is_dir():
         raise ModelError(f"{path} does not exist: give a run folder or a model folder")
+    _check_not_exported(path)
     if (path / COMPACT_FILE).is_file():
         model = load_compact(path, device)
     elif (path / MASKS_FILE).is_file():
@@ -91,9 +94,19 @@ def check_directions(model: PreTrainedModel, directions: list[str], pivot: str |
         serve(model, Direction.parse(name), pivot)
 
 
-def unknown_direction(name: str, known: list[str]) -> DirectionError:
-    """The error for a direction that isn't there."""
-    return DirectionError(f"no model for direction {name}; {nearest(name, known)}")
+def unknown_direction(name: str, known: list[str], damaged: Sequence[str] = ()) -> DirectionError:
+    """The error for a direction that isn't there; it may be in one of the folders that are damaged."""
+    return DirectionError("; ".join(filter(None, [f"no model for direction {name}", nearest(name, known), *damaged])))
+
+
+def _check_not_exported(path: Path) -> None:
+    """An exported folder has a `config.json`, too, but no weights that PyTorch reads."""
+    inside = [] if (path / "config.json").is_file() else sorted(path.iterdir())
+    for folder in (path, *inside):
+        if (folder / MANIFEST).is_file():
+            raise ModelError(f"{folder} is an exported model: give the run or specialized model that it was made from")
+        if is_folder_of_ctranslate2(folder):
+            raise without_manifest(folder)
 
 
 def _open_run(path: Path, device: str | None) -> Opened:
@@ -101,9 +114,21 @@ def _open_run(path: Path, device: str | None) -> Opened:
 
     arm = path / "arms" / ARM
     if not (arm / MASKS_FILE).is_file():
-        raise ModelError(f"{path} has no finished arm {ARM!r} yet: go on with neuronspec specialize {path}")
+        raise _not_trained(path)
     store = TokenStore.open(path / "data")
     return Opened(path, load(arm, device), store.tokenizer, store)
+
+
+def _not_trained(path: Path) -> ModelError:
+    """The error for a run without the specialized arm: more training brings it, or its recipe doesn't ask for it."""
+    from neuronspec.recipe import Recipe
+
+    arms = Recipe.of_run(path).arms
+    if ARM in arms:
+        return ModelError(f"{path} has no finished arm {ARM!r} yet: go on with neuronspec specialize {path}")
+    return ModelError(
+        f"{path} has no arm {ARM!r}, only {', '.join(arms)}: add it to its recipe's arms and run the recipe again"
+    )
 
 
 def _tokenizer(path: Path) -> PreTrainedTokenizerBase:

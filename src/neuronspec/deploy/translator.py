@@ -38,7 +38,7 @@ class Translator:
         settings: of the search (`beam`, `length_penalty`, `n_best`, `batch_tokens`, ...), as the recipe's.
 
     Raises:
-        ModelError: there is no model, or an exported folder isn't whole.
+        ModelError: there is no model, or the exported folder isn't whole; of several, none is.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Translator:
 
         Raises:
             DirectionError: the model doesn't serve the direction; lists those that it does.
+            ModelError: the direction's exported folder is damaged.
             EvaluationError: the model gives NaN, or `too_long` is `error` and a line is too long.
         """
         wanted = Direction.parse(direction)
@@ -104,6 +105,11 @@ class Translator:
     def loaded(self) -> int:
         """Models in memory."""
         return len(self._exported.loaded) if self._exported is not None else 1
+
+    @property
+    def damaged(self) -> dict[str, str]:
+        """By direction, what is wrong with exported folders that can't be served."""
+        return self._exported.damaged if self._exported is not None else {}
 
     def neurons(self, direction: DirectionLike) -> tuple[int, int] | None:
         """Feed-forward neurons that serve a direction, and those of the dense model; None where that isn't known."""

@@ -30,7 +30,7 @@ class Options:
 
     Args:
         scores: put scores before translations (plain text).
-        column: the column to translate (tables); the first, or `text`, without it.
+        column: the column or field to translate (tables).
         fuzzy: translate entries that are marked fuzzy, too (catalogs).
         console: where to tell what was left out.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from neuronspec.deploy.documents.lines import Source
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from neuronspec.deploy.documents.kinds import Options
 
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+_DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s.*?\?>)?\s*", re.DOTALL)  # with a byte order mark
 XLIFF_1, XLIFF_2 = "urn:oasis:names:tc:xliff:document:1.2", "urn:oasis:names:tc:xliff:document:2.0"
 
 
@@ -41,7 +43,7 @@ def translate_xliff(
     Raises:
         CorpusError: not XML, not XLIFF 1.2 or 2.0, or for another pair of languages.
     """
-    tree = _parse(source)
+    tree, raw = _parse(source)
     root = tree.getroot()
     namespace = root.tag.partition("}")[0].strip("{")
     if root.tag not in (f"{{{XLIFF_1}}}xliff", f"{{{XLIFF_2}}}xliff"):
@@ -63,7 +65,7 @@ def translate_xliff(
         and _is_empty(parent.find(f"{{{namespace}}}target"))
     ]
     problems = _fill(translator, direction, source.name, units, _xliff_target)
-    _write(tree, stream)
+    stream.write(_serialized(tree, raw))
     tell_problems(options, len(units) - len(problems), len(units), problems, "units")
 
 
@@ -75,7 +77,7 @@ def translate_tmx(
     Raises:
         CorpusError: not XML, or not TMX.
     """
-    tree = _parse(source)
+    tree, raw = _parse(source)
     root = tree.getroot()
     if root.tag != "tmx":
         raise CorpusError(f"{source.name}: not TMX: its root is {root.tag!r}")
@@ -86,27 +88,37 @@ def translate_tmx(
         if own is not None and own.find("seg") is not None and _language(direction.target) not in variants:
             units.append(Unit(own.find("seg"), unit))
     problems = _fill(translator, direction, source.name, units, _tmx_variant)
-    _write(tree, stream)
+    stream.write(_serialized(tree, raw))
     tell_problems(options, len(units) - len(problems), len(units), problems, "units")
 
 
-def _parse(source: Source) -> Any:
+def _parse(source: Source) -> tuple[Any, bytes]:
+    """The tree, and the bytes that it was read from."""
     try:
         from lxml import etree
     except ImportError:
         raise MissingExtraError("lxml", "deploy", "translating XLIFF and TMX files") from None
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    raw = source.stream.read()
     try:
-        return etree.parse(source.stream, parser)
+        return etree.parse(BytesIO(raw), parser), raw
     except etree.XMLSyntaxError as error:
         line = error.lineno or 1
         raise CorpusError(f"{source.name}:{line}: not XML: {error.msg}") from None
 
 
-def _write(tree: Any, stream: BinaryIO) -> None:
+def _serialized(tree: Any, raw: bytes) -> bytes:
+    """The tree as bytes. lxml would write another declaration, line end and end of the file: they stay as in `raw`."""
+    from lxml import etree
+
     encoding = tree.docinfo.encoding or "UTF-8"
-    tree.write(stream, encoding=encoding, xml_declaration=True, standalone=tree.docinfo.standalone or None)
-    stream.write(b"\n")
+    if b"\0" in raw[:4]:  # UTF-16 or UTF-32: what is written here in bytes wouldn't fit
+        return bytes(etree.tostring(tree, encoding=encoding, xml_declaration=True))
+    content = etree.tostring(tree, encoding=encoding, xml_declaration=False)
+    if raw.count(b"\r\n") == raw.count(b"\n"):
+        content = content.replace(b"\n", b"\r\n")
+    found = _DECLARATION.match(raw)
+    return (found[0] if found else b"") + content.strip() + raw[len(raw.rstrip()) :]
 
 
 def _fill(translator: Translator, direction: Direction, name: str, units: list[Unit], put: Any) -> list[str]:

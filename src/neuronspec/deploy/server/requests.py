@@ -61,7 +61,7 @@ class DetectRequest(BaseModel):
     """A text whose language is to be told."""
 
     model_config = ConfigDict(extra="ignore")
-    q: str = Field(description="text")
+    q: str = Field(min_length=1, description="text")
     api_key: str | None = Field(None, description="ignored")
 
 
@@ -90,13 +90,14 @@ async def parsed(request: Request, model: type[Model]) -> Model:
     values: Any
     try:
         if kind == "application/x-www-form-urlencoded":
-            values = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True))
+            values = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict"))
         elif kind in ("application/json", ""):
             values = json.loads(body)
         else:
             raise Refused(415, f"content type {kind!r}: send application/json or application/x-www-form-urlencoded")
     except (ValueError, RecursionError):
-        raise Refused(400, "the body isn't valid JSON in UTF-8 (or a form)") from None
+        wanted = "a form" if kind == "application/x-www-form-urlencoded" else "JSON"
+        raise Refused(400, f"the body isn't valid: send {wanted} in UTF-8") from None
     try:
         found = model.model_validate(values)
     except ValidationError as error:

@@ -35,6 +35,8 @@ def serve(model: Path, host: str, port: int, limits: dict[str, Any], options: di
     translator = Translator(model, **options)
     if not translator.directions:
         raise ModelError(f"{model} is a dense model, which says nothing about its directions: serve a specialized one")
+    for name, problem in translator.damaged.items():
+        console.print(f"not served: {name}: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     app = create_app(translator, Limits(**limits))
     with _bound(host, port) as listener:
         console.print(
