@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from neuronspec.baselines.arm import Arm
+from neuronspec.baselines.bilingual import Bilingual
 from neuronspec.baselines.dense import Dense
+from neuronspec.baselines.finetune import Finetune
+from neuronspec.baselines.lass import Lass
 from neuronspec.baselines.magnitude import Magnitude
 from neuronspec.baselines.random import RandomMasks
 from neuronspec.baselines.specialized import Specialized
@@ -16,6 +19,9 @@ ARMS: dict[str, Arm] = {
     "random": RandomMasks(),
     "magnitude": Magnitude(),
     "top_fraction": Uniform(),
+    "finetune": Finetune(),
+    "lass": Lass(),
+    "bilingual": Bilingual(),
 }
 """What can go on from the baseline. The names are those of `recipe.ArmName`."""
 
