@@ -72,14 +72,14 @@ def arm_problems(recipe: Recipe) -> Iterator[str]:
     """What the arms of a recipe ask for and it doesn't give, or gives and they can't do."""
     lass, bilingual = recipe.baselines.lass, recipe.baselines.bilingual
     if "lass" in recipe.arms:
-        yield from ["baselines.lass.updates: the arm lass needs it; give a number"] * (lass.updates is None)
+        yield from ["the arm lass needs baselines.lass.updates"] * (lass.updates is None)
         if recipe.continuation.mix_directions:
             yield "continuation.mix_directions: the arm lass computes one direction at a time; set it to false"
         if recipe.continuation.parallel == "fsdp":
             yield "continuation.parallel: the arm lass swaps whole weights, which fsdp shards; set it to ddp"
     if "bilingual" in recipe.arms:
         missing = [f"baselines.bilingual.{key}" for key in ("directions", "updates") if not getattr(bilingual, key)]
-        yield from [f"{' and '.join(missing)}: the arm bilingual needs them"] * bool(missing)
+        yield from [f"the arm bilingual needs {' and '.join(missing)}"] * bool(missing)
     yield from _direction_problems(bilingual.directions, recipe.corpus.all_directions)
     if recipe.specialization.rerecord_every is not None and recipe.continuation.updates is None:
         yield (

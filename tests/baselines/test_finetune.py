@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,26 +15,10 @@ from neuronspec.direction import Direction
 from neuronspec.errors import DirectionError
 from neuronspec.model.build import load_model
 from neuronspec.training import Interrupted
-from neuronspec.training.loop import Trainer
 from neuronspec.training.loss import any_direction
-from toy_arm import DIRECTIONS, logits_of, toy_given, trained
+from toy_arm import DIRECTIONS, counting, logits_of, toy_given, trained
 from toy_corpus import DE_EN, EN_DE, EN_FR
 from toy_training import SIZES, assert_same
-
-
-def counting(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list[str]:
-    """The folder's name for every update that is made from now on; a signal comes in update number `stop_at`."""
-    made: list[str] = []
-    update: Callable[[Trainer], None] = Trainer._update
-
-    def counted(self: Trainer) -> None:
-        made.append(self.folder.name)
-        if len(made) == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
-        update(self)
-
-    monkeypatch.setattr(Trainer, "_update", counted)
-    return made
 
 
 def test_updates_are_divided_by_share() -> None:

@@ -72,7 +72,10 @@ def test_what_is_left_out_gets_no_gradient_and_no_say() -> None:
 def test_weights_of_another_model_are_refused() -> None:
     with pytest.raises(ModelError, match="no parameter 'wait'"), swapped(layer(), {"wait": X}):
         pass
-    with pytest.raises(ModelError, match=r"weight is \[2, 3\], its new value \[3, 2\]"), masked(layer(), {"weight": X.T}):
+    with (
+        pytest.raises(ModelError, match=r"weight is \[2, 3\], its new value \[3, 2\]"),
+        masked(layer(), {"weight": X.T}),
+    ):
         pass
 
 
