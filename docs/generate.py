@@ -1,4 +1,4 @@
-"""Make docs/reference/cli.md and docs/reference/recipe.md from the code: python docs/generate.py"""
+"""Make docs/reference/{cli,recipe,sweep}.md from the code: python docs/generate.py"""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pydantic_core import PydanticUndefined
 
 from neuronspec import recipe
 from neuronspec.cli import app
+from neuronspec.recipe_baselines import AdapterSettings, BaselinesSettings, LoraSettings
+from neuronspec.sweep.settings import Entry, Sweep
 
 REFERENCE = Path(__file__).parent / "reference"
 SECTIONS = {
@@ -27,6 +29,9 @@ SECTIONS = {
     "recording": recipe.RecordingSettings,
     "selection": recipe.SelectionSettings,
     "specialization": recipe.SpecializationSettings,
+    "baselines": BaselinesSettings,
+    "baselines.adapters": AdapterSettings,
+    "baselines.lora": LoraSettings,
     "evaluation": recipe.EvaluationSettings,
     "evaluation.scores": recipe.ScoreSettings,
     "analysis": recipe.AnalysisSettings,
@@ -43,7 +48,23 @@ def recipe_reference() -> str:
         "Any key can be set on the command line: `--set training.updates=200`. Paths start at the recipe's folder.",
         "Made from the code by `docs/generate.py`.",
     ]
-    for title, section in SECTIONS.items():
+    return "\n".join(lines + _tables(SECTIONS)) + "\n"
+
+
+def sweep_reference() -> str:
+    """The keys of a sweep file."""
+    lines = [
+        "# Sweep keys",
+        "",
+        "A sweep is a YAML file for [`neuronspec sweep`](../sweeps.md). Made from the code by `docs/generate.py`.",
+    ]
+    return "\n".join(lines + _tables({"(top level)": Sweep, "arms.ENTRY": Entry})) + "\n"
+
+
+def _tables(sections: dict[str, type[BaseModel]]) -> list[str]:
+    """A table a section."""
+    lines: list[str] = []
+    for title, section in sections.items():
         inherited = (
             set(recipe.CorpusSettings.model_fields) if section in recipe.CorpusSettings.__subclasses__() else set()
         )
@@ -62,13 +83,17 @@ def recipe_reference() -> str:
             for name, info in section.model_fields.items()
             if name not in inherited
         ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _type(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_type(part) for part in schema["anyOf"] if part.get("type") != "null")
-    if "oneOf" in schema or "$ref" in schema or (schema.get("default") == {} and "additionalProperties" not in schema):
+    if (
+        "oneOf" in schema
+        or "$ref" in schema
+        or (schema.get("default") == {} and not schema.keys() & {"additionalProperties", "patternProperties"})
+    ):
         return "section"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
@@ -129,10 +154,11 @@ def cli_reference() -> str:
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write the pages."""
     REFERENCE.mkdir(exist_ok=True)
     (REFERENCE / "recipe.md").write_text(recipe_reference(), encoding="utf-8")
     (REFERENCE / "cli.md").write_text(cli_reference(), encoding="utf-8")
+    (REFERENCE / "sweep.md").write_text(sweep_reference(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -85,6 +85,29 @@ def run(
         summarize(pipeline.run)
 
 
+@app.command(epilog="Example: neuronspec sweep recipes/bible-cpu-sweep.yaml --out sweeps/bible --processes 2")
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file (YAML).", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Sweep folder to make or to go on with.", show_default=False)
+    ],
+    overrides: SetOption = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trainings at a time; one a GPU, or one, without it.", show_default=False),
+    ] = None,
+    tables: TablesOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is done and what isn't, and stop.")] = False,
+) -> None:
+    """Train arms x seeds x settings over one corpus and baseline, and compare them. Stopped sweeps go on."""
+    from neuronspec.sweep.commands import plan_sweep, run_sweep
+
+    if dry_run:
+        plan_sweep(file, out, overrides, _console())
+    else:
+        run_sweep(file, out, overrides, processes, tables, _console())
+
+
 @app.command(epilog="Example: neuronspec validate recipes/demo.yaml --set model.d_model=256")
 def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Check a recipe and list every mistake in it at once."""

@@ -13,12 +13,11 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +66,11 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     from neuronspec.baselines import get_arm
 
     def settings(*sections: str) -> dict[str, Any]:
-        """Of sections of the recipe, or of parts of one (`baselines.lora`), by those names."""
+        """Of sections of the recipe, or of parts of one (`baselines.lora`), by those names; None if not given."""
         # without what isn't given, so that keys which are added later don't count as changed
         names = ("seed", *sections)
         dumped = recipe.model_dump(mode="json", include={name.split(".")[0] for name in names}, exclude_none=True)
-        return {name: reduce(getitem, name.split("."), dumped) for name in names}
+        return {name: reduce(lambda part, key: part.get(key), name.split("."), dumped) for name in names}
 
     corpus = settings("corpus", "tokenizer")
     corpus["corpus"].pop("workers", None)
@@ -86,6 +85,7 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     ]
     for each in recipe.arms:
         arm, work = get_arm(each), stages.continue_arm(each)
+        arm.check(recipe)
         tasks.append(Task(f"specialize/{each}", arm.needs, settings(*arm.sections), (f"arms/{each}",), work))
     translation = settings("evaluation")
     translation["evaluation"] = recipe.evaluation.translation
@@ -147,8 +147,8 @@ class Pipeline:
         missing = [output for output in task.outputs if not (self.run.folder / output).exists()]
         return f"{missing[0]} is missing" if missing else None
 
-    def plan(self, stage: str | None = None) -> list[tuple[Task, str | None]]:
-        """The tasks of `stage` (all without it), each with the reason to run it.
+    def plan(self, stage: str | None = None, names: Collection[str] = ()) -> list[tuple[Task, str | None]]:
+        """The tasks of `stage`, or those of these names (all without either), each with the reason to run it.
 
         Raises:
             RecipeError: there is no such stage.
@@ -161,24 +161,28 @@ class Pipeline:
         for task in self.tasks.values():
             reason = self.stale(task) or next((f"{need} runs again" for need in task.needs if reasons.get(need)), None)
             reasons[task.name] = reason
-            if stage in (None, task.stage):
+            if task.name in names if names else stage in (None, task.stage):
                 plan.append((task, reason))
-        if stage is not None:
-            self._check_needs(stage, plan, reasons)
+        if stage is not None or names:
+            self._check_needs(plan, reasons)
         return plan
 
-    def execute(self, stage: str | None = None) -> None:
-        """Run what isn't up to date, and say why.
+    def execute(self, stage: str | None = None, names: Collection[str] = (), wait: float = 0) -> None:
+        """Run what of `plan` isn't up to date, and say why.
+
+        Args:
+            stage, names: see `plan`.
+            wait: seconds for another process to leave the run folder.
 
         Raises:
             NeuronspecError: from the stage that failed; what was finished stays.
         """
         joined = join()
         self.run.console.quiet = self.run.console.quiet or not joined.is_main
-        with _lock(self.run.folder) if joined.is_main else nullcontext():
+        with _lock(self.run.folder, wait) if joined.is_main else nullcontext():
             joined.wait()
-            reasons = joined.gather([reason for _, reason in self.plan(stage)])[0]
-            tasks = [task for task, _ in self.plan(stage)]
+            reasons = joined.gather([reason for _, reason in self.plan(stage, names)])[0]
+            tasks = [task for task, _ in self.plan(stage, names)]
             if joined.is_main:
                 _write_recipe(self.recipe, self.run.folder)
             for task, reason in zip(tasks, reasons, strict=True):
@@ -195,7 +199,7 @@ class Pipeline:
         if joined.is_main:
             if known is not None and known["fingerprint"] != entry["fingerprint"] and not self._goes_on(task, known):
                 aside = self._set_aside(task)
-            self._remember(task, entry | {"state": "started"})
+            self.remember(task, entry | {"state": "started"})
         joined.wait()
         started = time.monotonic()
         try:
@@ -206,14 +210,14 @@ class Pipeline:
             if known is not None and aside and not any(path.exists() for path in aside):
                 for path, moved in aside.items():  # it made nothing: what was there before is better than nothing
                     moved.rename(path)
-                self._remember(task, known)
+                self.remember(task, known)
             raise
         joined.wait()
         if not joined.is_main:
             return
         seconds = round(time.monotonic() - started, 1)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        self._remember(task, entry | {"state": "finished", "seconds": seconds, "finished": finished})
+        self.remember(task, entry | {"state": "finished", "seconds": seconds, "finished": finished})
         self.run.log(f"{task.name}: finished in {seconds} s")
         self.run.console.print(f"[green]{task.name}: done[/] in {seconds:.0f} s")
 
@@ -232,17 +236,18 @@ class Pipeline:
         budgets = changed & {"updates", "epochs", "minutes"}
         return changed <= MAY_CHANGE and all((new.get(key) or 0) >= (old.get(key) or 0) for key in budgets)
 
-    def _check_needs(self, stage: str, plan: list[tuple[Task, str | None]], reasons: dict[str, str | None]) -> None:
+    def _check_needs(self, plan: list[tuple[Task, str | None]], reasons: dict[str, str | None]) -> None:
+        planned = {task.name for task, _ in plan}
         for task, _ in plan:
             for need in task.needs:
-                if reasons[need] and self.tasks[need].stage != stage:
+                if reasons[need] and need not in planned:
                     raise RunError(
                         f"{task.name} needs {need}, which is not up to date ({reasons[need]}); "
                         f"run 'neuronspec {self.tasks[need].stage} {self.run.folder}' first, "
                         "or 'neuronspec run' for all stages"
                     )
 
-    def _remember(self, task: Task, entry: dict[str, Any]) -> None:
+    def remember(self, task: Task, entry: dict[str, Any]) -> None:
         self.state[task.name] = entry
         write_json(self.run.folder / "stages.json", {"recipe": self.recipe.name, "tasks": self.state})
 
@@ -298,13 +303,13 @@ def _write_recipe(recipe: Recipe, folder: Path) -> None:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def _lock(folder: Path, wait: float = 0) -> Iterator[None]:
     """One process at a time in a run folder; a killed process leaves no lock behind."""
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with FileLock(folder / ".lock", timeout=wait):
             yield
     except Timeout:
         raise RunError(

@@ -158,7 +158,20 @@ class SpecializationSettings(Section):
     )
 
 
-ArmName = Literal["specialized", "dense", "random", "magnitude", "top_fraction", "finetune", "lass", "bilingual"]
+ArmName = Literal[
+    "specialized",
+    "dense",
+    "random",
+    "magnitude",
+    "top_fraction",
+    "adapters_direction",
+    "adapters_family",
+    "adapters_matched",
+    "lora",
+    "finetune",
+    "lass",
+    "bilingual",
+]
 
 
 class EvaluationSettings(Section):

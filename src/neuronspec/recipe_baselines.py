@@ -73,8 +73,6 @@ def arm_problems(recipe: Recipe) -> Iterator[str]:
     lass, bilingual = recipe.baselines.lass, recipe.baselines.bilingual
     if "lass" in recipe.arms:
         yield from ["the arm lass needs baselines.lass.updates"] * (lass.updates is None)
-        if recipe.continuation.mix_directions:
-            yield "continuation.mix_directions: the arm lass computes one direction at a time; set it to false"
         if recipe.continuation.parallel == "fsdp":
             yield "continuation.parallel: the arm lass swaps whole weights, which fsdp shards; set it to ddp"
     if "bilingual" in recipe.arms:

@@ -89,11 +89,11 @@ def task(recipe: Recipe) -> Task:
 def test_only_its_own_settings_train_it_again() -> None:
     known = task(toy_recipe(arms=["bilingual"], **SECTIONS))
     assert known.needs == ("prepare",)
-    others = {"continuation": {"updates": 9, "seed": 5}, "specialization": {"rerecord_every": 3}}
+    others = {"continuation": {"updates": 9}, "specialization": {"rerecord_every": 3}}
     lass = {"baselines": {"bilingual": BILINGUAL, "lass": {"updates": 7}}}
     assert task(toy_recipe(arms=["bilingual"], **SECTIONS | others | lass)).settings == known.settings
-    longer = {"baselines": {"bilingual": BILINGUAL | {"updates": 5}}}
-    assert task(toy_recipe(arms=["bilingual"], **SECTIONS | longer)).settings != known.settings
+    for changed in ({"baselines": {"bilingual": BILINGUAL | {"updates": 5}}}, {"continuation": {"seed": 5}}):
+        assert task(toy_recipe(arms=["bilingual"], **SECTIONS | changed)).settings != known.settings
 
 
 def test_recipes_that_it_cannot_run() -> None:

@@ -14,8 +14,9 @@ from neuronspec.baselines.lass import InSubNetwork
 from neuronspec.baselines.weight_masks import WEIGHT_MASKS_FILE, WeightMasks, largest, matrices
 from neuronspec.batching import eval_batches
 from neuronspec.direction import Direction
-from neuronspec.errors import DirectionError, MaskError
+from neuronspec.errors import DirectionError, MaskError, RecipeError
 from neuronspec.model.build import load_model
+from neuronspec.pipeline import tasks_of
 from neuronspec.training import Interrupted, batch_loss
 from neuronspec.training.loss import any_direction
 from toy_arm import DIRECTIONS, counting, logits, logits_of, toy_given, toy_recipe, trained
@@ -153,8 +154,9 @@ def test_recipes_that_it_cannot_run() -> None:
     assert "lass" in toy_recipe(arms=["lass"], baselines=LASS).arms
     for message, sections in {
         r"the arm lass needs baselines\.lass\.updates": {"baselines": {}},
-        "mix_directions: .* one direction at a time": {"continuation": {"mix_directions": True}},
         "parallel: .* set it to ddp": {"continuation": {"parallel": "fsdp"}},
     }.items():
         with pytest.raises(ValueError, match=message):
             toy_recipe(**{"arms": ["lass"], "baselines": LASS} | sections)
+    with pytest.raises(RecipeError, match="mix_directions is true, but .* compute one direction a batch"):
+        tasks_of(toy_recipe(arms=["lass"], baselines=LASS, continuation={"mix_directions": True}))

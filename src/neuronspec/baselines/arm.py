@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from neuronspec.corpus.store import TokenStore
 from neuronspec.direction import Direction
+from neuronspec.errors import RecipeError
 from neuronspec.files import write_json
 from neuronspec.model.build import load_model
 from neuronspec.processes import processes
@@ -93,12 +94,14 @@ class Arm(ABC):
         sections: of the recipe that change its outcome, or parts of sections (`baselines.lora`).
         composes: whether it can translate zero-shot directions.
         converts: whether the `ctranslate2` engine can compute it.
+        mixes: whether it can compute batches whose rows are of several directions.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("train",)
     sections: ClassVar[tuple[str, ...]] = ("continuation",)
     composes: ClassVar[bool] = True
     converts: ClassVar[bool] = True
+    mixes: ClassVar[bool] = True
 
     @abstractmethod
     def train(self, given: Given) -> Cost:
@@ -120,9 +123,22 @@ class Arm(ABC):
         """The directions of the test that the arm can translate."""
         return recipe.evaluated_directions if self.composes else recipe.corpus.all_directions
 
+    def check(self, recipe: Recipe) -> None:
+        """Whether the recipe's continuation suits the arm.
+
+        Raises:
+            RecipeError: it doesn't.
+        """
+        if recipe.continuation.mix_directions and not self.mixes:
+            raise RecipeError(
+                "continuation.mix_directions is true, but arms with parameters by direction (adapters, LoRA, LaSS) "
+                "compute one direction a batch: set it to false, or leave those arms out"
+            )
+
 
 def make(arm: Arm, given: Given) -> None:
     """Train an arm and write down what it took."""
+    arm.check(given.recipe)
     cost = arm.train(given)
     if processes().is_main:
         write_json(given.folder / COST, asdict(cost))

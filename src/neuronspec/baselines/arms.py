@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from neuronspec.baselines.adapters import DirectionAdapters, FamilyAdapters, MatchedAdapters
 from neuronspec.baselines.arm import Arm
 from neuronspec.baselines.bilingual import Bilingual
 from neuronspec.baselines.dense import Dense
 from neuronspec.baselines.finetune import Finetune
 from neuronspec.baselines.lass import Lass
+from neuronspec.baselines.lora import Lora
 from neuronspec.baselines.magnitude import Magnitude
 from neuronspec.baselines.random import RandomMasks
 from neuronspec.baselines.specialized import Specialized
@@ -22,6 +24,10 @@ ARMS: dict[str, Arm] = {
     "finetune": Finetune(),
     "lass": Lass(),
     "bilingual": Bilingual(),
+    "adapters_direction": DirectionAdapters(),
+    "adapters_family": FamilyAdapters(),
+    "adapters_matched": MatchedAdapters(),
+    "lora": Lora(),
 }
 """What can go on from the baseline. The names are those of `recipe.ArmName`."""
 

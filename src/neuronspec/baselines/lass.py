@@ -43,6 +43,7 @@ class Lass(Arm):
 
     sections: ClassVar[tuple[str, ...]] = ("continuation", "baselines.lass")
     converts: ClassVar[bool] = False
+    mixes: ClassVar[bool] = False
 
     def train(self, given: Given) -> Cost:
         masks = sub_networks(given)

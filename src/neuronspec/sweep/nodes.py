@@ -1,0 +1,133 @@
+"""The work of a sweep as run folders that share their tasks.
+
+A *node* is a run folder in which some tasks of the pipeline are done; the outputs of the tasks before them are links
+to the nodes that did those. Tasks before the arms stand in `shared/`, one node for each outcome (named by the task's
+fingerprint), so whatever entries have in common is computed once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from neuronspec.errors import RunError
+from neuronspec.files import write_text
+from neuronspec.pipeline import Pipeline, Task
+from neuronspec.recipe import Recipe
+from neuronspec.sweep.settings import Cell, Sweep
+
+FLOOR = ("evaluate/copy", "evaluate/base")
+"""What is evaluated beside the arms, once for each baseline."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A run folder and what is to be done in it.
+
+    Args:
+        folder: of the run.
+        recipe: of the run.
+        tasks: done here.
+        linked: by task before them, the node that did it; each comes after what it needs.
+        cell: whose arm is trained here; None in `shared/`.
+    """
+
+    folder: Path
+    recipe: Recipe
+    tasks: tuple[str, ...]
+    linked: dict[str, Path]
+    cell: Cell | None = None
+
+    @property
+    def needs(self) -> set[Path]:
+        """The folders of the nodes that must be done before."""
+        return set(self.linked.values())
+
+    @property
+    def name(self) -> str:
+        return self.cell.name if self.cell else self.tasks[-1]
+
+    def pipeline(self, console: Console | None = None) -> Pipeline:
+        """The pipeline in the folder, as it stands there."""
+        return Pipeline(self.recipe, self.folder, console or Console(quiet=True))
+
+    def done(self) -> bool:
+        """Whether nothing is left to do here."""
+        if not (self.folder / "stages.json").exists():
+            return False
+        pipeline = self.pipeline()
+        return all(pipeline.stale(pipeline.tasks[name]) is None for name in (*self.linked, *self.tasks))
+
+
+def nodes_of(sweep: Sweep, folder: Path) -> list[Node]:
+    """All nodes of a sweep; each comes after those that it needs."""
+    nodes: dict[Path, Node] = {}
+    for cell, recipe in sweep.recipes():
+        where = folder / "cells" / cell.entry / f"seed-{cell.seed}"
+        pipeline = Pipeline(recipe, where, Console(quiet=True))
+        own = (f"specialize/{cell.arm}", f"evaluate/{cell.arm}")
+        for name in (*_before(pipeline, {*own, *FLOOR}), *FLOOR):
+            shared = _shared(pipeline, name, folder)
+            nodes.setdefault(shared, Node(shared, recipe, (name,), _links(pipeline, (name,), folder)))
+        nodes[where] = Node(where, recipe, own, _links(pipeline, own, folder), cell)
+    return sorted(nodes.values(), key=lambda node: node.cell is not None)
+
+
+def _links(pipeline: Pipeline, own: Iterable[str], folder: Path) -> dict[str, Path]:
+    return {name: _shared(pipeline, name, folder) for name in _before(pipeline, own)}
+
+
+def _shared(pipeline: Pipeline, name: str, folder: Path) -> Path:
+    return folder / "shared" / f"{name.replace('/', '-')}-{pipeline.fingerprint(pipeline.tasks[name])}"
+
+
+def _before(pipeline: Pipeline, own: Iterable[str]) -> list[str]:
+    """The tasks that some tasks need, directly or not, in the pipeline's order."""
+    found: set[str] = set()
+    own = set(own)
+    waiting = list(own)
+    while waiting:
+        for need in pipeline.tasks[waiting.pop()].needs:
+            if need not in found and need not in own:
+                found.add(need)
+                waiting.append(need)
+    return [name for name in pipeline.tasks if name in found]
+
+
+def link(node: Node) -> None:
+    """Make the node's folder hold what the nodes before it made.
+
+    Raises:
+        RunError: something else stands where a link belongs.
+    """
+    node.folder.mkdir(parents=True, exist_ok=True)
+    write_text(node.folder / "recipe.yaml", node.recipe.to_yaml())  # first, as it says whose folder this is
+    pipeline = node.pipeline()
+    for name, source in node.linked.items():
+        task = pipeline.tasks[name]
+        for target, place in _outputs(task, source, node.folder):
+            _point(place, target)
+        entry = json.loads((source / "stages.json").read_text(encoding="utf-8"))["tasks"][name]
+        if pipeline.state.get(name) != entry:
+            pipeline.remember(task, entry)
+
+
+def _outputs(task: Task, source: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
+    for output in task.outputs:
+        yield source / output, folder / output
+
+
+def _point(place: Path, target: Path) -> None:
+    if place.is_symlink():
+        if place.resolve() == target.resolve():
+            return
+        place.unlink()
+    elif place.exists():
+        raise RunError(f"{place} stands where a link to {target} belongs; move it away, or choose another --out")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(os.path.relpath(target.resolve(), place.parent.resolve()))

@@ -1,0 +1,150 @@
+"""A sweep file: which arms are trained with which settings and seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field, field_validator, model_validator
+
+from neuronspec.errors import RecipeError
+from neuronspec.recipe import ArmName, Recipe, Section
+from neuronspec.recipe_corpus import RecipePath
+from neuronspec.recipe_errors import explain, load_yaml
+
+Changes: TypeAlias = dict[str, Any]
+"""Recipe keys as `section.key`, and their values."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Entry(Section):
+    """One row of the table."""
+
+    arm: ArmName | None = Field(None, description="which arm it is; the entry's name without it")
+    set: Changes = Field({}, description="recipe keys that it changes, as {selection.coverage: 0.7}")
+    seeds: list[Seed] | None = Field(None, min_length=1, description="other seeds than the sweep's")
+
+
+class Sweep(Section):
+    """Arms x settings x seeds over one recipe."""
+
+    name: Name = Field(description="names the sweep; a sweep folder belongs to one name")
+    recipe: RecipePath = Field(description="the recipe that all share; relative to the sweep file")
+    set: Changes = Field({}, description="recipe keys that are changed for all, as {continuation.updates: 500}")
+    seeds: list[Seed] = Field([1], min_length=1, description="of each continuation: data order, dropout, random masks")
+    arms: dict[Name, Entry] = Field(min_length=1, description="the entries by name")
+    settings: dict[Name, Changes] = Field(
+        {}, description="groups of changes by name; each entry is trained with each of them, named ENTRY+NAME"
+    )
+    baselines: list[Name] = Field(["dense"], min_length=1, description="the entries that the others are compared with")
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _empty_entries(cls, arms: Any) -> Any:
+        """`dense:` alone is an entry without changes."""
+        return (
+            {name: {} if entry is None else entry for name, entry in arms.items()} if isinstance(arms, dict) else arms
+        )
+
+    @model_validator(mode="after")
+    def _check(self) -> Sweep:
+        problems = [
+            f"seeds {seeds} name a seed twice"
+            for seeds in (self.seeds, *(entry.seeds or [] for entry in self.arms.values()))
+            if len(set(seeds)) < len(seeds)
+        ]
+        problems += [
+            f"baseline {name!r} is no entry; entries: {', '.join(sorted(self.arms))}"
+            for name in self.baselines
+            if name not in self.arms
+        ]
+        if "continuation.seed" in {*self.set, *(key for entry in self.arms.values() for key in entry.set)}:
+            problems.append("continuation.seed is set by seeds")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @classmethod
+    def load(cls, path: Path, overrides: list[str] | None = None) -> Sweep:
+        """Read a sweep file; `overrides` are recipe keys as given with `--set`, for all entries.
+
+        Raises:
+            RecipeError: the file is missing or mistaken, or an entry makes a mistaken recipe: all mistakes are told.
+        """
+        sweep = explain(cls, load_yaml(path, []), {"folder": path.resolve().parent, "check_files": True})
+        given = dict(_split(text) for text in overrides or [])
+        sweep = sweep.model_copy(update={"set": sweep.set | given})
+        sweep.recipes()
+        return sweep
+
+    def cells(self) -> Iterator[Cell]:
+        """All trainings, entry by entry."""
+        for name, entry in self.arms.items():
+            for setting, changes in (self.settings or {"": {}}).items():
+                for seed in entry.seeds or self.seeds:
+                    label = f"{name}+{setting}" if setting else name
+                    # a name that is no arm's is told when the recipe is made
+                    yield Cell(label, entry.arm or name, seed, self.set | entry.set | changes)
+
+    @staticmethod
+    def baseline_of(entry: str, baseline: str, known: Collection[str]) -> str | None:
+        """The baseline of an entry: the one with the same settings, if there is one among the known."""
+        settings = entry.partition("+")[2]
+        return next((name for name in (f"{baseline}+{settings}", baseline) if name in known), None)
+
+    def recipes(self) -> list[tuple[Cell, Recipe]]:
+        """Each training with its recipe.
+
+        Raises:
+            RecipeError: changes make a mistaken recipe; names the entry.
+        """
+        made, mistakes = [], []
+        for cell in self.cells():
+            try:
+                made.append((cell, Recipe.load(self.recipe, cell.overrides)))
+            except RecipeError as error:
+                mistakes.append(f"entry {cell.entry}: {error}")
+        if mistakes:
+            raise RecipeError("\n".join(dict.fromkeys(mistakes)))
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One training of a sweep.
+
+    Args:
+        entry: its row of the table.
+        arm: which arm it trains.
+        seed: of the continuation.
+        changes: to the recipe.
+    """
+
+    entry: str
+    arm: str
+    seed: int
+    changes: Changes
+
+    @property
+    def name(self) -> str:
+        return f"{self.entry}/seed-{self.seed}"
+
+    @property
+    def overrides(self) -> list[str]:
+        """As `--set` takes them."""
+        changes = self.changes | {"continuation.seed": self.seed, "arms": [self.arm]}
+        return [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+
+
+def _split(text: str) -> tuple[str, Any]:
+    import yaml
+
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {text}: expected section.key=value, such as continuation.updates=200")
+    return key, yaml.safe_load(value)

@@ -1,0 +1,78 @@
+"""Sweep files: what they ask for, and mistakes in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from neuronspec.errors import RecipeError
+from neuronspec.sweep import Sweep
+from toy_sweep import write_sweep
+
+
+def test_cells_are_entries_by_settings_by_seeds(tmp_path: Path) -> None:
+    text = """\
+seeds: [1, 2]
+arms:
+  dense:
+  k70: {arm: specialized, set: {selection.coverage: 0.7}, seeds: [3]}
+settings:
+  slow: {continuation.learning_rate: 1e-4}
+  fast: {continuation.learning_rate: 1e-3}
+"""
+    made = Sweep.load(write_sweep(tmp_path, text)).recipes()
+    assert [cell.name for cell, _ in made] == [
+        "dense+slow/seed-1", "dense+slow/seed-2", "dense+fast/seed-1", "dense+fast/seed-2",
+        "k70+slow/seed-3", "k70+fast/seed-3",
+    ]  # fmt: skip
+    rates = [recipe.continuation.learning_rate for _, recipe in made]
+    assert rates == [1e-4, 1e-4, 1e-3, 1e-3, 1e-4, 1e-3]
+    assert [recipe.selection.coverage for _, recipe in made] == [0.95] * 4 + [0.7] * 2
+    assert [recipe.continuation.seed for _, recipe in made] == [1, 2, 1, 2, 3, 3]
+    assert {recipe.seed for _, recipe in made} == {3}, "corpus and baseline are those of the recipe"
+
+
+def test_what_all_entries_share_can_be_set_from_outside(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, "set: {continuation.updates: 5}\narms: {dense: , random: {}}\n")
+    (_, first), (_, second) = Sweep.load(path, ["continuation.updates=7", "model.d_model=16"]).recipes()
+    assert (first.continuation.updates, second.continuation.updates) == (7, 7)
+    assert first.model.d_model == 16
+
+
+def test_the_baseline_of_an_entry_has_its_settings() -> None:
+    known = ["dense+slow", "random"]
+    assert Sweep.baseline_of("specialized+slow", "dense", known) == "dense+slow"
+    assert Sweep.baseline_of("specialized+slow", "random", known) == "random"
+    assert Sweep.baseline_of("specialized+fast", "dense", known) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("arms: {dense: , spezialized: {}}", "entry spezialized.*it should be 'specialized'"),
+        ("arms: {dense: {set: {continuation.upadtes: 3}}}", "entry dense.*upadtes.*updates"),
+        ("arms: {dense: {set: {selection.coverage: 1.5}}}", "entry dense.*coverage"),
+        ("arms: {dense: }\nseeds: [1, 1]", "twice"),
+        ("arms: {random: }", "baseline 'dense' is no entry"),
+        ("arms: {dense: {set: {continuation.seed: 4}}}", "set by seeds"),
+        ("arms: {dense: {kind: 3}}", "kind"),
+        ("arms: {}", "arms"),
+        ("arms: {dense/x: }", "dense/x"),
+    ],
+)
+def test_mistakes_are_told(tmp_path: Path, text: str, told: str) -> None:
+    path = write_sweep(tmp_path, text + "\n")
+    with pytest.raises(RecipeError) as caught:
+        Sweep.load(path)
+    assert re.search(told, str(caught.value), re.DOTALL), str(caught.value)
+
+
+def test_a_missing_recipe_and_a_bad_override_are_told(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, "arms: {dense: }\n")
+    with pytest.raises(RecipeError, match="section.key=value"):
+        Sweep.load(path, ["updates"])
+    (tmp_path / "toy.yaml").unlink()
+    with pytest.raises(RecipeError, match="no such file"):
+        Sweep.load(path)

@@ -1,0 +1,126 @@
+"""Sweeps run for real: from text to tables, killed and restarted, with failures."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toy_sweep import ENVIRONMENT, SMALL, command, sweep, write_sweep
+
+pytestmark = pytest.mark.cli
+TEXT = SMALL + "seeds: [1, 2]\narms: {dense: , specialized: }\n"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    result = sweep(write_sweep(folder, TEXT), "--out", folder / "out", "--processes", 2, "--tables", folder / "tables")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "specialized" in result.stdout and "chrF++ over dense" in result.stdout
+    return folder / "out"
+
+
+def results(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "results.json").read_text())
+
+
+def finished_tasks(folder: Path) -> dict[str, str]:
+    """When each task of each run folder was finished."""
+    found = {}
+    for path in folder.rglob("stages.json"):
+        for name, entry in json.loads(path.read_text())["tasks"].items():
+            if entry["state"] == "finished":
+                found[f"{path.parent.relative_to(folder)} {name}"] = entry["finished"]
+    return found
+
+
+def test_one_table_with_scores_differences_and_costs(finished: Path) -> None:
+    found = results(finished)
+    assert list(found["arms"]) == ["copy", "base", "dense", "specialized"]
+    assert found["entries"]["specialized"]["seeds"] == [1, 2]
+    gain = found["differences"]["specialized"]["dense"]["chrf++"]["all"]
+    means = {name: found["entries"][name]["means"]["all"]["chrf++"] for name in ("specialized", "dense")}
+    assert gain["difference"] == pytest.approx(means["specialized"]["mean"] - means["dense"]["mean"], abs=1e-6)
+    by_seed = [one - other for one, other in zip(means["specialized"]["values"], means["dense"]["values"], strict=True)]
+    assert gain["seeds"]["values"] == pytest.approx(by_seed, abs=1e-6)
+    assert gain["low"] <= gain["difference"] <= gain["high"]
+    for name, direction in (("specialized", "en-de"), ("dense", "de-en")):
+        folders = [finished / "cells" / name / f"seed-{seed}" / "evaluation" / name for seed in (1, 2)]
+        cells = [json.loads((folder / "scores.json").read_text()) for folder in folders]
+        mean = sum(cell["scores"][direction]["chrf++"] for cell in cells) / 2
+        assert found["arms"][name][direction]["chrf++"] == pytest.approx(mean)
+    assert found["entries"]["dense"]["cost"]["prepare_seconds"] == 0
+    assert found["entries"]["specialized"]["cost"]["prepare_seconds"] > 0
+    assert (finished.parent / "tables" / "entries.md").read_text().count("specialized") == 1
+
+
+def test_arms_of_one_seed_see_the_same_data_and_seeds_differ(finished: Path) -> None:
+    def passes(entry: str, seed: int) -> Any:
+        log = finished / "cells" / entry / f"seed-{seed}" / "arms" / entry / "log.jsonl"
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        return lines[-1]["target_tokens"], [line["loss"] for line in lines if line["kind"] == "validation"]
+
+    assert passes("dense", 1)[0] == passes("specialized", 1)[0]
+    assert passes("dense", 1)[1] != passes("dense", 2)[1]
+
+
+def test_again_does_nothing_and_another_sweep_is_refused(finished: Path) -> None:
+    before = finished_tasks(finished)
+    again = sweep(finished.parent / "sweep.yaml", "--out", finished)
+    assert again.returncode == 0 and "0 to do" in again.stdout
+    assert finished_tasks(finished) == before
+    other = write_sweep(finished.parent / "other", TEXT.replace("name: toy", ""))
+    other.write_text(other.read_text().replace("name: toy", "name: other"))
+    refused = sweep(other, "--out", finished)
+    assert refused.returncode == 1 and "another sweep" in refused.stderr
+
+
+def test_killed_and_restarted_repeats_nothing_and_loses_nothing(finished: Path, tmp_path: Path) -> None:
+    path, out = write_sweep(tmp_path, TEXT), tmp_path / "out"
+    with subprocess.Popen(
+        command(path, "--out", out, "--processes", 2), env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:  # until a cell is done and another one runs
+            if line.startswith("dense/") and ": done" in line:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+    before = finished_tasks(out)
+    assert any("cells/dense" in name for name in before)
+    again = sweep(path, "--out", out, "--processes", 2)
+    assert again.returncode == 0, again.stdout + again.stderr
+    after = finished_tasks(out)
+    assert {name: after[name] for name in before} == before
+    assert results(out)["arms"] == results(finished)["arms"]
+
+
+def test_a_failure_stops_nothing_but_itself(tmp_path: Path) -> None:
+    text = SMALL + "arms:\n  dense:\n  wild: {arm: dense, set: {continuation.learning_rate: 1e30}}\n"
+    path, out = write_sweep(tmp_path, text), tmp_path / "out"
+    result = sweep(path, "--out", out)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "wild/seed-1" in result.stderr and "finite" in result.stderr
+    found = results(out)
+    assert "dense" in found["entries"] and list(found["failed"]) == ["wild/seed-1"]
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    text = SMALL.replace("continuation.updates: 6", "continuation.minutes: 5") + "arms: {dense: }\n"
+    path, out = write_sweep(tmp_path, text), tmp_path / "out"
+    with subprocess.Popen(command(path, "--out", out), env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        log = out / "cells" / "dense" / "seed-1" / "arms" / "dense" / "log.jsonl"
+        while not (log.exists() and '"validation"' in log.read_text()):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    saved = sorted((log.parent / "checkpoints").glob("step-*"))
+    assert saved, "the worker saved before it ended"
