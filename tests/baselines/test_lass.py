@@ -20,7 +20,7 @@ from neuronspec.pipeline import tasks_of
 from neuronspec.training import Interrupted, batch_loss
 from neuronspec.training.loss import any_direction
 from toy_arm import DIRECTIONS, counting, logits, logits_of, toy_given, toy_recipe, trained
-from toy_corpus import DE_EN, EN_DE, EN_FR
+from toy_corpus import DE_EN, EN_DE, EN_FR, toy_model
 
 RATE = 0.3
 LASS = {"lass": {"updates": 3, "pruning_rate": RATE}}
@@ -91,6 +91,21 @@ def test_what_is_left_out_gets_no_gradient_in_its_direction(run: Path) -> None:
     for name, mask in masks.of(DE_EN).items():  # a second micro-batch of another direction adds under its own mask
         gradient = model.get_parameter(name).grad
         assert gradient is not None and torch.equal(gradient[~mask], first[name][~mask])
+
+
+def test_layers_that_are_computed_twice_are_masked_twice(run: Path) -> None:
+    """Gradient checkpointing computes them again in the backward pass."""
+    given, gradients = toy_given(run, "lass", baselines=LASS), []
+    (batch,) = eval_batches(given.store.pairs("valid", EN_DE), EN_DE, given.store.tokenizer)
+    for twice in (False, True):
+        model = toy_model(dropout=0.0).train()
+        if twice:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        with InSubNetwork(model, masks_in(run))(EN_DE):
+            batch_loss(model, batch).smoothed.backward()
+        gradients.append({name: value.grad for name, value in model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient)
 
 
 def test_it_comes_back_as_it_was_trained(run: Path) -> None:

@@ -36,6 +36,15 @@ def test_other_weights_inside_and_the_own_tensor_outside() -> None:
     assert torch.equal(model.weight, before)
 
 
+def test_autocast_does_not_remember_the_other_weights() -> None:
+    model, ones = layer(), {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
+    with torch.autocast("cpu", torch.bfloat16):
+        before = model(X)
+        with swapped(model, ones):
+            assert torch.equal(model(X).float(), torch.tensor([[3.0, 3.0], [12.0, 12.0]]))
+        assert torch.equal(model(X), before)
+
+
 def test_an_exception_leaves_the_weights_as_they_were() -> None:
     model = layer()
     before = {name: value.clone() for name, value in model.state_dict().items()}

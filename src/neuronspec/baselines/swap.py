@@ -33,10 +33,12 @@ def swapped(model: nn.Module, values: Mapping[str, torch.Tensor]) -> Iterator[No
     try:
         for name, parameter in parameters.items():
             parameter.data = values[name].detach().to(parameter.device, parameter.dtype)
+        torch.clear_autocast_cache()  # of parameters cast to bf16, which it knows by the parameter
         yield
     finally:
         for name, parameter in parameters.items():
             parameter.data = own[name]
+        torch.clear_autocast_cache()
 
 
 @contextmanager
