@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from neuronspec import record_activations
@@ -15,6 +19,7 @@ from neuronspec.model.build import load_model
 from neuronspec.recipe import Recipe
 from neuronspec.selecting import select_masks
 from neuronspec.training.export import export_model
+from neuronspec.training.loop import Trainer
 from toy_corpus import DE_EN, EN_DE, EN_FR, ToyStore, toy_model, toy_tokenizer
 from toy_training import SETTINGS, SIZES, quiet
 
@@ -71,3 +76,18 @@ def logits_of(model: Any, in_direction: Any, direction: Direction) -> torch.Tens
     model.eval()
     with in_direction(direction):
         return model(input_ids=inputs, decoder_input_ids=inputs).logits
+
+
+def counting(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list[str]:
+    """The folder's name for every update that is made from now on; a signal comes in update number `stop_at`."""
+    made: list[str] = []
+    update: Callable[[Trainer], None] = Trainer._update
+
+    def counted(self: Trainer) -> None:
+        made.append(self.folder.name)
+        if len(made) == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        update(self)
+
+    monkeypatch.setattr(Trainer, "_update", counted)
+    return made

@@ -17,8 +17,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +65,16 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     from neuronspec.baselines import get_arm
 
     def settings(*sections: str) -> dict[str, Any]:
-        """Of sections of the recipe, or of parts of one (`baselines.lora`), by those names."""
+        """Of sections of the recipe, or of parts of one (`baselines.lora`), by those names; None if not given."""
         # without what isn't given, so that keys which are added later don't count as changed
         names = ("seed", *sections)
+        found: dict[str, Any] = {}
         dumped = recipe.model_dump(mode="json", include={name.split(".")[0] for name in names}, exclude_none=True)
-        return {name: reduce(getitem, name.split("."), dumped) for name in names}
+        for name in names:
+            found[name] = dumped
+            for key in name.split("."):
+                found[name] = found[name].get(key)
+        return found
 
     corpus = settings("corpus", "tokenizer")
     corpus["corpus"].pop("workers", None)

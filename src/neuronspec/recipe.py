@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from neuronspec.direction import Direction
 from neuronspec.errors import DirectionError, RecipeError
 from neuronspec.model.presets import PRESETS, shape_problem
-from neuronspec.recipe_baselines import BaselinesSettings
+from neuronspec.recipe_baselines import BaselinesSettings, arm_problems
 from neuronspec.recipe_corpus import (
     CatalogsCorpus,
     CleaningSettings,
@@ -151,6 +151,11 @@ class SpecializationSettings(Section):
         description="weight: mask the rows of fc1 and keep its bias (the paper); neuron: unselected neurons give 0",
     )
     components: Literal["both", "encoder", "decoder"] = Field("both", description="which FFNs are specialized")
+    rerecord_every: Positive | None = Field(
+        None,
+        description="updates between new recordings of the neurons while the arm specialized is trained; without it "
+        "the baseline's masks stay",
+    )
 
 
 ArmName = Literal[
@@ -163,6 +168,9 @@ ArmName = Literal[
     "adapters_family",
     "adapters_matched",
     "lora",
+    "finetune",
+    "lass",
+    "bilingual",
 ]
 
 
@@ -279,6 +287,13 @@ class Recipe(Section):
                 problems = [str(error)]
             if settings.weights is not None and problems:
                 raise ValueError(f"{name}.weights: {'; '.join(problems)}; give a weight to every trained direction")
+        return self
+
+    @model_validator(mode="after")
+    def _check_arms(self) -> Recipe:
+        problems = list(arm_problems(self))
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     @property

@@ -44,6 +44,13 @@ def test_text_has_a_block_a_sample(tmp_path: Path) -> None:
     )
 
 
+def test_an_arm_is_left_out_of_directions_that_it_has_not_translated(tmp_path: Path) -> None:
+    write(tmp_path, "base", 2)
+    (tmp_path / "bilingual").mkdir()
+    (sample,) = read_samples(tmp_path, ["base", "bilingual"], ["en-de"], 1)
+    assert sample.translations == {"base": "base 0"}
+
+
 def test_missing_and_uneven_files_are_errors(tmp_path: Path) -> None:
     write(tmp_path, "base", 4)
     write(tmp_path, "dense", 3)

@@ -131,8 +131,8 @@ class Arm(ABC):
         """
         if recipe.continuation.mix_directions and not self.mixes:
             raise RecipeError(
-                "continuation.mix_directions is true, but arms with parameters by direction (adapters, LoRA) compute "
-                "one direction a batch: set it to false, or leave those arms out"
+                "continuation.mix_directions is true, but arms with parameters by direction (adapters, LoRA, LaSS) "
+                "compute one direction a batch: set it to false, or leave those arms out"
             )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from neuronspec.baselines.adapters import DirectionAdapters, FamilyAdapters, MatchedAdapters
 from neuronspec.baselines.arm import Arm
+from neuronspec.baselines.bilingual import Bilingual
 from neuronspec.baselines.dense import Dense
+from neuronspec.baselines.finetune import Finetune
+from neuronspec.baselines.lass import Lass
 from neuronspec.baselines.lora import Lora
 from neuronspec.baselines.magnitude import Magnitude
 from neuronspec.baselines.random import RandomMasks
@@ -18,6 +21,9 @@ ARMS: dict[str, Arm] = {
     "random": RandomMasks(),
     "magnitude": Magnitude(),
     "top_fraction": Uniform(),
+    "finetune": Finetune(),
+    "lass": Lass(),
+    "bilingual": Bilingual(),
     "adapters_direction": DirectionAdapters(),
     "adapters_family": FamilyAdapters(),
     "adapters_matched": MatchedAdapters(),

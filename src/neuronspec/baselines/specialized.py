@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from neuronspec.baselines.arm import Given
+from neuronspec.baselines.arm import Cost, Given
 from neuronspec.baselines.masked import Masked
+from neuronspec.baselines.rerecord import train_in_segments
 from neuronspec.neurons import NeuronMasks
 
 
 class Specialized(Masked):
-    """Neuron specialization (Tan et al., 2024, arXiv 2404.11201)."""
+    """Neuron specialization (Tan et al., 2024, arXiv 2404.11201).
+
+    With `specialization.rerecord_every` the neurons are found anew in between, which the paper doesn't do; see
+    `rerecord`.
+    """
 
     def masks(self, given: Given) -> NeuronMasks:
         return NeuronMasks.load(given.masks)
+
+    def train(self, given: Given) -> Cost:
+        every, updates = given.recipe.specialization.rerecord_every, given.recipe.continuation.updates
+        if every is None or updates is None:
+            return super().train(given)
+        return train_in_segments(given, every, updates, lambda: self.masks(given))

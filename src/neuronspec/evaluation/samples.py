@@ -52,7 +52,7 @@ def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], n
 
     Args:
         folder: `RUN/evaluation`, with a folder an arm.
-        arms: the arms to read.
+        arms: the arms to read; the first has translated all directions, another is left out where it has not.
         directions: such as `["en-de"]`.
 
     Raises:
@@ -63,7 +63,8 @@ def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], n
     samples = []
     for direction in directions:
         source, reference = (read_lines(folder / arms[0] / f"{direction}.{part}") for part in ("src", "ref"))
-        translations = {arm: read_lines(folder / arm / f"{direction}.hyp") for arm in arms}
+        files = {arm: folder / arm / f"{direction}.hyp" for arm in arms}
+        translations = {arm: read_lines(file) for arm, file in files.items() if arm == arms[0] or file.exists()}
         for name, lines in {"reference": reference, **translations}.items():
             if len(lines) != len(source):
                 raise EvaluationError(
