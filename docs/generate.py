@@ -12,7 +12,13 @@ from pydantic_core import PydanticUndefined
 
 from neuronspec import recipe
 from neuronspec.cli import app
-from neuronspec.recipe_baselines import AdapterSettings, BaselinesSettings, LoraSettings
+from neuronspec.recipe_baselines import (
+    AdapterSettings,
+    BaselinesSettings,
+    BilingualSettings,
+    LassSettings,
+    LoraSettings,
+)
 from neuronspec.sweep.settings import Entry, Sweep
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -32,6 +38,8 @@ SECTIONS = {
     "baselines": BaselinesSettings,
     "baselines.adapters": AdapterSettings,
     "baselines.lora": LoraSettings,
+    "baselines.lass": LassSettings,
+    "baselines.bilingual": BilingualSettings,
     "evaluation": recipe.EvaluationSettings,
     "evaluation.scores": recipe.ScoreSettings,
     "analysis": recipe.AnalysisSettings,
