@@ -137,7 +137,7 @@ def train_base(run: Run) -> None:
         store,
         run.recipe.training,
         directions=run.recipe.corpus.all_directions,
-        seed=run.recipe.seed,
+        seed=run.recipe.seed if run.recipe.training.seed is None else run.recipe.training.seed,
         folder=run.base,
         console=run.console,
         trackers=run.recipe.tracking,
