@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from evidence import section
 from neuronspec.evaluation.tables import Table, arms_table, families_table, tiers_table
 from neuronspec.files import write_json
 from neuronspec.neurons import NeuronMasks, overlap_progression
@@ -39,6 +40,7 @@ def results_page() -> str:
         "",
         "Made by `docs/generate_results.py` from the files in `benchmarks/results/`.",
         "",
+        *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in section(path)),
         "## The demo",
         "",
         f"`make demo` (`recipes/demo.yaml`) on {machine['processor']}, {machine['cores']} cores, "

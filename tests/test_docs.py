@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from neuronspec.recipe import Recipe
+from neuronspec.sweep import Sweep
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,6 +66,25 @@ def test_analysis_page_runs(
     exec(compile(code, "analysis.md", "exec"), {})
     assert (tmp_path / "heatmap.html").stat().st_size > 10_000
     assert "within families" in capsys.readouterr().out
+
+
+def test_the_results_page_is_that_of_the_result_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    spec = importlib.util.spec_from_file_location("generate_results", ROOT / "docs" / "generate_results.py")
+    assert spec is not None and spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert page == generate.results_page(), "run python docs/generate_results.py"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "sweeps").glob("*.yaml")), ids=lambda path: path.name)
+def test_sweeps_are_valid(path: Path, tmp_path: Path) -> None:
+    keys = ("train", "valid", "test")
+    for key in keys:
+        (tmp_path / key).touch()
+    sweep = Sweep.load(path, [f"corpus.{key}={tmp_path / key}" for key in keys])
+    assert sweep.name == path.stem
 
 
 def test_tables_of_the_findings_are_those_of_the_results() -> None:
