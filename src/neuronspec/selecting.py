@@ -23,7 +23,9 @@ def recording_batches(recipe: Recipe, store: TokenStore, console: Console) -> It
 
     settings = recipe.recording
     directions = recipe.corpus.all_directions
-    for direction in track(directions, description="recording", console=console, transient=True):
+    for direction in track(
+        directions, description="recording", console=console, transient=True, disable=not console.is_terminal
+    ):
         pairs = store.pairs(settings.split, direction)
         yield from eval_batches(pairs, direction, store.tokenizer, batch_tokens=4096, limit=settings.sentences)
 

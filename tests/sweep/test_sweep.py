@@ -112,10 +112,8 @@ def test_a_failure_stops_nothing_but_itself(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    text = (
-        SMALL.replace("continuation.updates: 6", "continuation.updates: null\n  continuation.minutes: 5")
-        + "arms: {dense: }\n"
-    )
+    budget = "continuation.updates: null\n  continuation.minutes: 5"
+    text = SMALL.replace("continuation.updates: 6", budget) + "arms: {dense: }\n"
     path, out = write_sweep(tmp_path, text), tmp_path / "out"
     with subprocess.Popen(command(path, "--out", out), env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -183,4 +183,4 @@ def _progress(console: Console):  # type: ignore[no-untyped-def]  # rich's class
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=console, transient=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -133,12 +133,16 @@ class Runner:
                 self._fail(node, _reason(node, process.returncode))
                 continue
             self.outcome.done.add(folder)
-            self._seconds.append(seconds)
-            left = sum(self._seconds) / len(self._seconds) * (waiting + len(self._running)) / self._processes
-            self._say(
-                f"{node.name}: done in {_time(seconds)}; {len(self.outcome.done)} of {len(self._nodes)} done"
-                + (f", about {_time(left)} left" if left else "")
-            )
+            self._seconds += [seconds] if node.cell else []
+            progress = f"{len(self.outcome.done)} of {len(self._nodes)} done"
+            self._say(f"{node.name}: done in {_time(seconds)}; {progress}{self._left(waiting)}")
+
+    def _left(self, waiting: int) -> str:
+        """How long the rest will take, once an arm has been trained."""
+        left = waiting + len(self._running)
+        if not self._seconds or not left:
+            return ""
+        return f", about {_time(sum(self._seconds) / len(self._seconds) * left / self._processes)} left"
 
     def _fail(self, node: Node, reason: str) -> None:
         self.outcome.failed[node.folder] = reason
