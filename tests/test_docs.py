@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,32 @@ def test_sweeps_are_valid(path: Path, tmp_path: Path) -> None:
         (tmp_path / key).touch()
     sweep = Sweep.load(path, [f"corpus.{key}={tmp_path / key}" for key in keys])
     assert sweep.name == path.stem
+
+
+def yaml_block(page: str) -> str:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    return block
+
+
+def test_the_sweep_of_the_page_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "sweeps").mkdir()
+    shutil.copyfile(ROOT / "recipes" / "bible-cpu.yaml", tmp_path / "bible-cpu.yaml")
+    path = tmp_path / "sweeps" / "page.yaml"
+    path.write_text(yaml_block("sweeps.md"), encoding="utf-8")
+    for key in ("train", "valid", "test"):
+        (tmp_path / key).touch()
+    sweep = Sweep.load(path, [f"corpus.{key}={tmp_path / key}" for key in ("train", "valid", "test")])
+    assert len(list(sweep.cells())) == 2 * (4 * 3 + 1)
+
+
+def test_the_arms_of_the_page_are_valid(tmp_path: Path) -> None:
+    demo = (
+        (ROOT / "recipes" / "demo.yaml").read_text(encoding="utf-8").replace("arms: [specialized, dense, random]", "")
+    )
+    path = tmp_path / "demo.yaml"
+    path.write_text(demo + yaml_block("baselines.md"), encoding="utf-8")
+    recipe = Recipe.load(path)
+    assert set(recipe.arms) >= {"lora", "lass", "bilingual"} and recipe.baselines.lora.rank == 8
 
 
 def test_tables_of_the_findings_are_those_of_the_results() -> None:
