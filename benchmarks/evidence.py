@@ -1,20 +1,23 @@
 """Take over the results of the sweeps that compare specialization with everything else.
 
-    neuronspec sweep recipes/sweeps/bible-cpu-tuning.yaml --out sweeps/tuning --processes 2 --set corpus.train=...
-    neuronspec sweep recipes/sweeps/bible-cpu.yaml --out sweeps/bible --processes 2 --set corpus.train=...
-    python benchmarks/evidence.py sweeps/bible sweeps/tuning
+    neuronspec sweep recipes/sweeps/bible-cpu-tuning.yaml --out sweeps/tuning --base runs/bible --set corpus.train=...
+    neuronspec sweep recipes/sweeps/bible-cpu.yaml --out sweeps/bible --base runs/bible --set corpus.train=...
+    neuronspec sweep recipes/sweeps/bible-cpu-long.yaml --out sweeps/long --base runs/bible --set corpus.train=...
+    python benchmarks/evidence.py runs/bible sweeps/bible --tuning sweeps/tuning --long sweeps/long
 
-writes `benchmarks/results/bible_cpu.json`: the sweep's `results.json`, the baseline's validation curve, the tuning, and
-on which machine and from which commit. `docs/generate_results.py` makes the page of it. Without arguments (as
-`make bench` calls it) it only says so, since the sweeps take an hour.
+writes `benchmarks/results/bible_cpu.json`: the sweep's `results.json`, validation curves, the tuning, the longer
+training, and on which machine and from which commit. `docs/generate_results.py` makes the page of it. Without arguments
+(as `make bench` calls it) it only says so, since the sweeps take hours.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from machine import RESULTS, describe_machine
@@ -22,43 +25,58 @@ from neuronspec.files import write_json
 from neuronspec.training import read_log
 
 
-def evidence(sweep: Path, tuning: Path | None) -> dict[str, Any]:
+def evidence(base: Path, sweep: Path, tuning: Path | None, long: Path | None) -> dict[str, Any]:
     """The content of the result file."""
-    content = _without_paths(json.loads((sweep / "results.json").read_text(encoding="utf-8")))
-    (base,) = sweep.glob("shared/train-*/base")
-    content["base"] = [
-        {key: line[key] for key in ("update", "seconds", "loss")}
-        for line in read_log(base / "log.jsonl")
-        if line["kind"] == "validation"
-    ]
+    content = _results(sweep)
+    content["base"] = _validations(base / "base")
     if tuning is not None:
-        tuned = json.loads((tuning / "results.json").read_text(encoding="utf-8"))
         content["tuning"] = {
-            name: {"changes": _plain(entry["changes"]), "validation": entry["validation"]["mean"]}
-            for name, entry in tuned["entries"].items()
+            name: {"changes": entry["changes"], "validation": entry["validation"]["mean"]}
+            for name, entry in _results(tuning)["entries"].items()
         }
+    if long is not None:
+        content["long"] = _results(long)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
     return {"evidence": content["sweep"], "machine": describe_machine(), "commit": commit.strip(), **content}
 
 
-def _without_paths(content: dict[str, Any]) -> dict[str, Any]:
+def _results(sweep: Path) -> dict[str, Any]:
+    """A sweep's results with the validation losses of its trainings, and without paths."""
+    content: dict[str, Any] = json.loads((sweep / "results.json").read_text(encoding="utf-8"))
     del content["recipe"]
-    for entry in content["entries"].values():
-        entry["changes"] = _plain(entry["changes"])
+    for name, entry in content["entries"].items():
+        entry["changes"] = {key: value for key, value in entry["changes"].items() if not key.startswith("corpus.")}
+        folders = [sweep / "cells" / name / f"seed-{seed}" / "arms" / entry["arm"] for seed in entry["seeds"]]
+        entry["curve"] = _mean_curve([_validations(folder) for folder in folders])
     return content
 
 
-def _plain(changes: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in changes.items() if not key.startswith("corpus.")}
+def _validations(folder: Path) -> list[dict[str, float]]:
+    """Update, seconds and loss of each validation; empty for an arm with a model a direction."""
+    path = folder / "log.jsonl"
+    lines = read_log(path) if path.exists() else []
+    return [{key: line[key] for key in ("update", "seconds", "loss")} for line in lines if line["kind"] == "validation"]
+
+
+def _mean_curve(curves: list[list[dict[str, float]]]) -> list[dict[str, float]]:
+    return [
+        {"update": lines[0]["update"], "loss": fmean(line["loss"] for line in lines)}
+        for lines in zip(*curves, strict=True)
+    ]
 
 
 def main() -> None:
     """Write the result file."""
     if len(sys.argv) < 2:
-        print("give the folder of the sweep, and that of the tuning: python benchmarks/evidence.py SWEEP [TUNING]")
+        print("give the run of the baseline and the sweep: python benchmarks/evidence.py RUN SWEEP")
         return
-    folders = [Path(argument) for argument in sys.argv[1:]]
-    content = evidence(folders[0], folders[1] if len(folders) > 1 else None)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("base", type=Path)
+    parser.add_argument("sweep", type=Path)
+    parser.add_argument("--tuning", type=Path)
+    parser.add_argument("--long", type=Path)
+    given = parser.parse_args()
+    content = evidence(given.base, given.sweep, given.tuning, given.long)
     write_json(RESULTS / f"{content['evidence'].replace('-', '_')}.json", content)
 
 

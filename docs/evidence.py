@@ -108,6 +108,7 @@ def _tables(results: Results) -> list[str]:
     lines += ["### Zero-shot", ""]
     lines += _show(entries_table(results, "zero-shot"))
     lines += _show(_off_target(results))
+    lines += _longer(results)
     lines += ["### What each takes", "", *_show(costs_table(results))]
     lines += ["### Interference and transfer", "", *_interference(results)]
     lines += ["### The baseline", "", *_base(results)]
@@ -130,6 +131,30 @@ def _off_target(results: Results) -> Table:
     }
     table = other_scores_table(swapped)
     return Table("Zero-shot directions: other scores", table.columns, table.rows)
+
+
+def _longer(results: Results) -> list[str]:
+    """How the gap between the arms moves with training."""
+    lines = ["### More training", "", "Validation loss by update, mean over seeds:", ""]
+    lines += _curves(results, [name for name in ("dense", "random", "specialized") if name in results["entries"]])
+    if "long" in results:
+        long = results["long"]
+        lines += ["With three times the updates, one seed:", ""]
+        lines += _curves(long, list(long["entries"]))
+        lines += _show(entries_table(long))
+    return lines
+
+
+def _curves(results: Results, names: Sequence[str]) -> list[str]:
+    """A row an update, a column an entry, and the gap of the last to the first."""
+    curves = {name: {line["update"]: line["loss"] for line in results["entries"][name]["curve"]} for name in names}
+    first, last = curves[names[0]], curves[names[-1]]
+    rows = [
+        f"| {' | '.join([str(update), *(f'{curves[name][update]:.4f}' for name in names)])} | {gap:+.4f} |"
+        for update, gap in ((update, last[update] - first[update]) for update in first)
+    ]
+    heads = f"| update | {' | '.join(names)} | {names[-1]} − {names[0]} |"
+    return [heads, "|---:" * (len(names) + 2) + "|", *rows, ""]
 
 
 def _interference(results: Results) -> list[str]:
