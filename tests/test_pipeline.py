@@ -220,3 +220,12 @@ def test_two_processes_cannot_share_a_run(tmp_path: Path, ran: list[str]) -> Non
     with FileLock(tmp_path / ".lock"), pytest.raises(RunError, match="in use by another"):
         execute(tmp_path, recipe_with())
     assert ran == []
+
+
+def test_copies_of_their_own_start_anew_with_a_larger_budget(tmp_path: Path, ran: list[str]) -> None:
+    """Each copy's warm-up depends on its part of the budget, so its checkpoints can't be gone on from."""
+    arms = ["specialized", "dense", "random", "finetune"]
+    execute(tmp_path, recipe_with(arms=arms))
+    execute(tmp_path, recipe_with(arms=arms, continuation={"updates": 50}))
+    aside = tmp_path / "superseded" / "arms"
+    assert (aside / "finetune").exists() and not (aside / "dense").exists()

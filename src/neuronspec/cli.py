@@ -85,7 +85,7 @@ def run(
         summarize(pipeline.run)
 
 
-@app.command(epilog="Example: neuronspec sweep recipes/bible-cpu-sweep.yaml --out sweeps/bible --processes 2")
+@app.command(epilog="Example: neuronspec sweep recipes/sweeps/bible-cpu.yaml --out sweeps/bible --processes 2")
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file (YAML).", show_default=False)],
     out: Annotated[

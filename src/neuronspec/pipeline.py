@@ -227,9 +227,12 @@ class Pipeline:
 
     def _goes_on(self, task: Task, known: dict[str, Any]) -> bool:
         """Whether a training can go on from its checkpoints: nothing changed but a larger budget, or what it keeps."""
+        from neuronspec.baselines import get_arm
         from neuronspec.training.resume import MAY_CHANGE
 
         section = TRAININGS.get(task.stage)
+        if task.stage == "specialize" and not get_arm(task.name.partition("/")[2]).extends:
+            return False
         if section is None or self._fingerprint(task, known["settings"]) != known["fingerprint"]:
             return False
         before, now = known["settings"], json.loads(json.dumps(task.settings))

@@ -172,17 +172,27 @@ def _note_lines(node: yaml.Node, path: KeyPath, document: Document) -> None:
             _note_lines(value, (*path, index), document)
 
 
-def _apply(document: Document, override: str) -> None:
+def parse_override(override: str) -> tuple[str, Any]:
+    """The key and the value of `section.key=value`, as given with `--set`.
+
+    Raises:
+        RecipeError: it isn't of that form.
+    """
     key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
+    if not equals or not all(key.strip().split(".")):
         raise RecipeError(f"--set {override}: expected section.key=value, such as training.updates=200")
+    return key.strip(), _parse(text, Document(Path(f"--set {override}"), {})) if text.strip() else None
+
+
+def _apply(document: Document, override: str) -> None:
+    key, value = parse_override(override)
+    parts = key.split(".")
     target = document.values
     for part in parts[:-1]:
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
             raise RecipeError(f"--set {override}: {part!r} is a value, not a section")
-    target[parts[-1]] = _parse(text, Document(Path(f"--set {override}"), {})) if text.strip() else None
+    target[parts[-1]] = value
     document.overrides[tuple(parts)] = override
 
 

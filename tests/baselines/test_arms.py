@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from neuronspec.baselines import ARMS, get_arm
+from neuronspec.baselines.arm import read_cost
 from neuronspec.baselines.magnitude import magnitude_masks, weight_norms
 from neuronspec.baselines.random import random_masks
-from neuronspec.errors import RecipeError
+from neuronspec.deploy.opening import open_model
+from neuronspec.errors import ModelError, RecipeError, RunError
 from neuronspec.model.build import load_model
 from neuronspec.model.sites import find_ffn_sites
 from neuronspec.neurons import NeuronMasks
@@ -111,3 +113,19 @@ def test_the_continuation_can_have_a_seed_of_its_own(tmp_path: Path) -> None:
     assert (given.seed, toy_given(tmp_path).seed) == (7, 1)
     first, second = (trained(tmp_path / str(seed), "dense", continuation={"seed": seed}) for seed in (1, 2))
     assert not torch.equal(logits(first, "dense", EN_DE), logits(second, "dense", EN_DE))
+
+
+def test_a_damaged_cost_is_told(tmp_path: Path) -> None:
+    given = trained(tmp_path, "dense")
+    assert read_cost(given.folder).extra_parameters == 0
+    (given.folder / "cost.json").write_text('{"trained_parameters": ')
+    with pytest.raises(RunError, match="train the arm again"):
+        read_cost(given.folder)
+
+
+@pytest.mark.parametrize("name", ["adapters_family", "lass"])
+def test_what_only_a_run_can_compute_is_not_opened_as_a_dense_model(tmp_path: Path, name: str) -> None:
+    settings = {"baselines": {"adapters": {"bottleneck": 4}, "lass": {"updates": 2}}}
+    given = trained(tmp_path, name, **settings)
+    with pytest.raises(ModelError, match="only the run"):
+        open_model(given.folder)

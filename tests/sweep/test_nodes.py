@@ -8,8 +8,10 @@ import pytest
 from rich.console import Console
 
 from neuronspec.errors import RunError
+from neuronspec.files import write_json
 from neuronspec.pipeline import Pipeline
 from neuronspec.sweep import Sweep
+from neuronspec.sweep.commands import base_of
 from neuronspec.sweep.nodes import Node, link, nodes_of
 from toy_sweep import write_sweep
 
@@ -78,6 +80,27 @@ def test_a_run_of_the_recipe_gives_its_baseline(tmp_path: Path) -> None:
     assert shared([node for node in found if node.folder != run]) == ["evaluate-base", "evaluate-copy", "select"]
     cell = next(node for node in found if node.name == "specialized/seed-1")
     assert {cell.linked[name] for name in ("prepare", "train", "record")} == {run}
+    assert next(node for node in found if node.folder == run).tasks == ()
+    task = pipeline.tasks["evaluate/base"]
+    pipeline.remember(task, {"fingerprint": pipeline.fingerprint(task), "settings": task.settings, "state": "finished"})
+    again = nodes_of(sweep, tmp_path / "out", run)
+    assert next(node for node in again if node.folder == run).tasks == ("evaluate/base",), "its scores are used"
+    assert "evaluate-base" not in shared([node for node in again if node.folder != run])
     other = Sweep.load(tmp_path / "sweep.yaml", ["training.updates=7"])
     with pytest.raises(RunError, match=r"training.updates.*leave --base out"):
         nodes_of(other, tmp_path / "out", run)
+
+
+def test_the_folder_remembers_where_it_began(tmp_path: Path) -> None:
+    path, out = write_sweep(tmp_path, "arms: {dense: }\n"), tmp_path / "out"
+    sweep, run, other = Sweep.load(path), tmp_path / "run", tmp_path / "other"
+    for folder in (run, other):
+        folder.mkdir()
+        (folder / "recipe.yaml").touch()
+    assert base_of(out, sweep, run) == run
+    write_json(out / "sweep.json", {"sweep": "toy", "base": str(run)})
+    assert base_of(out, sweep, None) == run
+    with pytest.raises(RunError, match="began from"):
+        base_of(out, sweep, other)
+    with pytest.raises(RunError, match="not a run folder"):
+        base_of(out, sweep, tmp_path / "nowhere")

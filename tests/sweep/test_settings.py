@@ -56,7 +56,13 @@ def test_the_baseline_of_an_entry_has_its_settings() -> None:
         ("arms: {dense: {set: {selection.coverage: 1.5}}}", "entry dense.*coverage"),
         ("arms: {dense: }\nseeds: [1, 1]", "twice"),
         ("arms: {random: }", "baseline 'dense' is no entry"),
-        ("arms: {dense: {set: {continuation.seed: 4}}}", "set by seeds"),
+        ("arms: {dense: {set: {continuation.seed: 4}}}", "seeds set it"),
+        ("arms: {dense: {set: {arms: [lora]}}}", "an entry names its arm"),
+        ("arms: {dense: }\nsettings: {a: {continuation.seed: 4}}", "settings.a.*seeds set it"),
+        ("arms: {dense: {set: {evaluation.max_sentences: 3}}}", "same test sentences"),
+        ("arms: {dense: , other: {arm: dense, set: {corpus.test_share: 0.2}}}", "same test sentences"),
+        ("arms: {dense: , base: {arm: dense}}", "named 'base'"),
+        ("arms: {dense: , lora: {set: {continuation.mix_directions: true}}}", "entry lora.*mix_directions"),
         ("arms: {dense: {kind: 3}}", "kind"),
         ("arms: {}", "arms"),
         ("arms: {dense/x: }", "dense/x"),
@@ -73,6 +79,11 @@ def test_a_missing_recipe_and_a_bad_override_are_told(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, "arms: {dense: }\n")
     with pytest.raises(RecipeError, match="section.key=value"):
         Sweep.load(path, ["updates"])
+    with pytest.raises(RecipeError, match="seeds set it"):
+        Sweep.load(path, ["continuation.seed=9"])
+    with pytest.raises(RecipeError, match="YAML"):
+        Sweep.load(path, ["training.updates=[1"])
+    assert Sweep.load(path, ["corpus.test_share=0.2"]).set == {"corpus.test_share": 0.2}
     (tmp_path / "toy.yaml").unlink()
     with pytest.raises(RecipeError, match="no such file"):
         Sweep.load(path)

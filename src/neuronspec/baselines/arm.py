@@ -6,6 +6,7 @@ them by name.
 
 from __future__ import annotations
 
+import json
 import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from transformers import PreTrainedModel
 
 from neuronspec.corpus.store import TokenStore
 from neuronspec.direction import Direction
-from neuronspec.errors import RecipeError
+from neuronspec.errors import RecipeError, RunError
 from neuronspec.files import write_json
 from neuronspec.model.build import load_model
 from neuronspec.processes import processes
@@ -94,6 +95,7 @@ class Arm(ABC):
         sections: of the recipe that change its outcome, or parts of sections (`baselines.lora`).
         composes: whether it can translate zero-shot directions.
         converts: whether the `ctranslate2` engine can compute it.
+        extends: whether a larger budget goes on from its checkpoints.
         mixes: whether it can compute batches whose rows are of several directions.
     """
 
@@ -102,6 +104,7 @@ class Arm(ABC):
     composes: ClassVar[bool] = True
     converts: ClassVar[bool] = True
     mixes: ClassVar[bool] = True
+    extends: ClassVar[bool] = True
 
     @abstractmethod
     def train(self, given: Given) -> Cost:
@@ -142,6 +145,19 @@ def make(arm: Arm, given: Given) -> None:
     cost = arm.train(given)
     if processes().is_main:
         write_json(given.folder / COST, asdict(cost))
+
+
+def read_cost(folder: Path) -> Cost:
+    """What `make` wrote down in the folder of an arm.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    path = folder / COST
+    try:
+        return Cost(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path} can't be read ({error}); remove {folder} to train the arm again") from None
 
 
 def go_on(

@@ -32,6 +32,7 @@ class OwnModels(Arm):
 
     composes: ClassVar[bool] = False
     converts: ClassVar[bool] = False
+    extends: ClassVar[bool] = False  # a direction's warm-up depends on its part of the budget
 
     @abstractmethod
     def settings(self, given: Given) -> Mapping[Direction, TrainingSettings]:

@@ -22,6 +22,10 @@ ARM = "specialized"
 """The arm of a run that is exported."""
 
 
+PARTS_OF_ARMS = ("adapters.safetensors", "lora.safetensors", "weight_masks.safetensors")
+"""What other arms have beside their checkpoint, and can't be left out silently."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A model to export or to translate with.
@@ -56,6 +60,12 @@ def open_model(path: Path, device: str | None = None) -> Opened:
     elif (path / MASKS_FILE).is_file():
         model = load(path, device)
     else:
+        others = [name for name in PARTS_OF_ARMS if (path / name).is_file()]
+        if others:
+            raise ModelError(
+                f"{path} holds {others[0]}, which only the run that trained the arm can compute (neuronspec evaluate "
+                "RUN): without it the model would translate as something else"
+            )
         from neuronspec.model.build import load_model
 
         model = load_model(path, device)

@@ -43,8 +43,10 @@ def run_sweep(
         Interrupted: a signal came.
     """
     sweep = Sweep.load(file, overrides)
+    base = base_of(out, sweep, base)
     nodes = nodes_of(sweep, out, base)
-    _own(out, sweep)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / OWNER, {"sweep": sweep.name, "base": str(base.resolve()) if base else None})
     try:
         with FileLock(out / ".lock", timeout=0):
             _run(sweep, nodes, out, processes or _default_processes(), tables, console)
@@ -54,24 +56,34 @@ def run_sweep(
 
 def plan_sweep(file: Path, out: Path, overrides: list[str] | None, base: Path | None, console: Console) -> None:
     """Print every task of a sweep, and whether it is done."""
-    for node in nodes_of(Sweep.load(file, overrides), out, base):
+    sweep = Sweep.load(file, overrides)
+    for node in nodes_of(sweep, out, base_of(out, sweep, base)):
         console.print(f"{node.name}: {'done' if node.done() else 'to do'}", markup=False)
 
 
-def _own(out: Path, sweep: Sweep) -> None:
-    """Make sure that the folder is this sweep's."""
+def base_of(out: Path, sweep: Sweep, base: Path | None) -> Path | None:
+    """The run that the sweep starts from: the one given now, or when it began.
+
+    Raises:
+        RunError: the folder is another sweep's or something else's, or the sweep began from another run.
+    """
+    if base is not None and not (base / "recipe.yaml").is_file():
+        raise RunError(f"--base {base} is not a run folder: it has no recipe.yaml")
     path = out / OWNER
-    if path.exists():
-        try:
-            owner = json.loads(path.read_text(encoding="utf-8"))["sweep"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path} is damaged ({error}); remove it if {out} is the folder of this sweep") from None
-        if owner != sweep.name:
-            raise RunError(f"{out} was made by another sweep: {owner!r}, not {sweep.name!r}; choose another --out")
-        return
-    if out.is_dir() and any(item.name != ".lock" for item in out.iterdir()):
-        raise RunError(f"{out} is no sweep folder and not empty; choose another --out")
-    write_json(path, {"sweep": sweep.name})
+    if not path.exists():
+        if out.exists() and (not out.is_dir() or any(item.name != ".lock" for item in out.iterdir())):
+            raise RunError(f"{out} is no sweep folder and not empty; choose another --out")
+        return base
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        owner, began = content["sweep"], content.get("base")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged ({error}); remove it if {out} is the folder of this sweep") from None
+    if owner != sweep.name:
+        raise RunError(f"{out} was made by another sweep: {owner!r}, not {sweep.name!r}; choose another --out")
+    if base is not None and (began is None or Path(began) != base.resolve()):
+        raise RunError(f"{out} began from {began or 'a baseline of its own'}, not {base}; choose another --out")
+    return Path(began) if began else None
 
 
 def _default_processes() -> int:

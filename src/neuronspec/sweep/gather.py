@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 
+from neuronspec.baselines.arm import read_cost
 from neuronspec.direction import languages_of
 from neuronspec.evaluation.compare import summarize_seeds
 from neuronspec.evaluation.results import ArmScores, write_results
@@ -93,15 +94,13 @@ def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
     """What is evaluated, by label: `copy`, `base`, then the entries. (Of several baselines, the first one's.)"""
     found: dict[str, Found] = {}
     for node in nodes:
-        if node.cell is None and not set(node.tasks) & set(FLOOR):
-            continue
-        arm = node.cell.arm if node.cell else node.tasks[0].partition("/")[2]
-        label, seed = (node.cell.entry, node.cell.seed) if node.cell else (arm, 0)
-        one = found.setdefault(label, Found())
-        if seed not in one.nodes:
-            one.nodes[seed] = node
-            one.scores[seed], one.statistics[seed] = score_arms(node.folder / "evaluation", [arm], scorer)[arm]
-    return found
+        for arm in [node.cell.arm] if node.cell else [name.partition("/")[2] for name in node.tasks if name in FLOOR]:
+            label, seed = (node.cell.entry, node.cell.seed) if node.cell else (arm, 0)
+            one = found.setdefault(label, Found())
+            if seed not in one.nodes:
+                one.nodes[seed] = node
+                one.scores[seed], one.statistics[seed] = score_arms(node.folder / "evaluation", [arm], scorer)[arm]
+    return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
 
 
 def _facts(recipe: Recipe, nodes: Sequence[Node], scorer: Scorer) -> dict[str, Any]:
@@ -189,12 +188,12 @@ def _cost(node: Node, folders: Sequence[Path]) -> dict[str, Any]:
     """What the arm took, with the preparation that it needs; times and memory are the median and the most of seeds."""
     from statistics import median
 
-    costs = [json.loads((folder / "cost.json").read_text(encoding="utf-8")) for folder in folders]
+    costs = [read_cost(folder) for folder in folders]
     state = json.loads((node.folder / "stages.json").read_text(encoding="utf-8"))["tasks"]
     before = sum(state[name]["seconds"] for name in _PREPARING if name in node.linked)
-    times = [cost["update_seconds"] for cost in costs if cost["update_seconds"] is not None]
-    return costs[0] | {
-        "prepare_seconds": before + median(cost["prepare_seconds"] for cost in costs),
+    times = [cost.update_seconds for cost in costs if cost.update_seconds is not None]
+    return asdict(costs[0]) | {
+        "prepare_seconds": before + median(cost.prepare_seconds for cost in costs),
         "update_seconds": median(times) if times else None,
-        "peak_memory": max(cost["peak_memory"] for cost in costs),
+        "peak_memory": max(cost.peak_memory for cost in costs),
     }

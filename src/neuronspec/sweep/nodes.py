@@ -50,7 +50,7 @@ class Node:
 
     @property
     def name(self) -> str:
-        return self.cell.name if self.cell else self.tasks[-1] if self.tasks else str(self.folder)
+        return self.cell.name if self.cell else self.folder.name
 
     def pipeline(self, console: Console | None = None) -> Pipeline:
         """The pipeline in the folder, as it stands there."""
@@ -79,7 +79,8 @@ def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]
     places = _Places(folder, base, recipes[0][1])
     nodes: dict[Path, Node] = {}
     if base is not None:
-        nodes[base] = Node(base, recipes[0][1], (), {})
+        given = Pipeline(recipes[0][1], base, Console(quiet=True))
+        nodes[base] = Node(base, recipes[0][1], tuple(name for name in FLOOR if places.of(given, name) == base), {})
     for cell, recipe in recipes:
         where = folder / "cells" / cell.entry / f"seed-{cell.seed}"
         pipeline = Pipeline(recipe, where, Console(quiet=True))

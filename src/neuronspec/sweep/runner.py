@@ -49,7 +49,7 @@ class Runner:
 
     def __init__(self, nodes: Sequence[Node], folder: Path, processes: int, console: Console) -> None:
         self._nodes, self._folder, self._processes, self._console = list(nodes), folder, processes, console
-        self._running: dict[Path, tuple[Node, subprocess.Popen[bytes], float, int]] = {}
+        self._running: dict[Path, tuple[Node, subprocess.Popen[bytes], float, int, int]] = {}
         self._seconds: list[float] = []
         self.outcome = Outcome()
 
@@ -104,12 +104,13 @@ class Runner:
         )
         command = [sys.executable, "-m", "neuronspec.sweep.worker", str(node.folder), *node.tasks]
         with (node.folder / LOG).open("ab") as log:
+            begin = log.tell()
             # in a group of its own: Ctrl-C reaches this process alone, which stops the workers in order
             process = subprocess.Popen(  # noqa: S603
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment(place),
                 start_new_session=True,
             )  # fmt: skip
-        self._running[node.folder] = (node, process, time.monotonic(), place)
+        self._running[node.folder] = (node, process, time.monotonic(), place, begin)
         self._say(f"{node.name}: started")
 
     def _environment(self, place: int) -> Mapping[str, str]:
@@ -117,20 +118,20 @@ class Runner:
         import torch
 
         threads = str(max(1, (os.cpu_count() or 1) // self._processes))
-        shared = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        shared = {name: os.environ.get(name, threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
         if torch.cuda.device_count() > 1:
             shared["CUDA_VISIBLE_DEVICES"] = str(place % torch.cuda.device_count())
         return {**os.environ, **shared}
 
     def _collect(self, waiting: int) -> None:
         """See which processes have ended."""
-        for folder, (node, process, begun, _) in list(self._running.items()):
+        for folder, (node, process, begun, _, begin) in list(self._running.items()):
             if process.poll() is None:
                 continue
             del self._running[folder]
             seconds = time.monotonic() - begun
             if process.returncode:
-                self._fail(node, _reason(node, process.returncode))
+                self._fail(node, _reason(node, process.returncode, begin))
                 continue
             self.outcome.done.add(folder)
             self._seconds += [seconds] if node.cell else []
@@ -149,9 +150,9 @@ class Runner:
         self._say(f"{node.name}: failed: {reason} (see {node.folder / LOG})")
 
     def _stop(self, signal: str) -> None:
-        for _, process, _, _ in self._running.values():
+        for _, process, *_ in self._running.values():
             process.terminate()
-        for _, process, _, _ in self._running.values():
+        for _, process, *_ in self._running.values():
             process.wait()
         self._say(f"stopped by {signal}")
         raise Interrupted(
@@ -164,13 +165,13 @@ class Runner:
             log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
 
 
-def _reason(node: Node, code: int) -> str:
-    """The last line that tells of an error, in the node's log."""
+def _reason(node: Node, code: int, begin: int) -> str:
+    """What the process said of its error, in the node's log from byte `begin` on."""
     if code < 0:
         return f"killed by signal {-code}"
-    lines = (node.folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
-    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return told[-1] if told else next((line for line in reversed(lines) if line.strip()), f"exit code {code}")
+    text = (node.folder / LOG).read_bytes()[begin:].decode("utf-8", errors="replace")
+    told = text.rpartition("error: ")[2] if "error: " in text else text.strip().rpartition("\n")[2]
+    return told.strip() or f"exit code {code}"
 
 
 def _time(seconds: float) -> str:

@@ -13,10 +13,33 @@ from pydantic import Field, field_validator, model_validator
 from neuronspec.errors import RecipeError
 from neuronspec.recipe import ArmName, Recipe, Section
 from neuronspec.recipe_corpus import RecipePath
-from neuronspec.recipe_errors import explain, load_yaml
+from neuronspec.recipe_errors import explain, load_yaml, parse_override
 
 Changes: TypeAlias = dict[str, Any]
 """Recipe keys as `section.key`, and their values."""
+
+FLOOR = ("base", "copy")
+"""The rows of the table that are no entries."""
+
+RESERVED = {
+    "name": "it is the recipe's",
+    "arms": "an entry names its arm",
+    "continuation.seed": "seeds set it",
+}
+"""Keys that no change may name, and why."""
+
+_SAME_TEST = "all entries are scored on the same test sentences; set it for all (set)"
+SHARED = {
+    "seed": _SAME_TEST,
+    "corpus": _SAME_TEST,
+    "evaluation.max_sentences": _SAME_TEST,
+    "evaluation.zero_shot": _SAME_TEST,
+    "evaluation.scores": _SAME_TEST,
+}
+"""Keys that no single entry may change, with all below them, and why."""
+
+_TRAINING_TEXT = ("corpus.train", "corpus.tier_shares", "corpus.cleaning")
+"""What below `corpus` an entry may change all the same."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Seed = Annotated[int, Field(ge=0)]
@@ -63,8 +86,13 @@ class Sweep(Section):
             for name in self.baselines
             if name not in self.arms
         ]
-        if "continuation.seed" in {*self.set, *(key for entry in self.arms.values() for key in entry.set)}:
-            problems.append("continuation.seed is set by seeds")
+        problems += [
+            f"an entry can't be named {name!r}: that is a row of its own" for name in FLOOR if name in self.arms
+        ]
+        problems += _reserved("set", self.set, RESERVED)
+        parts = {f"arms.{name}.set": entry.set for name, entry in self.arms.items()}
+        for where, changes in (parts | {f"settings.{name}": part for name, part in self.settings.items()}).items():
+            problems += _reserved(where, changes, RESERVED | SHARED)
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -77,7 +105,10 @@ class Sweep(Section):
             RecipeError: the file is missing or mistaken, or an entry makes a mistaken recipe: all mistakes are told.
         """
         sweep = explain(cls, load_yaml(path, []), {"folder": path.resolve().parent, "check_files": True})
-        given = dict(_split(text) for text in overrides or [])
+        given = dict(map(parse_override, overrides or []))
+        problems = list(_reserved("--set", given, RESERVED))
+        if problems:
+            raise RecipeError("; ".join(problems))
         sweep = sweep.model_copy(update={"set": sweep.set | given})
         sweep.recipes()
         return sweep
@@ -103,10 +134,14 @@ class Sweep(Section):
         Raises:
             RecipeError: changes make a mistaken recipe; names the entry.
         """
+        from neuronspec.baselines import get_arm
+
         made, mistakes = [], []
         for cell in self.cells():
             try:
-                made.append((cell, Recipe.load(self.recipe, cell.overrides)))
+                recipe = Recipe.load(self.recipe, cell.overrides)
+                get_arm(cell.arm).check(recipe)
+                made.append((cell, recipe))
             except RecipeError as error:
                 mistakes.append(f"entry {cell.entry}: {error}")
         if mistakes:
@@ -138,13 +173,12 @@ class Cell:
     def overrides(self) -> list[str]:
         """As `--set` takes them."""
         changes = self.changes | {"continuation.seed": self.seed, "arms": [self.arm]}
-        return [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+        return [f"{key}={json.dumps(value, default=str)}" for key, value in changes.items()]
 
 
-def _split(text: str) -> tuple[str, Any]:
-    import yaml
-
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise RecipeError(f"--set {text}: expected section.key=value, such as continuation.updates=200")
-    return key, yaml.safe_load(value)
+def _reserved(where: str, changes: Changes, reserved: dict[str, str]) -> Iterator[str]:
+    """What changes name and may not."""
+    for key in changes:
+        for name, why in reserved.items():
+            if (key == name or key.startswith(f"{name}.")) and not key.startswith(_TRAINING_TEXT):
+                yield f"{where}: {key} can't be changed: {why}"
