@@ -41,6 +41,7 @@ def section(path: Path) -> list[str]:
         "text. All arms go on from one baseline, with the same updates and data order.",
         "",
         *verdict(results),
+        *investigation(results),
         *_tables(results),
     ]
 
@@ -55,6 +56,77 @@ def verdict(results: Results) -> list[str]:
         told = [_short(results, "specialized", baseline, group) for group in tiers]
         lines += [f"- By tier, over {baseline}: {'; '.join(told)}.", ""]
     return lines
+
+
+def investigation(results: Results) -> list[str]:
+    """What was looked at to find out why, in words made from the numbers."""
+    lines = ["### Why", ""]
+    curve = results["base"]
+    lines.append(
+        f"- *Is the baseline undertrained?* At its end the loss falls by {_slope(curve):.3f} nats in 1,000 updates; "
+        f"`dense` gains {curve[-1]['loss'] - _validation(results, 'dense'):.3f} nats over it in the continuation, with "
+        "the optimizer reset and the learning rate tuned."
+    )
+    ks = [name for name in ("k99", "specialized", "k90", "k85", "k70", "k50") if name in results["entries"]]
+    told = [f"{results['entries'][name]['sparsity']:.0%} sparsity {_gap(results, name):+.3f}" for name in ks]
+    lines.append(f"- *How many neurons?* Validation loss above `dense`, by sparsity: {', '.join(told)} nats.")
+    parts = [name for name in ("encoder", "decoder", "specialized", "random") if name in results["entries"]]
+    told = [f"`{name}` {_gap(results, name):+.3f}" for name in parts]
+    lines.append(f"- *Which component costs?* The same for k = 0.95: {', '.join(told)} nats.")
+    others = [
+        name
+        for name in ("language", "family", "lass", "magnitude", "top_fraction", "adapters_family", "adapters_direction",
+                     "adapters_matched", "lora", "rerecorded", "specialized-lr2e-4", "specialized-lr1e-3")
+        if name in results["entries"]
+    ]  # fmt: skip
+    told = [f"`{name}` {_gap(results, name):+.3f}" for name in others]
+    lines += [f"- *Other choices*: {', '.join(told)} nats."] if told else []
+    if "bilingual" in results["arms"]:
+        arms = results["arms"]
+        told = [
+            f"{name} {arms['base'][name]['loss'] - score['loss']:+.3f} nats and "
+            f"{arms['base'][name]['chrf++'] - score['chrf++']:+.1f} chrF++"
+            for name, score in arms["bilingual"].items()
+        ]
+        lines.append(
+            "- *Is there interference at all?* The multilingual baseline against bilingual models on the test (loss "
+            f"above 0: interference; chrF++ above 0: transfer): {'; '.join(told)}."
+        )
+    if "long" in results:
+        gaps = _gaps(results["long"], "dense", "specialized")
+        first, last = min(gaps), max(gaps)
+        lines.append(
+            f"- *Is the continuation too short?* With three times the updates the gap of `specialized` to `dense` in "
+            f"validation loss goes from {gaps[first]:+.4f} after {first} updates to {gaps[last]:+.4f} after {last}."
+        )
+    return [*lines, ""]
+
+
+def _slope(curve: Sequence[Mapping[str, float]]) -> float:
+    """How much the loss falls in 1,000 updates, over the last three validations."""
+    first, last = curve[-3:][0], curve[-1]
+    return (first["loss"] - last["loss"]) / (last["update"] - first["update"]) * 1000
+
+
+def _validation(results: Results, name: str) -> float:
+    return float(results["entries"][name]["validation"]["mean"])
+
+
+def _gap(results: Results, name: str) -> float:
+    """The lowest validation loss above that of `dense` with the same seeds."""
+    entry, dense = results["entries"][name], results["entries"]["dense"]
+    own = [
+        value
+        for seed, value in zip(dense["seeds"], dense["validation"]["values"], strict=True)
+        if seed in entry["seeds"]
+    ]
+    return float(entry["validation"]["mean"]) - sum(own) / len(own)
+
+
+def _gaps(results: Results, first: str, last: str) -> dict[int, float]:
+    """By update, the validation loss of `last` above that of `first`."""
+    curves = [{line["update"]: line["loss"] for line in results["entries"][name]["curve"]} for name in (first, last)]
+    return {update: curves[1][update] - loss for update, loss in curves[0].items()}
 
 
 def _judged(results: Results, entry: str, baseline: str, group: str) -> list[str]:
@@ -172,11 +244,10 @@ def _base(results: Results) -> list[str]:
     curve = results["base"]
     step = max(1, len(curve) // 10)
     shown = [*curve[step - 1 : -1 : step], curve[-1]]
-    last, before = curve[-1], curve[-2]
-    slope = (before["loss"] - last["loss"]) / (last["update"] - before["update"]) * 1000
+    last = curve[-1]
     lines = [
-        f"{last['update']:,} updates in {last['seconds'] / 60:.0f} minutes. Over the last "
-        f"{last['update'] - before['update']} updates the validation loss fell by {slope:.3f} nats a thousand updates.",
+        f"{last['update']:,} updates in {last['seconds'] / 60:.0f} minutes; at the end the validation loss falls by "
+        f"{_slope(curve):.3f} nats in 1,000 updates.",
         "",
         "| update | minutes | validation loss |",
         "|---|---|---|",
