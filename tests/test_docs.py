@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 from pathlib import Path
@@ -77,6 +78,15 @@ def test_the_results_page_is_that_of_the_result_files(monkeypatch: pytest.Monkey
     spec.loader.exec_module(generate)
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert page == generate.results_page(), "run python docs/generate_results.py"
+
+
+def test_the_readme_tells_what_came_out() -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / "bible_cpu.json").read_text(encoding="utf-8"))
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    for baseline in ("dense", "random"):
+        found = results["differences"]["specialized"][baseline]["chrf++"]["all"]
+        assert f"**{found['difference']:+.2f}" in page
+        assert (found["low"] > 0 or found["high"] < 0) and found["seeds"]["p"] < 0.05, "beyond chance"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "sweeps").glob("*.yaml")), ids=lambda path: path.name)
