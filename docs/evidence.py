@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from neuronspec.evaluation.table import Cell, Table
 from neuronspec.evaluation.tables import other_scores_table, tiers_table
 from neuronspec.evaluation.transfer import transfer_table
@@ -173,6 +175,8 @@ def _tables(results: Results) -> list[str]:
     differences = differences_table(_only(results, ("specialized",)))
     lines += _show(differences) if differences else []
     lines += ["### Ablations and baselines", "", "One seed where nothing else is said: hints, not proofs.", ""]
+    missing = _not_run(results)
+    lines += [f"Entries of the sweep that have not been run yet: {', '.join(missing)}.", ""] if missing else []
     for title, names in PARTS.items():
         part = _only(results, [name for name in names if name in results["arms"]])
         table = entries_table(part)
@@ -185,6 +189,12 @@ def _tables(results: Results) -> list[str]:
     lines += ["### Interference and transfer", "", *_interference(results)]
     lines += ["### The baseline", "", *_base(results)]
     return lines
+
+
+def _not_run(results: Results) -> list[str]:
+    """The entries of the sweep file that the results don't have."""
+    file = Path(__file__).parent.parent / "recipes" / "sweeps" / f"{results['evidence']}.yaml"
+    return [name for name in yaml.safe_load(file.read_text(encoding="utf-8"))["arms"] if name not in results["entries"]]
 
 
 def _only(results: Results, names: Sequence[str]) -> dict[str, Any]:
