@@ -186,6 +186,10 @@ def _tables(results: Results) -> list[str]:
     lines += _show(_off_target(results))
     lines += _longer(results)
     lines += ["### What each takes", "", *_show(costs_table(results))]
+    lines += [
+        "Other work ran beside some of these trainings: compare what preparing takes, not the times of updates.",
+        "",
+    ]
     lines += ["### Interference and transfer", "", *_interference(results)]
     lines += ["### The baseline", "", *_base(results)]
     return lines

@@ -87,6 +87,9 @@ def test_the_readme_tells_what_came_out() -> None:
         found = results["differences"]["specialized"][baseline]["chrf++"]["all"]
         assert f"**{found['difference']:+.2f}" in page
         assert (found["low"] > 0 or found["high"] < 0) and found["seeds"]["p"] < 0.05, "beyond chance"
+    longer = results["long"]["differences"]["specialized"]["dense"]["chrf++"]["all"]
+    assert f"({longer['difference']:+.2f}, one seed, not beyond chance)" in page
+    assert longer["low"] < 0 < longer["high"]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "sweeps").glob("*.yaml")), ids=lambda path: path.name)
