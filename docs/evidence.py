@@ -186,7 +186,7 @@ def _tables(results: Results) -> list[str]:
     lines += _show(_off_target(results))
     lines += _longer(results)
     lines += ["### What each takes", "", *_show(costs_table(results))]
-    lines += [
+    lines += ["Other work ran beside some of these trainings: compare preparing, not the times of updates.", ""]
         "Other work ran beside some of these trainings: compare what preparing takes, not the times of updates.",
         "",
     ]
