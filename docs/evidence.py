@@ -187,9 +187,6 @@ def _tables(results: Results) -> list[str]:
     lines += _longer(results)
     lines += ["### What each takes", "", *_show(costs_table(results))]
     lines += ["Other work ran beside some of these trainings: compare preparing, not the times of updates.", ""]
-        "Other work ran beside some of these trainings: compare what preparing takes, not the times of updates.",
-        "",
-    ]
     lines += ["### Interference and transfer", "", *_interference(results)]
     lines += ["### The baseline", "", *_base(results)]
     return lines
