@@ -104,7 +104,10 @@ def test_ctrl_c_leaves_neither_files_nor_processes(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe), encoding="utf-8")
     run = tmp_path / "run"
     command = [sys.executable, "-m", "neuronspec", "run", str(tmp_path / "recipe.yaml"), "--out", str(run)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
+    ) as process:  # fmt: skip
         writer = opened_for_writing(table, process)
         rows = [f"{number} one two\t{number} eins zwei\n" for number in range(80_000)]
         writer.write("en\tde\n" + "".join(rows))
