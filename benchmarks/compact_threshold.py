@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from machine import write_result
-from neuronspec.specialize import specialize, use_direction
+from neuronspec.specialization.apply import specialize
+from neuronspec.specialization.scope import use_direction
 
 D_MODEL, WIDTH = 512, 2048
 SPARSITIES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)

@@ -25,17 +25,19 @@ from typing import Any
 import torch
 
 from machine import write_result
-from neuronspec.corpus.tokenizer import tag_id
+from neuronspec.core.direction import Direction
 from neuronspec.deploy.opening import open_specialized
-from neuronspec.direction import Direction
-from neuronspec.evaluation.engines import make_engine
-from neuronspec.evaluation.engines.base import EXTRA_TOKENS
-from neuronspec.evaluation.engines.conversion import convert, vocabulary_of
-from neuronspec.evaluation.engines.ct2_engine import CTranslate2Engine, load_translator
 from neuronspec.evaluation.evaluate import read_test_set
+from neuronspec.models.tokenizer import tag_id
 from neuronspec.recipe import EvaluationSettings
-from neuronspec.specialize import compact, unspecialize, use_direction
-from neuronspec.specialize.state import attached
+from neuronspec.specialization.apply import unspecialize
+from neuronspec.specialization.compact import compact
+from neuronspec.specialization.model_state import attached
+from neuronspec.specialization.scope import use_direction
+from neuronspec.translation.conversion import convert, vocabulary_of
+from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
+from neuronspec.translation.engine import EXTRA_TOKENS
+from neuronspec.translation.registry import make_engine
 
 PLAIN_BATCH = 32
 clock = time.perf_counter

@@ -24,9 +24,10 @@ import torch
 from transformers import M2M100Config, M2M100ForConditionalGeneration
 
 from machine import write_result
-from neuronspec.evaluation.engines.conversion import convert
-from neuronspec.model.sites import find_ffn_sites
-from neuronspec.specialize import compact, specialize
+from neuronspec.models.sites import find_ffn_sites
+from neuronspec.specialization.apply import specialize
+from neuronspec.specialization.compact import compact
+from neuronspec.translation.conversion import convert
 
 VOCABULARY, SPARSITIES, LENGTHS, WRITTEN, BEAM, BATCH = 16_000, (0.3, 0.5, 0.7), (8, 32), 20, 5, 32
 TAG_SOURCE, TAG_TARGET = 4, 5

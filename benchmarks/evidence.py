@@ -21,8 +21,8 @@ from statistics import fmean
 from typing import Any
 
 from machine import RESULTS, describe_machine
-from neuronspec.files import write_json
-from neuronspec.training import read_log
+from neuronspec.core.files import write_json
+from neuronspec.training.log import read_log
 
 
 def evidence(base: Path, sweep: Path, tuning: Path | None, long: Path | None) -> dict[str, Any]:

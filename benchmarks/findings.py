@@ -16,11 +16,14 @@ from typing import Any
 from machine import write_result
 from neuronspec.analysis.findings import Findings
 from neuronspec.evaluation.tables import average, directions_of
-from neuronspec.neurons import Activations, CumulativeActivation, NeuronMasks, select_neurons
-from neuronspec.neurons.padding import side_of
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.criteria import CumulativeActivation
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.neurons.positions import side_of
+from neuronspec.neurons.selection import select_neurons
 from neuronspec.recipe import Recipe
 from neuronspec.report.numbers import compute
-from neuronspec.stages import families_of
+from neuronspec.runs.stages import families_of
 
 
 def sites_of(recipe: Recipe, masks: NeuronMasks, acts: Activations) -> dict[str, Any]:

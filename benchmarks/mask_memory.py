@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from machine import write_result
-from neuronspec.neurons import NeuronMasks
+from neuronspec.neurons.masks import NeuronMasks
 
 SELECTED = 0.65
 CASES: dict[str, dict[str, Any]] = {

@@ -26,9 +26,9 @@ import torch
 from transformers import M2M100Config, M2M100ForConditionalGeneration
 
 from machine import write_result
-from neuronspec.batching.batch import Batch
-from neuronspec.model.sites import find_ffn_sites
-from neuronspec.neurons import record_activations
+from neuronspec.models.batch import Batch
+from neuronspec.models.sites import find_ffn_sites
+from neuronspec.neurons.recording import record_activations
 
 PAD = 1
 

@@ -18,11 +18,12 @@ from typing import Any
 import torch
 
 from machine import write_result
-from neuronspec.neurons import Activations, NeuronMasks, RecordingInfo, SiteInfo
-from neuronspec.report import ReportData
-from neuronspec.report.html import render
+from neuronspec.neurons.activations import Activations, RecordingInfo, SiteInfo
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.report.data import ReportData
 from neuronspec.report.numbers import compute
-from neuronspec.report.paper import write_figures
+from neuronspec.report.page.html import render
+from neuronspec.report.paper.canvas import write_figures
 
 FAMILIES = {
     "Germanic": "de nl sv da af", "Romance": "fr es it pt ro", "Slavic": "ru cs pl bg uk",

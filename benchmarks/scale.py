@@ -128,12 +128,14 @@ def _training_pairs(store: Any) -> list[Any]:
 def step_load(folder: Path) -> dict[str, Any]:
     from rich.console import Console
 
-    from neuronspec.batching import Layout, TrainingBatches
+    from neuronspec.batching.collate import Layout
+    from neuronspec.batching.stream import TrainingBatches
     from neuronspec.corpus.store import TokenStore
-    from neuronspec.model.build import build_model
-    from neuronspec.recipe import ModelSettings, TrainingSettings
-    from neuronspec.training import train
+    from neuronspec.models.load import build_model
+    from neuronspec.recipe import ModelSettings
     from neuronspec.training.log import read_log
+    from neuronspec.training.settings import TrainingSettings
+    from neuronspec.training.train import train
 
     store = TokenStore.open(folder / "data")
     directions = store.directions("train")

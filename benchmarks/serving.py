@@ -86,7 +86,7 @@ def client(port: int, seed: int, pair: tuple[str, str], end: float, found: list[
 
 def load(model: Path, pair: tuple[str, str], connections: int, seconds: float, *options: str) -> dict[str, Any]:
     port = free_port()
-    command = [sys.executable, "-m", "neuronspec.cli", "serve", str(model), "--port", str(port), *options]
+    command = [sys.executable, "-m", "neuronspec.cli.app", "serve", str(model), "--port", str(port), *options]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         wait_for(port)

@@ -20,10 +20,10 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
 
 from machine import write_result
-from neuronspec.evaluation.resampling import PairedTests
-from neuronspec.evaluation.scores import score_with_statistics
-from neuronspec.evaluation.significance import arms_significance
-from neuronspec.recipe_scores import ScoreSettings
+from neuronspec.scoring.metrics import score_with_statistics
+from neuronspec.scoring.resampling import PairedTests
+from neuronspec.scoring.settings import ScoreSettings
+from neuronspec.scoring.significance import arms_significance
 
 ARMS = {"base": 0.35, "specialized": 0.33, "dense": 0.34, "random": 0.345}
 SETTINGS = ScoreSettings(ter=False)

@@ -38,12 +38,13 @@ from torch import nn
 from transformers import M2M100Config, M2M100ForConditionalGeneration
 
 from machine import RESULTS, write_result
-from neuronspec.batching.batch import Batch
 from neuronspec.batching.plan import plan_epoch
-from neuronspec.direction import Direction
-from neuronspec.model.attention import use_fast_attention
-from neuronspec.model.sites import find_ffn_sites
-from neuronspec.specialize import specialize, use_direction
+from neuronspec.core.direction import Direction
+from neuronspec.models.batch import Batch
+from neuronspec.models.fast_attention import use_fast_attention
+from neuronspec.models.sites import find_ffn_sites
+from neuronspec.specialization.apply import specialize
+from neuronspec.specialization.scope import use_direction
 from neuronspec.training.loss import batch_loss
 from neuronspec.training.precision import autocast
 

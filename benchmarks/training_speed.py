@@ -145,7 +145,7 @@ def prepared(options: argparse.Namespace, folder: Path) -> tuple[str, Path]:
     """Name and data folder of the corpus."""
     if options.data:
         return options.name or Path(options.data).resolve().parent.name, Path(options.data)
-    subprocess.run([sys.executable, "-m", "neuronspec.cli", "prepare", DEMO, "--out", folder / "demo"], check=True)
+    subprocess.run([sys.executable, "-m", "neuronspec.cli.app", "prepare", DEMO, "--out", folder / "demo"], check=True)
     return "demo", folder / "demo" / "data"
 
 

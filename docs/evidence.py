@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
-from neuronspec.evaluation.table import Cell, Table
+from neuronspec.core.table import Cell, Table
 from neuronspec.evaluation.tables import other_scores_table, tiers_table
 from neuronspec.evaluation.transfer import transfer_table
-from neuronspec.sweep.tables import costs_table, differences_table, entries_table
+from neuronspec.sweep.sweep_tables import costs_table, differences_table, entries_table
 
 MAIN = ("copy", "base", "dense", "random", "specialized")
 PARTS = {

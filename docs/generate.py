@@ -11,14 +11,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from neuronspec import recipe
-from neuronspec.cli import app
-from neuronspec.recipe_baselines import (
-    AdapterSettings,
-    BaselinesSettings,
-    BilingualSettings,
-    LassSettings,
-    LoraSettings,
-)
+from neuronspec.arms.settings import AdapterSettings, BaselinesSettings, BilingualSettings, LassSettings, LoraSettings
+from neuronspec.cli.app import app
 from neuronspec.sweep.settings import Entry, Sweep
 
 REFERENCE = Path(__file__).parent / "reference"

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from evidence import section
+from neuronspec.analysis.overlap import overlap_progression
+from neuronspec.core.files import write_json
 from neuronspec.evaluation.tables import Table, arms_table, families_table, tiers_table
-from neuronspec.files import write_json
-from neuronspec.neurons import NeuronMasks, overlap_progression
-from neuronspec.report.paper import overlap_figure, save
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.report.paper.canvas import overlap_figure, save
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -11,6 +11,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from hypothesis import settings
 
+from tests.helpers.made_up import make_activations, make_masks  # noqa: F401 - fixtures
+
 torch.set_num_threads(1)
 settings.register_profile("suite", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("suite")

@@ -17,8 +17,8 @@ def test_every_public_name_is_there() -> None:
 def test_specialize_is_the_function_whatever_was_imported_before() -> None:
     code = """
 import neuronspec as ns
-from neuronspec.specialize import use_direction
-import neuronspec.specialize.folder
+from neuronspec.specialization.scope import use_direction
+import neuronspec.specialization.save
 import inspect
 assert inspect.isfunction(ns.specialize), ns.specialize
 """

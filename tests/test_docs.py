@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from neuronspec.recipe import Recipe
-from neuronspec.sweep import Sweep
+from neuronspec.sweep.settings import Sweep
 
 ROOT = Path(__file__).parent.parent
 

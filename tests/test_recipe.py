@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from neuronspec.errors import RecipeError
+from neuronspec.core.errors import RecipeError
 from neuronspec.recipe import Recipe
 
 GOOD = """\

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from neuronspec.core.direction import Direction
 from neuronspec.corpus.store import TokenStore
-from neuronspec.direction import Direction
-from neuronspec.model.build import build_model
-from neuronspec.recipe import TrainingSettings
-from neuronspec.training import train
+from neuronspec.models.load import build_model
+from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.train import train
 from speed import shapes
 from speed.turns import Turns
 

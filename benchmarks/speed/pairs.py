@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from neuronspec.core.direction import Direction
 from neuronspec.corpus.store import TokenStore
-from neuronspec.direction import Direction
 
 MOST = 4000
 """Pairs of a direction; enough for other loops to group by length as they do with all of a corpus."""

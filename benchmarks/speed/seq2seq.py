@@ -19,7 +19,7 @@ from transformers.models.m2m_100.modeling_m2m_100 import shift_tokens_right
 
 from neuronspec.batching.collate import Layout
 from neuronspec.corpus.store import TokenStore
-from neuronspec.model.build import build_model
+from neuronspec.models.load import build_model
 from speed import shapes
 from speed.pairs import some_pairs
 from speed.turns import Turns

@@ -1,5 +1,5 @@
 """`python -m neuronspec`, and `torchrun ... -m neuronspec`."""
 
-from neuronspec.cli import main
+from neuronspec.cli.app import main
 
 main()

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from neuronspec.direction import Direction
-from neuronspec.errors import DirectionError, RecipeError
-from neuronspec.model.presets import PRESETS, shape_problem
-from neuronspec.recipe_baselines import BaselinesSettings, arm_problems
-from neuronspec.recipe_corpus import (
+from neuronspec.arms.settings import BaselinesSettings, arm_problems
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError, RecipeError
+from neuronspec.core.settings import explain, load_yaml
+from neuronspec.corpus.settings import (
     CatalogsCorpus,
     CleaningSettings,
     Corpus,
@@ -26,9 +26,9 @@ from neuronspec.recipe_corpus import (
     Section,
     TsvCorpus,
 )
-from neuronspec.recipe_errors import explain, load_yaml
-from neuronspec.recipe_scores import ScoreSettings, zero_shot_problems
-from neuronspec.recipe_training import TrainingSettings, weight_problems
+from neuronspec.models.presets import PRESETS, shape_problem
+from neuronspec.scoring.settings import ScoreSettings, zero_shot_problems
+from neuronspec.training.settings import TrainingSettings, weight_problems
 
 __all__ = [
     "AnalysisSettings",

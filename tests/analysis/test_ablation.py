@@ -6,15 +6,15 @@ import math
 
 import pytest
 import torch
+from tests.helpers.families import build_family, padded_inputs
 from torch.nn import functional
 
-from families import build_family, padded_inputs
 from neuronspec.analysis.ablation import Ablation, ablate, ablation_steps, turned_off
-from neuronspec.batching import Batch
-from neuronspec.errors import MaskError
-from neuronspec.model.sites import find_ffn_sites
-from neuronspec.neurons import record_activations
-from neuronspec.neurons.sharing import characteristic_neurons
+from neuronspec.analysis.sharing import characteristic_neurons
+from neuronspec.core.errors import MaskError
+from neuronspec.models.batch import Batch
+from neuronspec.models.sites import find_ffn_sites
+from neuronspec.neurons.recording import record_activations
 
 DIRECTIONS = ("de-en", "en-de", "en-fr", "fr-en")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.helpers.fake_run import fake_findings, family_masks
 
-from fake_run import fake_findings, family_masks
 from neuronspec.analysis.findings import Findings
-from neuronspec.errors import RunError
-from neuronspec.inspection import describe
+from neuronspec.cli.inspect import describe
+from neuronspec.core.errors import RunError
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

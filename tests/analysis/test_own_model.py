@@ -12,22 +12,23 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from tests.helpers.synthetic import WORDS, write_table
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from neuronspec import commands
 from neuronspec.analysis.findings import Findings
-from neuronspec.analysis.options import Options
 from neuronspec.analysis.own_model import Subject
-from neuronspec.errors import CorpusError, ModelError, RecipeError, RunError
-from neuronspec.neurons import Activations, NeuronMasks
-from synthetic import WORDS, write_table
+from neuronspec.analysis.settings import Options
+from neuronspec.cli import analyse_commands as commands
+from neuronspec.core.errors import CorpusError, ModelError, RecipeError, RunError
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.masks import NeuronMasks
 
 pytestmark = pytest.mark.cli
 
 
 def neuronspec(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "neuronspec.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "neuronspec", *map(str, arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "HF_HUB_OFFLINE": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neuronspec.analysis import uriel
-from neuronspec.errors import DirectionError, MissingExtraError
+from neuronspec.core.errors import DirectionError, MissingExtraError
 
 needs_data = pytest.mark.skipif(not uriel.available(), reason="the linguistics extra (lang2vec) is not installed")
 

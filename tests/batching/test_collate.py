@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from tests.helpers.toy_corpus import DE_EN, EN_DE, LAYOUT, toy_tokenizer
 
-from neuronspec.batching import IGNORED, Layout, collate
-from neuronspec.errors import DirectionError
-from toy_corpus import DE_EN, EN_DE, LAYOUT, toy_tokenizer
+from neuronspec.batching.collate import IGNORED, Layout, collate
+from neuronspec.core.errors import DirectionError
 
 
 def test_layout_is_that_of_m2m100() -> None:
@@ -34,7 +34,7 @@ def test_layout_of_a_tokenizer() -> None:
 
 
 def test_language_without_a_tag_is_named() -> None:
-    from neuronspec.direction import Direction
+    from neuronspec.core.direction import Direction
 
     with pytest.raises(DirectionError, match="uk"):
         Layout.of(toy_tokenizer(), [Direction("en", "uk")])

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, LAYOUT, ToyStore
 
-from neuronspec.batching import MixedBatch, Prefetched, TrainingBatches, Updates, draws, weighted_probabilities
-from neuronspec.direction import Direction
-from neuronspec.errors import RecipeError
-from neuronspec.processes import Processes
-from toy_corpus import DE_EN, EN_DE, EN_FR, LAYOUT, ToyStore
+from neuronspec.batching import draws
+from neuronspec.batching.stream import TrainingBatches, weighted_probabilities
+from neuronspec.batching.updates import Prefetched, Updates
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import RecipeError
+from neuronspec.core.processes import Processes
+from neuronspec.models.batch import MixedBatch
 
 SIZES = {EN_DE: 60, DE_EN: 7, EN_FR: 25}
 

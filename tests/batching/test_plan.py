@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.toy_corpus import DE_EN, EN_DE
 
-from neuronspec.batching import EpochPlan, plan_epoch, plan_in_order
-from toy_corpus import DE_EN, EN_DE
+from neuronspec.batching.plan import EpochPlan, plan_epoch, plan_in_order
 
 lengths = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=120).map(
     lambda pairs: np.array(pairs, dtype=np.int64).reshape(-1, 2)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuronspec.corpus.cleaning import PairFilter, SeenHashes, Side, clean_text, contains, hash_texts
-from neuronspec.recipe import CleaningSettings
+from neuronspec.corpus.settings import CleaningSettings
 
 
 @pytest.mark.parametrize(

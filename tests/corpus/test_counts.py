@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.counts import check_directions, resolve_tiers, rule_report, split_report
 from neuronspec.corpus.encode import PairCounts
-from neuronspec.direction import Direction
-from neuronspec.errors import CorpusError
 
 SIZES = {"de": 50, "fr": 90, "nl": 50, "pl": 10, "af": 1}
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from tests.helpers.worker_functions import DyingCleaner
 
+from neuronspec.core.errors import CorpusError, RecipeError
 from neuronspec.corpus import prepare as module
-from neuronspec.corpus import tsv as tsv_module
 from neuronspec.corpus.prepare import prepare
+from neuronspec.corpus.readers import tsv as tsv_module
 from neuronspec.corpus.store import TokenStore
-from neuronspec.errors import CorpusError, RecipeError
 from neuronspec.recipe import Recipe
-from worker_functions import DyingCleaner
 
 QUIET = Console(quiet=True)
 SYLLABLES = ["ba", "ne", "ti", "ro", "lu", "ka"]
@@ -259,9 +259,9 @@ def test_a_full_disk_is_one_readable_error(tmp_path: Path, tsv: Path, bytes_a_fi
     program = """
 import resource, sys
 from pathlib import Path
-import test_prepare
+from tests.corpus import test_prepare
 from neuronspec.corpus.prepare import prepare
-from neuronspec.errors import CorpusError
+from neuronspec.core.errors import CorpusError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
     prepare(test_prepare.tsv_recipe(Path(sys.argv[1])), Path(sys.argv[2]), test_prepare.QUIET)
@@ -269,7 +269,7 @@ except CorpusError as error:
     print(error)
 """
     command = [sys.executable, "-c", program, str(tsv), str(tmp_path / "run" / "data"), str(bytes_a_file)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert "data: can't be written: File too large" in done.stdout and "free some space" in done.stdout

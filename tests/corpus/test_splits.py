@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuronspec.corpus.rows import SPLITS, Row, in_columns
+from neuronspec.corpus.readers.rows import SPLITS, Row, in_columns
+from neuronspec.corpus.settings import CatalogsCorpus, TsvCorpus
 from neuronspec.corpus.splits import Splitter, sentence_key
-from neuronspec.recipe import CatalogsCorpus, TsvCorpus
 
 
 @pytest.mark.parametrize(

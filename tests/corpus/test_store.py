@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError, RunError
 from neuronspec.corpus.encode import PairFile
 from neuronspec.corpus.store import FORMAT, TokenStore
-from neuronspec.direction import Direction
-from neuronspec.errors import DirectionError, RunError
 
 Pairs = list[tuple[list[int], list[int]]]
 BATCHES: list[Pairs] = [[([5], [6, 7]), ([8, 9, 10], [])], [([65_535], [1, 2, 3, 4])]]

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
+from tests.helpers.worker_functions import die_at_five, refuse_five, square_in
 
+from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.workers import FEW, Workers, available_cores
-from neuronspec.errors import CorpusError
-from worker_functions import die_at_five, refuse_five, square_in
 
-HELPER = Path(__file__).parent.parent / "worker_functions.py"
+ROOT = Path(__file__).parents[2]
 
 
 def test_results_come_in_order_from_several_processes() -> None:
@@ -70,7 +70,9 @@ def test_a_killed_worker_is_one_readable_error() -> None:
 
 
 def test_workers_end_with_their_parent_however_it_ends() -> None:
-    with subprocess.Popen([sys.executable, str(HELPER)], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.helpers.worker_functions"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as parent:
         assert parent.stdout is not None
         processes: set[int] = set()
         while len(processes) < 2:

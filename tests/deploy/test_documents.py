@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuronspec.deploy.documents import Options, translate_document
-from neuronspec.deploy.documents.catalog import read_catalog
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError, RecipeError
+from neuronspec.deploy.documents.document import Options, translate_document
 from neuronspec.deploy.documents.placeholders import kept, lost, placeholders
-from neuronspec.direction import Direction
-from neuronspec.errors import CorpusError, RecipeError
+from neuronspec.deploy.documents.po_file import read_catalog
 
 EN_DE = Direction("en", "de")
 HEADER = (

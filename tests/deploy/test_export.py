@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 import torch
+from tests.helpers.trained_toy import sentences, trained_model
 
 import neuronspec as ns
+from neuronspec.cli.deploy_commands import compact_directions, export_directions
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError, DirectionError, ModelError
 from neuronspec.deploy import export as export_module
-from neuronspec.deploy.commands import compact_directions, export_directions
 from neuronspec.deploy.export import export_direction, sample_of
 from neuronspec.deploy.manifest import MANIFEST, Manifest
 from neuronspec.deploy.opening import open_model, open_specialized
-from neuronspec.direction import Direction
-from neuronspec.errors import CorpusError, DirectionError, ModelError
-from neuronspec.neurons import model_fingerprint
-from neuronspec.specialize.compact import compact_report
-from trained_toy import sentences, trained_model
+from neuronspec.models.fingerprint import model_fingerprint
+from neuronspec.specialization.compact import compact_report
 
 EN_DE = Direction("en", "de")
 
@@ -225,7 +225,7 @@ def test_compact_folders_translate(specialized: Path, tmp_path: Path) -> None:
 
 
 def test_inspect_tells_what_a_folder_holds(exported: Path) -> None:
-    from neuronspec.inspection import describe
+    from neuronspec.cli.inspect import describe
 
     facts = describe(exported / "en-de")
     assert (facts["kind"], facts["holds"], facts["quantization"]) == ("exported model", "direction", "int8")

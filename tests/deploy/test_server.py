@@ -25,13 +25,11 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.helpers.running_server import ask, running
 
 import neuronspec as ns
 from neuronspec.deploy.server.batcher import Batcher, QueueFull
-from neuronspec.evaluation.engines import Translations
-
-sys.path.insert(0, str(Path(__file__).parent))
-from running import ask, running
+from neuronspec.translation.engine import Translations
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -237,7 +235,17 @@ def test_killed_in_the_middle_it_starts_again_and_ends_when_told(exported: Path)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "neuronspec.cli", "serve", str(exported), "--port", str(port), "--threads", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "neuronspec",
+        "serve",
+        str(exported),
+        "--port",
+        str(port),
+        "--threads",
+        "1",
+    ]
     body = {"q": "w1 w2", "source": "en", "target": "de"}
     for stop, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 0)):
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"})

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.trained_toy import sentences
 
 import neuronspec as ns
-from neuronspec.deploy.documents import Options, translate_document
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError, DirectionError, ModelError, RecipeError
+from neuronspec.deploy.documents.document import Options, translate_document
 from neuronspec.deploy.documents.lines import Source, windows
 from neuronspec.deploy.documents.text import translate_text
-from neuronspec.direction import Direction
-from neuronspec.errors import CorpusError, DirectionError, ModelError, RecipeError
-from neuronspec.evaluation.engines import Translations
-from trained_toy import sentences
+from neuronspec.translation.engine import Translations
 
 EN_DE = Direction("en", "de")
 

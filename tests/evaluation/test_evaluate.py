@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tests.helpers.toy_corpus import toy_model, toy_tokenizer
 
-from neuronspec.batching import eval_batches
-from neuronspec.direction import Direction
-from neuronspec.errors import EvaluationError
-from neuronspec.evaluation import evaluate_arm, evaluate_copy, read_scores, score
-from neuronspec.evaluation.engines import Engine
+from neuronspec.batching.in_order import eval_batches
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import EvaluationError
+from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
+from neuronspec.evaluation.results import read_scores
 from neuronspec.recipe import EvaluationSettings
+from neuronspec.scoring.metrics import score
 from neuronspec.training.loss import validation_loss
-from toy_corpus import toy_model, toy_tokenizer
+from neuronspec.translation.engine import Engine
 
 DIRECTIONS = [Direction("en", "de"), Direction("de", "en"), Direction("en", "fr")]
 SETTINGS = EvaluationSettings(beam=2, max_sentences=7)

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from neuronspec.errors import EvaluationError
-from neuronspec.evaluation import read_results, write_results
-from neuronspec.evaluation.results import DirectionScore
+from neuronspec.core.errors import EvaluationError
+from neuronspec.evaluation.results import DirectionScore, read_results, write_results
 
 FACTS: dict[str, Any] = {"recipe": "r", "pivot": "en", "tiers": {"high": ["de"]}, "families": {"de": "Germanic"}}
 

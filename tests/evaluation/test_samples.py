@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neuronspec.errors import EvaluationError
+from neuronspec.core.errors import EvaluationError
 from neuronspec.evaluation.samples import read_samples, samples_text
 
 

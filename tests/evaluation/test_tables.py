@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from neuronspec.evaluation.tables import (
-    arms_table,
-    average,
-    directions_table,
-    families_table,
-    tiers_table,
-)
+from neuronspec.evaluation.tables import arms_table, average, directions_table, families_table, tiers_table
 
 
 def cell(chrf: float | None, loss: float | None = 2.0) -> dict[str, Any]:

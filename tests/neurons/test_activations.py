@@ -12,9 +12,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from neuronspec.direction import Direction
-from neuronspec.errors import DirectionError, MaskError
-from neuronspec.neurons import Activations
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError, MaskError
+from neuronspec.neurons.activations import Activations
 
 Make = Callable[..., Activations]
 COUNTS = {

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tests.helpers.families import build_family
 
-from families import build_family
-from neuronspec.direction import Direction
-from neuronspec.errors import DirectionError, MaskError
-from neuronspec.model.sites import find_ffn_sites
-from neuronspec.neurons import MaskInfo, NeuronMasks
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError, MaskError
+from neuronspec.models.sites import find_ffn_sites
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.neurons.packing import MaskInfo
 
 Make = Callable[..., NeuronMasks]
 BITS = {

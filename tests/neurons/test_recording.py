@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.families import EOS, FAMILIES, PAD, VOCABULARY, build_family, padded_inputs
 from torch import nn
 
-from families import EOS, FAMILIES, PAD, VOCABULARY, build_family, padded_inputs
-from neuronspec.batching.batch import Batch
-from neuronspec.errors import MaskError
-from neuronspec.model.sites import FFNSite, find_ffn_sites
-from neuronspec.neurons import Activations, record_activations
+from neuronspec.core.errors import MaskError
+from neuronspec.models.batch import Batch
+from neuronspec.models.sites import FFNSite, find_ffn_sites
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.recording import record_activations
 
 Inputs = dict[str, torch.Tensor]
 
@@ -337,9 +338,11 @@ def test_positions_that_never_reach_the_ffn() -> None:
 
 def test_two_processes_record_what_one_does(tmp_path: Path) -> None:
     """Uneven shards with different directions; every process ends with the sum."""
-    script = Path(__file__).with_name("record_in_two_processes.py")
+    command = [sys.executable, "-m", "tests.helpers.record_in_two_processes"]
     processes = [
-        subprocess.Popen([sys.executable, script, str(rank), tmp_path], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, str(rank), tmp_path], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        )
         for rank in range(2)
     ]
     for process in processes:

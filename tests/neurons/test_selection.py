@@ -14,20 +14,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuronspec.errors import DirectionError, MaskError, RecipeError
-from neuronspec.neurons import (
-    CRITERIA,
-    LAPE,
-    Activations,
-    CumulativeActivation,
-    NeuronMasks,
-    Random,
-    TopFraction,
-    find_criterion,
-    register_criterion,
-    select_neurons,
-)
-from neuronspec.neurons.criteria import smallest_prefix
+from neuronspec.core.errors import DirectionError, MaskError, RecipeError
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.criteria import LAPE, CumulativeActivation, Random, TopFraction, smallest_prefix
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.neurons.selection import CRITERIA, find_criterion, register_criterion, select_neurons
 
 Make = Callable[..., Activations]
 SHARED = Path(os.environ.get("NEURONSPEC_SHARED", Path(__file__).parents[3] / "shared"))

@@ -6,11 +6,11 @@ import builtins
 from typing import Any
 
 import pytest
+from tests.helpers.fake_run import FAMILIES, FAMILY_OF, fake_log, family_masks
 
-from fake_run import FAMILIES, FAMILY_OF, fake_log, family_masks
-from neuronspec.errors import MaskError, MissingExtraError, RecipeError
-from neuronspec.languages import name_of
-from neuronspec.neurons import chance_overlap, overlap, overlap_progression, sparsity_table
+from neuronspec.analysis.overlap import chance_overlap, overlap, overlap_progression, sparsity_table
+from neuronspec.core.errors import MaskError, MissingExtraError, RecipeError
+from neuronspec.core.languages import name_of
 from neuronspec.report import figures
 
 plotly = pytest.importorskip("plotly", reason="the report extra is not installed")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.helpers.fake_run import FAMILY_OF, fake_activations, family_masks
 
-from fake_run import FAMILY_OF, fake_activations, family_masks
 from neuronspec.analysis import uriel
-from neuronspec.neurons import NeuronMasks, overlap
+from neuronspec.analysis.overlap import overlap
+from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.report.numbers import compute
 
 MASKS = family_masks()

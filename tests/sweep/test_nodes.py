@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.helpers.toy_sweep import write_sweep
 
-from neuronspec.errors import RunError
-from neuronspec.files import write_json
-from neuronspec.pipeline import Pipeline
-from neuronspec.sweep import Sweep
-from neuronspec.sweep.commands import base_of
+from neuronspec.cli.sweep_commands import base_of
+from neuronspec.core.errors import RunError
+from neuronspec.core.files import write_json
+from neuronspec.runs.pipeline import Pipeline
 from neuronspec.sweep.nodes import Node, link, nodes_of
-from toy_sweep import write_sweep
+from neuronspec.sweep.settings import Sweep
 
 
 def nodes(folder: Path, text: str) -> list[Node]:

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.helpers.toy_sweep import write_sweep
 
-from neuronspec.errors import RecipeError
-from neuronspec.sweep import Sweep
-from toy_sweep import write_sweep
+from neuronspec.core.errors import RecipeError
+from neuronspec.sweep.settings import Sweep
 
 
 def test_cells_are_entries_by_settings_by_seeds(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from toy_sweep import ENVIRONMENT, SMALL, command, sweep, write_sweep
+from tests.helpers.toy_sweep import ENVIRONMENT, SMALL, command, sweep, write_sweep
 
 pytestmark = pytest.mark.cli
 TEXT = SMALL + "seeds: [1, 2]\narms: {dense: , specialized: }\n"

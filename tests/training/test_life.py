@@ -13,14 +13,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.helpers.masked import random_masks
+from tests.helpers.toy_corpus import EN_DE, toy_model
+from tests.helpers.toy_training import SIZES, assert_same, quiet, toy_train
 
-from masked import random_masks
-from neuronspec.batching import Batch
-from neuronspec.errors import MissingExtraError, TrainingError
-from neuronspec.specialize import specialize, use_direction, use_directions
-from neuronspec.training import Loss, parallel, read_log, validation
-from toy_corpus import EN_DE, toy_model
-from toy_training import SIZES, assert_same, quiet, toy_train
+from neuronspec.core.errors import MissingExtraError, TrainingError
+from neuronspec.models.batch import Batch
+from neuronspec.specialization.apply import specialize
+from neuronspec.specialization.scope import use_direction, use_directions
+from neuronspec.training import parallel, validation
+from neuronspec.training.log import read_log
+from neuronspec.training.loss import Loss
 
 
 def small_memory(monkeypatch: pytest.MonkeyPatch, rows: int) -> list[int]:

@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 import torch
+from tests.helpers.families import build_family, padded_inputs
+from tests.helpers.toy_corpus import DE_EN, EN_DE, ToyStore, toy_model, toy_tokenizer
 from torch.nn.functional import cross_entropy, pad
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from families import build_family, padded_inputs
-from neuronspec.batching import IGNORED, Batch, eval_batches
-from neuronspec.direction import Direction
+from neuronspec.batching.collate import IGNORED
+from neuronspec.batching.in_order import eval_batches
+from neuronspec.core.direction import Direction
+from neuronspec.models.batch import Batch
 from neuronspec.training import loss as loss_module
-from neuronspec.training import projection, validation_loss
-from neuronspec.training.loss import LINEAR_HEADS, batch_loss, target_tokens
+from neuronspec.training import projection
+from neuronspec.training.loss import LINEAR_HEADS, batch_loss, target_tokens, validation_loss
 from neuronspec.training.precision import autocast
-from toy_corpus import DE_EN, EN_DE, ToyStore, toy_model, toy_tokenizer
 
 FAMILIES = ["m2m100", "mbart", "bart", "marian", "pegasus", "t5", "mt5", "umt5"]
 

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from tests.helpers.toy_processes import KINDS, UPDATES, train_kind
 
-from neuronspec.training import read_log
-from toy_processes import KINDS, UPDATES, train_kind
+from neuronspec.training.log import read_log
+
+ROOT = Path(__file__).parents[2]
 
 
 def torchrun(*arguments: str) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
-    torchrun(str(Path(__file__).with_name("train_in_processes.py")), str(folder))
+    torchrun("-m", "tests.helpers.train_in_processes", str(folder))
     return folder
 
 

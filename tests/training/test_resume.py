@@ -16,12 +16,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors import SafetensorError
+from tests.helpers.toy_corpus import EN_DE, ToyStore, toy_model
+from tests.helpers.toy_training import SIZES, assert_same, quiet, toy_train
 
-from neuronspec.direction import Direction
-from neuronspec.errors import TrainingError
-from neuronspec.training import Interrupted, checkpoint, loop, read_log
-from toy_corpus import EN_DE, ToyStore, toy_model
-from toy_training import SIZES, assert_same, quiet, toy_train
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import TrainingError
+from neuronspec.core.signals import Interrupted
+from neuronspec.training import checkpoint
+from neuronspec.training import trainer as loop
+from neuronspec.training.log import read_log
 
 UPDATES = 12
 PER_UPDATE = 2  # micro-batches

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 import torch
+from tests.helpers.families import build_family, padded_inputs
+from tests.helpers.toy_corpus import EN_DE, ToyStore, toy_model, toy_tokenizer
 
-from families import build_family, padded_inputs
-from neuronspec.batching import Batch, eval_batches
-from neuronspec.errors import TrainingError
-from neuronspec.model.dropout import FastDropout
-from neuronspec.model.sites import find_ffn_sites
-from neuronspec.recipe import TrainingSettings
+from neuronspec.batching.in_order import eval_batches
+from neuronspec.core.errors import TrainingError
+from neuronspec.models.batch import Batch
+from neuronspec.models.fast_dropout import FastDropout
+from neuronspec.models.sites import find_ffn_sites
 from neuronspec.training import loss
 from neuronspec.training.loss import batch_loss
+from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.step import prepare_step
-from toy_corpus import EN_DE, ToyStore, toy_model, toy_tokenizer
 
 
 def settings(**given: Any) -> TrainingSettings:

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neuronspec.batching.batch import Batch
-from neuronspec.direction import Direction
-from neuronspec.errors import MaskError
-from neuronspec.model.sites import FFNSite, find_ffn_sites
-from neuronspec.neurons import Activations
-from neuronspec.neurons.compared import compared_directions
-from neuronspec.neurons.padding import side_of
-from neuronspec.neurons.sharing import characteristic_neurons
+from neuronspec.analysis.compared import compared_directions
+from neuronspec.analysis.sharing import characteristic_neurons
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import MaskError
+from neuronspec.models.batch import Batch
+from neuronspec.models.sites import FFNSite, find_ffn_sites
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.positions import side_of
 
 Progress = Callable[[], None]
 NeuronSet = Mapping[str, torch.Tensor]

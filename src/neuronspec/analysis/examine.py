@@ -9,13 +9,14 @@ from rich.console import Console
 from torch import nn
 
 from neuronspec.analysis.ablation import Ablation, ablate, ablation_steps
+from neuronspec.analysis.compared import compared_directions, other_language
+from neuronspec.analysis.drift import drift
 from neuronspec.analysis.findings import DriftSummary
-from neuronspec.batching.batch import Batch
-from neuronspec.neurons import Activations, NeuronMasks
-from neuronspec.neurons.compared import compared_directions, other_language
-from neuronspec.neurons.drift import drift
-from neuronspec.neurons.sharing import featured_neurons
-from neuronspec.neurons.tokens import Firing, top_tokens
+from neuronspec.analysis.sharing import featured_neurons
+from neuronspec.analysis.tokens import Firing, top_tokens
+from neuronspec.models.batch import Batch
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.masks import NeuronMasks
 
 Featured = dict[str, dict[str, list[int]]]
 

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from neuronspec.analysis.ablation import Ablation
-from neuronspec.errors import RunError
-from neuronspec.files import write_json
-from neuronspec.neurons.drift import StabilityRow
-from neuronspec.neurons.tokens import Firing
+from neuronspec.analysis.drift import StabilityRow
+from neuronspec.analysis.tokens import Firing
+from neuronspec.core.errors import RunError
+from neuronspec.core.files import write_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from neuronspec.analysis.drift import stability
 from neuronspec.analysis.examine import causal_check, choose_neurons, drift_summary, firings
 from neuronspec.analysis.findings import DriftSummary, Findings
-from neuronspec.batching import Batch, eval_batches
+from neuronspec.batching.in_order import eval_batches
 from neuronspec.batching.parts import parts_of
-from neuronspec.direction import Direction
-from neuronspec.neurons import Activations, NeuronMasks, record_activations
-from neuronspec.neurons.drift import stability
+from neuronspec.core.direction import Direction
+from neuronspec.models.batch import Batch
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.neurons.recording import record_activations
 
 if TYPE_CHECKING:
     from neuronspec.corpus.store import TokenStore

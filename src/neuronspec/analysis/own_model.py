@@ -9,22 +9,26 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
 
-from neuronspec.analysis.encode import Encoder
+from neuronspec.analysis.drift import stability
 from neuronspec.analysis.examine import causal_check, choose_neurons, firings
 from neuronspec.analysis.findings import Findings
-from neuronspec.analysis.options import Options, SubjectStatistic
-from neuronspec.batching.batch import Batch
-from neuronspec.batching.evaluation import spread
-from neuronspec.corpus.lines import read_blocks
-from neuronspec.corpus.rows import ReadCounts, used_languages
-from neuronspec.corpus.tsv import read_tsv
-from neuronspec.direction import Direction
-from neuronspec.errors import CorpusError, DirectionError, ModelError, RecipeError, RunError
-from neuronspec.files import write_json
-from neuronspec.languages import canonical, is_known
-from neuronspec.neurons import Activations, CumulativeActivation, NeuronMasks, record_activations, select_neurons
-from neuronspec.neurons.drift import stability
-from neuronspec.recipe import TsvCorpus
+from neuronspec.analysis.settings import Options, SubjectStatistic
+from neuronspec.batching.in_order import spread
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError, DirectionError, ModelError, RecipeError, RunError
+from neuronspec.core.files import write_json
+from neuronspec.core.languages import canonical, is_known
+from neuronspec.corpus.readers.lines import read_blocks
+from neuronspec.corpus.readers.rows import ReadCounts, used_languages
+from neuronspec.corpus.readers.tsv import read_tsv
+from neuronspec.corpus.settings import TsvCorpus
+from neuronspec.models.batch import Batch
+from neuronspec.models.text_format import Encoder
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.criteria import CumulativeActivation
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.neurons.recording import record_activations
+from neuronspec.neurons.selection import select_neurons
 
 
 class Subject(BaseModel):
@@ -125,7 +129,7 @@ def load_any(name: str) -> tuple[Any, Any]:
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
-    from neuronspec.model.build import default_device, without_progress_bars
+    from neuronspec.models.load import default_device, without_progress_bars
 
     try:
         with without_progress_bars():

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from neuronspec.errors import DirectionError, MissingExtraError
+from neuronspec.core.errors import DirectionError, MissingExtraError
 
 KINDS = ("genetic", "geographic", "syntactic")
 # Macrolanguages and their standard languages: URIEL has the branches of one or the other.

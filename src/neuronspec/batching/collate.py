@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from neuronspec.batching.batch import Batch, MixedBatch
-from neuronspec.direction import Direction, languages_of
+from neuronspec.core.direction import Direction, languages_of
+from neuronspec.models.batch import Batch, MixedBatch
 
 IGNORED = -100
 """The label of positions that take no loss."""
@@ -44,7 +44,7 @@ class Layout:
         Raises:
             DirectionError: the tokenizer has no tag for a language.
         """
-        from neuronspec.corpus.tokenizer import tag_id
+        from neuronspec.models.tokenizer import tag_id
 
         tags = {code: tag_id(tokenizer, code) for code in languages_of(directions)}
         return cls(tags, tokenizer.pad_token_id, tokenizer.eos_token_id)

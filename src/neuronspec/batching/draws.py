@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from neuronspec.batching.plan import EpochPlan, plan_epoch, plan_in_order
-from neuronspec.batching.randomness import generator
-from neuronspec.direction import Direction
+from neuronspec.core.direction import Direction
+from neuronspec.core.randomness import generator
 
 ROUND = 128
 """Draws over which every direction gets its share to within one batch."""

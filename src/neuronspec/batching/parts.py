@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from neuronspec.batching.evaluation import spread
-from neuronspec.batching.sampler import Pairs
+from neuronspec.batching.in_order import spread
+from neuronspec.batching.stream import Pairs
 
 
 class SomePairs:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from neuronspec.batching.collate import TAGGED
-from neuronspec.batching.randomness import generator
-from neuronspec.direction import Direction
+from neuronspec.core.direction import Direction
+from neuronspec.core.randomness import generator
 
 WINDOW = 65_536
 """Pairs that are sorted by length together. A corpus that is larger is shuffled into windows of this many first."""

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from neuronspec.batching.sampler import TrainingBatch, TrainingBatches
-from neuronspec.processes import Processes
+from neuronspec.batching.stream import TrainingBatch, TrainingBatches
+from neuronspec.core.processes import Processes
 
 Item = TypeVar("Item")
 

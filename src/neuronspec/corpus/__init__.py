@@ -1,1 +1,1 @@
-"""Text in: readers, cleaning, splits, the tokenizer and the memory-mapped token store."""
+"""From text to the token store."""

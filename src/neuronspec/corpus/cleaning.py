@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-from neuronspec.corpus.rows import Pair
-from neuronspec.recipe import CleaningSettings
+from neuronspec.corpus.readers.rows import Pair
+from neuronspec.corpus.settings import CleaningSettings
 
 Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]

@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.cleaning import PAIR_RULES
 from neuronspec.corpus.encode import PairCounts
-from neuronspec.corpus.rows import SPLITS, Pair, ReadCounts, Split, pair_of
-from neuronspec.direction import Direction
-from neuronspec.errors import CorpusError
+from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Split, pair_of
 
 SplitCounts = Mapping[Split, Mapping[Pair, PairCounts]]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from neuronspec.corpus.cleaning import Hashes, PairFilter, Side, contains
-from neuronspec.corpus.rows import Pair, Split
+from neuronspec.corpus.readers.rows import Pair, Split
 from neuronspec.corpus.spool import Spool
 from neuronspec.corpus.tokenize import TokenColumn, Tokenize
 

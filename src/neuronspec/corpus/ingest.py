@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from neuronspec.corpus.cleaning import Hashes, clean_column, hash_texts
-from neuronspec.corpus.rows import SPLITS, Rows, Split
+from neuronspec.corpus.readers.rows import SPLITS, Rows, Split
 from neuronspec.corpus.splits import Sample, Splitter, code_points, sentence_keys
 from neuronspec.corpus.spool import Spool, spool_schema
 

@@ -18,6 +18,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from neuronspec.core.errors import CorpusError
+from neuronspec.core.files import write_json
 from neuronspec.corpus.cleaning import PairFilter
 from neuronspec.corpus.counts import (
     SplitCounts,
@@ -31,15 +33,13 @@ from neuronspec.corpus.counts import (
 )
 from neuronspec.corpus.encode import Encoder
 from neuronspec.corpus.ingest import Cleaner, Ingested, ingest
-from neuronspec.corpus.readers import read_rows
-from neuronspec.corpus.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of, pairs_of, used_languages
-from neuronspec.corpus.sampling import sample, sample_sizes
+from neuronspec.corpus.readers.registry import read_rows
+from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of, pairs_of, used_languages
 from neuronspec.corpus.splits import Sample, Splitter
 from neuronspec.corpus.store import FORMAT
-from neuronspec.corpus.tokenizer import train_tokenizer
 from neuronspec.corpus.workers import Workers, available_cores
-from neuronspec.errors import CorpusError
-from neuronspec.files import write_json
+from neuronspec.models.tokenizer import train_tokenizer
+from neuronspec.models.tokenizer_sample import sample, sample_sizes
 from neuronspec.recipe import Recipe
 
 

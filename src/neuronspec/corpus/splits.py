@@ -11,9 +11,9 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from neuronspec.corpus.messages import without_markup
-from neuronspec.corpus.rows import SPLITS, Rows
-from neuronspec.recipe import CorpusSettings
+from neuronspec.corpus.readers.messages import without_markup
+from neuronspec.corpus.readers.rows import SPLITS, Rows
+from neuronspec.corpus.settings import CorpusSettings
 
 _UNKNOWN, _SPACE, _LETTER = 0, 1, 2
 # By code point: letters and their marks stay, everything else is a space. Filled as characters are met.

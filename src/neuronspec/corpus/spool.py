@@ -13,7 +13,7 @@ from types import TracebackType
 
 import pyarrow as pa
 
-from neuronspec.corpus.rows import SPLITS, Split
+from neuronspec.corpus.readers.rows import SPLITS, Split
 
 
 def spool_schema(languages: Sequence[str]) -> pa.Schema:

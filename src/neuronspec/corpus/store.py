@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from neuronspec.corpus.rows import pair_of
-from neuronspec.direction import Direction, DirectionLike
-from neuronspec.errors import DirectionError, RunError, nearest
+from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.core.errors import DirectionError, RunError, nearest
+from neuronspec.corpus.readers.rows import pair_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +60,7 @@ class TokenStore:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer of the store, loaded at first use."""
-        from neuronspec.corpus.tokenizer import load_tokenizer
+        from neuronspec.models.tokenizer import load_tokenizer
 
         return load_tokenizer(self._folder / "tokenizer")
 

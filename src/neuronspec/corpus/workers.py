@@ -14,7 +14,7 @@ from itertools import chain, islice
 from types import TracebackType
 from typing import TypeVar
 
-from neuronspec.errors import CorpusError
+from neuronspec.core.errors import CorpusError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -14,21 +14,20 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import ModelError
+from neuronspec.deploy.ct2_file import cut, read_model_file
 from neuronspec.deploy.export import Sample, describe, translator_of_files, verify
 from neuronspec.deploy.manifest import DirectionFacts, Manifest, new_folder
-from neuronspec.deploy.model_file import cut, read_model_file
 from neuronspec.deploy.opening import Opened, own_directions
-from neuronspec.direction import Direction
-from neuronspec.errors import ModelError
-from neuronspec.evaluation.engines.conversion import convert
-from neuronspec.model.build import LONGEST_TRANSLATION
-from neuronspec.model.sites import find_ffn_sites
-from neuronspec.neurons import NeuronMasks
-from neuronspec.specialize import compact
-from neuronspec.specialize.compact import CompactReport, count_parameters
-from neuronspec.specialize.folder import MASKS_FILE
-from neuronspec.specialize.gather import bias_of
-from neuronspec.specialize.state import specialization_of
+from neuronspec.models.load import LONGEST_TRANSLATION
+from neuronspec.models.sites import find_ffn_sites
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.specialization.compact import CompactReport, compact, count_parameters
+from neuronspec.specialization.model_state import specialization_of
+from neuronspec.specialization.restrict import bias_of
+from neuronspec.specialization.save import MASKS_FILE
+from neuronspec.translation.conversion import convert
 
 BIASES_FILE = "output_biases.safetensors"
 _MODEL_FILES = ("config.json", "shared_vocabulary.json")

@@ -8,24 +8,23 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from neuronspec.batching.collate import TAGGED
-from neuronspec.corpus.lines import read_blocks
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError, ModelError, nearest
+from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.deploy.manifest import DirectionFacts, Manifest, Verification, new_folder
 from neuronspec.deploy.opening import Opened
-from neuronspec.direction import Direction
-from neuronspec.errors import CorpusError, ModelError, nearest
-from neuronspec.evaluation.engines.conversion import QUANTIZATIONS, convert, import_ctranslate2, vocabulary_of
-from neuronspec.evaluation.engines.ct2_engine import CTranslate2Engine, load_translator
-from neuronspec.evaluation.engines.masks_of import composed_from, serve
-from neuronspec.evaluation.engines.torch_engine import TransformersEngine
 from neuronspec.evaluation.evaluate import read_test_set
-from neuronspec.evaluation.scores import score
-from neuronspec.model.build import LONGEST_TRANSLATION
-from neuronspec.model.sites import find_ffn_sites
-from neuronspec.neurons import model_fingerprint
+from neuronspec.models.fingerprint import model_fingerprint
+from neuronspec.models.load import LONGEST_TRANSLATION
+from neuronspec.models.sites import find_ffn_sites
 from neuronspec.recipe import EvaluationSettings
-from neuronspec.specialize import compact
-from neuronspec.specialize.compact import CompactReport, compact_report
-from neuronspec.specialize.state import specialization_of
+from neuronspec.scoring.metrics import score
+from neuronspec.specialization.compact import CompactReport, compact, compact_report
+from neuronspec.specialization.model_state import specialization_of
+from neuronspec.translation.conversion import QUANTIZATIONS, convert, import_ctranslate2, vocabulary_of
+from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
+from neuronspec.translation.masks_of import composed_from, serve
+from neuronspec.translation.transformers_engine import TransformersEngine
 
 TIE = 1e-4
 """Scores (log-probability a token) that differ by less are equal but for rounding."""

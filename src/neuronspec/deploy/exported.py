@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuronspec.corpus.tokenizer import load_tokenizer
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.deploy.bundle import composed_in, cut_files
 from neuronspec.deploy.export import translator_of_files
 from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest, is_folder_of_ctranslate2
 from neuronspec.deploy.opening import unknown_direction
-from neuronspec.direction import Direction
-from neuronspec.errors import DirectionError, ModelError
-from neuronspec.evaluation.engines.ct2_engine import CTranslate2Engine, load_translator
+from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.recipe import EvaluationSettings
+from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
 
 
 def exported_in(path: Path) -> list[Path]:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from neuronspec.errors import ModelError
-from neuronspec.files import write_json
+from neuronspec.core.errors import ModelError
+from neuronspec.core.files import write_json
 
 MANIFEST = "neuronspec.json"
 

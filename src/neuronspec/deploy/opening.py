@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from neuronspec.corpus.tokenizer import load_tokenizer
+from neuronspec.core.errors import CorpusError, DirectionError, ModelError, nearest
 from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
-from neuronspec.errors import CorpusError, DirectionError, ModelError, nearest
-from neuronspec.specialize.folder import COMPACT_FILE, MASKS_FILE, load, load_compact
-from neuronspec.specialize.state import attached
+from neuronspec.models.tokenizer import load_tokenizer
+from neuronspec.specialization.model_state import attached
+from neuronspec.specialization.save import COMPACT_FILE, MASKS_FILE, load, load_compact
 
 if TYPE_CHECKING:
     from neuronspec.corpus.store import TokenStore
@@ -66,7 +66,7 @@ def open_model(path: Path, device: str | None = None) -> Opened:
                 f"{path} holds {others[0]}, which only the run that trained the arm can compute (neuronspec evaluate "
                 "RUN): without it the model would translate as something else"
             )
-        from neuronspec.model.build import load_model
+        from neuronspec.models.load import load_model
 
         model = load_model(path, device)
     return Opened(path, model, _tokenizer(path))
@@ -97,8 +97,8 @@ def check_directions(model: PreTrainedModel, directions: list[str], pivot: str |
     Raises:
         DirectionError: it can't; lists those that it has.
     """
-    from neuronspec.direction import Direction
-    from neuronspec.evaluation.engines.masks_of import serve
+    from neuronspec.core.direction import Direction
+    from neuronspec.translation.masks_of import serve
 
     for name in directions:
         serve(model, Direction.parse(name), pivot)

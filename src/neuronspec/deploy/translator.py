@@ -9,13 +9,13 @@ from typing import Any, Literal, overload
 
 from pydantic import ValidationError
 
+from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.core.errors import DirectionError, RecipeError
 from neuronspec.deploy.exported import ExportedModels, exported_in
 from neuronspec.deploy.opening import open_model, own_directions, unknown_direction
-from neuronspec.direction import Direction, DirectionLike
-from neuronspec.errors import DirectionError, RecipeError
-from neuronspec.evaluation.engines import Engine, Translations
-from neuronspec.evaluation.engines.sources import joiner, split_sentences
 from neuronspec.recipe import EvaluationSettings
+from neuronspec.translation.engine import Engine, Translations
+from neuronspec.translation.sources import joiner, split_sentences
 
 Device = Literal["cpu", "cuda"]
 
@@ -141,15 +141,15 @@ def _own_engine(
 ) -> tuple[Engine, list[str]]:
     import torch
 
-    from neuronspec.evaluation.engines.torch_engine import TransformersEngine
-    from neuronspec.specialize.folder import COMPACT_FILE
+    from neuronspec.specialization.save import COMPACT_FILE
+    from neuronspec.translation.transformers_engine import TransformersEngine
 
     if threads is not None:
         torch.set_num_threads(threads)
     opened = open_model(path, device)
     engine = TransformersEngine(opened.model, opened.tokenizer, settings)
     if (path / COMPACT_FILE).is_file():
-        from neuronspec.specialize.compact import compact_report
+        from neuronspec.specialization.compact import compact_report
 
         return _OneDirection(engine, compact_report(opened.model).direction), [compact_report(opened.model).direction]
     return engine, own_directions(opened.model)

@@ -13,12 +13,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from neuronspec.errors import EvaluationError, MissingExtraError, RecipeError
+from neuronspec.core.errors import EvaluationError, MissingExtraError, RecipeError
 from neuronspec.evaluation.results import read_results, read_scores_file
 from neuronspec.evaluation.samples import read_lines
-from neuronspec.evaluation.significance import Pairs, compare_systems, method
-from neuronspec.evaluation.statistics import Statistics, load_statistics
 from neuronspec.recipe import Recipe
+from neuronspec.scoring.significance import Pairs, compare_systems, method
+from neuronspec.scoring.statistics import Statistics, load_statistics
 
 METRICS = ("bleu", "chrf++", "loss")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from neuronspec.evaluation.significance import LEVEL, METHOD_NOTE, marks
-from neuronspec.evaluation.table import Cell, Table
+from neuronspec.core.table import Cell, Table
 from neuronspec.evaluation.tables import METRICS
+from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, marks
 
 _SEEDS_NOTE = (
     f"Mean ± standard deviation over the seeds of means over directions. * p < {LEVEL}, paired t-test over seeds."

@@ -12,18 +12,19 @@ from pathlib import Path
 from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from neuronspec.batching.evaluation import eval_batches, spread
+from neuronspec.batching.in_order import eval_batches, spread
+from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.errors import EvaluationError
+from neuronspec.core.files import write_text
+from neuronspec.core.processes import processes
 from neuronspec.corpus.store import TokenStore
-from neuronspec.direction import Direction, languages_of
-from neuronspec.errors import EvaluationError
-from neuronspec.evaluation.engines import make_engine, write_n_best
 from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores, write_scores
-from neuronspec.evaluation.scoring import Scorer, check_scoring, score_direction
-from neuronspec.files import write_text
-from neuronspec.neurons import model_fingerprint
-from neuronspec.processes import processes
+from neuronspec.evaluation.scorer import Scorer, check_scoring, score_direction
+from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.recipe import EvaluationSettings
 from neuronspec.training.loss import InDirection, any_direction, validation_loss
+from neuronspec.translation.engine import write_n_best
+from neuronspec.translation.registry import make_engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuronspec.errors import EvaluationError, RecipeError
-from neuronspec.evaluation.overlap import text_overlap
-from neuronspec.evaluation.resampling import Difference, PairedTests
+from neuronspec.core.errors import EvaluationError, RecipeError
+from neuronspec.core.table import Cell, Table
+from neuronspec.evaluation.contamination import text_overlap
 from neuronspec.evaluation.samples import read_text_lines
-from neuronspec.evaluation.scores import Score, check_lines
-from neuronspec.evaluation.scoring import Scorer, check_scoring
-from neuronspec.evaluation.significance import LEVEL, method
-from neuronspec.evaluation.statistics import Statistics
-from neuronspec.evaluation.table import Cell, Table
+from neuronspec.evaluation.scorer import Scorer, check_scoring
 from neuronspec.evaluation.tables import METRICS, OTHER_SCORES
-from neuronspec.recipe_scores import ScoreSettings
+from neuronspec.scoring.metrics import Score, check_lines
+from neuronspec.scoring.resampling import Difference, PairedTests
+from neuronspec.scoring.settings import ScoreSettings
+from neuronspec.scoring.significance import LEVEL, method
+from neuronspec.scoring.statistics import Statistics
 
 
 @dataclass(frozen=True, slots=True)

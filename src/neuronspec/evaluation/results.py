@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from neuronspec.errors import EvaluationError
-from neuronspec.evaluation.scores import SCALES, Score
-from neuronspec.files import write_json
+from neuronspec.core.errors import EvaluationError
+from neuronspec.core.files import write_json
+from neuronspec.scoring.metrics import SCALES, Score
 
 _PACKAGES = ("neuronspec", "torch", "transformers", "sacrebleu")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuronspec.errors import EvaluationError
+from neuronspec.core.errors import EvaluationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], n
     Raises:
         EvaluationError: a file is missing, or files differ in their number of lines.
     """
-    from neuronspec.batching.evaluation import spread
+    from neuronspec.batching.in_order import spread
 
     samples = []
     for direction in directions:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neuronspec.direction import Direction
-from neuronspec.evaluation.significance import METHOD_NOTE, average_of, difference_of, marks
-from neuronspec.evaluation.table import Cell, Table
-from neuronspec.languages import name_of
+from neuronspec.core.direction import Direction
+from neuronspec.core.languages import name_of
+from neuronspec.core.table import Cell, Table
+from neuronspec.scoring.significance import METHOD_NOTE, average_of, difference_of, marks
 
 __all__ = [
     "METRICS",

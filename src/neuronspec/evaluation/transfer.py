@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from neuronspec.evaluation.significance import LEVEL, METHOD_NOTE, average_of, difference_of, marks
-from neuronspec.evaluation.table import Cell, Table
+from neuronspec.core.table import Cell, Table
 from neuronspec.evaluation.tables import (
     METRICS,
     Average,
@@ -26,6 +25,7 @@ from neuronspec.evaluation.tables import (
     trained_directions,
     zero_shot_table,
 )
+from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, average_of, difference_of, marks
 
 BASELINES = ("base", "bilingual", "dense")
 """What gains are shown over, where they are arms."""

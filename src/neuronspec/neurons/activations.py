@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from neuronspec.direction import Direction
-from neuronspec.errors import MaskError
-from neuronspec.neurons.by_direction import ByDirection
-from neuronspec.neurons.files import Header, damaged, read_tensors, write_tensors
-from neuronspec.neurons.padding import Positions
+from neuronspec.core.by_direction import ByDirection
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import MaskError
+from neuronspec.core.tensor_files import Header, damaged, read_tensors, write_tensors
+from neuronspec.neurons.positions import Positions
 
 FORMAT_VERSION = 1
 

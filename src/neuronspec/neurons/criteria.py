@@ -11,12 +11,12 @@ from typing import get_args
 
 import torch
 
-from neuronspec.direction import Direction
-from neuronspec.errors import MaskError, RecipeError, nearest
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import MaskError, RecipeError, nearest
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.packing import pack
-from neuronspec.neurons.padding import SIDES, side_of
 from neuronspec.neurons.pooling import Pool, Statistic
+from neuronspec.neurons.positions import SIDES, side_of
 
 WAYS = ("out", "into", "other")
 

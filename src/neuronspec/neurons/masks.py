@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol, overload
 
 import torch
 
-from neuronspec.direction import Direction, DirectionLike
-from neuronspec.errors import DirectionError, MaskError, nearest
-from neuronspec.neurons.by_direction import ByDirection
+from neuronspec.core.by_direction import ByDirection
+from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.core.errors import DirectionError, MaskError, nearest
 from neuronspec.neurons.packing import MaskInfo, pack, read_masks, write_masks
-from neuronspec.neurons.padding import side_of
+from neuronspec.neurons.positions import side_of
 
 DirectionMask = Mapping[str, torch.Tensor]
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from neuronspec.neurons.files import Header, damaged, read_tensors, write_tensors
+from neuronspec.core.tensor_files import Header, damaged, read_tensors, write_tensors
 
 FORMAT_VERSION = 1
 

@@ -8,11 +8,11 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from neuronspec.direction import Direction
-from neuronspec.errors import MaskError
-from neuronspec.languages import family_of
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import MaskError
+from neuronspec.core.languages import family_of
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.padding import side_of
+from neuronspec.neurons.positions import side_of
 
 Statistic: TypeAlias = Literal["count", "magnitude"]
 Granularity: TypeAlias = Literal["direction", "language", "family"]

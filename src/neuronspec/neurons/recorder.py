@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from neuronspec.direction import Direction
-from neuronspec.errors import MaskError
-from neuronspec.model.sites import FFNSite
-from neuronspec.neurons.padding import side_of
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import MaskError
+from neuronspec.models.sites import FFNSite
+from neuronspec.neurons.positions import side_of
 
 
 class Recorder:

@@ -10,19 +10,13 @@ from typing import Any
 import torch
 from torch import distributed, nn
 
-from neuronspec.batching.batch import Batch
-from neuronspec.direction import Direction
-from neuronspec.errors import MaskError
-from neuronspec.model.sites import FFNSite, find_ffn_sites, unwrap
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import MaskError
+from neuronspec.models.batch import Batch
+from neuronspec.models.fingerprint import model_fingerprint
+from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
 from neuronspec.neurons.activations import Activations, RecordingInfo, SiteInfo
-from neuronspec.neurons.fingerprint import model_fingerprint
-from neuronspec.neurons.padding import (
-    Positions,
-    check_positions,
-    counted_positions,
-    side_of,
-    source_positions,
-)
+from neuronspec.neurons.positions import Positions, check_positions, counted_positions, side_of, source_positions
 from neuronspec.neurons.recorder import Recorder
 
 

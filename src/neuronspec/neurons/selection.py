@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import get_args
 
-from neuronspec.errors import RecipeError, nearest
+from neuronspec.core.errors import RecipeError, nearest
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria import LAPE, Criterion, CumulativeActivation, Random, TopFraction
 from neuronspec.neurons.masks import NeuronMasks

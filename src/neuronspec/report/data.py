@@ -9,7 +9,8 @@ from typing import Any
 
 from neuronspec.analysis.findings import Findings
 from neuronspec.evaluation.samples import Sample
-from neuronspec.neurons import Activations, NeuronMasks
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.pooling import Statistic
 
 

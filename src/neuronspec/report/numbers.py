@@ -7,23 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuronspec.direction import Direction
-from neuronspec.neurons import (
-    Activations,
+from neuronspec.analysis.compared import other_language
+from neuronspec.analysis.coverage import CoverageCurve, CoverageEffect, coverage_curve, effect_of_coverage
+from neuronspec.analysis.overlap import (
     LayerOverlap,
-    NeuronMasks,
     above_chance,
     chance_overlap,
     overlap,
     overlap_progression,
     sparsity_table,
 )
-from neuronspec.neurons.compared import other_language
-from neuronspec.neurons.coverage import CoverageCurve, CoverageEffect, coverage_curve, effect_of_coverage
-from neuronspec.neurons.permutation import FamilyTest, MantelTest, family_test, holm, mantel_test
+from neuronspec.analysis.permutation import FamilyTest, MantelTest, family_test, holm, mantel_test
+from neuronspec.analysis.sharing import SharingRow, sharing_row
+from neuronspec.analysis.structure import Map, Tree, cluster, embed, tree_agreement
+from neuronspec.core.direction import Direction
+from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.pooling import Statistic
-from neuronspec.neurons.sharing import SharingRow, sharing_row
-from neuronspec.neurons.structure import Map, Tree, cluster, embed, tree_agreement
 from neuronspec.report.order import family, labels, ordered, shown_directions, site_title
 
 PERMUTATIONS = 1999

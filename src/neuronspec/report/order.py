@@ -7,12 +7,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from neuronspec.direction import Direction
-from neuronspec.errors import RecipeError, nearest
-from neuronspec.languages import family_of, is_known, name_of
-from neuronspec.neurons import NeuronMasks, overlap
-from neuronspec.neurons.compared import compared_directions, other_language
-from neuronspec.neurons.structure import cluster
+from neuronspec.analysis.compared import compared_directions, other_language
+from neuronspec.analysis.overlap import overlap
+from neuronspec.analysis.structure import cluster
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import RecipeError, nearest
+from neuronspec.core.languages import family_of, is_known, name_of
+from neuronspec.neurons.masks import NeuronMasks
 
 Order = Literal["family", "cluster", "name"]
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuronspec.evaluation.compare import summarize_seeds
-from neuronspec.evaluation.resampling import PairedTests, hierarchical_interval
-from neuronspec.evaluation.statistics import Values
+from neuronspec.scoring.resampling import PairedTests, hierarchical_interval
+from neuronspec.scoring.statistics import Values
 from neuronspec.sweep.settings import Sweep
 
 if TYPE_CHECKING:
-    from neuronspec.sweep.gather import Found
+    from neuronspec.sweep.cell_results import Found
 
 TESTED = ("bleu", "chrf++")
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from neuronspec.errors import RunError
-from neuronspec.files import write_text
-from neuronspec.pipeline import Pipeline, Task
+from neuronspec.core.errors import RunError
+from neuronspec.core.files import write_text
 from neuronspec.recipe import Recipe
+from neuronspec.runs.pipeline import Pipeline, Task
 from neuronspec.sweep.settings import Cell, Sweep
 
 FLOOR = ("evaluate/copy", "evaluate/base")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from neuronspec.errors import NeuronspecError
+from neuronspec.core.errors import NeuronspecError
+from neuronspec.core.signals import Interrupted, StopSignals
 from neuronspec.sweep.nodes import Node, link
-from neuronspec.training.interrupt import Interrupted, StopSignals
 
 LOG = "sweep.log"
 POLL_SECONDS = 0.2

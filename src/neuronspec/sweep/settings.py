@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from neuronspec.errors import RecipeError
-from neuronspec.recipe import ArmName, Recipe, Section
-from neuronspec.recipe_corpus import RecipePath
-from neuronspec.recipe_errors import explain, load_yaml, parse_override
+from neuronspec.core.errors import RecipeError
+from neuronspec.core.settings import explain, load_yaml, parse_override
+from neuronspec.corpus.settings import RecipePath, Section
+from neuronspec.recipe import ArmName, Recipe
 
 Changes: TypeAlias = dict[str, Any]
 """Recipe keys as `section.key`, and their values."""
@@ -134,7 +134,7 @@ class Sweep(Section):
         Raises:
             RecipeError: changes make a mistaken recipe; names the entry.
         """
-        from neuronspec.baselines import get_arm
+        from neuronspec.arms.registry import get_arm
 
         made, mistakes = [], []
         for cell in self.cells():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from neuronspec.errors import NeuronspecError
+from neuronspec.core.errors import NeuronspecError
 
 LONGEST_WAIT = 120.0
 """Seconds for a worker of a killed sweep to leave the folder."""
@@ -23,8 +23,8 @@ LONGEST_WAIT = 120.0
 
 def main(arguments: list[str]) -> int:
     """Do the tasks in a run folder that `nodes.link` prepared; the exit code."""
-    from neuronspec.pipeline import Pipeline
     from neuronspec.recipe import Recipe
+    from neuronspec.runs.pipeline import Pipeline
 
     _stop_with_parent()
     folder, tasks = Path(arguments[0]), arguments[1:]

@@ -22,8 +22,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from neuronspec.errors import TrainingError
-from neuronspec.files import write_json
+from neuronspec.core.errors import TrainingError
+from neuronspec.core.files import write_json
 from neuronspec.training.parallel import like, whole
 
 MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"

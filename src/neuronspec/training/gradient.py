@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
-from neuronspec.batching.batch import Batch, MixedBatch
-from neuronspec.batching.randomness import torch_seed
 from neuronspec.batching.updates import Update
-from neuronspec.errors import TrainingError
-from neuronspec.recipe import TrainingSettings
+from neuronspec.core.errors import TrainingError
+from neuronspec.core.randomness import torch_seed
+from neuronspec.models.batch import Batch, MixedBatch
 from neuronspec.training.loss import InDirection
 from neuronspec.training.parallel import Parallel
 from neuronspec.training.precision import autocast
+from neuronspec.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)

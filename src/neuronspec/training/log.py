@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from neuronspec.files import write_text
+from neuronspec.core.files import write_text
 
 
 class TrainingLog:

@@ -17,10 +17,10 @@ from torch import nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from neuronspec.batching.batch import Batch
 from neuronspec.batching.collate import IGNORED
-from neuronspec.direction import Direction
-from neuronspec.model.dropout import FastDropout
+from neuronspec.core.direction import Direction
+from neuronspec.models.batch import Batch
+from neuronspec.models.fast_dropout import FastDropout
 from neuronspec.training.precision import autocast
 from neuronspec.training.projection import projected_loss
 

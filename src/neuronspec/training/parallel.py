@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
-from neuronspec.batching.batch import Batch
-from neuronspec.processes import Processes
+from neuronspec.core.processes import Processes
+from neuronspec.models.batch import Batch
 from neuronspec.training.loss import BatchLoss, batch_loss
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from neuronspec.batching.sampler import TrainingBatches
-from neuronspec.errors import TrainingError
-from neuronspec.recipe import TrainingSettings
+from neuronspec.batching.stream import TrainingBatches
+from neuronspec.core.errors import TrainingError
 from neuronspec.training.checkpoint import model_tensors
+from neuronspec.training.settings import TrainingSettings
 
 MAY_CHANGE = {
     "updates", "epochs", "minutes", "patience", "save_every", "keep_checkpoints", "average_checkpoints",

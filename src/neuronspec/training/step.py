@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import nn
 from transformers import PreTrainedModel
 
-from neuronspec.errors import TrainingError
-from neuronspec.recipe import TrainingSettings
+from neuronspec.core.errors import TrainingError
 from neuronspec.training.loss import projects_rows
+from neuronspec.training.settings import TrainingSettings
 
 
 def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuronspec.errors import MissingExtraError
+from neuronspec.core.errors import MissingExtraError
 
 TRACKERS = ("tensorboard", "wandb")
 """The tools that training can be logged to."""

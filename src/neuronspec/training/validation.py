@@ -7,9 +7,9 @@ from itertools import repeat
 
 from transformers import PreTrainedModel
 
-from neuronspec.batching.batch import Batch
-from neuronspec.direction import Direction
-from neuronspec.processes import Processes
+from neuronspec.core.direction import Direction
+from neuronspec.core.processes import Processes
+from neuronspec.models.batch import Batch
 from neuronspec.training.loss import InDirection, Loss, validation_loss
 from neuronspec.training.parallel import Parallel
 

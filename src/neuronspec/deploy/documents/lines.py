@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from neuronspec.errors import CorpusError
+from neuronspec.core.errors import CorpusError
 
 WINDOW_LINES = 2000
 WINDOW_BYTES = 500_000

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from neuronspec.deploy.documents.catalog import Catalog, Entry, escape, read_catalog
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.placeholders import kept, lost
+from neuronspec.deploy.documents.po_file import Catalog, Entry, escape, read_catalog
 from neuronspec.deploy.translator import Translator
-from neuronspec.direction import Direction
-from neuronspec.errors import CorpusError
 
 if TYPE_CHECKING:
-    from neuronspec.deploy.documents.kinds import Options
+    from neuronspec.deploy.documents.document import Options
 
 LISTED = 10
 """Entries that are listed one by one when they were left out."""

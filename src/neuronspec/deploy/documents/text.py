@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from neuronspec.core.direction import Direction
 from neuronspec.deploy.documents.lines import Source, windows
 from neuronspec.deploy.translator import Translator
-from neuronspec.direction import Direction
 
 
 def translate_text(

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError, MissingExtraError
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.placeholders import kept, lost
 from neuronspec.deploy.documents.po import tell_problems
 from neuronspec.deploy.translator import Translator
-from neuronspec.direction import Direction
-from neuronspec.errors import CorpusError, MissingExtraError
 
 if TYPE_CHECKING:
-    from neuronspec.deploy.documents.kinds import Options
+    from neuronspec.deploy.documents.document import Options
 
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s.*?\?>)?\s*", re.DOTALL)  # with a byte order mark

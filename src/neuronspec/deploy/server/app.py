@@ -14,6 +14,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from starlette.exceptions import HTTPException
 
 import neuronspec
+from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.errors import DirectionError, NeuronspecError
+from neuronspec.core.languages import name_of
 from neuronspec.deploy.server.batcher import Batcher, QueueFull
 from neuronspec.deploy.server.detect import Detector
 from neuronspec.deploy.server.limits import Guard, Limits
@@ -33,10 +36,7 @@ from neuronspec.deploy.server.requests import (
     resolve,
 )
 from neuronspec.deploy.translator import Translator
-from neuronspec.direction import Direction, languages_of
-from neuronspec.errors import DirectionError, NeuronspecError
-from neuronspec.evaluation.engines import Translations
-from neuronspec.languages import name_of
+from neuronspec.translation.engine import Translations
 
 PAGE = Path(__file__).with_name("page.html")
 PATHS = {"/", "/translate", "/languages", "/detect", "/health", "/metrics"}

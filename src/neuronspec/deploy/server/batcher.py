@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from neuronspec.evaluation.engines import Translations
+from neuronspec.translation.engine import Translations
 
 Translate = Callable[[list[str], str], Translations]
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from neuronspec.errors import DirectionError
-from neuronspec.languages import canonical
+from neuronspec.core.errors import DirectionError
+from neuronspec.core.languages import canonical
 
 Model = TypeVar("Model", bound=BaseModel)
 Language = Annotated[str, Field(min_length=1, max_length=40)]

@@ -1,7 +1,7 @@
 """Figures of neurons and training, as plotly figures for notebooks and the report."""
 
 from neuronspec.report.figures.ablation import ablation_bars, ablation_heatmap
-from neuronspec.report.figures.layers import (
+from neuronspec.report.figures.by_layer import (
     coverage_curves,
     drift_lines,
     effect_of_coverage_lines,
@@ -11,7 +11,7 @@ from neuronspec.report.figures.layers import (
     stability_lines,
     training_curves,
 )
-from neuronspec.report.figures.neurons import neuron_frequency
+from neuronspec.report.figures.frequency import neuron_frequency
 from neuronspec.report.figures.overlap import overlap_heatmap
 from neuronspec.report.figures.structure import language_map, language_tree
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from neuronspec.neurons import NeuronMasks
-from neuronspec.neurons.structure import branches
+from neuronspec.analysis.structure import branches
+from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.report.figures.style import COLORS, SYMBOLS, family_colors, graph_objects
 from neuronspec.report.numbers import SiteNumbers, site_numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from neuronspec.errors import MissingExtraError
+from neuronspec.core.errors import MissingExtraError
 
 COLORS = ["#2a6f97", "#c8553d", "#588157", "#8e6c8a", "#b08900", "#5f6b7a", "#3d9a8b", "#a44a6f", "#7a8b2a", "#4657a8",
           "#c77d3f", "#6b4f3a"]  # fmt: skip

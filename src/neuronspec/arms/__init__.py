@@ -1,0 +1,1 @@
+"""What continues from the baseline: specialization, and what it is compared with."""

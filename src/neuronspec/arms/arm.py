@@ -1,0 +1,226 @@
+"""What every arm is: a way to go on from the baseline, at a cost that is written down.
+
+An arm is trained in its folder, RUN/arms/NAME, and read from there. Each arm stands in a file of its own; `arms` lists
+them by name.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from rich.console import Console
+from transformers import PreTrainedModel
+
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import RecipeError, RunError
+from neuronspec.core.files import write_json
+from neuronspec.core.processes import processes
+from neuronspec.corpus.store import TokenStore
+from neuronspec.models.load import load_model
+from neuronspec.recipe import Recipe
+from neuronspec.training.log import read_log
+from neuronspec.training.loss import InDirection, any_direction
+from neuronspec.training.memory import peak_memory
+from neuronspec.training.progress_state import TrainingResult
+from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.train import train
+
+COST = "cost.json"
+Method = Literal["auto", "compact", "rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What an arm is made from.
+
+    Args:
+        recipe: of the run.
+        folder: of the arm.
+        base: the baseline's checkpoint folder.
+        activations: recorded on the baseline.
+        masks: selected from them.
+        store: the text.
+        console: shows the progress.
+    """
+
+    recipe: Recipe
+    folder: Path
+    base: Path
+    activations: Path
+    masks: Path
+    store: TokenStore
+    console: Console
+
+    @property
+    def seed(self) -> int:
+        """Of what is random in the arm: data order, dropout, random masks, new weights."""
+        own = self.recipe.continuation.seed
+        return self.recipe.seed if own is None else own
+
+    @property
+    def directions(self) -> list[Direction]:
+        """All trained directions, sorted."""
+        return self.recipe.corpus.all_directions
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an arm took; `cost.json` in its folder.
+
+    Args:
+        trained_parameters: that got gradients.
+        extra_parameters: beside those of the dense model, over all directions together.
+        prepare_seconds: of training before the training that is compared (LaSS fine-tunes first). Recording and
+            selecting are stages of their own, timed in `stages.json`.
+        update_seconds: median time of one update.
+        peak_memory: bytes, of the process (CPU) or of the device (GPU).
+    """
+
+    trained_parameters: int
+    extra_parameters: int
+    prepare_seconds: float
+    update_seconds: float | None
+    peak_memory: int
+
+
+class Arm(ABC):
+    """One way to go on from the baseline.
+
+    Attributes:
+        needs: the tasks of the pipeline that it reads from.
+        sections: of the recipe that change its outcome, or parts of sections (`baselines.lora`).
+        composes: whether it can translate zero-shot directions.
+        converts: whether the `ctranslate2` engine can compute it.
+        extends: whether a larger budget goes on from its checkpoints.
+        mixes: whether it can compute batches whose rows are of several directions.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("train",)
+    sections: ClassVar[tuple[str, ...]] = ("continuation",)
+    composes: ClassVar[bool] = True
+    converts: ClassVar[bool] = True
+    mixes: ClassVar[bool] = True
+    extends: ClassVar[bool] = True
+
+    @abstractmethod
+    def train(self, given: Given) -> Cost:
+        """Train the arm in `given.folder`, going on where it was stopped; in joined processes, all call this."""
+
+    @abstractmethod
+    def load(
+        self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
+    ) -> tuple[PreTrainedModel, InDirection]:
+        """The trained model, and the context that a direction is computed in.
+
+        Args:
+            given: as for `train`.
+            zero_shot: untrained directions that will be asked for too; only if the arm `composes`.
+            method: how masked layers compute; see `specialize`.
+        """
+
+    def directions(self, recipe: Recipe) -> list[Direction]:
+        """The directions of the test that the arm can translate."""
+        return recipe.evaluated_directions if self.composes else recipe.corpus.all_directions
+
+    def check(self, recipe: Recipe) -> None:
+        """Whether the recipe's continuation suits the arm.
+
+        Raises:
+            RecipeError: it doesn't.
+        """
+        if recipe.continuation.mix_directions and not self.mixes:
+            raise RecipeError(
+                "continuation.mix_directions is true, but arms with parameters by direction (adapters, LoRA, LaSS) "
+                "compute one direction a batch: set it to false, or leave those arms out"
+            )
+
+
+def make(arm: Arm, given: Given) -> None:
+    """Train an arm and write down what it took."""
+    arm.check(given.recipe)
+    cost = arm.train(given)
+    if processes().is_main:
+        write_json(given.folder / COST, asdict(cost))
+
+
+def read_cost(folder: Path) -> Cost:
+    """What `make` wrote down in the folder of an arm.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    path = folder / COST
+    try:
+        return Cost(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path} can't be read ({error}); remove {folder} to train the arm again") from None
+
+
+def go_on(
+    given: Given,
+    model: PreTrainedModel,
+    in_direction: InDirection = any_direction,
+    *,
+    settings: TrainingSettings | None = None,
+    directions: Sequence[Direction] | None = None,
+    folder: Path | None = None,
+    dense: Mapping[str, str] | None = None,
+) -> TrainingResult:
+    """Train `model` as every arm is trained: the continuation's updates and data order, optimizer and schedule reset.
+
+    Args:
+        given: see `Given`.
+        model: what to start from.
+        in_direction: the context of a direction.
+        settings: other than the continuation's.
+        directions: other than all.
+        folder: other than the arm's.
+        dense: by name in the exported checkpoint, the name in the model, where layers were added; see `train`.
+    """
+    return train(
+        model,
+        given.store.tokenizer,
+        given.store,
+        settings or given.recipe.continuation,
+        directions=directions or given.directions,
+        seed=given.seed,
+        folder=folder or given.folder,
+        in_direction=in_direction,
+        console=given.console,
+        trackers=given.recipe.tracking,
+        dense=dense,
+    )
+
+
+def cost_of(
+    given: Given, model: torch.nn.Module, *, extra: int = 0, prepare_seconds: float = 0.0, folder: Path | None = None
+) -> Cost:
+    """The cost of an arm whose model was trained in `folder` (the arm's without it)."""
+    times = [
+        line["update_seconds"] for line in read_log((folder or given.folder) / "log.jsonl") if "update_seconds" in line
+    ]
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return Cost(trained, extra, prepare_seconds, statistics.median(times) if times else None, peak_memory(model))
+
+
+def start(given: Given) -> PreTrainedModel:
+    """The baseline."""
+    return load_model(given.base)
+
+
+def budget(settings: TrainingSettings, updates: int, **changes: Any) -> TrainingSettings:
+    """The same settings with another budget, in updates."""
+    fields = {"updates": updates, "epochs": None, "minutes": None, **changes}
+    return TrainingSettings.model_validate(settings.model_dump() | fields)
+
+
+def renamed(given: Given, part: str) -> Given:
+    """For a part of an arm that is trained by itself, in a folder of its own below the arm's."""
+    return replace(given, folder=given.folder / part)

@@ -1,0 +1,26 @@
+"""Arm `dense`: training goes on without masks, what a gain must be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedModel
+
+from neuronspec.arms.arm import Arm, Cost, Given, Method, cost_of, go_on, start
+from neuronspec.core.direction import Direction
+from neuronspec.models.load import load_model
+from neuronspec.training.loss import InDirection, any_direction
+
+
+class Dense(Arm):
+    """The baseline, trained on."""
+
+    def train(self, given: Given) -> Cost:
+        model = start(given)
+        go_on(given, model)
+        return cost_of(given, model)
+
+    def load(
+        self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
+    ) -> tuple[PreTrainedModel, InDirection]:
+        return load_model(given.folder), any_direction

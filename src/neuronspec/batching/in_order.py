@@ -1,0 +1,45 @@
+"""Batches for validation, recording and test loss: no shuffling, every chosen pair once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from neuronspec.batching.collate import Layout, collate
+from neuronspec.batching.plan import plan_in_order
+from neuronspec.batching.stream import Pairs
+from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.models.batch import Batch
+
+
+def eval_batches(
+    pairs: Pairs,
+    direction: DirectionLike,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    batch_tokens: int = 4096,
+    limit: int | None = None,
+) -> Iterator[Batch]:
+    """The pairs of a direction in batches, from the shortest to the longest.
+
+    Args:
+        pairs: of one split, as `store.pairs(split, direction)` gives them.
+        direction: of the pairs.
+        tokenizer: gives the ids of tags, padding and `</s>`.
+        batch_tokens: padded tokens of the longer side in a batch, at most (a longer sentence stands alone).
+        limit: at most so many pairs, spread evenly over all of them.
+    """
+    direction = Direction.parse(direction)
+    layout = Layout.of(tokenizer, [direction])
+    chosen = spread(len(pairs), limit)
+    for batch in plan_in_order(pairs.source_lengths[chosen], pairs.target_lengths[chosen], batch_tokens):
+        yield collate(direction, [pairs.tokens(int(chosen[index])) for index in batch], layout)
+
+
+def spread(size: int, limit: int | None) -> np.ndarray:
+    """The indices of at most `limit` of `size` items at even distances."""
+    if limit is None or limit >= size:
+        return np.arange(size)
+    return np.arange(limit) * size // limit

@@ -1,0 +1,191 @@
+"""Training batches: which directions and pairs come next, and the tensors made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from neuronspec.batching.collate import Layout, collate, collate_mixed
+from neuronspec.batching.draws import Draw, MixedDraws, Pairs, SeparateDraws
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import RecipeError, TrainingError
+from neuronspec.models.batch import Batch
+from neuronspec.training.settings import weight_problems
+
+
+class Store(Protocol):
+    """What training needs of the token store (`neuronspec.corpus.store.TokenStore`)."""
+
+    def directions(self, split: str) -> Sequence[Direction]: ...
+    def pairs(self, split: str, direction: Direction) -> Pairs: ...
+
+
+def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -> dict[Direction, float]:
+    """The probability of each direction, in proportion to `size ** (1 / temperature)`.
+
+    Temperature 1 keeps the corpus as it is; a high one makes directions equal (Arivazhagan et al., 2019, section 4.2).
+    """
+    # Through logarithms relative to the largest, so that no size overflows.
+    logs = np.log(np.array(list(sizes.values()), dtype=np.float64)) / temperature
+    weights = np.exp(logs - logs.max())
+    return dict(zip(sizes, (weights / weights.sum()).tolist(), strict=True))
+
+
+def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str, float]) -> dict[Direction, float]:
+    """The probability of each direction, in proportion to the weight it is given.
+
+    Raises:
+        RecipeError: a direction has no weight, or a weight is of no direction.
+    """
+    problems = weight_problems(weights, directions)
+    if problems:
+        raise RecipeError(f"weights: {'; '.join(problems)}; give a weight to every trained direction")
+    known = {Direction.parse(name): weight for name, weight in weights.items()}
+    total = sum(known.values())
+    return {one: known[one] / total for one in sorted(directions)}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """A micro-batch, where it stands, and how much of it is padding.
+
+    Args:
+        batch: the tensors; a `MixedBatch` if its rows are of several directions.
+        draw: its number among all micro-batches, from 0.
+        name: for messages: directions, epoch and number.
+        tokens: tokens of both sides that aren't padding.
+        padded: tokens of both sides with padding.
+    """
+
+    batch: Batch
+    draw: int
+    name: str
+    tokens: int
+    padded: int
+
+
+class TrainingBatches:
+    """An endless stream of micro-batches that can go on anywhere without replay.
+
+    Directions are drawn by temperature or by weight; each direction goes through all its pairs once an epoch, in an
+    order that depends on (seed, epoch, direction) alone. A micro-batch holds one direction, or mixes them
+    (`mixed`). `draw` says which pairs come next, `make` makes tensors of them.
+
+    Raises:
+        TrainingError: a direction has no training pairs.
+        RecipeError: the weights aren't of these directions.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        directions: Sequence[Direction],
+        layout: Layout,
+        *,
+        batch_tokens: int,
+        temperature: float,
+        seed: int,
+        weights: Mapping[str, float] | None = None,
+        mixed: bool = False,
+    ) -> None:
+        _check_directions(store, directions)
+        self._pairs = {direction: store.pairs("train", direction) for direction in sorted(directions)}
+        self._layout = layout
+        self.sizes = {direction: len(pairs) for direction, pairs in self._pairs.items()}
+        self.probabilities = (
+            sampling_probabilities(self.sizes, temperature)
+            if weights is None
+            else weighted_probabilities(list(self._pairs), weights)
+        )
+        kind = MixedDraws if mixed else SeparateDraws
+        self._draws = kind(self._pairs, self.probabilities, batch_tokens, seed)
+
+    def draw(self) -> Draw:
+        """The next micro-batch, without its tensors."""
+        return next(self._draws)
+
+    def make(self, draw: Draw) -> TrainingBatch:
+        """The tensors of a micro-batch."""
+        rows = [
+            self._pairs[one].tokens(int(index)) for one, index in zip(draw.row_directions, draw.indices, strict=True)
+        ]
+        if isinstance(draw.directions, Direction):
+            batch = collate(draw.directions, rows, self._layout)
+        else:
+            batch = collate_mixed(draw.directions, rows, self._layout)
+        masks = batch.inputs["attention_mask"], batch.inputs["decoder_attention_mask"]
+        tokens, padded = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
+        return TrainingBatch(batch, draw.number, draw.name, tokens, padded)
+
+    def target_tokens(self, draw: Draw) -> int:
+        """Target tokens of a micro-batch that take loss: pieces and `</s>`."""
+        if isinstance(draw.directions, Direction):
+            lengths = self._pairs[draw.directions].target_lengths[draw.indices]
+            return int(lengths.sum()) + len(lengths)
+        rows = zip(draw.directions, draw.indices, strict=True)
+        return sum(int(self._pairs[one].target_lengths[index]) + 1 for one, index in rows)
+
+    def __iter__(self) -> TrainingBatches:
+        return self
+
+    def __next__(self) -> TrainingBatch:
+        return self.make(self.draw())
+
+    def batches_per_epoch(self) -> int:
+        """About as many micro-batches as hold every pair of every direction once."""
+        return self._draws.per_epoch()
+
+    def passes(self) -> dict[Direction, float]:
+        """How many times each direction's pairs have been seen, as a fraction of epochs."""
+        return self._draws.passes()
+
+    def upsampling(self) -> dict[Direction, float]:
+        """How much oftener a pair of the direction is seen than if directions were drawn by size."""
+        total = sum(self.sizes.values())
+        return {direction: self.probabilities[direction] * total / size for direction, size in self.sizes.items()}
+
+    def facts(self) -> dict[str, dict[str, float]]:
+        """By direction: `pairs`, `probability` and `upsampling`, as plain JSON values."""
+        upsampling = self.upsampling()
+        return {
+            str(one): {"pairs": size, "probability": self.probabilities[one], "upsampling": upsampling[one]}
+            for one, size in self.sizes.items()
+        }
+
+    def describe(self) -> str:
+        """The pairs, and from how seldom to how often they are seen, in a line."""
+        upsampling = self.upsampling()
+        least, most = min(upsampling, key=upsampling.__getitem__), max(upsampling, key=upsampling.__getitem__)
+        return (
+            f"{sum(self.sizes.values()):,} pairs in {len(upsampling)} directions, sampled from "
+            f"{upsampling[least]:.2f} ({least}) to {upsampling[most]:.2f} ({most}) times as often as by size"
+        )
+
+    def volume(self) -> dict[Direction, tuple[int, int, int]]:
+        """Pairs, source tokens and target tokens (without tags) of each direction."""
+        return {
+            direction: (len(pairs), int(pairs.source_lengths.sum()), int(pairs.target_lengths.sum()))
+            for direction, pairs in self._pairs.items()
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs to go on from here, as plain JSON values."""
+        return self._draws.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state()` was taken."""
+        self._draws.restore(state)
+
+
+def _check_directions(store: Store, directions: Sequence[Direction]) -> None:
+    available = set(store.directions("train"))
+    empty = [str(one) for one in sorted(directions) if one not in available or not len(store.pairs("train", one))]
+    if empty or not directions:
+        raise TrainingError(
+            f"no training pairs for {', '.join(empty) or 'any direction: none was named'}; "
+            f"the data has {', '.join(map(str, sorted(available))) or 'none'}. "
+            "Take them out of corpus.directions, or add text"
+        )

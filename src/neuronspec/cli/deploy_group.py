@@ -1,0 +1,149 @@
+"""The commands that use a trained model: compact, export, translate, serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+ModelArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN_OR_MODEL", help="Run folder, or folder of a specialized model.", show_default=False),
+]
+DirectionsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="DIRECTION...", help="Such as en-de.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+PivotOption = Annotated[
+    str | None,
+    typer.Option(help="Language that zero-shot directions are composed over, where several would do."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command(epilog="Example: neuronspec compact runs/demo en-de --out models/en-de")(compact)
+    app.command(epilog="Example: neuronspec export runs/demo --all --quantization int8 --out exported")(export)
+    app.command(epilog="Example: neuronspec translate exported --from en --to de text.en > text.de")(translate)
+    app.command(epilog="Example: neuronspec serve exported --port 8000")(serve)
+
+
+def compact(
+    model: ModelArgument,
+    directions: DirectionsArgument = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to make; with several directions, a folder a direction in it.")
+    ] = ...,  # type: ignore[assignment]
+    pivot: PivotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cut a direction's compact model out of a specialized one: a Hugging Face folder for ns.load_compact."""
+    from neuronspec.cli.deploy_commands import compact_directions
+
+    _print(compact_directions(model, directions or [], out, pivot), as_json)
+
+
+def export(
+    model: ModelArgument,
+    directions: DirectionsArgument = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to make; with several directions, a folder a direction in it.")
+    ] = ...,  # type: ignore[assignment]
+    every: Annotated[bool, typer.Option("--all", help="Every direction that has masks.")] = False,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="One folder for all directions: the dense model and the masks.")
+    ] = False,
+    format_: Annotated[
+        Literal["ctranslate2"], typer.Option("--format", help="What the folder is for.")
+    ] = "ctranslate2",
+    quantization: Annotated[Literal["int8", "float32", "float16"], typer.Option(help="Of the weights.")] = "int8",
+    verify: Annotated[int, typer.Option(min=0, help="Sentences a direction to verify with; 0: don't.")] = 64,
+    sample: Annotated[
+        Path | None,
+        typer.Option(help="Sentences to verify with, one a line; without it, the run's test set.", show_default=False),
+    ] = None,
+    pivot: PivotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export directions to CTranslate2, verified: they translate a sample as the specialized model does."""
+    from neuronspec.cli.deploy_commands import export_directions, export_one_bundle
+
+    if bundle:
+        if directions or pivot:
+            raise typer.BadParameter("--bundle holds all directions: name none")
+        _print(export_one_bundle(model, out, quantization, verify, sample), as_json)
+        return
+    if every and directions:
+        raise typer.BadParameter("--all takes every direction: name none, or leave --all out")
+    chosen = None if every else directions or []
+    _print(export_directions(model, chosen, out, quantization, verify, sample, pivot), as_json)
+
+
+def translate(
+    model: Annotated[Path, typer.Argument(help="Exported folder, run folder or model folder.", show_default=False)],
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="What to translate; - is standard input.")] = "-",
+    source: Annotated[str, typer.Option("--from", help="Language of the text.", show_default=False)] = ...,  # type: ignore[assignment]
+    target: Annotated[str, typer.Option("--to", help="Language to translate to.", show_default=False)] = ...,  # type: ignore[assignment]
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; standard output without it.", show_default=False)
+    ] = None,
+    beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
+    nbest: Annotated[int, typer.Option(min=1, help="Hypotheses a line, as 'number ||| text ||| score'.")] = 1,
+    scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each translation.")] = False,
+    split: Annotated[bool, typer.Option("--split", help="Translate each sentence of a line for itself.")] = False,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column to translate: number or header of a .tsv file's, field of a .jsonl file's.",
+            show_default="the only one; text",
+        ),
+    ] = None,
+    fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Translate .po entries that are marked fuzzy, too.")] = False,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="Padded source tokens in one batch.")] = 4096,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
+    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
+) -> None:
+    """Translate text, a line a line; or .po, .xliff, .tmx, .tsv and .jsonl files, by the end of their name."""
+    from neuronspec.cli.deploy_commands import translate_file
+
+    settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
+    options = {"device": device, "threads": threads, "split": split}
+    translate_file(
+        model, f"{source}-{target}", file, out, {"scores": scores, "column": column, "fuzzy": fuzzy}, settings, options
+    )
+
+
+def serve(
+    model: Annotated[Path, typer.Argument(help="Exported folder, run folder or model folder.", show_default=False)],
+    host: Annotated[str, typer.Option(help="Address to listen at; the default is this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8000,
+    memory: Annotated[
+        float | None,
+        typer.Option(min=0, help="Megabytes of exported models to keep loaded; all without it.", show_default=False),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)] = None,
+    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
+    beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
+    characters: Annotated[int, typer.Option(min=1, help="Characters of one request, at most.")] = 10_000,
+    queue: Annotated[int, typer.Option(min=1, help="Characters that may wait; past that, 429.")] = 200_000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time of one request, at most.")] = 30.0,
+) -> None:
+    """Serve translations: LibreTranslate's interface, a page to try it, health and metrics."""
+    from rich.console import Console
+
+    from neuronspec.deploy.server.serve import serve as run_server
+
+    limits = {"characters": characters, "queue": queue, "seconds": seconds}
+    options = {"memory": memory, "threads": threads, "device": device, "beam": beam, "n_best": min(beam, 5)}
+    run_server(model, host, port, limits, options, Console(stderr=True))
+
+
+def _print(facts: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(facts, indent=1, ensure_ascii=False))
+    else:
+        for each in facts:
+            typer.echo(each["summary"])

@@ -1,0 +1,254 @@
+"""Telling what a file or folder of ours holds, without loading a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from neuronspec.core.errors import NeuronspecError
+
+Facts = dict[str, Any]
+
+
+def describe(path: Path) -> Facts:
+    """What `path` holds, as plain JSON values; `kind` says which of our files it is.
+
+    Raises:
+        NeuronspecError: there is no such path, it is damaged, or it isn't a file of ours.
+    """
+    if not path.exists():
+        raise NeuronspecError(f"{path}: no such file or folder")
+    kind = _kind_of(path)
+    if kind is None:
+        raise NeuronspecError(
+            f"{path} is not a file that neuronspec writes; known kinds: {', '.join(sorted(_DESCRIBERS))}"
+        )
+    try:
+        return {"kind": kind, "path": str(path), **_DESCRIBERS[kind](path)}
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise NeuronspecError(f"{path} looks like {kind} and can't be read: {error}") from None
+
+
+def show(facts: Facts, console: Console) -> None:
+    """Print facts as a table."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = "\n".join(f"{key}: {_brief(item)}" for key, item in value.items())
+        table.add_row(name.replace("_", " "), _brief(value))
+    console.print(table)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(_brief, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_brief(item)}" for key, item in value.items())
+    return str(value)
+
+
+def _kind_of(path: Path) -> str | None:
+    if path.is_dir():
+        for kind, marker in (
+            ("run", "recipe.yaml"),
+            ("exported model", "neuronspec.json"),
+            ("model", "config.json"),
+            ("tokenizer", "tokenizer_config.json"),
+            ("checkpoint", "trainer.json"),
+            ("analysis", "subject.json"),
+            ("corpus", "corpus.json"),
+        ):
+            if (path / marker).exists():
+                return kind
+        return None
+    names = {
+        "recipe.yaml": "recipe",
+        "corpus.json": "corpus report",
+        "results.json": "results",
+        "stages.json": "stages",
+        "analysis.json": "findings",
+        "subject.json": "subject",
+        "log.jsonl": "training log",
+    }
+    if path.name in names:
+        return names[path.name]
+    if path.suffix == ".safetensors":
+        return _safetensors_kind(path)
+    return "recipe" if path.suffix in (".yaml", ".yml") else None
+
+
+def _safetensors_kind(path: Path) -> str:
+    marker = _metadata(path).get("format", "")
+    return {"neuronspec.masks": "masks", "neuronspec.activations": "activations"}.get(marker, "weights")
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise NeuronspecError(f"{path} is not a complete safetensors file: {error}") from None
+
+
+def _weights(path: Path) -> Facts:
+    from safetensors import safe_open
+
+    _metadata(path)  # says if it is damaged
+    with safe_open(path, framework="numpy") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 (not a dict)
+    values = 0
+    for shape in shapes.values():
+        size = 1
+        for length in shape:
+            size *= length
+        values += size
+    return {"tensors": len(shapes), "values": values}
+
+
+def _masks(path: Path) -> Facts:
+    from neuronspec.neurons.masks import NeuronMasks
+
+    masks = NeuronMasks.load(path)
+    return {
+        "directions": [str(direction) for direction in masks],
+        "sites": {site: f"{width} neurons" for site, width in masks.widths.items()},
+        "sparsity": masks.sparsity(),
+        "metadata": _metadata(path),
+    }
+
+
+def _activations(path: Path) -> Facts:
+    from neuronspec.neurons.activations import Activations
+
+    activations = Activations.load(path)
+    tokens = {str(direction): max(sites.values()) for direction, sites in activations.tokens.items()}
+    return {"tokens": tokens, "metadata": _metadata(path)}
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _results(path: Path) -> Facts:
+    arms = _json(path)["arms"]
+    means = {}
+    for arm, scores in arms.items():
+        kept = [score["chrf++"] for score in scores.values() if score["chrf++"] is not None]
+        means[arm] = f"chrF++ {sum(kept) / len(kept):.1f}, mean of {len(kept)} directions" if kept else "no scores"
+    return {"arms": means, "signatures": _json(path).get("signatures", {})}
+
+
+def _corpus(path: Path) -> Facts:
+    report = _json(path)
+    kept = {
+        split: {pair: counts["kept"] for pair, counts in pairs.items()} for split, pairs in report["splits"].items()
+    }
+    return {"reader": report["reader"], "languages": report["languages"], "rows": report["rows"], "kept": kept}
+
+
+def _log(path: Path) -> Facts:
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return {"lines": len(lines), "last": lines[-1] if lines else {}}
+
+
+def _recipe(path: Path) -> Facts:
+    from neuronspec.recipe import Recipe
+
+    recipe = Recipe.load(path)
+    return {
+        "name": recipe.name,
+        "languages": recipe.corpus.all_languages,
+        "directions": [str(direction) for direction in recipe.corpus.all_directions],
+        "arms": recipe.arms,
+    }
+
+
+def _run(path: Path) -> Facts:
+    recipe = _recipe(path / "recipe.yaml")
+    stages = _json(path / "stages.json")["tasks"] if (path / "stages.json").exists() else {}
+    return recipe | {"stages": {name: entry["state"] for name, entry in stages.items()}}
+
+
+def _model(path: Path) -> Facts:
+    config = _json(path / "config.json")
+    keys = (
+        "model_type",
+        "d_model",
+        "encoder_layers",
+        "decoder_layers",
+        "encoder_ffn_dim",
+        "decoder_ffn_dim",
+        "vocab_size",
+    )
+    facts = {key: config[key] for key in keys if key in config}
+    weights, masks, compact = (path / name for name in ("model.safetensors", "neuron_masks.safetensors", _COMPACT))
+    if weights.exists():
+        facts |= _weights(weights)
+    if masks.exists():
+        _metadata(masks)  # says if it is damaged
+    facts["masks"] = masks.exists()
+    if compact.exists():
+        cut = _json(compact)
+        facts |= {
+            "compact for": cut["direction"],
+            "neurons": {name: site["width"] for name, site in cut["sites"].items()},
+        }
+    return facts
+
+
+def _exported(path: Path) -> Facts:
+    from neuronspec.deploy.manifest import Manifest, facts_as_json
+
+    facts = facts_as_json(Manifest.load(path))
+    return {"holds": facts.pop("kind"), **facts}
+
+
+def _tokenizer(path: Path) -> Facts:
+    config = _json(path / "tokenizer_config.json")
+    if not isinstance(config, dict):
+        raise NeuronspecError(f"{path / 'tokenizer_config.json'} is damaged: it holds no JSON object")
+    return {"class": config.get("tokenizer_class"), "tags": config.get("extra_special_tokens", [])}
+
+
+def _findings(path: Path) -> Facts:
+    """How much each kind of analysis found."""
+    return {name: f"{len(found)} entries" for name, found in _json(path).items()}
+
+
+def _subject(path: Path) -> Facts:
+    facts: Facts = _json(path)
+    return {key: value for key, value in facts.items() if key != "environment"}
+
+
+_COMPACT = "neuronspec_compact.json"
+
+_DESCRIBERS: dict[str, Callable[[Path], Facts]] = {
+    "activations": _activations,
+    "analysis": lambda path: _subject(path / "subject.json"),
+    "checkpoint": lambda path: {"state": _json(path / "trainer.json")},
+    "corpus": lambda path: _corpus(path / "corpus.json"),
+    "corpus report": _corpus,
+    "exported model": _exported,
+    "findings": _findings,
+    "masks": _masks,
+    "model": _model,
+    "recipe": _recipe,
+    "results": _results,
+    "run": _run,
+    "subject": _subject,
+    "stages": lambda path: {name: entry["state"] for name, entry in _json(path)["tasks"].items()},
+    "tokenizer": _tokenizer,
+    "training log": _log,
+    "weights": _weights,
+}

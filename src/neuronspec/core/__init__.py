@@ -1,0 +1,1 @@
+"""What every package builds on: errors, languages and directions, settings, files, processes."""

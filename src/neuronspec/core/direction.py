@@ -1,0 +1,72 @@
+"""Translation directions: parse, print, sort. The only place that knows how `en-de` is spelled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from neuronspec.core.errors import DirectionError
+
+_LANGUAGE = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Direction:
+    """A translation direction, `Direction("en", "de")`, printed `en-de`.
+
+    Sorts by source, then target. Language codes may hold `_` (`pt_BR`, `eng_Latn`), never `-`.
+
+    Raises:
+        DirectionError: a code is empty or holds other characters, or source and target are the same.
+    """
+
+    source: str
+    target: str
+
+    def __post_init__(self) -> None:
+        for code in (self.source, self.target):
+            if not is_language_code(code):
+                raise DirectionError(
+                    f"language code {code!r}: expected letters and digits joined by '_', such as 'de' or 'pt_BR'"
+                )
+        if self.source == self.target:
+            raise DirectionError(f"direction '{self.source}-{self.target}': source and target are the same language")
+
+    @classmethod
+    def parse(cls, text: str | Direction) -> Direction:
+        """`"en-de"` (or a `Direction`) as a `Direction`.
+
+        Raises:
+            DirectionError: `text` isn't two language codes joined by one `-`.
+        """
+        if isinstance(text, Direction):
+            return text
+        parts = str(text).split("-")
+        if len(parts) != 2:
+            raise DirectionError(
+                f"direction {text!r}: expected SOURCE-TARGET such as 'en-de'; "
+                "a language code may hold '_' (pt_BR), never '-'"
+            )
+        return cls(*parts)
+
+    def reverse(self) -> Direction:
+        """`de-en` of `en-de`."""
+        return Direction(self.target, self.source)
+
+    def __str__(self) -> str:
+        return f"{self.source}-{self.target}"
+
+
+DirectionLike: TypeAlias = "str | Direction"
+
+
+def is_language_code(code: str) -> bool:
+    """Whether `code` is well-formed: letters and digits joined by `_`; no `-`, space or path separator."""
+    return _LANGUAGE.fullmatch(code) is not None
+
+
+def languages_of(directions: Iterable[Direction]) -> list[str]:
+    """The sorted language codes that `directions` name."""
+    return sorted({code for direction in directions for code in (direction.source, direction.target)})

@@ -1,0 +1,185 @@
+"""The table of languages: code, English name, family, script, writing direction, and other spellings of the code.
+
+Codes are ISO 639-1 where there is one, else ISO 639-3. A variant in another region or script is a language of its own,
+joined by `_`: `pt_BR`, `sr_Latn`, `zh_Hant`. The table (`languages.tsv`) names the languages of NLLB-200, FLORES+,
+NTREX-128, M2M-100 and of the usual corpora; any other region (ISO 3166-1) or script of a language in it is known too,
+with the family of its base language: `es_BO`, `kk_Latn`.
+
+Families are linguistic, of the size that figures group by (Germanic, Slavic, Bantu ...). A study that groups
+otherwise, such as one that counts Amharic, Arabic and Hausa together as Afro-Asiatic, says so in its recipe
+(`corpus.families`); the table stays as it is. Scripts are those that the benchmarks write the language in.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from neuronspec.core.errors import DirectionError
+
+# ISO 15924 codes, with the names that gettext's modifiers use (sr@latin).
+SCRIPTS = {
+    "Adlm": "Adlam", "Arab": "Arabic", "Armn": "Armenian", "Beng": "Bengali", "Cans": "Syllabics", "Cher": "Cherokee",
+    "Copt": "Coptic", "Cyrl": "Cyrillic", "Deva": "Devanagari", "Ethi": "Ethiopic", "Geor": "Georgian",
+    "Goth": "Gothic", "Grek": "Greek", "Gujr": "Gujarati", "Guru": "Gurmukhi", "Hang": "Hangul", "Hans": "simplified",
+    "Hant": "traditional", "Hebr": "Hebrew", "Jpan": "Japanese", "Khmr": "Khmer", "Knda": "Kannada", "Kore": "Korean",
+    "Laoo": "Lao", "Latn": "Latin", "Mlym": "Malayalam", "Mong": "Mongolian script", "Mtei": "Meitei Mayek",
+    "Mymr": "Myanmar", "Nkoo": "N'Ko", "Olck": "Ol Chiki", "Orya": "Odia", "Sinh": "Sinhala", "Syrc": "Syriac",
+    "Taml": "Tamil", "Telu": "Telugu", "Tfng": "Tifinagh", "Thaa": "Thaana", "Thai": "Thai", "Tibt": "Tibetan",
+    "Yiii": "Yi",
+}  # fmt: skip
+_RIGHT_TO_LEFT = frozenset({"Adlm", "Arab", "Hebr", "Nkoo", "Syrc", "Thaa"})
+# ISO 3166-1, and 419: Latin America.
+_REGIONS = frozenset(
+    """
+    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA
+    CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA
+    GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP
+    KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS
+    MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS
+    RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW
+    TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW 419
+    """.split()  # noqa: SIM905 - one string reads better than 250
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language: canonical code, English name, family, ISO 15924 script and writing direction."""
+
+    code: str
+    name: str
+    family: str
+    script: str
+    direction: Literal["ltr", "rtl"]
+
+
+def _language(code: str, name: str, family: str, script: str) -> Language:
+    return Language(code, name, family, script, "rtl" if script in _RIGHT_TO_LEFT else "ltr")
+
+
+def _read_table() -> tuple[dict[str, Language], dict[str, str]]:
+    """The languages by code, and the code of every listed spelling in lower case."""
+    languages, spellings = {}, {}
+    lines = Path(__file__).with_name("languages.tsv").read_text(encoding="utf-8").splitlines()
+    for line in lines[1:]:
+        code, name, family, script, others = line.split("\t")
+        languages[code] = _language(code, name, family, script)
+        spellings.update({spelling.lower(): code for spelling in (code, *others.split())})
+    return languages, spellings
+
+
+LANGUAGES, _SPELLINGS = _read_table()
+_SCRIPT_SPELLINGS = {spelling.lower(): code for code, name in SCRIPTS.items() for spelling in (code, name)}
+
+
+def is_known(code: str) -> bool:
+    """Whether `code` is a canonical code: one of the table, or a region or script variant of one."""
+    return code in LANGUAGES or _resolve(code) == code
+
+
+def canonical(spelling: str) -> str:
+    """The canonical code of a language, in whatever case and however spelled.
+
+    Takes ISO 639-1, 639-2 and 639-3 codes, and the spellings of NLLB and FLORES+ (`deu_Latn`, `zho_Hant`), NTREX
+    (`por-BR`), BCP 47 (`zh-Hant-HK`) and gettext (`sr@latin`). The script is dropped where it is the usual one.
+
+    Raises:
+        DirectionError: no language is spelled so; names the nearest.
+    """
+    code = _resolve(spelling)
+    if code is None:
+        raise DirectionError(_unknown(spelling))
+    return code
+
+
+def get_language(code: str) -> Language:
+    """The language of a canonical code.
+
+    Raises:
+        DirectionError: the code is unknown, or another spelling of a known one; says which code to write.
+    """
+    known = LANGUAGES.get(code)
+    if known is not None:
+        return known
+    resolved = _resolve(code)
+    if resolved is None:
+        raise DirectionError(_unknown(code))
+    if resolved != code:
+        raise DirectionError(f"language {code!r}: write {resolved!r} ({name_of(resolved)})")
+    return _variant(code)
+
+
+def family_of(code: str) -> str:
+    """The family of a canonical code.
+
+    Raises:
+        DirectionError: as `get_language`.
+    """
+    return get_language(code).family
+
+
+def name_of(code: str) -> str:
+    """The English name of a canonical code; the code itself if it isn't known."""
+    return get_language(code).name if is_known(code) else code
+
+
+def _plain(spelling: str) -> str:
+    return spelling.lower().replace("-", "_").replace("@", "_")
+
+
+@lru_cache(maxsize=4096)
+def _resolve(spelling: str) -> str | None:
+    """The canonical code of a spelling, or None."""
+    key = _plain(spelling)
+    if key in _SPELLINGS:
+        return _SPELLINGS[key]
+    first, *rest = key.split("_")
+    base = _SPELLINGS.get(first)
+    script = region = ""
+    for part in rest:
+        if part in _SCRIPT_SPELLINGS and not script:
+            script = _SCRIPT_SPELLINGS[part]
+        elif part.upper() in _REGIONS and not region:
+            region = part.upper()
+        else:
+            return None
+    if base is None:
+        return None
+    code = _listed(f"{base}_{region}") if region else base
+    if not script or script == get_language(code).script:
+        return code
+    return f"{base}_{script}_{region}" if region else _listed(f"{base}_{script}")
+
+
+def _listed(code: str) -> str:
+    """The table's code for a variant that the table lists under another spelling (`zh_TW`), else `code`."""
+    return _SPELLINGS.get(code.lower(), code)
+
+
+def _variant(code: str) -> Language:
+    """The language of a canonical code that isn't in the table: `es_BO`, `kk_Latn`, `sr_Latn_RS`."""
+    first, *rest = code.split("_")
+    base = LANGUAGES[first]
+    script = rest[0] if rest[0] in SCRIPTS else base.script
+    note = ", ".join(SCRIPTS.get(part, part) for part in rest)
+    return _language(code, f"{base.name} ({note})", base.family, script)
+
+
+def _unknown(spelling: str) -> str:
+    """What is wrong with a spelling that no language has, and the nearest one by code or by name."""
+    first, *rest = _plain(spelling).split("_")
+    base = _SPELLINGS.get(first)
+    if base is not None and rest:
+        return (
+            f"unknown language {spelling!r}: after {base!r} ({name_of(base)}), expected a region (ISO 3166-1, such as "
+            f"BR) or a script (ISO 15924, such as Latn), not {spelling[len(first) + 1 :]!r}"
+        )
+    named = {language.name.lower(): code for code, language in LANGUAGES.items()}
+    close = difflib.get_close_matches(spelling.lower(), [*named, *_SPELLINGS], n=1)
+    code = (named | _SPELLINGS)[close[0]] if close else ""
+    hint = f"did you mean {code!r} ({name_of(code)})?" if code else "expected an ISO 639 code such as 'de' or 'pt_BR'"
+    return f"unknown language {spelling!r}: {hint}"

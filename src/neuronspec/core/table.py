@@ -1,0 +1,144 @@
+"""A table of text whose cells remember their numbers: for the terminal, CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table as RichTable
+
+from neuronspec.core.files import write_text
+
+
+class Cell(str):
+    """The text of a cell, and the number behind it.
+
+    Args:
+        text: as shown, with everything.
+        value: the number; None where it is missing.
+        n, of: how many directions it covers, of how many it should.
+        mark: `*` or `**` where it is significant.
+    """
+
+    __slots__ = ("mark", "n", "of", "value")
+
+    def __new__(cls, text: str, value: float | None = None, n: int = 1, of: int = 1, mark: str = "") -> Cell:
+        cell = super().__new__(cls, text)
+        cell.value, cell.n, cell.of, cell.mark = value, n, of, mark
+        return cell
+
+    value: float | None
+    n: int
+    of: int
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text: what the terminal and the report show.
+
+    Args:
+        title: stands above.
+        columns: the heads.
+        rows: as many cells each; numbers are `Cell`s.
+        note: stands below; what marks mean.
+    """
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    note: str = ""
+
+    def to_rich(self) -> RichTable:
+        """For the terminal."""
+        from rich.text import Text
+
+        table = RichTable(
+            title=Text(self.title), title_justify="left", title_style="bold",
+            caption=Text(self.note) if self.note else None, caption_justify="left",
+            pad_edge=False, collapse_padding=True,
+        )  # fmt: skip
+        for index, column in enumerate(self.columns):
+            table.add_column(Text(column), justify="left" if index == 0 else "right", no_wrap=index == 0)
+        for row in self.rows:
+            table.add_row(*map(Text, row))
+        return table
+
+    def to_csv(self) -> str:
+        """Full numbers; missing ones are empty. A column with missing directions is followed by one that tells how many
+        directions each number covers, a column with marks by one of marks."""
+        columns = list(zip(*self.rows, strict=True)) or [() for _ in self.columns]
+        out: list[list[str]] = []
+        for head, cells in zip(self.columns, columns, strict=True):
+            out.append([head, *(_number(cell) for cell in cells)])
+            known = [cell for cell in cells if isinstance(cell, Cell)]
+            if any(cell.n < cell.of for cell in known):
+                covered = (f"{cell.n} of {cell.of}" if isinstance(cell, Cell) else "" for cell in cells)
+                out.append([f"{head}: directions", *covered])
+            if any(cell.mark for cell in known):
+                out.append([f"{head}: mark", *(cell.mark if isinstance(cell, Cell) else "" for cell in cells)])
+        file = io.StringIO()
+        csv.writer(file, lineterminator="\n").writerows(zip(*out, strict=True))
+        return file.getvalue()
+
+    def to_markdown(self) -> str:
+        """A pipe table, with the title above and the note below."""
+        lines = [self.columns, ["---", *["---:"] * (len(self.columns) - 1)], *self.rows]
+        table = "\n".join(f"| {' | '.join(_markdown(cell) for cell in line)} |" for line in lines)
+        note = f"\n\n{_markdown(self.note)}" if self.note else ""
+        return f"**{_markdown(self.title)}**\n\n{table}{note}\n"
+
+    def to_latex(self) -> str:
+        """A `table` with `booktabs` rules (`\\usepackage{booktabs}`)."""
+        lines = [r" & ".join(map(_latex, row)) + r" \\" for row in (self.columns, *self.rows)]
+        return "\n".join(
+            [
+                r"\begin{table}",
+                r"\centering",
+                rf"\caption{{{_latex(' '.join([self.title + '.', self.note]).strip())}}}",
+                rf"\begin{{tabular}}{{l{'r' * (len(self.columns) - 1)}}}",
+                r"\toprule",
+                lines[0],
+                r"\midrule",
+                *lines[1:],
+                r"\bottomrule",
+                r"\end{tabular}",
+                r"\end{table}",
+                "",
+            ]
+        )
+
+
+def export(tables: Mapping[str, Table], folder: Path) -> list[Path]:
+    """Write each table as `NAME.csv`, `NAME.md` and `NAME.tex`; returns the paths."""
+    paths = []
+    for name, table in tables.items():
+        for ending, text in (("csv", table.to_csv()), ("md", table.to_markdown()), ("tex", table.to_latex())):
+            paths.append(folder / f"{name}.{ending}")
+            write_text(paths[-1], text)
+    return paths
+
+
+def _number(cell: str) -> str:
+    if not isinstance(cell, Cell):
+        return cell
+    return "" if cell.value is None else f"{cell.value:.6g}"
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "–": "--", "−": "$-$",
+    "→": r"$\rightarrow$", "±": r"$\pm$", "*": r"$^{*}$",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text).replace("$^{*}$$^{*}$", "$^{**}$")

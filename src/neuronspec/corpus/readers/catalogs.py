@@ -1,0 +1,244 @@
+"""Reader `catalogs`: gettext message catalogs (`.po`), multi-parallel by source message."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from neuronspec.core.errors import CorpusError, DirectionError, MissingExtraError
+from neuronspec.core.languages import canonical
+from neuronspec.corpus.readers.messages import default_text, looks_like_key, same_markup, strip_accelerators
+from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, in_columns, used_languages
+from neuronspec.corpus.settings import CatalogsCorpus
+
+ENGLISH = "en"
+_EXTRA = ("django", "plone.app.locales")
+Message: TypeAlias = tuple[str, str]
+"""What identifies a message in a domain: msgctxt (or "") and msgid."""
+
+
+@dataclass(slots=True)
+class _Domain:
+    """The catalogs of one text domain: one `.po` a language, and the template if there is one."""
+
+    name: str
+    template: Path
+    files: dict[str, list[Path]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A translation, and the English text that its own catalog gives in a comment."""
+
+    text: str
+    default: str | None
+
+
+def read_catalogs(corpus: CatalogsCorpus, counts: ReadCounts) -> Iterator[Rows]:
+    """One row a message: its English text, and its translations into the languages of the corpus.
+
+    Fuzzy, obsolete, untranslated and plural entries are skipped and counted. The English text is the msgid or, where
+    the catalogs give it in a comment (`Default: "..."`), that text: of the template (`.pot`), else of the English
+    catalog, else the most frequent one. A key without such a comment takes the English catalog's msgstr or is skipped.
+    A translation is skipped where its placeholders or tags differ from the English text's, or where its own catalog
+    gives another English text (it translates an older wording).
+
+    Raises:
+        MissingExtraError: polib, django or plone.app.locales is not installed.
+        CorpusError: another package isn't installed, a catalog is damaged, or there are no catalogs of a language.
+    """
+    try:
+        import polib  # noqa: F401
+    except ModuleNotFoundError:
+        raise MissingExtraError("polib", "catalogs", "the reader 'catalogs'") from None
+    languages = used_languages(corpus)
+    roots = [("", corpus.folder)] if corpus.folder else [(name, package_folder(name)) for name in corpus.packages]
+    domains = [domain for name, root in roots for domain in _find_domains(name, root, languages, counts)]
+    _check_languages(domains, languages, [str(root) for _, root in roots])
+    rows = (row for domain in domains for row in _read_domain(domain, languages, counts, corpus.max_characters))
+    yield from in_columns(rows, languages)
+
+
+def package_folder(name: str) -> Path:
+    """The folder of an installed package, by import name.
+
+    Raises:
+        MissingExtraError: a package of the extra `catalogs` isn't installed.
+        CorpusError: another package isn't installed, or isn't a folder.
+    """
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ModuleNotFoundError, ValueError):
+        spec = None
+    if spec is None and name in _EXTRA:
+        raise MissingExtraError(name, "catalogs", "corpus.packages")
+    if spec is None or not spec.submodule_search_locations:
+        raise CorpusError(
+            f"corpus.packages: no package {name!r} is installed (import name, such as plone.app.locales); "
+            f"install it, or point corpus.folder at a folder of catalogs"
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _find_domains(package: str, root: Path, languages: list[str], counts: ReadCounts) -> list[_Domain]:
+    """The domains below a folder, in the layouts LANG/LC_MESSAGES/DOMAIN.po, DOMAIN/LANG.po and LANG.po."""
+    domains: dict[tuple[str, str], _Domain] = {}
+    for path in sorted(root.rglob("*.po")):
+        parts = path.relative_to(root).parts
+        if path.parent.name == "LC_MESSAGES" and len(parts) >= 3:
+            folder, spelling, domain = path.parents[2], parts[-3], path.stem
+        else:
+            folder, spelling, domain = path.parent, path.stem, path.parent.name if len(parts) > 1 else ""
+        code = _language_of(spelling, languages)
+        if code is None:
+            counts.skip(spelling, "no known language")
+            continue
+        place = "/".join(part for part in folder.relative_to(root).parts if part not in ("locale", "locales"))
+        name = ":".join(part for part in ("/".join(filter(None, (package, place))), domain) if part)
+        template = folder / f"{domain}.pot"
+        files = domains.setdefault((str(folder), domain), _Domain(name, template)).files.setdefault(code, [])
+        # Where two folders are the same language (sr, sr@cyrl), the plainest spelling goes first.
+        files.append(path)
+        files.sort(key=lambda file: (len(str(file)), str(file)))
+    return list(domains.values())
+
+
+def _language_of(spelling: str, languages: list[str]) -> str | None:
+    if spelling in languages:
+        return spelling
+    try:
+        return canonical(spelling)
+    except DirectionError:
+        return None
+
+
+def _check_languages(domains: list[_Domain], languages: list[str], roots: list[str]) -> None:
+    found = {code for domain in domains for code in domain.files}
+    missing = [code for code in languages if code not in found and code != ENGLISH]
+    if missing:
+        there = ", ".join(sorted(found)) or "none at all (.po files as LANG/LC_MESSAGES/DOMAIN.po or DOMAIN/LANG.po)"
+        raise CorpusError(f"no catalogs of {', '.join(missing)} in {', '.join(roots)}; languages there: {there}")
+
+
+def _read_domain(
+    domain: _Domain, languages: list[str], counts: ReadCounts, max_characters: int | None
+) -> Iterator[Row]:
+    english = _english_texts(domain)
+    translations = {
+        code: _translations(domain.files.get(code, ()), code, counts) for code in languages if code != ENGLISH
+    }
+    for message in sorted({message for entries in translations.values() for message in entries}):
+        context, msgid = message
+        entries = {code: found[message] for code, found in translations.items() if message in found}
+        source = english.get(message) or (None if looks_like_key(msgid) else msgid)
+        if source is None:
+            for code in entries:
+                counts.skip(code, "key without English text")
+            continue
+        if max_characters is not None and len(source) > max_characters:
+            for code in entries:
+                counts.skip(code, "English text longer than max_characters")
+            continue
+        texts = _checked(source, entries, counts)
+        source, stripped = strip_accelerators(source, texts)
+        for code in stripped:
+            counts.change(code, "accelerator")
+        texts = texts | stripped
+        if ENGLISH in languages:
+            texts = {ENGLISH: source} | texts
+        if len(texts) > 1:
+            counts.sources[domain.name] += len(texts)
+            yield Row(texts, ":".join(part for part in (domain.name, context, msgid) if part))
+
+
+def _checked(source: str, entries: dict[str, _Entry], counts: ReadCounts) -> dict[str, str]:
+    """The translations that belong to this source text, by language."""
+    texts = {}
+    for code, entry in entries.items():
+        if entry.default is not None and entry.default.split() != source.split():
+            counts.skip(code, "of another English text")
+        elif not same_markup(source, entry.text):
+            counts.skip(code, "placeholders or tags differ")
+        else:
+            texts[code] = entry.text
+    return texts
+
+
+def _translations(paths: Iterable[Path], code: str, counts: ReadCounts) -> dict[Message, _Entry]:
+    found: dict[Message, _Entry] = {}
+    for path in paths:
+        for entry in _parse(path):
+            reason = _unusable(entry)
+            if reason is not None:
+                counts.skip(code, reason)
+                continue
+            message = (entry.msgctxt or "", entry.msgid)
+            found.setdefault(message, _Entry(entry.msgstr, default_text(entry.comment)))
+    return found
+
+
+def _unusable(entry: Any) -> str | None:
+    if entry.obsolete:
+        return "obsolete"
+    if entry.msgid_plural:
+        return "plural"
+    if entry.fuzzy:
+        return "fuzzy"
+    return None if entry.msgstr.strip() else "untranslated"
+
+
+def _english_texts(domain: _Domain) -> dict[Message, str]:
+    """The English text of messages that have one besides their msgid.
+
+    It is taken from all that the domain has, not from the recipe's languages alone, so that a message keeps its
+    text, and with it its split, whatever languages are chosen.
+    """
+    texts: dict[Message, str] = {}
+    catalog = [entry for path in domain.files.get(ENGLISH, ()) for entry in _parse(path)]
+    if domain.template.is_file():
+        texts = _most_frequent([domain.template])
+    elif not catalog:
+        texts = _most_frequent([path for code in sorted(domain.files) for path in domain.files[code]])
+    for entry in catalog:
+        message = (entry.msgctxt or "", entry.msgid)
+        text = default_text(entry.comment) or (entry.msgstr if _unusable(entry) is None else None)
+        if text and message not in texts:
+            texts[message] = text
+    return texts
+
+
+def _most_frequent(paths: list[Path]) -> dict[Message, str]:
+    """The most frequent default text of each message; of equals, the first in alphabetical order."""
+    seen: dict[Message, Counter[str]] = {}
+    for path in paths:
+        for entry in _parse(path):
+            default = default_text(entry.comment)
+            if default and not entry.obsolete:
+                seen.setdefault((entry.msgctxt or "", entry.msgid), Counter())[default] += 1
+    return {message: min(texts, key=lambda text: (-texts[text], text)) for message, texts in seen.items()}
+
+
+def _parse(path: Path) -> Iterable[Any]:
+    import polib
+
+    try:
+        entries: Iterable[Any] = polib.pofile(str(path))
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{_bad_line(path, error.encoding)}; save it in the charset that its header names") from None
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path}: not a readable message catalog: {error}; check it with msgfmt -c") from None
+    return entries
+
+
+def _bad_line(path: Path, encoding: str) -> str:
+    """Where a catalog isn't in the encoding that it names."""
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        try:
+            line.decode(encoding)
+        except UnicodeDecodeError:
+            return f"{path}:{number}: not valid {encoding}"
+    return f"{path}: not valid {encoding}"

@@ -1,0 +1,74 @@
+"""Lines of text files: strict UTF-8, plain or compressed, with line numbers."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from neuronspec.core.errors import CorpusError
+from neuronspec.corpus.readers.rows import BLOCK_ROWS
+
+
+def read_blocks(path: Path, size: int = BLOCK_ROWS) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a UTF-8 file, `size` together (the last block may be shorter), without line ends.
+
+    Each block comes with the number of its first line (from 1). `.gz` and `.xz` are decompressed. Lines end with
+    `\\n` or `\\r\\n` and with nothing else, so numbers agree with editors and `wc -l`.
+
+    Raises:
+        CorpusError: the file is missing, damaged, or not UTF-8 (with the line).
+    """
+    number = 1
+    with _opened(path) as file:
+        while raw := b"".join(islice(file, size)):
+            lines = _decode(path, number, raw)
+            yield number, lines
+            number += len(lines)
+
+
+def count_lines(path: Path) -> int:
+    """The number of lines of a file, as `read_blocks` counts them.
+
+    Raises:
+        CorpusError: the file is missing or damaged.
+    """
+    with _opened(path) as file:
+        return sum(1 for _ in file)
+
+
+def _decode(path: Path, number: int, raw: bytes) -> list[str]:
+    """The lines of a block that starts at line `number`."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        start = raw.rfind(b"\n", 0, error.start) + 1
+        line = number + raw.count(b"\n", 0, start)
+        raise CorpusError(
+            f"{path}:{line}: not valid UTF-8: byte 0x{raw[error.start]:02x}, the line's byte number "
+            f"{error.start - start + 1} ({error.reason}); convert the file to UTF-8, for example with iconv"
+        ) from None
+    lines = text.removesuffix("\n").split("\n")
+    if "\r" in text:
+        lines = [line.removesuffix("\r") for line in lines]
+    if number == 1:
+        lines[0] = lines[0].removeprefix("\ufeff")
+    return lines
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The decompressed file; what goes wrong while it is open becomes a `CorpusError`."""
+    openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
+    try:
+        with openers.get(path.suffix, open)(path, "rb") as file:
+            yield file
+    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
+        raise CorpusError(f"{path}: damaged or not compressed as its name says: {error}") from None
+    except OSError as error:
+        raise CorpusError(f"{path}: can't be read: {error.strerror or error}") from None

@@ -1,0 +1,116 @@
+"""What a reader yields: rows of the same sentence in several languages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal, TypeAlias
+
+from neuronspec.corpus.settings import CorpusSettings
+
+Split: TypeAlias = Literal["train", "valid", "test"]
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+BLOCK_ROWS = 4096
+"""Rows that are read, cleaned and tokenized together. It doesn't depend on the machine, as files are cut by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sentence in two or more languages.
+
+    Args:
+        texts: raw text by language code; a language without text is absent.
+        origin: where the row stands, such as `train.tsv:12` or `django/conf:django:Save`.
+        split: the split that the row was given for; None where splits are drawn.
+    """
+
+    texts: Mapping[str, str]
+    origin: str
+    split: Split | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineOrigins:
+    """The origins of consecutive lines of a file: `train.tsv:12`, `train.tsv:13`, ..."""
+
+    name: str
+    first: int
+
+    def __getitem__(self, row: int) -> str:
+        return f"{self.name}:{self.first + row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Up to `BLOCK_ROWS` rows that were read together, as columns.
+
+    Args:
+        texts: raw text by language code, one a row; empty where a row has none.
+        origins: `origins[row]` says where a row stands.
+        split: the split that the rows were given for; None where splits are drawn.
+    """
+
+    texts: Mapping[str, Sequence[str]]
+    origins: LineOrigins | Sequence[str]
+    split: Split | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.texts.values())))
+
+    def __iter__(self) -> Iterator[Row]:
+        """The rows one by one."""
+        for row in range(len(self)):
+            texts = {code: column[row] for code, column in self.texts.items() if column[row]}
+            yield Row(texts, self.origins[row], self.split)
+
+
+def in_columns(rows: Iterator[Row], languages: Sequence[str]) -> Iterator[Rows]:
+    """Rows whose splits are drawn, block by block as columns."""
+    while block := list(islice(rows, BLOCK_ROWS)):
+        texts = {code: [row.texts.get(code, "") for row in block] for code in languages}
+        yield Rows(texts, [row.origin for row in block])
+
+
+@dataclass(slots=True)
+class ReadCounts:
+    """What a reader saw and left out.
+
+    Attributes:
+        sources: rows (or translations) read from each file or package.
+        skipped: by language, how many translations were left out for which reason.
+        changed: by language, how many translations were changed for which reason.
+    """
+
+    sources: Counter[str] = field(default_factory=Counter)
+    skipped: dict[str, Counter[str]] = field(default_factory=dict)
+    changed: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def skip(self, language: str, reason: str) -> None:
+        """Count a translation that isn't used."""
+        self.skipped.setdefault(language, Counter())[reason] += 1
+
+    def change(self, language: str, reason: str) -> None:
+        """Count a translation that is used in a changed form."""
+        self.changed.setdefault(language, Counter())[reason] += 1
+
+
+Pair: TypeAlias = tuple[str, str]
+"""Two language codes in alphabetical order; both directions share its text."""
+
+
+def pairs_of(corpus: CorpusSettings) -> list[Pair]:
+    """The unordered language pairs that the directions of a corpus need, sorted."""
+    return sorted({pair_of(direction.source, direction.target) for direction in corpus.all_directions})
+
+
+def pair_of(source: str, target: str) -> Pair:
+    """The unordered pair of two languages."""
+    return (source, target) if source < target else (target, source)
+
+
+def used_languages(corpus: CorpusSettings) -> list[str]:
+    """The languages that some direction uses, in the recipe's order (the pivot first)."""
+    used = {code for pair in pairs_of(corpus) for code in pair}
+    return [code for code in corpus.all_languages if code in used]

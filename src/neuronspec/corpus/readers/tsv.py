@@ -1,0 +1,97 @@
+"""Reader `tsv`: one multi-parallel table, a column a language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from neuronspec.core.errors import CorpusError, DirectionError
+from neuronspec.core.languages import canonical
+from neuronspec.corpus.readers.lines import read_blocks
+from neuronspec.corpus.readers.rows import LineOrigins, ReadCounts, Rows, Split, used_languages
+from neuronspec.corpus.settings import TsvCorpus
+
+
+def read_tsv(corpus: TsvCorpus, counts: ReadCounts) -> Iterator[Rows]:
+    """The rows of the tables of a corpus: UTF-8, split on tabs, no quoting; empty cells are missing text.
+
+    The first line names the columns: language codes (in any spelling that `languages.canonical` knows) and, if there,
+    `id`. Columns of other languages are left out.
+
+    Raises:
+        CorpusError: a file can't be read, its header lacks a language, or a row has the wrong number of cells.
+    """
+    languages = used_languages(corpus)
+    files: list[tuple[Split, Path | None]] = [("train", corpus.train), ("valid", corpus.valid), ("test", corpus.test)]
+    for split, path in files:
+        if path is not None:
+            yield from _read_table(path, split, languages, counts)
+
+
+def _read_table(path: Path, split: Split, languages: list[str], counts: ReadCounts) -> Iterator[Rows]:
+    names: list[str] = []
+    columns: dict[str, int] = {}
+    for number, lines in read_blocks(path):
+        if number == 1:
+            names = _header(path, lines.pop(0))
+            columns = _columns(path, names, languages)
+            number += 1
+        cells = _cells(path, number, lines, len(names))
+        if cells:
+            counts.sources[path.name] += len(lines)
+            texts = {code: cells[column] for code, column in columns.items()}
+            yield Rows(texts, LineOrigins(path.name, number), split)
+    if not names:
+        _header(path, "")
+
+
+def _header(path: Path, line: str) -> list[str]:
+    if not line:
+        raise CorpusError(f"{path}: the first line is empty; it must name the columns: language codes, tab-separated")
+    return line.split("\t")
+
+
+def _cells(path: Path, first: int, lines: list[str], width: int) -> list[tuple[str, ...]]:
+    """The columns of a block of lines, of which `first` is the number of the first; empty if there are no lines."""
+    rows = [line.split("\t") for line in lines]
+    for number, row in enumerate(rows, start=first):
+        if len(row) != width:
+            raise CorpusError(
+                f"{path}:{number}: {len(row)} cells, expected {width} as in the header; "
+                "cells are split on tabs and never quoted"
+            )
+    return list(zip(*rows, strict=True))
+
+
+def _columns(path: Path, names: list[str], languages: list[str]) -> dict[str, int]:
+    """The column of each language.
+
+    Raises:
+        CorpusError: a language has no column, or two.
+    """
+    found: dict[str, int] = {}
+    for column, name in enumerate(names):
+        code = _code(name.strip(), languages)
+        if code is None:
+            continue
+        if code in found:
+            raise CorpusError(f"{path}:1: columns {found[code] + 1} and {column + 1} are both {code!r}; keep one")
+        found[code] = column
+    missing = [code for code in languages if code not in found]
+    if missing:
+        raise CorpusError(
+            f"{path}:1: the header has no column for {', '.join(missing)}; it has: {', '.join(names)}. "
+            "Change corpus.languages, or name the columns by language code"
+        )
+    return found
+
+
+def _code(name: str, languages: list[str]) -> str | None:
+    """The language of the recipe that a column name means; None for `id` and other languages."""
+    if name in languages:
+        return name
+    try:
+        code = canonical(name) if name != "id" else None
+    except DirectionError:
+        return None
+    return code if code in languages else None

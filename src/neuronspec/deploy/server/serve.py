@@ -1,0 +1,64 @@
+"""Running the server."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from neuronspec.core.errors import MissingExtraError, ModelError, NeuronspecError
+
+GRACE = 30
+"""Seconds that requests which run get to end when the server is told to stop."""
+
+
+def serve(model: Path, host: str, port: int, limits: dict[str, Any], options: dict[str, Any], console: Console) -> None:
+    """Serve until SIGTERM or Ctrl-C: then no new requests are taken, and those that run are answered.
+
+    Raises:
+        MissingExtraError: fastapi, uvicorn or prometheus-client isn't installed.
+        ModelError: the model can't be loaded, or serves no direction.
+        NeuronspecError: the port is taken, or the address isn't this machine's.
+    """
+    try:
+        import uvicorn
+
+        from neuronspec.deploy.server.app import create_app
+        from neuronspec.deploy.server.limits import Limits
+    except ImportError as error:
+        raise MissingExtraError(error.name or "fastapi", "serve", "the server") from None
+    from neuronspec.deploy.translator import Translator
+
+    translator = Translator(model, **options)
+    if not translator.directions:
+        raise ModelError(f"{model} is a dense model, which says nothing about its directions: serve a specialized one")
+    for name, problem in translator.damaged.items():
+        console.print(f"not served: {name}: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    app = create_app(translator, Limits(**limits))
+    with _bound(host, port) as listener:
+        console.print(
+            f"serving {len(translator.directions)} directions of {model} at http://{host}:{listener.getsockname()[1]}/ "
+            "(its interface: /docs)",
+            highlight=False,
+            soft_wrap=True,
+        )
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, server_header=False)
+        # uvicorn sends itself the signal again after it has ended in peace
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NeuronspecError(f"can't serve at {host}:{port}: {reason}; choose another --port or --host") from None

@@ -1,0 +1,227 @@
+"""Scoring what an arm translated: each direction once, and again only if its text or the settings changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuronspec.core.errors import MissingExtraError
+from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores_file, write_scores
+from neuronspec.evaluation.samples import read_lines
+from neuronspec.scoring.comet import comet, find_checkpoint, why_not
+from neuronspec.scoring.langid import LanguageIdentifier
+from neuronspec.scoring.metrics import SCALES, Score, check_lines, score_with_statistics
+from neuronspec.scoring.settings import ScoreSettings
+from neuronspec.scoring.statistics import Statistics, load_statistics, save_statistics
+from neuronspec.scoring.tokenizers import check_tokenizers
+
+_COMPARISON = {"resamples", "trials", "comet", "comet_python"}
+"""Settings that the scores of one test set don't depend on, COMET aside."""
+
+
+Texts = list[list[str]]
+"""Sources, hypotheses, references."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The scores of one test set by name, and the statistics by sentence of those that can be resampled."""
+
+    scores: dict[str, Score]
+    statistics: Statistics
+
+
+class Scorer:
+    """Computes the scores that the settings ask for.
+
+    Args:
+        settings: which, and how.
+        languages: the choices of the language identifier: those that the model translates between.
+
+    Attributes:
+        skipped: scores that can't be computed here, and why.
+    """
+
+    def __init__(self, settings: ScoreSettings, languages: Sequence[str]) -> None:
+        self.settings = settings
+        self.languages = sorted(set(languages))
+        self.skipped: dict[str, str] = {}
+        self._identifier = self._make_identifier()
+        if settings.comet is None:
+            self.skipped["comet"] = "no checkpoint given (evaluation.scores.comet, or --comet)"
+        else:
+            find_checkpoint(settings.comet)
+            reason = why_not(settings.comet_python)
+            if reason is not None:
+                self.skipped["comet"] = reason
+
+    def _make_identifier(self) -> LanguageIdentifier | None:
+        if not self.settings.off_target:
+            return None
+        try:
+            identifier = LanguageIdentifier(self.languages)
+        except MissingExtraError as error:
+            self.skipped["off_target"] = str(error)
+            return None
+        unjudged = [code for code in self.languages if not identifier.can_judge(code)]
+        if unjudged:
+            self.skipped["off_target"] = f"py3langid doesn't tell apart: {', '.join(unjudged)}"
+        return identifier
+
+    def fingerprint(self, *texts: Sequence[str]) -> str:
+        """A hash of what the scores of a test set depend on, COMET aside."""
+        kept = self.settings.model_dump(mode="json", exclude=_COMPARISON)
+        versions = [metadata.version("sacrebleu"), self._identifier.signature if self._identifier else None]
+        content = json.dumps([kept, self.languages, versions, texts])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def score(self, hypotheses: Sequence[str], references: Sequence[str], language: str) -> Scored:
+        """All scores of one test set into `language` but COMET.
+
+        Raises:
+            EvaluationError: as `check_lines` and `check_tokenizers`.
+        """
+        check_lines(hypotheses, references)
+        texts, suffix = [hypotheses, references], ""
+        if self.settings.detokenise:
+            from neuronspec.scoring.detokenise import detokenised, signature
+
+            texts, suffix = [detokenised(lines, language) for lines in texts], f"|{signature()}"
+        scores, statistics = score_with_statistics(texts[0], texts[1], language, self.settings)
+        scores = {name: replace(found, signature=found.signature + suffix) for name, found in scores.items()}
+        return Scored(scores | self._off_target(hypotheses, references, language), statistics)
+
+    def _off_target(self, hypotheses: Sequence[str], references: Sequence[str], language: str) -> dict[str, Score]:
+        identifier = self._identifier
+        if identifier is None or not identifier.can_judge(language):
+            return {}
+        rates = {"off_target": hypotheses, "off_target_reference": references}
+        found = {name: identifier.off_target(lines, language) for name, lines in rates.items()}
+        return {
+            name: Score(rate, identifier.signature, sum(bool(line.strip()) for line in rates[name]), SCALES[name])
+            for name, rate in found.items()
+            if rate is not None
+        }
+
+    def comet(self, sets: Sequence[Texts]) -> list[tuple[Score, np.ndarray] | None]:
+        """COMET of each test set, and its statistics; None where it is among `skipped`.
+
+        Raises:
+            EvaluationError: COMET failed.
+        """
+        if "comet" in self.skipped or self.settings.comet is None:
+            return [None] * len(sets)
+        sources, hypotheses, references = ([line for texts in sets for line in texts[side]] for side in range(3))
+        found = comet(sources, hypotheses, references, self.settings.comet, self.settings.comet_python)
+        ends = np.cumsum([len(texts[0]) for texts in sets])
+        parts = np.split(np.array([[segment, 1.0] for segment in found.segments]), ends[:-1])
+        return [(Score(float(p[:, 0].mean()), found.signature, len(p), SCALES["comet"]), p) for p in parts]
+
+    def comet_fingerprint(self, scored_from: str) -> str:
+        """A hash of what COMET depends on, or `no comet`."""
+        if "comet" in self.skipped or self.settings.comet is None:
+            return "no comet"
+        file = find_checkpoint(self.settings.comet).stat()
+        return hashlib.sha256(f"{scored_from} {file.st_size} {file.st_mtime_ns}".encode()).hexdigest()[:16]
+
+
+def score_direction(
+    folder: Path, name: str, texts: Texts, scorer: Scorer, facts: Mapping[str, Any], old: DirectionScore | None = None
+) -> tuple[DirectionScore, Statistics]:
+    """The scores of one direction: `old` if it is up to date, else computed anew, without COMET.
+
+    Args:
+        folder: `RUN/evaluation/ARM`; gets the statistics.
+        name: of the direction.
+        texts: sources, hypotheses, references.
+        scorer: what to compute.
+        facts: `DirectionScore.facts`.
+        old: the entry so far.
+    """
+    path = folder / f"{name}.statistics.safetensors"
+    scored_from = scorer.fingerprint(*texts)
+    statistics = load_statistics(path, scored_from) if old and old.scored_from == scored_from else None
+    if old is not None and statistics is not None:
+        return old, statistics
+    found = scorer.score(texts[1], texts[2], name.partition("-")[2])
+    save_statistics(path, found.statistics, scored_from)
+    return DirectionScore.of(found.scores, facts, scored_from), found.statistics
+
+
+def score_arms(folder: Path, arms: Sequence[str], scorer: Scorer) -> dict[str, tuple[ArmScores, dict[str, Statistics]]]:
+    """The scores and the statistics of all directions by arm; computes and writes what isn't up to date.
+
+    COMET is slow to start, so it gets all sentences of all arms at once.
+
+    Args:
+        folder: `RUN/evaluation`.
+        arms: the folders in it.
+        scorer: what to compute.
+
+    Raises:
+        EvaluationError: a file is missing or damaged, or COMET failed.
+    """
+    found: dict[str, tuple[ArmScores, dict[str, Statistics]]] = {}
+    stale: list[tuple[str, str, Texts]] = []
+    for arm in arms:
+        content, scores, statistics = read_scores_file(folder / arm), {}, {}
+        for name, old in (content.scores if content else {}).items():
+            texts = [read_lines(folder / arm / f"{name}.{part}") for part in ("src", "hyp", "ref")]
+            scores[name], statistics[name] = score_direction(folder / arm, name, texts, scorer, old.facts, old)
+            if scores[name].comet_from != scorer.comet_fingerprint(scores[name].scored_from):
+                stale.append((arm, name, texts))
+        found[arm] = scores, statistics
+        if content and scores != content.scores:
+            write_scores(folder / arm, scores, content.made_from)
+    _add_comet(folder, found, stale, scorer)
+    return found
+
+
+def _add_comet(
+    folder: Path,
+    found: dict[str, tuple[ArmScores, dict[str, Statistics]]],
+    stale: Sequence[tuple[str, str, Texts]],
+    scorer: Scorer,
+) -> None:
+    """Compute (or take out) COMET where it isn't up to date, and write it down."""
+    made = scorer.comet([texts for _, _, texts in stale]) if stale else []
+    for (arm, name, _), result in zip(stale, made, strict=True):
+        scores, statistics = found[arm]
+        old = scores[name]
+        statistics[name].pop("comet", None)
+        if result is not None:
+            statistics[name]["comet"] = result[1]
+        scores[name] = old.with_comet(result[0] if result else None, scorer.comet_fingerprint(old.scored_from))
+        save_statistics(folder / arm / f"{name}.statistics.safetensors", statistics[name], old.scored_from)
+    for arm in {arm for arm, _, _ in stale}:
+        content = read_scores_file(folder / arm)
+        assert content is not None, "scores were read above"
+        write_scores(folder / arm, found[arm][0], content.made_from)
+
+
+def check_scoring(settings: ScoreSettings, languages: Sequence[str]) -> None:
+    """Check before the long work that all scores can be computed.
+
+    Args:
+        settings: what is asked for.
+        languages: that are translated into.
+
+    Raises:
+        EvaluationError: a tokenizer or its model is missing, a language is unknown, or the path of COMET isn't a
+            checkpoint.
+        MissingExtraError: sacremoses isn't installed and text shall be detokenised.
+    """
+    check_tokenizers(languages, settings)
+    if settings.comet is not None:
+        find_checkpoint(settings.comet)
+    if settings.detokenise:
+        from neuronspec.scoring.detokenise import detokenised
+
+        detokenised(["."], languages[0])

@@ -1,0 +1,1 @@
+"""Models: the presets, loading, tokenizers, the text that a model reads, and where its feed-forward neurons are."""

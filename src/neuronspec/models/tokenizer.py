@@ -1,0 +1,181 @@
+"""The tokenizer: SentencePiece pieces in a Hugging Face tokenizer with language tags, in the manner of NLLB.
+
+What is saved is a stock class of transformers, so `AutoTokenizer.from_pretrained(folder)` needs nothing of ours:
+`NllbTokenizer` for BPE, `MBart50Tokenizer` for unigram (`tokenizer_unigram.py`). Ids: <s> 0, <pad> 1, </s> 2, <unk> 3,
+pieces, then the tags `__en__`, `__de__`, ... A source comes out as [tag, pieces, </s>]. Special tokens written out in
+a text (`<s>`, `__de__`) are text like any other (`split_special_tokens`).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import string
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, nearest
+from neuronspec.core.languages import canonical
+from neuronspec.recipe import TokenizerSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_TAG = re.compile(r"__(\w+)__")
+_ASCII = string.digits + string.ascii_letters + string.punctuation
+# A fixed number, whatever the machine: floating-point sums of the unigram trainer depend on it.
+_THREADS = 4
+_LONGEST_LINE = 1 << 16
+
+
+def language_tag(code: str) -> str:
+    """The token that stands for a language: `__de__`."""
+    return f"__{code}__"
+
+
+def tag_id(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
+    """The id of a language's tag, in our tokenizers and in those of M2M100 (`__de__`) and NLLB (`deu_Latn`).
+
+    It is what `generate(forced_bos_token_id=...)` takes.
+
+    Raises:
+        DirectionError: the tokenizer has no tag for the language; lists those that it has.
+    """
+    special = [str(token) for token in tokenizer.all_special_tokens]
+    if language_tag(code) in special:
+        return _id_of(tokenizer, language_tag(code))
+    tagged = {match[1]: token for token in special if (match := _TAG.fullmatch(token))}
+    known: dict[str, str] = {}
+    for spelling, token in (tagged or {token: token for token in special}).items():
+        try:
+            known.setdefault(canonical(spelling), token)
+        except DirectionError:
+            if tagged:
+                known.setdefault(spelling, token)
+    if code not in known:
+        raise DirectionError(f"the tokenizer has no tag for language {code!r}; {nearest(code, known) or 'it has none'}")
+    return _id_of(tokenizer, known[code])
+
+
+def _id_of(tokenizer: Any, token: str) -> int:
+    return int(tokenizer.convert_tokens_to_ids(token))
+
+
+def train_tokenizer(
+    sentences: Iterable[str], settings: TokenizerSettings, languages: Sequence[str], characters: Iterable[str] = ()
+) -> PreTrainedTokenizerBase:
+    """Train SentencePiece on cleaned sentences, and make a Hugging Face tokenizer of it.
+
+    Args:
+        sentences: training text, streamed; SentencePiece holds what it gets in memory.
+        settings: type, vocabulary, character coverage.
+        languages: codes to make tags for; the first is the source language until `src_lang` is set.
+        characters: with `character_coverage` 1, all of them get a piece, seen in `sentences` or not. Printable ASCII
+            always does, so that placeholders, tags and addresses survive.
+
+    Raises:
+        RecipeError: the vocabulary is larger than the text allows, or smaller than its characters need.
+        CorpusError: there is no text.
+    """
+    required = set(_ASCII) | (set(characters) - {" "} if settings.character_coverage == 1 else set())
+    pieces = _train_pieces(sentences, settings, "".join(sorted(required)))
+    tags = [language_tag(code) for code in languages]
+    if settings.type == "unigram":
+        from neuronspec.models.tokenizer_unigram import make_unigram
+
+        return make_unigram(pieces, tags)
+    return _make_bpe([piece for piece, _ in pieces], tags)
+
+
+def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder.
+
+    Raises:
+        CorpusError: there is none, or it can't be read.
+    """
+    from transformers import AutoTokenizer
+
+    from neuronspec.models.tokenizer_unigram import keep_loadable
+
+    if not (Path(folder) / "tokenizer_config.json").is_file():
+        raise CorpusError(f"{folder}: no tokenizer there (tokenizer_config.json is missing)")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        raise CorpusError(f"{folder}: the tokenizer can't be read: {error}") from None
+    return keep_loadable(tokenizer)
+
+
+def _train_pieces(sentences: Iterable[str], settings: TokenizerSettings, required: str) -> list[tuple[str, float]]:
+    """Train a SentencePiece model; its pieces with their scores, in the order of their ids."""
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            model_type=settings.type,
+            vocab_size=settings.vocabulary,
+            character_coverage=settings.character_coverage,
+            required_chars=required,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            max_sentence_length=_LONGEST_LINE,
+            num_threads=_THREADS,
+            bos_id=0,
+            pad_id=1,
+            eos_id=2,
+            unk_id=3,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise _explain(str(error), settings) from None
+    parsed: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
+    parsed.ParseFromString(model.getvalue())
+    return [(piece.piece, piece.score) for piece in parsed.pieces]
+
+
+def _explain(message: str, settings: TokenizerSettings) -> CorpusError | RecipeError:
+    wanted = f"tokenizer.vocabulary is {settings.vocabulary}"
+    if largest := re.search(r"value <= (\d+)", message):
+        return RecipeError(
+            f"{wanted}, but the training text gives at most {largest[1]} pieces: set it to {largest[1]} or less"
+        )
+    if needed := re.search(r"required_chars\. \d+ vs (\d+)", message):
+        return RecipeError(
+            f"{wanted}, but single characters and special tokens alone need {needed[1]}: set it (well) above "
+            f"{needed[1]}, or lower tokenizer.character_coverage (now {settings.character_coverage:g})"
+        )
+    if "sentences_.empty" in message:
+        return CorpusError("there is no training text to train the tokenizer on")
+    return CorpusError(f"SentencePiece can't train the tokenizer: {message}")
+
+
+def _make_bpe(pieces: list[str], tags: list[str]) -> Any:
+    from transformers import NllbTokenizer
+
+    return NllbTokenizer(
+        vocab={piece: index for index, piece in enumerate(pieces)},
+        merges=merges_of(pieces),  # type: ignore[arg-type]
+        extra_special_tokens=tags,
+        src_lang=tags[0],
+        mask_token=None,
+        split_special_tokens=True,
+    )
+
+
+def merges_of(pieces: Sequence[str]) -> list[tuple[str, str]]:
+    """The merges that make the BPE of tokenizers segment as SentencePiece does, best first.
+
+    SentencePiece merges the neighbours whose union comes first in its vocabulary, whatever the two are.
+    """
+    ids = {piece: index for index, piece in enumerate(pieces)}
+    merges: list[tuple[str, str]] = []
+    for piece in pieces:
+        halves = ((piece[:cut], piece[cut:]) for cut in range(1, len(piece)))
+        known = [(left, right) for left, right in halves if left in ids and right in ids]
+        merges += sorted(known, key=lambda pair: (ids[pair[0]], ids[pair[1]]))
+    return merges

@@ -1,0 +1,261 @@
+"""Figures over layers: progression, sparsity, sharing, families, coverage, drift, stability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from neuronspec.analysis.coverage import CoverageCurve, CoverageEffect
+from neuronspec.analysis.drift import StabilityRow
+from neuronspec.analysis.findings import DriftSummary
+from neuronspec.analysis.overlap import LayerOverlap, overlap_progression, sparsity_table
+from neuronspec.analysis.sharing import SharingRow
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.report.figures.style import COLORS, SIDES, graph_objects, transparent
+from neuronspec.report.order import site_title
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+SHARING = {"shared": "shared by all", "several": "several families", "family": "one family", "language": "one language",
+           "unused": "unused"}  # fmt: skip
+
+
+def overlap_progression_lines(masks: NeuronMasks, pivot: str | None) -> Figure:
+    """Mean pairwise IoU layer by layer, in the encoder into the pivot and in the decoder out of it, with the quartiles
+    of the pairs and the level that random masks of the same sizes would have (Tan et al., 2024, figure 4)."""
+    return progression_lines(overlap_progression(masks, pivot or ""))
+
+
+def progression_lines(rows: Sequence[LayerOverlap]) -> Figure:
+    """As `overlap_progression_lines`, from the table."""
+    go = graph_objects()
+    figure = go.Figure()
+    rows = [row for row in rows if row.mean is not None]
+    for side in dict.fromkeys(row.site.partition(".")[0] for row in rows):
+        own = [row for row in rows if row.site.startswith(f"{side}.")]
+        layers = [layer_of(row.site) for row in own]
+        color = SIDES[side]
+        low, high = ([row.quartiles[at] for row in own if row.quartiles] for at in (0, 2))
+        if len(low) == len(own):
+            figure.add_trace(
+                go.Scatter(
+                    x=layers + layers[::-1],
+                    y=high + low[::-1],
+                    name=f"{side}, quartiles",
+                    fill="toself",
+                    mode="lines",
+                    fillcolor=transparent(color, 0.15),
+                    line={"width": 0},
+                    hoverinfo="skip",
+                    legendgroup=side,
+                )
+            )
+        for name, values, dash in (
+            (side, [row.mean for row in own], "solid"),
+            (f"{side}, by chance", [row.chance for row in own], "dot"),
+        ):
+            figure.add_trace(
+                go.Scatter(
+                    x=layers,
+                    y=values,
+                    name=name,
+                    mode="lines+markers" if dash == "solid" else "lines",
+                    line={"color": color, "dash": dash},
+                    hovertemplate="%{y:.3f}",
+                    legendgroup=side,
+                )
+            )
+    figure.update_layout(
+        xaxis={"title": "layer", "dtick": 1},
+        yaxis={"title": "pairwise IoU", "rangemode": "tozero"},
+        hovermode="x unified",
+    )
+    return figure
+
+
+def sparsity_by_layer(masks: NeuronMasks) -> Figure:
+    """The share of unselected neurons at each site: a box over directions, with a point a direction."""
+    go = graph_objects()
+    table = sparsity_table(masks)
+    figure = go.Figure()
+    for site in masks.sites:
+        color = SIDES[site.partition(".")[0]]
+        figure.add_trace(
+            go.Box(
+                y=[table[direction][site] for direction in table],
+                text=list(table),
+                name=site_title(site),
+                boxpoints="all",
+                pointpos=0,
+                jitter=0.5,
+                marker={"size": 4, "color": color},
+                line={"color": color},
+                hovertemplate="%{text}: %{y:.1%}<extra></extra>",
+                showlegend=False,
+            )
+        )
+    figure.update_layout(yaxis={"title": "sparsity", "tickformat": ".0%", "rangemode": "tozero"})
+    return figure
+
+
+def sharing_bars(rows: Sequence[SharingRow]) -> Figure:
+    """Who uses the neurons of each site: shares of all, stacked."""
+    go = graph_objects()
+    figure = go.Figure()
+    colors = dict(zip(SHARING, ["#103252", "#5ea0be", "#588157", "#c8553d", "#c9c4b8"], strict=True))
+    for part, name in SHARING.items():
+        numbers = [getattr(row, part) for row in rows]
+        figure.add_trace(
+            go.Bar(
+                x=[site_title(row.site) for row in rows],
+                y=[number / row.width for number, row in zip(numbers, rows, strict=True)],
+                customdata=numbers,
+                name=name,
+                marker={"color": colors[part]},
+                hovertemplate="%{x}: %{customdata} neurons, %{y:.1%}",
+            )
+        )
+    figure.update_layout(barmode="stack", yaxis={"title": "share of neurons", "tickformat": ".0%", "range": [0, 1]})
+    return figure
+
+
+def coverage_curves(curves: Sequence[CoverageCurve], coverage: float | None = None) -> Figure:
+    """Share of activation that the most active neurons carry, a line a site; `coverage` draws k."""
+    go = graph_objects()
+    figure = go.Figure()
+    for side in dict.fromkeys(curve.site.partition(".")[0] for curve in curves):
+        own = [curve for curve in curves if curve.site.startswith(f"{side}.")]
+        for index, curve in enumerate(own):
+            figure.add_trace(
+                go.Scatter(
+                    x=curve.neurons,
+                    y=curve.mean,
+                    name=site_title(curve.site),
+                    mode="lines",
+                    line={"color": transparent(SIDES[side], 0.35 + 0.65 * (index + 1) / len(own))},
+                    hovertemplate="%{y:.1%} by %{x:.0%} of the neurons",
+                )
+            )
+    if coverage is not None:
+        figure.add_hline(y=coverage, line={"dash": "dot", "color": COLORS[5], "width": 1})
+    figure.update_layout(
+        xaxis={"title": "share of neurons, most active first", "tickformat": ".0%"},
+        yaxis={"title": "share of activation", "tickformat": ".0%", "range": [0, 1.02]},
+    )
+    return figure
+
+
+def effect_of_coverage_lines(effects: Sequence[CoverageEffect]) -> Figure:
+    """Sparsity, and overlap in the first and the last layer, against k."""
+    go = graph_objects()
+    figure = go.Figure()
+    for side in dict.fromkeys(effect.side for effect in effects):
+        own = [effect for effect in effects if effect.side == side]
+        for name, part, dash in (
+            ("sparsity", "sparsity", "dash"),
+            ("IoU, first layer", "first", "solid"),
+            ("IoU, last layer", "last", "dot"),
+        ):
+            values = [getattr(effect, part) for effect in own]
+            if any(value is not None for value in values):
+                figure.add_trace(
+                    go.Scatter(
+                        x=[effect.coverage for effect in own],
+                        y=values,
+                        name=f"{side}: {name}",
+                        mode="lines+markers",
+                        line={"color": SIDES[side], "dash": dash},
+                        hovertemplate="%{y:.3f}",
+                    )
+                )
+    figure.update_layout(
+        xaxis={"title": "coverage k", "tickvals": sorted({effect.coverage for effect in effects})},
+        yaxis={"title": "share", "range": [0, 1.02]},
+        hovermode="x unified",
+    )
+    return figure
+
+
+def drift_lines(summaries: Sequence[DriftSummary]) -> Figure:
+    """Mean IoU of a direction's masks with those recorded again from each continuation, by site."""
+    go = graph_objects()
+    figure = go.Figure()
+    for index, summary in enumerate(summaries):
+        figure.add_trace(
+            go.Bar(
+                x=[site_title(site) for site in summary.iou],
+                y=list(summary.iou.values()),
+                name=summary.model,
+                marker={"color": COLORS[index % len(COLORS)]},
+                hovertemplate="%{x}: %{y:.3f}",
+            )
+        )
+    figure.update_layout(barmode="group", yaxis={"title": "IoU before and after", "range": [0, 1]})
+    return figure
+
+
+def stability_lines(rows: Sequence[StabilityRow]) -> Figure:
+    """Overlap of masks from a part of the text with those of all of it, and with those of as much other text."""
+    go = graph_objects()
+    figure = go.Figure()
+    for side in dict.fromkeys(row.site.partition(".")[0] for row in rows):
+        own = [row for row in rows if row.site.startswith(f"{side}.")]
+        shares = sorted({row.share for row in own})
+        for name, part, dash in (("with all text", "iou", "solid"), ("with other text", "other", "dot")):
+            values = [_mean([getattr(row, part) for row in own if row.share == share]) for share in shares]
+            if any(value is not None for value in values):
+                figure.add_trace(
+                    go.Scatter(
+                        x=shares,
+                        y=values,
+                        name=f"{side}, {name}",
+                        mode="lines+markers",
+                        line={"color": SIDES[side], "dash": dash},
+                        hovertemplate="%{y:.3f}",
+                    )
+                )
+    figure.update_layout(
+        xaxis={"title": "share of the recording text", "tickformat": ".0%", "rangemode": "tozero"},
+        yaxis={"title": "IoU of a direction's masks"},
+        hovermode="x unified",
+    )
+    return figure
+
+
+def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Validation loss (nats a token) over updates, a line a training; continuations start where `base` ends.
+
+    Args:
+        logs: by name (`base` and arms) the lines of its `log.jsonl`.
+    """
+    go = graph_objects()
+    figure = go.Figure()
+    base_end = max((line["update"] for line in logs.get("base", [])), default=0)
+    for index, (name, lines) in enumerate(logs.items()):
+        points = [(line["update"], line["loss"]) for line in lines if line.get("kind") == "validation"]
+        start = 0 if name == "base" else base_end
+        figure.add_trace(
+            go.Scatter(
+                x=[update + start for update, _ in points],
+                y=[loss for _, loss in points],
+                name=name,
+                mode="lines+markers",
+                line={"color": COLORS[index % len(COLORS)]},
+                hovertemplate="%{y:.3f}",
+            )
+        )
+    figure.update_layout(
+        xaxis={"title": "updates"}, yaxis={"title": "validation loss (nats a token)"}, hovermode="x unified"
+    )
+    return figure
+
+
+def layer_of(site: str) -> int:
+    """The number of a site's layer, from 1."""
+    return int(site.partition(".")[2]) + 1
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,256 @@
+"""The sections of figures that a report has, made from its numbers."""
+
+from __future__ import annotations
+
+from html import escape
+from itertools import combinations
+
+from neuronspec.report.data import ReportData
+from neuronspec.report.figures import by_layer as layers
+from neuronspec.report.figures import structure
+from neuronspec.report.numbers import Numbers, SiteNumbers
+from neuronspec.report.order import family_bounds, site_title
+from neuronspec.report.page.blocks import Block, DataTable, Section, figure_block, frames_block, matrix, rounded
+from neuronspec.report.page.causes import causal_blocks
+from neuronspec.report.page.neuron_view import neuron_block
+
+LAYERS = "Encoder layers compare the directions into the pivot, decoder layers those out of it."
+
+
+def neuron_sections(data: ReportData, numbers: Numbers) -> list[Section]:
+    """Overlap, structure, neurons, causes; and training where there are logs."""
+    sections = [
+        Section("overlap-section", "Overlap", "How much the feed-forward neurons of two directions are the same ones.",
+                overlap_blocks(data, numbers)),
+        Section("structure", "Structure", "Whether related languages use the same neurons.",
+                structure_blocks(data, numbers)),
+        Section("neurons", "Neurons", "How many neurons do the work, for whom, and when they fire.",
+                usage_blocks(data, numbers)),
+    ]  # fmt: skip
+    causes = causal_blocks(data.findings)
+    if causes:
+        intro = "Whether the neurons matter, and whether the masks would have been the same with other text or later."
+        sections.append(Section("causes", "Causes and checks", intro, causes))
+    if data.logs:
+        sections.append(Section("training", "Training", "", [_training(data)]))
+    return sections
+
+
+def overlap_blocks(data: ReportData, numbers: Numbers) -> list[Block]:
+    """The heatmap and the progression."""
+    return [_heatmap(data, numbers), _progression(numbers)]
+
+
+def _heatmap(data: ReportData, numbers: Numbers) -> Block:
+    rows = [
+        [site.title, site.names[a], site.names[b], rounded(site.iou[a, b]), rounded(site.chance[a, b]),
+         rounded(site.above[a, b])]
+        for site in numbers.sites for a, b in combinations(range(len(site.names)), 2)
+    ]  # fmt: skip
+    return Block(
+        "overlap",
+        "Overlap of the directions' neurons",
+        f"Intersection over union (IoU) of the selected neurons at each feed-forward layer. {LAYERS} "
+        "Above chance: 0 is what random sets of the same sizes share, 1 is identical. The colours span the values of "
+        "all layers of the encoder or of the decoder.",
+        "heatmap",
+        {"sites": [_heatmap_site(data, site) for site in numbers.sites]},
+        DataTable(["layer", "first", "second", "IoU", "chance", "above chance"], rows, 0),
+    )
+
+
+def _heatmap_site(data: ReportData, site: SiteNumbers) -> dict[str, object]:
+    bounds = family_bounds(site.directions, data.pivot, data.families)
+    return {
+        "label": site.title,
+        "side": site.side,
+        "names": [escape(name, quote=False) for name in site.names],
+        "codes": [escape(code, quote=False) for code in site.codes],
+        "bounds": [[escape(name, quote=False), start, end] for name, start, end in bounds],
+        "iou": matrix(site.iou),
+        "chance": matrix(site.chance),
+        "above": matrix(site.above),
+        "orders": {kind: site.order(kind) for kind in ("family", "cluster", "name")},
+    }
+
+
+def _progression(numbers: Numbers) -> Block:
+    rows = [
+        [site_title(row.site), len(row.directions), rounded(row.mean), *map(rounded, row.quartiles or (None,) * 3),
+         rounded(row.chance), rounded(row.above_chance)]
+        for row in numbers.progression
+    ]  # fmt: skip
+    return figure_block(
+        "progression",
+        "Overlap over the layers",
+        "Mean over all pairs, with the quartiles of the pairs as a band. Dotted: what random sets of the same sizes "
+        "share. Rising: more language-agnostic; falling: more language-specific.",
+        layers.progression_lines(numbers.progression),
+        ["layer", "directions", "mean IoU", "25%", "median", "75%", "chance", "above chance"],
+        rows,
+    )
+
+
+def structure_blocks(data: ReportData, numbers: Numbers) -> list[Block]:
+    """Trees, maps, families, distances between languages."""
+    sites = [site for site in numbers.sites if len(site.names) > 2]
+    if not sites:
+        return []
+    blocks = [_trees(sites), _maps(sites)]
+    if any(site.test.p is not None for site in sites):
+        blocks.append(_families(sites))
+    if any(site.mantel for site in sites):
+        blocks.append(_uriel(sites))
+    return blocks
+
+
+def _trees(sites: list[SiteNumbers]) -> Block:
+    return frames_block(
+        "tree",
+        "Tree of languages",
+        "Hierarchical clustering (average linkage) of 1 - IoU; the colour of a leaf is its family. In the table: how "
+        "well the tree keeps the distances (cophenetic correlation), and how well it agrees with the families "
+        "(correlation of its distances with 0 within and 1 between families).",
+        [(site.title, structure.tree_figure(site)) for site in sites],
+        ["layer", "cophenetic correlation", "agreement with families", "order"],
+        [
+            [site.title, rounded(site.tree.cophenetic_correlation), rounded(site.agreement),
+             ", ".join(site.codes[leaf] for leaf in site.tree.leaves)]
+            for site in sites
+        ],
+    )  # fmt: skip
+
+
+def _maps(sites: list[SiteNumbers]) -> Block:
+    return frames_block(
+        "map",
+        "Map of languages",
+        "The directions in the plane so that their distances 1 - IoU are kept as well as may be (classical "
+        "scaling). Layers are turned towards the one before.",
+        [(site.title, structure.map_figure(site)) for site in sites],
+        ["layer", "language", "family", "x", "y"],
+        [
+            [site.title, name, site.families[at], rounded(site.plane.points[at, 0]), rounded(site.plane.points[at, 1])]
+            for site in sites for at, name in enumerate(site.names)
+        ],
+    )  # fmt: skip
+
+
+def _families(sites: list[SiteNumbers]) -> Block:
+    return figure_block(
+        "families",
+        "Families",
+        "Mean overlap above chance of two directions of one family, and of different families. Filled marks: the "
+        f"difference is significant (permutation test of {sites[0].test.permutations} draws, p < 0.05 after Holm's "
+        "correction for the number of layers).",
+        structure.family_lines(sites),
+        ["layer", "within", "between", "difference", "p", "p corrected"],
+        [
+            [site.title, rounded(site.test.within), rounded(site.test.between), rounded(site.test.difference),
+             rounded(site.test.p), rounded(site.adjusted)]
+            for site in sites
+        ],
+    )  # fmt: skip
+
+
+def _uriel(sites: list[SiteNumbers]) -> Block:
+    kinds = list(sites[0].mantel)
+    languages = sites[0].mantel[kinds[0]].n
+    return figure_block(
+        "uriel",
+        "Distances between languages",
+        "Correlation of 1 - overlap above chance with distances between the languages in URIEL. Filled marks: above 0 "
+        f"at p < 0.05 (Mantel test; over {languages} languages; not corrected for the number of tests).",
+        structure.uriel_lines(sites),
+        ["layer", *(f"{kind} {part}" for kind in kinds for part in ("r", "p"))],
+        [
+            [site.title, *(rounded(getattr(site.mantel[kind], part)) for kind in kinds for part in ("r", "p"))]
+            for site in sites
+        ],
+    )
+
+
+def usage_blocks(data: ReportData, numbers: Numbers) -> list[Block]:
+    """Sparsity, sharing, coverage, and the neuron view."""
+    blocks = [_sparsity(data, numbers), _sharing(numbers)]
+    if numbers.curves:
+        blocks.append(_curves(data, numbers))
+    if numbers.effects:
+        blocks.append(_effects(numbers))
+    if data.activations is not None:
+        blocks.append(neuron_block(data, numbers))
+    return blocks
+
+
+def _sparsity(data: ReportData, numbers: Numbers) -> Block:
+    return figure_block(
+        "sparsity",
+        "Sparsity by layer",
+        "Share of neurons that a direction leaves out; a point a direction.",
+        layers.sparsity_by_layer(data.masks),
+        ["direction", *map(site_title, data.masks.sites)],
+        [[name, *(rounded(by_site[site]) for site in data.masks.sites)] for name, by_site in numbers.sparsity.items()],
+    )
+
+
+def _sharing(numbers: Numbers) -> Block:
+    rows = [site.sharing for site in numbers.sites]
+    return figure_block(
+        "sharing",
+        "Who uses a neuron",
+        "Neurons selected in all directions; in several families, but not in all directions; in several directions "
+        f"of one family; in one direction; in none. {LAYERS}",
+        layers.sharing_bars(rows),
+        ["layer", "neurons", *layers.SHARING.values()],
+        [[site_title(row.site), row.width, *(getattr(row, part) for part in layers.SHARING)] for row in rows],
+    )
+
+
+def _curves(data: ReportData, numbers: Numbers) -> Block:
+    coverage = data.masks.info.coverage
+    what = "positive values" if data.statistic == "count" else "absolute values"
+    return figure_block(
+        "coverage",
+        "Coverage",
+        f"What share of the activation (sum of {what}) the most active neurons carry, mean over directions. Later "
+        "layers are darker. The dotted line is k.",
+        layers.coverage_curves(numbers.curves, coverage if isinstance(coverage, float) else None),
+        ["layer", "share of neurons", "share of activation", "least", "most"],
+        [
+            [site_title(curve.site), rounded(x), rounded(mean), rounded(low), rounded(high)]
+            for curve in numbers.curves
+            for x, mean, low, high in zip(curve.neurons, curve.mean, curve.low, curve.high, strict=True)
+        ],
+    )
+
+
+def _effects(numbers: Numbers) -> Block:
+    return figure_block(
+        "effect",
+        "The effect of k",
+        "Masks selected from the same activations at other k: how sparse they are, and how much they overlap in the "
+        "first and in the last layer.",
+        layers.effect_of_coverage_lines(numbers.effects),
+        ["k", "side", "sparsity", "IoU, first layer", "chance", "IoU, last layer", "chance, last layer"],
+        [
+            [e.coverage, e.side, rounded(e.sparsity), rounded(e.first), rounded(e.first_chance), rounded(e.last),
+             rounded(e.last_chance)]
+            for e in numbers.effects
+        ],
+    )  # fmt: skip
+
+
+def _training(data: ReportData) -> Block:
+    return figure_block(
+        "curves",
+        "Validation loss",
+        "Mean over directions. The arms continue from the baseline's best checkpoint with a fresh optimizer.",
+        layers.training_curves(data.logs),
+        ["training", "update", "loss"],
+        [
+            [name, line["update"], rounded(line["loss"])]
+            for name, lines in data.logs.items()
+            for line in lines
+            if line.get("kind") == "validation"
+        ],
+    )

@@ -1,0 +1,137 @@
+"""The summary of a report: sentences made from the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from neuronspec.analysis.ablation import Ablation
+from neuronspec.analysis.overlap import LayerOverlap
+from neuronspec.evaluation.tables import average, gains_of, trained_directions
+from neuronspec.report.data import ReportData
+from neuronspec.report.numbers import Numbers, SiteNumbers
+from neuronspec.scoring.significance import average_of
+
+SIGNIFICANT = 0.05
+
+
+def summary_sentences(data: ReportData, numbers: Numbers) -> list[str]:
+    """What was compared, how the arms came out, what the neurons look like, and whether they matter."""
+    return [
+        *(_scores(data.results) if data.results is not None else ()),
+        *_neurons(data, numbers),
+        *_families(numbers),
+        *_uriel(numbers),
+        *(sentence for ablation in (data.findings.ablation if data.findings else ()) for sentence in _causes(ablation)),
+    ]
+
+
+def _scores(results: Mapping[str, Any]) -> Iterator[str]:
+    directions, arms = trained_directions(results), results["arms"]
+    means = {arm: average(scores, directions, "chrf++") for arm, scores in arms.items()}
+    shown = ", ".join(f"{arm} {mean.show(1)}" for arm, mean in means.items())
+    yield f"Mean chrF++ over {len(directions)} directions: {shown}."
+    base, copy = (means[arm].value if arm in means else None for arm in ("base", "copy"))
+    if base is not None and copy is not None and base <= copy:
+        yield (
+            "The baseline translates no better than copying the source does: it is too little trained for a verdict on "
+            "any arm."
+        )
+    for other in ("dense", "random"):
+        if "specialized" in arms and other in arms:
+            yield from _comparison(results, other, directions)
+
+
+def _comparison(results: Mapping[str, Any], other: str, directions: Sequence[str]) -> Iterator[str]:
+    """Specialized against another arm, with what the tests say where there are any."""
+    arms = results["arms"]
+    gains = list(gains_of(arms["specialized"], arms[other], directions, "chrf++").values())
+    if not gains:
+        return
+    mean, better = sum(gains) / len(gains), sum(gain > 0 for gain in gains)
+    interval = average_of(results, "specialized", other, "chrf++")
+    tested = "no significance test"
+    if interval is not None:
+        low, high = interval["low"], interval["high"]
+        verdict = "leaves out 0: significant" if low > 0 or high < 0 else "holds 0: not significant"
+        tested = f"the 95% interval, {low:+.2f} to {high:+.2f}, {verdict}"
+    yield (
+        f"Specialized is {abs(mean):.2f} chrF++ {'above' if mean > 0 else 'below'} {other} on average, better in "
+        f"{better} of {len(gains)} directions (one seed; {tested})."
+    )
+
+
+def _neurons(data: ReportData, numbers: Numbers) -> Iterator[str]:
+    yield f"The selected masks leave out {data.masks.sparsity():.0%} of the feed-forward neurons on average."
+    rows = [row for row in numbers.progression if row.mean is not None]
+    for side in dict.fromkeys(row.site.partition(".")[0] for row in rows):
+        own = [row for row in rows if row.site.startswith(f"{side}.")]
+        if len(own) > 1:
+            yield _progression(side, own[0], own[-1])
+
+
+def _progression(side: str, first: LayerOverlap, last: LayerOverlap) -> str:
+    """From the first to the last layer, and whether the change is more than what sparsity alone brings about."""
+    means, chances = (first.mean or 0.0, last.mean or 0.0), (first.chance or 0.0, last.chance or 0.0)
+    above = [(mean - chance) / (1 - chance) if chance < 1 else 0.0 for mean, chance in zip(means, chances, strict=True)]
+    rises, rises_above_chance = means[1] > means[0], above[1] > above[0]
+    where = "Over the layers" if side == "layers" else f"In the {side}"
+    text = (
+        f"{where} the overlap of directions {'rises' if rises else 'falls'} from {means[0]:.2f} in the first "
+        f"layer to {means[1]:.2f} in the last; random neurons would share {chances[0]:.2f} and {chances[1]:.2f}."
+    )
+    if rises == rises_above_chance:
+        return f"{text} The neurons grow more language-{'agnostic' if rises else 'specific'}."
+    other, density = ("falls", "denser") if rises else ("rises", "sparser")
+    return f"{text} Above chance the overlap {other}: the change comes from {density} layers."
+
+
+def _families(numbers: Numbers) -> Iterator[str]:
+    """Where languages of one family overlap more than others."""
+    for side in numbers.sides:
+        tested = [site for site in numbers.of(side) if site.adjusted is not None]
+        if not tested:
+            continue
+        found = [site for site in tested if site.adjusted is not None and site.adjusted < SIGNIFICANT]
+        best = max(tested, key=lambda site: site.test.difference or 0.0)
+        where = "layers of the model" if side == "layers" else f"{side} layers"
+        yield (
+            f"Directions of one language family overlap more than others do in {len(found)} of {len(tested)} {where} "
+            f"(permutation test, p < 0.05 after Holm's correction); most in layer {best.layer}: "
+            f"{_two(best.test.within)} above chance within families and {_two(best.test.between)} between."
+        )
+
+
+def _uriel(numbers: Numbers) -> Iterator[str]:
+    """Which distance between languages the masks follow best in the last layer of each side."""
+    for side in numbers.sides:
+        last = numbers.of(side)[-1]
+        known = {kind: test for kind, test in last.mantel.items() if test.r is not None}
+        if known:
+            kind, test = max(known.items(), key=lambda item: item[1].r or 0.0)
+            yield (
+                f"In the last {_layer(last)} the distances of masks agree best with the {kind} distances of the "
+                f"languages in URIEL (r = {_two(test.r)}, p = {test.p:.3g}, {test.n} languages)."
+            )
+
+
+def _layer(site: SiteNumbers) -> str:
+    return "layer" if site.side == "layers" else f"{site.side} layer"
+
+
+def _causes(ablation: Ablation) -> Iterator[str]:
+    own, others, random = (
+        sum(values) / len(values) for values in (ablation.own(), ablation.others(), ablation.by_chance())
+    )
+    worse = sum(mine > other for mine, other in zip(ablation.own(), ablation.others(), strict=True))
+    number = next(iter(ablation.neurons.values()))
+    where = "layer" if ablation.side == "layers" else f"{ablation.side} layer"
+    yield (
+        f"Turning off a direction's {number} most characteristic neurons of each {where} changes its loss "
+        f"by {own:+.3f} nats a token on average; as many of another direction's change it by {others:+.3f}, random "
+        f"ones by {random:+.3f}. Its own cost more than another's in {worse} of {len(ablation.rows)} directions."
+    )
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

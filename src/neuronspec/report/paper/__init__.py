@@ -1,0 +1,1 @@
+"""Vector figures for papers."""

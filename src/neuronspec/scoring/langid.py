@@ -1,0 +1,71 @@
+"""Off-target translations: those in another language than the one asked for, as py3langid sees it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from importlib import metadata
+from typing import Any
+
+from neuronspec.core.errors import DirectionError, MissingExtraError
+from neuronspec.core.languages import get_language
+
+_LABELS = {"nb": "no"}
+"""py3langid's labels where they aren't the ISO 639-1 code."""
+
+
+class LanguageIdentifier:
+    """Tells which of a few languages a sentence is in.
+
+    Args:
+        languages: the choices, by our codes; regions and scripts of one language are one choice.
+
+    Attributes:
+        unknown: the languages that py3langid doesn't know; text in them can't be judged.
+
+    Raises:
+        MissingExtraError: py3langid isn't installed.
+    """
+
+    def __init__(self, languages: Iterable[str]) -> None:
+        self._identifier = copy.copy(_load())  # choosing languages changes the copy alone
+        known = set(self._identifier.labels)
+        labels = {code: _label(code) for code in languages}
+        self.unknown = sorted(code for code, label in labels.items() if label not in known)
+        self._labels = {code: label for code, label in labels.items() if label in known}
+        choices = sorted(set(self._labels.values()))
+        self._identifier.set_languages(choices)
+        self.signature = f"py3langid {metadata.version('py3langid')}|languages:{','.join(choices)}"
+
+    def can_judge(self, language: str) -> bool:
+        """Whether `language` is one of at least two known choices."""
+        return language in self._labels and len(set(self._labels.values())) > 1
+
+    def off_target(self, lines: Sequence[str], language: str) -> float | None:
+        """Percent of the lines that aren't empty and seem to be in another language; None if all are empty."""
+        wanted, filled = self._labels[language], [line for line in lines if line.strip()]
+        if not filled:
+            return None
+        return 100 * sum(self._identifier.classify(line)[0] != wanted for line in filled) / len(filled)
+
+
+@lru_cache(maxsize=1)
+def _load() -> Any:
+    """py3langid's model; takes a second."""
+    try:
+        from py3langid.langid import MODEL_FILE
+        from py3langid.langid import LanguageIdentifier as Identifier
+    except ImportError:
+        raise MissingExtraError("py3langid", "langid", "the off-target rate") from None
+    return Identifier.from_model_file(MODEL_FILE)
+
+
+def _label(code: str) -> str:
+    """py3langid's label: the base language of `pt_BR`, `zh_Hant`."""
+    try:
+        code = get_language(code).code
+    except DirectionError:
+        return ""
+    base = code.partition("_")[0]
+    return _LABELS.get(base, base)

@@ -1,0 +1,204 @@
+"""Paired tests on sufficient statistics: sacreBLEU's tests with its random draws, for all arms of a direction at once.
+
+`sacrebleu --paired-bs` and `--paired-ar` draw the same resamples for every system of a test set. So the draws are made
+once a test set, the sums of all arms are matrix products, and the p-values are those that sacreBLEU prints, at a
+hundredth of its time. With one exception: draws that tie with the difference count here. sacreBLEU leaves them out,
+which calls two equal systems, or two that differ in a single sentence, significantly different.
+
+- Paired bootstrap (Koehn, 2004): sentences are drawn with replacement.
+- Paired approximate randomization (Riezler and Maxwell, 2005): the two systems swap each sentence with probability 1/2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from neuronspec.scoring.statistics import FORMULAS, Statistics, Values
+
+SEED = 12345
+"""sacreBLEU's."""
+
+_CHUNK = 1 << 22
+"""Random numbers drawn at a time; a multiple of 32, so that the stream of random bits is the same as undivided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two systems on one test set by one metric.
+
+    Args:
+        value: score of the system minus that of the baseline.
+        low, high: 95% interval of the difference (percentiles of the bootstrap).
+        bootstrap_p: of the paired bootstrap, two-sided.
+        randomization_p: of the paired approximate randomization, two-sided; None if it wasn't asked for.
+    """
+
+    value: float
+    low: float
+    high: float
+    bootstrap_p: float
+    randomization_p: float | None
+
+
+class PairedTests:
+    """All paired tests on one test set.
+
+    Args:
+        systems: statistics of each system, `{system: {metric: [sentences, columns]}}`.
+        resamples: of the bootstrap.
+        trials: of the approximate randomization; 0 leaves it out.
+        seed: of both.
+    """
+
+    def __init__(
+        self, systems: Mapping[str, Statistics], *, resamples: int = 1000, trials: int = 10_000, seed: int = SEED
+    ) -> None:
+        self._systems = systems
+        self._trials, self._seed = trials, seed
+        self.sentences = len(next(iter(next(iter(systems.values())).values())))
+        names = [(system, metric) for system, found in systems.items() for metric in found]
+        sums = _bootstrap_sums([systems[system][metric] for system, metric in names], resamples, seed)
+        self._samples = {name: FORMULAS[name[1]](rows) for name, rows in zip(names, sums, strict=True)}
+        self._totals = {(system, metric): systems[system][metric].sum(axis=0) for system, metric in names}
+
+    def score(self, system: str, metric: str) -> float:
+        """The score of a system on the test set."""
+        return float(FORMULAS[metric](self._totals[system, metric][None])[0])
+
+    def samples(self, system: str, metric: str) -> Values:
+        """The scores of a system on the resamples of the bootstrap, the same sentences for all. Shape [resamples]."""
+        return self._samples[system, metric]
+
+    def compare(self, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Difference]]:
+        """Test pairs (system, baseline) by every metric that both have: `{pair: {metric: Difference}}`."""
+        shared = {pair: [m for m in self._systems[pair[0]] if m in self._systems[pair[1]]] for pair in pairs}
+        keys = [(pair, metric) for pair, metrics in shared.items() for metric in metrics]
+        randomized = self._randomize(keys) if self._trials else {}
+        tests: dict[tuple[str, str], dict[str, Difference]] = {pair: {} for pair in pairs}
+        for (system, baseline), metric in keys:
+            difference = self.score(system, metric) - self.score(baseline, metric)
+            samples = self.samples(system, metric) - self.samples(baseline, metric)
+            absolute = np.abs(samples)
+            low, high = np.percentile(samples, [2.5, 97.5])
+            tests[system, baseline][metric] = Difference(
+                difference,
+                float(low),
+                float(high),
+                _p_value(_reaching(absolute - absolute.mean(), abs(difference)), len(absolute)),
+                randomized.get(((system, baseline), metric)),
+            )
+        return tests
+
+    def _randomize(self, keys: list[tuple[tuple[str, str], str]]) -> dict[tuple[tuple[str, str], str], float]:
+        """p-values of the approximate randomization."""
+        names = list(dict.fromkeys((system, metric) for pair, metric in keys for system in pair))
+        stacked = np.concatenate([self._systems[system][metric] for system, metric in names], axis=1)
+        ends = np.cumsum([len(self._totals[name]) for name in names])
+        columns = {name: slice(end - len(self._totals[name]), end) for name, end in zip(names, ends, strict=True)}
+        reaching = dict.fromkeys(keys, 0)
+        for chosen in _coin_flips(self._trials, self.sentences, self._seed):
+            heads = chosen.astype(np.float64) @ stacked
+            tails = stacked.sum(axis=0) - heads
+            for (system, baseline), metric in keys:
+                mine, theirs = columns[system, metric], columns[baseline, metric]
+                one = FORMULAS[metric](heads[:, theirs] + tails[:, mine])
+                other = FORMULAS[metric](tails[:, theirs] + heads[:, mine])
+                difference = abs(self.score(system, metric) - self.score(baseline, metric))
+                reaching[(system, baseline), metric] += _reaching(np.abs(one - other), difference)
+        return {key: _p_value(count, self._trials) for key, count in reaching.items()}
+
+
+def _reaching(statistics: Values, difference: float) -> int:
+    """How many statistics are as large as the difference, but for rounding."""
+    return int((statistics >= difference - 1e-9 * (1 + difference)).sum())
+
+
+def _p_value(reaching: int, draws: int) -> float:
+    """The share of draws that reach the difference; one more counts as if it did, as in sacreBLEU."""
+    return (reaching + 1) / (draws + 1)
+
+
+def _bootstrap_sums(systems: list[np.ndarray], resamples: int, seed: int) -> list[np.ndarray]:
+    """The summed statistics of each system in each resample, `[resamples, columns]`."""
+    stacked = np.concatenate(systems, axis=1)
+    sentences = len(stacked)
+    random = np.random.default_rng(seed)
+    parts = []
+    for start in range(0, resamples, rows := max(1, _CHUNK // sentences)):
+        count = min(rows, resamples - start)
+        drawn = random.choice(sentences, size=(count, sentences), replace=True)
+        places = drawn + np.arange(count)[:, None] * sentences
+        weights = np.bincount(places.ravel(), minlength=count * sentences).reshape(count, sentences)
+        parts.append(weights.astype(np.float64) @ stacked)
+    sums = np.concatenate(parts)
+    return np.split(sums, np.cumsum([system.shape[1] for system in systems])[:-1], axis=1)
+
+
+def _coin_flips(trials: int, sentences: int, seed: int) -> Iterator[npt.NDArray[np.bool_]]:
+    """The sentences that come from the first system, in parts of `[trials, sentences]`."""
+    random = np.random.default_rng(seed)
+    rows = max(32, _CHUNK // sentences // 32 * 32)
+    for start in range(0, trials, rows):
+        yield random.integers(2, size=(min(rows, trials - start), sentences), dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean difference over directions, and its 95% interval.
+
+    Args:
+        mean: over the directions that were tested.
+        low, high: percentiles of the hierarchical bootstrap.
+        n: directions that were tested.
+        of: directions that should have been.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    of: int
+
+    @property
+    def significant(self) -> bool:
+        """Whether 0 lies outside."""
+        return self.low > 0 or self.high < 0
+
+
+def hierarchical_interval(
+    differences: list[float], samples: list[Values], of: int, seed: int = SEED, draws: int = 10_000
+) -> Interval:
+    """The mean over directions with an interval from a hierarchical bootstrap.
+
+    Each draw takes directions with replacement, and for each direction taken one of its resamples of sentences. The
+    interval therefore covers the choice of languages and of sentences, and not the choice of the training seed.
+    Sentences are drawn in each direction by itself, also where test sets are translations of each other.
+
+    Args:
+        differences: of each direction, on its test set.
+        samples: of each direction, on resamples of its sentences. Each of shape [resamples].
+        of: directions that should have been tested.
+        seed: of the draws.
+        draws: how many.
+    """
+    count = len(differences)
+    table = np.stack(samples)
+    random = np.random.default_rng(seed)
+    directions = random.integers(count, size=(draws, count))
+    means = table[directions, random.integers(table.shape[1], size=(draws, count))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(float(np.mean(differences)), float(low), float(high), count, of)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """p-values corrected for their number (Holm, 1979), by the same names."""
+    corrected: dict[str, float] = {}
+    largest = 0.0
+    for rank, (name, value) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        largest = max(largest, min(1.0, value * (len(p_values) - rank)))
+        corrected[name] = largest
+    return {name: corrected[name] for name in p_values}

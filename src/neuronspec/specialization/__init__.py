@@ -1,0 +1,1 @@
+"""Masks onto a model: specialized layers, the direction scope, compact models, folders."""

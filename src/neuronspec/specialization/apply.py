@@ -1,0 +1,120 @@
+"""Putting masks onto a model, and taking them away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+import torch
+from torch import nn
+
+from neuronspec.core.errors import MaskError, ModelError, nearest
+from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.specialization.checkpointing import release_directions
+from neuronspec.specialization.forward import install, uninstall
+from neuronspec.specialization.model_state import (
+    Components,
+    Method,
+    Semantics,
+    Specialization,
+    attach,
+    attached,
+    specialization_of,
+)
+from neuronspec.specialization.restrict import is_linear
+
+MasksLike = NeuronMasks | Mapping[Any, Mapping[str, torch.Tensor]]
+
+
+def specialize(
+    model: nn.Module,
+    masks: MasksLike,
+    semantics: Semantics = "weight",
+    components: Components = "both",
+    method: Method = "auto",
+) -> None:
+    """Restrict the FFNs of `model`, in place, to each direction's neurons inside of `use_direction(model, direction)`.
+
+    The parameters, their names and the optimizer's view of them stay those of the dense model, and outside of any
+    direction the model computes as the dense shared model. Every parameter gets the gradient that masked weights
+    would give it: zero for the weights of the ups of unselected neurons (Tan et al., 2024, section 4).
+
+    Args:
+        model: a Hugging Face model with known FFN sites; see `find_ffn_sites`.
+        masks: by direction and site, BoolTensor `[width]`.
+        semantics: `weight` masks the rows of the ups' weights and keeps their bias (the paper's);
+            `neuron` makes unselected neurons 0.
+        components: specialize the sites of the encoder, the decoder, or both. The layers of a decoder-only
+            model count as decoder.
+        method: `compact` computes the selected neurons alone; `rows` computes all and masks, row by row where a
+            batch mixes directions; `auto` chooses compact where it pays. The results are the same up to rounding.
+
+    Raises:
+        ModelError: the model is specialized already, has no known FFN sites, or none in `components`; its layers
+            aren't plain linear layers (quantized, LoRA).
+        MaskError: the masks are of another model (the message says how they differ) or select no neuron somewhere.
+    """
+    for name, value, kind in (
+        ("semantics", semantics, Semantics),
+        ("components", components, Components),
+        ("method", method, Method),
+    ):
+        if value not in get_args(kind):
+            raise ModelError(f"{name}={value!r}: {nearest(value, get_args(kind))}")
+    if attached(model) is not None:
+        raise ModelError(
+            f"this {type(unwrap(model)).__name__} is specialized already: call unspecialize(model) first to put on "
+            "other masks"
+        )
+    sites = find_ffn_sites(model)
+    chosen = [site for site in sites if components in ("both", site.component)]
+    if not chosen:
+        raise ModelError(f"components={components!r}: this {type(unwrap(model)).__name__} has no {components}")
+    own = fitting(masks, sites, chosen)
+    _check_layers(chosen)
+    state = Specialization(chosen, own, semantics, components, method)
+    install(state)
+    attach(model, state)
+
+
+def unspecialize(model: nn.Module) -> None:
+    """Undo `specialize`: the model is the dense one again, with the parameters it has now.
+
+    Raises:
+        ModelError: the model isn't specialized.
+    """
+    state = specialization_of(model)
+    uninstall(state)
+    release_directions(unwrap(model))
+    attach(model, None)
+
+
+def fitting(masks: MasksLike, sites: Sequence[FFNSite], chosen: Sequence[FFNSite]) -> NeuronMasks:
+    """The masks of the chosen sites. Masks of the model's other sites are left out.
+
+    Raises:
+        MaskError: the masks don't fit the model or select no neuron somewhere.
+    """
+    own = masks if isinstance(masks, NeuronMasks) else NeuronMasks.from_dict(masks)
+    known = set(own.sites)
+    # masks may be of all sites or of the chosen ones alone; anything else is another model's
+    own.validate_against(chosen if known == {site.name for site in chosen} else sites)
+    for direction, by_site in own.items():
+        for site in chosen:
+            if not by_site[site.name].any():
+                raise MaskError(f"the mask of {direction} at {site.name} selects no neuron: at least one is needed")
+    if len(chosen) == len(own.sites):
+        return own
+    names = [site.name for site in chosen]
+    return NeuronMasks({direction: {name: by[name] for name in names} for direction, by in own.items()}, own.info)
+
+
+def _check_layers(sites: Sequence[FFNSite]) -> None:
+    for site in sites:
+        for layer in (*site.ups, site.down):
+            if not is_linear(layer):
+                raise ModelError(
+                    f"{site.name} has a {type(layer).__name__}: only plain linear layers with floating-point weights "
+                    "can be specialized (merge adapters and undo quantization first)"
+                )

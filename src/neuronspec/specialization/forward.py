@@ -1,0 +1,184 @@
+"""How the layers of a specialized FFN compute: the instance-level forward of `ups` and `down`.
+
+Each layer decides by itself, from the same facts, in which of three ways it computes:
+
+- dense: outside of any direction, and where every neuron is selected;
+- compact: on the selected neurons alone (`gather`), for one direction;
+- masked: at full width. With weight semantics the pre-activations of unselected neurons become the bias, which
+  is what masked weights give; with neuron semantics the input of `down` becomes 0. For one direction a row this
+  is the only way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+
+from neuronspec.core.errors import DirectionError, ModelError
+from neuronspec.models.sites import FFNSite
+from neuronspec.specialization.model_state import Active, Specialization
+from neuronspec.specialization.restrict import bias_of, linear, small_down, small_up, weight_of
+from neuronspec.specialization.selected import RowSelections, Selection
+
+# Compact pays in training where (tokens in the batch) x (share of neurons saved) reaches this: gathering weights and
+# scattering their gradients takes as long as the matrix products of so many tokens, whatever the layer's size.
+# Measured on a CPU (benchmarks/compact_threshold.py); for other devices estimated from a GPU's memory bandwidth and
+# bf16 arithmetic.
+MIN_TOKENS_SAVED = {"cpu": 24}
+MIN_TOKENS_SAVED_ELSEWHERE = 1024
+# Without gradients the gathered weights are kept for the whole scope, so that any real saving pays.
+MIN_SPARSITY = 0.02
+
+_ATTRIBUTE = "_neuronspec_link"
+
+Gathered: TypeAlias = "tuple[torch.Tensor, torch.Tensor | None]"
+Gather: TypeAlias = Callable[[], Gathered]
+
+
+@dataclass(slots=True)
+class Link:
+    """What a layer knows of its place: the model's specialization and the index of its site."""
+
+    state: Specialization
+    index: int
+
+    @property
+    def site(self) -> FFNSite:
+        return self.state.sites[self.index]
+
+
+def install(state: Specialization) -> None:
+    """Give the layers of every site their specialized forward.
+
+    Raises:
+        ModelError: a layer's forward has been replaced on the instance by something else.
+    """
+    layers = [(layer, site) for site in state.sites for layer in (*site.ups, site.down)]
+    for layer, site in layers:
+        if "forward" in vars(layer):
+            raise ModelError(
+                f"{site.name}: the forward of a {type(layer).__name__} has been replaced on the instance (by "
+                "accelerate's dispatch or another library); specialize the model before that"
+            )
+    for index, site in enumerate(state.sites):
+        for layer in site.ups:
+            _install(layer, Link(state, index), _up_forward)
+        _install(site.down, Link(state, index), _down_forward)
+
+
+def uninstall(state: Specialization) -> None:
+    """Give the layers their own forward back."""
+    for site in state.sites:
+        for layer in (*site.ups, site.down):
+            del vars(layer)["forward"], vars(layer)[_ATTRIBUTE]
+
+
+def _install(layer: nn.Module, link: Link, forward: Callable[..., Any]) -> None:
+    vars(layer)[_ATTRIBUTE] = link
+    vars(layer)["forward"] = MethodType(forward, layer)
+
+
+def _up_forward(up: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    link: Link = getattr(up, _ATTRIBUTE)
+    active = _active(link)
+    selection = active.selections[link.index] if active else None
+    if active is None or selection is None or (isinstance(selection, Selection) and selection.full):
+        return type(up).forward(up, x)
+    if isinstance(selection, Selection) and _is_compact(link, selection, x):
+        weight, bias = _kept(active, up, (up,), lambda: small_up(up, selection))
+        return linear(up, x, weight, bias)
+    out = type(up).forward(up, x)
+    if link.state.semantics == "neuron":
+        return out
+    bias = bias_of(up)
+    return _masked(out, selection, 0.0 if bias is None else bias.to(out.dtype), active)
+
+
+def _down_forward(down: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    link: Link = getattr(down, _ATTRIBUTE)
+    active = _active(link)
+    selection = active.selections[link.index] if active else None
+    if active is None or selection is None or (isinstance(selection, Selection) and selection.full):
+        return type(down).forward(down, x)
+    site = link.site
+    if isinstance(selection, Selection) and x.shape[-1] != site.width:  # the ups were compact
+        constants = link.state.constants[link.index]
+        weight, bias = _kept(active, down, (*site.ups, down), lambda: small_down(site, selection, constants))
+        return linear(down, x, weight, bias)
+    if link.state.semantics == "neuron":
+        x = _masked(x, selection, 0.0, active)
+    return type(down).forward(down, x)
+
+
+def _active(link: Link) -> Active | None:
+    state = link.state
+    if torch.compiler.is_compiling():
+        return state.active
+    if state.entered and not state.resumed and torch._C._current_graph_task_id() != -1:
+        raise DirectionError(
+            f"{link.site.name} is computed again in a backward pass and can't know its direction: checkpoint with "
+            "model.activation_checkpointing_enable() before entering use_direction, or wrap the function that you "
+            "checkpoint with neuronspec.specialization.checkpointing.keeping_direction(model, function)"
+        )
+    return state.active
+
+
+def _is_compact(link: Link, selection: Selection, x: torch.Tensor) -> bool:
+    state, site = link.state, link.site
+    if state.method == "rows":
+        return False
+    needs_every_neuron = state.constants[link.index] and site.drops_out
+    if state.method == "compact":
+        if needs_every_neuron:
+            raise ModelError(
+                f"{site.name} drops out neurons at random in training, constants of unselected ones too, which "
+                "method='compact' has no way to do: set activation_dropout=0, or specialize with method='auto'"
+            )
+        return True
+    if needs_every_neuron or site.down._forward_pre_hooks or site.down._forward_hooks:
+        return False  # hooks on `down` look at neurons: show them all
+    if not torch.is_grad_enabled():
+        return selection.sparsity >= MIN_SPARSITY
+    least = MIN_TOKENS_SAVED.get(x.device.type, MIN_TOKENS_SAVED_ELSEWHERE)
+    return x.numel() // x.shape[-1] * selection.sparsity >= least
+
+
+def _masked(
+    values: torch.Tensor, selection: Selection | RowSelections, other: torch.Tensor | float, active: Active
+) -> torch.Tensor:
+    """`values` `[..., width]` at selected neurons, `other` elsewhere.
+
+    Rows of a batch stay together when beams multiply them and when a model flattens `[rows, time]`, so with k
+    directions each k-th part of the first dimension is one direction's.
+    """
+    if isinstance(selection, Selection):
+        return torch.where(selection.mask, values, other)
+    masks = selection.masks
+    if values.shape[0] % len(masks):
+        raise DirectionError(
+            f"a batch of {values.shape[0]} rows doesn't fit the {len(masks)} directions {active.label}: "
+            "name one direction for each row"
+        )
+    by_direction = values.reshape(len(masks), -1, values.shape[-1])
+    return torch.where(masks[:, None, :], by_direction, other).reshape(values.shape)
+
+
+def _kept(active: Active, layer: nn.Module, sources: tuple[nn.Module, ...], gather: Gather) -> Gathered:
+    """What `gather` makes of the parameters of `sources`; without gradients kept for the scope, cast for autocast."""
+    if active.weights is None or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return gather()
+    device = weight_of(sources[0]).device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    version = [dtype, *((p.data_ptr(), p._version) for s in sources for p in s.parameters(recurse=False))]
+    kept = active.weights.get(layer)
+    if kept is None or kept[0] != version:
+        weight, bias = gather()
+        if dtype is not None:
+            weight, bias = weight.to(dtype), bias if bias is None else bias.to(dtype)
+        kept = active.weights[layer] = (version, (weight, bias))
+    return kept[1]

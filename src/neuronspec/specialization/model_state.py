@@ -1,0 +1,195 @@
+"""What a specialized model knows: its masks, and the direction that it computes now."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
+from weakref import WeakValueDictionary
+
+import torch
+from torch import nn
+
+from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.core.errors import DirectionError, ModelError, nearest
+from neuronspec.models.sites import FFNSite, unwrap
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.specialization.restrict import has_constants, weight_of
+from neuronspec.specialization.selected import RowSelections, Selection
+
+Semantics: TypeAlias = Literal["weight", "neuron"]
+Components: TypeAlias = Literal["both", "encoder", "decoder"]
+Method: TypeAlias = Literal["auto", "compact", "rows"]
+
+# Directions whose vectors stay on the device; the others are made again when they are used (well below a millisecond).
+_KEPT_DIRECTIONS = 16
+_ATTRIBUTE = "_neuronspec"
+
+
+class Active:
+    """The direction (or one direction a row) that a model computes in a scope.
+
+    Attributes:
+        label: its name, for messages.
+        selections: by site.
+        weights: gathered weights by layer, kept within a scope without gradients; see `layers`.
+    """
+
+    def __init__(self, label: str, selections: Sequence[Selection | RowSelections], keeps_weights: bool) -> None:
+        self.label = label
+        self.selections = list(selections)
+        self.weights: dict[nn.Module, Any] | None = {} if keeps_weights else None
+
+
+class Specialization:
+    """The masks on one model; the specialized layers look here for the direction to compute.
+
+    Not part of the state dict. A copy of the model has a copy of this, outside of any direction.
+
+    Attributes:
+        sites: the specialized sites.
+        masks: as given, by direction and site.
+        constants: by site, whether unselected neurons give a constant (weight semantics with biases).
+        active: the direction of the innermost `use_direction` that is open, None outside of any.
+        resumed: whether a layer is being computed by a function that `keeping_direction` made.
+        entered: whether any scope has been open.
+    """
+
+    def __init__(
+        self, sites: Sequence[FFNSite], masks: NeuronMasks, semantics: Semantics, components: Components, method: Method
+    ) -> None:
+        self.sites = list(sites)
+        self.masks = masks
+        self.semantics = semantics
+        self.components = components
+        self.method = method
+        self.constants = [semantics == "weight" and has_constants(site) for site in self.sites]
+        self.active: Active | None = None
+        self.resumed = False
+        self.entered = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._owner: int | None = None
+        self._lock = threading.RLock()
+        self._prepared: OrderedDict[str, list[Selection]] = OrderedDict()
+        self._shared: WeakValueDictionary[tuple[int, torch.device], Selection] = WeakValueDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: without what belongs to this model's open scopes."""
+        own = {name: value for name, value in vars(self).items() if name not in ("_lock", "_prepared", "_shared")}
+        return own | {"active": None, "resumed": False}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._reset()
+
+    @contextmanager
+    def scope(self, directions: Sequence[DirectionLike], keeps_weights: bool) -> Iterator[None]:
+        """Compute one direction, or one direction a row, until the block ends; then the one before again.
+
+        Raises:
+            DirectionError: a direction without masks, or another thread has a scope open.
+        """
+        active = self._prepare([self._name_of(direction) for direction in directions], keeps_weights)
+        outer, owner = self.active, self._owner
+        if owner not in (None, threading.get_ident()):
+            raise DirectionError(
+                f"the model is being used for {outer.label if outer else 'a direction'} by another thread: "
+                "take turns with a lock, or give each thread a copy or a compact model"
+            )
+        self.active, self._owner, self.entered = active, threading.get_ident(), True
+        try:
+            yield
+        finally:
+            if self.active is not active:
+                self.active, self._owner = None, None
+                raise DirectionError(f"the scope of {active.label} ended inside of another one: nest them properly")
+            self.active, self._owner = outer, owner
+
+    def bound(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, to be called at any time in any thread with the direction that is active now."""
+        active = self.active
+
+        def resuming(*args: Any, **kwargs: Any) -> Any:
+            with self._lock:  # devices run their backward passes in threads of their own
+                before = self.active, self.resumed
+                self.active, self.resumed = active, True
+                try:
+                    return function(*args, **kwargs)
+                finally:
+                    self.active, self.resumed = before
+
+        return resuming
+
+    def selections_of(self, direction: DirectionLike) -> list[Selection]:
+        """By site, the neurons of one direction on the device of the site.
+
+        Raises:
+            DirectionError: it has no masks.
+        """
+        name = self._name_of(direction)
+        devices = [weight_of(site.down).device for site in self.sites]
+        prepared = self._prepared.get(name)
+        if prepared is None or any(s.mask.device != d for s, d in zip(prepared, devices, strict=True)):
+            masks = self.masks[name]
+            pairs = zip(self.sites, devices, strict=True)
+            prepared = [self._selection(masks[site.name], device) for site, device in pairs]
+            self._prepared[name] = prepared
+            while len(self._prepared) > _KEPT_DIRECTIONS:
+                self._prepared.popitem(last=False)
+        self._prepared.move_to_end(name)
+        return prepared
+
+    def _selection(self, mask: torch.Tensor, device: torch.device) -> Selection:
+        key = (id(mask), device)  # equal masks of a site are one tensor, which self.masks keeps alive
+        selection = self._shared.get(key)
+        if selection is None:
+            selection = self._shared[key] = Selection(mask, device)
+        return selection
+
+    def _prepare(self, names: list[str], keeps_weights: bool) -> Active:
+        if not names:
+            raise DirectionError("no directions: name one for each row of the batch")
+        if len(set(names)) == 1:
+            return Active(names[0], self.selections_of(names[0]), keeps_weights)
+        if self.method == "compact":
+            raise DirectionError(
+                f"method='compact' computes one direction at a time, given are {', '.join(sorted(set(names)))}; "
+                "specialize with method='auto' or 'rows' for batches that mix directions"
+            )
+        by_row = [self.selections_of(name) for name in names]
+        return Active(", ".join(sorted(set(names))), [RowSelections(site) for site in zip(*by_row, strict=True)], False)
+
+    def _name_of(self, direction: DirectionLike) -> str:
+        name = str(Direction.parse(direction))
+        if name not in self.masks:
+            raise DirectionError(f"no masks for direction {name} on this model; {nearest(name, self.masks)}")
+        return name
+
+
+def specialization_of(model: nn.Module) -> Specialization:
+    """The specialization of a model, which may be wrapped by `DistributedDataParallel` or `torch.compile`.
+
+    Raises:
+        ModelError: the model isn't specialized.
+    """
+    state = attached(model)
+    if state is None:
+        raise ModelError(f"{type(unwrap(model)).__name__} isn't specialized: call specialize(model, masks) first")
+    return state
+
+
+def attached(model: nn.Module) -> Specialization | None:
+    """The specialization of a model, or None."""
+    return vars(unwrap(model)).get(_ATTRIBUTE)
+
+
+def attach(model: nn.Module, state: Specialization | None) -> None:
+    """Give the model a specialization, or take it away."""
+    if state is None:
+        vars(unwrap(model)).pop(_ATTRIBUTE)
+    else:
+        vars(unwrap(model))[_ATTRIBUTE] = state

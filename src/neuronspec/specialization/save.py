@@ -1,0 +1,245 @@
+"""Folders of specialized and of compact models. JSON and safetensors only.
+
+A *specialized* folder is a plain Hugging Face checkpoint, which loads without neuronspec as the dense shared
+model, plus `neuron_masks.safetensors` (see `neuronspec.neurons.packing`).
+
+A *compact* folder holds `config.json` and `generation_config.json` of the dense model, `model.safetensors` with
+the compact weights, and `neuronspec_compact.json` with the widths; `from_pretrained` can't load it, for a
+configuration has no place for another width in each layer.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, load_model, save_model
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from neuronspec.core.errors import MaskError, ModelError
+from neuronspec.models import load as build
+from neuronspec.models.fast_attention import use_fast_attention
+from neuronspec.models.sites import find_ffn_sites
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.specialization.apply import specialize
+from neuronspec.specialization.compact import (
+    CompactReport,
+    compact_report,
+    count_parameters,
+    resize,
+    set_compact_report,
+)
+from neuronspec.specialization.model_state import Components, Semantics, specialization_of
+from neuronspec.specialization.restrict import bias_of
+
+MASKS_FILE = "neuron_masks.safetensors"
+COMPACT_FILE = "neuronspec_compact.json"
+WEIGHTS_FILE = "model.safetensors"
+
+_UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, SafetensorError)
+
+
+class _CompactSite(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    width: int
+    down_bias: bool
+
+
+class _CompactFile(BaseModel):
+    """`neuronspec_compact.json`: `sites` by name, the number of neurons and whether `down` has a bias."""
+
+    model_config = ConfigDict(extra="forbid")
+    format: Literal["neuronspec.compact"] = "neuronspec.compact"
+    version: Literal[1] = 1
+    direction: str
+    semantics: Semantics
+    model_class: str
+    dtype: str
+    parameters: int
+    dense_parameters: int
+    sites: dict[str, _CompactSite]
+
+
+def save_specialized(model: PreTrainedModel, folder: str | Path) -> None:
+    """Write a specialized model: the dense checkpoint by `save_pretrained`, and its masks beside it.
+
+    Files of the same names are replaced when all are written; others in the folder stay.
+
+    Raises:
+        ModelError: the model isn't specialized.
+    """
+    specialization_of(model)
+    with _filling(Path(folder)) as temporary:
+        model.save_pretrained(temporary)
+        save_masks(model, temporary)
+
+
+def save_masks(model: nn.Module, folder: str | Path) -> None:
+    """Write the masks of a specialized model, as they act on it, into the folder of its dense checkpoint.
+
+    Raises:
+        ModelError: the model isn't specialized.
+    """
+    state = specialization_of(model)
+    state.masks.with_info(semantics=state.semantics).save(Path(folder) / MASKS_FILE)
+
+
+def load(folder: str | Path, device: torch.device | str | None = None) -> PreTrainedModel:
+    """The specialized model in a folder that `save_specialized` wrote, in eval mode.
+
+    Args:
+        folder: a local folder.
+        device: where the model goes; the first GPU if there is one, else the CPU.
+
+    Raises:
+        ModelError: there is no model in the folder, or it is damaged or a compact one.
+        MaskError: there are no masks, or they are of another model.
+    """
+    folder = Path(folder)
+    if (folder / COMPACT_FILE).is_file():
+        raise ModelError(f"{folder} holds a compact model: read it with load_compact")
+    if (folder / "config.json").is_file() and not (folder / MASKS_FILE).is_file():
+        raise MaskError(
+            f"{folder} has no {MASKS_FILE}: it is a dense model; load it with transformers, then specialize it"
+        )
+    model = _load_dense(folder, device)
+    masks = NeuronMasks.load(folder / MASKS_FILE)
+    sides = {name.split(".")[0] for name in masks.sites}
+    components: Components = "both"
+    if bool(getattr(model.config, "is_encoder_decoder", False)) and len(sides) == 1:
+        components = "encoder" if sides == {"encoder"} else "decoder"
+    specialize(model, masks, semantics=masks.info.semantics or "weight", components=components)
+    return model
+
+
+def save_compact(model: PreTrainedModel, folder: str | Path) -> None:
+    """Write a compact model; its weights alone, so a specialized folder stays the source of truth.
+
+    Raises:
+        ModelError: the model isn't a compact one.
+    """
+    report = compact_report(model)
+    sites = {site.name: site for site in find_ffn_sites(model)}
+    content = _CompactFile(
+        direction=report.direction,
+        semantics=report.semantics,
+        model_class=type(model).__name__,
+        dtype=str(model.dtype).removeprefix("torch."),
+        parameters=report.parameters,
+        dense_parameters=report.dense_parameters,
+        sites={
+            name: _CompactSite(width=width, down_bias=bias_of(sites[name].down) is not None)
+            for name, width in report.widths.items()
+        },
+    )
+    with _filling(Path(folder)) as temporary:
+        model.config.save_pretrained(temporary)
+        if model.can_generate():
+            model.generation_config.save_pretrained(temporary)
+        save_model(model, str(temporary / WEIGHTS_FILE), metadata={"format": "pt"})
+        text = json.dumps(content.model_dump(), indent=1) + "\n"
+        (temporary / COMPACT_FILE).write_text(text, encoding="utf-8")
+
+
+def load_compact(folder: str | Path, device: torch.device | str | None = None) -> PreTrainedModel:
+    """The compact model in a folder that `save_compact` wrote, in eval mode.
+
+    Args:
+        folder: a local folder.
+        device: where the model goes; the first GPU if there is one, else the CPU.
+
+    Raises:
+        ModelError: there is no compact model in the folder, it is damaged, or of a class that `transformers`
+            doesn't have.
+    """
+    folder = Path(folder)
+    content = _read_compact_file(folder)
+    model_class = getattr(transformers, content.model_class, None)
+    if not (isinstance(model_class, type) and issubclass(model_class, PreTrainedModel)):
+        raise ModelError(
+            f"{folder}: transformers {transformers.__version__} has no model class {content.model_class!r}"
+        )
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = model_class._from_config(config, dtype=getattr(torch, content.dtype))
+        _resize_sites(model, content)
+        _match_dtypes(model, load_file(folder / WEIGHTS_FILE))
+        load_model(model, folder / WEIGHTS_FILE)
+        if (folder / "generation_config.json").is_file():
+            model.generation_config = transformers.GenerationConfig.from_pretrained(folder)
+    except _UNREADABLE as error:
+        raise ModelError(f"the compact model in {folder} can't be loaded: {error}") from None
+    widths = {name: site.width for name, site in content.sites.items()}
+    report = CompactReport(
+        content.direction, content.semantics, widths, count_parameters(model), content.dense_parameters
+    )
+    set_compact_report(model, report)
+    return _placed(model, device)
+
+
+def _load_dense(folder: Path, device: torch.device | str | None) -> PreTrainedModel:
+    if not (folder / "config.json").is_file():
+        return build.load_model(folder, device)  # says what is missing
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if config.is_encoder_decoder:
+            return build.load_model(folder, device)
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except _UNREADABLE as error:
+        raise ModelError(f"the model in {folder} can't be loaded: {error}") from None
+    return _placed(model, device)
+
+
+def _placed(model: PreTrainedModel, device: torch.device | str | None) -> PreTrainedModel:
+    model.eval().to(torch.device(device or build.default_device()))
+    use_fast_attention(model)
+    return model
+
+
+def _read_compact_file(folder: Path) -> _CompactFile:
+    path = folder / COMPACT_FILE
+    if not path.is_file():
+        raise ModelError(f"{folder} holds no compact model: {COMPACT_FILE} is missing; save_compact writes one")
+    try:
+        return _CompactFile.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise ModelError(f"{path} is damaged or of another version: {place}: {problem['msg']}") from None
+
+
+def _resize_sites(model: PreTrainedModel, content: _CompactFile) -> None:
+    sites = {site.name: site for site in find_ffn_sites(model)}
+    for name, wanted in content.sites.items():
+        resize(sites[name], wanted.width, wanted.down_bias)
+
+
+def _match_dtypes(model: PreTrainedModel, tensors: dict[str, Any]) -> None:
+    """Some models keep some parameters in another dtype than the rest."""
+    for name, parameter in model.named_parameters():
+        if name in tensors and tensors[name].dtype != parameter.dtype:
+            parameter.data = parameter.data.to(tensors[name].dtype)
+
+
+@contextmanager
+def _filling(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`; its files move into `folder` if the block succeeds."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield temporary
+        folder.mkdir(exist_ok=True)
+        for path in sorted(temporary.iterdir()):
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,99 @@
+"""Saying which direction a specialized model computes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+from neuronspec.core.direction import DirectionLike
+from neuronspec.core.errors import DirectionError
+from neuronspec.models.sites import unwrap
+from neuronspec.specialization.checkpointing import keep_directions
+from neuronspec.specialization.model_state import specialization_of
+
+_ROWS = ("input_ids", "inputs_embeds", "decoder_input_ids", "decoder_inputs_embeds")
+
+
+@contextmanager
+def use_direction(model: nn.Module, direction: DirectionLike) -> Iterator[None]:
+    """Compute with one direction's neurons inside of the block: forward, backward, `generate`.
+
+    Blocks nest; the inner one counts, and after it the outer one again. Outside of any block the model is the dense
+    shared one. One thread at a time may have a block open on a model.
+
+    Args:
+        model: a specialized model, or its `DistributedDataParallel` or `torch.compile` wrapper.
+        direction: a direction that the model has masks for; a zero-shot one gets masks by `NeuronMasks.compose`.
+
+    Raises:
+        ModelError: the model isn't specialized.
+        DirectionError: no masks for the direction (the message lists those there are), or another thread is inside.
+    """
+    with _scope(model, [direction]):
+        yield
+
+
+@contextmanager
+def use_directions(model: nn.Module, directions: Sequence[DirectionLike]) -> Iterator[None]:
+    """Compute with one direction's neurons for each row of the batch: `directions[i]` is row i's.
+
+    Where beam search or sampling makes several rows of one, they share its direction.
+
+    Args:
+        model: as for `use_direction`.
+        directions: one a row, `len(directions) == batch`.
+
+    Raises:
+        ModelError, DirectionError: as for `use_direction`; a forward with another number of rows, too.
+    """
+    rows = len(directions)
+
+    def check(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        tensors = [*args[:1], *(kwargs.get(name) for name in _ROWS)]
+        for tensor in tensors:
+            if isinstance(tensor, torch.Tensor) and tensor.shape[0] % rows:
+                raise DirectionError(
+                    f"a batch of {tensor.shape[0]} rows with {rows} directions: name one direction for each row"
+                )
+
+    with _scope(model, directions):
+        handle = unwrap(model).register_forward_pre_hook(check, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+@contextmanager
+def _scope(model: nn.Module, directions: Sequence[DirectionLike]) -> Iterator[None]:
+    state = specialization_of(model)
+    inner = unwrap(model)
+    if torch.is_grad_enabled():
+        keep_directions(inner, state)
+    with state.scope(directions, keeps_weights=not _is_sharded(inner)), _dynamic_widths():
+        yield
+
+
+def _dynamic_widths() -> AbstractContextManager[Any]:
+    """For `torch.compile`: what is compiled in a scope serves all directions, whatever their widths.
+
+    By default tensors that layers hold have static shapes, and each direction would be compiled anew, the ninth not
+    at all. Importing dynamo takes a second; where nobody has, nothing is compiled.
+    """
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    return torch._dynamo.config.patch(force_nn_module_property_static_shapes=False)
+
+
+def _is_sharded(model: nn.Module) -> bool:
+    """Whether FSDP2 swaps the parameters under the layers, so that gathered weights can't be kept."""
+    if not torch.distributed.is_available():
+        return False
+    from torch.distributed.fsdp import FSDPModule
+
+    return any(isinstance(module, FSDPModule) for module in model.modules())

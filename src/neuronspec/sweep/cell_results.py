@@ -1,0 +1,199 @@
+"""From the finished cells of a sweep to `SWEEP/results.json`.
+
+It holds what the `results.json` of a run holds, with means over seeds as the scores of an entry, and beside it:
+
+    {"sweep": NAME, "baselines": [ENTRY, ...], "recipe": YAML,
+     "entries": {ENTRY: {"arm", "changes", "seeds", "means": {GROUP: {METRIC: {"mean", "sd", "values"}}},
+                         "validation": {"mean", ...}, "sparsity", "cost": {...}}},
+     "differences": {ENTRY: {BASELINE: {METRIC: {GROUP:
+         {"difference", "low", "high", "n", "of", "seeds": {"mean", "sd", "p", "values"}}}}}},
+     "failed": {CELL: why}}
+
+GROUP is `all`, `zero-shot`, or a tier and way past the pivot (`high out`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.console import Console
+
+from neuronspec.arms.arm import read_cost
+from neuronspec.core.direction import languages_of
+from neuronspec.evaluation.compare import summarize_seeds
+from neuronspec.evaluation.results import ArmScores, write_results
+from neuronspec.evaluation.scorer import Scorer, score_arms
+from neuronspec.evaluation.tables import group_by_tier
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.recipe import Recipe
+from neuronspec.scoring.statistics import Statistics
+from neuronspec.specialization.save import MASKS_FILE
+from neuronspec.sweep.differences import Differences
+from neuronspec.sweep.nodes import FLOOR, Node
+from neuronspec.sweep.settings import Sweep
+from neuronspec.training.log import read_log
+
+METRICS = ("bleu", "chrf++", "loss")
+_PREPARING = ("record", "select")
+
+
+@dataclass
+class Found:
+    """What was evaluated under one label, by seed (0 for what has no seed).
+
+    Args:
+        nodes: the run folders.
+        scores, statistics: by direction.
+    """
+
+    nodes: dict[int, Node] = field(default_factory=dict)
+    scores: dict[int, ArmScores] = field(default_factory=dict)
+    statistics: dict[int, dict[str, Statistics]] = field(default_factory=dict)
+
+
+def gather(
+    sweep: Sweep, nodes: Sequence[Node], done: set[Path], failed: Mapping[str, str], folder: Path, console: Console
+) -> dict[str, Any]:
+    """Score what is done and write `results.json`; returns its content.
+
+    Args:
+        sweep: see `Sweep`.
+        nodes: all of it.
+        done: the folders of those that are done.
+        failed: why others failed, by name.
+        folder: of the sweep.
+        console: shows progress, and what was skipped and why.
+    """
+    recipe = next(node.recipe for node in nodes if node.cell)
+    scorer = Scorer(recipe.evaluation.scores, languages_of(recipe.evaluated_directions))
+    for name, reason in scorer.skipped.items():
+        console.print(f"[dim]{name} skipped: {reason}[/]")
+    with console.status("scoring"):
+        found = _find([node for node in nodes if node.folder in done], scorer)
+    facts = _facts(recipe, nodes, scorer)
+    groups = _groups(facts, found)
+    with console.status("testing significance"):
+        differences = Differences(sweep, found, groups, recipe.evaluation.scores.resamples).to_json()
+    facts |= {
+        "sweep": sweep.name,
+        "baselines": sweep.baselines,
+        "recipe": recipe.to_yaml(),
+        "entries": {label: _entry(one, groups) for label, one in found.items() if one.nodes[min(one.nodes)].cell},
+        "differences": differences,
+        "failed": dict(failed),
+    }
+    return write_results(folder / "results.json", {label: _mean(one) for label, one in found.items()}, facts)
+
+
+def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
+    """What is evaluated, by label: `copy`, `base`, then the entries. (Of several baselines, the first one's.)"""
+    found: dict[str, Found] = {}
+    for node in nodes:
+        for arm in [node.cell.arm] if node.cell else [name.partition("/")[2] for name in node.tasks if name in FLOOR]:
+            label, seed = (node.cell.entry, node.cell.seed) if node.cell else (arm, 0)
+            one = found.setdefault(label, Found())
+            if seed not in one.nodes:
+                one.nodes[seed] = node
+                one.scores[seed], one.statistics[seed] = score_arms(node.folder / "evaluation", [arm], scorer)[arm]
+    return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
+
+
+def _facts(recipe: Recipe, nodes: Sequence[Node], scorer: Scorer) -> dict[str, Any]:
+    """What `results.json` of a run says about the experiment."""
+    from neuronspec.corpus.store import TokenStore
+
+    data = next(node.folder / "data" for node in nodes if "prepare" in (*node.tasks, *node.linked))
+    return {
+        "seed": recipe.seed,
+        "pivot": recipe.corpus.pivot,
+        "tiers": TokenStore.open(data).tiers,
+        "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
+        "directions": [str(direction) for direction in recipe.evaluated_directions],
+        "zero_shot": [str(direction) for direction in recipe.evaluation.zero_shot_directions],
+        "skipped": scorer.skipped,
+    }
+
+
+def _groups(facts: Mapping[str, Any], found: Mapping[str, Found]) -> dict[str, list[str]]:
+    """The directions by group."""
+    trained = [name for name in facts["directions"] if name not in facts["zero_shot"]]
+    tiers = group_by_tier({**facts, "arms": {label: _mean(one) for label, one in found.items()}})
+    return {"all": trained, **tiers} | ({"zero-shot": facts["zero_shot"]} if facts["zero_shot"] else {})
+
+
+def _mean(one: Found) -> ArmScores:
+    """The scores with means over seeds for numbers."""
+    names = [name for name in next(iter(one.scores.values())) if all(name in scores for scores in one.scores.values())]
+    return {name: _mean_score([scores[name] for scores in one.scores.values()]) for name in names}
+
+
+def _mean_score(scores: Sequence[Any]) -> Any:
+    columns = {key: [getattr(score, key) for score in scores] for key in type(scores[0]).model_fields}
+    numbers = {key: fmean(values) for key, values in columns.items() if all(isinstance(v, float) for v in values)}
+    return scores[0].model_copy(update=numbers)
+
+
+def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    node = one.nodes[min(one.nodes)]
+    assert node.cell is not None, "entries have cells"
+    arm = node.cell.arm
+    folders = [each.folder / "arms" / arm for each in one.nodes.values()]
+    best = [line["loss"] for line in (_best(folder) for folder in folders) if line]
+    return {
+        "arm": arm,
+        "changes": node.cell.changes,
+        "seeds": sorted(one.nodes),
+        "means": {group: _means(one, names) for group, names in groups.items()},
+        "validation": _summary(best) if len(best) == len(folders) else None,
+        "sparsity": _sparsity(folders[0]),
+        "cost": _cost(node, folders),
+    }
+
+
+def _best(folder: Path) -> dict[str, Any] | None:
+    path = folder / "log.jsonl"
+    lines = [line for line in read_log(path) if line["kind"] == "validation"] if path.exists() else []
+    return min(lines, key=lambda line: line["loss"], default=None)
+
+
+def _means(one: Found, names: Sequence[str]) -> dict[str, Any]:
+    """By metric, the mean over directions of each seed; nothing where an arm can't translate one of them."""
+    found = {}
+    for metric in METRICS:
+        field_name = {"chrf++": "chrf"}.get(metric, metric)
+        values = [
+            [getattr(scores[name], field_name) for name in names if name in scores] for scores in one.scores.values()
+        ]
+        if all(len(each) == len(names) and None not in each for each in values):
+            found[metric] = _summary([fmean(each) for each in values])
+    return found
+
+
+def _summary(values: Sequence[float]) -> dict[str, Any]:
+    summary = summarize_seeds(values)
+    return {"mean": summary.mean, "sd": summary.deviation, "values": summary.values}
+
+
+def _sparsity(folder: Path) -> float | None:
+    path = folder / MASKS_FILE
+    return NeuronMasks.load(path).sparsity() if path.exists() else None
+
+
+def _cost(node: Node, folders: Sequence[Path]) -> dict[str, Any]:
+    """What the arm took, with the preparation that it needs; times and memory are the median and the most of seeds."""
+    from statistics import median
+
+    costs = [read_cost(folder) for folder in folders]
+    state = json.loads((node.folder / "stages.json").read_text(encoding="utf-8"))["tasks"]
+    before = sum(state[name]["seconds"] for name in _PREPARING if name in node.linked)
+    times = [cost.update_seconds for cost in costs if cost.update_seconds is not None]
+    return asdict(costs[0]) | {
+        "prepare_seconds": before + median(cost.prepare_seconds for cost in costs),
+        "update_seconds": median(times) if times else None,
+        "peak_memory": max(cost.peak_memory for cost in costs),
+    }

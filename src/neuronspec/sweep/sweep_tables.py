@@ -1,0 +1,135 @@
+"""The tables of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from neuronspec.core.table import Cell, Table
+from neuronspec.evaluation.tables import (
+    METRICS,
+    Results,
+    directions_table,
+    families_table,
+    other_scores_table,
+    tiers_table,
+    zero_shot_table,
+)
+
+_NOTE = (
+    "Mean over directions ± standard deviation over seeds. Gains: * the 95% interval of the hierarchical bootstrap "
+    "(directions, then sentences) leaves out 0."
+)
+_DIFFERENCES_NOTE = (
+    "Interval: 95%, hierarchical bootstrap over directions and sentences, of the mean over seeds; sd and p (paired "
+    "t-test) over seeds."
+)
+
+
+def sweep_tables(results: Results) -> dict[str, Table]:
+    """All tables by file name."""
+    found = {
+        "entries": entries_table(results),
+        "zero_shot_entries": entries_table(results, "zero-shot") if results["zero_shot"] else None,
+        "tiers": tiers_table(results),
+        "bleu_tiers": tiers_table(results, "bleu"),
+        "families": families_table(results),
+        "differences": differences_table(results),
+        "costs": costs_table(results),
+        "zero_shot": zero_shot_table(results),
+        "other_scores": other_scores_table(results),
+        "directions": directions_table(results),
+    }
+    return {name: table for name, table in found.items() if table is not None}
+
+
+def entries_table(results: Results, group: str = "all") -> Table:
+    """A row an entry: scores, and the gain in chrF++ over each baseline."""
+    baselines = sorted(
+        {name for gains in results["differences"].values() for name in gains},
+        key=lambda name: results["baselines"].index(name.partition("+")[0]),
+    )
+    rows: list[list[str]] = []
+    for label in results["arms"]:
+        entry = results["entries"].get(label)
+        means = entry["means"].get(group, {}) if entry else _plain(results, label, group)
+        scores = [_mean(means.get(metric), digits) for metric, (_, digits) in METRICS.items()]
+        gains = [_gain(results, label, baseline, "chrf++", group) for baseline in baselines]
+        sparsity = entry["sparsity"] if entry else None
+        seeds = Cell(str(len(entry["seeds"])), len(entry["seeds"])) if entry else Cell("")
+        share = Cell("" if sparsity is None else f"{sparsity:.0%}", sparsity)
+        rows.append([label, seeds, share, *scores, *gains])
+    heads = ["entry", "seeds", "sparsity", *(name for name, _ in METRICS.values())]
+    heads += [f"chrF++ over {baseline}" for baseline in baselines]
+    return Table(f"{results['sweep']}: {group} directions", heads, rows, _NOTE)
+
+
+def _plain(results: Results, label: str, group: str) -> dict[str, Any]:
+    """`base` and `copy` have no seeds."""
+    zero_shot = set(results["zero_shot"])
+    names = [name for name in results["directions"] if (name in zero_shot) == (group == "zero-shot")]
+    found = {}
+    for metric in METRICS if group in ("all", "zero-shot") else ():
+        values = [results["arms"][label].get(name, {}).get(metric) for name in names]
+        known = [value for value in values if value is not None]
+        if known and len(known) == len(values):
+            found[metric] = {"mean": sum(known) / len(known), "sd": None}
+    return found
+
+
+def _mean(summary: Mapping[str, Any] | None, digits: int) -> Cell:
+    if summary is None:
+        return Cell("–", None)
+    deviation = "" if summary["sd"] is None else f" ± {summary['sd']:.{digits}f}"
+    return Cell(f"{summary['mean']:.{digits}f}{deviation}", summary["mean"])
+
+
+def _gain(results: Results, label: str, baseline: str, metric: str, group: str) -> Cell:
+    found = results["differences"].get(label, {}).get(baseline, {}).get(metric, {}).get(group)
+    if found is None:
+        return Cell("")
+    mark = "*" if found["low"] > 0 or found["high"] < 0 else ""
+    text = f"{found['difference']:+.2f}{mark}"
+    return Cell(text, found["difference"], found["n"], found["of"], mark)
+
+
+def differences_table(results: Results, metric: str = "chrf++") -> Table | None:
+    """A row an entry, baseline and group of directions; None if nothing was compared."""
+    rows: list[list[str]] = []
+    for label, baselines in results["differences"].items():
+        for baseline, found in baselines.items():
+            for group, one in found.get(metric, {}).items():
+                seeds = one["seeds"]
+                rows.append(
+                    [
+                        f"{label} − {baseline}: {group}",
+                        Cell(f"{one['difference']:+.2f}", one["difference"], one["n"], one["of"]),
+                        f"{one['low']:+.2f} to {one['high']:+.2f}",
+                        Cell("–" if seeds["sd"] is None else f"{seeds['sd']:.2f}", seeds["sd"]),
+                        Cell("–" if seeds["p"] is None else f"{seeds['p']:.3f}", seeds["p"]),
+                    ]
+                )
+    heads = ["entries and directions", METRICS[metric][0], "95% interval", "sd", "p"]
+    return Table(f"Differences in {METRICS[metric][0]}", heads, rows, _DIFFERENCES_NOTE) if rows else None
+
+
+def costs_table(results: Results) -> Table:
+    """A row an entry: parameters, time and memory."""
+    rows: list[list[str]] = []
+    for label, entry in results["entries"].items():
+        cost = entry["cost"]
+        rows.append(
+            [
+                label,
+                Cell(f"{cost['trained_parameters']:,}", cost["trained_parameters"]),
+                Cell(f"{cost['extra_parameters']:,}", cost["extra_parameters"]),
+                Cell(f"{cost['prepare_seconds']:.0f} s", cost["prepare_seconds"]),
+                Cell(
+                    "–" if cost["update_seconds"] is None else f"{cost['update_seconds'] * 1000:.0f} ms",
+                    cost["update_seconds"],
+                ),
+                Cell(f"{cost['peak_memory'] / 2**20:.0f} MB", cost["peak_memory"]),
+            ]
+        )
+    heads = ["entry", "trained parameters", "extra parameters", "preparing", "an update", "peak memory"]
+    return Table("What each entry takes", heads, rows, "An update: the median, as measured while the sweep ran.")

@@ -1,0 +1,133 @@
+"""Where training stands: counters, the best validation so far, and how long it is to go on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from neuronspec.batching.stream import TrainingBatches
+from neuronspec.batching.updates import Update
+from neuronspec.core.direction import Direction
+from neuronspec.training.settings import TrainingSettings
+
+
+@dataclass
+class State:
+    """Everything but tensors that a checkpoint holds, as plain JSON values.
+
+    Args:
+        update: updates done, skipped ones included.
+        validated: the last update that was validated.
+        best_update: the update with the lowest validation loss.
+        best_loss: that loss, the mean over directions, in nats a token.
+        best_losses: it by direction.
+        without_gain: validations since it.
+        target_tokens: trained on so far.
+        tokens: of both sides so far, without padding, in this process.
+        padded: the same with padding.
+        seconds: of training so far, validation and saving included.
+        skipped: updates without a finite gradient.
+        skipped_in_row: the last of them that followed each other.
+        batches: the state of `TrainingBatches`.
+    """
+
+    update: int = 0
+    validated: int = 0
+    best_update: int | None = None
+    best_loss: float = math.inf
+    best_losses: dict[str, float] = field(default_factory=dict)
+    without_gain: int = 0
+    target_tokens: int = 0
+    tokens: int = 0
+    padded: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+    skipped_in_row: int = 0
+    batches: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields; an infinite `best_loss` (none yet) as null."""
+        return asdict(self) | {"best_loss": None if math.isinf(self.best_loss) else self.best_loss}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> State:
+        """What `to_json` gave.
+
+        Raises:
+            TypeError: there are other fields.
+        """
+        return cls(**fields | {"best_loss": math.inf if fields.get("best_loss") is None else fields["best_loss"]})
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long to train: so many updates, or so many seconds."""
+
+    updates: int | None
+    seconds: float | None
+
+    @classmethod
+    def of(cls, settings: TrainingSettings, batches: TrainingBatches, micro_batches: int) -> Budget:
+        """The budget of `settings`. An epoch has as many micro-batches as hold each pair of each direction once.
+
+        Args:
+            micro_batches: in an update, over all processes.
+        """
+        if settings.epochs is not None:
+            return cls(math.ceil(settings.epochs * batches.batches_per_epoch() / micro_batches), None)
+        return cls(settings.updates, None if settings.minutes is None else settings.minutes * 60)
+
+    def used(self, state: State) -> float:
+        """The share of the budget that is used up; 1 or more: training is done."""
+        if self.updates is not None:
+            return state.update / self.updates
+        return state.seconds / self.seconds if self.seconds else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """What training came to.
+
+    Args:
+        updates: done, skipped ones included.
+        best_update: the one whose weights were exported.
+        validation: its cross-entropy by direction, nats a token.
+        target_tokens: trained on.
+        seconds: of training, over all its parts.
+    """
+
+    updates: int
+    best_update: int
+    validation: dict[Direction, float]
+    target_tokens: int
+    seconds: float
+
+
+class Interval:
+    """Sums over the updates since the last line of the log."""
+
+    def __init__(self) -> None:
+        self.updates = self.target_tokens = self.tokens = self.padded = 0
+        self.smoothed = self.nats = self.norms = self.seconds = 0.0
+
+    def add(self, update: Update, smoothed: float, nats: float, norm: float, seconds: float) -> None:
+        """Count an update; its padding by this process's micro-batches."""
+        self.updates += 1
+        self.target_tokens += update.target_tokens
+        self.tokens += sum(one.tokens for one in update.micro_batches)
+        self.padded += sum(one.padded for one in update.micro_batches)
+        self.smoothed, self.nats, self.norms = self.smoothed + smoothed, self.nats + nats, self.norms + norm
+        self.seconds += seconds
+
+    def facts(self) -> dict[str, float]:
+        """Means over the interval, as `log.jsonl` names them."""
+        targets, updates = max(1, self.target_tokens), max(1, self.updates)
+        return {
+            "loss": self.smoothed / targets,
+            "nll": self.nats / targets,
+            "gradient_norm": self.norms / updates,
+            "update_seconds": self.seconds / updates,
+            "target_tokens_per_second": self.target_tokens / max(self.seconds, 1e-9),
+            "padding": 1 - self.tokens / max(1, self.padded),
+        }

@@ -1,0 +1,74 @@
+"""The training sections of a recipe, `training` and `continuation`; `recipe` puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from neuronspec.core.direction import Direction
+from neuronspec.corpus.settings import Positive, Section
+
+
+class TrainingSettings(Section):
+    """One training loop: the baseline's (`training`) or the arms' (`continuation`)."""
+
+    updates: Positive | None = Field(None, description="budget in optimizer updates (one of updates, epochs, minutes)")
+    epochs: float | None = Field(None, gt=0, description="budget in passes over all training pairs of all directions")
+    minutes: float | None = Field(None, gt=0, description="budget in minutes of training; not reproducible to the bit")
+    seed: int | None = Field(None, ge=0, description="of data order and dropout; the recipe's without it")
+    batch_tokens: Positive = Field(
+        4096, description="padded tokens of the longer side in one micro-batch (one direction)"
+    )
+    accumulation: Positive = Field(1, description="micro-batches in one update")
+    temperature: float = Field(5.0, ge=1, description="directions are sampled in proportion to size^(1/temperature)")
+    weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="instead of temperature: how often each direction is sampled, {en-de: 2, de-en: 1}"
+    )
+    mix_directions: bool = Field(False, description="micro-batches mix directions instead of holding one each")
+    learning_rate: float = Field(5e-4, gt=0, description="peak of the inverse square root schedule")
+    warmup: Positive = Field(4000, description="updates of linear warm-up")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over the vocabulary")
+    adam_betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the first and second moment")
+    adam_epsilon: float = Field(1e-6, gt=0, description="added to the root of the second moment")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled, as in AdamW")
+    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient of an update")
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        "auto", description="auto: bf16 autocast where the machine has it in hardware"
+    )
+    validate_every: Positive = Field(500, description="updates between validations; the best checkpoint is the result")
+    validation_sentences: Positive = Field(200, description="validation sentences a direction")
+    patience: Positive | None = Field(
+        None, description="stop after so many validations in a row that were no better than the best"
+    )
+    save_every: Positive = Field(500, description="updates between checkpoints to resume from")
+    keep_checkpoints: Positive = Field(2, description="last checkpoints that are kept, beside the best")
+    average_checkpoints: Positive | None = Field(
+        None, description="the result is the mean of the last so many checkpoints, instead of the best one"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations again in the backward pass: less memory, for a second forward pass"
+    )
+    compile: bool = Field(False, description="torch.compile, for GPUs (not measured there yet); refused on a CPU")
+    parallel: Literal["ddp", "fsdp"] = Field(
+        "ddp", description="over several processes: each holds all weights (ddp), or a share of them (fsdp, FSDP2)"
+    )
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> TrainingSettings:
+        given = [name for name in ("updates", "epochs", "minutes") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of updates, epochs, minutes; given: {', '.join(given) or 'none'}")
+        return self
+
+
+def weight_problems(weights: Mapping[str, float], directions: Iterable[Direction]) -> list[str]:
+    """What is wrong with weights of directions: some lack one, or some are of none.
+
+    Raises:
+        DirectionError: a key isn't a direction.
+    """
+    given, trained = {Direction.parse(name) for name in weights}, set(directions)
+    missing, strange = (", ".join(map(str, sorted(part))) for part in (trained - given, given - trained))
+    return [f"no weight for {missing}"] * bool(missing) + [f"{strange} isn't trained"] * bool(strange)

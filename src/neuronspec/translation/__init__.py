@@ -1,0 +1,1 @@
+"""Translation engines: one interface, two ways to compute."""

@@ -1,0 +1,220 @@
+"""Beam search that stops computing a sentence as soon as it is finished.
+
+Hugging Face's loop computes every row of a batch until the last sentence has ended, and reorders the keys and values
+of the source with the beams though all beams of a sentence share them. `beam_search` gives the same translations and
+does neither; `generate` takes it as its decoding loop: `model.generate(..., custom_generate=beam_search, limits=...)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+from neuronspec.core.errors import EvaluationError
+
+Scored: TypeAlias = "tuple[float, torch.Tensor]"
+
+NOT_FINITE = "the model's scores aren't finite numbers, so it can't translate; did it diverge?"
+
+DROP_SHARE = 8
+"""Rows of finished sentences are taken out when they are at least one in so many: taking out copies the caches."""
+
+
+def beam_search(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    logits_processor: Callable[[Any, Any], torch.Tensor],
+    generation_config: GenerationConfig,
+    limits: torch.Tensor,
+    length_penalty: float = 1.0,
+    **model_inputs: Any,
+) -> torch.Tensor:
+    """The best hypothesis of each sentence, as `generate(num_beams=B, early_stopping=True)` finds it.
+
+    Args:
+        model, input_ids, logits_processor, generation_config, limits, length_penalty, model_inputs: as of
+            `beam_search_n_best`.
+
+    Raises:
+        EvaluationError: the model gives NaN.
+
+    Returns:
+        `[batch, time]` the prompt and the translation with `</s>` (unless cut at its limit), padded.
+    """
+    found = beam_search_n_best(
+        model, input_ids, logits_processor, generation_config, limits, length_penalty, **model_inputs
+    )
+    best = [kept[0][1] for kept in found]
+    return torch.nn.utils.rnn.pad_sequence(best, True, generation_config.pad_token_id).to(input_ids.device)
+
+
+def beam_search_n_best(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    logits_processor: Callable[[Any, Any], torch.Tensor],
+    generation_config: GenerationConfig,
+    limits: torch.Tensor,
+    length_penalty: float = 1.0,
+    avoid_empty: bool = False,
+    **model_inputs: Any,
+) -> list[list[Scored]]:
+    """The best B finished hypotheses of each sentence with their scores, best first; at least one.
+
+    A sentence is finished when B hypotheses of it are. A hypothesis scores the sum of its log-probabilities divided
+    by `length ** length_penalty`, where the length counts all tokens after the decoder's start token: a forced tag,
+    too, as with `forced_bos_token_id`.
+
+    Args:
+        model: an encoder-decoder model.
+        input_ids: `[batch * B, prompt]` what the decoder starts with, B equal rows a sentence.
+        logits_processor: of `generate`, applied to log-probabilities.
+        generation_config: `num_beams`, `eos_token_id`, `pad_token_id`.
+        limits: `[batch]` the longest translation of each sentence, in tokens after the start token.
+        length_penalty: exponent of the length.
+        avoid_empty: as CTranslate2 does, count an empty translation only if `</s>` is the likeliest first token. As a
+            second choice it would always be the first hypothesis to finish; here it takes its place in the beam and
+            is dropped.
+        model_inputs: what `generate` prepares, with B equal rows a sentence: `encoder_outputs`, `attention_mask` of
+            the source, `past_key_values` (empty). They aren't parameters of their own, because `generate` would
+            then hand them over unprepared.
+
+    Raises:
+        EvaluationError: the model gives NaN.
+
+    Returns:
+        By sentence, scores and tokens `[time]`: the prompt and the translation with `</s>` (unless cut at its limit).
+    """
+    beams = generation_config.num_beams
+    state = _State(
+        sequences=input_ids[::beams],
+        scores=torch.zeros(len(limits), 1, device=input_ids.device),
+        sentences=torch.arange(len(limits), device=input_ids.device),
+        encoded=model_inputs["encoder_outputs"].last_hidden_state[::beams],
+        source_mask=model_inputs["attention_mask"][::beams],
+        cache=model_inputs["past_key_values"],
+    )
+    finished = _Finished(len(limits), beams, length_penalty)
+    limits = limits.to(input_ids.device)
+    ends_with = torch.tensor(generation_config.eos_token_id, device=input_ids.device).reshape(-1)
+    while True:
+        log_probs = logits_processor(state.sequences, _next_log_probs(model, state))
+        scores, rows, tokens = _best_continuations(state, log_probs, (1 + len(ends_with)) * beams)
+        length = state.sequences.shape[1]  # with the new token, without the start token
+        ends = torch.isin(tokens, ends_with)
+        dropped = torch.zeros_like(ends)
+        if avoid_empty and length == input_ids.shape[1]:
+            dropped[:, 1:beams] = ends[:, 1:beams]
+            scores = scores.masked_fill(dropped, -torch.inf)
+        at_limit = length >= limits[state.sentences]
+        finished.add(state, scores, rows, tokens, ends | at_limit[:, None], length)
+        done = at_limit | finished.full(state.sentences)
+        if bool(done.all()):
+            return finished.hypotheses()
+        chosen = scores.masked_fill(ends, -torch.inf).masked_fill(dropped, torch.inf).topk(beams).indices
+        scores = scores.masked_fill(ends, -torch.inf).gather(1, chosen)
+        state.advance(scores, rows.gather(1, chosen), tokens.gather(1, chosen), done)
+
+
+@dataclass
+class _State:
+    """The hypotheses that are still being written: `width` (1 at first, then B) rows for each sentence.
+
+    Args:
+        sequences: `[open * width, time]` tokens.
+        scores: `[open, width]` sums of log-probabilities.
+        sentences: `[open]` the index of each sentence in the batch.
+        encoded, source_mask, cache: of the same rows as `sequences`.
+    """
+
+    sequences: torch.Tensor
+    scores: torch.Tensor
+    sentences: torch.Tensor
+    encoded: torch.Tensor
+    source_mask: torch.Tensor
+    cache: Any  # EncoderDecoderCache, whose annotations ask for LongTensor
+
+    def advance(self, scores: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, done: torch.Tensor) -> None:
+        """Go on with hypotheses `rows` `[open, B]` extended by `tokens`; sentences that are `done` may be left out."""
+        leave = int(done.sum()) * DROP_SHARE >= len(done) and bool(done.any())
+        if leave:
+            scores, rows, tokens = scores[~done], rows[~done], tokens[~done]
+            self.sentences = self.sentences[~done]
+        order = rows.reshape(-1)
+        self.cache.self_attention_cache.reorder_cache(order)
+        if leave or len(order) != len(self.sequences):
+            self.cache.cross_attention_cache.reorder_cache(order)
+            self.encoded, self.source_mask = self.encoded[order], self.source_mask[order]
+        self.sequences = torch.cat([self.sequences[order], tokens.reshape(-1, 1)], dim=1)
+        self.scores = scores
+
+
+class _Finished:
+    """The best B finished hypotheses of each sentence."""
+
+    def __init__(self, sentences: int, beams: int, length_penalty: float) -> None:
+        self._beams, self._penalty = beams, length_penalty
+        self._kept: list[list[Scored]] = [[] for _ in range(sentences)]
+        self._full = torch.zeros(sentences, dtype=torch.bool)
+
+    def add(
+        self,
+        state: _State,
+        scores: torch.Tensor,
+        rows: torch.Tensor,
+        tokens: torch.Tensor,
+        ends: torch.Tensor,
+        length: int,
+    ) -> None:
+        """Take those of the best B continuations that end, of sentences that aren't full."""
+        reached = ends & scores.isfinite()
+        reached[:, self._beams :] = False
+        for index, candidate in reached.nonzero().tolist():
+            sentence = int(state.sentences[index])
+            if self._full[sentence]:
+                continue
+            sequence = torch.cat([state.sequences[rows[index, candidate]], tokens[index, candidate, None]])
+            self._kept[sentence].append((float(scores[index, candidate]) / length**self._penalty, sequence))
+        for sentence in set(state.sentences[reached.any(1)].tolist()):
+            kept = sorted(self._kept[sentence], key=lambda item: -item[0])[: self._beams]
+            self._kept[sentence] = kept
+            self._full[sentence] = len(kept) == self._beams
+
+    def full(self, sentences: torch.Tensor) -> torch.Tensor:
+        """Which of the sentences have B finished hypotheses."""
+        return self._full.to(sentences.device)[sentences]
+
+    def hypotheses(self) -> list[list[Scored]]:
+        """The finished hypotheses of each sentence, best first."""
+        if not all(self._kept):
+            raise EvaluationError(NOT_FINITE)
+        return self._kept
+
+
+def _next_log_probs(model: PreTrainedModel, state: _State) -> torch.Tensor:
+    """Run the decoder on the tokens that aren't in the cache; `[rows, vocabulary]` of the next token, in float32."""
+    known = state.cache.get_seq_length()
+    output = model(
+        encoder_outputs=BaseModelOutput(last_hidden_state=state.encoded),
+        attention_mask=state.source_mask,
+        decoder_input_ids=state.sequences[:, known:],
+        past_key_values=state.cache,
+        use_cache=True,
+    )
+    return output.logits[:, -1].float().log_softmax(-1)
+
+
+def _best_continuations(
+    state: _State, log_probs: torch.Tensor, number: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The best continuations of each sentence: scores, rows of `state.sequences`, tokens; each `[open, number]`."""
+    still_open, width = state.scores.shape
+    vocabulary = log_probs.shape[-1]
+    totals = (log_probs.view(still_open, width, vocabulary) + state.scores[:, :, None]).view(still_open, -1)
+    scores, indices = totals.topk(min(number, totals.shape[1]))
+    first_rows = torch.arange(still_open, device=log_probs.device)[:, None] * width
+    return scores, indices // vocabulary + first_rows, indices % vocabulary

@@ -1,0 +1,171 @@
+"""What all engines share: sources to token ids, batches by length, hypotheses back to lines in order."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from neuronspec.batching.plan import plan_in_order
+from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.core.files import write_text
+from neuronspec.models.tokenizer import tag_id
+from neuronspec.recipe import EvaluationSettings
+from neuronspec.translation.sources import Part, join_parts, prepare_sources
+
+Progress = Callable[[int], None]
+EXTRA_TOKENS = 10
+"""A translation may have so many tokens beyond its share of the source's: short sources need room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One finished hypothesis of a search.
+
+    Args:
+        ids: its tokens, without the target's tag and `</s>`.
+        score: the sum of log-probabilities divided by `length ** length_penalty`; the length counts tag and `</s>`.
+    """
+
+    ids: list[int]
+    score: float
+
+
+class Translations(list[str]):
+    """Translations, one line a source in the order of the sources.
+
+    Args:
+        lines: the best translations; no line holds a line break.
+        truncated: how many sources were longer than the model reads, and were cut before translating.
+        split: how many were translated in parts, split at sentence ends.
+        nbest: by source, the best translations with their scores, best first; `settings.n_best` at most. A source
+            that was split has the mean of its parts' scores. Empty for an empty source.
+        tokens: number of tokens that were written, tags and `</s>` aside.
+        composed: for a direction without masks of its own, the directions whose encoder and decoder masks serve it.
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[str],
+        truncated: int = 0,
+        *,
+        split: int = 0,
+        nbest: Sequence[list[tuple[str, float]]] = (),
+        tokens: int = 0,
+        composed: tuple[str, str] | None = None,
+    ) -> None:
+        super().__init__(lines)
+        self.truncated = truncated
+        self.split = split
+        self.nbest = list(nbest)
+        self.tokens = tokens
+        self.composed = composed
+
+
+def write_n_best(path: Path, translations: Translations) -> None:
+    """Write n-best lists, a line a source: `[{"text": ..., "score": ...}, ...]`, best first."""
+    lists = ([{"text": text, "score": score} for text, score in best] for best in translations.nbest)
+    write_text(path, "".join(json.dumps(best, ensure_ascii=False) + "\n" for best in lists))
+
+
+class TranslationEngine(Protocol):
+    """What translates sentences."""
+
+    def translate(
+        self, sources: Sequence[str], direction: DirectionLike, *, progress: Progress | None = None
+    ) -> Translations: ...
+
+
+class Engine(ABC):
+    """Translates with beam search in the layout of M2M-100: source tag first, target tag forced.
+
+    A translation has at most `min(max_new_tokens, max_length_ratio * pieces of its source + 10)` tokens, tag and
+    `</s>` among them: a model that runs away is cut soon. That, and the beam search, depend on the sentence alone, so
+    neither the other sentences nor the batch size change a translation (but for rounding). An empty source gives an
+    empty translation; other sources do where `</s>` is the likeliest first token. In float32 the engines find the same
+    hypotheses.
+
+    Args:
+        tokenizer: has a tag for every language.
+        settings: beam, length penalty, n-best, padded source tokens in a batch, longest translation, and what happens
+            to a source that is longer than the model reads.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: EvaluationSettings) -> None:
+        self.tokenizer = tokenizer
+        self.settings = settings
+
+    def translate(
+        self, sources: Sequence[str], direction: DirectionLike, *, progress: Progress | None = None
+    ) -> Translations:
+        """Translate sentences.
+
+        Args:
+            sources: sentences.
+            direction: source and target language.
+            progress: called after each batch with the number of sentences in it.
+
+        Raises:
+            DirectionError: the tokenizer has no tag for a language, or the model can't serve the direction.
+            EvaluationError: the model gives NaN, or a source is too long and the settings say `error`.
+        """
+        direction = Direction.parse(direction)
+        tags = tag_id(self.tokenizer, direction.source), tag_id(self.tokenizer, direction.target)
+        prepared = prepare_sources(
+            self.tokenizer, sources, self.longest_source(), self.settings.too_long, direction.source
+        )
+        lengths = np.array([len(part.ids) for part in prepared.parts], dtype=np.int64)
+        batches = [
+            [prepared.parts[index] for index in batch]
+            for batch in plan_in_order(lengths, lengths, self.settings.batch_tokens)
+        ]
+        texts: dict[Part, list[tuple[str, float]]] = {}
+        tokens = 0
+        found = self.search([[part.ids for part in batch] for batch in batches], direction, tags)
+        for batch, hypotheses in zip(batches, found, strict=True):
+            tokens += sum(len(best[0].ids) for best in hypotheses)
+            texts.update(zip(batch, self._texts(hypotheses), strict=True))
+            if progress is not None:
+                progress(sum(part.first for part in batch))
+        nbest = join_parts(len(sources), prepared.parts, texts, direction.target)
+        lines = [best[0][0] if best else "" for best in nbest]
+        return Translations(
+            lines, prepared.truncated, split=prepared.split, nbest=nbest, tokens=tokens, composed=self.origin(direction)
+        )
+
+    def limits(self, pieces: Sequence[list[int]]) -> list[int]:
+        """The longest translation of each source in tokens, tag and `</s>` among them."""
+        ratio, most = self.settings.max_length_ratio, self.settings.max_new_tokens
+        return [min(int(ratio * len(ids)) + EXTRA_TOKENS, most) for ids in pieces]
+
+    @abstractmethod
+    def search(
+        self, batches: Sequence[list[list[int]]], direction: Direction, tags: tuple[int, int]
+    ) -> Iterator[list[list[Hypothesis]]]:
+        """By batch and source, the best hypotheses (`settings.beam` at most), best first.
+
+        Args:
+            batches: the piece ids of each source, without tag and `</s>`.
+            direction: what to translate.
+            tags: the ids of the source's and of the target's tag.
+        """
+
+    @abstractmethod
+    def longest_source(self) -> int | None:
+        """Pieces of a source that the model has positions for; None where positions are relative."""
+
+    def origin(self, direction: Direction) -> tuple[str, str] | None:
+        """The directions whose masks serve a direction without masks of its own; None where it has its own."""
+        return None
+
+    def _texts(self, hypotheses: list[list[Hypothesis]]) -> list[list[tuple[str, float]]]:
+        """The `n_best` best hypotheses of each source as lines with scores."""
+        kept = [best[: self.settings.n_best] for best in hypotheses]
+        decoded = iter(self.tokenizer.batch_decode([h.ids for best in kept for h in best], skip_special_tokens=True))
+        return [[(" ".join(next(decoded).splitlines()).strip(), h.score) for h in best] for best in kept]

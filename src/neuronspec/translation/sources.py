@@ -1,0 +1,140 @@
+"""Sources as the model reads them, and what happens to those that are too long for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from transformers import PreTrainedTokenizerBase
+
+from neuronspec.core.errors import EvaluationError, MissingExtraError
+from neuronspec.core.languages import get_language, is_known
+
+TooLong: TypeAlias = Literal["error", "truncate", "split"]
+
+_WITHOUT_SPACES = {"Hans", "Hant", "Jpan", "Thai", "Khmr", "Laoo", "Mymr"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What is translated at once: a source, or a part of one.
+
+    Args:
+        source: index of the source.
+        ids: its pieces, without tag and `</s>`.
+        first: whether it is the first part of its source.
+    """
+
+    source: int
+    ids: list[int]
+    first: bool = True
+
+
+@dataclass(slots=True)
+class Prepared:
+    """The parts of all sources that aren't empty, in order; how many sources were cut and how many split."""
+
+    parts: list[Part] = field(default_factory=list)
+    truncated: int = 0
+    split: int = 0
+
+
+def prepare_sources(
+    tokenizer: PreTrainedTokenizerBase, sources: Sequence[str], longest: int | None, too_long: TooLong, language: str
+) -> Prepared:
+    """Tokenize the sources that aren't empty.
+
+    Args:
+        sources: sentences.
+        longest: pieces that the model reads; None: any number.
+        too_long: what happens to longer ones: `error`; `truncate`: they are cut and counted; `split`: they are split
+            at sentence ends, as few parts as possible, and a sentence that is still too long is cut and counted.
+        language: of the sources, for sentence ends.
+
+    Raises:
+        EvaluationError: a source is too long and `too_long` is `error`.
+    """
+    prepared = Prepared()
+    filled = [index for index, source in enumerate(sources) if source.strip()]
+    for index, ids in zip(filled, _pieces(tokenizer, [sources[index] for index in filled]), strict=True):
+        if longest is None or len(ids) <= longest:
+            prepared.parts.append(Part(index, ids))
+            continue
+        if too_long == "error":
+            raise EvaluationError(
+                f"line {index + 1} has {len(ids)} pieces, and the model reads {longest} at most: shorten it, or let it "
+                "be split at sentence ends (too_long: split) or cut (too_long: truncate)"
+            )
+        groups = [ids]
+        if too_long == "split":
+            groups = _grouped(_pieces(tokenizer, split_sentences(sources[index], language)), longest)
+            prepared.split += len(groups) > 1
+        prepared.truncated += any(len(group) > longest for group in groups)
+        prepared.parts += [Part(index, group[:longest], place == 0) for place, group in enumerate(groups)]
+    return prepared
+
+
+def split_sentences(text: str, language: str) -> list[str]:
+    """The sentences of a text, without the spaces between them.
+
+    Raises:
+        MissingExtraError: sentencex isn't installed.
+    """
+    check_splitter()
+    from sentencex import segment
+
+    code = language.split("_")[0]
+    return [sentence.strip() for sentence in segment(code, text) if sentence.strip()]
+
+
+def check_splitter() -> None:
+    """Check that sentences can be split.
+
+    Raises:
+        MissingExtraError: sentencex isn't installed.
+    """
+    import importlib.util
+
+    if importlib.util.find_spec("sentencex") is None:
+        raise MissingExtraError("sentencex", "deploy", "splitting text at sentence ends")
+
+
+def joiner(language: str) -> str:
+    """What stands between two sentences: nothing in scripts that are written without spaces."""
+    return "" if is_known(language) and get_language(language).script in _WITHOUT_SPACES else " "
+
+
+def join_parts(
+    sources: int, parts: Sequence[Part], texts: Mapping[Part, list[tuple[str, float]]], language: str
+) -> list[list[tuple[str, float]]]:
+    """By source, the n-best lists of its parts put together rank by rank; scores are the means over the parts."""
+    by_source: list[list[list[tuple[str, float]]]] = [[] for _ in range(sources)]
+    for part in parts:
+        by_source[part.source].append(texts[part])
+    between = joiner(language)
+    return [
+        [
+            (between.join(text for text, _ in ranked), sum(score for _, score in ranked) / len(ranked))
+            for ranked in zip(*lists, strict=False)
+        ]
+        for lists in by_source
+    ]
+
+
+def _pieces(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """The piece ids of each text, without tag and `</s>`."""
+    if not texts:
+        return []
+    return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
+
+
+def _grouped(sentences: list[list[int]], longest: int) -> list[list[int]]:
+    """Neighbouring sentences together as long as they fit."""
+    groups: list[list[int]] = []
+    for ids in sentences:
+        if groups and len(groups[-1]) + len(ids) <= longest:
+            groups[-1] = groups[-1] + ids
+        else:
+            groups.append(ids)
+    return groups

@@ -1,0 +1,95 @@
+"""The `transformers` engine: any encoder-decoder model, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from neuronspec.batching.collate import TAGGED
+from neuronspec.core.direction import Direction
+from neuronspec.recipe import EvaluationSettings
+from neuronspec.specialization.model_state import attached
+from neuronspec.specialization.scope import use_direction
+from neuronspec.translation.beam import beam_search_n_best
+from neuronspec.translation.engine import Engine, Hypothesis
+from neuronspec.translation.masks_of import composed_from, serve
+
+
+class TransformersEngine(Engine):
+    """Runs the model itself, with the masks that are on it.
+
+    Where a scope of `use_direction` is open, that one counts; else a specialized model computes the direction that is
+    translated, and one without masks of its own by zero-shot composition.
+
+    Args:
+        model: an encoder-decoder model; in eval mode for the time of a call.
+        tokenizer, settings: as of `Engine`.
+        pivot: the language that zero-shot directions are composed over, where several would do.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: EvaluationSettings,
+        pivot: str | None = None,
+    ) -> None:
+        super().__init__(tokenizer, settings)
+        self.model = model
+        self.pivot = pivot
+
+    def longest_source(self) -> int | None:
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        return None if positions is None else positions - TAGGED
+
+    def origin(self, direction: Direction) -> tuple[str, str] | None:
+        return composed_from(self.model, direction)
+
+    def search(
+        self, batches: Sequence[list[list[int]]], direction: Direction, tags: tuple[int, int]
+    ) -> Iterator[list[list[Hypothesis]]]:
+        state = attached(self.model)
+        own_scope = state is not None and state.active is None
+        if own_scope:
+            serve(self.model, direction, self.pivot)
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with use_direction(self.model, direction) if own_scope else nullcontext():
+                for batch in batches:
+                    yield self._search_batch(batch, tags)
+        finally:
+            self.model.train(was_training)
+
+    def _search_batch(self, pieces: list[list[int]], tags: tuple[int, int]) -> list[list[Hypothesis]]:
+        model, settings, end = self.model, self.settings, self.tokenizer.eos_token_id
+        rows = [torch.tensor([tags[0], *ids, end]) for ids in pieces]
+        input_ids = torch.nn.utils.rnn.pad_sequence(rows, True, self.tokenizer.pad_token_id).to(model.device)
+        lengths = torch.tensor([len(row) for row in rows], device=model.device)
+        limits = self.limits(pieces)
+        start = model.generation_config.decoder_start_token_id or model.config.decoder_start_token_id
+        prompt = torch.tensor([[start, tags[1]]], device=model.device).expand(len(rows), 2)
+        generate: Any = model.generate
+        found = generate(
+            input_ids=input_ids,
+            attention_mask=(torch.arange(input_ids.shape[1], device=model.device) < lengths[:, None]).long(),
+            decoder_input_ids=prompt,
+            num_beams=settings.beam,
+            length_penalty=settings.length_penalty,
+            max_length=max(limits) + 1,
+            do_sample=False,
+            num_return_sequences=1,
+            custom_generate=beam_search_n_best,
+            avoid_empty=True,
+            limits=torch.tensor(limits, device=model.device),
+        )
+        return [[Hypothesis(_written(ids.tolist(), end), score) for score, ids in kept] for kept in found]
+
+
+def _written(ids: list[int], end: int | None) -> list[int]:
+    """Without start token, tag and `</s>`."""
+    return ids[TAGGED : -1 if ids[-1] == end else None]

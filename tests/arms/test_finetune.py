@@ -1,0 +1,104 @@
+"""A model for each direction: its share of the budget, trained as if it were alone, read back when asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tests.helpers.toy_arm import DIRECTIONS, counting, logits_of, toy_given, trained
+from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR
+from tests.helpers.toy_training import SIZES, assert_same
+
+from neuronspec.arms.arm import make
+from neuronspec.arms.finetune import Finetune, divided
+from neuronspec.arms.registry import get_arm
+from neuronspec.batching.stream import sampling_probabilities
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError
+from neuronspec.core.signals import Interrupted
+from neuronspec.models.load import load_model
+from neuronspec.training.loss import any_direction
+
+
+def test_updates_are_divided_by_share() -> None:
+    shares = {EN_DE: 0.55, DE_EN: 0.35, EN_FR: 0.1}
+    assert divided(10, shares) == {EN_DE: 5, DE_EN: 4, EN_FR: 1}  # 5.5, 3.5, 1: the first of equals by name, de-en
+    assert divided(9, shares) == {EN_DE: 5, DE_EN: 3, EN_FR: 1}
+    assert divided(2, shares) == {EN_DE: 1, DE_EN: 1, EN_FR: 1}
+    assert divided(50, {EN_DE: 0.98, DE_EN: 0.01, EN_FR: 0.01}) == {EN_DE: 48, DE_EN: 1, EN_FR: 1}
+    for updates in range(3, 60):
+        parts = divided(updates, shares)
+        assert sum(parts.values()) == updates
+        assert all(part >= 1 and abs(part - updates * shares[one]) < 1.2 for one, part in parts.items())
+
+
+def test_budgets_sum_to_the_continuations(tmp_path: Path) -> None:
+    given = toy_given(tmp_path, continuation={"updates": 31, "temperature": 2.0, "warmup": 9})
+    settings = Finetune().settings(given)
+    assert sum(one.updates or 0 for one in settings.values()) == 31
+    for direction, share in sampling_probabilities(SIZES, 2.0).items():
+        updates, warmup = settings[direction].updates, settings[direction].warmup
+        assert updates is not None and abs(updates - 31 * share) < 1
+        assert warmup == min(9, updates)
+    weights = {"en-de": 1, "de-en": 1, "en-fr": 3}
+    settings = Finetune().settings(toy_given(tmp_path, continuation={"updates": 10, "weights": weights}))
+    assert {str(one): own.updates for one, own in settings.items()} == {"de-en": 2, "en-de": 2, "en-fr": 6}
+    assert all(own.weights is None for own in settings.values())
+
+
+def test_budgets_in_epochs_and_minutes(tmp_path: Path) -> None:
+    epochs = Finetune().settings(toy_given(tmp_path, continuation={"updates": None, "epochs": 2}))
+    assert all(own.epochs is None and own.updates for own in epochs.values())
+    minutes = Finetune().settings(toy_given(tmp_path, continuation={"updates": None, "minutes": 3}))
+    assert sum(own.minutes or 0 for own in minutes.values()) == pytest.approx(3)
+
+
+def test_a_direction_is_trained_as_if_it_were_alone(tmp_path: Path) -> None:
+    given = trained(tmp_path, "finetune")
+    for direction, settings in Finetune().settings(given).items():
+        corpus = {"reader": "catalogs", "languages": ["de", "fr"], "directions": [str(direction)]}
+        budget = {"updates": settings.updates, "warmup": settings.warmup}
+        alone = toy_given(tmp_path, f"dense-{direction}", corpus=corpus, continuation=budget)
+        make(get_arm("dense"), alone)
+        assert_same(given.folder / str(direction), alone.folder)
+
+
+def test_each_direction_is_computed_by_its_own_model(tmp_path: Path) -> None:
+    given = trained(tmp_path, "finetune")
+    model, in_direction = get_arm("finetune").load(given)
+    expected = {d: logits_of(load_model(given.folder / str(d)), any_direction, d) for d in DIRECTIONS}
+    for direction in (*DIRECTIONS, *DIRECTIONS):
+        assert torch.equal(logits_of(model, in_direction, direction), expected[direction])
+    assert not torch.equal(
+        logits_of(load_model(given.folder / "en-de"), any_direction, EN_FR),
+        logits_of(load_model(given.folder / "en-fr"), any_direction, EN_FR),
+    )
+    with pytest.raises(DirectionError, match="no model for direction de-fr"):
+        in_direction(Direction("de", "fr"))
+    with pytest.raises(DirectionError, match="mixes directions"):
+        in_direction([EN_DE, EN_FR])
+
+
+def test_what_it_costs(tmp_path: Path) -> None:
+    given = trained(tmp_path, "finetune")
+    cost = json.loads((given.folder / "cost.json").read_text())
+    size = sum(parameter.numel() for parameter in load_model(given.base).parameters())
+    assert (cost["trained_parameters"], cost["extra_parameters"]) == (3 * size, 2 * size)
+    assert cost["update_seconds"] > 0 and cost["prepare_seconds"] == 0
+
+
+def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trained(tmp_path / "whole", "finetune", continuation={"updates": 9})
+    parts = {str(one): own.updates or 0 for one, own in Finetune().settings(whole).items()}
+    assert list(parts) == ["de-en", "en-de", "en-fr"]
+    stop = parts["de-en"] + 2  # in the second direction
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        counting(patch, stop)
+        trained(tmp_path / "run", "finetune", continuation={"updates": 9})
+    made = counting(monkeypatch)
+    given = trained(tmp_path / "run", "finetune", continuation={"updates": 9})
+    assert made == ["en-de"] * (parts["en-de"] - 2) + ["en-fr"] * parts["en-fr"]
+    for name in parts:
+        assert_same(given.folder / name, whole.folder / name)

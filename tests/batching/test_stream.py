@@ -1,0 +1,116 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, LAYOUT, ToyStore
+
+from neuronspec.batching.draws import DirectionSampler
+from neuronspec.batching.stream import TrainingBatches, sampling_probabilities
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import TrainingError
+
+SIZES = {EN_DE: 60, DE_EN: 7, EN_FR: 25}
+
+
+def stream(sizes: dict[Direction, int] = SIZES, seed: int = 3, temperature: float = 2.0) -> TrainingBatches:
+    store = ToyStore(sizes)
+    return TrainingBatches(store, list(sizes), LAYOUT, batch_tokens=40, temperature=temperature, seed=seed)
+
+
+def content(batches: TrainingBatches, count: int) -> list[tuple[str, list[list[int]]]]:
+    taken = [next(batches).batch for _ in range(count)]
+    return [(str(batch.direction), batch.inputs["input_ids"].tolist()) for batch in taken]
+
+
+@pytest.mark.parametrize(("temperature", "expected"), [(1, [0.8, 0.2]), (2, [2 / 3, 1 / 3]), (1e9, [0.5, 0.5])])
+def test_probabilities(temperature: float, expected: list[float]) -> None:
+    found = sampling_probabilities({EN_DE: 4_000_000, DE_EN: 1_000_000}, temperature)
+    assert list(found.values()) == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=8), st.floats(1, 100))
+def test_probabilities_sum_to_one_and_keep_the_order(sizes: list[int], temperature: float) -> None:
+    directions = [Direction("en", f"x{place}") for place in range(len(sizes))]
+    found = sampling_probabilities(dict(zip(directions, sizes, strict=True)), temperature)
+    assert sum(found.values()) == pytest.approx(1)
+    ranked = [found[direction] for direction in sorted(directions, key=lambda one: sizes[directions.index(one)])]
+    assert ranked == sorted(ranked)
+
+
+def test_draws_follow_the_probabilities_closely() -> None:
+    probabilities = {EN_DE: 0.61, DE_EN: 0.3, EN_FR: 0.09}
+    sampler = DirectionSampler(probabilities, seed=5)
+    for first in (0, 128, 1280):
+        counts = Counter(sampler[draw] for draw in range(first, first + 128))
+        assert all(abs(counts[one] - 128 * share) <= 1 for one, share in probabilities.items())
+
+
+def test_draws_are_a_pure_function_of_seed_and_number() -> None:
+    probabilities = {EN_DE: 0.5, DE_EN: 0.25, EN_FR: 0.25}
+    forward, other = DirectionSampler(probabilities, 5), DirectionSampler(probabilities, 6)
+    drawn = [forward[draw] for draw in range(300)]
+    assert [DirectionSampler(probabilities, 5)[draw] for draw in reversed(range(300))] == drawn[::-1]
+    assert [other[draw] for draw in range(300)] != drawn
+
+
+def test_each_pair_once_in_an_epoch_of_its_direction() -> None:
+    batches, store = stream(), ToyStore(SIZES)
+    seen: dict[Direction, list[tuple[int, ...]]] = {direction: [] for direction in SIZES}
+    for _ in range(200):
+        one = next(batches)
+        if "(epoch 1," in one.name:
+            rows = zip(one.batch.inputs["input_ids"].tolist(), one.batch.inputs["attention_mask"], strict=True)
+            seen[one.batch.direction] += [tuple(row[1 : int(mask.sum()) - 1]) for row, mask in rows]
+    assert all(epochs >= 2 for epochs in batches.passes().values())
+    for direction, rows in seen.items():
+        expected = [tuple(source.tolist()) for source, _ in store.pairs("train", direction).pairs]
+        assert sorted(rows) == sorted(expected)
+
+
+@pytest.mark.parametrize("stopped_after", [0, 1, 17, 63])
+def test_goes_on_without_replay(stopped_after: int) -> None:
+    whole = content(stream(), 90)
+    before, after = stream(), stream()
+    content(before, stopped_after)
+    after.restore(before.state())
+    assert content(after, 90 - stopped_after) == whole[stopped_after:]
+    assert after.state()["draws"] == 90
+
+
+def test_same_seed_same_batches_and_another_seed_others() -> None:
+    assert content(stream(), 30) == content(stream(), 30)
+    assert content(stream(), 30) != content(stream(seed=4), 30)
+
+
+def test_counts_of_padding_epochs_and_upsampling() -> None:
+    batches = stream(temperature=1.0)
+    one = next(batches)
+    sides = [one.batch.inputs[name] for name in ("attention_mask", "decoder_attention_mask")]
+    assert (one.tokens, one.padded) == (sum(int(m.sum()) for m in sides), sum(m.numel() for m in sides))
+    assert one.tokens <= one.padded
+    assert list(batches.upsampling().values()) == pytest.approx([1.0, 1.0, 1.0])
+    equal = stream(temperature=1e9).upsampling()
+    assert equal[DE_EN] == pytest.approx(92 / 7 / 3)
+    assert batches.volume()[DE_EN][0] == 7
+    fresh = stream()
+    for _ in range(fresh.batches_per_epoch()):
+        next(fresh)
+    assert sum(fresh.passes().values()) > 1
+
+
+def test_direction_without_pairs_is_named() -> None:
+    store = ToyStore({EN_DE: 5, DE_EN: 0})
+    with pytest.raises(TrainingError, match=r"no training pairs for de-en, en-fr; the data has de-en, en-de\."):
+        TrainingBatches(store, [EN_DE, DE_EN, EN_FR], LAYOUT, batch_tokens=40, temperature=1, seed=1)
+    with pytest.raises(TrainingError, match="none was named"):
+        TrainingBatches(store, [], LAYOUT, batch_tokens=40, temperature=1, seed=1)
+
+
+def test_order_of_directions_given_does_not_matter() -> None:
+    store = ToyStore(SIZES)
+    orders = [list(SIZES), list(reversed(SIZES))]
+    one, other = (TrainingBatches(store, order, LAYOUT, batch_tokens=40, temperature=2, seed=1) for order in orders)
+    assert content(one, 20) == content(other, 20)
+    assert np.isclose(sum(one.probabilities.values()), 1)

@@ -1,0 +1,56 @@
+"""compact, export and translate, run for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.helpers.trained_toy import sentences
+
+pytestmark = pytest.mark.cli
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def neuronspec(*arguments: object, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "neuronspec", *map(str, arguments)]
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False
+    )
+
+
+def test_export_and_translate(specialized: Path, sample: Path, tmp_path: Path) -> None:
+    out = tmp_path / "exported"
+    made = neuronspec("export", specialized, "--all", "--out", out, "--sample", sample, "--verify", 20, "--json")
+    assert made.returncode == 0, made.stderr
+    assert made.stderr == "", "no bar, and no empty line for it, where there is no terminal"
+    facts = json.loads(made.stdout)
+    assert [list(each["directions"]) for each in facts] == [["de-en"], ["en-de"], ["en-fr"]]
+    assert all(each["directions"][Path(each["folder"]).name]["verification"]["identical"] == 20 for each in facts)
+    text = "".join(f"{line}\n" for line in sentences(30, seed=2))
+    piped = neuronspec("translate", out, "--from", "en", "--to", "de", text=text)
+    assert piped.returncode == 0, piped.stderr
+    lines = piped.stdout.splitlines()
+    assert len(lines) == 30
+    reversed_lines = [" ".join(reversed(line.split())) for line in text.splitlines()]
+    assert sum(a == b for a, b in zip(lines, reversed_lines, strict=True)) > 20
+    (tmp_path / "in.txt").write_text(text)
+    filed = neuronspec(
+        "translate", out / "en-de", tmp_path / "in.txt", "--from", "en", "--to", "de", "--out", tmp_path / "out.txt"
+    )
+    assert filed.returncode == 0, filed.stderr
+    assert (tmp_path / "out.txt").read_text() == piped.stdout
+    wrong = neuronspec("translate", out, "--from", "en", "--to", "it", text=text)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "no model for direction en-it" in wrong.stderr and "Traceback" not in wrong.stderr
+
+
+def test_compact(specialized: Path, tmp_path: Path) -> None:
+    made = neuronspec("compact", specialized, "en-de", "--out", tmp_path / "small")
+    assert made.returncode == 0, made.stderr
+    assert "en-de" in made.stdout and "of the dense model's" in made.stdout
+    again = neuronspec("compact", specialized, "en-de", "--out", tmp_path / "small")
+    assert again.returncode == 1 and "exists already" in again.stderr

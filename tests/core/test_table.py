@@ -1,0 +1,65 @@
+"""Exports of tables: full numbers, missing ones, escapes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from neuronspec.core.table import Cell, Table, export
+
+TABLE = Table(
+    "Gain & loss_1",
+    ["arm", "chrF++", "BLEU (50%)"],
+    [
+        ["base|1", Cell("12.3", 12.345678), Cell("–", None, 0, 2)],
+        ["en → de", Cell("+1.2** (1 of 2)", 1.2, 1, 2, "**"), Cell("3.0", 3.0, 2, 2)],
+    ],
+    "* p < 0.05",
+)
+
+
+def test_csv_has_full_numbers_and_says_what_is_missing() -> None:
+    found = list(csv.reader(io.StringIO(TABLE.to_csv())))
+    assert found == [
+        ["arm", "chrF++", "chrF++: directions", "chrF++: mark", "BLEU (50%)", "BLEU (50%): directions"],
+        ["base|1", "12.3457", "1 of 1", "", "", "0 of 2"],
+        ["en → de", "1.2", "1 of 2", "**", "3", "2 of 2"],
+    ]
+    assert list(csv.reader(io.StringIO(Table("t", ["a", "b"], []).to_csv()))) == [["a", "b"]]
+
+
+def test_markdown_is_escaped() -> None:
+    assert TABLE.to_markdown().splitlines() == [
+        r"**Gain & loss\_1**",
+        "",
+        "| arm | chrF++ | BLEU (50%) |",
+        "| --- | ---: | ---: |",
+        r"| base\|1 | 12.3 | – |",
+        r"| en → de | +1.2\*\* (1 of 2) | 3.0 |",
+        "",
+        r"\* p \< 0.05",
+    ]
+
+
+def test_latex_is_escaped() -> None:
+    text = TABLE.to_latex()
+    assert r"\caption{Gain \& loss\_1. $^{*}$ p $<$ 0.05}" in text
+    assert r"en $\rightarrow$ de & +1.2$^{**}$ (1 of 2) & 3.0 \\" in text
+    assert r"\begin{tabular}{lrr}" in text and r"arm & chrF++ & BLEU (50\%) \\" in text
+    assert text.count("{") == text.count("}")
+
+
+def test_export_writes_three_files_a_table(tmp_path: Path) -> None:
+    paths = export({"one": TABLE, "two": TABLE}, tmp_path / "new")
+    assert sorted(path.name for path in paths) == ["one.csv", "one.md", "one.tex", "two.csv", "two.md", "two.tex"]
+    assert all(path.read_text(encoding="utf-8") for path in paths)
+
+
+def test_terminal_shows_markup_as_it_is() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(Table("[red]t", ["a", "[b]"], [["[bold]x", "1"]], "[dim]n").to_rich())
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(text in printed for text in ("[red]t", "[b]", "[bold]x", "[dim]n"))

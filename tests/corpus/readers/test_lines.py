@@ -1,0 +1,51 @@
+"""Lines of plain and compressed files, and where bad bytes stand."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from neuronspec.core.errors import CorpusError
+from neuronspec.corpus.readers.lines import count_lines, read_blocks
+
+TEXT = "\ufeffid\tde\nGrüße\t\u2028still line 2\r\nlast"
+
+
+def numbered(path: Path, size: int = 100) -> list[tuple[int, str]]:
+    return [line for first, lines in read_blocks(path, size) for line in enumerate(lines, start=first)]
+
+
+LINES = [(1, "id\tde"), (2, "Grüße\t\u2028still line 2"), (3, "last")]
+
+
+@pytest.mark.parametrize(("name", "pack"), [("a.tsv", bytes), ("a.tsv.gz", gzip.compress), ("a.tsv.xz", lzma.compress)])
+def test_lines_and_numbers(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / name
+    path.write_bytes(pack(TEXT.encode()))
+    assert numbered(path, 5) == numbered(path, 2) == numbered(path, 1) == LINES
+    assert count_lines(path) == 3
+
+
+@pytest.mark.parametrize(("name", "pack"), [("a.txt", bytes), ("a.txt.gz", gzip.compress)])
+def test_invalid_utf8_names_file_and_line(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / name
+    path.write_bytes(pack(b"gut\nauch gut\n" + b"na\xefve\n"))
+    with pytest.raises(CorpusError, match=rf"{name}:3: not valid UTF-8: byte 0xef.* 3 .*iconv"):
+        numbered(path, 2)
+
+
+def test_damaged_and_missing_files(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.tsv.xz"
+    cut.write_bytes(lzma.compress(b"line\n" * 10_000)[:-40])
+    with pytest.raises(CorpusError, match="cut.tsv.xz: damaged"):
+        numbered(cut)
+    plain = tmp_path / "plain.gz"
+    plain.write_bytes(b"not compressed")
+    with pytest.raises(CorpusError, match="plain.gz: damaged or not compressed"):
+        numbered(plain)
+    with pytest.raises(CorpusError, match=r"none.txt: can't be read: No such file"):
+        count_lines(tmp_path / "none.txt")

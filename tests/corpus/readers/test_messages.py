@@ -1,0 +1,87 @@
+"""Placeholders, tags, accelerators and default texts of user interface messages."""
+
+from __future__ import annotations
+
+import pytest
+
+from neuronspec.corpus.readers.messages import (
+    default_text,
+    looks_like_key,
+    placeholders,
+    same_markup,
+    strip_accelerators,
+    tags,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("%(name)s has %d of %s", ["%(name)s", "%d", "%s"]),
+        ("%(size).1f and %2$s, %5.2f", ["%(size).1f", "%2$s", "%5.2f"]),
+        ("${name}, {0}, {}, {name}, {x:>8}, $user", ["${name}", "{0}", "{}", "{name}", "{x:>8}", "$user"]),
+        ("100% sure, 50%, 20 % de, costs $5, {not a name}", []),
+        ("%%s", []),
+    ],
+)
+def test_placeholders(text: str, expected: list[str]) -> None:
+    assert sorted(placeholders(text).elements()) == sorted(expected)
+
+
+def test_tags_by_name_whatever_their_attributes() -> None:
+    assert tags('<a href="x">y</a><br/> 3 < 4 > 2') == {"a": 1, "/a": 1, "br": 1}
+    assert same_markup('<a href="en">%s</a>', '%s <A href="de">x</A>'.replace("%s <A", "<A").replace("x", "%s"))
+    assert not same_markup("<b>x</b>", "x")
+    assert not same_markup("%s %s", "%s")
+
+
+@pytest.mark.parametrize(
+    ("comment", "expected"),
+    [
+        ('Default: "Save"', "Save"),
+        ('a note\nDefault: "Save \\"all\\""\nanother note', 'Save "all"'),
+        ('Default: "one\ntwo"\nnote', "one\ntwo"),
+        ('Default: ""\n"<p>"\n"  text</p>"\nnote', "\n<p>\n  text</p>"),
+        ('Default: "line\\nbreak"', "line\nbreak"),
+        ("Default: bare text", "bare text"),
+        ('Default: ""', None),
+        ("In english the default is:\n${x}", None),
+        ("", None),
+    ],
+)
+def test_default_text(comment: str, expected: str | None) -> None:
+    assert default_text(comment) == expected
+
+
+def test_keys() -> None:
+    assert looks_like_key("label_save_changes") and looks_like_key("help_2")
+    assert not any(map(looks_like_key, ["Save", "Save changes", "_", "a_ b", "robots.txt"]))
+
+
+def test_accelerators_are_taken_from_both_sides() -> None:
+    assert strip_accelerators("&File", {"de": "&Datei", "ru": "Файл", "zh": "文件(&F)"}) == (
+        "File",
+        {"de": "Datei", "zh": "文件"},
+    )
+    assert strip_accelerators("E_xit", {"de": "_Beenden"}) == ("E_xit", {})
+    assert strip_accelerators("_Open", {"fr": "_Ouvrir"}) == ("Open", {"fr": "Ouvrir"})
+    assert strip_accelerators("Sav&e", {"de": "Sp&eichern"}) == ("Save", {"de": "Speichern"})
+
+
+@pytest.mark.parametrize(
+    ("source", "translation"),
+    [
+        ("R&D", "F&E"),
+        ("&copy; us", "&copy; wir"),
+        ("Q & A", "F & A"),
+        ("&one &two", "&eins"),
+        ("_blank", "_blank"),
+        ("some_name", "ein_name"),
+        ("_private_name", "_privater_name"),
+        ('<a target="_top">x</a>', '<a target="_top">y</a>'),
+        ("<b>&File</b>", "<b>&Datei</b>"),
+        ("&File", "Datei"),
+    ],
+)
+def test_what_may_be_something_else_stays(source: str, translation: str) -> None:
+    assert strip_accelerators(source, {"de": translation}) == (source, {})

@@ -1,0 +1,69 @@
+"""The reader of line-aligned files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuronspec.core.errors import CorpusError
+from neuronspec.corpus.readers.registry import read_rows
+from neuronspec.corpus.readers.rows import ReadCounts, Row
+from neuronspec.corpus.settings import MosesCorpus
+
+
+def rows_of(pattern: Path, languages: list[str], **more: Any) -> list[Row]:
+    corpus = MosesCorpus(reader="moses", train=str(pattern), languages=languages, **more)
+    return [row for block in read_rows(corpus, ReadCounts()) for row in block]
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        (folder / name.replace("__", ".").replace("_", "-")).write_text(text, encoding="utf-8")
+
+
+def test_pairs_in_either_order(tmp_path: Path) -> None:
+    write(tmp_path, train__en_de__en="a\nb\n", train__en_de__de="A\n\n", train__fr_en__en="c\n", train__fr_en__fr="C\n")
+    assert rows_of(tmp_path / "train.{pair}.{lang}", ["de", "fr"]) == [
+        Row({"de": "A", "en": "a"}, "train.en-de:1", "train"),
+        Row({"en": "b"}, "train.en-de:2", "train"),
+        Row({"en": "c", "fr": "C"}, "train.fr-en:1", "train"),
+    ]
+
+
+def test_all_pairs_of_the_directions(tmp_path: Path) -> None:
+    write(tmp_path, train__de_fr__de="A\n", train__de_fr__fr="B\n")
+    rows = rows_of(tmp_path / "train.{pair}.{lang}", ["de", "fr"], directions=["fr-de", "de-fr"])
+    assert rows == [Row({"de": "A", "fr": "B"}, "train.de-fr:1", "train")]
+
+
+def test_multi_parallel_without_pair(tmp_path: Path) -> None:
+    write(tmp_path, dev__en="a\n", dev__de="b\n", dev__fr="c\n", t__en="x\n", t__de="y\n", t__fr="z\n")
+    rows = rows_of(tmp_path / "t.{lang}", ["de", "fr"], valid=str(tmp_path / "dev.{lang}"))
+    assert rows == [
+        Row({"en": "x", "de": "y", "fr": "z"}, "t:1", "train"),
+        Row({"en": "a", "de": "b", "fr": "c"}, "dev:1", "valid"),
+    ]
+
+
+def test_different_line_counts_give_both_files_and_counts_before_any_row(tmp_path: Path) -> None:
+    write(tmp_path, t__de_en__en="a\nb\nc\n", t__de_en__de="A\n", t__en_fr__en="a\n", t__en_fr__fr="b\n")
+    corpus = MosesCorpus(reader="moses", train=str(tmp_path / "t.{pair}.{lang}"), languages=["fr", "de"])
+    with pytest.raises(CorpusError, match=r"t\.de-en\.de has 1 lines; .*t\.de-en\.en has 3 lines") as caught:
+        next(read_rows(corpus, ReadCounts()))
+    assert "fr" not in str(caught.value).replace("different", "")
+
+
+def test_missing_files_are_all_named(tmp_path: Path) -> None:
+    write(tmp_path, t__de_en__en="a\n", t__de_en__de="A\n")
+    with pytest.raises(CorpusError) as caught:
+        rows_of(tmp_path / "t.{pair}.{lang}", ["de", "fr", "it"])
+    message = str(caught.value)
+    assert all(name in message for name in ("t.en-fr.fr", "t.fr-en.fr", "t.en-it.en")) and "de-en" not in message
+
+
+def test_two_sets_of_files_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, t__de_en__en="a\n", t__de_en__de="A\n", t__en_de__en="b\n", t__en_de__de="B\n")
+    with pytest.raises(CorpusError, match="two sets of files for de and en"):
+        rows_of(tmp_path / "t.{pair}.{lang}", ["de"])

@@ -1,0 +1,73 @@
+"""The reader of multi-parallel tables."""
+
+from __future__ import annotations
+
+import lzma
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuronspec.core.errors import CorpusError
+from neuronspec.corpus.readers.registry import read_rows
+from neuronspec.corpus.readers.rows import ReadCounts, Row
+from neuronspec.corpus.settings import TsvCorpus
+
+
+def rows_of(path: Path, languages: list[str], **more: Any) -> list[Row]:
+    corpus = TsvCorpus(reader="tsv", train=path, languages=languages, **more)
+    return [row for block in read_rows(corpus, ReadCounts()) for row in block]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_rows_cells_and_origins(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.tsv", 'id\ten\tde\tfr\n1\ta "b\t\tc\n2\tx\ty\tz\n')
+    test = tmp_path / "test.tsv.xz"
+    test.write_bytes(lzma.compress(b"fr\ten\tde\nun\tone\teins\n"))
+    counts = ReadCounts()
+    corpus = TsvCorpus(reader="tsv", train=train, test=test, languages=["de"])
+    rows = [row for block in read_rows(corpus, counts) for row in block]
+    assert rows == [
+        Row({"en": 'a "b'}, "train.tsv:2", "train"),
+        Row({"en": "x", "de": "y"}, "train.tsv:3", "train"),
+        Row({"en": "one", "de": "eins"}, "test.tsv.xz:2", "test"),
+    ]
+    assert counts.sources == {"train.tsv": 2, "test.tsv.xz": 1}
+
+
+def test_other_spellings_of_the_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "eng_Latn\tdeu\tunknown thing\nHi\tHallo\t?\n")
+    assert rows_of(path, ["de"]) == [Row({"en": "Hi", "de": "Hallo"}, "a.tsv:2", "train")]
+
+
+def test_wrong_number_of_cells(tmp_path: Path) -> None:
+    path = write(tmp_path / "bad.tsv", "en\tde\nHi\tHallo\nonly one\n")
+    with pytest.raises(CorpusError, match=r"bad\.tsv:3: 1 cells, expected 2"):
+        rows_of(path, ["de"])
+
+
+def test_a_language_without_a_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "bad.tsv", "id\ten\tde\n")
+    with pytest.raises(CorpusError, match=r"bad\.tsv:1: .* no column for fr, it; it has: id, en, de"):
+        rows_of(path, ["de", "fr", "it"])
+
+
+def test_a_language_with_two_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "bad.tsv", "en\tde\tdeu_Latn\n")
+    with pytest.raises(CorpusError, match="columns 2 and 3 are both 'de'"):
+        rows_of(path, ["de"])
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="first line is empty"):
+        rows_of(write(tmp_path / "empty.tsv", ""), ["de"])
+
+
+def test_only_languages_that_a_direction_uses(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "de\tfr\nHallo\tSalut\n")
+    rows = rows_of(path, ["de", "fr", "it"], directions=["de-fr"])
+    assert rows == [Row({"de": "Hallo", "fr": "Salut"}, "a.tsv:2", "train")]

@@ -1,0 +1,70 @@
+"""The plain way to compute masked FFNs, to hold the specialized layers against; and random masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from transformers.pytorch_utils import Conv1D
+
+from neuronspec.models.sites import find_ffn_sites
+
+
+class Double(TorchFunctionMode):
+    """Computes in float64 throughout: norms and softmax of many models go through float32, whose rounding would hide
+    errors and make exact comparisons a matter of luck."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if args and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float64:
+            if func is torch.Tensor.float:
+                return args[0]
+            args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
+            kwargs = {name: torch.float64 if value is torch.float32 else value for name, value in kwargs.items()}
+        return func(*args, **kwargs)
+
+
+Masks = dict[str, dict[str, torch.Tensor]]
+
+
+def random_masks(model: nn.Module, directions: tuple[str, ...] = ("en-de", "de-en"), seed: int = 0) -> Masks:
+    """About half of the neurons of every site, at least one."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def one(width: int) -> torch.Tensor:
+        mask = torch.rand(width, generator=generator) < 0.5
+        mask[torch.randint(width, (1,), generator=generator)] = True
+        return mask
+
+    return {d: {site.name: one(site.width) for site in find_ffn_sites(model)} for d in directions}
+
+
+def naive(model: nn.Module, masks: Mapping[str, torch.Tensor], semantics: str, inputs: dict[str, Any]) -> Any:
+    """The output of the dense model with the weights of `ups` multiplied by expanded masks (weight semantics), or
+    with the input of `down` multiplied by the mask (neuron semantics), for one direction's masks by site."""
+    names = {parameter: name for name, parameter in model.named_parameters(remove_duplicate=False)}
+    replaced: dict[str, torch.Tensor] = {}
+    with ExitStack() as stack:
+        for site in find_ffn_sites(model):
+            if site.name not in masks:
+                continue
+            mask = masks[site.name].to(site.down.weight.dtype)
+            if semantics == "neuron":
+                hook = site.down.register_forward_pre_hook(lambda module, args, mask=mask: (args[0] * mask,))
+                stack.callback(hook.remove)
+                continue
+            for up in site.ups:
+                expanded = mask[None, :] if isinstance(up, Conv1D) else mask[:, None]
+                replaced[names[up.weight]] = up.weight * expanded
+        return torch.func.functional_call(model, replaced, kwargs=inputs)
+
+
+def gradients(model: nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The gradient of every parameter by name; zeros where there is none."""
+    model.zero_grad(set_to_none=True)
+    loss.backward()
+    return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}

@@ -1,0 +1,94 @@
+"""What an arm is given, for a toy: a baseline, its activations and masks, text in memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from neuronspec import record_activations
+from neuronspec.arms.arm import Arm, Given, make
+from neuronspec.arms.registry import ARMS
+from neuronspec.batching.in_order import eval_batches
+from neuronspec.core.direction import Direction
+from neuronspec.models.load import load_model
+from neuronspec.neurons.of_recipe import select_masks
+from neuronspec.recipe import Recipe
+from neuronspec.training.model_folder import export_model
+from neuronspec.training.trainer import Trainer
+from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, ToyStore, toy_model, toy_tokenizer
+from tests.helpers.toy_training import SETTINGS, SIZES, quiet
+
+DIRECTIONS = [DE_EN, EN_DE, EN_FR]
+
+
+class Store(ToyStore):
+    """A toy store with the tokenizer that a run's has."""
+
+    tokenizer = toy_tokenizer()
+
+
+def toy_recipe(**sections: Any) -> Recipe:
+    """Six updates a continuation, three directions; `sections` change it."""
+    continuation = SETTINGS | {"updates": 6} | sections.pop("continuation", {})
+    corpus = {"reader": "catalogs", "languages": ["de", "fr"], "directions": [str(d) for d in DIRECTIONS]}
+    selection = {"coverage": 0.7} | sections.pop("selection", {})
+    content = {"name": "toy", "corpus": corpus, "training": SETTINGS | {"updates": 1}, "continuation": continuation}
+    return Recipe.model_validate(content | {"selection": selection} | sections)
+
+
+def toy_given(folder: Path, name: str = "arm", **sections: Any) -> Given:
+    """What the arm `name` is given, in the run folder `folder`; the baseline is made on the first call."""
+    recipe, store, base = toy_recipe(**sections), Store(SIZES), folder / "base"
+    given = Given(recipe, folder / "arms" / name, base, folder / "acts", folder / "masks", store, quiet())  # type: ignore[arg-type]
+    if not base.exists():
+        export_model(toy_model(), store.tokenizer, base)
+        batches = [b for d in DIRECTIONS for b in eval_batches(store.pairs("valid", d), d, store.tokenizer)]
+        activations = record_activations(load_model(base), batches)
+        activations.save(given.activations)
+        select_masks(recipe, activations).save(given.masks)
+    return given
+
+
+def trained(folder: Path, arm: str | Arm, **sections: Any) -> Given:
+    """Train an arm (by name, or one of your own) and return what it was given."""
+    name = arm if isinstance(arm, str) else type(arm).__name__
+    given = toy_given(folder, name, **sections)
+    make(ARMS[arm] if isinstance(arm, str) else arm, given)
+    return given
+
+
+def logits(given: Given, arm: str | Arm, direction: Direction) -> torch.Tensor:
+    """What the trained arm computes for a fixed input of a direction, `[rows, time, vocabulary]`."""
+    kind = ARMS[arm] if isinstance(arm, str) else arm
+    model, in_direction = kind.load(given)
+    return logits_of(model, in_direction, direction)
+
+
+@torch.no_grad()
+def logits_of(model: Any, in_direction: Any, direction: Direction) -> torch.Tensor:
+    """What `model` computes for a fixed input of a direction, `[rows, time, vocabulary]`."""
+    inputs = torch.tensor([[4, 5, 6, 7, 2], [8, 9, 10, 11, 2]])
+    model.eval()
+    with in_direction(direction):
+        return model(input_ids=inputs, decoder_input_ids=inputs).logits
+
+
+def counting(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list[str]:
+    """The folder's name for every update that is made from now on; a signal comes in update number `stop_at`."""
+    made: list[str] = []
+    update: Callable[[Trainer], None] = Trainer._update
+
+    def counted(self: Trainer) -> None:
+        made.append(self.folder.name)
+        if len(made) == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        update(self)
+
+    monkeypatch.setattr(Trainer, "_update", counted)
+    return made

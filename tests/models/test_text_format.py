@@ -1,0 +1,97 @@
+"""Sentence pairs as each kind of model reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from tests.helpers.families import build_family
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError, ModelError, RecipeError
+from neuronspec.models.text_format import Encoder
+from neuronspec.models.tokenizer import load_tokenizer
+
+WORDS = "<s> <pad> </s> <unk> a b c German English : translate to de en x y z French".split()  # noqa: SIM905
+PAIRS = [("a b", "x"), ("a", "x y")]
+
+
+def words_tokenizer(pad: str | None = "<pad>") -> Any:
+    words = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<unk>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token=pad, eos_token="</s>", unk_token="<unk>")
+
+
+def text(tokenizer: Any, ids: torch.Tensor) -> str:
+    return " ".join(tokenizer.convert_ids_to_tokens([int(token) for token in ids if token >= 0]))
+
+
+def test_t5_gets_its_prefix_and_a_prompt_of_ones_own() -> None:
+    model, tokenizer = build_family("t5"), words_tokenizer()
+    (batch,) = Encoder(tokenizer, model).batches(Direction("de", "en"), PAIRS)
+    assert text(tokenizer, batch.inputs["input_ids"][0]) == "translate German to <unk> a b"  # `English:`
+    assert text(tokenizer, batch.inputs["labels"][0]) == "x"
+    assert batch.inputs["labels"][0].tolist()[1:] == [-100]
+    assert batch.inputs["decoder_input_ids"].shape == batch.inputs["labels"].shape
+    (batch,) = Encoder(tokenizer, model, "{source_code} {target_code} : {text}").batches(Direction("de", "en"), PAIRS)
+    assert text(tokenizer, batch.inputs["input_ids"][0]) == "de en : a b"
+
+
+def test_a_decoder_only_model_reads_source_and_target_in_a_row() -> None:
+    model, tokenizer = build_family("llama"), words_tokenizer(pad=None)
+    (batch,) = Encoder(tokenizer, model, "{source} : {text} {target} :").batches(Direction("de", "en"), PAIRS)
+    ids, labels, mask = (batch.inputs[name] for name in ("input_ids", "labels", "attention_mask"))
+    assert text(tokenizer, ids[0]) == "German : a b English : x </s>"
+    assert text(tokenizer, labels[0]) == "x </s>" and text(tokenizer, labels[1]) == "x y </s>"
+    assert mask.sum(1).tolist() == [8, 8]
+
+
+def test_text_with_braces_stays_text() -> None:
+    model, tokenizer = build_family("t5"), words_tokenizer()
+    (batch,) = Encoder(tokenizer, model, "{text}").batches(Direction("de", "en"), [("{source} a", "x")])
+    assert text(tokenizer, batch.inputs["input_ids"][0]) == "<unk> a"
+
+
+def test_tokenizers_with_languages_get_their_own_codes(finished_tokenizer: Any) -> None:
+    model = build_family("m2m100")
+    encoder = Encoder(finished_tokenizer, model)
+    (batch,) = encoder.batches(Direction("en", "de"), [("one two", "eins zwei")])
+    first, last = batch.inputs["input_ids"][0][0], batch.inputs["input_ids"][0][-1]
+    assert finished_tokenizer.convert_ids_to_tokens([int(first), int(last)]) == ["__en__", "</s>"]
+    labels, read = batch.inputs["labels"][0], batch.inputs["decoder_input_ids"][0]
+    assert finished_tokenizer.convert_ids_to_tokens(int(labels[0])) == "__de__"
+    assert read[1:].tolist() == labels[:-1].tolist() and int(read[0]) == model.config.decoder_start_token_id
+    with pytest.raises(DirectionError, match="no code for language 'ru'"):
+        list(encoder.batches(Direction("en", "ru"), [("one", "odin")]))
+
+
+@pytest.fixture(scope="module")
+def finished_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The tokenizer of a prepared toy run."""
+    from rich.console import Console
+    from tests.helpers.synthetic import write_recipe
+
+    from neuronspec.recipe import Recipe
+    from neuronspec.runs.pipeline import Pipeline
+
+    folder = tmp_path_factory.mktemp("toy")
+    Pipeline(Recipe.load(write_recipe(folder)), folder / "run", Console(quiet=True)).execute("prepare")
+    return load_tokenizer(folder / "run" / "data" / "tokenizer")
+
+
+def test_wrong_prompts_are_errors() -> None:
+    model, tokenizer = build_family("t5"), words_tokenizer()
+    with pytest.raises(RecipeError, match=r"unknown place \{sourc\}; did you mean 'source'"):
+        Encoder(tokenizer, model, "{sourc}: {text}")
+    with pytest.raises(RecipeError, match=r"no \{text\}"):
+        Encoder(tokenizer, model, "{source}: ")
+
+
+def test_a_tokenizer_without_padding_or_end_is_refused() -> None:
+    tokenizer = words_tokenizer(pad=None)
+    tokenizer.eos_token = None
+    with pytest.raises(ModelError, match="neither a padding nor an end token"):
+        Encoder(tokenizer, build_family("llama"))

@@ -1,0 +1,105 @@
+"""The sentences of the summary say what the numbers say."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from tests.helpers.fake_run import fake_run
+
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.report.numbers import compute
+from neuronspec.report.page.summary import summary_sentences
+
+SMALL = {"Germanic": ["de", "nl"], "Romance": ["fr"]}
+
+
+def sentences(arms: dict[str, dict[str, float]], masks: NeuronMasks | None = None) -> str:
+    """The summary of a run with these chrF++ by arm and direction."""
+    data = fake_run(SMALL)
+    results: dict[str, Any] = {**data.results, "arms": {}}
+    for arm, by_direction in arms.items():
+        results["arms"][arm] = {
+            name: {"bleu": 1.0, "chrf++": score, "loss": 1.0, "n": 9} for name, score in by_direction.items()
+        }
+    chosen = masks or data.masks
+    numbers = compute(chosen, "en", {})
+    return " ".join(summary_sentences(dataclasses.replace(data, results=results, masks=chosen), numbers))
+
+
+def test_who_is_ahead_and_in_how_many() -> None:
+    names = ["de-en", "en-de", "en-fr"]
+    text = sentences(
+        {
+            "specialized": dict.fromkeys(names, 40.0),
+            "dense": {"de-en": 42.0, "en-de": 45.5, "en-fr": 39.0},
+            "random": dict.fromkeys(names, 39.0),
+        }
+    )
+    assert "Specialized is 2.17 chrF++ below dense on average, better in 1 of 3 directions" in text
+    assert "Specialized is 1.00 chrF++ above random on average, better in 3 of 3 directions" in text
+    assert "too little trained" not in text
+
+
+def test_a_baseline_below_copy_gives_no_verdict() -> None:
+    assert "no better than copying" in sentences({"copy": {"en-de": 20.0}, "base": {"en-de": 12.0}})
+    assert "no better than copying" not in sentences({"copy": {"en-de": 10.0}, "base": {"en-de": 12.0}})
+
+
+def masks_with(overlaps: list[tuple[int, int]]) -> NeuronMasks:
+    """For each decoder layer of 100 neurons: masks of `size` neurons, of which `common` are shared by any two."""
+    masks: dict[str, dict[str, torch.Tensor]] = {"en-de": {}, "en-fr": {}}
+    for layer, (size, common) in enumerate(overlaps):
+        place = torch.arange(100)
+        masks["en-de"][f"decoder.{layer}"] = place < size
+        masks["en-fr"][f"decoder.{layer}"] = (place >= size - common) & (place < 2 * size - common)
+    return NeuronMasks.from_dict(masks)
+
+
+@pytest.mark.parametrize(
+    ("overlaps", "expected"),
+    [
+        ([(50, 40), (50, 20)], "falls from 0.67 in the first layer to 0.25 in the last; "),
+        ([(50, 40), (50, 20)], "The neurons grow more language-specific."),
+        ([(50, 20), (50, 40)], "The neurons grow more language-agnostic."),
+        ([(70, 60), (20, 15)], "Above chance the overlap rises: the change comes from sparser layers."),
+        ([(20, 15), (70, 60)], "Above chance the overlap falls: the change comes from denser layers."),
+    ],
+)
+def test_progression_is_held_against_chance(overlaps: list[tuple[int, int]], expected: str) -> None:
+    assert expected in sentences({"base": {"en-de": 12.0}}, masks_with(overlaps))
+
+
+def test_sparsity_is_told() -> None:
+    data = fake_run(SMALL)
+    assert f"leave out {data.masks.sparsity():.0%} of" in sentences({"base": {"en-de": 1.0}})
+
+
+def test_families_and_causes_are_told_with_their_tests() -> None:
+    data = fake_run()
+    text = " ".join(summary_sentences(data, compute(data.masks, "en", data.families)))
+    assert "of 3 decoder layers (permutation test, p < 0.05 after Holm's correction)" in text
+    assert (
+        "changes its loss by +0.500 nats a token on average; as many of another direction's change it by +0.100" in text
+    )
+    assert "Its own cost more than another's in 25 of 25 directions." in text
+
+
+def test_without_results_there_is_no_word_of_arms() -> None:
+    data = dataclasses.replace(fake_run(SMALL), results=None, findings=None)
+    text = " ".join(summary_sentences(data, compute(data.masks, "en", data.families)))
+    assert "chrF++" not in text and "Turning off" not in text and "leave out" in text
+
+
+@pytest.mark.parametrize(("low", "high", "verdict"), [(0.2, 1.8, "leaves out 0: significant"), (-0.3, 2.3, "holds 0")])
+def test_the_interval_is_told_where_there_is_one(low: float, high: float, verdict: str) -> None:
+    data = fake_run(SMALL)
+    entry = {"directions": {}, "average": {"difference": 1.0, "low": low, "high": high, "n": 6, "of": 6}}
+    pairs = {"specialized": {"dense": {"chrf++": entry}}}
+    results = {**data.results, "significance": {"method": {}, "pairs": pairs}}
+    numbers = compute(data.masks, "en", data.families)
+    text = " ".join(summary_sentences(dataclasses.replace(data, results=results), numbers))
+    assert f"(one seed; the 95% interval, {low:+.2f} to {high:+.2f}, {verdict}" in text
+    assert "random on average, better in" in text and "no significance test" in text

@@ -1,0 +1,231 @@
+"""Which tasks run, and why: with stages that only touch files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from neuronspec.core.errors import RecipeError, RunError
+from neuronspec.recipe import Recipe
+from neuronspec.runs import pipeline as pipeline_module
+from neuronspec.runs import stages
+from neuronspec.runs.pipeline import Pipeline
+
+RECIPE = {
+    "name": "trial",
+    "corpus": {"reader": "catalogs", "languages": ["de"]},
+    "training": {"updates": 10},
+    "continuation": {"updates": 5},
+}
+
+
+def recipe_with(**changes: object) -> Recipe:
+    return Recipe.model_validate(RECIPE | changes)
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Replace the work of every stage by making its outputs; the list says what ran."""
+    names: list[str] = []
+    original = pipeline_module.tasks_of
+
+    def fake_tasks(recipe: Recipe) -> list[pipeline_module.Task]:
+        return [
+            pipeline_module.Task(task.name, task.needs, task.settings, task.outputs, worker(task))
+            for task in original(recipe)
+        ]
+
+    def worker(task: pipeline_module.Task) -> Callable[[stages.Run], None]:
+        def work(run: stages.Run) -> None:
+            names.append(task.name)
+            for output in task.outputs:
+                path = run.folder / output
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(task.settings))
+
+        return work
+
+    monkeypatch.setattr(pipeline_module, "tasks_of", fake_tasks)
+    return names
+
+
+def execute(folder: Path, recipe: Recipe, stage: str | None = None) -> None:
+    Pipeline(recipe, folder, Console(quiet=True)).execute(stage)
+
+
+ALL = [
+    "prepare", "train", "record", "select",
+    "specialize/specialized", "specialize/dense", "specialize/random",
+    "evaluate/copy", "evaluate/base", "evaluate/specialized", "evaluate/dense", "evaluate/random", "evaluate",
+    "analyse", "report",
+]  # fmt: skip
+
+
+def test_everything_runs_once_in_order(tmp_path: Path, ran: list[str]) -> None:
+    execute(tmp_path / "run", recipe_with())
+    assert ran == ALL
+    ran.clear()
+    execute(tmp_path / "run", recipe_with())
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"evaluation": {"beam": 1}}, [*[n for n in ALL if n.startswith("evaluate")], "report"]),
+        (
+            {"selection": {"coverage": 0.5}},
+            [
+                "select",
+                "specialize/specialized",
+                "specialize/random",
+                "evaluate/specialized",
+                "evaluate/random",
+                "evaluate",
+                "analyse",
+                "report",
+            ],
+        ),
+        ({"report": {"samples": 9}}, ["report"]),
+        ({"training": {"updates": 11}}, [n for n in ALL if n not in ("prepare", "evaluate/copy")]),
+        ({"seed": 2}, ALL),
+    ],
+)
+def test_a_changed_recipe_reruns_just_what_it_affects(
+    tmp_path: Path, ran: list[str], changes: dict[str, object], expected: list[str]
+) -> None:
+    execute(tmp_path, recipe_with())
+    ran.clear()
+    execute(tmp_path, recipe_with(**changes))
+    assert ran == expected
+    ran.clear()
+    execute(tmp_path, recipe_with(**changes))
+    assert ran == []
+
+
+def test_the_reason_names_the_changed_key(tmp_path: Path, ran: list[str]) -> None:
+    execute(tmp_path, recipe_with())
+    later = Pipeline(recipe_with(selection={"coverage": 0.5}), tmp_path, Console(quiet=True))
+    reasons = {task.name: reason for task, reason in later.plan()}
+    assert reasons["select"] == "changed: selection.coverage 0.95 -> 0.5"
+    assert reasons["specialize/specialized"] == "train or select changed"
+    assert reasons["train"] is None
+
+
+def test_outputs_of_other_settings_are_set_aside_not_lost(tmp_path: Path, ran: list[str]) -> None:
+    execute(tmp_path, recipe_with())
+    before = (tmp_path / "base").read_text()
+    execute(tmp_path, recipe_with(training={"updates": 10, "warmup": 99}))
+    assert (tmp_path / "superseded" / "base").read_text() == before
+    assert (tmp_path / "base").read_text() != before
+
+
+def test_what_a_failed_task_would_have_replaced_comes_back(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(tmp_path, recipe_with())
+    before = (tmp_path / "report").read_text()
+    changed = Pipeline(recipe_with(report={"samples": 9}), tmp_path, Console(quiet=True))
+
+    def fail(run: stages.Run) -> None:
+        raise RunError("injected")
+
+    changed.tasks["report"] = dataclasses.replace(changed.tasks["report"], work=fail)
+    with pytest.raises(RunError, match="injected"):
+        changed.execute()
+    assert (tmp_path / "report").read_text() == before
+    ran.clear()
+    execute(tmp_path, recipe_with())
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("training", "goes_on"),
+    [
+        ({"updates": 99}, True),
+        ({"updates": 10, "keep_checkpoints": 5, "patience": 3}, True),
+        ({"updates": 9}, False),
+        ({"epochs": 1.0}, False),
+        ({"updates": 99, "learning_rate": 1e-3}, False),
+    ],
+)
+def test_a_larger_budget_goes_on_from_the_checkpoints(
+    tmp_path: Path, ran: list[str], training: dict[str, object], goes_on: bool
+) -> None:
+    execute(tmp_path, recipe_with())
+    ran.clear()
+    execute(tmp_path, recipe_with(training=training))
+    assert "train" in ran and "specialize/dense" in ran
+    assert (tmp_path / "superseded" / "base").exists() != goes_on
+    assert (tmp_path / "superseded" / "arms" / "dense").exists(), "it continues from another base"
+
+
+def test_a_deleted_output_is_made_again_with_what_follows(tmp_path: Path, ran: list[str]) -> None:
+    execute(tmp_path, recipe_with())
+    ran.clear()
+    (tmp_path / "masks.safetensors").unlink()
+    execute(tmp_path, recipe_with())
+    assert ran[0] == "select" and "specialize/specialized" in ran and "specialize/dense" not in ran
+
+
+def test_an_interrupted_task_runs_again_and_keeps_its_folder(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(tmp_path, recipe_with())
+    state = json.loads((tmp_path / "stages.json").read_text())
+    state["tasks"]["specialize/dense"]["state"] = "started"
+    (tmp_path / "stages.json").write_text(json.dumps(state))
+    ran.clear()
+    execute(tmp_path, recipe_with())
+    assert ran == ["specialize/dense", "evaluate/dense", "evaluate", "analyse", "report"]
+    assert not (tmp_path / "superseded").exists()
+
+
+def test_one_stage_alone_needs_the_stages_before(tmp_path: Path, ran: list[str]) -> None:
+    with pytest.raises(RunError, match="needs train, which is not up to date"):
+        execute(tmp_path, recipe_with(), "record")
+    execute(tmp_path, recipe_with(), "prepare")
+    execute(tmp_path, recipe_with(), "train")
+    execute(tmp_path, recipe_with(), "record")
+    assert ran == ["prepare", "train", "record"]
+    with pytest.raises(RecipeError, match="did you mean 'select'"):
+        execute(tmp_path, recipe_with(), "selct")
+
+
+def test_a_run_of_another_recipe_is_refused(tmp_path: Path, ran: list[str]) -> None:
+    execute(tmp_path, recipe_with())
+    before = (tmp_path / "stages.json").read_bytes()
+    with pytest.raises(RunError, match="made by another recipe: 'trial', not 'other'"):
+        execute(tmp_path, recipe_with(name="other"))
+    assert (tmp_path / "stages.json").read_bytes() == before
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, ran: list[str]) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(RunError, match="not a run folder and not empty"):
+        execute(tmp_path, recipe_with())
+    (tmp_path / "stages.json").write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        execute(tmp_path, recipe_with())
+
+
+def test_two_processes_cannot_share_a_run(tmp_path: Path, ran: list[str]) -> None:
+    from filelock import FileLock
+
+    with FileLock(tmp_path / ".lock"), pytest.raises(RunError, match="in use by another"):
+        execute(tmp_path, recipe_with())
+    assert ran == []
+
+
+def test_copies_of_their_own_start_anew_with_a_larger_budget(tmp_path: Path, ran: list[str]) -> None:
+    """Each copy's warm-up depends on its part of the budget, so its checkpoints can't be gone on from."""
+    arms = ["specialized", "dense", "random", "finetune"]
+    execute(tmp_path, recipe_with(arms=arms))
+    execute(tmp_path, recipe_with(arms=arms, continuation={"updates": 50}))
+    aside = tmp_path / "superseded" / "arms"
+    assert (aside / "finetune").exists() and not (aside / "dense").exists()

@@ -1,0 +1,94 @@
+"""A recipe run by two processes under torchrun, for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from neuronspec.neurons.activations import Activations
+from neuronspec.training.log import read_log
+from tests.helpers.synthetic import write_recipe
+
+pytestmark = pytest.mark.cli
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "neuronspec"]
+ALONE = [sys.executable, "-m", "neuronspec"]
+
+
+def run(command: list[str], *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [*command, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recipe(tmp_path_factory.mktemp("processes"))
+
+
+def test_two_processes_make_what_one_makes(recipe: Path, tmp_path: Path) -> None:
+    """Dropout and all; the one accumulates what the two have each."""
+    both = run(TORCHRUN, "run", recipe, "--out", tmp_path / "both")
+    assert both.returncode == 0, both.stdout + both.stderr
+    assert both.stdout.count("report: /") == 1
+    twice = [part for name in ("training", "continuation") for part in ("--set", f"{name}.accumulation=2")]
+    alone = run(ALONE, "run", recipe, "--out", tmp_path / "alone", *twice)
+    assert alone.returncode == 0, alone.stdout + alone.stderr
+    one, two = (json.loads((tmp_path / name / "results.json").read_text())["arms"] for name in ("alone", "both"))
+    assert {arm: set(scores) for arm, scores in one.items()} == {arm: set(scores) for arm, scores in two.items()}
+    assert one["copy"] == two["copy"]
+    for arm in ("base", "specialized", "dense", "random"):
+        for direction, scores in one[arm].items():
+            assert two[arm][direction]["loss"] == pytest.approx(scores["loss"], abs=2e-3)
+    for line in read_log(tmp_path / "both" / "base" / "log.jsonl")[:1]:
+        assert line["processes"] == 2
+    # From the same weights, recorded counts and scores are the same, whoever counted which sentences.
+    again = Path(shutil.copytree(tmp_path / "both", tmp_path / "recorded"))
+    (again / "activations.safetensors").unlink()
+    recorded = run(ALONE, "record", again)
+    assert recorded.returncode == 0, recorded.stdout + recorded.stderr
+    found, expected = (Activations.load(folder / "activations.safetensors") for folder in (again, tmp_path / "both"))
+    assert found.tokens == expected.tokens
+    for name, sites in expected.counts.items():
+        assert all(torch.equal(found.counts[name][site], counts) for site, counts in sites.items())
+    again = Path(shutil.copytree(tmp_path / "both", tmp_path / "evaluated"))
+    shutil.rmtree(again / "evaluation")
+    evaluated = run(ALONE, "evaluate", again)
+    assert evaluated.returncode == 0, evaluated.stdout + evaluated.stderr
+    assert json.loads((again / "results.json").read_text())["arms"] == two
+
+
+def until_logged(process: subprocess.Popen[str], log: Path, kind: str) -> None:
+    """Wait until training has written a line of `kind`."""
+    deadline = time.monotonic() + 200
+    while not any(line["kind"] == kind for line in read_log(log)) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+
+
+def test_sigterm_to_torchrun_saves_and_the_same_command_goes_on(recipe: Path, tmp_path: Path) -> None:
+    arguments = ["--out", tmp_path / "run", "--set", "training.updates=100000", "--set", "training.save_every=100000"]
+    prepared = run(ALONE, "run", recipe, *arguments, "--stage", "prepare")
+    assert prepared.returncode == 0, prepared.stderr
+    command = [*TORCHRUN, "run", str(recipe), *map(str, arguments), "--stage", "train"]
+    log, saved = tmp_path / "run" / "base" / "log.jsonl", []
+    for kind in ("training", "resume"):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": ENVIRONMENT}
+        process = subprocess.Popen(command, **pipes)
+        until_logged(process, log, kind)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode != 0
+        assert "stopped by SIGTERM after update" in output, output
+        checkpoints = (tmp_path / "run" / "base" / "checkpoints").iterdir()
+        saved.append(max(int(path.name.removeprefix("step-")) for path in checkpoints))
+    assert 10 <= saved[0] <= saved[1]
+    assert [line["update"] for line in read_log(log) if line["kind"] == "resume"] == [saved[0]]

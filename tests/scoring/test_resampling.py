@@ -1,0 +1,129 @@
+"""Paired tests: the p-values of sacreBLEU's own, ties, intervals over directions, Holm's correction."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.significance import PairedTest
+
+from neuronspec.scoring import resampling
+from neuronspec.scoring.metrics import score_with_statistics
+from neuronspec.scoring.resampling import PairedTests, hierarchical_interval, holm
+from neuronspec.scoring.settings import ScoreSettings
+from neuronspec.scoring.statistics import Statistics
+
+WORDS = "the a small old red boat house tree stands sinks by near lake hill and slowly today again".split()  # noqa: SIM905
+
+
+def sentences(draw: random.Random, count: int) -> list[str]:
+    return [" ".join(draw.choices(WORDS, k=draw.randint(4, 12))) for _ in range(count)]
+
+
+def damaged(draw: random.Random, lines: list[str], share: float) -> list[str]:
+    return [" ".join(draw.choice(WORDS) if draw.random() < share else word for word in line.split()) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def systems() -> dict[str, list[str]]:
+    draw = random.Random(5)
+    references = sentences(draw, 60)
+    base = damaged(draw, references, 0.3)
+    return {"ref": references, "base": base, "close": damaged(draw, base, 0.08), "worse": damaged(draw, base, 0.2)}
+
+
+def statistics_of(systems: dict[str, list[str]]) -> dict[str, Statistics]:
+    return {
+        name: score_with_statistics(lines, systems["ref"], "en", ScoreSettings())[1]
+        for name, lines in systems.items()
+        if name != "ref"
+    }
+
+
+@pytest.mark.parametrize(("kind", "samples"), [("bs", 300), ("ar", 500)])
+def test_p_values_are_those_of_sacrebleu(systems: dict[str, list[str]], kind: str, samples: int) -> None:
+    named = [(name, systems[name]) for name in ("base", "close", "worse")]
+    metrics = {"bleu": BLEU(force=True), "chrf++": CHRF(word_order=2), "ter": TER()}
+    _, theirs = PairedTest(named, metrics, [systems["ref"]], test_type=kind, n_samples=samples)()
+    pairs = [("close", "base"), ("worse", "base")]
+    ours = PairedTests(statistics_of(systems), resamples=samples, trials=samples).compare(pairs)
+    compared = 0
+    for metric, name in (("bleu", "BLEU"), ("chrf++", "chrF2++"), ("ter", "TER")):
+        scores = [result.score for result in theirs[name]]
+        for index, pair in enumerate(pairs, start=1):
+            test = ours[pair][metric]
+            p = test.bootstrap_p if kind == "bs" else test.randomization_p
+            # a tie more or less: sacreBLEU computes in float32
+            assert p == pytest.approx(theirs[name][index].p_value, abs=1.5 / (samples + 1)), (metric, pair)
+            assert test.value == pytest.approx(scores[index] - scores[0], abs=1e-9)
+            compared += 1
+    assert compared == 6
+    assert ours["worse", "base"]["bleu"].bootstrap_p < 0.01
+    assert ours["close", "base"]["chrf++"].low <= ours["close", "base"]["chrf++"].value
+
+
+def test_draws_in_parts_are_the_draws_undivided(systems: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = PairedTests(statistics_of(systems), resamples=200, trials=200).compare([("close", "base")])
+    monkeypatch.setattr(resampling, "_CHUNK", 60 * 64)
+    parts = PairedTests(statistics_of(systems), resamples=200, trials=200).compare([("close", "base")])
+    assert parts == whole
+
+
+def test_equal_systems_are_never_significant(systems: dict[str, list[str]]) -> None:
+    same = dict(systems, twin=systems["base"])
+    test = PairedTests(statistics_of(same), resamples=100, trials=100).compare([("twin", "base")])["twin", "base"]
+    for found in test.values():
+        assert (found.value, found.low, found.high, found.bootstrap_p, found.randomization_p) == (0, 0, 0, 1, 1)
+
+
+def test_one_changed_sentence_is_not_significant(systems: dict[str, list[str]]) -> None:
+    # Every shuffle of a single differing sentence gives the same difference: sacreBLEU's p would be 1 / (trials + 1).
+    one = dict(systems, one=["the the the the", *systems["base"][1:]])
+    test = PairedTests(statistics_of(one), resamples=200, trials=200).compare([("one", "base")])["one", "base"][
+        "chrf++"
+    ]
+    assert test.value != 0
+    assert test.randomization_p == 1
+    assert test.bootstrap_p > 0.05
+
+
+def test_no_trials_no_randomization(systems: dict[str, list[str]]) -> None:
+    test = PairedTests(statistics_of(systems), resamples=50, trials=0).compare([("worse", "base")])["worse", "base"]
+    assert test["bleu"].randomization_p is None
+
+
+def test_interval_covers_directions_and_sentences() -> None:
+    random = np.random.default_rng(1)
+    narrow = [random.normal(1.0, 0.01, 500) for _ in range(12)]
+    found = hierarchical_interval([1.0] * 12, narrow, of=12)
+    assert found.mean == 1 and 0.98 < found.low < 1 < found.high < 1.02
+    # as precise in every direction, but the directions differ: the interval must grow
+    means = [0.2, 1.8] * 6
+    spread = hierarchical_interval(means, [random.normal(mean, 0.01, 500) for mean in means], of=14)
+    assert spread.mean == pytest.approx(1)
+    assert spread.low < 0.7 and spread.high > 1.3
+    assert (spread.n, spread.of) == (12, 14)
+    noisy = hierarchical_interval([1.0] * 12, [random.normal(1.0, 2.0, 500) for _ in range(12)], of=12)
+    assert noisy.low < 0.2 and noisy.high > 1.8
+    assert found.significant and spread.significant
+    assert not hierarchical_interval([0.1], [random.normal(0.1, 1, 500)], of=1).significant
+
+
+def test_holm_of_a_known_case() -> None:
+    found = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    assert found == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
+    assert holm({}) == {}
+
+
+@given(st.dictionaries(st.text(max_size=3), st.floats(0.0001, 1), max_size=8))
+def test_holm_only_raises_and_keeps_the_order(p_values: dict[str, float]) -> None:
+    found = holm(p_values)
+    assert list(found) == list(p_values)
+    assert all(p_values[name] <= found[name] <= 1 for name in p_values)
+    ordered = sorted(p_values, key=lambda name: p_values[name])
+    assert all(found[one] <= found[two] for one, two in pairwise(ordered))
