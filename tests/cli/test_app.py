@@ -278,7 +278,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
 
 
 def test_readme_python_runs(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from test_docs import ROOT, python_blocks
+    from tests.test_docs import ROOT, python_blocks
 
     code = python_blocks(ROOT / "README.md").replace('"en-nl"', '"en-fr"')
     (tmp_path / "runs").mkdir()
