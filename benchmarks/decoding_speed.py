@@ -29,7 +29,6 @@ from neuronspec.core.direction import Direction
 from neuronspec.deploy.opening import open_specialized
 from neuronspec.evaluation.evaluate import read_test_set
 from neuronspec.models.tokenizer import tag_id
-from neuronspec.recipe import EvaluationSettings
 from neuronspec.specialization.apply import unspecialize
 from neuronspec.specialization.compact import compact
 from neuronspec.specialization.model_state import attached
@@ -38,6 +37,7 @@ from neuronspec.translation.conversion import convert, vocabulary_of
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
 from neuronspec.translation.engine import EXTRA_TOKENS
 from neuronspec.translation.registry import make_engine
+from neuronspec.translation.settings import EvaluationSettings
 
 PLAIN_BATCH = 32
 clock = time.perf_counter

@@ -132,7 +132,7 @@ def step_load(folder: Path) -> dict[str, Any]:
     from neuronspec.batching.stream import TrainingBatches
     from neuronspec.corpus.store import TokenStore
     from neuronspec.models.load import build_model
-    from neuronspec.recipe import ModelSettings
+    from neuronspec.models.settings import ModelSettings
     from neuronspec.training.log import read_log
     from neuronspec.training.settings import TrainingSettings
     from neuronspec.training.train import train

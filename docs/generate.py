@@ -10,34 +10,43 @@ import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from neuronspec import recipe
+from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.settings import AdapterSettings, BaselinesSettings, BilingualSettings, LassSettings, LoraSettings
 from neuronspec.cli.app import app
+from neuronspec.corpus.settings import CatalogsCorpus, CleaningSettings, CorpusSettings, MosesCorpus, TsvCorpus
+from neuronspec.models.settings import ModelSettings, TokenizerSettings
+from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
+from neuronspec.recipe import Recipe
+from neuronspec.report.settings import ReportSettings
+from neuronspec.scoring.settings import ScoreSettings
+from neuronspec.specialization.settings import SpecializationSettings
 from neuronspec.sweep.settings import Entry, Sweep
+from neuronspec.training.settings import TrainingSettings
+from neuronspec.translation.settings import EvaluationSettings
 
 REFERENCE = Path(__file__).parent / "reference"
 SECTIONS = {
-    "(top level)": recipe.Recipe,
-    "corpus, every reader": recipe.CorpusSettings,
-    "corpus with reader: catalogs": recipe.CatalogsCorpus,
-    "corpus with reader: tsv": recipe.TsvCorpus,
-    "corpus with reader: moses": recipe.MosesCorpus,
-    "corpus.cleaning": recipe.CleaningSettings,
-    "tokenizer": recipe.TokenizerSettings,
-    "model": recipe.ModelSettings,
-    "training and continuation": recipe.TrainingSettings,
-    "recording": recipe.RecordingSettings,
-    "selection": recipe.SelectionSettings,
-    "specialization": recipe.SpecializationSettings,
+    "(top level)": Recipe,
+    "corpus, every reader": CorpusSettings,
+    "corpus with reader: catalogs": CatalogsCorpus,
+    "corpus with reader: tsv": TsvCorpus,
+    "corpus with reader: moses": MosesCorpus,
+    "corpus.cleaning": CleaningSettings,
+    "tokenizer": TokenizerSettings,
+    "model": ModelSettings,
+    "training and continuation": TrainingSettings,
+    "recording": RecordingSettings,
+    "selection": SelectionSettings,
+    "specialization": SpecializationSettings,
     "baselines": BaselinesSettings,
     "baselines.adapters": AdapterSettings,
     "baselines.lora": LoraSettings,
     "baselines.lass": LassSettings,
     "baselines.bilingual": BilingualSettings,
-    "evaluation": recipe.EvaluationSettings,
-    "evaluation.scores": recipe.ScoreSettings,
-    "analysis": recipe.AnalysisSettings,
-    "report": recipe.ReportSettings,
+    "evaluation": EvaluationSettings,
+    "evaluation.scores": ScoreSettings,
+    "analysis": AnalysisSettings,
+    "report": ReportSettings,
 }
 
 
@@ -67,9 +76,7 @@ def _tables(sections: dict[str, type[BaseModel]]) -> list[str]:
     """A table a section."""
     lines: list[str] = []
     for title, section in sections.items():
-        inherited = (
-            set(recipe.CorpusSettings.model_fields) if section in recipe.CorpusSettings.__subclasses__() else set()
-        )
+        inherited = set(CorpusSettings.model_fields) if section in CorpusSettings.__subclasses__() else set()
         lines += [
             "",
             f"## {title}",

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from neuronspec.corpus.store import TokenStore
-from neuronspec.recipe import ModelSettings
+from neuronspec.models.settings import ModelSettings
 from speed import shapes
 from speed.pairs import some_pairs
 

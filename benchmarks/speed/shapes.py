@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neuronspec.recipe import ModelSettings
+from neuronspec.models.settings import ModelSettings
 
 SIZES = {
     "d256": ModelSettings(

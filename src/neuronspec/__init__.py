@@ -47,8 +47,6 @@ _HOMES = {
     "specialization.save": ["save_compact", "load_compact", "save_specialized", "load"],
     "deploy.translator": ["Translator"],
 }
-_PACKAGES = ["report"]
-"""Folders that are public under their own name: `neuronspec.report.figures`."""
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022 (grouped as the data flows)
@@ -84,8 +82,8 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
-        return import_module(f"neuronspec.{name}")
+    if name == "report":
+        return import_module("neuronspec.report")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'neuronspec' has no attribute {name!r}")
     return getattr(import_module(f"neuronspec.{_HOME_OF[name]}"), name)

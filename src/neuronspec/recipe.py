@@ -6,237 +6,25 @@ the nearest valid key. The sections below are the reference of all keys; `docs/r
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from neuronspec.arms.settings import BaselinesSettings, arm_problems
-from neuronspec.core.direction import Direction
+from neuronspec.analysis.settings import AnalysisSettings
+from neuronspec.arms.settings import ArmName, BaselinesSettings
+from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import DirectionError, RecipeError
-from neuronspec.core.settings import explain, load_yaml
-from neuronspec.corpus.settings import (
-    CatalogsCorpus,
-    CleaningSettings,
-    Corpus,
-    CorpusSettings,
-    MosesCorpus,
-    Positive,
-    Section,
-    TsvCorpus,
-)
-from neuronspec.models.presets import PRESETS, shape_problem
-from neuronspec.scoring.settings import ScoreSettings, zero_shot_problems
-from neuronspec.training.settings import TrainingSettings, weight_problems
-
-__all__ = [
-    "AnalysisSettings",
-    "BaselinesSettings",
-    "CatalogsCorpus",
-    "CleaningSettings",
-    "CorpusSettings",
-    "EvaluationSettings",
-    "ModelSettings",
-    "MosesCorpus",
-    "Recipe",
-    "RecordingSettings",
-    "ReportSettings",
-    "ScoreSettings",
-    "Section",
-    "SelectionSettings",
-    "SpecializationSettings",
-    "TokenizerSettings",
-    "TrainingSettings",
-    "TsvCorpus",
-]
-
-Coverage = Annotated[float, Field(gt=0, le=1)]
-
-
-class TokenizerSettings(Section):
-    """The SentencePiece model trained on the training text."""
-
-    type: Literal["bpe", "unigram"] = Field("bpe", description="kind of SentencePiece model")
-    vocabulary: Positive = Field(8000, description="number of pieces, without language tags")
-    temperature: float = Field(5.0, ge=1, description="languages are sampled in proportion to size^(1/temperature)")
-    character_coverage: float = Field(
-        1.0, gt=0.9, le=1, description="share of characters that get a piece of their own"
-    )
-    max_sentences: Positive = Field(2_000_000, description="sentences sampled for training the tokenizer")
-
-
-class ModelSettings(Section):
-    """An M2M100 Transformer: a preset, and any field of its configuration set beside it."""
-
-    preset: Literal["tiny", "small", "big"] = Field(
-        "small", description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)"
-    )
-    d_model: Positive | None = Field(None, description="width of the residual stream")
-    encoder_layers: Positive | None = None
-    decoder_layers: Positive | None = None
-    encoder_ffn_dim: Positive | None = Field(None, description="FFN neurons of an encoder layer")
-    decoder_ffn_dim: Positive | None = Field(None, description="FFN neurons of a decoder layer")
-    encoder_attention_heads: Positive | None = None
-    decoder_attention_heads: Positive | None = None
-    activation_function: Literal["relu", "gelu", "silu"] | None = None
-    dropout: float | None = Field(None, ge=0, lt=1)
-    attention_dropout: float | None = Field(None, ge=0, lt=1)
-    activation_dropout: float | None = Field(None, ge=0, lt=1)
-    encoder_layerdrop: float | None = Field(None, ge=0, lt=1)
-    decoder_layerdrop: float | None = Field(None, ge=0, lt=1)
-    max_position_embeddings: Positive | None = Field(None, description="longest sequence, in tokens")
-    init_std: float | None = Field(None, gt=0)
-    scale_embedding: bool | None = None
-
-    @property
-    def overrides(self) -> dict[str, Any]:
-        """The configuration fields that the recipe sets beside the preset."""
-        return self.model_dump(exclude={"preset"}, exclude_none=True)
-
-    @model_validator(mode="after")
-    def _check_shape(self) -> ModelSettings:
-        problem = shape_problem(PRESETS[self.preset] | self.overrides)
-        if problem:
-            raise ValueError(problem)
-        return self
-
-
-class RecordingSettings(Section):
-    """Which text the neurons are recorded on."""
-
-    split: Literal["valid", "train"] = Field("valid", description="the split that is read, under teacher forcing")
-    sentences: Positive = Field(1000, description="sentences a direction, at most")
-
-
-CoverageKey = Literal[
-    "encoder", "decoder", "encoder/out", "encoder/into", "encoder/other", "decoder/out", "decoder/into", "decoder/other"
-]
-
-
-class SelectionSettings(Section):
-    """How specialized neurons are selected from the recorded activations."""
-
-    criterion: Literal["cumulative", "top_fraction"] = Field(
-        "cumulative",
-        description="cumulative: cover a share of the activation; top_fraction: the same share of every site",
-    )
-    coverage: Coverage | dict[CoverageKey, Coverage] = Field(
-        0.95,
-        description="k of cumulative: share of the activation that the selected neurons must cover; one number, or "
-        "numbers for encoder and decoder, also by way past the pivot: {encoder: 0.9, decoder/out: 0.95, decoder: 0.9}",
-    )
-    fraction: Coverage | None = Field(None, description="share of neurons that top_fraction selects")
-    statistic: Literal["count", "magnitude"] = Field(
-        "count", description="count: positive activations; magnitude: the sum of |value|"
-    )
-    granularity: Literal["direction", "language", "family"] = Field(
-        "direction",
-        description="what activations are summed over; language: the source's in the encoder, the target's in the "
-        "decoder",
-    )
-
-    @model_validator(mode="after")
-    def _check_fraction(self) -> SelectionSettings:
-        if (self.fraction is not None) != (self.criterion == "top_fraction"):
-            raise ValueError("fraction belongs to criterion top_fraction, which needs it; cumulative has coverage")
-        return self
-
-
-class SpecializationSettings(Section):
-    """How masks act on the model."""
-
-    semantics: Literal["weight", "neuron"] = Field(
-        "weight",
-        description="weight: mask the rows of fc1 and keep its bias (the paper); neuron: unselected neurons give 0",
-    )
-    components: Literal["both", "encoder", "decoder"] = Field("both", description="which FFNs are specialized")
-    rerecord_every: Positive | None = Field(
-        None,
-        description="updates between new recordings of the neurons while the arm specialized is trained; without it "
-        "the baseline's masks stay",
-    )
-
-
-ArmName = Literal[
-    "specialized",
-    "dense",
-    "random",
-    "magnitude",
-    "top_fraction",
-    "adapters_direction",
-    "adapters_family",
-    "adapters_matched",
-    "lora",
-    "finetune",
-    "lass",
-    "bilingual",
-]
-
-
-class EvaluationSettings(Section):
-    """How test sets are translated and scored."""
-
-    engine: Literal["transformers", "ctranslate2"] = Field(
-        "transformers",
-        description="transformers: the model itself; ctranslate2: each direction's compact model, converted in memory "
-        "(extra deploy)",
-    )
-    quantization: Literal["float32", "int8"] | None = Field(
-        None, description="weights of the ctranslate2 engine; float32 where none is given"
-    )
-    beam: Positive = Field(5, description="beam size")
-    length_penalty: float = Field(1.0, description="exponent of the length that a score is divided by")
-    n_best: Positive = Field(1, description="hypotheses a sentence, with scores; at most beam")
-    max_sentences: Positive | None = Field(None, description="test sentences a direction, at most; all without it")
-    batch_tokens: Positive = Field(4096, description="padded source tokens in one batch")
-    max_new_tokens: Positive = Field(256, description="longest translation, in tokens")
-    max_length_ratio: float = Field(
-        2.0, gt=0, description="longest translation, as a multiple of the source's pieces, to which 10 are added"
-    )
-    too_long: Literal["error", "truncate", "split"] = Field(
-        "truncate",
-        description="what happens to a source longer than the model reads; truncate: cut and counted; split: "
-        "translated in parts, split at sentence ends (extra deploy)",
-    )
-    zero_shot: list[str] = Field(
-        [],
-        description="untrained directions to evaluate too, such as [de-fr]; needs text that is parallel in both "
-        "languages, and trained directions to compose the masks from (de-en, en-fr)",
-    )
-    scores: ScoreSettings = ScoreSettings()
-
-    @property
-    def zero_shot_directions(self) -> list[Direction]:
-        """The zero-shot directions, sorted."""
-        return sorted(Direction.parse(text) for text in self.zero_shot)
-
-    @property
-    def translation(self) -> dict[str, Any]:
-        """The settings that translations depend on, as plain JSON values."""
-        return self.model_dump(mode="json", exclude={"scores"})
-
-    @model_validator(mode="after")
-    def _check_engine(self) -> EvaluationSettings:
-        if self.quantization is not None and self.engine != "ctranslate2":
-            raise ValueError("quantization belongs to engine ctranslate2; transformers runs the model as it is")
-        if self.n_best > self.beam:
-            raise ValueError(f"n_best {self.n_best} is larger than beam {self.beam}, which is all a search can give")
-        return self
-
-
-class AnalysisSettings(Section):
-    """What is found out about the neurons with the trained models at hand."""
-
-    sentences: Positive = Field(20, description="held-out sentences a direction, for losses and for tokens")
-    share: float = Field(0.05, gt=0, le=0.5, description="share of a site's neurons that the causal check turns off")
-    parts: Positive = Field(10, description="parts of the recording text whose masks are compared")
-
-
-class ReportSettings(Section):
-    """What the report shows."""
-
-    samples: Positive = Field(3, description="sample translations a direction")
+from neuronspec.core.settings import Section, explain, load_yaml
+from neuronspec.corpus.settings import Corpus, CorpusSettings
+from neuronspec.models.settings import ModelSettings, TokenizerSettings
+from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
+from neuronspec.report.settings import ReportSettings
+from neuronspec.specialization.settings import SpecializationSettings
+from neuronspec.training.settings import TrainingSettings
+from neuronspec.translation.settings import EvaluationSettings
 
 
 class Recipe(Section):
@@ -273,7 +61,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check_zero_shot(self) -> Recipe:
-        problems = list(zero_shot_problems(self.corpus, self.evaluation.zero_shot))
+        problems = list(_zero_shot_problems(self.corpus, self.evaluation.zero_shot))
         if problems:
             raise ValueError(f"evaluation.zero_shot: {'; '.join(problems)}")
         return self
@@ -291,7 +79,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check_arms(self) -> Recipe:
-        problems = list(arm_problems(self))
+        problems = list(_arm_problems(self))
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -331,3 +119,55 @@ class Recipe(Section):
         """The recipe as resolved: every key, paths absolute."""
         values = self.model_dump(mode="json", exclude_none=True)
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _zero_shot_problems(corpus: CorpusSettings, zero_shot: list[str]) -> Iterator[str]:
+    """What is wrong with the zero-shot directions of a recipe."""
+    trained = set(corpus.all_directions)
+    for text in zero_shot:
+        try:
+            direction = Direction.parse(text)
+        except DirectionError as error:
+            yield str(error)
+            continue
+        missing = {direction.source, direction.target} - set(corpus.all_languages)
+        pivots = {d.target for d in trained if d.source == direction.source} & {
+            d.source for d in trained if d.target == direction.target
+        }
+        if missing:
+            yield f"{text}: {', '.join(sorted(missing))} is not among the languages {sorted(corpus.all_languages)}"
+        elif direction in trained or zero_shot.count(text) > 1:
+            yield f"{text} is {'trained' if direction in trained else 'named twice'}; leave it out"
+        elif not pivots:
+            middle = corpus.pivot
+            yield f"{text} needs trained directions such as {direction.source}-{middle} and {middle}-{direction.target}"
+
+
+def _arm_problems(recipe: Recipe) -> Iterator[str]:
+    """What the arms of a recipe ask for and it doesn't give, or gives and they can't do."""
+    lass, bilingual = recipe.baselines.lass, recipe.baselines.bilingual
+    if "lass" in recipe.arms:
+        yield from ["the arm lass needs baselines.lass.updates"] * (lass.updates is None)
+        if recipe.continuation.parallel == "fsdp":
+            yield "continuation.parallel: the arm lass swaps whole weights, which fsdp shards; set it to ddp"
+    if "bilingual" in recipe.arms:
+        missing = [f"baselines.bilingual.{key}" for key in ("directions", "updates") if not getattr(bilingual, key)]
+        yield from [f"the arm bilingual needs {' and '.join(missing)}"] * bool(missing)
+    yield from _bilingual_problems(bilingual.directions, recipe.corpus.all_directions)
+    if recipe.specialization.rerecord_every is not None and recipe.continuation.updates is None:
+        yield (
+            "specialization.rerecord_every: counts updates, so continuation.updates must give the budget, "
+            "not epochs or minutes"
+        )
+
+
+def _bilingual_problems(named: Sequence[str], trained: Sequence[Direction]) -> Iterator[str]:
+    for text in named:
+        try:
+            direction = Direction.parse(text)
+        except DirectionError as error:
+            yield f"baselines.bilingual.directions: {error}"
+            continue
+        if direction not in trained or named.count(text) > 1:
+            what = "is named twice" if direction in trained else "isn't trained"
+            yield f"baselines.bilingual.directions: {text} {what}; leave it out"

@@ -15,12 +15,12 @@ from neuronspec.arms.arm import read_cost
 from neuronspec.arms.magnitude import magnitude_masks, weight_norms
 from neuronspec.arms.random import random_masks
 from neuronspec.arms.registry import ARMS, get_arm
+from neuronspec.arms.settings import ArmName
 from neuronspec.core.errors import ModelError, RecipeError, RunError
 from neuronspec.deploy.opening import open_model
 from neuronspec.models.load import load_model
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.recipe import ArmName
 from neuronspec.specialization.save import MASKS_FILE
 
 MASKED = ("specialized", "random", "magnitude", "top_fraction")

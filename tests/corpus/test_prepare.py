@@ -222,7 +222,7 @@ def test_a_failed_prepare_leaves_the_earlier_folder_whole(
 
 
 def _vocabulary(size: int) -> Any:
-    from neuronspec.recipe import TokenizerSettings
+    from neuronspec.models.settings import TokenizerSettings
 
     return TokenizerSettings(vocabulary=size)
 

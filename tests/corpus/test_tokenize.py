@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from neuronspec.corpus.cleaning import clean_text
 from neuronspec.corpus.spool import spool_schema
 from neuronspec.corpus.tokenize import Tokenize, Vocabulary
+from neuronspec.models.settings import TokenizerSettings
 from neuronspec.models.tokenizer import load_tokenizer, train_tokenizer
-from neuronspec.recipe import TokenizerSettings
 
 LETTERS = "abcdeäßабвгд中文हि"
 TYPES = ["bpe", "unigram"]

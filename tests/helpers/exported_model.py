@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.helpers.toy_corpus import toy_tokenizer
-from tests.helpers.trained_toy import sentences, trained_model
 
 from neuronspec.cli.deploy_commands import export_directions
 from neuronspec.specialization.save import save_specialized
+from tests.helpers.toy_corpus import toy_tokenizer
+from tests.helpers.trained_toy import sentences, trained_model
 
 
 @pytest.fixture(scope="session")

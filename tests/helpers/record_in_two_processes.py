@@ -1,4 +1,7 @@
-"""One of two processes of a recording: `-m tests.helpers.record_in_two_processes RANK FOLDER`. Rank 0 has one batch of four."""
+"""One of two processes of a recording: `-m tests.helpers.record_in_two_processes RANK FOLDER`.
+
+Rank 0 has one batch of four.
+"""
 
 from __future__ import annotations
 

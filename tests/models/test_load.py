@@ -13,7 +13,7 @@ from tests.helpers.toy_corpus import toy_model, toy_tokenizer
 from neuronspec.core.errors import ModelError
 from neuronspec.models.load import build_model, load_model
 from neuronspec.models.presets import PRESETS
-from neuronspec.recipe import ModelSettings
+from neuronspec.models.settings import ModelSettings
 
 SMALLEST = ModelSettings(preset="tiny", d_model=16, encoder_layers=1, decoder_layers=2, encoder_ffn_dim=24)
 

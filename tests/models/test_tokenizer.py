@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from neuronspec.core.errors import CorpusError, DirectionError, RecipeError
 from neuronspec.corpus.cleaning import clean_text
+from neuronspec.models.settings import TokenizerSettings
 from neuronspec.models.tokenizer import language_tag, load_tokenizer, merges_of, tag_id, train_tokenizer
-from neuronspec.recipe import TokenizerSettings
 
 LANGUAGES = ["en", "de", "ru", "sr_Latn"]
 LETTERS = "abcdefghijklmnopqrstuvwxyzäöüßабвгдежзийклмнопрст"

@@ -18,13 +18,14 @@ from tests.helpers.trained_toy import DIRECTIONS, random_sources, sentences, tar
 from torch import nn
 
 from neuronspec.core.errors import DirectionError, EvaluationError, MissingExtraError, ModelError, RecipeError
-from neuronspec.recipe import EvaluationSettings, Recipe
+from neuronspec.recipe import Recipe
 from neuronspec.scoring.metrics import score
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import use_direction
 from neuronspec.translation.conversion import convert, vocabulary_of
 from neuronspec.translation.registry import ENGINES, check_engine, make_engine
+from neuronspec.translation.settings import EvaluationSettings
 
 TOKENIZER = toy_tokenizer()
 NAMES = [str(direction) for direction in DIRECTIONS]

@@ -14,8 +14,9 @@ import yaml
 
 from neuronspec.cli.app import app
 from neuronspec.core.errors import RecipeError
-from neuronspec.recipe import EvaluationSettings, Recipe
+from neuronspec.recipe import Recipe
 from neuronspec.runs.pipeline import tasks_of
+from neuronspec.translation.settings import EvaluationSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 RECIPE: dict[str, Any] = {

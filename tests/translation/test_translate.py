@@ -13,8 +13,8 @@ from transformers import M2M100ForConditionalGeneration, PreTrainedTokenizerFast
 
 from neuronspec.core.errors import DirectionError, EvaluationError
 from neuronspec.models.tokenizer import tag_id
-from neuronspec.recipe import EvaluationSettings
 from neuronspec.translation.beam import beam_search_n_best
+from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.translate import translate
 
 WORDS = [f"w{number}" for number in range(12)]

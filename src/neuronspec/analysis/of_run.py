@@ -21,8 +21,9 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.recording import record_activations
 
 if TYPE_CHECKING:
+    from neuronspec.analysis.settings import AnalysisSettings
     from neuronspec.corpus.store import TokenStore
-    from neuronspec.recipe import AnalysisSettings, RecordingSettings
+    from neuronspec.neurons.settings import RecordingSettings
 
 Loaded = tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]
 """A model, and the context that a direction is run in."""

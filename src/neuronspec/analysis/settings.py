@@ -1,4 +1,4 @@
-"""How a model without a run is analysed."""
+"""The settings of analyses: the recipe's, and those of a model without a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import Field
+
 from neuronspec.core.errors import RecipeError, nearest
+from neuronspec.core.settings import Positive, Section
 
 SubjectStatistic = Literal["count", "magnitude"]
 
@@ -82,3 +85,11 @@ class Options:
 
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+class AnalysisSettings(Section):
+    """What is found out about the neurons with the trained models at hand."""
+
+    sentences: Positive = Field(20, description="held-out sentences a direction, for losses and for tokens")
+    share: float = Field(0.05, gt=0, le=0.5, description="share of a site's neurons that the causal check turns off")
+    parts: Positive = Field(10, description="parts of the recording text whose masks are compared")

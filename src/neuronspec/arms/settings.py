@@ -1,18 +1,13 @@
-"""The recipe's settings of the arms that specialization is compared with (`baselines`)."""
+"""The recipe's settings of the arms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from pydantic import Field
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError
-from neuronspec.corpus.settings import Positive, Section
-
-if TYPE_CHECKING:
-    from neuronspec.recipe import Recipe
+from neuronspec.core.settings import Positive, Section
 
 
 class AdapterSettings(Section):
@@ -68,31 +63,17 @@ class BaselinesSettings(Section):
     bilingual: BilingualSettings = BilingualSettings()
 
 
-def arm_problems(recipe: Recipe) -> Iterator[str]:
-    """What the arms of a recipe ask for and it doesn't give, or gives and they can't do."""
-    lass, bilingual = recipe.baselines.lass, recipe.baselines.bilingual
-    if "lass" in recipe.arms:
-        yield from ["the arm lass needs baselines.lass.updates"] * (lass.updates is None)
-        if recipe.continuation.parallel == "fsdp":
-            yield "continuation.parallel: the arm lass swaps whole weights, which fsdp shards; set it to ddp"
-    if "bilingual" in recipe.arms:
-        missing = [f"baselines.bilingual.{key}" for key in ("directions", "updates") if not getattr(bilingual, key)]
-        yield from [f"the arm bilingual needs {' and '.join(missing)}"] * bool(missing)
-    yield from _direction_problems(bilingual.directions, recipe.corpus.all_directions)
-    if recipe.specialization.rerecord_every is not None and recipe.continuation.updates is None:
-        yield (
-            "specialization.rerecord_every: counts updates, so continuation.updates must give the budget, "
-            "not epochs or minutes"
-        )
-
-
-def _direction_problems(named: Sequence[str], trained: Sequence[Direction]) -> Iterator[str]:
-    for text in named:
-        try:
-            direction = Direction.parse(text)
-        except DirectionError as error:
-            yield f"baselines.bilingual.directions: {error}"
-            continue
-        if direction not in trained or named.count(text) > 1:
-            what = "is named twice" if direction in trained else "isn't trained"
-            yield f"baselines.bilingual.directions: {text} {what}; leave it out"
+ArmName = Literal[
+    "specialized",
+    "dense",
+    "random",
+    "magnitude",
+    "top_fraction",
+    "adapters_direction",
+    "adapters_family",
+    "adapters_matched",
+    "lora",
+    "finetune",
+    "lass",
+    "bilingual",
+]

@@ -10,10 +10,9 @@ import numpy as np
 
 from neuronspec.batching.collate import Layout, collate, collate_mixed
 from neuronspec.batching.draws import Draw, MixedDraws, Pairs, SeparateDraws
-from neuronspec.core.direction import Direction
+from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import RecipeError, TrainingError
 from neuronspec.models.batch import Batch
-from neuronspec.training.settings import weight_problems
 
 
 class Store(Protocol):

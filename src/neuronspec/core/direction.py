@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -70,3 +70,14 @@ def is_language_code(code: str) -> bool:
 def languages_of(directions: Iterable[Direction]) -> list[str]:
     """The sorted language codes that `directions` name."""
     return sorted({code for direction in directions for code in (direction.source, direction.target)})
+
+
+def weight_problems(weights: Mapping[str, float], directions: Iterable[Direction]) -> list[str]:
+    """What is wrong with weights of directions: some lack one, or some are of none.
+
+    Raises:
+        DirectionError: a key isn't a direction.
+    """
+    given, trained = {Direction.parse(name) for name in weights}, set(directions)
+    missing, strange = (", ".join(map(str, sorted(part))) for part in (trained - given, given - trained))
+    return [f"no weight for {missing}"] * bool(missing) + [f"{strange} isn't trained"] * bool(strange)

@@ -10,12 +10,38 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
 from neuronspec.core.errors import RecipeError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def _pattern_from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
+    """Relative paths in a recipe start at the recipe's folder."""
+    folder = (info.context or {}).get("folder")
+    expanded = Path(pattern).expanduser()
+    return str((Path(folder) / expanded).resolve()) if folder else str(expanded)
+
+
+def _from_recipe_folder(path: Path, info: ValidationInfo) -> Path:
+    resolved = Path(_pattern_from_recipe_folder(str(path), info))
+    if (info.context or {}).get("check_files") and not resolved.exists():
+        raise ValueError(f"no such file or folder: {resolved}")
+    return resolved
+
+
+RecipePattern = Annotated[str, AfterValidator(_pattern_from_recipe_folder)]
+RecipePath = Annotated[Path, AfterValidator(_from_recipe_folder)]
+
+
+class Section(BaseModel):
+    """A part of the recipe. Unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class _Loader(yaml.SafeLoader):
@@ -211,6 +237,8 @@ def _explain_one(model: type[BaseModel], document: Document, item: dict[str, Any
     if kind == "union_tag_invalid":
         tags = [name.strip(" '") for name in str(item["ctx"]["expected_tags"]).split(",")]
         return f"{place}: {key}.reader is {item['ctx']['tag']!r}; {nearest(item['ctx']['tag'], tags)}"
+    if kind == "unknown_name":
+        return f"{place}: {key} is {item['input']!r}; {message}"
     if kind == "value_error":
         return f"{place}: {key}: {message}" if key else f"{place}: {message}"
     return f"{place}: {key} is {item['input']!r}; it should be {message}"

@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from neuronspec.core.direction import Direction, is_language_code
 from neuronspec.core.errors import DirectionError
 from neuronspec.core.languages import family_of, get_language
+from neuronspec.core.settings import Positive, RecipePath, RecipePattern, Section, Share
 
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, lt=1)]
 Tier = Literal["high", "medium", "low"]
-
-
-def _pattern_from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
-    """Relative paths in a recipe start at the recipe's folder."""
-    folder = (info.context or {}).get("folder")
-    expanded = Path(pattern).expanduser()
-    return str((Path(folder) / expanded).resolve()) if folder else str(expanded)
-
-
-def _from_recipe_folder(path: Path, info: ValidationInfo) -> Path:
-    resolved = Path(_pattern_from_recipe_folder(str(path), info))
-    if (info.context or {}).get("check_files") and not resolved.exists():
-        raise ValueError(f"no such file or folder: {resolved}")
-    return resolved
-
-
-RecipePattern = Annotated[str, AfterValidator(_pattern_from_recipe_folder)]
-RecipePath = Annotated[Path, AfterValidator(_from_recipe_folder)]
-
-
-class Section(BaseModel):
-    """A part of the recipe. Unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class CleaningSettings(Section):

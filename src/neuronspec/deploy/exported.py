@@ -16,8 +16,8 @@ from neuronspec.deploy.export import translator_of_files
 from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest, is_folder_of_ctranslate2
 from neuronspec.deploy.opening import unknown_direction
 from neuronspec.models.tokenizer import load_tokenizer
-from neuronspec.recipe import EvaluationSettings
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
+from neuronspec.translation.settings import EvaluationSettings
 
 
 def exported_in(path: Path) -> list[Path]:

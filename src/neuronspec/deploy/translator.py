@@ -13,8 +13,8 @@ from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import DirectionError, RecipeError
 from neuronspec.deploy.exported import ExportedModels, exported_in
 from neuronspec.deploy.opening import open_model, own_directions, unknown_direction
-from neuronspec.recipe import EvaluationSettings
 from neuronspec.translation.engine import Engine, Translations
+from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import joiner, split_sentences
 
 Device = Literal["cpu", "cuda"]

@@ -15,8 +15,8 @@ from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.contamination import Overlap, store_overlap
 from neuronspec.evaluation.results import ArmScores
 from neuronspec.evaluation.scorer import Scorer, score_arms
-from neuronspec.recipe import EvaluationSettings
 from neuronspec.scoring.significance import arms_significance
+from neuronspec.translation.settings import EvaluationSettings
 
 
 def gather(

@@ -21,10 +21,10 @@ from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores, write_scores
 from neuronspec.evaluation.scorer import Scorer, check_scoring, score_direction
 from neuronspec.models.fingerprint import model_fingerprint
-from neuronspec.recipe import EvaluationSettings
 from neuronspec.training.loss import InDirection, any_direction, validation_loss
 from neuronspec.translation.engine import write_n_best
 from neuronspec.translation.registry import make_engine
+from neuronspec.translation.settings import EvaluationSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from transformers.utils import logging
 from neuronspec.core.errors import ModelError
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.presets import PRESETS
-from neuronspec.recipe import ModelSettings
+from neuronspec.models.settings import ModelSettings
 
 LONGEST_TRANSLATION = 256
 """Tokens that `generate` gives at most, where the caller says nothing else."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, nearest
 from neuronspec.core.languages import canonical
-from neuronspec.recipe import TokenizerSettings
+from neuronspec.models.settings import TokenizerSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

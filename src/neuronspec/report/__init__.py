@@ -1,7 +1,13 @@
-"""Figures and the HTML report."""
+"""Figures, the HTML report, and figures for papers."""
 
-from neuronspec.report import figures
-from neuronspec.report.data import ReportData
-from neuronspec.report.page.html import write_report
+from __future__ import annotations
 
-__all__ = ["ReportData", "figures", "write_report"]
+from importlib import import_module
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """`neuronspec.report.figures` is public, and plotly is slow to import."""
+    if name == "figures":
+        return import_module("neuronspec.report.figures")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

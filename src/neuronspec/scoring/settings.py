@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError
-from neuronspec.corpus.settings import CorpusSettings, Positive, RecipePath, Section
+from neuronspec.core.settings import Positive, RecipePath, Section
 
 BleuTokenizer = Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "flores200"]
 
@@ -43,25 +40,3 @@ class ScoreSettings(Section):
     )
     resamples: Positive = Field(1000, description="resamples of the bootstrap")
     trials: Positive = Field(10_000, description="trials of the approximate randomization")
-
-
-def zero_shot_problems(corpus: CorpusSettings, zero_shot: list[str]) -> Iterator[str]:
-    """What is wrong with the zero-shot directions of a recipe."""
-    trained = set(corpus.all_directions)
-    for text in zero_shot:
-        try:
-            direction = Direction.parse(text)
-        except DirectionError as error:
-            yield str(error)
-            continue
-        missing = {direction.source, direction.target} - set(corpus.all_languages)
-        pivots = {d.target for d in trained if d.source == direction.source} & {
-            d.source for d in trained if d.target == direction.target
-        }
-        if missing:
-            yield f"{text}: {', '.join(sorted(missing))} is not among the languages {sorted(corpus.all_languages)}"
-        elif direction in trained or zero_shot.count(text) > 1:
-            yield f"{text} is {'trained' if direction in trained else 'named twice'}; leave it out"
-        elif not pivots:
-            middle = corpus.pivot
-            yield f"{text} needs trained directions such as {direction.source}-{middle} and {middle}-{direction.target}"

@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
+from neuronspec.arms.settings import ArmName
 from neuronspec.core.errors import RecipeError
-from neuronspec.core.settings import explain, load_yaml, parse_override
-from neuronspec.corpus.settings import RecipePath, Section
-from neuronspec.recipe import ArmName, Recipe
+from neuronspec.core.settings import RecipePath, Section, explain, load_yaml, parse_override
+from neuronspec.recipe import Recipe
 
 Changes: TypeAlias = dict[str, Any]
 """Recipe keys as `section.key`, and their values."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from neuronspec.core.direction import Direction
-from neuronspec.corpus.settings import Positive, Section
+from neuronspec.core.settings import Positive, Section
 
 
 class TrainingSettings(Section):
@@ -61,14 +59,3 @@ class TrainingSettings(Section):
         if len(given) != 1:
             raise ValueError(f"give exactly one of updates, epochs, minutes; given: {', '.join(given) or 'none'}")
         return self
-
-
-def weight_problems(weights: Mapping[str, float], directions: Iterable[Direction]) -> list[str]:
-    """What is wrong with weights of directions: some lack one, or some are of none.
-
-    Raises:
-        DirectionError: a key isn't a direction.
-    """
-    given, trained = {Direction.parse(name) for name in weights}, set(directions)
-    missing, strange = (", ".join(map(str, sorted(part))) for part in (trained - given, given - trained))
-    return [f"no weight for {missing}"] * bool(missing) + [f"{strange} isn't trained"] * bool(strange)

@@ -16,7 +16,7 @@ from neuronspec.batching.plan import plan_in_order
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.files import write_text
 from neuronspec.models.tokenizer import tag_id
-from neuronspec.recipe import EvaluationSettings
+from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import Part, join_parts, prepare_sources
 
 Progress = Callable[[int], None]

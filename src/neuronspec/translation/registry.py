@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from neuronspec.recipe import EvaluationSettings
 from neuronspec.translation.engine import Engine, Hypothesis, TranslationEngine, Translations, write_n_best
+from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import check_splitter
 
 __all__ = [

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.direction import DirectionLike
-from neuronspec.recipe import EvaluationSettings
 from neuronspec.translation.engine import Translations
+from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.transformers_engine import TransformersEngine
 
 __all__ = ["Translations", "translate"]

@@ -1,0 +1,58 @@
+"""The recipe's settings of the tokenizer and of the model."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from neuronspec.core.settings import Positive, Section
+from neuronspec.models.presets import PRESETS, shape_problem
+
+
+class TokenizerSettings(Section):
+    """The SentencePiece model trained on the training text."""
+
+    type: Literal["bpe", "unigram"] = Field("bpe", description="kind of SentencePiece model")
+    vocabulary: Positive = Field(8000, description="number of pieces, without language tags")
+    temperature: float = Field(5.0, ge=1, description="languages are sampled in proportion to size^(1/temperature)")
+    character_coverage: float = Field(
+        1.0, gt=0.9, le=1, description="share of characters that get a piece of their own"
+    )
+    max_sentences: Positive = Field(2_000_000, description="sentences sampled for training the tokenizer")
+
+
+class ModelSettings(Section):
+    """An M2M100 Transformer: a preset, and any field of its configuration set beside it."""
+
+    preset: Literal["tiny", "small", "big"] = Field(
+        "small", description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)"
+    )
+    d_model: Positive | None = Field(None, description="width of the residual stream")
+    encoder_layers: Positive | None = None
+    decoder_layers: Positive | None = None
+    encoder_ffn_dim: Positive | None = Field(None, description="FFN neurons of an encoder layer")
+    decoder_ffn_dim: Positive | None = Field(None, description="FFN neurons of a decoder layer")
+    encoder_attention_heads: Positive | None = None
+    decoder_attention_heads: Positive | None = None
+    activation_function: Literal["relu", "gelu", "silu"] | None = None
+    dropout: float | None = Field(None, ge=0, lt=1)
+    attention_dropout: float | None = Field(None, ge=0, lt=1)
+    activation_dropout: float | None = Field(None, ge=0, lt=1)
+    encoder_layerdrop: float | None = Field(None, ge=0, lt=1)
+    decoder_layerdrop: float | None = Field(None, ge=0, lt=1)
+    max_position_embeddings: Positive | None = Field(None, description="longest sequence, in tokens")
+    init_std: float | None = Field(None, gt=0)
+    scale_embedding: bool | None = None
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """The configuration fields that the recipe sets beside the preset."""
+        return self.model_dump(exclude={"preset"}, exclude_none=True)
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> ModelSettings:
+        problem = shape_problem(PRESETS[self.preset] | self.overrides)
+        if problem:
+            raise ValueError(problem)
+        return self

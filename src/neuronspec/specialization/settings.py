@@ -1,0 +1,24 @@
+"""The recipe's settings of how masks act on the model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from neuronspec.core.settings import Positive, Section
+
+
+class SpecializationSettings(Section):
+    """How masks act on the model."""
+
+    semantics: Literal["weight", "neuron"] = Field(
+        "weight",
+        description="weight: mask the rows of fc1 and keep its bias (the paper); neuron: unselected neurons give 0",
+    )
+    components: Literal["both", "encoder", "decoder"] = Field("both", description="which FFNs are specialized")
+    rerecord_every: Positive | None = Field(
+        None,
+        description="updates between new recordings of the neurons while the arm specialized is trained; without it "
+        "the baseline's masks stay",
+    )

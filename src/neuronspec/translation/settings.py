@@ -1,0 +1,62 @@
+"""The recipe's settings of translating and scoring the test sets."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from neuronspec.core.direction import Direction
+from neuronspec.core.settings import Positive, Section
+from neuronspec.scoring.settings import ScoreSettings
+
+
+class EvaluationSettings(Section):
+    """How test sets are translated and scored."""
+
+    engine: Literal["transformers", "ctranslate2"] = Field(
+        "transformers",
+        description="transformers: the model itself; ctranslate2: each direction's compact model, converted in memory "
+        "(extra deploy)",
+    )
+    quantization: Literal["float32", "int8"] | None = Field(
+        None, description="weights of the ctranslate2 engine; float32 where none is given"
+    )
+    beam: Positive = Field(5, description="beam size")
+    length_penalty: float = Field(1.0, description="exponent of the length that a score is divided by")
+    n_best: Positive = Field(1, description="hypotheses a sentence, with scores; at most beam")
+    max_sentences: Positive | None = Field(None, description="test sentences a direction, at most; all without it")
+    batch_tokens: Positive = Field(4096, description="padded source tokens in one batch")
+    max_new_tokens: Positive = Field(256, description="longest translation, in tokens")
+    max_length_ratio: float = Field(
+        2.0, gt=0, description="longest translation, as a multiple of the source's pieces, to which 10 are added"
+    )
+    too_long: Literal["error", "truncate", "split"] = Field(
+        "truncate",
+        description="what happens to a source longer than the model reads; truncate: cut and counted; split: "
+        "translated in parts, split at sentence ends (extra deploy)",
+    )
+    zero_shot: list[str] = Field(
+        [],
+        description="untrained directions to evaluate too, such as [de-fr]; needs text that is parallel in both "
+        "languages, and trained directions to compose the masks from (de-en, en-fr)",
+    )
+    scores: ScoreSettings = ScoreSettings()
+
+    @property
+    def zero_shot_directions(self) -> list[Direction]:
+        """The zero-shot directions, sorted."""
+        return sorted(Direction.parse(text) for text in self.zero_shot)
+
+    @property
+    def translation(self) -> dict[str, Any]:
+        """The settings that translations depend on, as plain JSON values."""
+        return self.model_dump(mode="json", exclude={"scores"})
+
+    @model_validator(mode="after")
+    def _check_engine(self) -> EvaluationSettings:
+        if self.quantization is not None and self.engine != "ctranslate2":
+            raise ValueError("quantization belongs to engine ctranslate2; transformers runs the model as it is")
+        if self.n_best > self.beam:
+            raise ValueError(f"n_best {self.n_best} is larger than beam {self.beam}, which is all a search can give")
+        return self
