@@ -40,9 +40,7 @@ assert "wsgiref.handlers" in sys.modules
 
 def test_an_unknown_name_gets_the_nearest() -> None:
     for ask in (numbers().get, numbers().check):
-        with pytest.raises(
-            RecipeError, match="unknown number 'fractoin'; did you mean 'fraction'. Valid: fraction, wh"
-        ):
+        with pytest.raises(RecipeError, match="unknown number .fractoin.; did you mean .fraction."):
             ask("fractoin")
 
 

@@ -22,6 +22,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.processes import processes
+from neuronspec.core.progress import SILENT, Bars, Progress
 from neuronspec.corpus.store import TokenStore
 from neuronspec.models.load import load_model
 from neuronspec.recipe import Recipe
@@ -57,6 +58,11 @@ class Given:
     masks: Path
     store: TokenStore
     console: Console
+
+    @property
+    def progress(self) -> Progress:
+        """Shows how far the work is."""
+        return SILENT if self.console.quiet else Bars(self.console)
 
     @property
     def seed(self) -> int:

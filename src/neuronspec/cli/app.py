@@ -295,7 +295,10 @@ def main() -> None:
 
 def _run() -> int:
     """Run the command; the exit code."""
+    from neuronspec.cli.output import show_log
     from neuronspec.core.processes import launched
+
+    show_log()
 
     try:
         app()

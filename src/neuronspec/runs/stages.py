@@ -15,6 +15,7 @@ from rich.console import Console
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
+from neuronspec.core.progress import SILENT, Bars, Progress
 from neuronspec.corpus.settings import CatalogsCorpus, MosesCorpus, TsvCorpus
 from neuronspec.recipe import Recipe
 
@@ -33,6 +34,11 @@ class Run:
     recipe: Recipe
     folder: Path
     console: Console
+
+    @property
+    def progress(self) -> Progress:
+        """Shows how far the work is."""
+        return SILENT if self.console.quiet else Bars(self.console)
 
     @property
     def data(self) -> Path:
