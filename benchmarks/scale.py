@@ -44,19 +44,18 @@ VOCABULARY = 16_000
 
 
 def step_prepare(folder: Path) -> dict[str, Any]:
-    from rich.console import Console
-
     from neuronspec.corpus.prepare import prepare
     from neuronspec.recipe import Recipe
 
     budget = {"updates": 1}
-    corpus = {"reader": "moses", "train": str(folder / "text" / "train.{lang}"), "languages": ["de"]}
+    train = {"reader": "moses", "path": str(folder / "text" / "train.{lang}")}
+    corpus: dict[str, Any] = {"train": train, "languages": ["de"]}
     corpus |= {"valid_share": 0.001, "test_share": 0.001}
     recipe = Recipe.model_validate(
         {"name": "scale", "corpus": corpus, "tokenizer": {"vocabulary": VOCABULARY}}
         | {"training": budget, "continuation": budget}
     )
-    seconds = prepare(recipe, folder / "data", Console(quiet=True))
+    seconds = prepare(recipe.corpus, recipe.tokenizer, folder / "data", seed=recipe.seed)
     report = json.loads((folder / "data" / "corpus.json").read_text(encoding="utf-8"))
     train = report["splits"]["train"]["en-de"]
     return {

@@ -13,7 +13,8 @@ from pydantic_core import PydanticUndefined
 from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.settings import AdapterSettings, BaselinesSettings, BilingualSettings, LassSettings, LoraSettings
 from neuronspec.cli.app import app
-from neuronspec.corpus.settings import CatalogsCorpus, CleaningSettings, CorpusSettings, MosesCorpus, TsvCorpus
+from neuronspec.corpus.readers.registry import READERS
+from neuronspec.corpus.settings import CleaningSettings, CorpusSettings
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
 from neuronspec.recipe import Recipe
@@ -27,10 +28,8 @@ from neuronspec.translation.settings import EvaluationSettings
 REFERENCE = Path(__file__).parent / "reference"
 SECTIONS = {
     "(top level)": Recipe,
-    "corpus, every reader": CorpusSettings,
-    "corpus with reader: catalogs": CatalogsCorpus,
-    "corpus with reader: tsv": TsvCorpus,
-    "corpus with reader: moses": MosesCorpus,
+    "corpus": CorpusSettings,
+    **{f"a source with reader: {name}": READERS.get(name) for name in READERS},
     "corpus.cleaning": CleaningSettings,
     "tokenizer": TokenizerSettings,
     "model": ModelSettings,
@@ -76,7 +75,6 @@ def _tables(sections: dict[str, type[BaseModel]]) -> list[str]:
     """A table a section."""
     lines: list[str] = []
     for title, section in sections.items():
-        inherited = set(CorpusSettings.model_fields) if section in CorpusSettings.__subclasses__() else set()
         lines += [
             "",
             f"## {title}",
@@ -90,7 +88,6 @@ def _tables(sections: dict[str, type[BaseModel]]) -> list[str]:
         lines += [
             f"| `{name}` | {_type(properties[name])} | {_default(info)} | {info.description or ''} |"
             for name, info in section.model_fields.items()
-            if name not in inherited
         ]
     return lines
 
@@ -99,7 +96,8 @@ def _type(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_type(part) for part in schema["anyOf"] if part.get("type") != "null")
     if (
-        "oneOf" in schema
+        schema.get("$comment") == "section"
+        or "oneOf" in schema
         or "$ref" in schema
         or (schema.get("default") == {} and not schema.keys() & {"additionalProperties", "patternProperties"})
     ):

@@ -10,7 +10,7 @@ from neuronspec.recipe import Recipe
 GOOD = """\
 name: trial
 corpus:
-  reader: catalogs
+  train: {reader: catalogs}
   languages: [de, nb, pt_BR]
 training: {updates: 10, learning_rate: 5e-4}
 continuation: {updates: 5}
@@ -61,8 +61,8 @@ def test_resolved_recipe_loads_to_the_same(tmp_path: Path) -> None:
 
 def test_paths_start_at_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "text.tsv").write_text("en\tde\n", encoding="utf-8")
-    text = GOOD.replace("reader: catalogs", "reader: tsv\n  train: text.tsv")
-    assert Recipe.load(write(tmp_path, text)).corpus.train == tmp_path / "text.tsv"  # type: ignore[union-attr]
+    text = GOOD.replace("{reader: catalogs}", "{reader: tsv, path: text.tsv}")
+    assert Recipe.load(write(tmp_path, text)).corpus.train.path == tmp_path / "text.tsv"  # type: ignore[attr-defined]
 
 
 def test_all_mistakes_at_once_with_lines_and_hints(tmp_path: Path) -> None:
@@ -88,8 +88,11 @@ def test_all_mistakes_at_once_with_lines_and_hints(tmp_path: Path) -> None:
         ),
         (("updates: 10,", "updates: -1,"), "training.updates is -1"),
         (("learning_rate: 5e-4", "learning_rate: fast"), "training.learning_rate is 'fast'"),
-        (("reader: catalogs", "reader: catalog"), "corpus.reader is 'catalog'; did you mean 'catalogs'?"),
-        (("reader: catalogs", "pivot: en"), "'corpus.reader' is missing"),
+        (("reader: catalogs", "reader: catalog"), "corpus.train.reader is 'catalog'; did you mean 'catalogs'?"),
+        (("{reader: catalogs}", "{path: x}"), "'corpus.train.reader' is missing; it is one of catalogs, tsv, moses"),
+        (("{reader: catalogs}", "{reader: tsv, path: x.tsv, pth: x}"), "key 'corpus.train.pth'; did you mean 'path'?"),
+        (("{reader: catalogs}", "[catalogs]"), "corpus.train is ['catalogs']; it should be a section such as {reader"),
+        (("train: {reader: catalogs}", "pivot: en"), "the key 'corpus.train' is missing"),
         (("[de, nb, pt_BR]", "[de, de]"), "named twice"),
         (("[de, nb, pt_BR]", "[de]\n  directions: [en-fr]"), "fr is not among the languages"),
         (("[de, nb, pt_BR]", "[de]\n  directions: [en_de]"), "expected SOURCE-TARGET"),
@@ -102,8 +105,8 @@ def test_all_mistakes_at_once_with_lines_and_hints(tmp_path: Path) -> None:
             ("continuation: {updates: 5}", "continuation: {updates: 5}\narms: [specialised]"),
             "arms.0 is 'specialised'",
         ),
-        (("reader: catalogs", "reader: tsv\n  train: nothing.tsv"), "no such file or folder"),
-        (("reader: catalogs", "reader: moses\n  train: text/train.de"), "lacks {lang}"),
+        (("{reader: catalogs}", "{reader: tsv, path: nothing.tsv}"), "no such file or folder"),
+        (("{reader: catalogs}", "{reader: moses, path: text/train.de}"), "lacks {lang}"),
         (
             ("continuation: {updates: 5}", "continuation: {updates: 5, weights: {en-de: 1}}"),
             "continuation.weights: no weight for de-en, en-nb, en-pt_BR, nb-en, pt_BR-en; give a weight",

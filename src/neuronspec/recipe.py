@@ -18,7 +18,7 @@ from neuronspec.arms.settings import ArmName, BaselinesSettings
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import DirectionError, RecipeError
 from neuronspec.core.settings import Section, explain, load_yaml
-from neuronspec.corpus.settings import Corpus, CorpusSettings
+from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
 from neuronspec.report.settings import ReportSettings
@@ -35,7 +35,7 @@ class Recipe(Section):
         description="names the experiment; a run folder belongs to one name",
     )
     seed: int = Field(1, ge=0, description="of everything random: splits, weights, data order, dropout")
-    corpus: Corpus = Field(description="text, languages, directions, splits, cleaning")
+    corpus: CorpusSettings = Field(description="text, languages, directions, splits, cleaning")
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = Field(description="the multilingual baseline")

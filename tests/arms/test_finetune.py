@@ -58,7 +58,7 @@ def test_budgets_in_epochs_and_minutes(tmp_path: Path) -> None:
 def test_a_direction_is_trained_as_if_it_were_alone(tmp_path: Path) -> None:
     given = trained(tmp_path, "finetune")
     for direction, settings in Finetune().settings(given).items():
-        corpus = {"reader": "catalogs", "languages": ["de", "fr"], "directions": [str(direction)]}
+        corpus = {"train": {"reader": "catalogs"}, "languages": ["de", "fr"], "directions": [str(direction)]}
         budget = {"updates": settings.updates, "warmup": settings.warmup}
         alone = toy_given(tmp_path, f"dense-{direction}", corpus=corpus, continuation=budget)
         make(get_arm("dense"), alone)

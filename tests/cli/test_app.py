@@ -189,9 +189,9 @@ def test_corpus_mistakes_leave_the_run_intact(toy: Path, finished: Path, tmp_pat
 def test_moses_files_of_different_length(toy: Path, tmp_path: Path) -> None:
     (tmp_path / "train.en-de.en").write_text("one\ntwo\nthree\n")
     (tmp_path / "train.en-de.de").write_text("eins\nzwei\n")
-    text = toy.read_text().replace("reader: tsv", "reader: moses").replace("[de, fr, it]", "[de]")
+    text = toy.read_text().replace("[de, fr, it]", "[de]")
     recipe = tmp_path / "moses.yaml"
-    recipe.write_text(text.replace("train: table.tsv", "train: train.{pair}.{lang}"))
+    recipe.write_text(text.replace("{reader: tsv, path: table.tsv}", "{reader: moses, path: 'train.{pair}.{lang}'}"))
     failed(neuronspec("prepare", recipe, "--out", tmp_path / "run"), 1, "train.en-de.en", "3", "2")
     assert not (tmp_path / "run" / "data").exists()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
+import logging
 import multiprocessing
 import os
 import subprocess
@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
+from tests.helpers.prepared import prepare_recipe
 from tests.helpers.worker_functions import DyingCleaner
 
 from neuronspec.core.errors import CorpusError, RecipeError
 from neuronspec.corpus import prepare as module
-from neuronspec.corpus.prepare import prepare
 from neuronspec.corpus.readers import tsv as tsv_module
 from neuronspec.corpus.store import TokenStore
 from neuronspec.recipe import Recipe
 
-QUIET = Console(quiet=True)
 SYLLABLES = ["ba", "ne", "ti", "ro", "lu", "ka"]
 
 
@@ -62,7 +60,8 @@ def tsv(tmp_path: Path) -> Path:
 
 def tsv_recipe(path: Path, **more: Any) -> Recipe:
     cleaning = {"max_tokens": 40}
-    corpus = {"reader": "tsv", "train": str(path), "languages": ["de", "fr"], "valid_share": 0.1, "test_share": 0.2}
+    train = {"reader": "tsv", "path": str(path)}
+    corpus = {"train": train, "languages": ["de", "fr"], "valid_share": 0.1, "test_share": 0.2}
     return recipe(corpus | {"cleaning": cleaning} | more)
 
 
@@ -74,7 +73,7 @@ def read_all(store: TokenStore, split: str, direction: str) -> list[tuple[str, s
 
 
 def test_a_table(tmp_path: Path, tsv: Path) -> None:
-    prepare(tsv_recipe(tsv), tmp_path / "data", QUIET)
+    prepare_recipe(tsv_recipe(tsv), tmp_path / "data")
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["corpus.json", "tokenizer", "tokens"]
     store = TokenStore.open(tmp_path / "data")
     report = json.loads((tmp_path / "data" / "corpus.json").read_text())
@@ -100,7 +99,7 @@ def test_a_table(tmp_path: Path, tsv: Path) -> None:
 
 def test_two_runs_write_the_same_bytes(tmp_path: Path, tsv: Path) -> None:
     for name in ("one", "two"):
-        prepare(tsv_recipe(tsv), tmp_path / name / "data", QUIET)
+        prepare_recipe(tsv_recipe(tsv), tmp_path / name / "data")
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
     assert len(files) >= 10
     for file in files:
@@ -112,10 +111,10 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path, tsv: Path) -> None:
 def test_the_number_of_workers_changes_nothing(tmp_path: Path, tsv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tsv_module, "read_blocks", partial(tsv_module.read_blocks, size=10))
     for workers in (1, 2, 3):
-        prepare(tsv_recipe(tsv, workers=workers), tmp_path / str(workers), QUIET)
+        prepare_recipe(tsv_recipe(tsv, workers=workers), tmp_path / str(workers))
     assert snapshot(tmp_path / "1") == snapshot(tmp_path / "2") == snapshot(tmp_path / "3")
     monkeypatch.undo()
-    prepare(tsv_recipe(tsv), tmp_path / "one block", QUIET)
+    prepare_recipe(tsv_recipe(tsv), tmp_path / "one block")
     report, tokenizer = "corpus.json", "tokenizer/tokenizer.json"
     for name in (report, tokenizer):
         assert (tmp_path / "one block" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
@@ -124,8 +123,8 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path, tsv: Path, monkey
 
 
 def test_a_test_sentence_is_test_whatever_the_languages(tmp_path: Path, tsv: Path) -> None:
-    prepare(tsv_recipe(tsv), tmp_path / "both" / "data", QUIET)
-    prepare(tsv_recipe(tsv, languages=["de"]), tmp_path / "one" / "data", QUIET)
+    prepare_recipe(tsv_recipe(tsv), tmp_path / "both" / "data")
+    prepare_recipe(tsv_recipe(tsv, languages=["de"]), tmp_path / "one" / "data")
     both, one = (TokenStore.open(tmp_path / name / "data") for name in ("both", "one"))
     assert both.pairs("test", "en-de").source_texts() == one.pairs("test", "en-de").source_texts()
     assert set(both.pairs("test", "fr-en").target_texts()) <= set(one.pairs("test", "de-en").target_texts())
@@ -145,7 +144,7 @@ def test_held_out_text_leaves_the_training_in_all_its_spellings(tmp_path: Path) 
         "valid": write("valid.tsv", ["valid one", "Valides Ziel"]),
         "test": write("test.tsv", ["Test one!", "Test 3 Ziel"], ["Test one!", "Test 3 Ziel"], ["same", "same"]),
     }
-    prepare(recipe(corpus), tmp_path / "data", QUIET)
+    prepare_recipe(recipe(corpus), tmp_path / "data")
     store = TokenStore.open(tmp_path / "data")
     kept = [source for source, _ in read_all(store, "train", "en-de")]
     assert len(kept) == 41 and kept[-1] == "test"
@@ -155,7 +154,7 @@ def test_held_out_text_leaves_the_training_in_all_its_spellings(tmp_path: Path) 
 
 
 def test_directions_beside_the_pivot(tmp_path: Path, tsv: Path) -> None:
-    prepare(tsv_recipe(tsv, directions=["de-fr", "fr-de", "en-de"]), tmp_path / "data", QUIET)
+    prepare_recipe(tsv_recipe(tsv, directions=["de-fr", "fr-de", "en-de"]), tmp_path / "data")
     store = TokenStore.open(tmp_path / "data")
     assert [str(d) for d in store.directions("train")] == ["de-fr", "en-de", "fr-de"]
     assert all(source.split()[1] == target.split()[1] for source, target in read_all(store, "train", "de-fr"))
@@ -169,18 +168,21 @@ def test_a_tree_of_catalogs(tmp_path: Path) -> None:
         entries = [f'msgid "the {word(i)} %(n)s <b>"\nmsgstr "%(n)s <b> {save} {word(i)}"\n' for i in range(60)]
         header = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n'
         (folder / "app.po").write_text("\n".join([header, *entries]), encoding="utf-8")
-    corpus = {"reader": "catalogs", "folder": str(tmp_path / "po"), "languages": ["de", "fr"]}
-    prepare(recipe(corpus | {"valid_share": 0.2, "test_share": 0.2}), tmp_path / "data", QUIET)
+    corpus = {"train": {"reader": "catalogs", "path": str(tmp_path / "po")}, "languages": ["de", "fr"]}
+    prepare_recipe(recipe(corpus | {"valid_share": 0.2, "test_share": 0.2}), tmp_path / "data")
     store = TokenStore.open(tmp_path / "data")
     texts = store.pairs("test", "en-de")
     assert len(texts) > 0 and all("%(n)s <b>" in text for text in texts.source_texts() + texts.target_texts())
     assert all("%(n)s <b>" in side for pair in read_all(store, "train", "fr-en") for side in pair)
 
 
-def test_the_table_shows_every_pair_once(tmp_path: Path, tsv: Path) -> None:
-    console = Console(file=io.StringIO(), width=200)
-    prepare(tsv_recipe(tsv), tmp_path / "data", console)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+def test_the_table_shows_every_pair_once(
+    tmp_path: Path, tsv: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    caplog.set_level(logging.INFO, logger="neuronspec")
+    prepare_recipe(tsv_recipe(tsv), tmp_path / "data")
+    shown = caplog.text
     assert shown.count("en-de") == shown.count("en-fr") == 1 and "de-en" not in shown
     assert "length ratio" in shown and "too long" in shown
 
@@ -190,7 +192,7 @@ def test_a_direction_without_text_is_an_error(tmp_path: Path, tsv: Path) -> None
         tsv.write_text(tsv.read_text().replace("le ", ""))
         lines = [line.split("\t") for line in tsv.read_text().splitlines()]
         tsv.write_text(table([lines[0], *([*cells[:2], ""] for cells in lines[1:])]))
-        prepare(tsv_recipe(tsv), tmp_path / "data", QUIET)
+        prepare_recipe(tsv_recipe(tsv), tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
 
@@ -202,10 +204,10 @@ def test_a_failed_prepare_leaves_the_earlier_folder_whole(
     tmp_path: Path, tsv: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "run" / "data"
-    prepare(tsv_recipe(tsv), data, QUIET)
+    prepare_recipe(tsv_recipe(tsv), data)
     before = snapshot(data)
     with pytest.raises(RecipeError, match="tokenizer.vocabulary is 90000"):
-        prepare(tsv_recipe(tsv).model_copy(update={"tokenizer": _vocabulary(90_000)}), data, QUIET)
+        prepare_recipe(tsv_recipe(tsv).model_copy(update={"tokenizer": _vocabulary(90_000)}), data)
     for step in ("check_directions", "write_json"):
 
         def interrupt(*_: Any) -> None:
@@ -213,10 +215,10 @@ def test_a_failed_prepare_leaves_the_earlier_folder_whole(
 
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(module, step, interrupt)
-            prepare(tsv_recipe(tsv), data, QUIET)
+            prepare_recipe(tsv_recipe(tsv), data)
     tsv.write_text("en\tde\tfr\nbroken\n")
     with pytest.raises(CorpusError, match=r"train\.tsv:2"):
-        prepare(tsv_recipe(tsv), data, QUIET)
+        prepare_recipe(tsv_recipe(tsv), data)
     assert snapshot(data) == before
     assert [path.name for path in data.parent.iterdir()] == ["data"]
 
@@ -229,26 +231,26 @@ def _vocabulary(size: int) -> Any:
 
 def test_after_a_kill_the_next_prepare_cleans_up(tmp_path: Path, tsv: Path) -> None:
     data = tmp_path / "data"
-    prepare(tsv_recipe(tsv), data, QUIET)
+    prepare_recipe(tsv_recipe(tsv), data)
     before = snapshot(data)
     # Killed while writing, and killed between the two renames.
     (tmp_path / ".data.new" / "rows").mkdir(parents=True)
     data.rename(tmp_path / ".data.old")
     tsv.write_text("en\tde\tfr\nbroken\n")
     with pytest.raises(CorpusError):
-        prepare(tsv_recipe(tsv), data, QUIET)
+        prepare_recipe(tsv_recipe(tsv), data)
     assert snapshot(data) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "train.tsv"]
 
 
 def test_a_killed_worker_leaves_nothing_behind(tmp_path: Path, tsv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tmp_path / "run" / "data"
-    prepare(tsv_recipe(tsv), data, QUIET)
+    prepare_recipe(tsv_recipe(tsv), data)
     before = snapshot(data)
     monkeypatch.setattr(tsv_module, "read_blocks", partial(tsv_module.read_blocks, size=10))
     monkeypatch.setattr(module, "Cleaner", DyingCleaner)
     with pytest.raises(CorpusError, match="a worker process that prepares text was killed"):
-        prepare(tsv_recipe(tsv, workers=2), data, QUIET)
+        prepare_recipe(tsv_recipe(tsv, workers=2), data)
     assert snapshot(data) == before and [path.name for path in data.parent.iterdir()] == ["data"]
     assert not multiprocessing.active_children()
 
@@ -260,11 +262,11 @@ def test_a_full_disk_is_one_readable_error(tmp_path: Path, tsv: Path, bytes_a_fi
 import resource, sys
 from pathlib import Path
 from tests.corpus import test_prepare
-from neuronspec.corpus.prepare import prepare
+from tests.helpers.prepared import prepare_recipe
 from neuronspec.core.errors import CorpusError
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
-    prepare(test_prepare.tsv_recipe(Path(sys.argv[1])), Path(sys.argv[2]), test_prepare.QUIET)
+    prepare_recipe(test_prepare.tsv_recipe(Path(sys.argv[1])), Path(sys.argv[2]))
 except CorpusError as error:
     print(error)
 """

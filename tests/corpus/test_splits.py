@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuronspec.corpus.readers.rows import SPLITS, Row, in_columns
-from neuronspec.corpus.settings import CatalogsCorpus, TsvCorpus
+from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.splits import Splitter, sentence_key
 
 
@@ -32,12 +32,14 @@ def test_keys(text: str, key: str) -> None:
     assert sentence_key(text) == key
 
 
-CORPUS = CatalogsCorpus(reader="catalogs", languages=["de", "fr"], test_share=0.2, valid_share=0.1)
+CORPUS = CorpusSettings.model_validate(
+    {"train": {"reader": "catalogs"}, "languages": ["de", "fr"], "test_share": 0.2, "valid_share": 0.1}
+)
 
 
 def split_of(splitter: Splitter, row: Row) -> str:
     """The split of a row, as the first pass draws it."""
-    (rows,) = in_columns(iter([row]), list(row.texts))
+    (rows,) = in_columns(iter([row]), list(row.texts), "train")
     pivot = row.texts.get(splitter.pivot)
     (place,) = splitter.splits_of(replace(rows, split=row.split), [sentence_key(pivot) if pivot else ""])
     return SPLITS[place]
@@ -75,7 +77,8 @@ def test_golden_splits() -> None:
 def test_splits_with_files_are_not_drawn(tmp_path: Path) -> None:
     table = tmp_path / "t.tsv"
     table.touch()
-    corpus = TsvCorpus(reader="tsv", train=table, test=table, languages=["de"], valid_share=0.5)
+    source = {"reader": "tsv", "path": table}
+    corpus = CorpusSettings.model_validate({"train": source, "test": source, "languages": ["de"], "valid_share": 0.5})
     splitter = Splitter.of(corpus, 1)
     rows = [Row({"en": "x" * n}, "", "train") for n in range(1, 300)]
     assert {split_of(splitter, row) for row in rows} == {"train", "valid"}

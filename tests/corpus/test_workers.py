@@ -99,7 +99,7 @@ def test_ctrl_c_leaves_neither_files_nor_processes(tmp_path: Path) -> None:
     os.mkfifo(table)
     recipe = {
         "name": "stopped",
-        "corpus": {"reader": "tsv", "train": "table.tsv", "languages": ["de"], "workers": 2},
+        "corpus": {"train": {"reader": "tsv", "path": "table.tsv"}, "languages": ["de"], "workers": 2},
         "training": {"updates": 1},
         "continuation": {"updates": 1},
     }

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.helpers.prepared import prepare_recipe
 from tests.helpers.synthetic import write_table
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, DirectionError
-from neuronspec.corpus.prepare import prepare
 from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.collect import check_overlap, read_overlap
 from neuronspec.evaluation.contamination import store_overlap, text_overlap
@@ -28,8 +28,8 @@ def recipe(folder: Path, **changes: object) -> Recipe:
     half = [f"h{i}\tsunshine{i} rain\t" + train[20 + i].split("\t", 2)[2] for i in range(3)]
     lines = [fresh[0], *train[1:6], *half, *fresh[1:13]]
     (folder / "test.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    corpus = {"reader": "tsv", "train": folder / "train.tsv", "valid": folder / "test.tsv",
-              "test": folder / "test.tsv", "languages": ["de", "fr"],
+    corpus = {**{split: {"reader": "tsv", "path": folder / f"{'train' if split == 'train' else 'test'}.tsv"}
+                for split in ("train", "valid", "test")}, "languages": ["de", "fr"],
               "cleaning": {"decontaminate": False}}  # fmt: skip
     return Recipe.model_validate(
         {"name": "x", "corpus": corpus, "tokenizer": {"vocabulary": 150}, "training": {"updates": 1},
@@ -38,7 +38,7 @@ def recipe(folder: Path, **changes: object) -> Recipe:
 
 
 def prepared(folder: Path, **changes: object) -> TokenStore:
-    prepare(recipe(folder, **changes), folder / "data", Console(quiet=True))
+    prepare_recipe(recipe(folder, **changes), folder / "data")
     return TokenStore.open(folder / "data")
 
 
@@ -99,7 +99,7 @@ def test_zero_shot_without_parallel_text_is_an_error(tmp_path: Path) -> None:
     words = ["".join(chr(97 + int(digit)) for digit in str(number)) for number in range(200)]
     lines = ["en\tde\tfr", *(f"one {w}\teins {w}\t" for w in words), *(f"two {w}\t\tdeux {w}" for w in words)]
     (tmp_path / "lone.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    corpus = {"reader": "tsv", "train": tmp_path / "lone.tsv", "languages": ["de", "fr"],
+    corpus = {"train": {"reader": "tsv", "path": tmp_path / "lone.tsv"}, "languages": ["de", "fr"],
               "cleaning": {"decontaminate": False}}  # fmt: skip
     made = recipe(tmp_path).model_copy()
     lone = Recipe.model_validate(
@@ -107,5 +107,5 @@ def test_zero_shot_without_parallel_text_is_an_error(tmp_path: Path) -> None:
                                         "evaluation": {"zero_shot": ["de-fr"]}}
     )  # fmt: skip
     with pytest.raises(CorpusError, match=r"no test pair for the zero-shot directions de-fr.*multi-parallel"):
-        prepare(lone, tmp_path / "data", Console(quiet=True))
+        prepare_recipe(lone, tmp_path / "data")
     assert not (tmp_path / "data").exists()

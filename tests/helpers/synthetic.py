@@ -35,8 +35,7 @@ RECIPE = """\
 name: toy
 seed: 3
 corpus:
-  reader: tsv
-  train: table.tsv
+  train: {reader: tsv, path: table.tsv}
   languages: [de, fr, it]
   valid_share: 0.1
   test_share: 0.1

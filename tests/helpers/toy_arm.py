@@ -36,7 +36,7 @@ class Store(ToyStore):
 def toy_recipe(**sections: Any) -> Recipe:
     """Six updates a continuation, three directions; `sections` change it."""
     continuation = SETTINGS | {"updates": 6} | sections.pop("continuation", {})
-    corpus = {"reader": "catalogs", "languages": ["de", "fr"], "directions": [str(d) for d in DIRECTIONS]}
+    corpus = {"train": {"reader": "catalogs"}, "languages": ["de", "fr"], "directions": [str(d) for d in DIRECTIONS]}
     selection = {"coverage": 0.7} | sections.pop("selection", {})
     content = {"name": "toy", "corpus": corpus, "training": SETTINGS | {"updates": 1}, "continuation": continuation}
     return Recipe.model_validate(content | {"selection": selection} | sections)

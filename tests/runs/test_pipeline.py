@@ -18,7 +18,7 @@ from neuronspec.runs.pipeline import Pipeline
 
 RECIPE = {
     "name": "trial",
-    "corpus": {"reader": "catalogs", "languages": ["de"]},
+    "corpus": {"train": {"reader": "catalogs"}, "languages": ["de"]},
     "training": {"updates": 10},
     "continuation": {"updates": 5},
 }

@@ -268,7 +268,7 @@ def test_what_is_not_installed_is_told_before_the_work(monkeypatch: pytest.Monke
 
 def test_the_recipe_says_what_does_not_go_together(tmp_path: Any) -> None:
     text = (
-        "name: x\ncorpus: {reader: catalogs, pivot: en, languages: [de]}\ntraining: {updates: 1}\n"
+        "name: x\ncorpus: {train: {reader: catalogs}, pivot: en, languages: [de]}\ntraining: {updates: 1}\n"
         "continuation: {updates: 1}\nevaluation: {quantization: int8}\n"
     )
     (tmp_path / "x.yaml").write_text(text)

@@ -21,7 +21,7 @@ from neuronspec.translation.settings import EvaluationSettings
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"
 RECIPE: dict[str, Any] = {
     "name": "trial",
-    "corpus": {"reader": "catalogs", "languages": ["de", "fr"]},
+    "corpus": {"train": {"reader": "catalogs"}, "languages": ["de", "fr"]},
     "training": {"updates": 10},
     "continuation": {"updates": 5},
 }

@@ -19,9 +19,9 @@ from neuronspec.core.errors import CorpusError, DirectionError, ModelError, Reci
 from neuronspec.core.files import write_json
 from neuronspec.core.languages import canonical, is_known
 from neuronspec.corpus.readers.lines import read_blocks
-from neuronspec.corpus.readers.rows import ReadCounts, used_languages
-from neuronspec.corpus.readers.tsv import read_tsv
-from neuronspec.corpus.settings import TsvCorpus
+from neuronspec.corpus.readers.read import read_rows
+from neuronspec.corpus.readers.rows import ReadCounts
+from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.batch import Batch
 from neuronspec.models.text_format import Encoder
 from neuronspec.neurons.activations import Activations
@@ -85,7 +85,7 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, console: C
     from neuronspec.evaluation.results import environment
 
     corpus = _corpus(data, options)
-    text = _read(corpus, options.sentences)
+    text = _read(data, corpus, options.sentences)
     model, tokenizer = load_any(name)
     encoder = Encoder(tokenizer, model, options.prompt)
     batches: dict[str, list[Batch]] = {}
@@ -144,7 +144,7 @@ def load_any(name: str) -> tuple[Any, Any]:
     return model.eval().to(default_device()), tokenizer
 
 
-def _corpus(data: Path, options: Options) -> TsvCorpus:
+def _corpus(data: Path, options: Options) -> CorpusSettings:
     """The table as a corpus: its languages, directions and families are checked as a recipe's are."""
     if not data.is_file():
         raise CorpusError(f"{data}: no such file; --data takes a table with a column a language (.tsv, .tsv.xz)")
@@ -152,15 +152,14 @@ def _corpus(data: Path, options: Options) -> TsvCorpus:
     families = dict(options.families or {})
     unknown = {code: "Unknown" for code in languages if code not in families and not is_known(code)}
     content = {
-        "reader": "tsv",
-        "train": str(data.resolve()),
+        "train": {"reader": "tsv", "path": str(data.resolve())},
         "pivot": options.pivot,
         "languages": languages,
         "directions": options.directions if isinstance(options.directions, str) else list(options.directions),
         "families": families | unknown,
     }
     try:
-        return TsvCorpus.model_validate(content)
+        return CorpusSettings.model_validate(content)
     except ValidationError as error:
         problems = (str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors(include_url=False))
         raise RecipeError("; ".join(problems)) from None
@@ -184,10 +183,10 @@ def _columns(data: Path, pivot: str) -> list[str]:
     return languages
 
 
-def _read(corpus: TsvCorpus, sentences: int) -> dict[Direction, list[tuple[str, str]]]:
+def _read(data: Path, corpus: CorpusSettings, sentences: int) -> dict[Direction, list[tuple[str, str]]]:
     """By direction, at most so many pairs, spread over the table."""
-    columns: dict[str, list[str]] = {code: [] for code in used_languages(corpus)}
-    for rows in read_tsv(corpus, ReadCounts()):
+    columns: dict[str, list[str]] = {code: [] for code in corpus.used_languages}
+    for rows in read_rows(corpus, ReadCounts()):
         for code, cells in columns.items():
             cells.extend(rows.texts[code])
     text = {}
@@ -195,7 +194,7 @@ def _read(corpus: TsvCorpus, sentences: int) -> dict[Direction, list[tuple[str, 
         pairs = zip(columns[direction.source], columns[direction.target], strict=True)
         full = [pair for pair in pairs if all(pair)]
         if not full:
-            raise CorpusError(f"{corpus.train}: no row has text in both languages of {direction}")
+            raise CorpusError(f"{data}: no row has text in both languages of {direction}")
         text[direction] = [full[index] for index in spread(len(full), sentences)]
     return text
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
 from neuronspec.core.errors import RecipeError, nearest
 
@@ -126,9 +126,56 @@ class OneOf:
 
     def _check(self, name: str) -> str:
         if name not in self.registry:
-            raise PydanticCustomError(
-                "unknown_name",
-                "{hint}",
-                {"kind": self.registry.kind, "hint": nearest(name, self.registry)},
-            )
+            raise _unknown(self.registry, name)
         return name
+
+
+@dataclass(frozen=True, slots=True)
+class ByName:
+    """Marks a setting that is a section of its own, whose class one of its keys names.
+
+    With `train: Annotated[Source, ByName(READERS, "reader")]`, `{reader: tsv, path: text.tsv}` is read as the section
+    that the registry has under `tsv`. None stays None, where the setting allows it.
+
+    Args:
+        registry: of sections.
+        key: that holds the name.
+    """
+
+    registry: Registry[Any]
+    key: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "object", "$comment": "section"}
+
+    def section(self, value: Any) -> type[BaseModel] | None:
+        """The class of the section that `value` is written as; None if it doesn't say."""
+        name = value.get(self.key) if isinstance(value, Mapping) else None
+        return self.registry.get(name) if isinstance(name, str) and name in self.registry else None
+
+    def _read(self, value: Any, info: ValidationInfo) -> Any:
+        if value is None or isinstance(value, BaseModel):
+            return value
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError(
+                "section", "a section such as {example}", {"example": f"{{{self.key}: {self.registry.names[0]}, ...}}"}
+            )
+        section = self.section(value)
+        if section is None:
+            problem = _unknown(self.registry, value[self.key]) if self.key in value else _nameless(self.registry)
+            details = InitErrorDetails(type=problem, loc=(self.key,), input=value.get(self.key))
+            raise ValidationError.from_exception_data(self.registry.kind, [details])
+        return section.model_validate(dict(value), context=info.context)
+
+
+def _unknown(registry: Registry[Any], name: object) -> PydanticCustomError:
+    return PydanticCustomError("unknown_name", "{hint}", {"hint": nearest(str(name), registry)})
+
+
+def _nameless(registry: Registry[Any]) -> PydanticCustomError:
+    return PydanticCustomError("missing_name", "it is one of {names}", {"names": ", ".join(registry)})

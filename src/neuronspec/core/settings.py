@@ -11,8 +11,10 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic.fields import FieldInfo
 
 from neuronspec.core.errors import RecipeError, nearest
+from neuronspec.core.registry import ByName
 
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
@@ -130,7 +132,7 @@ def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationE
     doubtful: set[KeyPath] = set()  # sections that miss a value because it was wrong
     while True:
         for item in error.errors():
-            path, _ = _walk(model, item["loc"])
+            path, _ = _walk(model, document.values, item["loc"])
             if path in removed or (item["type"] == "value_error" and path in doubtful):
                 continue
             lines.append(_explain_one(model, document, dict(item)))
@@ -145,7 +147,7 @@ def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationE
             error = further
         else:
             return lines
-        if all(_walk(model, item["loc"])[0] in removed | doubtful for item in error.errors()):
+        if all(_walk(model, document.values, item["loc"])[0] in removed | doubtful for item in error.errors()):
             return lines
 
 
@@ -218,12 +220,16 @@ def _apply(document: Document, override: str) -> None:
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
             raise RecipeError(f"--set {override}: {part!r} is a value, not a section")
-    target[parts[-1]] = value
+    section = target.get(parts[-1])
+    if isinstance(section, dict) and "path" in section and isinstance(value, str):
+        section["path"] = value  # `--set corpus.train=FILE` is short for `--set corpus.train.path=FILE`
+    else:
+        target[parts[-1]] = value
     document.overrides[tuple(parts)] = override
 
 
 def _explain_one(model: type[BaseModel], document: Document, item: dict[str, Any]) -> str:
-    path, section = _walk(model, item["loc"])
+    path, section = _walk(model, document.values, item["loc"])
     place, key = document.place(path), _dotted(path)
     kind = item["type"]
     if kind == "extra_forbidden":
@@ -231,12 +237,9 @@ def _explain_one(model: type[BaseModel], document: Document, item: dict[str, Any
         return f"{place}: unknown key {key!r}; {hint}"
     if kind == "missing":
         return f"{place}: the key {key!r} is missing"
-    if kind == "union_tag_not_found":
-        return f"{place}: the key '{key}.reader' is missing; it is one of catalogs, tsv, moses"
+    if kind == "missing_name":
+        return f"{place}: the key {key!r} is missing; {item['msg']}"
     message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
-    if kind == "union_tag_invalid":
-        tags = [name.strip(" '") for name in str(item["ctx"]["expected_tags"]).split(",")]
-        return f"{place}: {key}.reader is {item['ctx']['tag']!r}; {nearest(item['ctx']['tag'], tags)}"
     if kind == "unknown_name":
         return f"{place}: {key} is {item['input']!r}; {message}"
     if kind == "value_error":
@@ -244,25 +247,33 @@ def _explain_one(model: type[BaseModel], document: Document, item: dict[str, Any
     return f"{place}: {key} is {item['input']!r}; it should be {message}"
 
 
-def _walk(model: type[BaseModel], loc: KeyPath) -> tuple[KeyPath, type[BaseModel] | None]:
-    """The path as the user wrote it (union tags left out), and the section that holds its last key."""
+def _walk(model: type[BaseModel], values: Any, loc: KeyPath) -> tuple[KeyPath, type[BaseModel] | None]:
+    """The path as the user wrote it (names of types left out), and the section that holds its last key."""
     path: list[str | int] = []
-    current: Any = model
     section: type[BaseModel] | None = model
+    inside: type[BaseModel] | None = model
     for part in loc:
-        choices = {_tag(choice): choice for choice in _models(current) if _tag(choice)}
-        if part in choices and not (_is_section(current) and part in current.model_fields):
-            current = section = choices[str(part)]
+        if _is_type_name(part):
             continue
         path.append(part)
-        if _is_section(current):
-            section = current
-            info = current.model_fields.get(str(part))
-            current = info.annotation if info else None
-            models = _models(current)
-            if len(models) == 1:
-                current = models[0]
-    return tuple(part for part in path if not _is_type_name(part)), section
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            values = None
+        if inside is not None:
+            section, inside = inside, _section_of(inside.model_fields.get(str(part)), values)
+    return tuple(path), section
+
+
+def _section_of(info: FieldInfo | None, values: Any) -> type[BaseModel] | None:
+    """The section that a key of a section holds; None where it holds a plain value."""
+    if info is None:
+        return None
+    by_name = [mark for mark in info.metadata if isinstance(mark, ByName)]
+    if by_name:
+        return by_name[0].section(values)
+    models = _models(info.annotation)
+    return models[0] if len(models) == 1 else None
 
 
 def _is_section(annotation: Any) -> bool:
@@ -283,12 +294,6 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if get_origin(annotation) in (Union, types.UnionType, Annotated):
         return [model for part in get_args(annotation) for model in _models(part)]
     return []
-
-
-def _tag(model: type[BaseModel]) -> str | None:
-    """The `reader` of a corpus section."""
-    info = model.model_fields.get("reader")
-    return str(get_args(info.annotation)[0]) if info else None
 
 
 def _dotted(path: KeyPath) -> str:

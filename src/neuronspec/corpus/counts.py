@@ -1,7 +1,9 @@
-"""The report of `prepare`: corpus.json, the table on the console, and the check that every direction has text."""
+"""The report of `prepare`: corpus.json, the table that sums it up, and the check that every direction has text."""
 
 from __future__ import annotations
 
+import io
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -120,12 +122,11 @@ def check_directions(report: Mapping[str, Any]) -> None:
         )
 
 
-def print_table(report: Mapping[str, Any], console: Console) -> None:
-    """Print what was kept and dropped, a line a language pair.
+def summary(report: Mapping[str, Any]) -> str:
+    """What was kept and dropped, as a table with a line for each language pair.
 
     Args:
         report: the content of corpus.json.
-        console: where to print.
     """
     splits = report["splits"]
     used = [rule for rule in PAIR_RULES if any(found["dropped"].get(rule) for found in splits["train"].values())]
@@ -145,9 +146,14 @@ def print_table(report: Mapping[str, Any], console: Console) -> None:
         held_out = [splits[split][name]["kept"] for split in ("valid", "test")]
         cells = [found["rows"], *dropped, found["kept"], f"{tokens:.1f}", *held_out]
         table.add_row(name, *(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells))
-    console.print(table)
+    text = io.StringIO()
+    Console(file=text, width=max(80, shutil.get_terminal_size().columns)).print(table)
+    lines = [text.getvalue().rstrip("\n")]
     skipped = sum((Counter(reasons) for reasons in report["read"]["skipped"].values()), Counter[str]())
     if skipped:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.most_common())
-        console.print(f"translations left out while reading: {reasons}")
-    console.print("tokens: mean of a side of a training pair; rules apply to training, valid loses what is too long")
+        lines.append(f"translations left out while reading: {reasons}")
+    lines.append(
+        "tokens: mean length of a side of a training pair; rules apply to training, valid loses overlong pairs"
+    )
+    return "\n".join(lines)

@@ -4,51 +4,69 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.files import write_json
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.cleaning import PairFilter
 from neuronspec.corpus.counts import (
     SplitCounts,
     check_directions,
-    print_table,
     read_report,
     resolve_tiers,
     rule_report,
     split_report,
+    summary,
     zero_shot_report,
 )
 from neuronspec.corpus.encode import Encoder
 from neuronspec.corpus.ingest import Cleaner, Ingested, ingest
-from neuronspec.corpus.readers.registry import read_rows
-from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of, pairs_of, used_languages
+from neuronspec.corpus.readers.read import read_rows
+from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of
+from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.splits import Sample, Splitter
 from neuronspec.corpus.store import FORMAT
 from neuronspec.corpus.workers import Workers, available_cores
+from neuronspec.models.settings import TokenizerSettings
 from neuronspec.models.tokenizer import train_tokenizer
 from neuronspec.models.tokenizer_sample import sample, sample_sizes
-from neuronspec.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 
-def prepare(recipe: Recipe, folder: Path, console: Console) -> dict[str, float]:
+def prepare(
+    corpus: CorpusSettings,
+    tokenizer: TokenizerSettings,
+    folder: Path,
+    *,
+    seed: int,
+    zero_shot: Sequence[Direction] = (),
+    progress: Progress = SILENT,
+) -> dict[str, float]:
     """Write `folder` (RUN/data): `tokenizer/`, `tokens/` and `corpus.json`.
 
     Everything is written beside `folder` and put in its place at the end, so it is complete or as it was before.
     Text is cleaned and tokenized in `corpus.workers` processes; what is written doesn't depend on their number. Memory
     doesn't grow with the corpus, but for 8 bytes a training pair (hashes for duplicates) and the tokenizer's sample.
+
+    Args:
+        corpus: what is read, and how it is cleaned and split.
+        tokenizer: the tokenizer that is trained on the training text.
+        folder: where everything goes; what was there is replaced.
+        seed: of the splits and samples.
+        zero_shot: untrained directions whose valid and test text is kept too.
+        progress: shows how far each pass is.
 
     Returns:
         The seconds of each pass: `reading`, `tokenizer`, `tokenizing`.
@@ -58,11 +76,11 @@ def prepare(recipe: Recipe, folder: Path, console: Console) -> dict[str, float]:
         RecipeError: the vocabulary doesn't suit the text.
     """
     with _replacing_folder(folder) as work, _explaining_a_full_disk(folder):
-        with Workers(recipe.corpus.workers or available_cores()) as workers:
-            preparation = _Preparation(recipe, work, console, workers)
+        with Workers(corpus.workers or available_cores()) as workers:
+            preparation = _Preparation(corpus, tokenizer, work, workers, seed, list(zero_shot), progress)
             report = preparation.run()
         write_json(work / "corpus.json", report)
-    print_table(report, console)
+    logger.info("%s", summary(report))
     return preparation.seconds
 
 
@@ -104,30 +122,32 @@ def _explaining_a_full_disk(folder: Path) -> Iterator[None]:
 class _Preparation:
     """The passes of `prepare`, in a folder of their own."""
 
-    def __init__(self, recipe: Recipe, folder: Path, console: Console, workers: Workers) -> None:
-        self._recipe = recipe
-        self._corpus = recipe.corpus
-        self._folder = folder
-        self._workers = workers
-        self._languages = used_languages(recipe.corpus)
-        self._pairs = pairs_of(recipe.corpus)
+    def __init__(
+        self,
+        corpus: CorpusSettings,
+        tokenizer: TokenizerSettings,
+        folder: Path,
+        workers: Workers,
+        seed: int,
+        zero_shot: list[Direction],
+        progress: Progress,
+    ) -> None:
+        self._corpus, self._tokenizer, self._seed = corpus, tokenizer, seed
+        self._folder, self._workers, self._progress = folder, workers, progress
+        self._languages = corpus.used_languages
+        self._pairs = corpus.pairs
+        self._zero_shot = zero_shot
         self.seconds: dict[str, float] = {}
-        self._zero_shot = recipe.evaluation.zero_shot_directions
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            console=console, transient=True, disable=not console.is_terminal,
-        )  # fmt: skip
 
     def run(self) -> dict[str, Any]:
         """All passes; the content of corpus.json."""
         read = ReadCounts()
-        with self._progress:
-            with self._timed("reading"):
-                found = self._ingest(read)
-            with self._timed("tokenizer"):
-                tokenizer, sizes = self._train_tokenizer(found)
-            with self._timed("tokenizing"):
-                counts, files = self._encode(found, len(tokenizer))
+        with self._timed("reading"):
+            found = self._ingest(read)
+        with self._timed("tokenizer"):
+            tokenizer, sizes = self._train_tokenizer(found)
+        with self._timed("tokenizing"):
+            counts, files = self._encode(found, len(tokenizer))
         shutil.rmtree(self._folder / "rows")
         directions = self._corpus.all_directions
         splits = split_report(counts, directions)
@@ -136,7 +156,7 @@ class _Preparation:
         tiers = self._tiers(counts)
         self._write_manifest(counts, files, len(tokenizer), tiers)
         return {
-            "reader": self._corpus.reader,
+            "reader": self._corpus.train.reader,
             "pivot": self._corpus.pivot,
             "languages": self._languages,
             "rows": found.spool.rows,
@@ -148,7 +168,7 @@ class _Preparation:
             "zero_shot": zero_shot,
             "tiers": tiers,
             "tokenizer": {
-                "type": self._recipe.tokenizer.type,
+                "type": self._tokenizer.type,
                 "ids": len(tokenizer),
                 "characters": len(found.characters),
                 "sentences": sizes,
@@ -156,18 +176,18 @@ class _Preparation:
         }
 
     def _ingest(self, read: ReadCounts) -> Ingested:
-        splitter = Splitter.of(self._corpus, self._recipe.seed)
-        kept = Sample(self._corpus.language_shares, self._recipe.seed)
+        splitter = Splitter.of(self._corpus, self._seed)
+        kept = Sample(self._corpus.language_shares, self._seed)
         rows = self._watched(read_rows(self._corpus, read))
         return ingest(rows, Cleaner(self._languages, splitter, kept), self._folder / "rows", self._workers.map)
 
     def _train_tokenizer(self, found: Ingested) -> tuple[Any, dict[str, int]]:
-        settings = self._recipe.tokenizer
+        settings = self._tokenizer
         available = {code: counts["text"] for code, counts in found.cells["train"].items()}
         sizes = sample_sizes(available, settings.temperature, settings.max_sentences)
-        self._progress.add_task(f"training the {settings.type} tokenizer", total=None)
         sentences = sample(found.spool.read("train"), available, sizes)
-        tokenizer = train_tokenizer(sentences, settings, self._languages, found.characters)
+        with self._progress.task(f"training the {settings.type} tokenizer"):
+            tokenizer = train_tokenizer(sentences, settings, self._languages, found.characters)
         tokenizer.save_pretrained(str(self._folder / "tokenizer"))
         return tokenizer, sizes
 
@@ -177,14 +197,13 @@ class _Preparation:
         untrained = {pair_of(each.source, each.target) for each in self._zero_shot}
         counts, files = {}, {}
         for split in SPLITS:
-            task = self._progress.add_task(f"tokenizing {split}", total=found.spool.rows[split])
-            watch = partial(self._progress.advance, task)
             rules = PairFilter(self._corpus.cleaning, split)
             pairs = self._pairs if split == "train" else sorted({*self._pairs, *untrained})
             encoder = Encoder(
                 self._folder / "tokenizer", ids, self._languages, pairs, found.held_out, self._workers.map
             )
-            counts[split], files[split] = encoder.write_split(split, found.spool, rules, tokens, watch)
+            with self._progress.task(f"tokenizing {split}", found.spool.rows[split]) as task:
+                counts[split], files[split] = encoder.write_split(split, found.spool, rules, tokens, task.advance)
         return counts, files
 
     @contextmanager
@@ -195,10 +214,10 @@ class _Preparation:
 
     def _watched(self, blocks: Iterable[Rows]) -> Iterator[Rows]:
         """Show how many rows were read."""
-        task = self._progress.add_task("reading", total=None)
-        for rows in blocks:
-            yield rows
-            self._progress.advance(task, len(rows))
+        with self._progress.task("reading") as task:
+            for rows in blocks:
+                yield rows
+                task.advance(len(rows))
 
     def _tiers(self, counts: SplitCounts) -> dict[str, list[str]]:
         sizes: Counter[str] = Counter()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from neuronspec.core.direction import Direction, is_language_code
 from neuronspec.core.errors import DirectionError
 from neuronspec.core.languages import family_of, get_language
-from neuronspec.core.settings import Positive, RecipePath, RecipePattern, Section, Share
+from neuronspec.core.registry import ByName
+from neuronspec.core.settings import Positive, Section, Share
+from neuronspec.corpus.old_form import from_old_form
+from neuronspec.corpus.readers.registry import READERS
+from neuronspec.corpus.readers.rows import Pair, Split, pair_of
+from neuronspec.corpus.readers.source import Source, Wanted
 
 Tier = Literal["high", "medium", "low"]
 
@@ -51,15 +56,56 @@ class CorpusSettings(Section):
         "for each language, drawn with the seed; needs tiers",
     )
     valid_share: Share = Field(
-        0.04, description="share of pivot sentences held out for validation, where no files are given"
+        0.04, description="share of pivot sentences held out for validation, where no source is given"
     )
     test_share: Share = Field(
-        0.06, description="share of pivot sentences held out for the test, where no files are given"
+        0.06, description="share of pivot sentences held out for the test, where no source is given"
+    )
+    train: Annotated[Source, ByName(READERS, "reader")] = Field(
+        description="the source of the training text, {reader: tsv, path: text.tsv}; see the sources below"
+    )
+    valid: Annotated[Source | None, ByName(READERS, "reader")] = Field(
+        None, description="the source of the validation text; without it, valid_share of the training text"
+    )
+    test: Annotated[Source | None, ByName(READERS, "reader")] = Field(
+        None, description="the source of the test text; without it, test_share of the training text"
     )
     cleaning: CleaningSettings = CleaningSettings()
     workers: Positive | None = Field(
         None, description="processes that clean and tokenize; all cores without it. The outcome is the same"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_form(cls, values: Any) -> Any:
+        return from_old_form(values)
+
+    @property
+    def sources(self) -> dict[Split, Source]:
+        """The sources that are given, by split: train before valid before test."""
+        given: dict[Split, Source | None] = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {split: source for split, source in given.items() if source is not None}
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What shows whether the text of the sources has changed; see `Source.inputs`."""
+        return {name: stamp for source in self.sources.values() for name, stamp in source.inputs().items()}
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The unordered language pairs that some direction translates between, sorted."""
+        return sorted({pair_of(direction.source, direction.target) for direction in self.all_directions})
+
+    @property
+    def used_languages(self) -> list[str]:
+        """The languages that some direction uses, in the recipe's order (the pivot first)."""
+        used = {code for pair in self.pairs for code in pair}
+        return [code for code in self.all_languages if code in used]
+
+    @property
+    def wanted(self) -> Wanted:
+        """The text that the sources are asked for."""
+        return Wanted(self.used_languages, self.pairs)
 
     @property
     def all_directions(self) -> list[Direction]:
@@ -130,46 +176,3 @@ class CorpusSettings(Section):
             yield from (f"tiers: {code!r} is in no tier" for code in self.languages if code not in placed)
         if self.tier_shares and not self.tiers:
             yield "tier_shares: needs tiers, which say which languages are meant"
-
-
-class CatalogsCorpus(CorpusSettings):
-    """Message catalogs (gettext `.po`) of installed packages, or of a folder."""
-
-    reader: Literal["catalogs"]
-    packages: list[str] = Field(
-        ["django", "plone.app.locales"], description="installed packages whose catalogs are read"
-    )
-    folder: RecipePath | None = Field(None, description="read the catalogs below this folder instead of packages")
-    max_characters: Positive | None = Field(
-        None, description="leave out messages, in all splits, whose English text is longer"
-    )
-
-
-class TsvCorpus(CorpusSettings):
-    """One multi-parallel table (`.tsv`, `.tsv.gz`, `.tsv.xz`), a column a language."""
-
-    reader: Literal["tsv"]
-    train: RecipePath = Field(description="training table; relative to the recipe's folder")
-    valid: RecipePath | None = Field(None, description="validation table; without it, valid_share of the training rows")
-    test: RecipePath | None = Field(None, description="test table; without it, test_share of the training rows")
-
-
-class MosesCorpus(CorpusSettings):
-    """Line-aligned text, one file a language side (the Moses layout)."""
-
-    reader: Literal["moses"]
-    train: RecipePattern = Field(
-        description="pattern with {pair} (source-target, either order) and {lang}: text/train.{pair}.{lang}"
-    )
-    valid: RecipePattern | None = Field(None, description="pattern of the validation files")
-    test: RecipePattern | None = Field(None, description="pattern of the test files")
-
-    @field_validator("train", "valid", "test")
-    @classmethod
-    def _check_pattern(cls, pattern: str | None) -> str | None:
-        if pattern is not None and "{lang}" not in pattern:
-            raise ValueError(f"pattern {pattern!r} lacks {{lang}}; for example text/train.{{pair}}.{{lang}}")
-        return pattern
-
-
-Corpus = Annotated[CatalogsCorpus | TsvCorpus | MosesCorpus, Field(discriminator="reader")]

@@ -108,13 +108,12 @@ class Splitter:
 
     @classmethod
     def of(cls, corpus: CorpusSettings, seed: int) -> Splitter:
-        """The splitter of a corpus: a split that has a file takes nothing from the training rows."""
-        drawn = {name: getattr(corpus, name, None) is None for name in ("test", "valid")}
+        """The splitter of a corpus: a split that has a source takes nothing from the training rows."""
         return cls(
             corpus.pivot,
             seed,
-            corpus.test_share if drawn["test"] else 0.0,
-            corpus.valid_share if drawn["valid"] else 0.0,
+            corpus.test_share if corpus.test is None else 0.0,
+            corpus.valid_share if corpus.valid is None else 0.0,
         )
 
     def splits_of(self, rows: Rows, keys: Sequence[str]) -> npt.NDArray[np.uint8]:

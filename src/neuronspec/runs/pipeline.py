@@ -26,6 +26,7 @@ from neuronspec.runs import stages, stages_report
 from neuronspec.core.errors import RecipeError, RunError, nearest
 from neuronspec.core.files import write_json, write_text
 from neuronspec.core.processes import Processes, join
+from neuronspec.corpus.old_form import to_old_form
 from neuronspec.recipe import Recipe
 
 TOGETHER = ("train", "record", "specialize/", "evaluate/")
@@ -77,9 +78,10 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         return found
 
     corpus = settings("corpus", "tokenizer")
+    corpus["corpus"] = to_old_form(corpus["corpus"])
     corpus["corpus"].pop("workers", None)
     families = {"families": corpus["corpus"].pop("families", {})}
-    inputs = {"inputs": stages.input_stamps(recipe), "zero_shot": recipe.evaluation.zero_shot}
+    inputs = {"inputs": recipe.corpus.inputs, "zero_shot": recipe.evaluation.zero_shot}
     selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
     tasks = [
         Task("prepare", (), corpus | inputs, ("data",), stages.prepare),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from rich.console import Console
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
 from neuronspec.core.progress import SILENT, Bars, Progress
-from neuronspec.corpus.settings import CatalogsCorpus, MosesCorpus, TsvCorpus
 from neuronspec.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -89,34 +87,6 @@ class Run:
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
 
 
-def input_stamps(recipe: Recipe) -> dict[str, Any]:
-    """What tells whether the input text changed: package versions, or file sizes and times."""
-    corpus = recipe.corpus
-    if isinstance(corpus, CatalogsCorpus) and corpus.folder is None:
-        return {package: _version(package) for package in corpus.packages}
-    if isinstance(corpus, MosesCorpus):
-        patterns = [pattern for pattern in (corpus.train, corpus.valid, corpus.test) if pattern]
-        files = [path for pattern in patterns for path in _matching(pattern)]
-    elif isinstance(corpus, TsvCorpus):
-        files = [path for path in (corpus.train, corpus.valid, corpus.test) if path]
-    else:
-        files = sorted(corpus.folder.rglob("*.po*")) if corpus.folder else []
-    return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in files if path.exists()}
-
-
-def _matching(pattern: str) -> list[Path]:
-    """The files that a Moses pattern can mean."""
-    path = Path(pattern.replace("{pair}", "*").replace("{lang}", "*"))
-    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
@@ -124,11 +94,19 @@ def prepare(run: Run) -> None:
     from neuronspec.evaluation.scorer import check_scoring
     from neuronspec.training.tracking import check_trackers
 
+    recipe = run.recipe
     # before the long work, though later stages need them
-    check_trackers(run.recipe.tracking)
-    check_engine(run.recipe.evaluation)
-    check_scoring(run.recipe.evaluation.scores, [direction.target for direction in run.recipe.evaluated_directions])
-    prepare_corpus(run.recipe, run.data, run.console)
+    check_trackers(recipe.tracking)
+    check_engine(recipe.evaluation)
+    check_scoring(recipe.evaluation.scores, [direction.target for direction in recipe.evaluated_directions])
+    prepare_corpus(
+        recipe.corpus,
+        recipe.tokenizer,
+        run.data,
+        seed=recipe.seed,
+        zero_shot=recipe.evaluation.zero_shot_directions,
+        progress=run.progress,
+    )
 
 
 def train_base(run: Run) -> None:

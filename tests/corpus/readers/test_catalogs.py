@@ -12,9 +12,9 @@ import pytest
 from neuronspec.core.errors import CorpusError, MissingExtraError
 from neuronspec.corpus.readers.catalogs import package_folder
 from neuronspec.corpus.readers.messages import looks_like_key
-from neuronspec.corpus.readers.registry import read_rows
+from neuronspec.corpus.readers.read import read_rows
 from neuronspec.corpus.readers.rows import ReadCounts, Row
-from neuronspec.corpus.settings import CatalogsCorpus
+from neuronspec.corpus.settings import CorpusSettings
 
 pytest.importorskip("polib")
 HEADER = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
@@ -32,7 +32,9 @@ def entry(msgid: str, msgstr: str, comment: str = "") -> str:
 
 def read(folder: Path, languages: list[str], **more: Any) -> tuple[list[Row], ReadCounts]:
     counts = ReadCounts()
-    corpus = CatalogsCorpus(reader="catalogs", folder=folder, languages=languages, **more)
+    own = {name: more.pop(name) for name in ("max_characters",) if name in more}
+    source = {"reader": "catalogs", "path": folder} | own
+    corpus = CorpusSettings.model_validate({"train": source, "languages": languages} | more)
     return [row for block in read_rows(corpus, counts) for row in block], counts
 
 
@@ -172,7 +174,7 @@ def test_the_catalogs_of_django_and_plone() -> None:
     pytest.importorskip("django")
     pytest.importorskip("plone.app.locales")
     counts = ReadCounts()
-    corpus = CatalogsCorpus(reader="catalogs", languages=["pl"])
+    corpus = CorpusSettings.model_validate({"train": {"reader": "catalogs"}, "languages": ["pl"]})
     rows = [row for block in read_rows(corpus, counts) for row in block]
     assert len(rows) > 2000 and all(set(row.texts) == {"en", "pl"} for row in rows)
     assert sum(looks_like_key(row.texts["en"]) for row in rows) == 0

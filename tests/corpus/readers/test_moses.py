@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from neuronspec.core.errors import CorpusError
-from neuronspec.corpus.readers.registry import read_rows
+from neuronspec.corpus.readers.read import read_rows
 from neuronspec.corpus.readers.rows import ReadCounts, Row
-from neuronspec.corpus.settings import MosesCorpus
+from neuronspec.corpus.settings import CorpusSettings
+
+
+def corpus_of(pattern: Path, languages: list[str], **more: Any) -> CorpusSettings:
+    train = {"reader": "moses", "path": str(pattern)}
+    return CorpusSettings.model_validate({"train": train, "languages": languages} | more)
 
 
 def rows_of(pattern: Path, languages: list[str], **more: Any) -> list[Row]:
-    corpus = MosesCorpus(reader="moses", train=str(pattern), languages=languages, **more)
-    return [row for block in read_rows(corpus, ReadCounts()) for row in block]
+    return [row for block in read_rows(corpus_of(pattern, languages, **more), ReadCounts()) for row in block]
 
 
 def write(folder: Path, **files: str) -> None:
@@ -49,7 +53,7 @@ def test_multi_parallel_without_pair(tmp_path: Path) -> None:
 
 def test_different_line_counts_give_both_files_and_counts_before_any_row(tmp_path: Path) -> None:
     write(tmp_path, t__de_en__en="a\nb\nc\n", t__de_en__de="A\n", t__en_fr__en="a\n", t__en_fr__fr="b\n")
-    corpus = MosesCorpus(reader="moses", train=str(tmp_path / "t.{pair}.{lang}"), languages=["fr", "de"])
+    corpus = corpus_of(tmp_path / "t.{pair}.{lang}", ["fr", "de"])
     with pytest.raises(CorpusError, match=r"t\.de-en\.de has 1 lines; .*t\.de-en\.en has 3 lines") as caught:
         next(read_rows(corpus, ReadCounts()))
     assert "fr" not in str(caught.value).replace("different", "")

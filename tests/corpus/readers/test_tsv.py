@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from neuronspec.core.errors import CorpusError
-from neuronspec.corpus.readers.registry import read_rows
+from neuronspec.corpus.readers.read import read_rows
 from neuronspec.corpus.readers.rows import ReadCounts, Row
-from neuronspec.corpus.settings import TsvCorpus
+from neuronspec.corpus.settings import CorpusSettings
 
 
 def rows_of(path: Path, languages: list[str], **more: Any) -> list[Row]:
-    corpus = TsvCorpus(reader="tsv", train=path, languages=languages, **more)
+    corpus = CorpusSettings.model_validate({"train": {"reader": "tsv", "path": path}, "languages": languages} | more)
     return [row for block in read_rows(corpus, ReadCounts()) for row in block]
 
 
@@ -29,7 +29,8 @@ def test_rows_cells_and_origins(tmp_path: Path) -> None:
     test = tmp_path / "test.tsv.xz"
     test.write_bytes(lzma.compress(b"fr\ten\tde\nun\tone\teins\n"))
     counts = ReadCounts()
-    corpus = TsvCorpus(reader="tsv", train=train, test=test, languages=["de"])
+    sources = {split: {"reader": "tsv", "path": path} for split, path in {"train": train, "test": test}.items()}
+    corpus = CorpusSettings.model_validate(sources | {"languages": ["de"]})
     rows = [row for block in read_rows(corpus, counts) for row in block]
     assert rows == [
         Row({"en": 'a "b'}, "train.tsv:2", "train"),

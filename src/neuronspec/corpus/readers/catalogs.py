@@ -6,14 +6,18 @@ import importlib.util
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from pydantic import Field
 
 from neuronspec.core.errors import CorpusError, DirectionError, MissingExtraError
 from neuronspec.core.languages import canonical
+from neuronspec.core.settings import Positive, RecipePath
 from neuronspec.corpus.readers.messages import default_text, looks_like_key, same_markup, strip_accelerators
-from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, in_columns, used_languages
-from neuronspec.corpus.settings import CatalogsCorpus
+from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, Split, in_columns
+from neuronspec.corpus.readers.source import Source, Wanted, stamps
 
 ENGLISH = "en"
 _EXTRA = ("django", "plone.app.locales")
@@ -23,7 +27,7 @@ Message: TypeAlias = tuple[str, str]
 
 @dataclass(slots=True)
 class _Domain:
-    """The catalogs of one text domain: one `.po` a language, and the template if there is one."""
+    """The catalogs of one text domain: one `.po` per language, and the template if there is one."""
 
     name: str
     template: Path
@@ -38,29 +42,56 @@ class _Entry:
     default: str | None
 
 
-def read_catalogs(corpus: CatalogsCorpus, counts: ReadCounts) -> Iterator[Rows]:
-    """One row a message: its English text, and its translations into the languages of the corpus.
+class CatalogsSource(Source):
+    """Message catalogs (gettext `.po`) of installed packages, or of a folder.
 
-    Fuzzy, obsolete, untranslated and plural entries are skipped and counted. The English text is the msgid or, where
-    the catalogs give it in a comment (`Default: "..."`), that text: of the template (`.pot`), else of the English
-    catalog, else the most frequent one. A key without such a comment takes the English catalog's msgstr or is skipped.
-    A translation is skipped where its placeholders or tags differ from the English text's, or where its own catalog
-    gives another English text (it translates an older wording).
-
-    Raises:
-        MissingExtraError: polib, django or plone.app.locales is not installed.
-        CorpusError: another package isn't installed, a catalog is damaged, or there are no catalogs of a language.
+    A message is a row: its English text, and its translations. Fuzzy, obsolete, untranslated and plural entries are
+    skipped and counted. The English text is the msgid or, where the catalogs give it in a comment (`Default: "..."`),
+    that text: of the template (`.pot`), else of the English catalog, else the most frequent one. A key without such a
+    comment takes the English catalog's msgstr or is skipped. A translation is skipped where its placeholders or tags
+    differ from the English text's, or where its own catalog gives another English text (it translates an older
+    wording).
     """
+
+    reader: Literal["catalogs"]
+    packages: list[str] = Field(
+        ["django", "plone.app.locales"], description="installed packages whose catalogs are read"
+    )
+    path: RecipePath | None = Field(None, description="read the catalogs below this folder instead of packages")
+    max_characters: Positive | None = Field(
+        None, description="leave out messages, in all splits, whose English text is longer"
+    )
+
+    def inputs(self) -> dict[str, Any]:
+        """The versions of the packages, or the sizes and times of the catalogs."""
+        if self.path is None:
+            return {package: _version(package) for package in self.packages}
+        return stamps(sorted(self.path.rglob("*.po*")))
+
+    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
+        """The messages of all catalogs.
+
+        Raises:
+            MissingExtraError: polib, django or plone.app.locales is not installed.
+            CorpusError: another package isn't installed, a catalog is damaged, or there are no catalogs of a language.
+        """
+        try:
+            import polib  # noqa: F401
+        except ModuleNotFoundError:
+            raise MissingExtraError("polib", "catalogs", "the reader 'catalogs'") from None
+        languages = list(wanted.languages)
+        roots = [("", self.path)] if self.path else [(name, package_folder(name)) for name in self.packages]
+        domains = [domain for name, root in roots for domain in _find_domains(name, root, languages, counts)]
+        _check_languages(domains, languages, [str(root) for _, root in roots])
+        rows = (row for domain in domains for row in _read_domain(domain, languages, counts, self.max_characters))
+        yield from in_columns(rows, languages, split)
+
+
+def _version(package: str) -> str | None:
     try:
-        import polib  # noqa: F401
-    except ModuleNotFoundError:
-        raise MissingExtraError("polib", "catalogs", "the reader 'catalogs'") from None
-    languages = used_languages(corpus)
-    roots = [("", corpus.folder)] if corpus.folder else [(name, package_folder(name)) for name in corpus.packages]
-    domains = [domain for name, root in roots for domain in _find_domains(name, root, languages, counts)]
-    _check_languages(domains, languages, [str(root) for _, root in roots])
-    rows = (row for domain in domains for row in _read_domain(domain, languages, counts, corpus.max_characters))
-    yield from in_columns(rows, languages)
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def package_folder(name: str) -> Path:
@@ -75,11 +106,11 @@ def package_folder(name: str) -> Path:
     except (ModuleNotFoundError, ValueError):
         spec = None
     if spec is None and name in _EXTRA:
-        raise MissingExtraError(name, "catalogs", "corpus.packages")
+        raise MissingExtraError(name, "catalogs", "packages of the reader 'catalogs'")
     if spec is None or not spec.submodule_search_locations:
         raise CorpusError(
-            f"corpus.packages: no package {name!r} is installed (import name, such as plone.app.locales); "
-            f"install it, or point corpus.folder at a folder of catalogs"
+            f"packages: no package {name!r} is installed (import name, such as plone.app.locales); "
+            "install it, or give the path of a folder of catalogs"
         )
     return Path(next(iter(spec.submodule_search_locations)))
 

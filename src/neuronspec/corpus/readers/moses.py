@@ -1,70 +1,99 @@
-"""Reader `moses`: line-aligned text, one file a language side."""
+"""Reader `moses`: line-aligned text, one file for each language."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
 
 from neuronspec.core.errors import CorpusError
+from neuronspec.core.settings import RecipePattern
 from neuronspec.corpus.readers.lines import count_lines, read_blocks
-from neuronspec.corpus.readers.rows import LineOrigins, ReadCounts, Rows, Split, pairs_of, used_languages
-from neuronspec.corpus.settings import MosesCorpus
+from neuronspec.corpus.readers.rows import LineOrigins, Pair, ReadCounts, Rows, Split
+from neuronspec.corpus.readers.source import Source, Wanted, stamps
 
 
 @dataclass(frozen=True, slots=True)
 class _Aligned:
     """Files whose lines belong together, by language."""
 
-    split: Split
     name: str
     paths: dict[str, Path]
 
 
-def read_moses(corpus: MosesCorpus, counts: ReadCounts) -> Iterator[Rows]:
-    """The rows of line-aligned files; files and line counts are all checked before the first row.
+class MosesSource(Source):
+    """Line-aligned text, one file for each language (the Moses layout).
 
-    In a pattern, `{lang}` is a language code and `{pair}` a language pair, tried as `en-de` and as `de-en`. A pattern
-    without `{pair}` names one multi-parallel file a language. Empty lines are missing text.
-
-    Raises:
-        CorpusError: files are missing, ambiguous, unreadable, or of different length.
+    In the pattern, `{lang}` is a language code and `{pair}` a language pair, tried as `en-de` and as `de-en`. A pattern
+    without `{pair}` names one multi-parallel file per language. Empty lines are missing text.
     """
-    aligned: list[_Aligned] = []
-    missing: list[str] = []
-    patterns: list[tuple[Split, str | None]] = [("train", corpus.train), ("valid", corpus.valid), ("test", corpus.test)]
-    for split, pattern in patterns:
-        if pattern is not None:
-            aligned += _find(corpus, split, pattern, missing)
-    if missing:
-        raise CorpusError("\n".join(["no such files (each line: what was looked for):", *missing]))
-    _check_lengths(aligned)
-    for group in aligned:
-        yield from _read(group, counts)
+
+    reader: Literal["moses"]
+    path: RecipePattern = Field(
+        description="pattern with {pair} (source-target, either order) and {lang}: text/train.{pair}.{lang}"
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _check_pattern(cls, pattern: str) -> str:
+        if "{lang}" not in pattern:
+            raise ValueError(f"pattern {pattern!r} lacks {{lang}}; for example text/train.{{pair}}.{{lang}}")
+        return pattern
+
+    def inputs(self) -> dict[str, Any]:
+        """The sizes and times of all files that the pattern can mean."""
+        path = Path(self.path.replace("{pair}", "*").replace("{lang}", "*"))
+        return stamps(sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
+
+    def check(self, wanted: Wanted) -> None:
+        """Find all files and count their lines.
+
+        Raises:
+            CorpusError: files are missing, ambiguous, unreadable, or of different length.
+        """
+        _check_lengths(self._files(wanted))
+
+    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
+        """The rows of the files, pair by pair.
+
+        Raises:
+            CorpusError: as `check`.
+        """
+        for group in self._files(wanted):
+            yield from _read(group, split, counts)
+
+    def _files(self, wanted: Wanted) -> list[_Aligned]:
+        missing: list[str] = []
+        if "{pair}" in self.path:
+            found = [each for pair in wanted.pairs for each in _of_pair(self.path, pair, missing)]
+        else:
+            paths = {code: Path(self.path.replace("{lang}", code)) for code in wanted.languages}
+            missing += [f"  {path}" for path in paths.values() if not path.is_file()]
+            found = [_Aligned(Path(self.path).name, paths)]
+        if missing:
+            raise CorpusError("\n".join(["no such files (each line: what was looked for):", *missing]))
+        return found
 
 
-def _find(corpus: MosesCorpus, split: Split, pattern: str, missing: list[str]) -> Iterator[_Aligned]:
-    """The files of a split; what isn't there is added to `missing`."""
-    if "{pair}" not in pattern:
-        paths = {code: Path(pattern.replace("{lang}", code)) for code in used_languages(corpus)}
-        missing += [f"  {path}" for path in paths.values() if not path.is_file()]
-        yield _Aligned(split, Path(pattern).name, paths)
-        return
-    for pair in pairs_of(corpus):
-        tried = {
-            name: {code: Path(pattern.replace("{pair}", name).replace("{lang}", code)) for code in pair}
-            for name in (f"{pair[0]}-{pair[1]}", f"{pair[1]}-{pair[0]}")
-        }
-        found = {name: paths for name, paths in tried.items() if all(path.is_file() for path in paths.values())}
-        if len(found) == 2:
-            first, second = ([str(path) for path in paths.values()] for paths in found.values())
-            raise CorpusError(
-                f"two sets of files for {pair[0]} and {pair[1]}: {', '.join(first)} and {', '.join(second)}; keep one"
-            )
-        if not found:
-            missing.append("  " + ", or ".join(" and ".join(map(str, paths.values())) for paths in tried.values()))
-        for name, paths in found.items():
-            yield _Aligned(split, Path(pattern).name.replace("{pair}", name), paths)
+def _of_pair(pattern: str, pair: Pair, missing: list[str]) -> Iterator[_Aligned]:
+    """The files of a pair; what isn't there is added to `missing`."""
+    tried = {
+        name: {code: Path(pattern.replace("{pair}", name).replace("{lang}", code)) for code in pair}
+        for name in (f"{pair[0]}-{pair[1]}", f"{pair[1]}-{pair[0]}")
+    }
+    found = {name: paths for name, paths in tried.items() if all(path.is_file() for path in paths.values())}
+    if len(found) == 2:
+        first, second = ([str(path) for path in paths.values()] for paths in found.values())
+        raise CorpusError(
+            f"two sets of files for {pair[0]} and {pair[1]}: {', '.join(first)} and {', '.join(second)}; keep one"
+        )
+    if not found:
+        missing.append("  " + ", or ".join(" and ".join(map(str, paths.values())) for paths in tried.values()))
+    for name, paths in found.items():
+        yield _Aligned(Path(pattern).name.replace("{pair}", name), paths)
 
 
 def _check_lengths(aligned: list[_Aligned]) -> None:
@@ -81,11 +110,11 @@ def _check_lengths(aligned: list[_Aligned]) -> None:
         )
 
 
-def _read(group: _Aligned, counts: ReadCounts) -> Iterator[Rows]:
+def _read(group: _Aligned, split: Split, counts: ReadCounts) -> Iterator[Rows]:
     languages = list(group.paths)
     name = group.name.replace(".{lang}", "").replace("{lang}", "")
     for blocks in zip(*(read_blocks(path) for path in group.paths.values()), strict=True):
         first, lines = blocks[0]
         counts.sources[name] += len(lines)
         texts = {code: lines for code, (_, lines) in zip(languages, blocks, strict=True)}
-        yield Rows(texts, LineOrigins(name, first), group.split)
+        yield Rows(texts, LineOrigins(name, first), split)

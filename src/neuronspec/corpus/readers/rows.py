@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, TypeAlias
 
-from neuronspec.corpus.settings import CorpusSettings
-
 Split: TypeAlias = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 BLOCK_ROWS = 4096
@@ -22,13 +20,13 @@ class Row:
 
     Args:
         texts: raw text by language code; a language without text is absent.
-        origin: where the row stands, such as `train.tsv:12` or `django/conf:django:Save`.
-        split: the split that the row was given for; None where splits are drawn.
+        origin: its place in the source, such as `train.tsv:12` or `django/conf:django:Save`.
+        split: that its source was given for; splits without a source are drawn from `train`.
     """
 
     texts: Mapping[str, str]
     origin: str
-    split: Split | None = None
+    split: Split = "train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +45,14 @@ class Rows:
     """Up to `BLOCK_ROWS` rows that were read together, as columns.
 
     Args:
-        texts: raw text by language code, one a row; empty where a row has none.
-        origins: `origins[row]` says where a row stands.
-        split: the split that the rows were given for; None where splits are drawn.
+        texts: raw text by language code, one per row; empty where a row has none.
+        origins: `origins[row]` is the place of a row in its source.
+        split: that their source was given for; splits without a source are drawn from `train`.
     """
 
     texts: Mapping[str, Sequence[str]]
     origins: LineOrigins | Sequence[str]
-    split: Split | None = None
+    split: Split = "train"
 
     def __len__(self) -> int:
         return len(next(iter(self.texts.values())))
@@ -66,11 +64,11 @@ class Rows:
             yield Row(texts, self.origins[row], self.split)
 
 
-def in_columns(rows: Iterator[Row], languages: Sequence[str]) -> Iterator[Rows]:
-    """Rows whose splits are drawn, block by block as columns."""
+def in_columns(rows: Iterator[Row], languages: Sequence[str], split: Split) -> Iterator[Rows]:
+    """Single rows, block by block as columns."""
     while block := list(islice(rows, BLOCK_ROWS)):
         texts = {code: [row.texts.get(code, "") for row in block] for code in languages}
-        yield Rows(texts, [row.origin for row in block])
+        yield Rows(texts, [row.origin for row in block], split)
 
 
 @dataclass(slots=True)
@@ -100,17 +98,6 @@ Pair: TypeAlias = tuple[str, str]
 """Two language codes in alphabetical order; both directions share its text."""
 
 
-def pairs_of(corpus: CorpusSettings) -> list[Pair]:
-    """The unordered language pairs that the directions of a corpus need, sorted."""
-    return sorted({pair_of(direction.source, direction.target) for direction in corpus.all_directions})
-
-
 def pair_of(source: str, target: str) -> Pair:
     """The unordered pair of two languages."""
     return (source, target) if source < target else (target, source)
-
-
-def used_languages(corpus: CorpusSettings) -> list[str]:
-    """The languages that some direction uses, in the recipe's order (the pivot first)."""
-    used = {code for pair in pairs_of(corpus) for code in pair}
-    return [code for code in corpus.all_languages if code in used]

@@ -1,31 +1,42 @@
-"""Reader `tsv`: one multi-parallel table, a column a language."""
+"""Reader `tsv`: one multi-parallel table with a column for each language."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
 
 from neuronspec.core.errors import CorpusError, DirectionError
 from neuronspec.core.languages import canonical
+from neuronspec.core.settings import RecipePath
 from neuronspec.corpus.readers.lines import read_blocks
-from neuronspec.corpus.readers.rows import LineOrigins, ReadCounts, Rows, Split, used_languages
-from neuronspec.corpus.settings import TsvCorpus
+from neuronspec.corpus.readers.rows import LineOrigins, ReadCounts, Rows, Split
+from neuronspec.corpus.readers.source import Source, Wanted, stamps
 
 
-def read_tsv(corpus: TsvCorpus, counts: ReadCounts) -> Iterator[Rows]:
-    """The rows of the tables of a corpus: UTF-8, split on tabs, no quoting; empty cells are missing text.
+class TsvSource(Source):
+    """One multi-parallel table (`.tsv`, `.tsv.gz`, `.tsv.xz`) with a column for each language.
 
-    The first line names the columns: language codes (in any spelling that `languages.canonical` knows) and, if there,
-    `id`. Columns of other languages are left out.
-
-    Raises:
-        CorpusError: a file can't be read, its header lacks a language, or a row has the wrong number of cells.
+    UTF-8, split on tabs, no quoting; empty cells are missing text. The first line names the columns: language codes
+    (in any spelling that `languages.canonical` knows) and, if there, `id`. Columns of other languages are left out.
     """
-    languages = used_languages(corpus)
-    files: list[tuple[Split, Path | None]] = [("train", corpus.train), ("valid", corpus.valid), ("test", corpus.test)]
-    for split, path in files:
-        if path is not None:
-            yield from _read_table(path, split, languages, counts)
+
+    reader: Literal["tsv"]
+    path: RecipePath = Field(description="the table; relative to the recipe's folder")
+
+    def inputs(self) -> dict[str, Any]:
+        """The size and time of the table."""
+        return stamps([self.path])
+
+    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
+        """The rows of the table.
+
+        Raises:
+            CorpusError: it can't be read, its header lacks a language, or a row has the wrong number of cells.
+        """
+        return _read_table(self.path, split, list(wanted.languages), counts)
 
 
 def _read_table(path: Path, split: Split, languages: list[str], counts: ReadCounts) -> Iterator[Rows]:

@@ -1,0 +1,65 @@
+"""What the settings of every source of text have in common, and what a reader is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuronspec.core.settings import Section
+
+if TYPE_CHECKING:
+    from neuronspec.corpus.readers.rows import Pair, ReadCounts, Rows, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The text that a corpus needs from its sources.
+
+    Args:
+        languages: that some direction uses, the pivot first.
+        pairs: the language pairs that some direction translates between, sorted.
+    """
+
+    languages: Sequence[str]
+    pairs: Sequence[Pair]
+
+
+class Source(Section):
+    """One source of text. Each reader has a subclass, in a file of its own, which the registry `READERS` names.
+
+    A subclass has a field `reader: Literal["NAME"]`, the settings of the reader as further fields, and the methods
+    below. Settings are checked without torch, so heavy libraries are imported inside the methods.
+    """
+
+    reader: str
+
+    def inputs(self) -> dict[str, Any]:
+        """What shows whether the text has changed, by file or package: sizes and times, or versions."""
+        raise NotImplementedError
+
+    def check(self, wanted: Wanted) -> None:
+        """Look for everything that is wrong and cheap to find, before the first row of any source is read.
+
+        Raises:
+            CorpusError: files are missing, or don't fit each other.
+        """
+
+    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
+        """The rows in blocks, lazily.
+
+        Args:
+            wanted: the languages and pairs to read; others are left out.
+            split: that the source was given for.
+            counts: what was read and skipped is added to it.
+
+        Raises:
+            CorpusError: the text can't be read.
+        """
+        raise NotImplementedError
+
+
+def stamps(paths: Iterable[Path]) -> dict[str, list[int]]:
+    """The size in bytes and the time of change in nanoseconds of every file that exists, by path."""
+    return {str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in paths if path.exists()}
