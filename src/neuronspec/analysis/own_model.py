@@ -18,8 +18,8 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, DirectionError, ModelError, RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.languages import canonical, is_known
+from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.lines import read_blocks
-from neuronspec.corpus.readers.read import read_rows
 from neuronspec.corpus.readers.rows import ReadCounts
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.batch import Batch

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from neuronspec.corpus.cleaning import Hashes, clean_column, hash_texts
-from neuronspec.corpus.readers.rows import SPLITS, Rows, Split
+from neuronspec.corpus.readers.rows import SPLITS, ReadCounts, Rows, Split
+from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.splits import Sample, Splitter, code_points, sentence_keys
 from neuronspec.corpus.spool import Spool, spool_schema
 
@@ -167,3 +168,19 @@ def _keys(batch: pa.RecordBatch, code: str) -> Hashes:
     """The hashes of the sentence keys of the texts that are there."""
     keys: Hashes = batch.column(f"{code} key").filter(batch.column(code).is_valid()).to_numpy(zero_copy_only=False)
     return keys
+
+
+def read_rows(corpus: CorpusSettings, counts: ReadCounts) -> Iterator[Rows]:
+    """The rows of a corpus in blocks, train before valid before test; lazily.
+
+    Args:
+        corpus: says what is read, and for which languages.
+        counts: what was read and skipped is added to it.
+
+    Raises:
+        CorpusError: the text can't be read. What can be checked without reading is checked before the first row.
+    """
+    for source in corpus.sources.values():
+        source.check(corpus.wanted)
+    for split, source in corpus.sources.items():
+        yield from source.read(corpus.wanted, split, counts)

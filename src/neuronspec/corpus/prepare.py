@@ -31,8 +31,7 @@ from neuronspec.corpus.counts import (
     zero_shot_report,
 )
 from neuronspec.corpus.encode import Encoder
-from neuronspec.corpus.ingest import Cleaner, Ingested, ingest
-from neuronspec.corpus.readers.read import read_rows
+from neuronspec.corpus.ingest import Cleaner, Ingested, ingest, read_rows
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.splits import Sample, Splitter

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from neuronspec.core.errors import CorpusError, MissingExtraError
+from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.catalogs import package_folder
 from neuronspec.corpus.readers.messages import looks_like_key
-from neuronspec.corpus.readers.read import read_rows
 from neuronspec.corpus.readers.rows import ReadCounts, Row
 from neuronspec.corpus.settings import CorpusSettings
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from neuronspec.core.errors import CorpusError
-from neuronspec.corpus.readers.read import read_rows
+from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.rows import ReadCounts, Row
 from neuronspec.corpus.settings import CorpusSettings
 
