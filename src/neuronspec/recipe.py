@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
 from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.settings import ArmName, BaselinesSettings
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import DirectionError, RecipeError
-from neuronspec.core.settings import Section, explain, load_yaml
+from neuronspec.core.plugins import load_plugins, load_plugins_of_run, resolve_plugin
+from neuronspec.core.settings import Document, Section, explain, load_yaml
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
@@ -50,6 +51,12 @@ class Recipe(Section):
     report: ReportSettings = ReportSettings()
     tracking: list[Literal["tensorboard", "wandb"]] = Field(
         [], description="where training is logged beside log.jsonl, into RUN/tracking; wandb runs offline"
+    )
+
+    plugins: list[Annotated[str, AfterValidator(resolve_plugin)]] = Field(
+        [],
+        description="modules of your own that register readers, criteria, arms or metrics; a file beside the recipe "
+        "(my_module for my_module.py), or any module that Python finds",
     )
 
     @field_validator("arms")
@@ -99,26 +106,45 @@ class Recipe(Section):
             RecipeError: the file is missing or not YAML, or holds mistakes: all of them in one message.
         """
         document = load_yaml(Path(path), overrides or [])
-        return explain(cls, document, {"folder": Path(path).resolve().parent, "check_files": True})
+        context = {"folder": Path(path).resolve().parent, "check_files": True}
+        load_plugins(_plugins_of(document, context))
+        return explain(cls, document, context)
 
     @classmethod
     def of_run(cls, run: str | Path, overrides: list[str] | None = None) -> Recipe:
         """The recipe that a run folder was made by (`RUN/recipe.yaml`).
 
         Raises:
-            RecipeError: the folder has no recipe, or `overrides` are mistaken.
+            RecipeError: the folder has no recipe, `overrides` are mistaken, or its plug-ins aren't allowed.
         """
         path = Path(run) / "recipe.yaml"
         if not path.is_file():
             raise RecipeError(
                 f"{run} is not a run folder: it has no recipe.yaml; make one with 'neuronspec run RECIPE --out {run}'"
             )
-        return explain(cls, load_yaml(path, overrides or []), {"folder": path.resolve().parent})
+        document = load_yaml(path, overrides or [])
+        context = {"folder": path.resolve().parent}
+        load_plugins_of_run(_plugins_of(document, context), Path(run))
+        return explain(cls, document, context)
 
     def to_yaml(self) -> str:
         """The recipe as resolved: every key, paths absolute."""
         values = self.model_dump(mode="json", exclude_none=True)
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+
+
+class _Plugins(BaseModel):
+    """The one key of a recipe that is needed before the others can be checked."""
+
+    plugins: list[Annotated[str, AfterValidator(resolve_plugin)]] = []
+
+
+def _plugins_of(document: Document, context: dict[str, Any]) -> list[str]:
+    """The plug-ins that a recipe names; none where the key is mistaken, which is reported with the other mistakes."""
+    try:
+        return _Plugins.model_validate(document.values, context=context).plugins
+    except ValidationError:
+        return []
 
 
 def _zero_shot_problems(corpus: CorpusSettings, zero_shot: list[str]) -> Iterator[str]:
