@@ -21,7 +21,7 @@ from pydantic import ValidationInfo
 from neuronspec.core.errors import RecipeError
 
 ALLOWED = "NEURONSPEC_ALLOWED_PLUGINS"
-"""The environment variable that hands on to child processes which plug-ins are allowed; `*` allows all."""
+"""The environment variable that tells child processes which plug-ins are allowed; `*` allows all."""
 
 _imported: dict[str, ModuleType] = {}
 

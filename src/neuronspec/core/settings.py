@@ -66,7 +66,7 @@ _Loader.add_implicit_resolver(
 
 @dataclass
 class Document:
-    """A recipe as written: its values, and where each one stands."""
+    """A recipe as written: its values, and the line of each."""
 
     path: Path
     values: dict[str, Any]

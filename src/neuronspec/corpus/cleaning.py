@@ -112,7 +112,7 @@ class SeenHashes:
 
 
 def contains(sorted_hashes: Hashes, wanted: Hashes) -> Mask:
-    """Which of `wanted` stand in a sorted array. Shape [wanted]."""
+    """Which of `wanted` are in a sorted array. Shape [wanted]."""
     if len(sorted_hashes) == 0:
         return np.zeros(len(wanted), dtype=np.bool_)
     places = np.minimum(np.searchsorted(sorted_hashes, wanted), len(sorted_hashes) - 1)
@@ -127,7 +127,7 @@ class Side:
         present: there is text.
         lengths: tokens; 0 where there is no text.
         hashes: of the texts.
-        held_out: the text stands in valid or test in this language, up to case, digits, punctuation and placeholders.
+        held_out: the text is in valid or test in this language, up to case, digits, punctuation and placeholders.
     """
 
     present: Mask

@@ -102,7 +102,7 @@ class Encoder:
     ) -> tuple[dict[Pair, PairCounts], dict[Pair, Path]]:
         """Write the files of a split, valid and test with their text; what was counted, and the files, by pair.
 
-        `watch` is told how many rows were done, batch by batch.
+        `watch` is called with the number of rows done, batch by batch.
         """
         counts = {pair: PairCounts() for pair in self._pairs}
         tokenize = Tokenize(spool.path(split), self._tokenizer / "tokenizer.json", self._languages, self._dtype)

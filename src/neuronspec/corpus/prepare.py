@@ -108,8 +108,8 @@ def _explaining_a_full_disk(folder: Path) -> Iterator[None]:
         yield
     except Exception as error:
         # tokenizers raises a plain Exception that ends with "(os error 28)".
-        told = re.search(r"\(os error (\d+)\)$", str(error))
-        number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+        reported = re.search(r"\(os error (\d+)\)$", str(error))
+        number = error.errno if isinstance(error, OSError) else int(reported[1]) if reported else None
         if number not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise CorpusError(

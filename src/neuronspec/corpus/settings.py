@@ -31,7 +31,7 @@ class CleaningSettings(Section):
     )
     deduplicate: bool = Field(True, description="drop exact duplicates of a training pair")
     drop_copies: bool = Field(False, description="drop training pairs whose target equals the source")
-    decontaminate: bool = Field(True, description="drop training pairs whose source or target stands in valid or test")
+    decontaminate: bool = Field(True, description="drop training pairs whose source or target is in valid or test")
 
 
 class CorpusSettings(Section):
@@ -170,7 +170,7 @@ class CorpusSettings(Section):
         placed = [code for codes in self.tiers.values() for code in codes]
         yield from (f"tiers: {code!r} is not among the languages" for code in placed if code not in self.languages)
         yield from (
-            f"tiers: {code!r} stands in two tiers" for code in sorted({c for c in placed if placed.count(c) > 1})
+            f"tiers: {code!r} is in two tiers" for code in sorted({c for c in placed if placed.count(c) > 1})
         )
         if self.tiers:
             yield from (f"tiers: {code!r} is in no tier" for code in self.languages if code not in placed)

@@ -39,7 +39,7 @@ def sentence_keys(texts: Sequence[str]) -> list[str]:
         kinds = _KINDS[codes]
     letters, ends = kinds == _LETTER, codes == ord("\n")
     stays = letters | ends
-    # A space in place of whatever stands between words; after the last word of a line it is taken away below.
+    # A space in place of anything between words; after the last word of a line it is removed below.
     follows = np.concatenate([[False], letters[:-1]])
     collapsed = np.where(stays, codes, ord(" "))[stays | follows].astype("<u4")
     lines = collapsed.tobytes().decode("utf-32-le").split("\n")
@@ -70,7 +70,7 @@ def _draws(keys: Iterable[str]) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Leaves out a share of the training text of some languages: a pure function of where a text stands and the seed.
+    """Leaves out a share of the training text of some languages: a pure function of its origin and the seed.
 
     Args:
         shares: the share that is kept, by language; all of it for a language without one.
@@ -121,7 +121,7 @@ class Splitter:
 
         Args:
             rows: the rows.
-            keys: the sentence keys of their cleaned pivot texts, empty where there is none.
+            keys: the sentence keys of their cleaned pivot texts, empty if missing.
         """
         if rows.split in ("valid", "test"):
             return np.full(len(rows), SPLITS.index(rows.split), dtype=np.uint8)

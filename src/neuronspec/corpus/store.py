@@ -1,4 +1,4 @@
-"""The token store: memory-mapped Arrow files of token ids, one a split and language pair.
+"""The token store: memory-mapped Arrow files of token ids, one per split and language pair.
 
 `DATA/tokens/SPLIT.de-en.arrow` (codes in alphabetical order; both directions read it) is an Arrow IPC file with the
 columns `first`, `second` (lists of uint16, or uint32 above 65,536 ids: piece ids without tags and </s>),

@@ -16,7 +16,7 @@ from neuronspec.corpus.readers.rows import BLOCK_ROWS
 
 
 def read_blocks(path: Path, size: int = BLOCK_ROWS) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a UTF-8 file, `size` together (the last block may be shorter), without line ends.
+    r"""The lines of a UTF-8 file, `size` together (the last block may be shorter), without line ends.
 
     Each block comes with the number of its first line (from 1). `.gz` and `.xz` are decompressed. Lines end with
     `\\n` or `\\r\\n` and with nothing else, so numbers agree with editors and `wc -l`.

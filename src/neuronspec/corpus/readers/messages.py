@@ -26,12 +26,12 @@ _QUOTED = re.compile(r'"(.*)"\s*')
 
 
 def placeholders(text: str) -> Counter[str]:
-    """How often each placeholder stands in a message, as written: `%(name)s`, `%d`, `${name}`, `{0}`, `$name`."""
+    """How often each placeholder occurs in a message, as written: `%(name)s`, `%d`, `${name}`, `{0}`, `$name`."""
     return Counter(match.group() for match in _PLACEHOLDER.finditer(text))
 
 
 def tags(text: str) -> Counter[str]:
-    """How often each HTML tag stands in a message, by name (`a`, `/a`); attributes may be translated."""
+    """How often each HTML tag occurs in a message, by name (`a`, `/a`); attributes may be translated."""
     return Counter(match.group(1) + match.group(2).lower() for match in _TAG.finditer(text))
 
 
@@ -41,7 +41,7 @@ def without_markup(text: str) -> str:
 
 
 def same_markup(first: str, second: str) -> bool:
-    """Whether two messages hold the same placeholders and tags, each as often, in whatever order."""
+    """Whether two messages have the same placeholders and tags, each equally often, in any order."""
     return placeholders(first) == placeholders(second) and tags(first) == tags(second)
 
 
@@ -53,8 +53,8 @@ def looks_like_key(message: str) -> bool:
 def default_text(comment: str) -> str | None:
     """The text of the `Default: "..."` part of an extracted comment (zope.i18n, lingua), or None.
 
-    The text may go on over several lines, with quotes around the whole or around each line; other comments may stand
-    before and after it.
+    The text may span several lines, with quotes around the whole or around each line; other comments may precede
+    and follow it.
     """
     lines = iter(comment.split("\n"))
     for line in lines:
