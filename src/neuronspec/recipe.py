@@ -17,8 +17,10 @@ from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.settings import ArmName, BaselinesSettings
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import DirectionError, RecipeError
+from neuronspec.core.mistakes import explain
 from neuronspec.core.plugins import load_plugins, load_plugins_of_run, resolve_plugin
-from neuronspec.core.settings import Document, Section, explain, load_yaml
+from neuronspec.core.settings import Section
+from neuronspec.core.yaml_file import Document, load_yaml
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings

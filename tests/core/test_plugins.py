@@ -85,9 +85,7 @@ def test_a_run_folder_does_not(recipe: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "recipe.yaml").write_text(RECIPE.replace("[own_reader]", f"[{recipe.parent / 'own_reader.py'}]"))
-    with pytest.raises(
-        RecipeError, match=r"made with plug-ins.*own_reader\.py.*with --allow-plugins"
-    ):
+    with pytest.raises(RecipeError, match=r"made with plug-ins.*own_reader\.py.*with --allow-plugins"):
         Recipe.of_run(run)
     assert "lines" not in READERS and "own_reader" not in sys.modules
     shutil.copy(tmp_path / "text.txt", run)

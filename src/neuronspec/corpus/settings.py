@@ -169,9 +169,7 @@ class CorpusSettings(Section):
     def _tier_problems(self) -> Iterator[str]:
         placed = [code for codes in self.tiers.values() for code in codes]
         yield from (f"tiers: {code!r} is not among the languages" for code in placed if code not in self.languages)
-        yield from (
-            f"tiers: {code!r} is in two tiers" for code in sorted({c for c in placed if placed.count(c) > 1})
-        )
+        yield from (f"tiers: {code!r} is in two tiers" for code in sorted({c for c in placed if placed.count(c) > 1}))
         if self.tiers:
             yield from (f"tiers: {code!r} is in no tier" for code in self.languages if code not in placed)
         if self.tier_shares and not self.tiers:

@@ -12,7 +12,9 @@ from pydantic import Field, field_validator, model_validator
 
 from neuronspec.arms.settings import ArmName
 from neuronspec.core.errors import RecipeError
-from neuronspec.core.settings import RecipePath, Section, explain, load_yaml, parse_override
+from neuronspec.core.mistakes import explain
+from neuronspec.core.settings import RecipePath, Section
+from neuronspec.core.yaml_file import load_yaml, parse_override
 from neuronspec.recipe import Recipe
 
 Changes: TypeAlias = dict[str, Any]

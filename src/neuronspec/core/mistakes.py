@@ -1,0 +1,141 @@
+"""What is wrong in a recipe: every mistake at once, each with its place, the value and the nearest valid name."""
+
+from __future__ import annotations
+
+import copy
+import re
+import types
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from neuronspec.core.errors import RecipeError, nearest
+from neuronspec.core.registry import ByName
+from neuronspec.core.yaml_file import Document, KeyPath, dotted
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def explain(model: type[Model], document: Document, context: dict[str, Any] | None = None) -> Model:
+    """Validate `document` as `model`.
+
+    Raises:
+        RecipeError: one line a mistake: place, key, what is wrong, the nearest valid key.
+    """
+    try:
+        return model.model_validate(document.values, context=context)
+    except ValidationError as error:
+        lines = _all_mistakes(model, document, error)
+    count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''} in the recipe {document.path}:"
+    raise RecipeError("\n".join([count, *(f"  {line}" for line in sorted(lines, key=_line_number))]))
+
+
+def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationError) -> list[str]:
+    """The lines for all mistakes. A wrong key hides the checks of its whole section: take it out and look again."""
+    lines: list[str] = []
+    values = copy.deepcopy(document.values)
+    removed: set[KeyPath] = set()
+    doubtful: set[KeyPath] = set()  # sections that miss a value because it was wrong
+    while True:
+        for item in error.errors():
+            path, _ = _walk(model, document.values, item["loc"])
+            if path in removed or (item["type"] == "value_error" and path in doubtful):
+                continue
+            lines.append(_explain_one(model, document, dict(item)))
+            removed.add(path)
+            if item["type"] != "value_error":
+                _remove(values, path)
+            if item["type"] != "extra_forbidden":
+                doubtful.add(path[:-1])
+        try:
+            model.model_validate(values)
+        except ValidationError as further:
+            error = further
+        else:
+            return lines
+        if all(_walk(model, document.values, item["loc"])[0] in removed | doubtful for item in error.errors()):
+            return lines
+
+
+def _remove(values: Any, path: KeyPath) -> None:
+    for part in path[:-1]:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            return
+    if path and isinstance(values, dict):
+        values.pop(path[-1], None)
+
+
+def _line_number(line: str) -> int:
+    found = re.search(r":(\d+): ", line)
+    return int(found.group(1)) if found else 0
+
+
+def _explain_one(model: type[BaseModel], document: Document, item: dict[str, Any]) -> str:
+    path, section = _walk(model, document.values, item["loc"])
+    place, key = document.place(path), dotted(path)
+    kind = item["type"]
+    if kind == "extra_forbidden":
+        hint = nearest(str(path[-1]), section.model_fields) if section else ""
+        return f"{place}: unknown key {key!r}; {hint}"
+    if kind == "missing":
+        return f"{place}: the key {key!r} is missing"
+    if kind == "missing_name":
+        return f"{place}: the key {key!r} is missing; {item['msg']}"
+    message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    if kind == "unknown_name":
+        return f"{place}: {key} is {item['input']!r}; {message}"
+    if kind == "value_error":
+        return f"{place}: {key}: {message}" if key else f"{place}: {message}"
+    return f"{place}: {key} is {item['input']!r}; it should be {message}"
+
+
+def _walk(model: type[BaseModel], values: Any, loc: KeyPath) -> tuple[KeyPath, type[BaseModel] | None]:
+    """The path as the user wrote it (names of types left out), and the section that holds its last key."""
+    path: list[str | int] = []
+    section: type[BaseModel] | None = model
+    inside: type[BaseModel] | None = model
+    for part in loc:
+        if _is_type_name(part):
+            continue
+        path.append(part)
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            values = None
+        if inside is not None:
+            section, inside = inside, _section_of(inside.model_fields.get(str(part)), values)
+    return tuple(path), section
+
+
+def _section_of(info: FieldInfo | None, values: Any) -> type[BaseModel] | None:
+    """The section that a key of a section holds; None where it holds a plain value."""
+    if info is None:
+        return None
+    by_name = [mark for mark in info.metadata if isinstance(mark, ByName)]
+    if by_name:
+        return by_name[0].section(values)
+    models = _models(info.annotation)
+    return models[0] if len(models) == 1 else None
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _is_type_name(part: str | int) -> bool:
+    """Pydantic adds such names to the location for unions of plain types."""
+    return isinstance(part, str) and (
+        part.startswith(("literal[", "list[", "function-", "constrained-")) or part in ("str", "int", "float")
+    )
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that an annotation allows."""
+    if _is_section(annotation):
+        return [annotation]
+    if get_origin(annotation) in (Union, types.UnionType, Annotated):
+        return [model for part in get_args(annotation) for model in _models(part)]
+    return []
