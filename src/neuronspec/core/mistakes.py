@@ -84,12 +84,48 @@ def _explain_one(model: type[BaseModel], document: Document, item: dict[str, Any
         return f"{place}: the key {key!r} is missing"
     if kind == "missing_name":
         return f"{place}: the key {key!r} is missing; {item['msg']}"
-    message = str(item["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    message = str(item["msg"]).removeprefix("Value error, ")
     if kind == "unknown_name":
-        return f"{place}: {key} is {item['input']!r}; {message}"
+        return f"{place}: {key} is {_shown(item['input'])}; {message}"
     if kind == "value_error":
         return f"{place}: {key}: {message}" if key else f"{place}: {message}"
-    return f"{place}: {key} is {item['input']!r}; it should be {message}"
+    return f"{place}: {key} is {_shown(item['input'])}; it should be {_expected(kind, item, message)}"
+
+
+_WORDS = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number of fewer digits",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping such as {{key: value}}",
+    "model_type": "a section: a mapping such as {{key: value}}",
+    "invalid_key": "a mapping with text as keys",
+    "path_type": "a path",
+    "too_short": "a list with at least {min_length} of them",
+    "too_long": "a list with at most {max_length} of them",
+    "string_pattern_mismatch": "text that matches {pattern}",
+}
+"""What a value should be, in plain words, by pydantic's type of the error."""
+
+
+def _expected(kind: str, item: dict[str, Any], message: str) -> str:
+    if kind in _WORDS:
+        return _WORDS[kind].format(**item.get("ctx", {}))
+    return message.removeprefix("Input should be ")
+
+
+def _shown(value: Any) -> str:
+    """A value in a message; the beginning of a long one."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _walk(model: type[BaseModel], values: Any, loc: KeyPath) -> tuple[KeyPath, type[BaseModel] | None]:

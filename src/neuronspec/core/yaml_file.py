@@ -15,13 +15,27 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 """Where a value is in a document: `("corpus", "languages", 0)`."""
 
 
+LARGEST = 2**20
+"""Bytes of a recipe at most. The largest real ones have a few kilobytes."""
+
+MOST_NODES = 100_000
+"""Values in a recipe at most, with what aliases repeat."""
+
+DEEPEST = 50
+"""Levels of nesting at most."""
+
+LONGEST_NUMBER = 100
+"""Characters of a number at most."""
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars: `no` is a language and not false, `5e-4` is a number."""
+    """YAML 1.2 scalars: `no` is a language and not false, `5e-4` is a number; dates are text."""
 
 
+_TAG = "tag:yaml.org,2002:"
 _Loader.yaml_implicit_resolvers = {
     first: [
-        (tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")
+        (tag, pattern) for tag, pattern in resolvers if tag.removeprefix(_TAG) not in ("bool", "float", "timestamp")
     ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
@@ -58,17 +72,8 @@ def load_yaml(path: Path, overrides: list[str]) -> Document:
     Raises:
         RecipeError: the file can't be read, isn't a YAML mapping, or names a key twice.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise RecipeError(f"{path}:{line}: the recipe isn't valid UTF-8; save it as UTF-8") from None
-    except OSError as error:
-        raise RecipeError(
-            f"recipe {path}: {error.strerror or error}; give the path of a recipe such as recipes/demo.yaml"
-        ) from None
     document = Document(path, {})
-    values = _parse(text, document)
+    values = _parse(_read(path), document)
     if not isinstance(values, dict):
         raise RecipeError(
             f"{path}: a recipe is a mapping of sections (name, corpus, training, ...), not {type(values).__name__}"
@@ -79,30 +84,91 @@ def load_yaml(path: Path, overrides: list[str]) -> Document:
     return document
 
 
-def _parse(text: str, document: Document) -> Any:
-    loader = _Loader(text)
+def _read(path: Path) -> str:
+    """The text of a recipe: a regular file of bounded size in UTF-8, with or without a byte order mark."""
     try:
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no regular file"
+            raise RecipeError(f"recipe {path}: it is {what}; give the path of a recipe such as recipes/demo.yaml")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+    except OSError as error:
+        raise RecipeError(
+            f"recipe {path}: {error.strerror or error}; give the path of a recipe such as recipes/demo.yaml"
+        ) from None
+    if len(content) > LARGEST:
+        raise RecipeError(f"recipe {path}: larger than {LARGEST // 2**20} MiB, so it can't be a recipe")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise RecipeError(f"{path}:{line}: the recipe isn't valid UTF-8; save it as UTF-8") from None
+
+
+def _parse(text: str, document: Document) -> Any:
+    loader: _Loader | None = None
+    try:
+        loader = _Loader(text)  # refuses control characters
         node = loader.get_single_node()
         if node is None:
             raise RecipeError(f"{document.path}: the recipe is empty")
+        _check_size(node, document)
         _note_lines(node, (), document)
-        return loader.construct_document(node)
+        return _unshared(loader.construct_document(node))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise RecipeError(f"{document.path}:{line}: not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{document.path}: not valid YAML: {error}") from None
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise RecipeError(f"{document.path}:{line}: not valid YAML: the character {error.character!r}") from None
+    except RecursionError:
+        raise RecipeError(f"{document.path}: nested more than {DEEPEST} levels deep, so it can't be a recipe") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
+
+
+def _unshared(value: Any) -> Any:
+    """The value with a copy in every place of an alias, so that changing one of them leaves the others."""
+    if isinstance(value, dict):
+        return {key: _unshared(item) for key, item in value.items()}
+    return [_unshared(item) for item in value] if isinstance(value, list) else value
+
+
+def _check_size(root: yaml.Node, document: Document) -> None:
+    """Refuse what is too deep or, written out without aliases, too large; and values that contain themselves."""
+    sizes: dict[int, int] = {}
+    open_nodes: set[int] = set()
+
+    def size(node: yaml.Node, depth: int) -> int:
+        line = f"{document.path}:{node.start_mark.line + 1}"
+        if id(node) in open_nodes:
+            raise RecipeError(f"{line}: a value that contains itself (an alias of its own anchor)")
+        if depth > DEEPEST:
+            raise RecipeError(f"{line}: nested more than {DEEPEST} levels deep, so it can't be a recipe")
+        if id(node) not in sizes:
+            open_nodes.add(id(node))
+            parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+            nested = [] if isinstance(node, yaml.ScalarNode) else parts
+            sizes[id(node)] = 1 + sum(size(part, depth + 1) for part in nested)
+            open_nodes.discard(id(node))
+        if sizes[id(node)] > MOST_NODES:
+            raise RecipeError(f"{line}: more than {MOST_NODES:,} values with its aliases, so it can't be a recipe")
+        return sizes[id(node)]
+
+    size(root, 0)
 
 
 def _note_lines(node: yaml.Node, path: KeyPath, document: Document) -> None:
     document.lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            where = f"{document.path}:{key.start_mark.line + 1}"
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in (f"{_TAG}str", f"{_TAG}merge"):
+                written = repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or mapping"
+                raise RecipeError(f"{where}: a key must be text, not {written}; put it in quotes")
             here = (*path, key.value)
             if here in document.lines:
-                where = f"{document.path}:{key.start_mark.line + 1}"
                 raise RecipeError(
                     f"{where}: the key {dotted(here)!r} is given twice (first on line {document.lines[here]})"
                 )
@@ -111,6 +177,24 @@ def _note_lines(node: yaml.Node, path: KeyPath, document: Document) -> None:
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             _note_lines(value, (*path, index), document)
+    else:
+        _check_scalar(node, path, document)
+
+
+def _check_scalar(node: yaml.Node, path: KeyPath, document: Document) -> None:
+    """Refuse scalars that can't be constructed, such as `!!float abc`, with their line."""
+    where = f"{document.path}:{node.start_mark.line + 1}: {dotted(path) or 'the value'}"
+    kind = node.tag.removeprefix(_TAG)
+    if kind in ("int", "float") and len(node.value) > LONGEST_NUMBER:
+        raise RecipeError(f"{where}: a number of {len(node.value):,} characters")
+    if kind not in ("str", "int", "float", "bool", "null"):
+        raise RecipeError(
+            f"{where}: the tag {node.tag.replace(_TAG, '!!')!r} isn't used in recipes; write plain values"
+        )
+    try:
+        yaml.SafeLoader("").construct_object(node)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
+        raise RecipeError(f"{where}: {node.value[:60]!r} can't be read as !!{kind}") from None
 
 
 def parse_override(override: str) -> tuple[str, Any]:
