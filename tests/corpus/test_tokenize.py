@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuronspec.corpus.cleaning import clean_text
 from neuronspec.corpus.spool import spool_schema
 from neuronspec.corpus.tokenize import Tokenize, Vocabulary
 from neuronspec.models.settings import TokenizerSettings
+from neuronspec.models.text_cleaning import clean_text
 from neuronspec.models.tokenizer import load_tokenizer, train_tokenizer
 
 LETTERS = "abcdeäßабвгд中文हि"

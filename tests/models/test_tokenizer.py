@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuronspec.core.errors import CorpusError, DirectionError, RecipeError
-from neuronspec.corpus.cleaning import clean_text
 from neuronspec.models.settings import TokenizerSettings
+from neuronspec.models.text_cleaning import clean_text
 from neuronspec.models.tokenizer import language_tag, load_tokenizer, merges_of, tag_id, train_tokenizer
 
 LANGUAGES = ["en", "de", "ru", "sr_Latn"]

@@ -1,10 +1,9 @@
-"""Cleaning rules. Cell rules change or empty one text; pair rules drop a pair, and each counts what it drops."""
+"""Rules that drop pairs; each counts what it drops. Single texts are cleaned by `models.text_cleaning`."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,68 +18,6 @@ Mask = npt.NDArray[np.bool_]
 
 # The order in which pair rules are applied and shown; a pair is counted for the first rule that drops it.
 PAIR_RULES = ("empty", "copy", "held out", "duplicate", "too long", "length ratio")
-
-# Whitespace: SentencePiece writes a space as U+2581, so that character can't be kept apart from one.
-_AS_SPACE = {0x2581: " "}
-_SPACE_CONTROLS = frozenset([*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85])
-# C0 and C1 controls, soft hyphen, zero-width space, direction marks and embeddings, invisible operators, byte order
-# mark, annotations, and U+2585, which SentencePiece reserves. The joiners U+200C and U+200D are part of spelling.
-_REMOVED = dict.fromkeys(
-    code
-    for start, end in (
-        (0x00, 0x1F), (0x7F, 0x9F), (0xAD, 0xAD), (0x200B, 0x200B), (0x200E, 0x200F), (0x202A, 0x202E),
-        (0x2060, 0x206F), (0x2585, 0x2585), (0xFDD0, 0xFDEF), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0xFFFE, 0xFFFF),
-    )
-    for code in range(start, end + 1)
-    if code not in _SPACE_CONTROLS
-)  # fmt: skip
-
-
-_RESERVED = ("\u2581", "\u2585")
-
-
-@dataclass(frozen=True, slots=True)
-class CleanText:
-    """A cleaned cell, and which rules changed it."""
-
-    text: str
-    controls: bool
-    normalised: bool
-
-    @property
-    def rules(self) -> list[str]:
-        """The names of the rules that changed or emptied the cell, as `corpus.json` counts them."""
-        found = ("controls", self.controls), ("normalised", self.normalised), ("empty", not self.text)
-        return [name for name, happened in found if happened]
-
-
-def clean_text(raw: str) -> CleanText:
-    """Remove control characters, compose (NFC), make every run of whitespace one space, strip the ends."""
-    without = raw.translate(_REMOVED)
-    text = " ".join(unicodedata.normalize("NFC", without).translate(_AS_SPACE).split())
-    return CleanText(text, len(without) != len(raw), text != without)
-
-
-def clean_column(raw: Sequence[str]) -> tuple[list[str], dict[int, list[str]]]:
-    """The cleaned texts of a column, and by row the rules that changed or emptied a cell. Empty cells stay."""
-    texts, changed = list(raw), {}
-    for row, cell in enumerate(raw):
-        if not _is_clean(cell):
-            cleaned = clean_text(cell)
-            texts[row] = cleaned.text
-            if cleaned.rules:
-                changed[row] = cleaned.rules
-    return texts, changed
-
-
-def _is_clean(text: str) -> bool:
-    """Whether `clean_text` surely leaves a text as it is; one that isn't printable (joiners aren't) may be changed."""
-    return (
-        text.isprintable()
-        and "  " not in text
-        and text.strip() == text
-        and (text.isascii() or (unicodedata.is_normalized("NFC", text) and not any(map(text.count, _RESERVED))))
-    )
 
 
 def hash_texts(texts: Iterable[str]) -> Hashes:

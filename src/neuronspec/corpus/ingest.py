@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from neuronspec.corpus.cleaning import Hashes, clean_column, hash_texts
+from neuronspec.corpus.cleaning import Hashes, hash_texts
 from neuronspec.corpus.readers.rows import SPLITS, ReadCounts, Rows, Split
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.splits import Sample, Splitter, code_points, sentence_keys
 from neuronspec.corpus.spool import Spool, spool_schema
+from neuronspec.models.text_cleaning import clean_column
 
 CellCounts: TypeAlias = dict[Split, dict[str, Counter[str]]]
 
