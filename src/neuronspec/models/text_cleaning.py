@@ -1,4 +1,7 @@
-"""Cleaning of single texts: the same in training and wherever a model is given text later."""
+"""Cleaning of single texts: the same in training and wherever a model is given text later.
+
+What happens to which characters, and why, is a table in docs/text.md.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ _SPACE_CONTROLS = frozenset([*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85])
 _REMOVED = dict.fromkeys(
     code
     for start, end in (
-        (0x00, 0x1F), (0x7F, 0x9F), (0xAD, 0xAD), (0x200B, 0x200B), (0x200E, 0x200F), (0x202A, 0x202E),
+        (0x00, 0x1F), (0x7F, 0x9F), (0xAD, 0xAD), (0x61C, 0x61C), (0x200B, 0x200B), (0x200E, 0x200F), (0x202A, 0x202E),
         (0x2060, 0x206F), (0x2585, 0x2585), (0xFDD0, 0xFDEF), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0xFFFE, 0xFFFF),
     )
     for code in range(start, end + 1)
@@ -67,3 +70,49 @@ def _is_clean(text: str) -> bool:
         and text.strip() == text
         and (text.isascii() or (unicodedata.is_normalized("NFC", text) and not any(map(text.count, _RESERVED))))
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """A line of a document: the text in it, and the white space and invisible characters around that.
+
+    Args:
+        before: what comes before the text; the whole line where it holds no text.
+        text: cleaned; empty where there is nothing to translate.
+        after: what comes after the text.
+    """
+
+    before: str
+    text: str
+    after: str
+
+    def around(self, text: str) -> str:
+        """The line with another text in it; a line without text as it was."""
+        return f"{self.before}{text}{self.after}" if self.text else self.before
+
+
+def framed(line: str) -> Framed:
+    """Split a line into its text, cleaned, and what is around it.
+
+    Example:
+        >>> framed("\\tSave  as\\u00a0... ").text
+        'Save as ...'
+        >>> framed("\\tSave  as\\u00a0... ").around("Speichern unter ...")
+        '\\tSpeichern unter ... '
+    """
+    text = clean_text(line).text
+    if not any(map(_is_visible, text)):
+        return Framed(line, "", "")
+    first = next(place for place, character in enumerate(line) if not _belongs_to_frame(character))
+    last = next(place for place in reversed(range(len(line))) if not _belongs_to_frame(line[place]))
+    return Framed(line[:first], text, line[last + 1 :])
+
+
+def _belongs_to_frame(character: str) -> bool:
+    return character.isspace() or ord(character) in _REMOVED or ord(character) in _AS_SPACE
+
+
+def _is_visible(character: str) -> bool:
+    """Whether a character of a cleaned text is more than a joiner or a variation selector."""
+    code = ord(character)
+    return not character.isspace() and unicodedata.category(character) != "Cf" and not 0xFE00 <= code <= 0xFE0F
