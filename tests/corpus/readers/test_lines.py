@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,3 +51,30 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
         numbered(plain)
     with pytest.raises(CorpusError, match=r"none.txt: can't be read: No such file"):
         count_lines(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz", "a.tsv.xz"])
+def test_an_endless_line_is_refused_in_bounded_memory(tmp_path: Path, name: str) -> None:
+    """A compressed file of some kilobytes can hold a line that fills the memory."""
+    size = 300 * 2**20
+    opened = {".gz": gzip.open, ".xz": lzma.open}.get(Path(name).suffix, open)
+    with opened(tmp_path / name, "wb") as file:  # type: ignore[operator]
+        file.write(b"short\n")
+        for _ in range(size // 2**20):
+            file.write(b"a" * 2**20)
+    code = """
+import re, sys
+from pathlib import Path
+from neuronspec.core.errors import CorpusError
+from neuronspec.corpus.readers.lines import count_lines, read_blocks
+for read in (lambda path: list(read_blocks(path)), count_lines):
+    try:
+        read(Path(sys.argv[1]))
+    except CorpusError as error:
+        print(error)
+print(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1])
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / name)]
+    *messages, kilobytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(messages) == 2 and all(f"{name}:2: a line of more than 1 MiB" in message for message in messages)
+    assert int(kilobytes) * 1024 < size / 2

@@ -7,6 +7,7 @@ import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -14,19 +15,23 @@ from typing import IO, Any
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.readers.rows import BLOCK_ROWS
 
+LONGEST_LINE = 2**20
+"""Bytes of a line at most, in all its columns."""
+
 
 def read_blocks(path: Path, size: int = BLOCK_ROWS) -> Iterator[tuple[int, list[str]]]:
     r"""The lines of a UTF-8 file, `size` together (the last block may be shorter), without line ends.
 
     Each block comes with the number of its first line (from 1). `.gz` and `.xz` are decompressed. Lines end with
-    `\\n` or `\\r\\n` and with nothing else, so numbers agree with editors and `wc -l`.
+    `\n` or `\r\n` and with nothing else, so numbers agree with editors and `wc -l`.
 
     Raises:
-        CorpusError: the file is missing, damaged, or not UTF-8 (with the line).
+        CorpusError: the file is missing or damaged, or a line isn't UTF-8 or is longer than `LONGEST_LINE`.
     """
     number = 1
     with _opened(path) as file:
-        while raw := b"".join(islice(file, size)):
+        lines_of = _bounded(path, file)
+        while raw := b"".join(islice(lines_of, size)):
             lines = _decode(path, number, raw)
             yield number, lines
             number += len(lines)
@@ -36,10 +41,21 @@ def count_lines(path: Path) -> int:
     """The number of lines of a file, as `read_blocks` counts them.
 
     Raises:
-        CorpusError: the file is missing or damaged.
+        CorpusError: the file is missing or damaged, or a line is too long.
     """
     with _opened(path) as file:
-        return sum(1 for _ in file)
+        return sum(1 for _ in _bounded(path, file))
+
+
+def _bounded(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of a file with their ends. A compressed file of a few bytes may hold a line that fills the memory."""
+    for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), start=1):
+        if len(line) > LONGEST_LINE:
+            raise CorpusError(
+                f"{path}:{number}: a line of more than {LONGEST_LINE // 2**20} MiB, so this is no text with a sentence "
+                "per line"
+            )
+        yield line
 
 
 def _decode(path: Path, number: int, raw: bytes) -> list[str]:
