@@ -308,3 +308,27 @@ def test_regions_are_those_of_iso_3166() -> None:
     pytest.importorskip("tzdata")
     table = resources.files("tzdata.zoneinfo").joinpath("iso3166.tab").read_text(encoding="utf-8")
     assert set(re.findall(r"^([A-Z]{2})\t", table, re.MULTILINE)) == languages._REGIONS - {"419"}
+
+
+@pytest.mark.parametrize(
+    ("spelling", "among", "found"),
+    [
+        ("de", ["de", "fr"], "de"),
+        ("DE", ["de", "fr"], "de"),
+        ("deu_Latn", ["de", "fr"], "de"),
+        ("de", ["deu_Latn", "fra_Latn"], "deu_Latn"),
+        ("en-US", ["en", "de"], "en"),
+        ("pt", ["en", "pt_BR"], "pt_BR"),
+        ("pt", ["pt_PT", "pt_BR"], None),
+        ("pt-BR", ["pt", "pt_BR"], "pt_BR"),
+        ("zh_CN", ["zh", "zh_Hant"], "zh"),
+        ("zho_Hant", ["zh", "zh_Hant"], "zh_Hant"),
+        ("zh-TW", ["zh"], None),
+        ("zh", ["zh_Hant"], None),
+        ("sr_Latn", ["sr"], None),
+        ("klingon", ["de"], None),
+        ("own_code", ["own_code"], "own_code"),
+    ],
+)
+def test_matching_a_spelling_among_languages(spelling: str, among: list[str], found: str | None) -> None:
+    assert languages.match_language(spelling, among) == found

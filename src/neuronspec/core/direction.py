@@ -1,4 +1,4 @@
-"""Translation directions: parse, print, sort. The only place that knows how `en-de` is spelled."""
+"""Translation directions: parsing, printing, sorting. The only place that knows how `en-de` is spelled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from neuronspec.core.errors import DirectionError
+from neuronspec.core.languages import LANGUAGES, canonical
 
 _LANGUAGE = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*")
 
@@ -38,18 +39,29 @@ class Direction:
     def parse(cls, text: str | Direction) -> Direction:
         """`"en-de"` (or a `Direction`) as a `Direction`.
 
+        Where there are several hyphens, it is split at the one that leaves two known languages: `"en-pt-BR"` is
+        `Direction("en", "pt_BR")`.
+
         Raises:
-            DirectionError: `text` isn't two language codes joined by one `-`.
+            DirectionError: `text` isn't two language codes joined by `-`, or can be read in two ways.
         """
         if isinstance(text, Direction):
             return text
         parts = str(text).split("-")
-        if len(parts) != 2:
-            raise DirectionError(
-                f"direction {text!r}: expected SOURCE-TARGET such as 'en-de'; "
-                "a language code may hold '_' (pt_BR), never '-'"
-            )
-        return cls(*parts)
+        if len(parts) == 2:
+            return cls(*parts)
+        found = [
+            (source, target)
+            for place in range(1, len(parts))
+            if (source := _joined(parts[:place])) is not None and (target := _joined(parts[place:])) is not None
+        ]
+        # en-pt-BR could also be English of Portugal to Breton; the languages of the table come first
+        found = [pair for pair in found if set(pair) <= LANGUAGES.keys()] or found
+        if len(found) == 1:
+            return cls(*found[0])
+        ways = " or ".join(f"{source} to {target}" for source, target in found)
+        reason = f"it can be read as {ways}" if found else "expected SOURCE-TARGET such as 'en-de'"
+        raise DirectionError(f"direction {text!r}: {reason}; write a region or script with '_', as in pt_BR")
 
     def reverse(self) -> Direction:
         """`de-en` of `en-de`."""
@@ -57,6 +69,14 @@ class Direction:
 
     def __str__(self) -> str:
         return f"{self.source}-{self.target}"
+
+
+def _joined(parts: list[str]) -> str | None:
+    """The canonical code of a language that is spelled with hyphens, or None."""
+    try:
+        return canonical("-".join(parts))
+    except DirectionError:
+        return None
 
 
 DirectionLike: TypeAlias = "str | Direction"

@@ -13,6 +13,7 @@ otherwise, such as one that counts Amharic, Arabic and Hausa together as Afro-As
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -94,6 +95,36 @@ def canonical(spelling: str) -> str:
     if code is None:
         raise DirectionError(_unknown(spelling))
     return code
+
+
+def match_language(spelling: str, among: Iterable[str]) -> str | None:
+    """Which of some languages a spelling means; None if none of them, or more than one.
+
+    In this order: the very same spelling; the same language (`deu_Latn` is `de`); the same language without its region,
+    in the same script, if only one fits (`en-US` is `en`, and `pt` is `pt_BR` where there is no other Portuguese).
+    Simplified and traditional Chinese stay two languages.
+
+    Args:
+        spelling: in any form that `canonical` knows.
+        among: the codes of a recipe, model or corpus, as they are written there.
+    """
+    known = list(among)
+    if spelling in known:
+        return spelling
+    code = _resolve(spelling)
+    if code is None:
+        return None
+    for same in (_resolve, _without_region):
+        fitting = [one for one in known if same(one) == same(code)]
+        if fitting:
+            return fitting[0] if len(fitting) == 1 else None
+    return None
+
+
+def _without_region(spelling: str) -> tuple[str, str] | None:
+    """The base language and the script."""
+    code = _resolve(spelling)
+    return None if code is None else (code.split("_")[0], get_language(code).script)
 
 
 def get_language(code: str) -> Language:
