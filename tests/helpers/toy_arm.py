@@ -17,7 +17,7 @@ from neuronspec.arms.registry import ARMS
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.models.load import load_model
-from neuronspec.neurons.of_recipe import select_masks
+from neuronspec.neurons.selection import select_masks
 from neuronspec.recipe import Recipe
 from neuronspec.training.model_folder import export_model
 from neuronspec.training.trainer import Trainer
@@ -51,7 +51,7 @@ def toy_given(folder: Path, name: str = "arm", **sections: Any) -> Given:
         batches = [b for d in DIRECTIONS for b in eval_batches(store.pairs("valid", d), d, store.tokenizer)]
         activations = record_activations(load_model(base), batches)
         activations.save(given.activations)
-        select_masks(recipe, activations).save(given.masks)
+        select_masks(activations, recipe.selection, recipe.corpus).save(given.masks)
     return given
 
 

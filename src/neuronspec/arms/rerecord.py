@@ -18,8 +18,8 @@ from neuronspec.arms.masked import put_on
 from neuronspec.core.files import write_json
 from neuronspec.core.processes import processes
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.neurons.of_recipe import recording_batches, select_masks
-from neuronspec.neurons.recording import record_activations
+from neuronspec.neurons.recording import record_activations, recording_batches
+from neuronspec.neurons.selection import select_masks
 from neuronspec.specialization.apply import unspecialize
 from neuronspec.specialization.save import save_masks
 from neuronspec.training import checkpoint
@@ -105,8 +105,10 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
     folder = checkpoint.checkpoint_folder(given.folder / "checkpoints", update)
     checkpoint.restore_model(model, folder / checkpoint.MODEL)
     joined = processes()
-    batches = recording_batches(given.recipe, given.store, given.console)
-    return select_masks(given.recipe, record_activations(model, islice(batches, joined.rank, None, joined.size)))
+    recipe = given.recipe
+    batches = recording_batches(given.store, given.directions, recipe.recording, given.console)
+    activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
+    return select_masks(activations, recipe.selection, recipe.corpus)
 
 
 def _seconds(given: Given) -> dict[str, float]:

@@ -7,8 +7,7 @@ from neuronspec.arms.masked import Masked
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria import TopFraction
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.neurons.of_recipe import families_of
-from neuronspec.neurons.selection import select_neurons
+from neuronspec.neurons.selection import families_of, select_neurons
 
 
 class Uniform(Masked):
@@ -19,5 +18,5 @@ class Uniform(Masked):
         share = round(1 - NeuronMasks.load(given.masks).sparsity(), 4)
         criterion = TopFraction(share, statistic=settings.statistic)
         return select_neurons(
-            Activations.load(given.activations), criterion, settings.granularity, families_of(given.recipe)
+            Activations.load(given.activations), criterion, settings.granularity, families_of(given.recipe.corpus)
         )

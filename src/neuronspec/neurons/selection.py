@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import get_args
+from typing import Any, get_args
 
 from neuronspec.core.errors import RecipeError, nearest
+from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria import LAPE, Criterion, CumulativeActivation, Random, TopFraction
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.packing import MaskInfo
 from neuronspec.neurons.pooling import Granularity, pool_activations
+from neuronspec.neurons.settings import SelectionSettings
 
 CRITERIA: dict[str, type[Criterion]] = {
     "cumulative": CumulativeActivation,
@@ -81,6 +83,23 @@ def select_neurons(
         fingerprint=acts.info.fingerprint,
     )
     return NeuronMasks(criterion.select(pool), info)
+
+
+def select_masks(acts: Activations, settings: SelectionSettings, corpus: CorpusSettings) -> NeuronMasks:
+    """The masks that a recipe's settings select from activations."""
+    return select_neurons(acts, _criterion(settings, corpus.pivot), settings.granularity, families_of(corpus))
+
+
+def families_of(corpus: CorpusSettings) -> dict[str, str]:
+    """The family of each language of a recipe, the pivot's among them."""
+    return {code: corpus.family(code) for code in corpus.all_languages}
+
+
+def _criterion(settings: SelectionSettings, pivot: str) -> Criterion:
+    if settings.fraction is not None:
+        return TopFraction(settings.fraction, statistic=settings.statistic)
+    coverage: Any = settings.coverage  # keys are checked; a mapping of literals isn't one of strings to mypy
+    return CumulativeActivation(coverage, statistic=settings.statistic, pivot=pivot)
 
 
 def _warn_where_counts_mean_nothing(acts: Activations) -> None:
