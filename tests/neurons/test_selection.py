@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 
 from neuronspec.core.errors import DirectionError, MaskError, RecipeError
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import LAPE, CumulativeActivation, Random, TopFraction, smallest_prefix
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation, smallest_prefix
+from neuronspec.neurons.criteria.lape import LAPE
+from neuronspec.neurons.criteria.random import Random
+from neuronspec.neurons.criteria.top_fraction import TopFraction
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.selection import CRITERIA, find_criterion, register_criterion, select_neurons
 

@@ -10,7 +10,7 @@ import torch
 from neuronspec.analysis.overlap import overlap_progression
 from neuronspec.core.direction import DirectionLike
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import CumulativeActivation
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.pooling import Granularity, Statistic
 from neuronspec.neurons.positions import side_of
 from neuronspec.neurons.selection import select_neurons

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neuronspec.arms.arm import Given
 from neuronspec.arms.masked import Masked
-from neuronspec.neurons.criteria import Random
+from neuronspec.neurons.criteria.random import Random
 from neuronspec.neurons.masks import NeuronMasks
 
 

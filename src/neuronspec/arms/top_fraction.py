@@ -5,7 +5,7 @@ from __future__ import annotations
 from neuronspec.arms.arm import Given
 from neuronspec.arms.masked import Masked
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import TopFraction
+from neuronspec.neurons.criteria.top_fraction import TopFraction
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.selection import families_of, select_neurons
 

@@ -9,7 +9,11 @@ from typing import Any, get_args
 from neuronspec.core.errors import RecipeError, nearest
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import LAPE, Criterion, CumulativeActivation, Random, TopFraction
+from neuronspec.neurons.criteria.criterion import Criterion
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation
+from neuronspec.neurons.criteria.lape import LAPE
+from neuronspec.neurons.criteria.random import Random
+from neuronspec.neurons.criteria.top_fraction import TopFraction
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.packing import MaskInfo
 from neuronspec.neurons.pooling import Granularity, pool_activations
