@@ -12,8 +12,7 @@ from tests.helpers.toy_arm import DIRECTIONS, logits, logits_of, toy_given, trai
 from tests.helpers.toy_corpus import EN_DE
 
 from neuronspec.arms.arm import read_cost
-from neuronspec.arms.magnitude import magnitude_masks, weight_norms
-from neuronspec.arms.random import random_masks
+from neuronspec.arms.masked import magnitude_masks, random_masks, weight_norms
 from neuronspec.arms.registry import ARMS, get_arm
 from neuronspec.arms.settings import ArmName
 from neuronspec.core.errors import ModelError, RecipeError, RunError

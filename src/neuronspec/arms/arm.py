@@ -10,7 +10,7 @@ import json
 import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -225,8 +225,3 @@ def budget(settings: TrainingSettings, updates: int, **changes: Any) -> Training
     """The same settings with another budget, in updates."""
     fields = {"updates": updates, "epochs": None, "minutes": None, **changes}
     return TrainingSettings.model_validate(settings.model_dump() | fields)
-
-
-def renamed(given: Given, part: str) -> Given:
-    """For a part of an arm that is trained by itself, in a folder of its own below the arm's."""
-    return replace(given, folder=given.folder / part)

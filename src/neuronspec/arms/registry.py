@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from neuronspec.arms.adapters import DirectionAdapters, FamilyAdapters, MatchedAdapters
 from neuronspec.arms.arm import Arm
-from neuronspec.arms.bilingual import Bilingual
 from neuronspec.arms.dense import Dense
-from neuronspec.arms.finetune import Finetune
 from neuronspec.arms.lass import Lass
 from neuronspec.arms.lora import Lora
-from neuronspec.arms.magnitude import Magnitude
-from neuronspec.arms.random import RandomMasks
+from neuronspec.arms.masked import Magnitude, RandomMasks, Uniform
+from neuronspec.arms.own_models import Bilingual, Finetune
 from neuronspec.arms.specialized import Specialized
-from neuronspec.arms.top_fraction import Uniform
 from neuronspec.core.errors import RecipeError, nearest
 
 ARMS: dict[str, Arm] = {
