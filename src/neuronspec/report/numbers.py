@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuronspec.analysis.compared import other_language
 from neuronspec.analysis.coverage import CoverageCurve, CoverageEffect, coverage_curve, effect_of_coverage
 from neuronspec.analysis.overlap import (
     LayerOverlap,
     above_chance,
     chance_overlap,
+    other_language,
     overlap,
     overlap_progression,
     sparsity_table,
