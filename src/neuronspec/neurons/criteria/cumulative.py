@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-
-import torch
+from typing import TYPE_CHECKING
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError, nearest
@@ -19,8 +18,13 @@ from neuronspec.neurons.criteria.criterion import (
     first_of,
     ranked,
 )
-from neuronspec.neurons.pooling import Pool, Statistic
 from neuronspec.neurons.positions import SIDES, side_of
+from neuronspec.neurons.settings import Statistic
+
+if TYPE_CHECKING:
+    import torch
+
+    from neuronspec.neurons.pooling import Pool
 
 WAYS = ("out", "into", "other")
 
@@ -98,6 +102,8 @@ def smallest_prefix(values: torch.Tensor, coverage: float) -> torch.Tensor:
     Returns:
         BoolTensor `[width]` with at least one neuron.
     """
+    import torch
+
     order = ranked(values)
     reached = values[order].cumsum(0)
     share = Fraction(str(float(coverage)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from neuronspec.core.errors import MaskError
 from neuronspec.neurons.criteria.criterion import (
@@ -16,8 +15,13 @@ from neuronspec.neurons.criteria.criterion import (
     first_of,
     rounded_up,
 )
-from neuronspec.neurons.pooling import Pool, Statistic
 from neuronspec.neurons.positions import side_of
+from neuronspec.neurons.settings import Statistic
+
+if TYPE_CHECKING:
+    import torch
+
+    from neuronspec.neurons.pooling import Pool
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class LAPE(Criterion):
         Raises:
             MaskError: there is one group alone, so nothing can be specific to it.
         """
+        import torch
+
         masks: dict[str, dict[str, torch.Tensor]] = {}
         for side in dict.fromkeys(map(side_of, pool.values)):
             sites = [site for site in pool.values if side_of(site) == side]
@@ -72,6 +78,8 @@ class LAPE(Criterion):
 
     def _choose(self, rates: torch.Tensor) -> torch.Tensor:
         """`rates` `[groups, neurons]` to a BoolTensor of the same shape."""
+        import torch
+
         share = rates / rates.sum(0).clamp(min=torch.finfo(torch.float64).tiny)
         entropy = -torch.special.xlogy(share, share).sum(0)
         bar = rates.flatten().kthvalue(rounded_up(self.quantile, rates.numel())).values

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from neuronspec.neurons.criteria.criterion import (
     Criterion,
@@ -16,7 +15,12 @@ from neuronspec.neurons.criteria.criterion import (
     ranked,
     rounded_up,
 )
-from neuronspec.neurons.pooling import Pool, Statistic
+from neuronspec.neurons.settings import Statistic
+
+if TYPE_CHECKING:
+    import torch
+
+    from neuronspec.neurons.pooling import Pool
 
 
 @dataclass(frozen=True)
