@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
 from neuronspec.analysis.settings import AnalysisSettings
-from neuronspec.arms.settings import ArmName, BaselinesSettings
+from neuronspec.arms.registry import ARMS
+from neuronspec.arms.settings import BaselinesSettings
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import DirectionError, RecipeError
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Section, explain, load_yaml
 from neuronspec.corpus.settings import Corpus, CorpusSettings
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
@@ -43,7 +45,9 @@ class Recipe(Section):
     selection: SelectionSettings = SelectionSettings()
     specialization: SpecializationSettings = SpecializationSettings()
     continuation: TrainingSettings = Field(description="every arm, from the baseline on; same keys as training")
-    arms: list[ArmName] = Field(["specialized", "dense", "random"], description="what continues from base")
+    arms: list[Annotated[str, OneOf(ARMS)]] = Field(
+        ["specialized", "dense", "random"], description="what continues from base"
+    )
     baselines: BaselinesSettings = BaselinesSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     analysis: AnalysisSettings = AnalysisSettings()

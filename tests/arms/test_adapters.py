@@ -21,7 +21,8 @@ from tests.helpers.toy_grouped import (
     learns_in_its_group_alone,
 )
 
-from neuronspec.arms.adapters import Adapter, Adapters, MatchedAdapters, adapter_parameters, total_parameters
+from neuronspec.arms.adapters import MatchedAdapters, total_parameters
+from neuronspec.arms.bottleneck import Adapter, Adapters, adapter_parameters
 from neuronspec.arms.grouped import Route, compose
 from neuronspec.arms.registry import get_arm
 from neuronspec.core.direction import Direction

@@ -13,7 +13,7 @@ import torch
 
 from neuronspec import record_activations
 from neuronspec.arms.arm import Arm, Given, make
-from neuronspec.arms.registry import ARMS
+from neuronspec.arms.registry import get_arm
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.models.load import load_model
@@ -59,13 +59,13 @@ def trained(folder: Path, arm: str | Arm, **sections: Any) -> Given:
     """Train an arm (by name, or one of your own) and return what it was given."""
     name = arm if isinstance(arm, str) else type(arm).__name__
     given = toy_given(folder, name, **sections)
-    make(ARMS[arm] if isinstance(arm, str) else arm, given)
+    make(get_arm(arm) if isinstance(arm, str) else arm, given)
     return given
 
 
 def logits(given: Given, arm: str | Arm, direction: Direction) -> torch.Tensor:
     """What the trained arm computes for a fixed input of a direction, `[rows, time, vocabulary]`."""
-    kind = ARMS[arm] if isinstance(arm, str) else arm
+    kind = get_arm(arm) if isinstance(arm, str) else arm
     model, in_direction = kind.load(given)
     return logits_of(model, in_direction, direction)
 

@@ -13,24 +13,20 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
-
-import torch
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from neuronspec.arms.arm import Arm, Cost, Given, Method, budget, cost_of, go_on, start
-from neuronspec.arms.swap import one_direction, swapped
-from neuronspec.batching.collate import Layout
-from neuronspec.batching.stream import TrainingBatches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, RecipeError, nearest
 from neuronspec.core.processes import processes
-from neuronspec.models.load import build_model, load_model
 from neuronspec.recipe import Recipe
-from neuronspec.training.loss import InDirection
-from neuronspec.training.memory import peak_memory
-from neuronspec.training.progress_state import Budget
 from neuronspec.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from neuronspec.training.loss import InDirection
 
 
 class OwnModels(Arm):
@@ -63,6 +59,8 @@ class OwnModels(Arm):
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
     ) -> tuple[PreTrainedModel, InDirection]:
+        from neuronspec.models.load import load_model
+
         folders = {direction: given.folder / str(direction) for direction in self.directions(given.recipe)}
         model = load_model(next(iter(folders.values())))
         return model, _WithOwnWeights(model, folders)
@@ -81,6 +79,9 @@ class _WithOwnWeights:
         self._kept: tuple[Direction, dict[str, torch.Tensor]] | None = None
 
     def __call__(self, asked: Direction | Sequence[Direction]) -> AbstractContextManager[Any]:
+        from neuronspec.arms.swap import one_direction, swapped
+        from neuronspec.models.load import load_model
+
         direction = one_direction(asked)
         if direction not in self._folders:
             raise DirectionError(f"no model for direction {direction}; {nearest(str(direction), self._names)}")
@@ -97,6 +98,8 @@ class _WithOwnWeights:
 
 def _cost(given: Given, model: PreTrainedModel, folders: Sequence[Path]) -> Cost:
     """The cost of all models together; an update takes the median over them."""
+    from neuronspec.training.memory import peak_memory
+
     size = sum(parameter.numel() for parameter in model.parameters())
     seconds = [cost_of(given, model, folder=folder).update_seconds for folder in folders]
     known = [one for one in seconds if one is not None]
@@ -117,6 +120,10 @@ class Finetune(OwnModels):
 
     def settings(self, given: Given) -> dict[Direction, TrainingSettings]:
         """The continuation's, whose budget is divided by how often each direction would be drawn in it."""
+        from neuronspec.batching.collate import Layout
+        from neuronspec.batching.stream import TrainingBatches
+        from neuronspec.training.progress_state import Budget
+
         whole = given.recipe.continuation
         batches = TrainingBatches(
             given.store,
@@ -167,6 +174,8 @@ class Bilingual(OwnModels):
     sections: ClassVar[tuple[str, ...]] = ("model", "training", "baselines.bilingual", "continuation.seed")
 
     def new_model(self, given: Given) -> PreTrainedModel:
+        from neuronspec.models.load import build_model
+
         return build_model(given.recipe.model, given.store.tokenizer, given.seed)
 
     def settings(self, given: Given) -> dict[Direction, TrainingSettings]:

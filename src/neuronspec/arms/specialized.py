@@ -13,17 +13,15 @@ import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neuronspec.arms.arm import Cost, Given, budget, cost_of, go_on, start
 from neuronspec.arms.masked import Masked, put_on
 from neuronspec.core.files import write_json
 from neuronspec.core.processes import processes
-from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.neurons.recording import record_activations, recording_batches
-from neuronspec.neurons.selection import select_masks
-from neuronspec.specialization.apply import unspecialize
-from neuronspec.specialization.save import save_masks
-from neuronspec.training import checkpoint
+
+if TYPE_CHECKING:
+    from neuronspec.neurons.masks import NeuronMasks
 
 
 class Specialized(Masked):
@@ -34,6 +32,8 @@ class Specialized(Masked):
     """
 
     def masks(self, given: Given) -> NeuronMasks:
+        from neuronspec.neurons.masks import NeuronMasks
+
         return NeuronMasks.load(given.masks)
 
     def train(self, given: Given) -> Cost:
@@ -59,6 +59,9 @@ def train_in_segments(given: Given, every: int, updates: int, first: Callable[[]
         updates: of the whole training.
         first: gives the masks of the first segment.
     """
+    from neuronspec.specialization.apply import unspecialize
+    from neuronspec.specialization.save import save_masks
+
     root = given.folder / "checkpoints"
     begin = _segment_of(_newest(root), every)
     while True:
@@ -91,6 +94,8 @@ def _segment_of(update: int, every: int) -> int:
 
 def _newest(root: Path) -> int:
     """The update of the newest checkpoint that can be read, which training will go on from; 0 without any."""
+    from neuronspec.training import checkpoint
+
     for update in reversed(checkpoint.updates_saved(root)):
         folder = checkpoint.checkpoint_folder(root, update)
         try:
@@ -105,6 +110,8 @@ def _newest(root: Path) -> int:
 
 def _masks_of(given: Given, begin: int, first: Callable[[], NeuronMasks]) -> NeuronMasks:
     """The masks of a segment: those that are there, or found now on the weights after update `begin`."""
+    from neuronspec.neurons.masks import NeuronMasks
+
     path = masks_file(given.folder, begin)
     if not processes().gather(path.exists())[0]:
         started = time.monotonic()
@@ -120,6 +127,10 @@ def _masks_of(given: Given, begin: int, first: Callable[[], NeuronMasks]) -> Neu
 
 def _recorded(given: Given, update: int) -> NeuronMasks:
     """The masks that the recipe selects for the dense model with the weights of a checkpoint."""
+    from neuronspec.neurons.recording import record_activations, recording_batches
+    from neuronspec.neurons.selection import select_masks
+    from neuronspec.training import checkpoint
+
     model = start(given)
     folder = checkpoint.checkpoint_folder(given.folder / "checkpoints", update)
     checkpoint.restore_model(model, folder / checkpoint.MODEL)

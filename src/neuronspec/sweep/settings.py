@@ -10,8 +10,9 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from neuronspec.arms.settings import ArmName
+from neuronspec.arms.registry import ARMS, get_arm
 from neuronspec.core.errors import RecipeError
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import RecipePath, Section, explain, load_yaml, parse_override
 from neuronspec.recipe import Recipe
 
@@ -48,7 +49,7 @@ Seed = Annotated[int, Field(ge=0)]
 class Entry(Section):
     """One row of the table."""
 
-    arm: ArmName | None = Field(None, description="which arm it is; the entry's name without it")
+    arm: Annotated[str, OneOf(ARMS)] | None = Field(None, description="which arm it is; the entry's name without it")
     set: Changes = Field({}, description="recipe keys that it changes, as {selection.coverage: 0.7}")
     seeds: list[Seed] | None = Field(None, min_length=1, description="other seeds than the sweep's")
 
@@ -134,8 +135,6 @@ class Sweep(Section):
         Raises:
             RecipeError: changes make a mistaken recipe; names the entry.
         """
-        from neuronspec.arms.registry import get_arm
-
         made, mistakes = [], []
         for cell in self.cells():
             try:
