@@ -17,7 +17,7 @@ from machine import write_result
 from neuronspec.analysis.findings import Findings
 from neuronspec.evaluation.tables import average, directions_of
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import CumulativeActivation
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.positions import side_of
 from neuronspec.neurons.selection import select_neurons

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from neuronspec.models.batch import Batch
     from neuronspec.models.sites import FFNSite, find_ffn_sites, register_ffn_pattern
     from neuronspec.neurons.activations import Activations
-    from neuronspec.neurons.criteria import LAPE, CumulativeActivation, Random, TopFraction
+    from neuronspec.neurons.criteria.cumulative import CumulativeActivation
+    from neuronspec.neurons.criteria.lape import LAPE
+    from neuronspec.neurons.criteria.random import Random
+    from neuronspec.neurons.criteria.top_fraction import TopFraction
     from neuronspec.neurons.masks import NeuronMasks
     from neuronspec.neurons.recording import record_activations
     from neuronspec.neurons.selection import select_neurons
@@ -37,7 +40,10 @@ _HOMES = {
     "models.sites": ["FFNSite", "find_ffn_sites", "register_ffn_pattern"],
     "neurons.activations": ["Activations"],
     "neurons.recording": ["record_activations"],
-    "neurons.criteria": ["CumulativeActivation", "LAPE", "Random", "TopFraction"],
+    "neurons.criteria.cumulative": ["CumulativeActivation"],
+    "neurons.criteria.lape": ["LAPE"],
+    "neurons.criteria.random": ["Random"],
+    "neurons.criteria.top_fraction": ["TopFraction"],
     "neurons.selection": ["select_neurons"],
     "neurons.masks": ["NeuronMasks"],
     "analysis.overlap": ["overlap"],

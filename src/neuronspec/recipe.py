@@ -14,11 +14,13 @@ import yaml
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
 
 from neuronspec.analysis.settings import AnalysisSettings
-from neuronspec.arms.settings import ArmName, BaselinesSettings
+from neuronspec.arms.registry import ARMS
+from neuronspec.arms.settings import BaselinesSettings
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import DirectionError, RecipeError
 from neuronspec.core.mistakes import explain
 from neuronspec.core.plugins import load_plugins, load_plugins_of_run, resolve_plugin
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Section
 from neuronspec.core.yaml_file import Document, load_yaml
 from neuronspec.corpus.settings import CorpusSettings
@@ -46,7 +48,9 @@ class Recipe(Section):
     selection: SelectionSettings = SelectionSettings()
     specialization: SpecializationSettings = SpecializationSettings()
     continuation: TrainingSettings = Field(description="every arm, from the baseline on; same keys as training")
-    arms: list[ArmName] = Field(["specialized", "dense", "random"], description="what continues from base")
+    arms: list[Annotated[str, OneOf(ARMS)]] = Field(
+        ["specialized", "dense", "random"], description="what continues from base"
+    )
     baselines: BaselinesSettings = BaselinesSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     analysis: AnalysisSettings = AnalysisSettings()

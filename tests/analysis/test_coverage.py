@@ -9,7 +9,7 @@ import pytest
 from neuronspec.analysis.coverage import coverage_curve, effect_of_coverage
 from neuronspec.analysis.overlap import overlap_progression
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import CumulativeActivation
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.selection import select_neurons
 
 COUNTS = {

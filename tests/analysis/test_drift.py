@@ -10,7 +10,7 @@ import pytest
 from neuronspec.analysis.drift import drift, mean_overlap, stability
 from neuronspec.core.errors import DirectionError, MaskError
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import CumulativeActivation
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.selection import select_neurons
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
-from tests.helpers.toy_arm import DIRECTIONS, logits, logits_of, toy_given, trained
+from pydantic import ValidationError
+from tests.helpers.toy_arm import DIRECTIONS, logits, logits_of, toy_given, toy_recipe, trained
 from tests.helpers.toy_corpus import EN_DE
 
 from neuronspec.arms.arm import read_cost
-from neuronspec.arms.magnitude import magnitude_masks, weight_norms
-from neuronspec.arms.random import random_masks
+from neuronspec.arms.masked import magnitude_masks, random_masks, weight_norms
 from neuronspec.arms.registry import ARMS, get_arm
-from neuronspec.arms.settings import ArmName
 from neuronspec.core.errors import ModelError, RecipeError, RunError
 from neuronspec.deploy.opening import open_model
 from neuronspec.models.load import load_model
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.save import MASKS_FILE
+
+NEEDED = {"lass": {"updates": 1}, "bilingual": {"updates": 1, "directions": ["en-de"]}}
+"""What the arms ask of a recipe."""
 
 MASKED = ("specialized", "random", "magnitude", "top_fraction")
 
@@ -38,7 +39,10 @@ def some_masks() -> NeuronMasks:
 
 
 def test_the_recipe_knows_every_arm() -> None:
-    assert set(get_args(ArmName)) == set(ARMS)
+    for name in ARMS:
+        assert name in toy_recipe(arms=[name], baselines=NEEDED).arms
+    with pytest.raises(ValidationError, match="did you mean 'lora'. Valid: adapters_direction, adapters_family"):
+        toy_recipe(arms=["lorra"])
     with pytest.raises(RecipeError, match="did you mean 'random'"):
         get_arm("rndom")
 

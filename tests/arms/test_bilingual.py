@@ -14,7 +14,7 @@ from tests.helpers.toy_corpus import DE_EN, EN_DE
 from tests.helpers.toy_training import SETTINGS, assert_same, quiet
 
 from neuronspec.arms.arm import make
-from neuronspec.arms.registry import ARMS, get_arm
+from neuronspec.arms.registry import get_arm
 from neuronspec.core.direction import Direction
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import build_model, load_model
@@ -113,5 +113,5 @@ def test_recipes_that_it_cannot_run() -> None:
 
 def test_arms_with_a_model_a_direction_dont_compose() -> None:
     recipe = toy_recipe(evaluation={"zero_shot": ["de-fr"]}, **SECTIONS)
-    assert Direction("de", "fr") not in ARMS["bilingual"].directions(recipe) + ARMS["finetune"].directions(recipe)
-    assert Direction("de", "fr") in ARMS["lass"].directions(recipe)
+    assert Direction("de", "fr") not in get_arm("bilingual").directions(recipe) + get_arm("finetune").directions(recipe)
+    assert Direction("de", "fr") in get_arm("lass").directions(recipe)

@@ -12,7 +12,7 @@ from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR
 from tests.helpers.toy_training import SIZES, assert_same
 
 from neuronspec.arms.arm import make
-from neuronspec.arms.finetune import Finetune, divided
+from neuronspec.arms.own_models import Finetune, divided
 from neuronspec.arms.registry import get_arm
 from neuronspec.batching.stream import sampling_probabilities
 from neuronspec.core.direction import Direction

@@ -14,8 +14,8 @@ from neuronspec.arms.arm import Given
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import load_model
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.neurons.of_recipe import recording_batches, select_masks
-from neuronspec.neurons.recording import record_activations
+from neuronspec.neurons.recording import record_activations, recording_batches
+from neuronspec.neurons.selection import select_masks
 from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.training import checkpoint
 
@@ -50,8 +50,10 @@ def test_each_segment_has_the_masks_of_the_weights_that_it_begins_with(whole: Gi
     for update in (4, 8):
         model = load_model(whole.base)
         checkpoint.restore_model(model, whole.folder / "checkpoints" / f"step-{update}" / checkpoint.MODEL)
-        activations = record_activations(model, recording_batches(whole.recipe, whole.store, quiet()))
-        assert masks[update] == select_masks(whole.recipe, activations)
+        activations = record_activations(
+            model, recording_batches(whole.store, whole.directions, whole.recipe.recording, quiet())
+        )
+        assert masks[update] == select_masks(activations, whole.recipe.selection, whole.recipe.corpus)
 
 
 def test_the_masks_beside_the_weights_are_those_of_the_best_update(whole: Given, tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ import torch
 
 from neuronspec import record_activations
 from neuronspec.arms.arm import Arm, Given, make
-from neuronspec.arms.registry import ARMS
+from neuronspec.arms.registry import get_arm
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.models.load import load_model
-from neuronspec.neurons.of_recipe import select_masks
+from neuronspec.neurons.selection import select_masks
 from neuronspec.recipe import Recipe
 from neuronspec.training.model_folder import export_model
 from neuronspec.training.trainer import Trainer
@@ -51,7 +51,7 @@ def toy_given(folder: Path, name: str = "arm", **sections: Any) -> Given:
         batches = [b for d in DIRECTIONS for b in eval_batches(store.pairs("valid", d), d, store.tokenizer)]
         activations = record_activations(load_model(base), batches)
         activations.save(given.activations)
-        select_masks(recipe, activations).save(given.masks)
+        select_masks(activations, recipe.selection, recipe.corpus).save(given.masks)
     return given
 
 
@@ -59,13 +59,13 @@ def trained(folder: Path, arm: str | Arm, **sections: Any) -> Given:
     """Train an arm (by name, or one of your own) and return what it was given."""
     name = arm if isinstance(arm, str) else type(arm).__name__
     given = toy_given(folder, name, **sections)
-    make(ARMS[arm] if isinstance(arm, str) else arm, given)
+    make(get_arm(arm) if isinstance(arm, str) else arm, given)
     return given
 
 
 def logits(given: Given, arm: str | Arm, direction: Direction) -> torch.Tensor:
     """What the trained arm computes for a fixed input of a direction, `[rows, time, vocabulary]`."""
-    kind = ARMS[arm] if isinstance(arm, str) else arm
+    kind = get_arm(arm) if isinstance(arm, str) else arm
     model, in_direction = kind.load(given)
     return logits_of(model, in_direction, direction)
 

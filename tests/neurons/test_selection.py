@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,12 +15,21 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from neuronspec.core.errors import DirectionError, MaskError, RecipeError
+from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import LAPE, CumulativeActivation, Random, TopFraction, smallest_prefix
+from neuronspec.neurons.criteria.criterion import Criterion, Selected
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation, smallest_prefix
+from neuronspec.neurons.criteria.lape import LAPE
+from neuronspec.neurons.criteria.random import Random
+from neuronspec.neurons.criteria.top_fraction import TopFraction
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.neurons.selection import CRITERIA, find_criterion, register_criterion, select_neurons
+from neuronspec.neurons.pooling import Pool
+from neuronspec.neurons.registry import CRITERIA, register_criterion
+from neuronspec.neurons.selection import select_masks, select_neurons
+from neuronspec.neurons.settings import SelectionSettings, Statistic
 
 Make = Callable[..., Activations]
 SHARED = Path(os.environ.get("NEURONSPEC_SHARED", Path(__file__).parents[3] / "shared"))
@@ -266,12 +277,86 @@ def test_info_tells_the_origin(make_activations: Make) -> None:
     assert "CumulativeActivation(coverage=0.9" in (masks.info.criterion or "")
 
 
-def test_the_registry_refuses_duplicates_and_lists_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neuronspec.neurons.selection.CRITERIA", dict(CRITERIA))
-    assert find_criterion("cumulative") is CumulativeActivation
+def test_the_registry_refuses_duplicates_and_lists_names() -> None:
+    assert CRITERIA.get("cumulative") is CumulativeActivation
     register_criterion("mine", TopFraction)
-    assert find_criterion("mine") is TopFraction
-    with pytest.raises(RecipeError, match="'mine' is registered already; registered: cumulative, lape, mine"):
-        register_criterion("mine", LAPE)
+    try:
+        assert CRITERIA.get("mine") is TopFraction
+        with pytest.raises(RecipeError, match="'mine' is registered already"):
+            register_criterion("mine", LAPE)
+    finally:
+        CRITERIA.remove("mine")
     with pytest.raises(RecipeError, match="did you mean 'random'. Valid: cumulative"):
-        find_criterion("randm")
+        CRITERIA.get("randm")
+
+
+@dataclass(frozen=True)
+class AtLeast(Criterion):
+    """A criterion of a user's own: the neurons that fire at `least` positions."""
+
+    least: int
+    statistic: Statistic = "count"
+
+    def select(self, pool: Pool) -> Selected:
+        return {
+            str(direction): {site: by[pool.group(direction, site)] >= self.least for site, by in pool.values.items()}
+            for direction in pool.directions
+        }
+
+
+CORPUS = CorpusSettings(languages=["de"])
+
+
+def settings_of(**values: object) -> SelectionSettings:
+    return SelectionSettings.model_validate(values)
+
+
+def test_a_criterion_of_ones_own_is_named_in_a_recipe(make_activations: Make) -> None:
+    register_criterion("at_least")(AtLeast)
+    try:
+        masks = select_masks(
+            make_activations({"en-de": {"encoder.0": [5, 1, 3], "decoder.0": [0, 2, 2]}}),
+            settings_of(criterion="at_least", parameters={"least": 3}),
+            CORPUS,
+        )
+        assert masks["en-de"]["encoder.0"].tolist() == [True, False, True]
+        with pytest.raises(ValidationError, match="criterion at_least needs least"):
+            settings_of(criterion="at_least")
+        with pytest.raises(ValidationError, match="has no 'lest' there; did you mean 'least'"):
+            settings_of(criterion="at_least", parameters={"lest": 3})
+    finally:
+        CRITERIA.remove("at_least")
+
+
+def test_every_criterion_is_built_from_a_recipes_section(make_activations: Make) -> None:
+    built = {
+        "cumulative": ({"coverage": {"encoder": 0.9, "decoder/out": 0.8, "decoder": 0.7}, "statistic": "magnitude"},
+                       CumulativeActivation({"encoder": 0.9, "decoder/out": 0.8, "decoder": 0.7}, "magnitude", "en")),
+        "top_fraction": ({"fraction": 0.25}, TopFraction(0.25)),
+        "lape": ({"fraction": 0.05, "parameters": {"quantile": 0.5}}, LAPE(0.05, 0.5)),
+        "random": ({"coverage": 0.5, "parameters": {"seed": 3}}, Random(CumulativeActivation(0.5, pivot="en"), 3)),
+    }  # fmt: skip
+    assert set(built) == set(CRITERIA)
+    for name, (values, expected) in built.items():
+        settings = settings_of(criterion=name, **values)
+        assert CRITERIA.get(name).from_settings(settings, "en") == expected
+    acts = make_activations(TWO_WAYS)
+    settings = settings_of(criterion="random", coverage=0.5)
+    like = select_neurons(acts, CumulativeActivation(0.5))
+    drawn = select_masks(acts, settings, CORPUS)
+    assert drawn == Random(like, seed=1).masks()
+
+
+def test_parameters_that_a_criterion_doesnt_have_are_refused() -> None:
+    for values, message in [
+        ({"fraction": 0.5}, "fraction belongs to top_fraction and lape; criterion cumulative has none"),
+        ({"criterion": "top_fraction"}, "criterion top_fraction needs fraction"),
+        ({"criterion": "lape", "parameters": {"quantil": 0.9}}, "has no 'quantil' there; did you mean 'quantile'"),
+        ({"criterion": "lape", "parameters": {"fraction": 0.9}}, "it is the key selection.fraction"),
+        ({"criterion": "cumulative", "parameters": {"seed": 1}}, "has no 'seed' there; it has none"),
+        ({"criterion": "lape", "parameters": {"quantile": 2}}, "quantile is 2: expected a number above 0"),
+        ({"coverage": {"encoder": 2}}, "less than or equal to 1"),
+        ({"criterion": "lappe"}, "did you mean 'lape'"),
+    ]:
+        with pytest.raises(ValidationError, match=re.escape(message)):
+            settings_of(**values)

@@ -51,7 +51,7 @@ def test_the_baseline_of_an_entry_has_its_settings() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("arms: {dense: , spezialized: {}}", "entry spezialized.*it should be 'specialized'"),
+        ("arms: {dense: , spezialized: {}}", "entry spezialized.*did you mean 'specialized'"),
         ("arms: {dense: {set: {continuation.upadtes: 3}}}", "entry dense.*upadtes.*updates"),
         ("arms: {dense: {set: {selection.coverage: 1.5}}}", "entry dense.*coverage"),
         ("arms: {dense: }\nseeds: [1, 1]", "twice"),

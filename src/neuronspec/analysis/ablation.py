@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from neuronspec.analysis.compared import compared_directions
+from neuronspec.analysis.overlap import compared_directions
 from neuronspec.analysis.sharing import characteristic_neurons
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError

@@ -10,10 +10,10 @@ import torch
 from neuronspec.analysis.overlap import overlap_progression
 from neuronspec.core.direction import DirectionLike
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import CumulativeActivation
-from neuronspec.neurons.pooling import Granularity, Statistic
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.positions import side_of
 from neuronspec.neurons.selection import select_neurons
+from neuronspec.neurons.settings import Granularity, Statistic
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 """The values of k that `effect_of_coverage` tries: the paper's 0.7 and 0.95 are among them."""

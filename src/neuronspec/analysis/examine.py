@@ -9,9 +9,9 @@ from rich.console import Console
 from torch import nn
 
 from neuronspec.analysis.ablation import Ablation, ablate, ablation_steps
-from neuronspec.analysis.compared import compared_directions, other_language
 from neuronspec.analysis.drift import drift
 from neuronspec.analysis.findings import DriftSummary
+from neuronspec.analysis.overlap import compared_directions, other_language
 from neuronspec.analysis.sharing import featured_neurons
 from neuronspec.analysis.tokens import Firing, top_tokens
 from neuronspec.models.batch import Batch

@@ -153,3 +153,17 @@ def _expected_iou(a: torch.Tensor, b: torch.Tensor, width: int) -> torch.Tensor:
     probability = torch.softmax(log_ways.masked_fill(~possible, -torch.inf), dim=1)
     union = a + b - common
     return (probability * torch.where(union > 0, common / union, 1.0)).sum(1)
+
+
+def compared_directions(directions: Sequence[Direction], site: str, pivot: str | None) -> list[Direction]:
+    """In the encoder the directions into the pivot, in the decoder those out of it (as Tan et al., 2024, do); all
+    directions without a pivot, in decoder-only models, or where fewer than two fit."""
+    into = [direction for direction in directions if direction.target == pivot]
+    out = [direction for direction in directions if direction.source == pivot]
+    chosen = {"encoder": into, "decoder": out}.get(site.partition(".")[0], [])
+    return chosen if len(chosen) > 1 else list(directions)
+
+
+def other_language(direction: Direction, pivot: str | None) -> str:
+    """The language of a direction that isn't the pivot (the target, if neither is)."""
+    return direction.source if direction.target == pivot else direction.target

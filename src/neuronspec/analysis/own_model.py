@@ -25,7 +25,7 @@ from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.batch import Batch
 from neuronspec.models.text_format import Encoder
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import CumulativeActivation
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.recording import record_activations
 from neuronspec.neurons.selection import select_neurons

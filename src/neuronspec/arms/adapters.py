@@ -8,17 +8,17 @@ a bottleneck that makes it as large as `adapters_direction`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import PositiveInt
-from torch import nn
-from transformers import PreTrainedModel
 
-from neuronspec.arms.bottleneck import Adapters, adapter_parameters
 from neuronspec.arms.grouped import Added, Grouped, GroupsInfo, Route, own_names
 from neuronspec.core.direction import Direction
-from neuronspec.models.layers import find_layers
 from neuronspec.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
 
 
 class AdaptersInfo(GroupsInfo):
@@ -46,6 +46,8 @@ class DirectionAdapters(Grouped):
         return AdaptersInfo(encoder=encoder, decoder=decoder, bottleneck=self.bottleneck(recipe, model))
 
     def put_on(self, model: PreTrainedModel, info: GroupsInfo, seed: int) -> Added:
+        from neuronspec.arms.bottleneck import Adapters
+
         assert isinstance(info, AdaptersInfo)
         dense = own_names(model)
         adapters = Adapters(model, info.encoder, info.decoder, info.bottleneck, seed)
@@ -78,5 +80,8 @@ class MatchedAdapters(FamilyAdapters):
 
 def total_parameters(model: nn.Module, groups: tuple[Sequence[str], Sequence[str]], bottleneck: int) -> int:
     """The parameters of all adapters of encoder and decoder groups together."""
+    from neuronspec.arms.bottleneck import adapter_parameters
+    from neuronspec.models.layers import find_layers
+
     numbers = {"encoder": len(groups[0]), "decoder": len(groups[1])}
     return sum(numbers[layer.side] * adapter_parameters(layer.width, bottleneck) for layer in find_layers(model))

@@ -1,7 +1,7 @@
 """What every arm is: a way to go on from the baseline, at a cost that is written down.
 
-An arm is trained in its folder, RUN/arms/NAME, and read from there. Each arm stands in a file of its own; `arms` lists
-them by name.
+An arm is trained in its folder, RUN/arms/NAME, and read from there. `arms.registry` lists the arms by name. What an
+arm declares about itself is read to plan a run, so the modules of arms import torch and what needs it in functions.
 """
 
 from __future__ import annotations
@@ -10,28 +10,27 @@ import json
 import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
 from rich.console import Console
-from transformers import PreTrainedModel
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.processes import processes
 from neuronspec.core.progress import SILENT, Bars, Progress
-from neuronspec.corpus.store import TokenStore
-from neuronspec.models.load import load_model
 from neuronspec.recipe import Recipe
-from neuronspec.training.log import read_log
-from neuronspec.training.loss import InDirection, any_direction
-from neuronspec.training.memory import peak_memory
-from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
-from neuronspec.training.train import train
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from neuronspec.corpus.store import TokenStore
+    from neuronspec.training.loss import InDirection
+    from neuronspec.training.progress_state import TrainingResult
 
 COST = "cost.json"
 Method = Literal["auto", "compact", "rows"]
@@ -172,7 +171,7 @@ def read_cost(folder: Path) -> Cost:
 def go_on(
     given: Given,
     model: PreTrainedModel,
-    in_direction: InDirection = any_direction,
+    in_direction: InDirection | None = None,
     *,
     settings: TrainingSettings | None = None,
     directions: Sequence[Direction] | None = None,
@@ -184,12 +183,15 @@ def go_on(
     Args:
         given: see `Given`.
         model: what to start from.
-        in_direction: the context of a direction.
+        in_direction: the context of a direction; none by default.
         settings: other than the continuation's.
         directions: other than all.
         folder: other than the arm's.
         dense: by name in the exported checkpoint, the name in the model, where layers were added; see `train`.
     """
+    from neuronspec.training.loss import any_direction
+    from neuronspec.training.train import train
+
     return train(
         model,
         given.store.tokenizer,
@@ -198,7 +200,7 @@ def go_on(
         directions=directions or given.directions,
         seed=given.seed,
         folder=folder or given.folder,
-        in_direction=in_direction,
+        in_direction=in_direction or any_direction,
         console=given.console,
         trackers=given.recipe.tracking,
         dense=dense,
@@ -206,9 +208,12 @@ def go_on(
 
 
 def cost_of(
-    given: Given, model: torch.nn.Module, *, extra: int = 0, prepare_seconds: float = 0.0, folder: Path | None = None
+    given: Given, model: nn.Module, *, extra: int = 0, prepare_seconds: float = 0.0, folder: Path | None = None
 ) -> Cost:
     """The cost of an arm whose model was trained in `folder` (the arm's without it)."""
+    from neuronspec.training.log import read_log
+    from neuronspec.training.memory import peak_memory
+
     times = [
         line["update_seconds"] for line in read_log((folder or given.folder) / "log.jsonl") if "update_seconds" in line
     ]
@@ -218,6 +223,8 @@ def cost_of(
 
 def start(given: Given) -> PreTrainedModel:
     """The baseline."""
+    from neuronspec.models.load import load_model
+
     return load_model(given.base)
 
 
@@ -225,8 +232,3 @@ def budget(settings: TrainingSettings, updates: int, **changes: Any) -> Training
     """The same settings with another budget, in updates."""
     fields = {"updates": updates, "epochs": None, "minutes": None, **changes}
     return TrainingSettings.model_validate(settings.model_dump() | fields)
-
-
-def renamed(given: Given, part: str) -> Given:
-    """For a part of an arm that is trained by itself, in a folder of its own below the arm's."""
-    return replace(given, folder=given.folder / part)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING
 
 from neuronspec.arms.arm import Arm, Cost, Given, Method, cost_of, go_on, start
 from neuronspec.core.direction import Direction
-from neuronspec.models.load import load_model
-from neuronspec.training.loss import InDirection, any_direction
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from neuronspec.training.loss import InDirection
 
 
 class Dense(Arm):
@@ -23,4 +25,7 @@ class Dense(Arm):
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
     ) -> tuple[PreTrainedModel, InDirection]:
+        from neuronspec.models.load import load_model
+        from neuronspec.training.loss import any_direction
+
         return load_model(given.folder), any_direction

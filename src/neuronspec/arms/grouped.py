@@ -9,21 +9,21 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
-
-import torch
-from torch import nn
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from neuronspec.arms.arm import Arm, Cost, Given, Method, cost_of, go_on, start
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, MaskError, ModelError, TrainingError
 from neuronspec.core.processes import processes
 from neuronspec.core.tensor_files import Header, read_tensors, write_tensors
-from neuronspec.models.load import load_model
 from neuronspec.recipe import Recipe
-from neuronspec.training.checkpoint import model_tensors
-from neuronspec.training.loss import InDirection
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from neuronspec.training.loss import InDirection
 
 FORMAT_VERSION = 1
 
@@ -105,6 +105,8 @@ class Grouped(Arm):
             ModelError: a file is missing, damaged, or of other groups or another model.
             DirectionError: there is nothing to compose a direction of `zero_shot` from.
         """
+        from neuronspec.models.load import load_model
+
         model, routes = load_model(given.folder), self._routes(given.recipe)
         path = given.folder / f"{self.kind}.safetensors"
         try:
@@ -164,6 +166,8 @@ def compose(routes: Mapping[Direction, Route], direction: Direction, pivot: str)
 
 def own_names(model: nn.Module) -> dict[str, str]:
     """The tensors of the plain checkpoint of a model, before anything is added to it; see `Added.dense`."""
+    from neuronspec.training.checkpoint import model_tensors
+
     return {name: name for name in model_tensors(model)}
 
 
@@ -188,7 +192,6 @@ def _context(added: Added, routes: Mapping[Direction, Route]) -> InDirection:
     return in_direction
 
 
-@torch.no_grad()
 def _fill(parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, torch.Tensor], where: str) -> None:
     wrong = [
         name
@@ -201,4 +204,4 @@ def _fill(parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, torch.Te
             "Train the arm again"
         )
     for name, parameter in parameters.items():
-        parameter.copy_(tensors[name])
+        parameter.data.copy_(tensors[name])

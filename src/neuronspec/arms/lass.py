@@ -19,20 +19,20 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
-
-import torch
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from neuronspec.arms.arm import Arm, Cost, Given, Method, cost_of, go_on, start
 from neuronspec.arms.own_models import alone
-from neuronspec.arms.swap import masked, one_direction
-from neuronspec.arms.weight_masks import WEIGHT_MASKS_FILE, WeightMasks, WeightMasksInfo, matrices, packed_masks
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.processes import processes
-from neuronspec.models.load import load_model
-from neuronspec.training.loss import InDirection
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from neuronspec.arms.weight_masks import WeightMasks
+    from neuronspec.training.loss import InDirection
 
 FINETUNED = "finetuned"
 """The folder, below the arm's, of the fine-tuned models."""
@@ -54,6 +54,9 @@ class Lass(Arm):
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
     ) -> tuple[PreTrainedModel, InDirection]:
+        from neuronspec.arms.weight_masks import WeightMasks
+        from neuronspec.models.load import load_model
+
         model, masks, pivot = load_model(given.folder), WeightMasks.load(_file(given)), given.recipe.corpus.pivot
         for direction in zero_shot:
             encoder, decoder = Direction(direction.source, pivot), Direction(pivot, direction.target)
@@ -69,6 +72,8 @@ class InSubNetwork:
         self._kept: tuple[Direction, dict[str, torch.Tensor]] | None = None
 
     def __call__(self, asked: Direction | Sequence[Direction]) -> AbstractContextManager[Any]:
+        from neuronspec.arms.swap import masked, one_direction
+
         direction = one_direction(asked)
         if self._kept is None or self._kept[0] != direction:
             self._kept = direction, self._masks.of(direction, self._model.device)
@@ -81,6 +86,8 @@ def sub_networks(given: Given) -> WeightMasks:
     Raises:
         RecipeError: the recipe doesn't say for how many updates to fine-tune.
     """
+    from neuronspec.arms.weight_masks import WeightMasks, WeightMasksInfo, matrices, packed_masks
+
     if processes().gather(_file(given).exists())[0]:
         return WeightMasks.load(_file(given))
     settings, seconds = given.recipe.baselines.lass, 0.0
@@ -106,4 +113,6 @@ def sub_networks(given: Given) -> WeightMasks:
 
 
 def _file(given: Given) -> Path:
+    from neuronspec.arms.weight_masks import WEIGHT_MASKS_FILE
+
     return given.folder / WEIGHT_MASKS_FILE

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
 from pydantic import Field, PositiveInt
-from torch import nn
-from transformers import PreTrainedModel
 
 from neuronspec.arms.grouped import Added, Grouped, GroupsInfo, Route, own_names
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MissingExtraError
 from neuronspec.core.randomness import torch_seed
-from neuronspec.models.layers import find_layers
 from neuronspec.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
 
 
 class LoraInfo(GroupsInfo):
@@ -74,6 +74,10 @@ def linear_layers(model: nn.Module) -> dict[str, str]:
     Raises:
         ModelError: the layers of `model` aren't known.
     """
+    from torch import nn
+
+    from neuronspec.models.layers import find_layers
+
     return {
         f"{layer.path}.{name}": layer.side
         for layer in find_layers(model)
@@ -88,6 +92,8 @@ def _inject(model: nn.Module, names: list[str], info: LoraInfo) -> None:
     Raises:
         MissingExtraError: PEFT isn't installed.
     """
+    import torch
+
     try:
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
@@ -99,12 +105,14 @@ def _inject(model: nn.Module, names: list[str], info: LoraInfo) -> None:
             inject_adapter_in_model(config, model, adapter_name=group)
 
 
-@torch.no_grad()
 def _start(layer: Any, name: str, group: str, seed: int) -> dict[str, nn.Parameter]:
     """A uniform as the weight of `nn.Linear`, by the seed alone; B zero. Both, by their name in the file."""
+    import torch
+    from torch import nn
+
     down, up = layer.lora_A[group].weight, layer.lora_B[group].weight
     generator = torch.Generator().manual_seed(torch_seed(seed, "lora", group, name))
     drawn = torch.empty(down.shape, dtype=torch.float32)
-    down.copy_(nn.init.kaiming_uniform_(drawn, a=math.sqrt(5), generator=generator))
+    down.data.copy_(nn.init.kaiming_uniform_(drawn, a=math.sqrt(5), generator=generator))
     nn.init.zeros_(up)
     return {f"{group}.{name}.A": down, f"{group}.{name}.B": up}

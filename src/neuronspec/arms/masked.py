@@ -1,23 +1,28 @@
-"""Arms that go on with masks on the FFNs; they differ in where the masks come from."""
+"""Arms that go on with masks on the FFNs; they differ in where the masks come from.
+
+`random` is the control for the choice of neurons, `magnitude` keeps the neurons with the largest weights, and
+`top_fraction` the most active ones, the same share of every layer. All three have the sparsity of the selected masks.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
-
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from neuronspec.arms.arm import Arm, Cost, Given, Method, cost_of, go_on, start
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
-from neuronspec.models.load import load_model
-from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.specialization.apply import specialize
-from neuronspec.specialization.save import MASKS_FILE, save_masks
-from neuronspec.specialization.scope import use_direction, use_directions
-from neuronspec.training.loss import InDirection
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from neuronspec.models.sites import FFNSite
+    from neuronspec.neurons.masks import NeuronMasks
+    from neuronspec.training.loss import InDirection
 
 
 class Masked(Arm):
@@ -31,6 +36,8 @@ class Masked(Arm):
         """The masks of all trained directions."""
 
     def train(self, given: Given) -> Cost:
+        from neuronspec.specialization.save import save_masks
+
         model = start(given)
         in_direction = put_on(model, self.masks(given), given)
         go_on(given, model, in_direction)
@@ -41,6 +48,10 @@ class Masked(Arm):
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
     ) -> tuple[PreTrainedModel, InDirection]:
+        from neuronspec.models.load import load_model
+        from neuronspec.neurons.masks import NeuronMasks
+        from neuronspec.specialization.save import MASKS_FILE
+
         model, masks = load_model(given.folder), NeuronMasks.load(given.folder / MASKS_FILE)
         for direction in zero_shot:
             derived = masks.for_direction(direction, given.recipe.corpus.pivot)
@@ -50,6 +61,9 @@ class Masked(Arm):
 
 def put_on(model: PreTrainedModel, masks: NeuronMasks, given: Given, method: Method = "auto") -> InDirection:
     """Specialize `model` as the recipe says; the context of a direction, or of the directions of a batch's rows."""
+    from neuronspec.specialization.apply import specialize
+    from neuronspec.specialization.scope import use_direction, use_directions
+
     settings = given.recipe.specialization
     specialize(model, masks, semantics=settings.semantics, components=settings.components, method=method)
 
@@ -57,3 +71,83 @@ def put_on(model: PreTrainedModel, masks: NeuronMasks, given: Given, method: Met
         return use_direction(model, asked) if isinstance(asked, Direction) else use_directions(model, asked)
 
     return in_direction
+
+
+class RandomMasks(Masked):
+    """As many neurons of every direction and site as are selected, drawn at random."""
+
+    def masks(self, given: Given) -> NeuronMasks:
+        from neuronspec.neurons.masks import NeuronMasks
+
+        return random_masks(NeuronMasks.load(given.masks), given.seed)
+
+
+def random_masks(masks: NeuronMasks, seed: int) -> NeuronMasks:
+    """As many neurons of every direction and site as in `masks`, drawn at random.
+
+    Directions that share a mask go on sharing one. The same seed gives the same masks.
+    """
+    from neuronspec.neurons.criteria.random import Random
+
+    return Random(like=masks, seed=seed).masks()
+
+
+class Uniform(Masked):
+    """The sparsity of the selected masks, spread evenly over layers and directions."""
+
+    def masks(self, given: Given) -> NeuronMasks:
+        from neuronspec.neurons.activations import Activations
+        from neuronspec.neurons.criteria.top_fraction import TopFraction
+        from neuronspec.neurons.masks import NeuronMasks
+        from neuronspec.neurons.selection import families_of, select_neurons
+
+        settings = given.recipe.selection
+        share = round(1 - NeuronMasks.load(given.masks).sparsity(), 4)
+        criterion = TopFraction(share, statistic=settings.statistic)
+        return select_neurons(
+            Activations.load(given.activations), criterion, settings.granularity, families_of(given.recipe.corpus)
+        )
+
+
+class Magnitude(Masked):
+    """As many neurons of every direction and site as are selected, those with the largest weights."""
+
+    def masks(self, given: Given) -> NeuronMasks:
+        from neuronspec.neurons.masks import NeuronMasks
+
+        return magnitude_masks(start(given), NeuronMasks.load(given.masks))
+
+
+def magnitude_masks(model: nn.Module, like: NeuronMasks) -> NeuronMasks:
+    """As many neurons of every direction and site as in `like`, the largest by `weight_norms`.
+
+    The choice doesn't know the direction: directions with equally many neurons at a site get the same ones.
+    """
+    from neuronspec.models.sites import find_ffn_sites
+    from neuronspec.neurons.criteria.criterion import first_of
+    from neuronspec.neurons.masks import NeuronMasks
+
+    order = {site.name: weight_norms(site).sort(descending=True, stable=True).indices for site in find_ffn_sites(model)}
+    info = like.info.model_copy(update={"criterion": "magnitude", "coverage": None})
+    masks = {
+        direction: {site: first_of(order[site].cpu(), int(mask.sum())) for site, mask in sites.items()}
+        for direction, sites in like.items()
+    }
+    return NeuronMasks(masks, info)
+
+
+def weight_norms(site: FFNSite) -> torch.Tensor:
+    """The product of the norms of what goes into a neuron and of what comes out of it. `[width]`."""
+    norms = _norms(site.down, inputs=True)
+    for up in site.ups:
+        norms = norms * _norms(up, inputs=False)
+    return norms
+
+
+def _norms(layer: nn.Module, inputs: bool) -> torch.Tensor:
+    """The norms of a layer's weights by input or by output; a `Conv1D` keeps them the other way round."""
+    from transformers.pytorch_utils import Conv1D
+
+    from neuronspec.specialization.restrict import weight_of
+
+    return weight_of(layer).detach().norm(dim=0 if inputs != isinstance(layer, Conv1D) else 1)

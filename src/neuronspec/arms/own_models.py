@@ -1,25 +1,32 @@
-"""Arms with a model of its own for each direction: nothing is shared, so nothing is transferred."""
+"""Arms with a model of its own for each direction: nothing is shared, so nothing is transferred.
+
+`finetune` trains a copy of the baseline on each direction alone. It is the most that specialization can be, at the
+cost of a model for each direction and of all transfer between them from the baseline on. `bilingual` trains new models
+for single directions, which never saw any other text.
+"""
 
 from __future__ import annotations
 
+import math
 import statistics
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from transformers import PreTrainedModel
-
-from neuronspec.arms.arm import Arm, Cost, Given, Method, budget, cost_of, go_on
-from neuronspec.arms.swap import one_direction, swapped
+from neuronspec.arms.arm import Arm, Cost, Given, Method, budget, cost_of, go_on, start
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError, nearest
-from neuronspec.models.load import load_model
-from neuronspec.training.loss import InDirection
-from neuronspec.training.memory import peak_memory
+from neuronspec.core.errors import DirectionError, RecipeError, nearest
+from neuronspec.core.processes import processes
+from neuronspec.recipe import Recipe
 from neuronspec.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from neuronspec.training.loss import InDirection
 
 
 class OwnModels(Arm):
@@ -52,6 +59,8 @@ class OwnModels(Arm):
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
     ) -> tuple[PreTrainedModel, InDirection]:
+        from neuronspec.models.load import load_model
+
         folders = {direction: given.folder / str(direction) for direction in self.directions(given.recipe)}
         model = load_model(next(iter(folders.values())))
         return model, _WithOwnWeights(model, folders)
@@ -70,6 +79,9 @@ class _WithOwnWeights:
         self._kept: tuple[Direction, dict[str, torch.Tensor]] | None = None
 
     def __call__(self, asked: Direction | Sequence[Direction]) -> AbstractContextManager[Any]:
+        from neuronspec.arms.swap import one_direction, swapped
+        from neuronspec.models.load import load_model
+
         direction = one_direction(asked)
         if direction not in self._folders:
             raise DirectionError(f"no model for direction {direction}; {nearest(str(direction), self._names)}")
@@ -86,6 +98,8 @@ class _WithOwnWeights:
 
 def _cost(given: Given, model: PreTrainedModel, folders: Sequence[Path]) -> Cost:
     """The cost of all models together; an update takes the median over them."""
+    from neuronspec.training.memory import peak_memory
+
     size = sum(parameter.numel() for parameter in model.parameters())
     seconds = [cost_of(given, model, folder=folder).update_seconds for folder in folders]
     known = [one for one in seconds if one is not None]
@@ -96,3 +110,79 @@ def _cost(given: Given, model: PreTrainedModel, folders: Sequence[Path]) -> Cost
         update_seconds=statistics.median(known) if known else None,
         peak_memory=peak_memory(model),
     )
+
+
+class Finetune(OwnModels):
+    """The baseline, trained on for each direction by itself; over all directions, the continuation's budget."""
+
+    def new_model(self, given: Given) -> PreTrainedModel:
+        return start(given)
+
+    def settings(self, given: Given) -> dict[Direction, TrainingSettings]:
+        """The continuation's, whose budget is divided by how often each direction would be drawn in it."""
+        from neuronspec.batching.collate import Layout
+        from neuronspec.batching.stream import TrainingBatches
+        from neuronspec.training.progress_state import Budget
+
+        whole = given.recipe.continuation
+        batches = TrainingBatches(
+            given.store,
+            given.directions,
+            Layout.of(given.store.tokenizer, given.directions),
+            batch_tokens=whole.batch_tokens,
+            temperature=whole.temperature,
+            seed=given.seed,
+            weights=whole.weights,
+            mixed=whole.mix_directions,
+        )
+        updates = Budget.of(whole, batches, whole.accumulation * processes().size).updates
+        if updates is not None:
+            parts = divided(updates, batches.probabilities)
+            return {direction: alone(whole, part) for direction, part in parts.items()}
+        assert whole.minutes is not None
+        return {
+            direction: whole.model_copy(update={"minutes": whole.minutes * share, "weights": None})
+            for direction, share in batches.probabilities.items()
+        }
+
+
+def divided(updates: int, shares: Mapping[Direction, float]) -> dict[Direction, int]:
+    """`updates` divided in proportion to `shares`, which sum to 1: whole numbers that sum to it, each at least 1.
+
+    Where there are fewer updates than directions, each gets 1.
+    """
+    parts = {direction: max(1, math.floor(updates * share)) for direction, share in shares.items()}
+
+    def missing(direction: Direction) -> float:
+        return updates * shares[direction] - parts[direction]
+
+    while sum(parts.values()) < updates:
+        parts[max(sorted(parts), key=missing)] += 1
+    while sum(parts.values()) > max(updates, len(parts)):
+        parts[min(sorted(one for one in parts if parts[one] > 1), key=missing)] -= 1
+    return parts
+
+
+class Bilingual(OwnModels):
+    """A model of the recipe's shape for each chosen direction, trained from scratch as the baseline is.
+
+    The training section gives all settings but the budget, which is `baselines.bilingual.updates`. The seed is that of
+    the arms, also of the new weights.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("prepare",)
+    sections: ClassVar[tuple[str, ...]] = ("model", "training", "baselines.bilingual", "continuation.seed")
+
+    def new_model(self, given: Given) -> PreTrainedModel:
+        from neuronspec.models.load import build_model
+
+        return build_model(given.recipe.model, given.store.tokenizer, given.seed)
+
+    def settings(self, given: Given) -> dict[Direction, TrainingSettings]:
+        chosen = given.recipe.baselines.bilingual
+        if not chosen.directions or chosen.updates is None:
+            raise RecipeError("the arm bilingual needs baselines.bilingual.directions and baselines.bilingual.updates")
+        return {direction: alone(given.recipe.training, chosen.updates) for direction in chosen.chosen}
+
+    def directions(self, recipe: Recipe) -> list[Direction]:
+        return recipe.baselines.bilingual.chosen

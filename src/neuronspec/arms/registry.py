@@ -1,43 +1,54 @@
-"""The arms by name."""
+"""The arms by name, as recipes write them."""
 
 from __future__ import annotations
 
-from neuronspec.arms.adapters import DirectionAdapters, FamilyAdapters, MatchedAdapters
-from neuronspec.arms.arm import Arm
-from neuronspec.arms.bilingual import Bilingual
-from neuronspec.arms.dense import Dense
-from neuronspec.arms.finetune import Finetune
-from neuronspec.arms.lass import Lass
-from neuronspec.arms.lora import Lora
-from neuronspec.arms.magnitude import Magnitude
-from neuronspec.arms.random import RandomMasks
-from neuronspec.arms.specialized import Specialized
-from neuronspec.arms.top_fraction import Uniform
-from neuronspec.core.errors import RecipeError, nearest
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-ARMS: dict[str, Arm] = {
-    "specialized": Specialized(),
-    "dense": Dense(),
-    "random": RandomMasks(),
-    "magnitude": Magnitude(),
-    "top_fraction": Uniform(),
-    "finetune": Finetune(),
-    "lass": Lass(),
-    "bilingual": Bilingual(),
-    "adapters_direction": DirectionAdapters(),
-    "adapters_family": FamilyAdapters(),
-    "adapters_matched": MatchedAdapters(),
-    "lora": Lora(),
-}
-"""What can go on from the baseline. The names are those of `recipe.ArmName`."""
+from neuronspec.core.registry import Registry
+
+if TYPE_CHECKING:
+    from neuronspec.arms.arm import Arm
+
+ARMS: Registry[type[Arm]] = Registry(
+    "arm",
+    {
+        "specialized": "neuronspec.arms.specialized:Specialized",
+        "dense": "neuronspec.arms.dense:Dense",
+        "random": "neuronspec.arms.masked:RandomMasks",
+        "magnitude": "neuronspec.arms.masked:Magnitude",
+        "top_fraction": "neuronspec.arms.masked:Uniform",
+        "adapters_direction": "neuronspec.arms.adapters:DirectionAdapters",
+        "adapters_family": "neuronspec.arms.adapters:FamilyAdapters",
+        "adapters_matched": "neuronspec.arms.adapters:MatchedAdapters",
+        "lora": "neuronspec.arms.lora:Lora",
+        "finetune": "neuronspec.arms.own_models:Finetune",
+        "lass": "neuronspec.arms.lass:Lass",
+        "bilingual": "neuronspec.arms.own_models:Bilingual",
+    },
+)
 
 
 def get_arm(name: str) -> Arm:
     """The arm of a name.
 
     Raises:
-        RecipeError: there is no such arm; names the nearest.
+        RecipeError: there is no such arm; the message has the nearest name.
     """
-    if name not in ARMS:
-        raise RecipeError(f"unknown arm {name!r}; {nearest(name, ARMS)}")
-    return ARMS[name]
+    return ARMS.get(name)()
+
+
+def register_arm(name: str, arm: type[Arm] | None = None) -> Callable[[type[Arm]], type[Arm]]:
+    """Make an arm of your own known under a name, which recipes can list under `arms`.
+
+    Args:
+        name: as recipes write it; also the folder of the arm, below RUN/arms.
+        arm: a subclass of `Arm`; without it, the result decorates one.
+
+    Returns:
+        A decorator that registers a class and returns it unchanged.
+
+    Raises:
+        RecipeError: the name is taken by another arm.
+    """
+    return ARMS.register(name, arm)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from neuronspec.core.direction import Direction
@@ -61,19 +59,3 @@ class BaselinesSettings(Section):
     lora: LoraSettings = LoraSettings()
     lass: LassSettings = LassSettings()
     bilingual: BilingualSettings = BilingualSettings()
-
-
-ArmName = Literal[
-    "specialized",
-    "dense",
-    "random",
-    "magnitude",
-    "top_fraction",
-    "adapters_direction",
-    "adapters_family",
-    "adapters_matched",
-    "lora",
-    "finetune",
-    "lass",
-    "bilingual",
-]

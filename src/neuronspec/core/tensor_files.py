@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from neuronspec.core.errors import MaskError
 from neuronspec.core.files import replacing
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Header(BaseModel):
@@ -37,6 +38,8 @@ def write_tensors(
     Raises:
         MaskError: the file can't be written (folder missing, no permission, disk full).
     """
+    from safetensors.torch import save_file
+
     metadata = {"format": f"neuronspec.{kind}", "version": str(version), "header": header.model_dump_json()}
     try:
         with replacing(Path(path)) as temporary:

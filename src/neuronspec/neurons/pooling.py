@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
-
-import torch
+from typing import TYPE_CHECKING
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
 from neuronspec.core.languages import family_of
-from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.positions import side_of
+from neuronspec.neurons.settings import Granularity, Statistic
 
-Statistic: TypeAlias = Literal["count", "magnitude"]
-Granularity: TypeAlias = Literal["direction", "language", "family"]
+if TYPE_CHECKING:
+    import torch
+
+    from neuronspec.neurons.activations import Activations
 
 
 @dataclass(frozen=True)

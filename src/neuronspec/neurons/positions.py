@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, TypeAlias, get_args
-
-import torch
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from neuronspec.core.errors import MaskError, nearest
+
+if TYPE_CHECKING:
+    import torch
 
 Positions: TypeAlias = Literal["both", "prompt", "continuation"]
 SIDES = ("encoder", "decoder", "layers")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from rich.console import Console
 from torch import distributed, nn
 
+from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
 from neuronspec.models.batch import Batch
@@ -18,6 +20,10 @@ from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
 from neuronspec.neurons.activations import Activations, RecordingInfo, SiteInfo
 from neuronspec.neurons.positions import Positions, check_positions, counted_positions, side_of, source_positions
 from neuronspec.neurons.recorder import Recorder
+from neuronspec.neurons.settings import RecordingSettings
+
+if TYPE_CHECKING:
+    from neuronspec.corpus.store import TokenStore
 
 
 def record_activations(
@@ -65,6 +71,19 @@ def record_activations(
         sites=tuple(map(_describe, sites)), fingerprint=model_fingerprint(model, sites), positions=positions
     )
     return _collect(recorder, info, shared and distributed.is_available() and distributed.is_initialized())
+
+
+def recording_batches(
+    store: TokenStore, directions: Sequence[Direction], settings: RecordingSettings, console: Console
+) -> Iterator[Batch]:
+    """The batches that neurons are recorded on, direction by direction."""
+    from rich.progress import track
+
+    for direction in track(
+        directions, description="recording", console=console, transient=True, disable=not console.is_terminal
+    ):
+        pairs = store.pairs(settings.split, direction)
+        yield from eval_batches(pairs, direction, store.tokenizer, batch_tokens=4096, limit=settings.sentences)
 
 
 class _Forward:

@@ -7,40 +7,15 @@ from collections.abc import Mapping
 from typing import get_args
 
 from neuronspec.core.errors import RecipeError, nearest
+from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.neurons.activations import Activations
-from neuronspec.neurons.criteria import LAPE, Criterion, CumulativeActivation, Random, TopFraction
+from neuronspec.neurons.criteria.criterion import Criterion
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.packing import MaskInfo
-from neuronspec.neurons.pooling import Granularity, pool_activations
-
-CRITERIA: dict[str, type[Criterion]] = {
-    "cumulative": CumulativeActivation,
-    "top_fraction": TopFraction,
-    "lape": LAPE,
-    "random": Random,
-}
-
-
-def register_criterion(name: str, criterion: type[Criterion]) -> None:
-    """Make a criterion of your own known under `name`.
-
-    Raises:
-        RecipeError: the name is taken.
-    """
-    if name in CRITERIA:
-        raise RecipeError(f"criterion {name!r} is registered already; registered: {', '.join(sorted(CRITERIA))}")
-    CRITERIA[name] = criterion
-
-
-def find_criterion(name: str) -> type[Criterion]:
-    """The criterion of a name.
-
-    Raises:
-        RecipeError: there is none, with the nearest that is.
-    """
-    if name not in CRITERIA:
-        raise RecipeError(f"unknown criterion {name!r}; {nearest(name, CRITERIA)}")
-    return CRITERIA[name]
+from neuronspec.neurons.pooling import pool_activations
+from neuronspec.neurons.registry import CRITERIA
+from neuronspec.neurons.settings import Granularity, SelectionSettings
 
 
 def select_neurons(
@@ -81,6 +56,26 @@ def select_neurons(
         fingerprint=acts.info.fingerprint,
     )
     return NeuronMasks(criterion.select(pool), info)
+
+
+def select_masks(acts: Activations, settings: SelectionSettings, corpus: CorpusSettings) -> NeuronMasks:
+    """The masks that a recipe's settings select from activations.
+
+    Args:
+        acts: recorded activations.
+        settings: the section `selection`.
+        corpus: the section `corpus`, which has the pivot and the families.
+
+    Raises:
+        MaskError: the activations don't fit the criterion or granularity.
+    """
+    criterion = CRITERIA.get(settings.criterion).from_settings(settings, corpus.pivot)
+    return select_neurons(acts, criterion, settings.granularity, families_of(corpus))
+
+
+def families_of(corpus: CorpusSettings) -> dict[str, str]:
+    """The family of each language of a recipe, the pivot's among them."""
+    return {code: corpus.family(code) for code in corpus.all_languages}
 
 
 def _warn_where_counts_mean_nothing(acts: Activations) -> None:

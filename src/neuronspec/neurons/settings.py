@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from neuronspec.core.errors import RecipeError
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, Section
+from neuronspec.neurons.registry import CRITERIA
 
+Statistic: TypeAlias = Literal["count", "magnitude"]
+Granularity: TypeAlias = Literal["direction", "language", "family"]
 Coverage = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -26,27 +31,37 @@ CoverageKey = Literal[
 class SelectionSettings(Section):
     """How specialized neurons are selected from the recorded activations."""
 
-    criterion: Literal["cumulative", "top_fraction"] = Field(
+    criterion: Annotated[str, OneOf(CRITERIA)] = Field(
         "cumulative",
-        description="cumulative: cover a share of the activation; top_fraction: the same share of every site",
+        description="cumulative: cover a share of the activation; top_fraction: the same share of every site; lape: "
+        "neurons that few languages use, which may leave a direction without any at some site; random: as many as "
+        "cumulative selects, at random",
     )
     coverage: Coverage | dict[CoverageKey, Coverage] = Field(
         0.95,
-        description="k of cumulative: share of the activation that the selected neurons must cover; one number, or "
-        "numbers for encoder and decoder, also by way past the pivot: {encoder: 0.9, decoder/out: 0.95, decoder: 0.9}",
+        description="k of cumulative and random: share of the activation that the selected neurons must cover; one "
+        "number, or numbers for encoder and decoder, also by way past the pivot: {encoder: 0.9, decoder/out: 0.95, "
+        "decoder: 0.9}",
     )
-    fraction: Coverage | None = Field(None, description="share of neurons that top_fraction selects")
-    statistic: Literal["count", "magnitude"] = Field(
-        "count", description="count: positive activations; magnitude: the sum of |value|"
+    fraction: Coverage | None = Field(
+        None, description="share of neurons that top_fraction (needs it) or lape (0.01 without it) selects"
     )
-    granularity: Literal["direction", "language", "family"] = Field(
+    statistic: Statistic = Field("count", description="count: positive activations; magnitude: the sum of |value|")
+    granularity: Granularity = Field(
         "direction",
         description="what activations are summed over; language: the source's in the encoder, the target's in the "
         "decoder",
     )
+    parameters: dict[str, Any] | None = Field(
+        None,
+        description="parameters of the criterion that have no key here, such as {quantile: 0.9} of lape, {seed: 2} of "
+        "random, or those of a criterion of your own",
+    )
 
     @model_validator(mode="after")
-    def _check_fraction(self) -> SelectionSettings:
-        if (self.fraction is not None) != (self.criterion == "top_fraction"):
-            raise ValueError("fraction belongs to criterion top_fraction, which needs it; cumulative has coverage")
+    def _check_criterion(self) -> SelectionSettings:
+        try:
+            CRITERIA.get(self.criterion).from_settings(self, pivot="en")  # which pivot doesn't matter for the check
+        except RecipeError as error:
+            raise ValueError(str(error)) from None
         return self

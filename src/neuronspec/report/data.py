@@ -11,7 +11,7 @@ from neuronspec.analysis.findings import Findings
 from neuronspec.evaluation.samples import Sample
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.neurons.pooling import Statistic
+from neuronspec.neurons.settings import Statistic
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuronspec.analysis.compared import other_language
 from neuronspec.analysis.coverage import CoverageCurve, CoverageEffect, coverage_curve, effect_of_coverage
 from neuronspec.analysis.overlap import (
     LayerOverlap,
     above_chance,
     chance_overlap,
+    other_language,
     overlap,
     overlap_progression,
     sparsity_table,
@@ -23,7 +23,7 @@ from neuronspec.analysis.structure import Map, Tree, cluster, embed, tree_agreem
 from neuronspec.core.direction import Direction
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.neurons.pooling import Statistic
+from neuronspec.neurons.settings import Statistic
 from neuronspec.report.order import family, labels, ordered, shown_directions, site_title
 
 PERMUTATIONS = 1999

@@ -7,8 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from neuronspec.analysis.compared import compared_directions, other_language
-from neuronspec.analysis.overlap import overlap
+from neuronspec.analysis.overlap import compared_directions, other_language, overlap
 from neuronspec.analysis.structure import cluster
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError, nearest

@@ -132,12 +132,13 @@ def train_base(run: Run) -> None:
 def record(run: Run) -> None:
     """The activations of the baseline on held-out text: RUN/activations.safetensors."""
     from neuronspec.models.load import load_model
-    from neuronspec.neurons.recording import record_activations
-    from neuronspec.neurons.of_recipe import recording_batches
+    from neuronspec.neurons.recording import record_activations, recording_batches
 
     joined = processes()
     model = load_model(run.base)
-    batches = recording_batches(run.recipe, run.store(), run.console)
+    batches = recording_batches(
+        run.store(), run.recipe.corpus.all_directions, run.recipe.recording, run.console
+    )
     activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
     if joined.is_main:
         activations.save(run.activations)
@@ -146,9 +147,9 @@ def record(run: Run) -> None:
 def select(run: Run) -> None:
     """The specialized neurons of each direction: RUN/masks.safetensors."""
     from neuronspec.neurons.activations import Activations
-    from neuronspec.neurons.of_recipe import select_masks
+    from neuronspec.neurons.selection import select_masks
 
-    masks = select_masks(run.recipe, Activations.load(run.activations))
+    masks = select_masks(Activations.load(run.activations), run.recipe.selection, run.recipe.corpus)
     masks.save(run.masks)
     run.console.print(f"{masks.sparsity():.1%} of the neurons are left out")
 

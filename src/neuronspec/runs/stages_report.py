@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from neuronspec.neurons.of_recipe import families_of, select_masks
 from neuronspec.runs.stages import Run, load_arm
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ def analyse(run: Run) -> None:
     from neuronspec.models.load import load_model
     from neuronspec.neurons.activations import Activations
     from neuronspec.neurons.masks import NeuronMasks
+    from neuronspec.neurons.selection import families_of, select_masks
 
     recipe, acts = run.recipe, Activations.load(run.activations)
     arms = [arm for arm in RECORDED_AGAIN if arm in recipe.arms]
@@ -35,9 +35,9 @@ def analyse(run: Run) -> None:
         directions=list(acts.directions),
         acts=acts,
         masks=NeuronMasks.load(run.masks),
-        select=partial(select_masks, recipe),
+        select=partial(select_masks, settings=recipe.selection, corpus=recipe.corpus),
         pivot=recipe.corpus.pivot,
-        families=families_of(recipe),
+        families=families_of(recipe.corpus),
         seed=recipe.seed,
     )
     analyse_run(material, recipe.analysis, recipe.recording, run.console).save(run.analysis)
@@ -57,6 +57,7 @@ def report_data(run: Run) -> ReportData:
     from neuronspec.evaluation.samples import read_samples
     from neuronspec.neurons.activations import Activations
     from neuronspec.neurons.masks import NeuronMasks
+    from neuronspec.neurons.selection import families_of
     from neuronspec.report.data import ReportData
     from neuronspec.training.log import read_log
 
@@ -67,7 +68,7 @@ def report_data(run: Run) -> ReportData:
         name=recipe.name,
         masks=NeuronMasks.load(run.masks),
         pivot=recipe.corpus.pivot,
-        families=families_of(recipe),
+        families=families_of(recipe.corpus),
         environment=results["environment"],
         activations=Activations.load(run.activations),
         statistic=recipe.selection.statistic,

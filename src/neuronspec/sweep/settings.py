@@ -10,9 +10,10 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from neuronspec.arms.settings import ArmName
+from neuronspec.arms.registry import ARMS, get_arm
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.mistakes import explain
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import RecipePath, Section
 from neuronspec.core.yaml_file import load_yaml, parse_override
 from neuronspec.recipe import Recipe
@@ -50,7 +51,7 @@ Seed = Annotated[int, Field(ge=0)]
 class Entry(Section):
     """One row of the table."""
 
-    arm: ArmName | None = Field(None, description="which arm it is; the entry's name without it")
+    arm: Annotated[str, OneOf(ARMS)] | None = Field(None, description="which arm it is; the entry's name without it")
     set: Changes = Field({}, description="recipe keys that it changes, as {selection.coverage: 0.7}")
     seeds: list[Seed] | None = Field(None, min_length=1, description="other seeds than the sweep's")
 
@@ -136,8 +137,6 @@ class Sweep(Section):
         Raises:
             RecipeError: changes make a mistaken recipe; names the entry.
         """
-        from neuronspec.arms.registry import get_arm
-
         made, mistakes = [], []
         for cell in self.cells():
             try:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from neuronspec.analysis.compared import other_language
-from neuronspec.analysis.overlap import chance_overlap, overlap
+from neuronspec.analysis.overlap import chance_overlap, other_language, overlap
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.report.figures.style import SCALE, graph_objects
 from neuronspec.report.order import Order, family_bounds, labels, ordered, shown_directions, site_title

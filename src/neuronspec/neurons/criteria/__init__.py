@@ -1,0 +1,1 @@
+"""Criteria: one file for each rule that selects neurons."""

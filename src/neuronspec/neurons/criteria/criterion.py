@@ -1,0 +1,127 @@
+"""What every criterion is: a rule for which neurons a direction uses, given its activations."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+
+from neuronspec.core.errors import RecipeError, nearest
+from neuronspec.neurons.settings import SelectionSettings, Statistic
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import torch
+
+    from neuronspec.neurons.pooling import Pool
+
+Selected: TypeAlias = "dict[str, dict[str, torch.Tensor]]"
+
+SECTION = ("coverage", "fraction", "statistic")
+"""Keys of the recipe's section `selection` that are parameters of criteria."""
+
+
+class Criterion(ABC):
+    """A rule that selects neurons.
+
+    The modules of criteria don't import torch, so that recipes are checked without it.
+
+    Attributes:
+        statistic: what it reads: `count`, `magnitude`, or None if it doesn't read activations.
+    """
+
+    statistic: Statistic | None
+
+    @abstractmethod
+    def select(self, pool: Pool) -> Selected:
+        """Select neurons from pooled activations.
+
+        Returns:
+            A BoolTensor `[width]` by direction (`str`) and site.
+        """
+
+    @classmethod
+    def from_settings(cls, settings: SelectionSettings, pivot: str, **own: Any) -> Self:
+        """Build the criterion that the recipe's section `selection` describes.
+
+        What the criterion's constructor takes and the section has (`coverage`, `fraction`, `statistic`) comes from
+        there, `pivot` from the corpus, everything else from `selection.parameters`.
+
+        Args:
+            settings: the section.
+            pivot: the language in the middle.
+            own: what a subclass gives to its constructor by itself.
+
+        Raises:
+            RecipeError: a parameter is missing, unknown, or has a wrong value.
+        """
+        values = {key: getattr(settings, key) for key in SECTION} | {"pivot": pivot} | own
+        known = inspect.signature(cls).parameters
+        parameters = settings.parameters or {}
+        for key in parameters:
+            if key not in known or key in values:
+                free = [name for name in known if name not in values]
+                hint = f"it is the key selection.{key}" if key in SECTION else nearest(key, free) or "it has none"
+                raise RecipeError(f"parameters: criterion {settings.criterion} has no {key!r} there; {hint}")
+        if settings.fraction is not None and "fraction" not in known:
+            raise RecipeError(f"fraction belongs to top_fraction and lape; criterion {settings.criterion} has none")
+        given = {key: value for key, value in values.items() if key in known and value is not None} | parameters
+        missing = [key for key, one in known.items() if one.default is one.empty and key not in given]
+        if missing:
+            raise RecipeError(f"criterion {settings.criterion} needs {' and '.join(missing)}")
+        return cls(**given)
+
+
+def ranked(values: torch.Tensor) -> torch.Tensor:
+    """Indices in descending order of `values`; ties in ascending order of index."""
+    return values.sort(descending=True, stable=True).indices
+
+
+def first_of(order: torch.Tensor, number: int) -> torch.Tensor:
+    """A BoolTensor that is true at the first `number` indices of `order`."""
+    import torch
+
+    mask = torch.zeros(len(order), dtype=torch.bool)
+    mask[order[:number]] = True
+    return mask
+
+
+def ceil(number: Fraction) -> int:
+    """The smallest integer that isn't below `number`."""
+    return -(-number.numerator // number.denominator)
+
+
+def rounded_up(share: float, of: int) -> int:
+    """`share * of` rounded up, with the share as it is written (0.7 is 7/10)."""
+    return ceil(Fraction(str(float(share))) * of)
+
+
+def by_direction(pool: Pool, masks: Mapping[str, Mapping[str, torch.Tensor]]) -> Selected:
+    """Masks by site and group, as every direction finds them."""
+    return {
+        str(direction): {site: by_group[pool.group(direction, site)] for site, by_group in masks.items()}
+        for direction in pool.directions
+    }
+
+
+def check_statistic(statistic: str) -> None:
+    """Check the name of a statistic.
+
+    Raises:
+        RecipeError: there is no such statistic.
+    """
+    if statistic not in get_args(Statistic):
+        raise RecipeError(f"statistic {statistic!r}: {nearest(statistic, get_args(Statistic))}")
+
+
+def check_share(name: str, share: object) -> None:
+    """Check a share; `name` is its name in the message.
+
+    Raises:
+        RecipeError: it isn't a number in (0, 1].
+    """
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1:
+        raise RecipeError(f"{name} is {share!r}: expected a number above 0 and at most 1, such as 0.95")

@@ -1,0 +1,74 @@
+"""`Random`: other masks with their neurons permuted, the control for the choice of neurons."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from neuronspec.neurons.criteria.criterion import Criterion, Selected
+from neuronspec.neurons.criteria.cumulative import CumulativeActivation
+from neuronspec.neurons.settings import SelectionSettings, Statistic
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import torch
+
+    from neuronspec.neurons.masks import NeuronMasks
+    from neuronspec.neurons.pooling import Pool
+
+
+@dataclass(frozen=True)
+class Random(Criterion):
+    """Masks of the same sparsity with the neurons permuted: the control that tells whether the choice matters.
+
+    Every direction and site keeps its number of neurons, and directions that share a mask go on sharing one.
+    The permutation depends on the seed, the site and the mask alone. In a recipe, the numbers of neurons are those of
+    `CumulativeActivation` with the section's coverage.
+
+    Args:
+        like: the masks to permute, or the criterion that selects them.
+        seed: of the permutations.
+    """
+
+    like: NeuronMasks | Criterion
+    seed: int = 1
+
+    @property
+    def statistic(self) -> Statistic | None:  # type: ignore[override]
+        """That of the criterion whose selection is permuted."""
+        return self.like.statistic if isinstance(self.like, Criterion) else None
+
+    @classmethod
+    def from_settings(cls, settings: SelectionSettings, pivot: str, **own: Any) -> Self:
+        """See `Criterion.from_settings`."""
+        like = CumulativeActivation.from_settings(settings.model_copy(update={"parameters": None}), pivot)
+        return super().from_settings(settings, pivot, like=like, **own)
+
+    def masks(self) -> NeuronMasks:
+        """The masks `like`, permuted; no activations are needed."""
+        from neuronspec.neurons.masks import NeuronMasks
+
+        assert isinstance(self.like, NeuronMasks)
+        info = self.like.info.model_copy(update={"criterion": repr(self), "coverage": None})
+        return NeuronMasks(self._permuted(self.like), info)
+
+    def select(self, pool: Pool) -> Selected:
+        """See `Criterion.select`; if `like` are masks, the directions and sites are theirs."""
+        return self._permuted(self.like.select(pool) if isinstance(self.like, Criterion) else self.like)
+
+    def _permuted(self, masks: NeuronMasks | Selected) -> Selected:
+        return {
+            direction: {site: self._permutation(site, mask) for site, mask in sites.items()}
+            for direction, sites in masks.items()
+        }
+
+    def _permutation(self, site: str, mask: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        from neuronspec.neurons.packing import pack
+
+        digest = hashlib.sha256(f"{self.seed} {site} ".encode() + pack(mask).tobytes()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+        return mask[torch.randperm(len(mask), generator=generator)]
