@@ -17,7 +17,8 @@ from neuronspec.analysis.overlap import overlap_progression
 from neuronspec.core.files import write_json
 from neuronspec.evaluation.tables import Table, arms_table, families_table, tiers_table
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.report.paper.canvas import overlap_figure, save
+from neuronspec.report.paper.canvas import overlap_figure
+from neuronspec.report.paper.write import save
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
