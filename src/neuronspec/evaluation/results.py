@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from neuronspec.core.environment import environment
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
 from neuronspec.scoring.metrics import SCALES, Score
-
-_PACKAGES = ("neuronspec", "torch", "transformers", "sacrebleu")
 
 
 class DirectionScore(BaseModel):
@@ -196,27 +192,3 @@ def _signatures(arms: Iterable[ArmScores]) -> dict[str, dict[str, str]]:
             for metric, signature in score.signatures.items():
                 signatures.setdefault(metric, {})[direction] = signature
     return signatures
-
-
-def environment() -> dict[str, Any]:
-    """The versions and the machine that numbers were made with."""
-    import torch
-
-    return {
-        "python": platform.python_version(),
-        **{package: metadata.version(package) for package in _PACKAGES},
-        "system": platform.system(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
