@@ -10,6 +10,7 @@ import pytest
 
 from neuronspec.evaluation.tables import arms_table, directions_table, zero_shot_table
 from neuronspec.evaluation.transfer import all_tables, gains_table, significance_table, transfer_table
+from neuronspec.scoring.score import values_of
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.significance import arms_significance, average_of, compare_systems, difference_of, marks
 from neuronspec.scoring.statistics import Statistics
@@ -37,12 +38,10 @@ def statistics() -> dict[str, dict[str, Statistics]]:
 
 @pytest.fixture(scope="module")
 def results(statistics: dict[str, dict[str, Statistics]]) -> dict[str, Any]:
-    from neuronspec.scoring.statistics import chrf_values
-
     names = ["de-en", "de-fr", "en-de", "en-fr"]
     arms = {
         arm: {
-            name: {"bleu": 1.0, "chrf++": float(chrf_values(rows["chrf++"].sum(axis=0)[None])[0]), "loss": 2.0, "n": 80}
+            name: {"bleu": 1.0, "chrf++": float(values_of("chrf++", rows["chrf++"].sum(axis=0)[None])[0]), "loss": 2.0, "n": 80}
             for name, rows in found.items()
         }
         for arm, found in statistics.items()

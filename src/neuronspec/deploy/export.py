@@ -17,7 +17,7 @@ from neuronspec.evaluation.evaluate import read_test_set
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.sites import find_ffn_sites
-from neuronspec.scoring.metrics import score
+from neuronspec.scoring.score import score
 from neuronspec.specialization.compact import CompactReport, compact, compact_report
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.scope import composed_from, serve

@@ -13,7 +13,7 @@ from neuronspec.evaluation.contamination import text_overlap
 from neuronspec.evaluation.samples import read_text_lines
 from neuronspec.evaluation.scorer import Scorer, check_scoring
 from neuronspec.evaluation.tables import METRICS, OTHER_SCORES
-from neuronspec.scoring.metrics import Score, check_lines
+from neuronspec.scoring.score import Score, check_lines
 from neuronspec.scoring.resampling import Difference, PairedTests
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.significance import LEVEL, method

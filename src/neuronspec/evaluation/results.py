@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from neuronspec.core.environment import environment
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
-from neuronspec.scoring.metrics import SCALES, Score
+from neuronspec.scoring.score import Score, scales
 
 
 class DirectionScore(BaseModel):
@@ -23,7 +23,7 @@ class DirectionScore(BaseModel):
         loss: nats a target token under teacher forcing; None where there is no model (`copy`).
         n: sentences.
         truncated: sources that were cut to what the model reads.
-        ter, spbleu, comet, off_target, off_target_reference, length_ratio, empty: as `scores.SCALES` tells; None where
+        ter, spbleu, comet, off_target, off_target_reference, length_ratio, empty: as the metrics say; None where
             they weren't computed.
         signatures: what exactly was computed, by score.
         scored_from, comet_from: fingerprints of the text and the settings.
@@ -152,7 +152,7 @@ def write_results(path: Path, arms: Mapping[str, ArmScores], facts: Mapping[str,
             for arm, scores in cells.items()
         },
         "signatures": _signatures(arms.values()),
-        "scales": SCALES,
+        "scales": scales(),
         "environment": environment(),
         **facts,
     }
