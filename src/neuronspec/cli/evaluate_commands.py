@@ -25,6 +25,7 @@ from neuronspec.evaluation.tables import (
     zero_shot_table,
 )
 from neuronspec.evaluation.transfer import all_tables, significance_table, transfer_table
+from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.tokenizers import parse_tokenizer
 
@@ -79,8 +80,8 @@ def score_files(
         _print_json(content)
     else:
         console.print(table.to_rich())
-        for name in ("bleu", "chrf++", "ter", "spbleu", "comet"):
-            if name in content:
+        for name in METRICS:
+            if name in content and METRICS.get(name).resampled():
                 console.print(f"{name}: {content[name]['signature']}", markup=False)
         for name, reason in content["skipped"].items():
             console.print(f"{name} skipped: {reason}", markup=False)

@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from neuronspec.core.errors import EvaluationError, MissingExtraError, RecipeError
-from neuronspec.evaluation.results import read_results, read_scores_file
+from neuronspec.evaluation.results import MAIN_SCORES, read_results, read_scores_file
 from neuronspec.evaluation.samples import read_lines
 from neuronspec.recipe import Recipe
 from neuronspec.scoring.significance import Pairs, compare_systems, method
 from neuronspec.scoring.statistics import Statistics, load_statistics
-
-METRICS = ("bleu", "chrf++", "loss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +160,7 @@ def compare_seeds(runs: Sequence[EvaluatedRun]) -> dict[str, Any]:
     difference within a run."""
     arms = [arm for arm in runs[0].arms if all(arm in run.arms for run in runs)]
     content: dict[str, Any] = {"seeds": [run.seed for run in runs], "arms": {}, "pairs": {}}
-    for metric in METRICS:
+    for metric in MAIN_SCORES:
         for arm in arms:
             values = [run.mean(arm, metric) for run in runs]
             known = [value for value in values if value is not None]
@@ -232,7 +230,7 @@ def _by_seed(
     content: dict[str, Any] = {}
     paired = [run.seed for run in first] == [run.seed for run in second]
     for arm in arms:
-        for metric in METRICS:
+        for metric in MAIN_SCORES:
             values = [[_mean(run.results["arms"][arm], names, metric) for run in runs] for runs in (first, second)]
             known = [[value for value in side if value is not None] for side in values]
             if known != values:

@@ -15,6 +15,10 @@ from neuronspec.core.files import write_json
 from neuronspec.scoring.score import Score, scales
 
 
+MAIN_SCORES = ("bleu", "chrf++", "loss")
+"""The scores that every arm has, in the order of the main tables; `copy` has no loss."""
+
+
 class DirectionScore(BaseModel):
     """What one arm reached in one direction.
 

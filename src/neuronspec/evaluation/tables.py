@@ -9,38 +9,37 @@ from typing import Any
 from neuronspec.core.direction import Direction
 from neuronspec.core.languages import name_of
 from neuronspec.core.table import Cell, Table
+from neuronspec.evaluation.results import MAIN_SCORES
+from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.significance import METHOD_NOTE, average_of, difference_of, marks
 
 __all__ = [
-    "METRICS",
     "Average",
     "Cell",
     "Table",
     "arms_table",
     "average",
+    "digits_of",
     "directions_of",
     "directions_table",
     "families_table",
+    "label_of",
     "other_scores_table",
     "tiers_table",
     "trained_directions",
     "zero_shot_table",
 ]
 
-METRICS = {"bleu": ("BLEU", 1), "chrf++": ("chrF++", 1), "loss": ("loss", 3)}
-"""By the name in `results.json`: the name in tables, and the digits shown."""
 
-OTHER_SCORES = {
-    "spbleu": ("spBLEU", 1),
-    "ter": ("TER", 1),
-    "comet": ("COMET", 4),
-    "off_target": ("off-target %", 1),
-    "off_target_reference": ("of references %", 1),
-    "length_ratio": ("length ratio", 2),
-    "empty": ("empty", 1),
-    "truncated": ("truncated", 1),
-}
-"""The scores that stand in a table of their own, each if some arm has it."""
+
+def label_of(score: str) -> str:
+    """What tables call a score of `results.json`."""
+    return METRICS.get(score).label if score in METRICS else score
+
+
+def digits_of(score: str) -> int:
+    """The decimals that tables show of a score."""
+    return METRICS.get(score).digits if score in METRICS else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +91,9 @@ def arms_table(results: Results) -> Table:
     directions, arms = trained_directions(results), results["arms"]
     rows: list[list[str]] = []
     for arm, scores in arms.items():
-        cells = [average(scores, directions, metric).show(digits) for metric, (_, digits) in METRICS.items()]
+        cells = [average(scores, directions, metric).show(digits_of(metric)) for metric in MAIN_SCORES]
         rows.append([arm, *cells, *(gain_cell(results, arm, other, directions) for other in ("base", "dense"))])
-    labels = [label for label, _ in METRICS.values()]
+    labels = [label_of(metric) for metric in MAIN_SCORES]
     title = f"Arms, mean of {len(directions)} directions"
     return Table(title, ["arm", *labels, "chrF++ over base", "chrF++ over dense"], rows, note(results))
 
@@ -118,7 +117,7 @@ def gain_cell(
     gain = average_gain(arms[arm], arms[other], directions, metric)
     test = average_of(results, arm, other, metric, kind)
     significant = test is not None and test["n"] == gain.n and (test["low"] > 0 or test["high"] < 0)
-    return gain.show(METRICS[metric][1], signed=True, mark="*" if significant else "")
+    return gain.show(digits_of(metric), signed=True, mark="*" if significant else "")
 
 
 def average_gain(
@@ -141,17 +140,14 @@ def gains_of(
 def other_scores_table(results: Results) -> Table:
     """A row an arm, a column for each further score that some arm has: TER, COMET, off-target rate, ..."""
     arms, directions = results["arms"], trained_directions(results)
-    there = {
-        name: shown
-        for name, shown in OTHER_SCORES.items()
-        if any(name in score for scores in arms.values() for score in scores.values())
-    }
+    others = [*(name for name in METRICS if name not in MAIN_SCORES), "truncated"]
+    there = [name for name in others if any(name in score for scores in arms.values() for score in scores.values())]
     rows: list[list[str]] = [
-        [arm, *(average(scores, directions, name).show(digits) for name, (_, digits) in there.items())]
+        [arm, *(average(scores, directions, name).show(digits_of(name)) for name in there)]
         for arm, scores in arms.items()
     ]
     title = f"Other scores, mean of {len(directions)} directions"
-    return Table(title, ["arm", *(label for label, _ in there.values())], rows)
+    return Table(title, ["arm", *map(label_of, there)], rows)
 
 
 def group_by_tier(results: Results) -> dict[str, list[str]]:
@@ -177,7 +173,7 @@ def group_by_tier(results: Results) -> dict[str, list[str]]:
 
 def tiers_table(results: Results, metric: str = "chrf++") -> Table:
     """A row an arm, a column a resource tier and way past the pivot, as the paper's main table has it."""
-    return _grouped(results, f"{METRICS[metric][0]} by resource tier", metric, group_by_tier(results))
+    return _grouped(results, f"{label_of(metric)} by resource tier", metric, group_by_tier(results))
 
 
 def families_table(results: Results, metric: str = "chrf++") -> Table:
@@ -190,11 +186,11 @@ def families_table(results: Results, metric: str = "chrf++") -> Table:
         if family is not None:
             groups[family].append(name)
     groups = {family: names for family, names in groups.items() if names}
-    return _grouped(results, f"{METRICS[metric][0]} by language family", metric, groups)
+    return _grouped(results, f"{label_of(metric)} by language family", metric, groups)
 
 
 def _grouped(results: Results, title: str, metric: str, groups: Mapping[str, Sequence[str]]) -> Table:
-    digits = METRICS[metric][1]
+    digits = digits_of(metric)
     rows: list[list[str]] = [
         [arm, *(average(scores, names, metric).show(digits) for names in groups.values())]
         for arm, scores in results["arms"].items()
@@ -204,7 +200,7 @@ def _grouped(results: Results, title: str, metric: str, groups: Mapping[str, Seq
 
 def directions_table(results: Results, metric: str = "chrf++") -> Table:
     """A row a direction, a column an arm; marked where an arm differs from `dense`."""
-    return _by_direction(results, metric, directions_of(results), f"{METRICS[metric][0]} by direction")
+    return _by_direction(results, metric, directions_of(results), f"{label_of(metric)} by direction")
 
 
 def zero_shot_table(results: Results, metric: str = "chrf++") -> Table | None:
@@ -212,16 +208,16 @@ def zero_shot_table(results: Results, metric: str = "chrf++") -> Table | None:
     names = [name for name in directions_of(results) if name in results.get("zero_shot", [])]
     if not names:
         return None
-    title = f"{METRICS[metric][0]} of zero-shot directions (masks composed)"
+    title = f"{label_of(metric)} of zero-shot directions (masks composed)"
     table = _by_direction(results, metric, names, title)
-    digits = METRICS[metric][1]
+    digits = digits_of(metric)
     means = [average(scores, names, metric).show(digits) for scores in results["arms"].values()]
     return Table(title, table.columns, [[f"mean of {len(names)}", "", *means], *table.rows], table.note)
 
 
 def _by_direction(results: Results, metric: str, names: Sequence[str], title: str) -> Table:
     arms = results["arms"]
-    digits = METRICS[metric][1]
+    digits = digits_of(metric)
 
     def cell(arm: str, name: str) -> Cell:
         test = difference_of(results, arm, "dense", metric, name) if "dense" in arms else None

@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 
 from neuronspec.core.table import Cell, Table
 from neuronspec.evaluation.tables import (
-    METRICS,
     Average,
     Results,
     arms_table,
     average_gain,
+    digits_of,
     directions_of,
     directions_table,
     families_table,
     gains_of,
     group_by_tier,
+    label_of,
     other_scores_table,
     tiers_table,
     trained_directions,
@@ -45,14 +46,14 @@ def transfer_table(results: Results, over: str, metric: str = "chrf++") -> Table
         for arm in arms
         if arm not in (over, "copy")
     ]
-    title = f"Gain in {METRICS[metric][0]} over {over} by resource tier (directions up:down)"
+    title = f"Gain in {label_of(metric)} over {over} by resource tier (directions up:down)"
     return Table(title, ["arm", *(f"{label} ({len(names)})" for label, names in groups.items())], rows)
 
 
 def _gain_cell(results: Results, arm: str, over: str, names: Sequence[str], metric: str) -> Cell:
     gains = gains_of(results["arms"][arm], results["arms"][over], names, metric)
     mean = average_gain(results["arms"][arm], results["arms"][over], names, metric)
-    shown = mean.show(METRICS[metric][1], signed=True)
+    shown = mean.show(digits_of(metric), signed=True)
     if mean.value is None:
         return shown
     up, down = sum(gain > 0 for gain in gains.values()), sum(gain < 0 for gain in gains.values())
@@ -71,11 +72,11 @@ def gains_table(results: Results, over: str, metric: str = "chrf++") -> Table | 
 
     def cell(arm: str, name: str) -> Cell:
         gain = average_gain(arms[arm], arms[over], [name], metric)
-        return gain.show(METRICS[metric][1], signed=True, mark=marks(difference_of(results, arm, over, metric, name)))
+        return gain.show(digits_of(metric), signed=True, mark=marks(difference_of(results, arm, over, metric, name)))
 
     rows: list[list[str]] = [[name, *(cell(arm, name) for arm in shown)] for name in directions_of(results)]
     below = METHOD_NOTE if results.get("significance") else ""
-    return Table(f"Gain in {METRICS[metric][0]} over {over} by direction", ["direction", *shown], rows, below)
+    return Table(f"Gain in {label_of(metric)} over {over} by direction", ["direction", *shown], rows, below)
 
 
 def significance_table(results: Results, metric: str = "chrf++") -> Table | None:
@@ -93,7 +94,7 @@ def significance_table(results: Results, metric: str = "chrf++") -> Table | None
                 rows.append(row)
     if not rows:
         return None
-    label = METRICS[metric][0]
+    label = label_of(metric)
     below = (
         f"{METHOD_NOTE} Better and worse: directions of {len(names)}; in brackets those with p < {LEVEL}, and those "
         "with Holm's correction. The intervals cover the choice of directions and sentences, not of training seeds."
@@ -105,7 +106,7 @@ def _pair_row(results: Results, system: str, baseline: str, metric: str, names: 
     mean = average_of(results, system, baseline, metric)
     if mean is None:
         return None
-    digits = METRICS[metric][1] + 1
+    digits = digits_of(metric) + 1
     low, high = mean["low"], mean["high"]
     shown = Average(mean["difference"], mean["n"], mean["of"])
     tests = [difference_of(results, system, baseline, metric, name) for name in names]

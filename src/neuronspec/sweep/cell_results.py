@@ -26,7 +26,7 @@ from rich.console import Console
 from neuronspec.arms.arm import read_cost
 from neuronspec.core.direction import languages_of
 from neuronspec.evaluation.compare import summarize_seeds
-from neuronspec.evaluation.results import ArmScores, write_results
+from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, write_results
 from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.evaluation.tables import group_by_tier
 from neuronspec.neurons.masks import NeuronMasks
@@ -38,7 +38,6 @@ from neuronspec.sweep.nodes import FLOOR, Node
 from neuronspec.sweep.settings import Sweep
 from neuronspec.training.log import read_log
 
-METRICS = ("bleu", "chrf++", "loss")
 _PREPARING = ("record", "select")
 
 
@@ -164,7 +163,7 @@ def _best(folder: Path) -> dict[str, Any] | None:
 def _means(one: Found, names: Sequence[str]) -> dict[str, Any]:
     """By metric, the mean over directions of each seed; nothing where an arm can't translate one of them."""
     found = {}
-    for metric in METRICS:
+    for metric in MAIN_SCORES:
         field_name = {"chrf++": "chrf"}.get(metric, metric)
         values = [
             [getattr(scores[name], field_name) for name in names if name in scores] for scores in one.scores.values()

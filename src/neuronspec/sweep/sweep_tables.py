@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from neuronspec.core.table import Cell, Table
+from neuronspec.evaluation.results import MAIN_SCORES
 from neuronspec.evaluation.tables import (
-    METRICS,
     Results,
+    digits_of,
     directions_table,
     families_table,
+    label_of,
     other_scores_table,
     tiers_table,
     zero_shot_table,
@@ -53,13 +55,13 @@ def entries_table(results: Results, group: str = "all") -> Table:
     for label in results["arms"]:
         entry = results["entries"].get(label)
         means = entry["means"].get(group, {}) if entry else _plain(results, label, group)
-        scores = [_mean(means.get(metric), digits) for metric, (_, digits) in METRICS.items()]
+        scores = [_mean(means.get(metric), digits_of(metric)) for metric in MAIN_SCORES]
         gains = [_gain(results, label, baseline, "chrf++", group) for baseline in baselines]
         sparsity = entry["sparsity"] if entry else None
         seeds = Cell(str(len(entry["seeds"])), len(entry["seeds"])) if entry else Cell("")
         share = Cell("" if sparsity is None else f"{sparsity:.0%}", sparsity)
         rows.append([label, seeds, share, *scores, *gains])
-    heads = ["entry", "seeds", "sparsity", *(name for name, _ in METRICS.values())]
+    heads = ["entry", "seeds", "sparsity", *map(label_of, MAIN_SCORES)]
     heads += [f"chrF++ over {baseline}" for baseline in baselines]
     return Table(f"{results['sweep']}: {group} directions", heads, rows, _NOTE)
 
@@ -69,7 +71,7 @@ def _plain(results: Results, label: str, group: str) -> dict[str, Any]:
     zero_shot = set(results["zero_shot"])
     names = [name for name in results["directions"] if (name in zero_shot) == (group == "zero-shot")]
     found = {}
-    for metric in METRICS if group in ("all", "zero-shot") else ():
+    for metric in MAIN_SCORES if group in ("all", "zero-shot") else ():
         values = [results["arms"][label].get(name, {}).get(metric) for name in names]
         known = [value for value in values if value is not None]
         if known and len(known) == len(values):
@@ -109,8 +111,8 @@ def differences_table(results: Results, metric: str = "chrf++") -> Table | None:
                         Cell("–" if seeds["p"] is None else f"{seeds['p']:.3f}", seeds["p"]),
                     ]
                 )
-    heads = ["entries and directions", METRICS[metric][0], "95% interval", "sd", "p"]
-    return Table(f"Differences in {METRICS[metric][0]}", heads, rows, _DIFFERENCES_NOTE) if rows else None
+    heads = ["entries and directions", label_of(metric), "95% interval", "sd", "p"]
+    return Table(f"Differences in {label_of(metric)}", heads, rows, _DIFFERENCES_NOTE) if rows else None
 
 
 def costs_table(results: Results) -> Table:
