@@ -15,7 +15,7 @@ from neuronspec.evaluation.compare import compare_runs
 from neuronspec.evaluation.compare_tables import compare_tables
 from neuronspec.evaluation.contamination import Overlap
 from neuronspec.evaluation.external import Files, evaluate_files, external_table
-from neuronspec.evaluation.results import read_results
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import (
     arms_table,
     directions_table,
@@ -96,9 +96,9 @@ def _warn_overlap(content: Mapping[str, Any]) -> None:
 
 def show_run(run: Path, tables: Path | None, as_json: bool, console: Console) -> None:
     """The results of a run, after its evaluation: `results.json`, or the main tables."""
-    results = read_results(run / "results.json")
+    results = Results.load(run / "results.json")
     if as_json:
-        _print_json(results)
+        _print_json(results.to_json())
     else:
         shown = [
             arms_table(results),
