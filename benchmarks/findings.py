@@ -15,6 +15,7 @@ from typing import Any
 
 from machine import write_result
 from neuronspec.analysis.findings import Findings
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import average, directions_of
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria.cumulative import CumulativeActivation
@@ -78,12 +79,12 @@ def checks_of(findings: Findings) -> dict[str, Any]:
     return {"ablation": ablation, "drift": drift, "stability": stability}
 
 
-def scores_of(results: dict[str, Any]) -> dict[str, Any]:
+def scores_of(results: Results) -> dict[str, Any]:
     """chrF++ and loss of each arm, mean over directions."""
     names = directions_of(results)
     return {
         arm: {metric: _short(average(scores, names, metric).value) for metric in ("chrf++", "loss")}
-        for arm, scores in results["arms"].items()
+        for arm, scores in results.arms.items()
     }
 
 
@@ -93,12 +94,10 @@ def _short(value: float | None) -> float | None:
 
 def main(run: Path) -> None:
     """Write the result file of a run."""
-    import json
-
     recipe = Recipe.of_run(run)
     acts, masks = Activations.load(run / "activations.safetensors"), NeuronMasks.load(run / "masks.safetensors")
     at_70 = select_neurons(acts, CumulativeActivation(0.7))
-    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    results = Results.load(run / "results.json")
     write_result(
         f"findings_{recipe.name}",
         {

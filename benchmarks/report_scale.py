@@ -23,7 +23,7 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.report.data import ReportData
 from neuronspec.report.numbers import compute
 from neuronspec.report.page.html import render
-from neuronspec.report.paper.canvas import write_figures
+from neuronspec.report.paper.write import write_figures
 
 FAMILIES = {
     "Germanic": "de nl sv da af", "Romance": "fr es it pt ro", "Slavic": "ru cs pl bg uk",

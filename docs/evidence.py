@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from neuronspec.core.table import Cell, Table
+from neuronspec.evaluation.results import Results as Scores
 from neuronspec.evaluation.tables import other_scores_table, tiers_table
 from neuronspec.evaluation.transfer import transfer_table
 from neuronspec.sweep.sweep_tables import costs_table, differences_table, entries_table
@@ -171,7 +172,7 @@ def _groups(results: Results) -> list[str]:
 def _tables(results: Results) -> list[str]:
     lines = ["### Arms", ""]
     main = _only(results, MAIN)
-    lines += _show(entries_table(main)) + _show(tiers_table(main)) + _show(tiers_table(main, "bleu"))
+    lines += _show(entries_table(main)) + _show(tiers_table(Scores.model_validate(main))) + _show(tiers_table(Scores.model_validate(main), "bleu"))
     differences = differences_table(_only(results, ("specialized",)))
     lines += _show(differences) if differences else []
     lines += ["### Ablations and baselines", "", "One seed where nothing else is said: hints, not proofs.", ""]
@@ -212,7 +213,7 @@ def _off_target(results: Results) -> Table:
         name: {d: score for d, score in scores.items() if d in results["zero_shot"]}
         for name, scores in results["arms"].items()
     }
-    table = other_scores_table(swapped)
+    table = other_scores_table(Scores.model_validate(swapped))
     return Table("Zero-shot directions: other scores", table.columns, table.rows)
 
 
@@ -241,7 +242,7 @@ def _curves(results: Results, names: Sequence[str]) -> list[str]:
 
 
 def _interference(results: Results) -> list[str]:
-    table = transfer_table(results, "bilingual")
+    table = transfer_table(Scores.model_validate(results), "bilingual")
     if table is None:
         return []
     text = (

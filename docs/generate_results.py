@@ -15,9 +15,11 @@ from typing import Any
 from evidence import section
 from neuronspec.analysis.overlap import overlap_progression
 from neuronspec.core.files import write_json
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import Table, arms_table, families_table, tiers_table
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.report.paper.canvas import overlap_figure, save
+from neuronspec.report.paper.canvas import overlap_figure
+from neuronspec.report.paper.write import save
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -35,7 +37,7 @@ def results_page() -> str:
     """The page `docs/results.md`."""
     demo = json.loads((RESULTS / "demo.json").read_text(encoding="utf-8"))
     masks = NeuronMasks.load(RESULTS / "demo_masks.safetensors")
-    machine = demo["environment"]
+    machine, scores = demo["environment"], Results.model_validate(demo)
     lines = [
         "# Results",
         "",
@@ -47,7 +49,7 @@ def results_page() -> str:
         f"`make demo` (`recipes/demo.yaml`) on {machine['processor']}, {machine['cores']} cores, "
         f"torch {machine['torch']}, one seed: {sum(demo['seconds'].values()) / 60:.1f} minutes after installation.",
         "",
-        *(line for table in (arms_table(demo), tiers_table(demo), families_table(demo)) for line in _markdown(table)),
+        *(line for table in (arms_table(scores), tiers_table(scores), families_table(scores)) for line in _markdown(table)),
         "The baseline of the demo is small and has seen little text, and one seed proves little: these "
         "numbers show that the path runs, not what the method is worth.",
         "",

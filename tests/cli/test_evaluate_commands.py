@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from neuronspec.cli.app import app
 from neuronspec.core.errors import NeuronspecError
 from neuronspec.core.files import write_text
-from neuronspec.evaluation.results import DirectionScore, read_results, write_results, write_scores
+from neuronspec.evaluation.results import DirectionScore, Results, write_results, write_scores
 from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.recipe import Recipe
 from neuronspec.scoring.settings import ScoreSettings
@@ -129,10 +129,10 @@ def test_zero_shot_directions_are_scored_with_composed_masks(run: Path) -> None:
     from neuronspec.corpus.store import TokenStore
     from neuronspec.training.loss import validation_loss
 
-    results = read_results(run / "results.json")
-    assert results["zero_shot"] == ["de-fr", "it-de"]
-    assert results["directions"][-2:] == ["de-fr", "it-de"] and len(results["directions"]) == 8
-    assert all({"de-fr", "it-de"} <= set(scores) for scores in results["arms"].values())
+    results = Results.load(run / "results.json")
+    assert results.zero_shot == ["de-fr", "it-de"]
+    assert results.directions[-2:] == ["de-fr", "it-de"] and len(results.directions) == 8
+    assert all({"de-fr", "it-de"} <= set(scores) for scores in results.arms.values())
     store, masks = TokenStore.open(run / "data"), ns.NeuronMasks.load(run / "masks.safetensors")
     model = ns.load(run / "arms" / "specialized")
     ns.unspecialize(model)
@@ -141,12 +141,14 @@ def test_zero_shot_directions_are_scored_with_composed_masks(run: Path) -> None:
     batches = list(eval_batches(store.pairs("test", "de-fr"), "de-fr", store.tokenizer, limit=10))
     with ns.use_direction(model, "de-fr"):
         loss = validation_loss(model, batches)[ns.Direction.parse("de-fr")].per_token
-    assert results["arms"]["specialized"]["de-fr"]["loss"] == pytest.approx(loss, rel=1e-4)
+    assert results.arms["specialized"]["de-fr"].loss == pytest.approx(loss, rel=1e-4)
     with ns.use_direction(model, "de-en"):
         other = validation_loss(model, batches)[ns.Direction.parse("de-fr")].per_token
     assert other != pytest.approx(loss, rel=1e-4), "the masks matter"
-    significance = results["significance"]["pairs"]["specialized"]["base"]["chrf++"]
-    assert (significance["average"]["n"], significance["zero_shot"]["n"]) == (6, 2)
+    assert results.significance is not None
+    tested = results.significance.pairs["specialized"]["base"]["chrf++"]
+    assert tested.average is not None and tested.zero_shot is not None
+    assert (tested.average.n, tested.zero_shot.n) == (6, 2)
 
 
 def test_evaluated_runs_print_and_write_tables(run: Path, tmp_path: Path) -> None:
@@ -167,8 +169,8 @@ def test_other_scores_do_not_translate_again(run: Path, tmp_path: Path) -> None:
     printed = neuronspec("evaluate", copy, "--set", "evaluation.scores.ter=false").stdout
     assert "evaluate/base: up to date" in printed and "evaluate (changed: evaluation.scores.ter" in printed
     assert {path: path.stat().st_mtime_ns for path in copy.glob("evaluation/*/*.hyp")} == before and len(before) == 40
-    assert "ter" not in read_results(copy / "results.json")["arms"]["base"]["en-de"]
-    assert "ter" in read_results(run / "results.json")["arms"]["base"]["en-de"]
+    assert "ter" not in Results.load(copy / "results.json").arms["base"]["en-de"].others
+    assert "ter" in Results.load(run / "results.json").arms["base"]["en-de"].others
 
 
 def made_run(folder: Path, toy: Path, seed: int, texts: dict[str, list[str]], **sections: Any) -> Path:
@@ -210,9 +212,9 @@ def test_seeds_of_one_experiment(made: dict[str, Path], tmp_path: Path) -> None:
     found = json.loads(neuronspec("compare", *runs, "--json").stdout)["seeds"]
     assert found["seeds"] == [1, 2, 3]
     arm, pair = found["arms"]["dense"]["bleu"], found["pairs"]["dense"]["base"]["bleu"]
-    values = [read_results(run / "results.json")["arms"] for run in runs]
-    assert arm["values"] == [arms["dense"]["en-de"]["bleu"] for arms in values]
-    gains = [arms["dense"]["en-de"]["bleu"] - arms["base"]["en-de"]["bleu"] for arms in values]
+    values = [Results.load(run / "results.json").arms for run in runs]
+    assert arm["values"] == [arms["dense"]["en-de"].bleu for arms in values]
+    gains = [arms["dense"]["en-de"].bleu - arms["base"]["en-de"].bleu for arms in values]
     assert pair["values"] == pytest.approx(gains) and pair["mean"] == pytest.approx(sum(gains) / 3)
     from scipy import stats
 
@@ -225,7 +227,7 @@ def test_seeds_of_one_experiment(made: dict[str, Path], tmp_path: Path) -> None:
 def test_two_experiments_sentence_by_sentence(made: dict[str, Path]) -> None:
     found = json.loads(neuronspec("compare", made["one"], made["other"], "--json").stdout)["experiments"]
     base = found["arms"]["base"]["chrf++"]["directions"]["en-de"]
-    scores = [read_results(made[name] / "results.json")["arms"]["base"]["en-de"]["chrf++"] for name in ("one", "other")]
+    scores = [Results.load(made[name] / "results.json").arms["base"]["en-de"].chrf for name in ("one", "other")]
     assert base["difference"] == pytest.approx(scores[1] - scores[0], abs=1e-3) and base["bootstrap_p"] < 0.05
     assert found["arms"]["dense"]["chrf++"]["directions"]["en-de"]["bootstrap_p"] == 1
     shown = neuronspec("compare", made["one"], made["other"]).stdout

@@ -21,7 +21,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError
 from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
 from neuronspec.evaluation.results import read_scores
-from neuronspec.scoring.metrics import score
+from neuronspec.scoring.score import score
 from neuronspec.training.loss import validation_loss
 from neuronspec.translation.engine import Engine
 from neuronspec.translation.settings import EvaluationSettings

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from neuronspec.core.errors import EvaluationError
-from neuronspec.evaluation.results import DirectionScore, read_results, write_results
+from neuronspec.core.files import write_json
+from neuronspec.evaluation.results import DirectionScore, Results, write_results
 
 FACTS: dict[str, Any] = {"recipe": "r", "pivot": "en", "tiers": {"high": ["de"]}, "families": {"de": "Germanic"}}
 
@@ -28,8 +29,9 @@ def cell_of(content: dict[str, Any]) -> dict[str, Any]:
 def test_results_come_back_as_written(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     arms = {"copy": {"en-de": made(10, loss=None)}, "base": {"en-de": made(40), "en-zh": made(30, tokenizer="zh")}}
-    written = write_results(path, arms, FACTS)
-    assert read_results(path) == written == json.loads(path.read_text())
+    results = write_results(path, arms, FACTS)
+    written = results.to_json()
+    assert Results.load(path) == results and written == json.loads(path.read_text())
     assert list(written["arms"]) == ["copy", "base"]
     assert written["arms"]["base"]["en-de"] == {"bleu": 20.0, "chrf++": 40.0, "loss": 2.5, "n": 100, "truncated": 0}
     assert written["arms"]["copy"]["en-de"]["loss"] is None
@@ -60,21 +62,43 @@ def test_numbers_that_are_none_never_get_in(value: float) -> None:
 )  # fmt: skip
 def test_damaged_results_are_refused_with_the_place(tmp_path: Path, change: Any, message: str) -> None:
     path = tmp_path / "results.json"
-    content = write_results(path, {"base": {"en-de": made(40)}}, FACTS)
+    content = write_results(path, {"base": {"en-de": made(40)}}, FACTS).to_json()
     change(content)
     path.write_text(json.dumps(content))
     with pytest.raises(EvaluationError, match=rf"results.json is damaged \(.*{message}"):
-        read_results(path)
+        Results.load(path)
 
 
 def test_missing_and_half_written_results(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     with pytest.raises(EvaluationError, match=r"can't be read \(No such file.*neuronspec evaluate"):
-        read_results(path)
+        Results.load(path)
     write_results(path, {"base": {"en-de": made(40)}}, FACTS)
     path.write_text(path.read_text()[:-20])
     with pytest.raises(EvaluationError, match=r"damaged \(Invalid JSON"):
-        read_results(path)
+        Results.load(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(EvaluationError, match="damaged"):
-        read_results(path)
+        Results.load(path)
+
+
+@pytest.mark.parametrize("path", [Path(__file__).parents[1] / "fixtures" / "run_0_1" / "run" / "results.json"])
+def test_a_file_of_version_0_1_is_read_and_written_as_it_was(path: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "results.json", Results.load(path).to_json())
+    assert (tmp_path / "results.json").read_bytes() == path.read_bytes()
+
+
+def test_scores_of_plugins_pass_through(tmp_path: Path) -> None:
+    entry = made(40).model_copy(update={"words": 0.5})
+    results = write_results(tmp_path / "results.json", {"base": {"en-de": made(40)}}, FACTS | {"own": {"a": 1}})
+    content = results.to_json()
+    assert content["own"] == {"a": 1}
+    content["arms"]["base"]["en-de"]["words"] = 0.5
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    again = Results.load(tmp_path / "results.json")
+    assert again.arms["base"]["en-de"].get("words") == entry.get("words") == 0.5
+    assert again.to_json() == content
+    content["arms"]["base"]["en-de"]["words"] = "many"
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    with pytest.raises(EvaluationError, match=r"arms > base > en-de > words"):
+        Results.load(tmp_path / "results.json")

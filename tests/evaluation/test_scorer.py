@@ -48,7 +48,7 @@ def test_scored_once_and_again_where_something_changed(tmp_path: Path, monkeypat
     resampled = Scorer(ScoreSettings(off_target=False, resamples=7), [])
     assert score_arms(tmp_path, ["base"], resampled)["base"][0]["en-de"] == first and len(calls) == 1
     without = Scorer(ScoreSettings(off_target=False, ter=False), [])
-    assert score_arms(tmp_path, ["base"], without)["base"][0]["en-de"].ter is None and len(calls) == 2
+    assert score_arms(tmp_path, ["base"], without)["base"][0]["en-de"].get("ter") is None and len(calls) == 2
     write_text(folder / "en-de.hyp", "eins\nzwei\n")
     assert score_arms(tmp_path, ["base"], without)["base"][0]["en-de"].bleu == 0 and len(calls) == 3
     (folder / "en-de.statistics.safetensors").unlink()

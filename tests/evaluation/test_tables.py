@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import arms_table, average, directions_table, families_table, tiers_table
 
 
@@ -15,7 +16,7 @@ def cell(chrf: float | None, loss: float | None = 2.0) -> dict[str, Any]:
     return {"bleu": None if chrf is None else chrf / 2, "chrf++": chrf, "loss": loss, "n": 10}
 
 
-RESULTS: dict[str, Any] = {
+RESULTS = Results.model_validate({
     "arms": {
         "copy": {"en-de": cell(10, None), "de-en": cell(12, None), "en-fr": cell(8, None), "de-fr": cell(9, None)},
         "base": {"en-de": cell(40), "de-en": cell(44), "en-fr": cell(30), "de-fr": cell(20)},
@@ -27,7 +28,7 @@ RESULTS: dict[str, Any] = {
     "pivot": "en",
     "tiers": {"high": ["de"], "medium": [], "low": ["fr"]},
     "families": {"de": "Germanic", "fr": "Romance"},
-}
+})
 
 
 def rows(table: Any) -> dict[str, list[str]]:
@@ -35,7 +36,7 @@ def rows(table: Any) -> dict[str, list[str]]:
 
 
 def test_average_counts_what_is_missing() -> None:
-    arms = RESULTS["arms"]
+    arms = RESULTS.arms
     found = average(arms["specialized"], ["en-de", "de-en", "de-fr"], "chrf++")
     assert (found.value, found.n, found.of) == (44.625, 2, 3)
     assert found.show(1) == "44.6 (2 of 3)"

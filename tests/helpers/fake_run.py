@@ -11,6 +11,7 @@ from neuronspec.analysis.ablation import Ablation
 from neuronspec.analysis.drift import StabilityRow
 from neuronspec.analysis.findings import DriftSummary, Findings
 from neuronspec.analysis.tokens import Firing
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.samples import Sample
 from neuronspec.neurons.activations import Activations, RecordingInfo, SiteInfo
 from neuronspec.neurons.masks import NeuronMasks
@@ -78,6 +79,12 @@ def fake_results(families: dict[str, list[str]] = FAMILIES, seed: int = 0) -> di
         "tiers": tiers,
         "families": {code: family for family, members in families.items() for code in members},
     }
+
+
+def changed(results: Results | None, **changes: Any) -> Results:
+    """The same results with other top-level entries."""
+    assert results is not None
+    return Results.model_validate(results.to_json() | changes)
 
 
 def fake_log(start: float, updates: int) -> list[dict[str, Any]]:
@@ -162,7 +169,7 @@ def fake_run(families: dict[str, list[str]] = FAMILIES, *, hostile: bool = False
         environment=results["environment"],
         activations=fake_activations(masks),
         findings=fake_findings(masks, HOSTILE if hostile else "the token"),
-        results=results,
+        results=Results.model_validate(results),
         logs={"base": fake_log(6.0, 1000), **{arm: fake_log(4.7, 300) for arm in ("specialized", "dense", "random")}},
         samples=samples,
         recipe=f"name: fake\n# {source}\n",

@@ -112,7 +112,7 @@ def test_all_arms_are_scored_at_once_and_once(installed: Path, checkpoint: Path,
     found = score_arms(root, ["base", "dense"], Scorer(settings, []))
     assert installed.read_text() == "8\n", "one call with all sentences"
     scores, statistics = found["dense"]
-    assert scores["en-fr"].comet == pytest.approx((0.5 + 1.1) / 2 + 0.06 + 0.007)
+    assert scores["en-fr"].get("comet") == pytest.approx((0.5 + 1.1) / 2 + 0.06 + 0.007)
     assert scores["en-fr"].loss == 1.5 and scores["en-fr"].signatures["comet"].startswith("COMET wmt22-toy")
     assert statistics["en-fr"]["comet"].shape == (2, 2)
     assert read_scores(root / "dense") == scores
@@ -120,5 +120,5 @@ def test_all_arms_are_scored_at_once_and_once(installed: Path, checkpoint: Path,
     assert installed.read_text() == "8\n", "nothing to do"
     assert again["dense"][0] == scores and (again["dense"][1]["en-fr"]["comet"] == statistics["en-fr"]["comet"]).all()
     without = score_arms(root, ["dense"], Scorer(ScoreSettings(off_target=False), []))["dense"]
-    assert without[0]["en-fr"].comet is None and "comet" not in without[1]["en-fr"]
+    assert without[0]["en-fr"].get("comet") is None and "comet" not in without[1]["en-fr"]
     assert "comet" not in without[0]["en-fr"].signatures

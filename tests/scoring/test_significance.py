@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.fake_run import changed
 
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import arms_table, directions_table, zero_shot_table
 from neuronspec.evaluation.transfer import all_tables, gains_table, significance_table, transfer_table
+from neuronspec.scoring.score import values_of
 from neuronspec.scoring.settings import ScoreSettings
-from neuronspec.scoring.significance import arms_significance, average_of, compare_systems, difference_of, marks
+from neuronspec.scoring.significance import DirectionTest, arms_significance, compare_systems, marks
 from neuronspec.scoring.statistics import Statistics
 
 SETTINGS = ScoreSettings(resamples=200, trials=200)
@@ -36,31 +39,30 @@ def statistics() -> dict[str, dict[str, Statistics]]:
 
 
 @pytest.fixture(scope="module")
-def results(statistics: dict[str, dict[str, Statistics]]) -> dict[str, Any]:
-    from neuronspec.scoring.statistics import chrf_values
-
+def results(statistics: dict[str, dict[str, Statistics]]) -> Results:
     names = ["de-en", "de-fr", "en-de", "en-fr"]
     arms = {
         arm: {
-            name: {"bleu": 1.0, "chrf++": float(chrf_values(rows["chrf++"].sum(axis=0)[None])[0]), "loss": 2.0, "n": 80}
+            name: {"bleu": 1.0, "chrf++": float(values_of("chrf++", rows["chrf++"].sum(axis=0)[None])[0]), "loss": 2.0, "n": 80}
             for name, rows in found.items()
         }
         for arm, found in statistics.items()
     }
     significance = arms_significance(statistics, names, ["de-fr"], SETTINGS)
-    return {
-        "arms": arms, "directions": names, "zero_shot": ["de-fr"], "pivot": "en", "significance": significance,
+    return Results.model_validate({
+        "arms": arms, "signatures": {}, "environment": {}, "directions": names, "zero_shot": ["de-fr"], "pivot": "en", "significance": significance,
         "tiers": {"high": ["de"], "low": ["fr"]}, "families": {"de": "Germanic", "fr": "Romance"},
-    }  # fmt: skip
+    })  # fmt: skip
 
 
-def test_all_pairs_of_arms_but_copy(results: dict[str, Any]) -> None:
-    pairs = results["significance"]["pairs"]
+def test_all_pairs_of_arms_but_copy(results: Results) -> None:
+    assert results.significance is not None
+    pairs = results.to_json()["significance"]["pairs"]
     assert {(one, other) for one, others in pairs.items() for other in others} == {
         ("specialized", "base"), ("dense", "base"), ("dense", "specialized"),
     }  # fmt: skip
-    json.dumps(results["significance"], allow_nan=False)
-    assert "200 resamples" in results["significance"]["method"]["bootstrap"]
+    json.dumps(pairs, allow_nan=False)
+    assert "200 resamples" in results.significance.method["bootstrap"]
     entry = pairs["specialized"]["base"]["chrf++"]
     assert set(entry["directions"]) == {"en-de", "de-en", "de-fr"}
     assert set(entry["directions"]["en-de"]) == {
@@ -70,34 +72,39 @@ def test_all_pairs_of_arms_but_copy(results: dict[str, Any]) -> None:
     assert (entry["zero_shot"]["n"], entry["zero_shot"]["of"]) == (1, 1)
 
 
-def test_differences_are_found_both_ways(results: dict[str, Any]) -> None:
-    one = difference_of(results, "specialized", "base", "chrf++", "en-de")
-    other = difference_of(results, "base", "specialized", "chrf++", "en-de")
+def test_differences_are_found_both_ways(results: Results) -> None:
+    assert results.significance is not None
+    one = results.difference("specialized", "base", "chrf++", "en-de")
+    other = results.difference("base", "specialized", "chrf++", "en-de")
     assert one is not None and other is not None
-    assert one["difference"] == -other["difference"] > 2
-    assert (one["low"], one["high"]) == (-other["high"], -other["low"])
-    assert one["bootstrap_p"] == other["bootstrap_p"] < 0.05
-    scores = results["arms"]
-    expected = scores["specialized"]["en-de"]["chrf++"] - scores["base"]["en-de"]["chrf++"]
-    assert one["difference"] == pytest.approx(expected, abs=1e-4)
-    mean = average_of(results, "base", "dense", "chrf++")
-    assert mean is not None and mean["difference"] < 0
-    assert difference_of(results, "specialized", "base", "chrf++", "en-fr") is None
-    assert difference_of({}, "specialized", "base", "chrf++", "en-de") is None
+    assert one.difference == -other.difference > 2
+    assert (one.low, one.high) == (-other.high, -other.low)
+    assert one.bootstrap_p == other.bootstrap_p < 0.05
+    scores = results.arms
+    expected = (scores["specialized"]["en-de"].chrf or 0) - (scores["base"]["en-de"].chrf or 0)
+    assert one.difference == pytest.approx(expected, abs=1e-4)
+    mean = results.significance.average("base", "dense", "chrf++")
+    assert mean is not None and mean.difference < 0
+    assert results.difference("specialized", "base", "chrf++", "en-fr") is None
+    assert changed(results, significance=None).difference("specialized", "base", "chrf++", "en-de") is None
+
+
+def judged(p: float, holm_p: float) -> DirectionTest:
+    return DirectionTest(difference=1, low=0, high=2, bootstrap_p=p, randomization_p=p, holm_p=holm_p)
 
 
 def test_marks() -> None:
     assert marks(None) == ""
-    assert marks({"bootstrap_p": 0.05, "holm_p": 0.05}) == ""
-    assert marks({"bootstrap_p": 0.02, "holm_p": 0.06}) == "*"
-    assert marks({"bootstrap_p": 0.001, "holm_p": 0.02}) == "**"
+    assert marks(judged(0.05, 0.05)) == ""
+    assert marks(judged(0.02, 0.06)) == "*"
+    assert marks(judged(0.001, 0.02)) == "**"
 
 
 def rows(table: Any) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in table.rows}
 
 
-def test_tables_mark_what_is_significant(results: dict[str, Any]) -> None:
+def test_tables_mark_what_is_significant(results: Results) -> None:
     found = rows(arms_table(results))
     assert found["specialized"][3].endswith("* (2 of 3)") and found["specialized"][3].startswith("+")
     by_direction = directions_table(results)
@@ -108,15 +115,15 @@ def test_tables_mark_what_is_significant(results: dict[str, Any]) -> None:
     assert not shown["de-en"][4].endswith("*")  # dense itself
 
 
-def test_zero_shot_has_a_table_of_its_own(results: dict[str, Any]) -> None:
+def test_zero_shot_has_a_table_of_its_own(results: Results) -> None:
     table = zero_shot_table(results)
     assert table is not None
     assert [row[0] for row in table.rows] == ["mean of 1", "de-fr"]
     assert arms_table(results).title == "Arms, mean of 3 directions"
-    assert zero_shot_table(dict(results, zero_shot=[])) is None
+    assert zero_shot_table(changed(results, zero_shot=[])) is None
 
 
-def test_who_pays_and_who_profits(results: dict[str, Any]) -> None:
+def test_who_pays_and_who_profits(results: Results) -> None:
     table = transfer_table(results, "base")
     assert table is not None
     assert table.columns[1:] == ["high out (1)", "high into (1)", "low out (1)", "all out (2)", "all into (1)"]
@@ -127,7 +134,7 @@ def test_who_pays_and_who_profits(results: dict[str, Any]) -> None:
     assert found["specialized"][2] == "–"
     assert found["specialized"][3].endswith("(1 of 2) (1:0)")
     assert transfer_table(results, "bilingual") is None
-    bilingual = dict(results, arms={**results["arms"], "bilingual": results["arms"]["specialized"]})
+    bilingual = changed(results, arms={**results.arms, "bilingual": results.arms["specialized"]})
     over = transfer_table(bilingual, "bilingual")
     assert over is not None and rows(over)["base"][0].endswith("(0:1)"), "interference: base loses to bilingual"
     gains = gains_table(results, "base")
@@ -135,17 +142,17 @@ def test_who_pays_and_who_profits(results: dict[str, Any]) -> None:
     assert rows(gains)["en-fr"][0] == "–"
 
 
-def test_significance_table_counts_directions(results: dict[str, Any]) -> None:
+def test_significance_table_counts_directions(results: Results) -> None:
     table = significance_table(results)
     assert table is not None
     found = rows(table)
     assert found["specialized − base"][2:] == ["2 (2, 2)", "0 (0, 0)"]
     assert found["specialized − base"][0].endswith("* (2 of 3)")
     assert "of 3" in table.note
-    assert significance_table(dict(results, significance={})) is None
+    assert significance_table(changed(results, significance=None)) is None
 
 
-def test_every_table_has_a_file(results: dict[str, Any]) -> None:
+def test_every_table_has_a_file(results: Results) -> None:
     names = set(all_tables(results))
     assert names >= {
         "arms", "other_scores", "bleu_by_tier", "chrf_by_tier", "chrf_by_family", "chrf_by_direction", "chrf_zero_shot",

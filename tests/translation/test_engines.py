@@ -19,7 +19,7 @@ from torch import nn
 
 from neuronspec.core.errors import DirectionError, EvaluationError, MissingExtraError, ModelError, RecipeError
 from neuronspec.recipe import Recipe
-from neuronspec.scoring.metrics import score
+from neuronspec.scoring.score import score
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import use_direction

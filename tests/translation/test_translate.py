@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,10 +15,22 @@ from transformers import M2M100ForConditionalGeneration, PreTrainedTokenizerFast
 from neuronspec.core.errors import DirectionError, EvaluationError
 from neuronspec.models.tokenizer import tag_id
 from neuronspec.translation.beam import beam_search_n_best
+from neuronspec.translation.engine import Translations
 from neuronspec.translation.settings import EvaluationSettings
-from neuronspec.translation.translate import translate
+from neuronspec.translation.transformers_engine import TransformersEngine
 
 WORDS = [f"w{number}" for number in range(12)]
+
+
+def translate(
+    model: M2M100ForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    sources: Sequence[str],
+    direction: str,
+    settings: EvaluationSettings,
+    progress: Callable[[int], None] | None = None,
+) -> Translations:
+    return TransformersEngine(model, tokenizer, settings).translate(sources, direction, progress=progress)
 
 
 def lively_model(dropout: float = 0.0) -> M2M100ForConditionalGeneration:

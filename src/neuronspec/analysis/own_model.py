@@ -15,6 +15,7 @@ from neuronspec.analysis.findings import Findings
 from neuronspec.analysis.settings import Options, SubjectStatistic
 from neuronspec.batching.in_order import spread
 from neuronspec.core.direction import Direction
+from neuronspec.core.environment import environment
 from neuronspec.core.errors import CorpusError, DirectionError, ModelError, RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.languages import canonical, is_known
@@ -82,8 +83,6 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, console: C
         ModelError: the model can't be loaded, or its FFN sites aren't known.
         DirectionError: the tokenizer has no code for a language.
     """
-    from neuronspec.evaluation.results import environment
-
     corpus = _corpus(data, options)
     text = _read(data, corpus, options.sentences)
     model, tokenizer = load_any(name)

@@ -27,7 +27,7 @@ def report(folder: Path, overrides: list[str] | None, figures: Path | None, cons
     from neuronspec.recipe import Recipe
     from neuronspec.report.data import analysed_data
     from neuronspec.report.page.html import write_report
-    from neuronspec.report.paper.canvas import write_figures
+    from neuronspec.report.paper.write import write_figures
     from neuronspec.runs.pipeline import Pipeline
     from neuronspec.runs.stages_report import report_data
 

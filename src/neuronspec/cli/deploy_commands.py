@@ -15,7 +15,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError
 from neuronspec.deploy.manifest import Manifest, facts_as_json, megabytes, new_folder
 from neuronspec.deploy.opening import Opened, open_specialized, own_directions
-from neuronspec.translation.masks_of import serve
+from neuronspec.specialization.scope import serve
 
 TOLERANCE = 0.3
 """chrF++ by which a quantized model may differ before a warning says so."""

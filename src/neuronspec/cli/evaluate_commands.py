@@ -15,7 +15,7 @@ from neuronspec.evaluation.compare import compare_runs
 from neuronspec.evaluation.compare_tables import compare_tables
 from neuronspec.evaluation.contamination import Overlap
 from neuronspec.evaluation.external import Files, evaluate_files, external_table
-from neuronspec.evaluation.results import read_results
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import (
     arms_table,
     directions_table,
@@ -25,6 +25,7 @@ from neuronspec.evaluation.tables import (
     zero_shot_table,
 )
 from neuronspec.evaluation.transfer import all_tables, significance_table, transfer_table
+from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.tokenizers import parse_tokenizer
 
@@ -79,8 +80,8 @@ def score_files(
         _print_json(content)
     else:
         console.print(table.to_rich())
-        for name in ("bleu", "chrf++", "ter", "spbleu", "comet"):
-            if name in content:
+        for name in METRICS:
+            if name in content and METRICS.get(name).resampled():
                 console.print(f"{name}: {content[name]['signature']}", markup=False)
         for name, reason in content["skipped"].items():
             console.print(f"{name} skipped: {reason}", markup=False)
@@ -95,9 +96,9 @@ def _warn_overlap(content: Mapping[str, Any]) -> None:
 
 def show_run(run: Path, tables: Path | None, as_json: bool, console: Console) -> None:
     """The results of a run, after its evaluation: `results.json`, or the main tables."""
-    results = read_results(run / "results.json")
+    results = Results.load(run / "results.json")
     if as_json:
-        _print_json(results)
+        _print_json(results.to_json())
     else:
         shown = [
             arms_table(results),

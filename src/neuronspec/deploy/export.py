@@ -17,12 +17,12 @@ from neuronspec.evaluation.evaluate import read_test_set
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.sites import find_ffn_sites
-from neuronspec.scoring.metrics import score
+from neuronspec.scoring.score import score
 from neuronspec.specialization.compact import CompactReport, compact, compact_report
 from neuronspec.specialization.model_state import specialization_of
+from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import QUANTIZATIONS, convert, import_ctranslate2, vocabulary_of
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
-from neuronspec.translation.masks_of import composed_from, serve
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.transformers_engine import TransformersEngine
 

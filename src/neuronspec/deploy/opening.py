@@ -98,7 +98,7 @@ def check_directions(model: PreTrainedModel, directions: list[str], pivot: str |
         DirectionError: it can't; lists those that it has.
     """
     from neuronspec.core.direction import Direction
-    from neuronspec.translation.masks_of import serve
+    from neuronspec.specialization.scope import serve
 
     for name in directions:
         serve(model, Direction.parse(name), pivot)

@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from neuronspec.core.errors import EvaluationError, MissingExtraError, RecipeError
-from neuronspec.evaluation.results import read_results, read_scores_file
+from neuronspec.evaluation.results import MAIN_SCORES, DirectionResult, Results, read_scores_file
 from neuronspec.evaluation.samples import read_lines
 from neuronspec.recipe import Recipe
 from neuronspec.scoring.significance import Pairs, compare_systems, method
 from neuronspec.scoring.statistics import Statistics, load_statistics
-
-METRICS = ("bleu", "chrf++", "loss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +29,13 @@ class EvaluatedRun:
         folder: of the run.
         experiment: the recipe without name and seed, as JSON text.
         seed: of the recipe.
-        results: the content of `results.json`.
+        results: of the run.
     """
 
     folder: Path
     experiment: str
     seed: int
-    results: dict[str, Any]
+    results: Results
 
     @classmethod
     def open(cls, folder: Path) -> EvaluatedRun:
@@ -49,23 +47,21 @@ class EvaluatedRun:
         """
         recipe = Recipe.of_run(folder)
         kept = recipe.model_dump(mode="json", exclude={"name", "seed", "report"})
-        return cls(folder, json.dumps(kept, sort_keys=True), recipe.seed, read_results(folder / "results.json"))
+        return cls(folder, json.dumps(kept, sort_keys=True), recipe.seed, Results.load(folder / "results.json"))
 
     @property
     def arms(self) -> list[str]:
-        return list(self.results["arms"])
+        return list(self.results.arms)
 
     @property
     def directions(self) -> list[str]:
         """The trained directions that were to be evaluated."""
-        named = self.results.get("directions") or sorted({d for arm in self.results["arms"].values() for d in arm})
-        return [name for name in named if name not in self.results.get("zero_shot", [])]
+        named = self.results.directions or sorted({d for arm in self.results.arms.values() for d in arm})
+        return [name for name in named if name not in self.results.zero_shot]
 
     def mean(self, arm: str, metric: str) -> float | None:
         """The mean over the directions; None if one is missing: means over others can't be compared."""
-        scores = self.results["arms"].get(arm, {})
-        values = [scores.get(name, {}).get(metric) for name in self.directions]
-        return None if not values or None in values else sum(values) / len(values)
+        return _mean(self.results.arms.get(arm, {}), self.directions, metric)
 
     def statistics(self, arm: str) -> dict[str, Statistics]:
         """The statistics of an arm by direction.
@@ -162,7 +158,7 @@ def compare_seeds(runs: Sequence[EvaluatedRun]) -> dict[str, Any]:
     difference within a run."""
     arms = [arm for arm in runs[0].arms if all(arm in run.arms for run in runs)]
     content: dict[str, Any] = {"seeds": [run.seed for run in runs], "arms": {}, "pairs": {}}
-    for metric in METRICS:
+    for metric in MAIN_SCORES:
         for arm in arms:
             values = [run.mean(arm, metric) for run in runs]
             known = [value for value in values if value is not None]
@@ -232,8 +228,8 @@ def _by_seed(
     content: dict[str, Any] = {}
     paired = [run.seed for run in first] == [run.seed for run in second]
     for arm in arms:
-        for metric in METRICS:
-            values = [[_mean(run.results["arms"][arm], names, metric) for run in runs] for runs in (first, second)]
+        for metric in MAIN_SCORES:
+            values = [[_mean(run.results.arms[arm], names, metric) for run in runs] for runs in (first, second)]
             known = [[value for value in side if value is not None] for side in values]
             if known != values:
                 continue
@@ -247,9 +243,10 @@ def _by_seed(
     return content
 
 
-def _mean(scores: Mapping[str, Any], names: Sequence[str], metric: str) -> float | None:
-    values = [scores.get(name, {}).get(metric) for name in names]
-    return None if None in values else sum(values) / len(values)
+def _mean(scores: Mapping[str, DirectionResult], names: Sequence[str], metric: str) -> float | None:
+    values = [scores[name].get(metric) if name in scores else None for name in names]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def _seed_test(first: list[float], second: list[float], paired: bool) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from neuronspec.core.table import Cell, Table
-from neuronspec.evaluation.tables import METRICS
+from neuronspec.evaluation.results import MAIN_SCORES
+from neuronspec.evaluation.tables import digits_of, label_of
 from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, marks
 
 _SEEDS_NOTE = (
@@ -23,10 +24,10 @@ def seeds_tables(content: Mapping[str, Any]) -> dict[str, Table]:
     """The result of `compare_seeds`: arms, and pairs of arms."""
     seeds = content["seeds"]
     title = f"Arms over {len(seeds)} seeds ({', '.join(map(str, seeds))})"
-    shown = [metric for metric in METRICS if any(metric in arm for arm in content["arms"].values())]
-    labels = [METRICS[metric][0] for metric in shown]
+    shown = [metric for metric in MAIN_SCORES if any(metric in arm for arm in content["arms"].values())]
+    labels = [label_of(metric) for metric in shown]
     rows: list[list[str]] = [
-        [arm, *(_mean_cell(found.get(metric), METRICS[metric][1]) for metric in shown)]
+        [arm, *(_mean_cell(found.get(metric), digits_of(metric)) for metric in shown)]
         for arm, found in content["arms"].items()
     ]
     arms = Table(title, ["arm", *labels], rows, _SEEDS_NOTE)
@@ -36,7 +37,7 @@ def seeds_tables(content: Mapping[str, Any]) -> dict[str, Table]:
             cells = [
                 cell
                 for metric in shown
-                for cell in (_mean_cell(found.get(metric), METRICS[metric][1] + 1, signed=True), _p(found.get(metric)))
+                for cell in (_mean_cell(found.get(metric), digits_of(metric) + 1, signed=True), _p(found.get(metric)))
             ]
             pair_rows.append([f"{later} − {earlier}", *cells])
     heads = [head for label in labels for head in (label, f"p ({label})")]
@@ -75,7 +76,7 @@ def _seeds_table(arms: Mapping[str, Any], first: str, second: str) -> Table:
     rows: list[list[str]] = []
     for arm, metrics in arms.items():
         for metric, found in metrics.items():
-            label, digits = METRICS[metric]
+            label, digits = label_of(metric), digits_of(metric)
             significant = found["p"] is not None and found["p"] < LEVEL
             mark = "*" if significant else ""
             difference = Cell(f"{found['difference']:+.{digits + 1}f}{mark}", found["difference"], mark=mark)
@@ -89,9 +90,9 @@ def _differences_table(arms: Mapping[str, Any], first: str, second: str) -> Tabl
     rows: list[list[str]] = []
     for arm, metrics in arms.items():
         for metric, found in metrics.items():
-            if metric not in METRICS:
+            if metric not in MAIN_SCORES:
                 continue
-            label, digits = METRICS[metric]
+            label, digits = label_of(metric), digits_of(metric)
             mean, tests = found["average"], found["directions"].values()
             mark = "*" if mean["low"] > 0 or mean["high"] < 0 else ""
             shown = f"{mean['difference']:+.{digits + 1}f}{mark}"
@@ -111,7 +112,7 @@ def _differences_table(arms: Mapping[str, Any], first: str, second: str) -> Tabl
 
 
 def _directions_table(arms: Mapping[str, Any], directions: list[str], metric: str) -> Table:
-    label, digits = METRICS[metric]
+    label, digits = label_of(metric), digits_of(metric)
 
     def cell(arm: str, name: str) -> Cell:
         test = arms[arm].get(metric, {}).get("directions", {}).get(name)

@@ -12,8 +12,9 @@ from neuronspec.core.table import Cell, Table
 from neuronspec.evaluation.contamination import text_overlap
 from neuronspec.evaluation.samples import read_text_lines
 from neuronspec.evaluation.scorer import Scorer, check_scoring
-from neuronspec.evaluation.tables import METRICS, OTHER_SCORES
-from neuronspec.scoring.metrics import Score, check_lines
+from neuronspec.evaluation.tables import digits_of, label_of
+from neuronspec.scoring.score import Score, check_lines
+from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.resampling import Difference, PairedTests
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.significance import LEVEL, method
@@ -127,14 +128,14 @@ def _tests_json(tests: dict[str, Difference], settings: ScoreSettings) -> dict[s
 
 def external_table(content: dict[str, Any]) -> Table:
     """The result of `evaluate_files` as a table: a row a score; with a baseline, the difference and p-values too."""
-    labels = METRICS | OTHER_SCORES
     baseline, tests = content.get("baseline"), content.get("significance", {})
     columns = ["score", "value", *(["baseline", "difference", "p bootstrap", "p randomization"] if baseline else [])]
     rows: list[list[str]] = []
-    for name, (label, digits) in labels.items():
+    for name in METRICS:
         if name not in content:
             continue
-        row: list[str] = [label, _cell(content[name]["score"], digits)]
+        digits = digits_of(name)
+        row: list[str] = [label_of(name), _cell(content[name]["score"], digits)]
         if baseline:
             row.append(_cell(baseline[name]["score"], digits) if name in baseline else Cell("–"))
             row += _test_cells(tests.get(name), digits)

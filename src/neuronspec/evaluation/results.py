@@ -2,53 +2,77 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-from collections.abc import Iterable, Mapping
-from importlib import metadata
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from neuronspec.core.environment import environment
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
-from neuronspec.scoring.metrics import SCALES, Score
+from neuronspec.scoring.registry import METRICS
+from neuronspec.scoring.score import Score, scales
+from neuronspec.scoring.significance import Significance, DirectionTest
 
-_PACKAGES = ("neuronspec", "torch", "transformers", "sacrebleu")
+
+MAIN_SCORES = ("bleu", "chrf++", "loss")
+"""The scores that every arm has, in the order of the main tables; `copy` has no loss."""
 
 
-class DirectionScore(BaseModel):
-    """What one arm reached in one direction.
+class DirectionResult(BaseModel):
+    """The scores of an arm in a direction, as `results.json` has them.
 
     Args:
         bleu, chrf: 0 to 100; chrF++ is `chrf++` in files.
-        loss: nats a target token under teacher forcing; None where there is no model (`copy`).
+        loss: nats per target token under teacher forcing; None where there is no model (`copy`).
         n: sentences.
         truncated: sources that were cut to what the model reads.
-        ter, spbleu, comet, off_target, off_target_reference, length_ratio, empty: as `scores.SCALES` tells; None where
-            they weren't computed.
+        others: any further score by its name in `METRICS`, if it was computed.
+    """
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, int | float]
+    bleu: float | None
+    chrf: float | None = Field(alias="chrf++")
+    loss: float | None
+    n: int
+    truncated: int = 0
+
+    @property
+    def others(self) -> dict[str, int | float]:
+        """The scores beside BLEU, chrF++ and the loss, by name."""
+        return self.__pydantic_extra__ or {}
+
+    def get(self, score: str) -> float | None:
+        """A score by its name in files; None if it wasn't computed."""
+        own = {"bleu": self.bleu, "chrf++": self.chrf, "loss": self.loss, "truncated": self.truncated}
+        return own[score] if score in own else self.others.get(score)
+
+
+class DirectionScore(DirectionResult):
+    """The scores of an arm in a direction, and what they were computed from, as `scores.json` has them.
+
+    Args:
         signatures: what exactly was computed, by score.
         scored_from, comet_from: fingerprints of the text and the settings.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, allow_inf_nan=False)
     bleu: float
     chrf: float = Field(alias="chrf++")
-    loss: float | None
     n: int = Field(gt=0)
-    truncated: int = 0
-    ter: float | None = None
-    spbleu: float | None = None
-    comet: float | None = None
-    off_target: float | None = None
-    off_target_reference: float | None = None
-    length_ratio: float | None = None
-    empty: int | None = None
     signatures: dict[str, str]
     scored_from: str = ""
     comet_from: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_missing(cls, values: Any) -> Any:
+        """Version 0.1 wrote `null` for scores that weren't computed."""
+        if isinstance(values, dict):
+            return {name: value for name, value in values.items() if value is not None or name == "loss"}
+        return values
 
     @classmethod
     def of(cls, scores: Mapping[str, Score], facts: Mapping[str, Any], scored_from: str) -> DirectionScore:
@@ -64,10 +88,26 @@ class DirectionScore(BaseModel):
 
     def with_comet(self, score: Score | None, comet_from: str) -> DirectionScore:
         """The same with COMET, or without."""
-        signatures = {name: text for name, text in self.signatures.items() if name != "comet"}
-        signatures |= {"comet": score.signature} if score else {}
-        changes = {"comet": score.value if score else None, "comet_from": comet_from, "signatures": signatures}
-        return self.model_copy(update=changes)
+        content = self.model_dump(by_alias=True)
+        content.pop("comet", None)
+        content["signatures"].pop("comet", None)
+        content["comet_from"] = comet_from
+        if score is not None:
+            content["comet"] = score.value
+            content["signatures"]["comet"] = score.signature
+        return DirectionScore.model_validate(content)
+
+    def result(self) -> DirectionResult:
+        """What `results.json` has of it; further scores in the order of the registry."""
+        others = sorted(self.others.items(), key=lambda item: METRICS.names.index(item[0]))
+        return DirectionResult(bleu=self.bleu, chrf=self.chrf, **self.facts, **dict(others))
+
+
+def mean_score(scores: Sequence[DirectionScore]) -> DirectionScore:
+    """One direction over several trainings: the means of its scores; counts and signatures are those of the first."""
+    columns = {name: [score.get(name) for score in scores] for name in (*MAIN_SCORES, *scores[0].others)}
+    means = {name: fmean(values) for name, values in columns.items() if all(isinstance(v, float) for v in values)}
+    return DirectionScore.model_validate(scores[0].model_dump(by_alias=True) | means)
 
 
 ArmScores = dict[str, DirectionScore]
@@ -81,22 +121,68 @@ class ScoresFile(BaseModel):
     scores: ArmScores
 
 
-class _ResultsFile(BaseModel):
-    """What `results.json` holds at least."""
+class Results(BaseModel):
+    """The content of `results.json`.
 
-    class Cell(BaseModel):
-        model_config = ConfigDict(allow_inf_nan=False)
-        bleu: float | None
-        chrf: float | None = Field(alias="chrf++")
-        loss: float | None
-        n: int
+    Args:
+        arms: scores by arm, in the order of the tables, and direction.
+        signatures: what exactly was computed, by score and direction.
+        scales: what the numbers of each score mean.
+        environment: versions and machine.
+        recipe, seed: of the run.
+        pivot: the language in the middle.
+        tiers: the languages of each resource tier.
+        families: by language.
+        directions: that were to be evaluated; version 0.1 of the file may lack them.
+        zero_shot: those of them that weren't trained.
+        skipped: scores that weren't computed, and why.
+        overlap: by direction, how many test sentences are in the training text (`Overlap`).
+        significance: tests of the differences between arms.
+        others: what sweeps and benchmarks add.
+    """
 
-    arms: dict[str, dict[str, Cell]]
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    arms: dict[str, dict[str, DirectionResult]]
     signatures: dict[str, dict[str, str]]
+    scales: dict[str, str] = {}
     environment: dict[str, Any]
+    recipe: str = ""
+    seed: int | None = None
     pivot: str | None
     tiers: dict[str, list[str]]
     families: dict[str, str]
+    directions: list[str] = []
+    zero_shot: list[str] = []
+    skipped: dict[str, str] = {}
+    overlap: dict[str, dict[str, int]] = {}
+    significance: Significance | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> Results:
+        """Read `results.json`.
+
+        Raises:
+            EvaluationError: it is missing or damaged.
+        """
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise EvaluationError(
+                f"{path} can't be read ({error.strerror}); run 'neuronspec evaluate RUN' first"
+            ) from None
+        except (UnicodeDecodeError, ValidationError) as error:
+            reason = _first(error) if isinstance(error, ValidationError) else error
+            raise EvaluationError(
+                f"{path} is damaged ({reason}); remove it and run 'neuronspec evaluate RUN'"
+            ) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, as in the file."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    def difference(self, arm: str, other: str, metric: str, direction: str) -> DirectionTest | None:
+        """The test of one arm against another in a direction; None if there is none."""
+        return self.significance.difference(arm, other, metric, direction) if self.significance else None
 
 
 def read_scores(folder: Path, made_from: str | None = None) -> ArmScores:
@@ -134,51 +220,28 @@ def write_scores(folder: Path, scores: ArmScores, made_from: str) -> None:
     write_json(folder / "scores.json", content.model_dump(mode="json", by_alias=True))
 
 
-def write_results(path: Path, arms: Mapping[str, ArmScores], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Write `results.json` and return its content.
+def write_results(path: Path, arms: Mapping[str, ArmScores], facts: Mapping[str, Any]) -> Results:
+    """Write `results.json`.
 
     Args:
         path: `RUN/results.json`.
         arms: scores by arm, in the order of the tables.
-        facts: further top-level entries, such as tiers, as plain JSON values.
+        facts: the other fields of `Results`, and entries of one's own.
+
+    Returns:
+        What was written.
     """
-    always, internal = {"bleu", "chrf++", "loss", "n", "truncated"}, {"signatures", "scored_from", "comet_from"}
-    cells = {
-        arm: {name: score.model_dump(by_alias=True, exclude=internal) for name, score in scores.items()}
-        for arm, scores in arms.items()
-    }
-    content = {
-        "arms": {
-            arm: {
-                name: {key: value for key, value in cell.items() if key in always or value is not None}
-                for name, cell in scores.items()
-            }
-            for arm, scores in cells.items()
-        },
-        "signatures": _signatures(arms.values()),
-        "scales": SCALES,
-        "environment": environment(),
-        **facts,
-    }
-    write_json(path, content)
-    return content
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """Read `results.json`.
-
-    Raises:
-        EvaluationError: it is missing or damaged.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        _ResultsFile.model_validate_json(text)
-    except OSError as error:
-        raise EvaluationError(f"{path} can't be read ({error.strerror}); run 'neuronspec evaluate RUN' first") from None
-    except (UnicodeDecodeError, ValidationError) as error:
-        reason = _first(error) if isinstance(error, ValidationError) else error
-        raise EvaluationError(f"{path} is damaged ({reason}); remove it and run 'neuronspec evaluate RUN'") from None
-    return dict(json.loads(text))
+    results = Results.model_validate(
+        {
+            "arms": {arm: {name: score.result() for name, score in scores.items()} for arm, scores in arms.items()},
+            "signatures": _signatures(arms.values()),
+            "scales": scales(),
+            "environment": environment(),
+            **facts,
+        }
+    )
+    write_json(path, results.to_json())
+    return results
 
 
 def _first(error: ValidationError) -> str:
@@ -196,27 +259,3 @@ def _signatures(arms: Iterable[ArmScores]) -> dict[str, dict[str, str]]:
             for metric, signature in score.signatures.items():
                 signatures.setdefault(metric, {})[direction] = signature
     return signatures
-
-
-def environment() -> dict[str, Any]:
-    """The versions and the machine that numbers were made with."""
-    import torch
-
-    return {
-        "python": platform.python_version(),
-        **{package: metadata.version(package) for package in _PACKAGES},
-        "system": platform.system(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -17,10 +17,11 @@ from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores
 from neuronspec.evaluation.samples import read_lines
 from neuronspec.scoring.comet import comet, find_checkpoint, why_not
 from neuronspec.scoring.langid import LanguageIdentifier
-from neuronspec.scoring.metrics import SCALES, Score, check_lines, score_with_statistics
+from neuronspec.scoring.metrics.comet import Comet
+from neuronspec.scoring.registry import METRICS
+from neuronspec.scoring.score import Score, check_lines, check_metrics, score_with_statistics
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.statistics import Statistics, load_statistics, save_statistics
-from neuronspec.scoring.tokenizers import check_tokenizers
 
 _COMPARISON = {"resamples", "trials", "comet", "comet_python"}
 """Settings that the scores of one test set don't depend on, COMET aside."""
@@ -86,7 +87,7 @@ class Scorer:
         """All scores of one test set into `language` but COMET.
 
         Raises:
-            EvaluationError: as `check_lines` and `check_tokenizers`.
+            EvaluationError: as `check_lines` and `check_metrics`.
         """
         check_lines(hypotheses, references)
         texts, suffix = [hypotheses, references], ""
@@ -105,7 +106,7 @@ class Scorer:
         rates = {"off_target": hypotheses, "off_target_reference": references}
         found = {name: identifier.off_target(lines, language) for name, lines in rates.items()}
         return {
-            name: Score(rate, identifier.signature, sum(bool(line.strip()) for line in rates[name]), SCALES[name])
+            name: Score(rate, identifier.signature, sum(bool(line.strip()) for line in rates[name]), METRICS.get(name).scale)
             for name, rate in found.items()
             if rate is not None
         }
@@ -122,7 +123,7 @@ class Scorer:
         found = comet(sources, hypotheses, references, self.settings.comet, self.settings.comet_python)
         ends = np.cumsum([len(texts[0]) for texts in sets])
         parts = np.split(np.array([[segment, 1.0] for segment in found.segments]), ends[:-1])
-        return [(Score(float(p[:, 0].mean()), found.signature, len(p), SCALES["comet"]), p) for p in parts]
+        return [(Score(float(p[:, 0].mean()), found.signature, len(p), Comet.scale), p) for p in parts]
 
     def comet_fingerprint(self, scored_from: str) -> str:
         """A hash of what COMET depends on, or `no comet`."""
@@ -218,7 +219,7 @@ def check_scoring(settings: ScoreSettings, languages: Sequence[str]) -> None:
             checkpoint.
         MissingExtraError: sacremoses isn't installed and text shall be detokenised.
     """
-    check_tokenizers(languages, settings)
+    check_metrics(languages, settings)
     if settings.comet is not None:
         find_checkpoint(settings.comet)
     if settings.detokenise:

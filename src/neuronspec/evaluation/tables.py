@@ -4,43 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.languages import name_of
 from neuronspec.core.table import Cell, Table
-from neuronspec.scoring.significance import METHOD_NOTE, average_of, difference_of, marks
+from neuronspec.evaluation.results import MAIN_SCORES, DirectionResult, Results
+from neuronspec.scoring.registry import METRICS
+from neuronspec.scoring.significance import METHOD_NOTE, marks
 
 __all__ = [
-    "METRICS",
     "Average",
     "Cell",
     "Table",
     "arms_table",
     "average",
+    "digits_of",
     "directions_of",
     "directions_table",
     "families_table",
+    "label_of",
     "other_scores_table",
     "tiers_table",
     "trained_directions",
     "zero_shot_table",
 ]
 
-METRICS = {"bleu": ("BLEU", 1), "chrf++": ("chrF++", 1), "loss": ("loss", 3)}
-"""By the name in `results.json`: the name in tables, and the digits shown."""
 
-OTHER_SCORES = {
-    "spbleu": ("spBLEU", 1),
-    "ter": ("TER", 1),
-    "comet": ("COMET", 4),
-    "off_target": ("off-target %", 1),
-    "off_target_reference": ("of references %", 1),
-    "length_ratio": ("length ratio", 2),
-    "empty": ("empty", 1),
-    "truncated": ("truncated", 1),
-}
-"""The scores that stand in a table of their own, each if some arm has it."""
+
+def label_of(score: str) -> str:
+    """What tables call a score of `results.json`."""
+    return METRICS.get(score).label if score in METRICS else score
+
+
+def digits_of(score: str) -> int:
+    """The decimals that tables show of a score."""
+    return METRICS.get(score).digits if score in METRICS else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,63 +65,60 @@ class Average:
         return Cell(text, self.value, self.n, self.of, mark)
 
 
-Results = Mapping[str, Any]
-"""The content of `results.json`."""
-
-
-def average(scores: Mapping[str, Mapping[str, Any]], directions: Sequence[str], metric: str) -> Average:
+def average(scores: Mapping[str, DirectionResult], directions: Sequence[str], metric: str) -> Average:
     """The mean of a metric over `directions`; one that is missing is counted as missing, never left out silently."""
-    values = [scores[name][metric] for name in directions if name in scores and scores[name].get(metric) is not None]
-    return Average(sum(values) / len(values) if values else None, len(values), len(directions))
+    values = [scores[name].get(metric) for name in directions if name in scores]
+    known = [value for value in values if value is not None]
+    return Average(sum(known) / len(known) if known else None, len(known), len(directions))
 
 
 def directions_of(results: Results) -> list[str]:
     """All directions that were to be evaluated, or that any arm was scored in, sorted."""
-    scored = {name for scores in results["arms"].values() for name in scores}
-    return sorted(scored | set(results.get("directions", [])), key=Direction.parse)
+    scored = {name for scores in results.arms.values() for name in scores}
+    return sorted(scored | set(results.directions), key=Direction.parse)
 
 
 def trained_directions(results: Results) -> list[str]:
     """`directions_of` without the zero-shot ones."""
-    return [name for name in directions_of(results) if name not in results.get("zero_shot", [])]
+    return [name for name in directions_of(results) if name not in results.zero_shot]
 
 
 def arms_table(results: Results) -> Table:
     """A row an arm: averages over the trained directions, and the gain in chrF++ over `base` and over `dense`."""
-    directions, arms = trained_directions(results), results["arms"]
+    directions, arms = trained_directions(results), results.arms
     rows: list[list[str]] = []
     for arm, scores in arms.items():
-        cells = [average(scores, directions, metric).show(digits) for metric, (_, digits) in METRICS.items()]
+        cells = [average(scores, directions, metric).show(digits_of(metric)) for metric in MAIN_SCORES]
         rows.append([arm, *cells, *(gain_cell(results, arm, other, directions) for other in ("base", "dense"))])
-    labels = [label for label, _ in METRICS.values()]
+    labels = [label_of(metric) for metric in MAIN_SCORES]
     title = f"Arms, mean of {len(directions)} directions"
     return Table(title, ["arm", *labels, "chrF++ over base", "chrF++ over dense"], rows, note(results))
 
 
 def note(results: Results) -> str:
     """What marks mean, where there are any."""
-    return METHOD_NOTE if results.get("significance") else ""
+    return METHOD_NOTE if results.significance else ""
 
 
 def gain_cell(
-    results: Results, arm: str, other: str, directions: Sequence[str], metric: str = "chrf++", kind: str = "average"
+    results: Results, arm: str, other: str, directions: Sequence[str], metric: str = "chrf++", kind: Literal["average", "zero_shot"] = "average"
 ) -> str:
     """The mean difference over the directions that both have; marked if its interval leaves out 0.
 
     Args:
-        kind: which interval belongs to the directions (`average`, `zero_shot`), or `none`.
+        kind: which of the intervals belongs to the directions.
     """
-    arms = results["arms"]
+    arms = results.arms
     if other not in arms or arm in (other, "copy"):
         return Cell("")
     gain = average_gain(arms[arm], arms[other], directions, metric)
-    test = average_of(results, arm, other, metric, kind)
-    significant = test is not None and test["n"] == gain.n and (test["low"] > 0 or test["high"] < 0)
-    return gain.show(METRICS[metric][1], signed=True, mark="*" if significant else "")
+    test = results.significance.average(arm, other, metric, kind) if results.significance else None
+    significant = test is not None and test.n == gain.n and test.significant
+    return gain.show(digits_of(metric), signed=True, mark="*" if significant else "")
 
 
 def average_gain(
-    scores: Mapping[str, Any], other: Mapping[str, Any], directions: Sequence[str], metric: str
+    scores: Mapping[str, DirectionResult], other: Mapping[str, DirectionResult], directions: Sequence[str], metric: str
 ) -> Average:
     """The mean difference over the directions that both have."""
     gains = gains_of(scores, other, directions, metric)
@@ -130,7 +126,7 @@ def average_gain(
 
 
 def gains_of(
-    scores: Mapping[str, Any], other: Mapping[str, Any], directions: Sequence[str], metric: str
+    scores: Mapping[str, DirectionResult], other: Mapping[str, DirectionResult], directions: Sequence[str], metric: str
 ) -> dict[str, float]:
     """The difference in each direction that both have."""
     both = [name for name in directions if name in scores and name in other]
@@ -138,30 +134,37 @@ def gains_of(
     return {name: one - two for name, (one, two) in pairs.items() if one is not None and two is not None}
 
 
+def _has(scores: DirectionResult, name: str) -> bool:
+    return "truncated" in scores.model_fields_set if name == "truncated" else scores.get(name) is not None
+
+
 def other_scores_table(results: Results) -> Table:
     """A row an arm, a column for each further score that some arm has: TER, COMET, off-target rate, ..."""
-    arms, directions = results["arms"], trained_directions(results)
-    there = {
-        name: shown
-        for name, shown in OTHER_SCORES.items()
-        if any(name in score for scores in arms.values() for score in scores.values())
-    }
+    arms, directions = results.arms, trained_directions(results)
+    others = [*(name for name in METRICS if name not in MAIN_SCORES), "truncated"]
+    there = [name for name in others if any(_has(score, name) for scores in arms.values() for score in scores.values())]
     rows: list[list[str]] = [
-        [arm, *(average(scores, directions, name).show(digits) for name, (_, digits) in there.items())]
+        [arm, *(average(scores, directions, name).show(digits_of(name)) for name in there)]
         for arm, scores in arms.items()
     ]
     title = f"Other scores, mean of {len(directions)} directions"
-    return Table(title, ["arm", *(label for label, _ in there.values())], rows)
+    return Table(title, ["arm", *map(label_of, there)], rows)
 
 
 def group_by_tier(results: Results) -> dict[str, list[str]]:
     """The trained directions by resource tier and way past the pivot (`high out`, `high into`), and all of a way."""
-    tiers, pivot = results["tiers"], results["pivot"]
+    return tier_groups(trained_directions(results), results.tiers, results.pivot)
+
+
+def tier_groups(
+    directions: Sequence[str], tiers: Mapping[str, Sequence[str]], pivot: str | None
+) -> dict[str, list[str]]:
+    """As `group_by_tier`, for directions in the order of `directions`."""
     tier_of = {code: tier for tier, codes in tiers.items() for code in codes}
     ways = ("out", "into")
     order = [f"{tier} {way}" for tier in [*tiers, "all"] for way in ways] + ["past the pivot"]
     groups: dict[str, list[str]] = {label: [] for label in order}
-    for name in trained_directions(results):
+    for name in directions:
         direction = Direction.parse(name)
         if pivot not in (direction.source, direction.target):
             groups["past the pivot"].append(name)
@@ -177,12 +180,12 @@ def group_by_tier(results: Results) -> dict[str, list[str]]:
 
 def tiers_table(results: Results, metric: str = "chrf++") -> Table:
     """A row an arm, a column a resource tier and way past the pivot, as the paper's main table has it."""
-    return _grouped(results, f"{METRICS[metric][0]} by resource tier", metric, group_by_tier(results))
+    return _grouped(results, f"{label_of(metric)} by resource tier", metric, group_by_tier(results))
 
 
 def families_table(results: Results, metric: str = "chrf++") -> Table:
     """A row an arm, a column a language family (of the language that isn't the pivot)."""
-    families, pivot = results["families"], results["pivot"]
+    families, pivot = results.families, results.pivot
     groups: dict[str, list[str]] = {family: [] for family in sorted(set(families.values()))}
     for name in trained_directions(results):
         direction = Direction.parse(name)
@@ -190,45 +193,45 @@ def families_table(results: Results, metric: str = "chrf++") -> Table:
         if family is not None:
             groups[family].append(name)
     groups = {family: names for family, names in groups.items() if names}
-    return _grouped(results, f"{METRICS[metric][0]} by language family", metric, groups)
+    return _grouped(results, f"{label_of(metric)} by language family", metric, groups)
 
 
 def _grouped(results: Results, title: str, metric: str, groups: Mapping[str, Sequence[str]]) -> Table:
-    digits = METRICS[metric][1]
+    digits = digits_of(metric)
     rows: list[list[str]] = [
         [arm, *(average(scores, names, metric).show(digits) for names in groups.values())]
-        for arm, scores in results["arms"].items()
+        for arm, scores in results.arms.items()
     ]
     return Table(title, ["arm", *(f"{label} ({len(names)})" for label, names in groups.items())], rows)
 
 
 def directions_table(results: Results, metric: str = "chrf++") -> Table:
     """A row a direction, a column an arm; marked where an arm differs from `dense`."""
-    return _by_direction(results, metric, directions_of(results), f"{METRICS[metric][0]} by direction")
+    return _by_direction(results, metric, directions_of(results), f"{label_of(metric)} by direction")
 
 
 def zero_shot_table(results: Results, metric: str = "chrf++") -> Table | None:
     """A row an untrained direction, and their mean; None if there are none."""
-    names = [name for name in directions_of(results) if name in results.get("zero_shot", [])]
+    names = [name for name in directions_of(results) if name in results.zero_shot]
     if not names:
         return None
-    title = f"{METRICS[metric][0]} of zero-shot directions (masks composed)"
+    title = f"{label_of(metric)} of zero-shot directions (masks composed)"
     table = _by_direction(results, metric, names, title)
-    digits = METRICS[metric][1]
-    means = [average(scores, names, metric).show(digits) for scores in results["arms"].values()]
+    digits = digits_of(metric)
+    means = [average(scores, names, metric).show(digits) for scores in results.arms.values()]
     return Table(title, table.columns, [[f"mean of {len(names)}", "", *means], *table.rows], table.note)
 
 
 def _by_direction(results: Results, metric: str, names: Sequence[str], title: str) -> Table:
-    arms = results["arms"]
-    digits = METRICS[metric][1]
+    arms = results.arms
+    digits = digits_of(metric)
 
     def cell(arm: str, name: str) -> Cell:
-        test = difference_of(results, arm, "dense", metric, name) if "dense" in arms else None
+        test = results.difference(arm, "dense", metric, name) if "dense" in arms else None
         return average(arms[arm], [name], metric).show(digits, mark=marks(test))
 
     rows: list[list[str]] = [[name, _names(name), *(cell(arm, name) for arm in arms)] for name in names]
-    marked = "dense" in arms and bool(results.get("significance")) and metric != "loss"
+    marked = "dense" in arms and results.significance is not None and metric != "loss"
     below = f"Marks: against dense. {METHOD_NOTE}" if marked else ""
     return Table(title, ["direction", "languages", *arms], rows, below)
 

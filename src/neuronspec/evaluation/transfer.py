@@ -6,26 +6,27 @@ transfer. Over `base` the same numbers tell what an arm changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from neuronspec.core.table import Cell, Table
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import (
-    METRICS,
     Average,
-    Results,
     arms_table,
     average_gain,
+    digits_of,
     directions_of,
     directions_table,
     families_table,
     gains_of,
     group_by_tier,
+    label_of,
     other_scores_table,
     tiers_table,
     trained_directions,
     zero_shot_table,
 )
-from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, average_of, difference_of, marks
+from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, marks
 
 BASELINES = ("base", "bilingual", "dense")
 """What gains are shown over, where they are arms."""
@@ -36,7 +37,7 @@ def transfer_table(results: Results, over: str, metric: str = "chrf++") -> Table
 
     None if `over` is no arm.
     """
-    arms = results["arms"]
+    arms = results.arms
     if over not in arms:
         return None
     groups = group_by_tier(results)
@@ -45,14 +46,14 @@ def transfer_table(results: Results, over: str, metric: str = "chrf++") -> Table
         for arm in arms
         if arm not in (over, "copy")
     ]
-    title = f"Gain in {METRICS[metric][0]} over {over} by resource tier (directions up:down)"
+    title = f"Gain in {label_of(metric)} over {over} by resource tier (directions up:down)"
     return Table(title, ["arm", *(f"{label} ({len(names)})" for label, names in groups.items())], rows)
 
 
 def _gain_cell(results: Results, arm: str, over: str, names: Sequence[str], metric: str) -> Cell:
-    gains = gains_of(results["arms"][arm], results["arms"][over], names, metric)
-    mean = average_gain(results["arms"][arm], results["arms"][over], names, metric)
-    shown = mean.show(METRICS[metric][1], signed=True)
+    gains = gains_of(results.arms[arm], results.arms[over], names, metric)
+    mean = average_gain(results.arms[arm], results.arms[over], names, metric)
+    shown = mean.show(digits_of(metric), signed=True)
     if mean.value is None:
         return shown
     up, down = sum(gain > 0 for gain in gains.values()), sum(gain < 0 for gain in gains.values())
@@ -64,18 +65,18 @@ def gains_table(results: Results, over: str, metric: str = "chrf++") -> Table | 
 
     None if `over` is no arm.
     """
-    arms = results["arms"]
+    arms = results.arms
     if over not in arms:
         return None
     shown = [arm for arm in arms if arm not in (over, "copy")]
 
     def cell(arm: str, name: str) -> Cell:
         gain = average_gain(arms[arm], arms[over], [name], metric)
-        return gain.show(METRICS[metric][1], signed=True, mark=marks(difference_of(results, arm, over, metric, name)))
+        return gain.show(digits_of(metric), signed=True, mark=marks(results.difference(arm, over, metric, name)))
 
     rows: list[list[str]] = [[name, *(cell(arm, name) for arm in shown)] for name in directions_of(results)]
-    below = METHOD_NOTE if results.get("significance") else ""
-    return Table(f"Gain in {METRICS[metric][0]} over {over} by direction", ["direction", *shown], rows, below)
+    below = METHOD_NOTE if results.significance else ""
+    return Table(f"Gain in {label_of(metric)} over {over} by direction", ["direction", *shown], rows, below)
 
 
 def significance_table(results: Results, metric: str = "chrf++") -> Table | None:
@@ -83,7 +84,7 @@ def significance_table(results: Results, metric: str = "chrf++") -> Table | None
 
     None if nothing was tested.
     """
-    pairs: Mapping[str, Mapping[str, object]] = results.get("significance", {}).get("pairs", {})
+    pairs = results.significance.pairs if results.significance else {}
     names = trained_directions(results)
     rows: list[list[str]] = []
     for system, baselines in pairs.items():
@@ -93,7 +94,7 @@ def significance_table(results: Results, metric: str = "chrf++") -> Table | None
                 rows.append(row)
     if not rows:
         return None
-    label = METRICS[metric][0]
+    label = label_of(metric)
     below = (
         f"{METHOD_NOTE} Better and worse: directions of {len(names)}; in brackets those with p < {LEVEL}, and those "
         "with Holm's correction. The intervals cover the choice of directions and sentences, not of training seeds."
@@ -102,21 +103,20 @@ def significance_table(results: Results, metric: str = "chrf++") -> Table | None
 
 
 def _pair_row(results: Results, system: str, baseline: str, metric: str, names: Sequence[str]) -> list[str] | None:
-    mean = average_of(results, system, baseline, metric)
+    mean = results.significance.average(system, baseline, metric) if results.significance else None
     if mean is None:
         return None
-    digits = METRICS[metric][1] + 1
-    low, high = mean["low"], mean["high"]
-    shown = Average(mean["difference"], mean["n"], mean["of"])
-    tests = [difference_of(results, system, baseline, metric, name) for name in names]
+    digits = digits_of(metric) + 1
+    shown = Average(mean.difference, mean.n, mean.of)
+    tests = [results.difference(system, baseline, metric, name) for name in names]
     known = [test for test in tests if test is not None]
     cells: list[str] = []
     for side in (1, -1):
-        own = [test for test in known if test["difference"] * side > 0]
-        counts = [sum(test[key] < LEVEL for test in own) for key in ("bootstrap_p", "holm_p")]
-        cells.append(f"{len(own)} ({counts[0]}, {counts[1]})")
-    mark = "*" if low > 0 or high < 0 else ""
-    interval = f"{low:+.{digits}f} to {high:+.{digits}f}"
+        own = [test for test in known if test.difference * side > 0]
+        significant = sum(test.bootstrap_p < LEVEL for test in own), sum(test.holm_p < LEVEL for test in own)
+        cells.append(f"{len(own)} ({significant[0]}, {significant[1]})")
+    mark = "*" if mean.significant else ""
+    interval = f"{mean.low:+.{digits}f} to {mean.high:+.{digits}f}"
     return [f"{system} − {baseline}", shown.show(digits, signed=True, mark=mark), interval, *cells]
 
 

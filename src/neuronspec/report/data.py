@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuronspec.analysis.findings import Findings
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.samples import Sample
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
@@ -27,7 +28,7 @@ class ReportData:
         activations: that the masks were selected from.
         statistic: that they were selected by.
         findings: what was found with the model at hand.
-        results: the content of `results.json`, with `pivot`, `families` and `tiers`.
+        results: of the run.
         logs: by name (`base` and arms) the lines of its `log.jsonl`.
         samples: sample translations.
         recipe: the recipe as YAML text, or other settings as text.
@@ -41,7 +42,7 @@ class ReportData:
     activations: Activations | None = None
     statistic: Statistic = "count"
     findings: Findings | None = None
-    results: Mapping[str, Any] | None = None
+    results: Results | None = None
     logs: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     samples: Sequence[Sample] = ()
     recipe: str = ""

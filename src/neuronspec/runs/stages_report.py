@@ -53,7 +53,7 @@ def report(run: Run) -> None:
 def report_data(run: Run) -> ReportData:
     """What the report of a run is drawn from."""
     from neuronspec.analysis.findings import Findings
-    from neuronspec.evaluation.results import read_results
+    from neuronspec.evaluation.results import Results
     from neuronspec.evaluation.samples import read_samples
     from neuronspec.neurons.activations import Activations
     from neuronspec.neurons.masks import NeuronMasks
@@ -63,13 +63,13 @@ def report_data(run: Run) -> ReportData:
 
     recipe, names = run.recipe, ["base", *run.recipe.arms]
     directions = [str(direction) for direction in recipe.corpus.all_directions]
-    results = read_results(run.results)
+    results = Results.load(run.results)
     return ReportData(
         name=recipe.name,
         masks=NeuronMasks.load(run.masks),
         pivot=recipe.corpus.pivot,
         families=families_of(recipe.corpus),
-        environment=results["environment"],
+        environment=results.environment,
         activations=Activations.load(run.activations),
         statistic=recipe.selection.statistic,
         findings=Findings.load(run.analysis),
@@ -82,11 +82,11 @@ def report_data(run: Run) -> ReportData:
 
 def summarize(run: Run) -> None:
     """Print the tables of arms, a few sample translations, and where the report is."""
-    from neuronspec.evaluation.results import read_results
+    from neuronspec.evaluation.results import Results
     from neuronspec.evaluation.samples import read_samples, samples_text
     from neuronspec.evaluation.tables import arms_table, tiers_table
 
-    results = read_results(run.results)
+    results = Results.load(run.results)
     directions = [str(direction) for direction in run.recipe.corpus.all_directions]
     some = directions[:: max(1, len(directions) // SAMPLES)][:SAMPLES]
     samples = read_samples(run.folder / "evaluation", ["base", *run.recipe.arms], some, 1)

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neuronspec.scoring.statistics import FORMULAS, Statistics, Values
+from neuronspec.scoring.score import values_of
+from neuronspec.scoring.statistics import Statistics, Values
 
 SEED = 12345
 """sacreBLEU's."""
@@ -62,12 +63,12 @@ class PairedTests:
         self.sentences = len(next(iter(next(iter(systems.values())).values())))
         names = [(system, metric) for system, found in systems.items() for metric in found]
         sums = _bootstrap_sums([systems[system][metric] for system, metric in names], resamples, seed)
-        self._samples = {name: FORMULAS[name[1]](rows) for name, rows in zip(names, sums, strict=True)}
+        self._samples = {name: values_of(name[1], rows) for name, rows in zip(names, sums, strict=True)}
         self._totals = {(system, metric): systems[system][metric].sum(axis=0) for system, metric in names}
 
     def score(self, system: str, metric: str) -> float:
         """The score of a system on the test set."""
-        return float(FORMULAS[metric](self._totals[system, metric][None])[0])
+        return float(values_of(metric, self._totals[system, metric][None])[0])
 
     def samples(self, system: str, metric: str) -> Values:
         """The scores of a system on the resamples of the bootstrap, the same sentences for all. Shape [resamples]."""
@@ -105,8 +106,8 @@ class PairedTests:
             tails = stacked.sum(axis=0) - heads
             for (system, baseline), metric in keys:
                 mine, theirs = columns[system, metric], columns[baseline, metric]
-                one = FORMULAS[metric](heads[:, theirs] + tails[:, mine])
-                other = FORMULAS[metric](tails[:, theirs] + heads[:, mine])
+                one = values_of(metric, heads[:, theirs] + tails[:, mine])
+                other = values_of(metric, tails[:, theirs] + heads[:, mine])
                 difference = abs(self.score(system, metric) - self.score(baseline, metric))
                 reaching[(system, baseline), metric] += _reaching(np.abs(one - other), difference)
         return {key: _p_value(count, self._trials) for key, count in reaching.items()}

@@ -6,17 +6,18 @@
         "directions": {"en-de": {"difference", "low", "high", "bootstrap_p", "randomization_p", "holm_p"}},
         "average": {"difference", "low", "high", "n", "of"}, "zero_shot": the same or absent}}}}}
 
-Each pair of arms stands there once, as later arm minus earlier arm; `difference_of` and `average_of` find both ways.
+Each pair of arms is there once, as later arm minus earlier arm; `Significance.difference` and `average` find both ways.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
-from neuronspec.scoring.resampling import SEED, Difference, Interval, PairedTests, hierarchical_interval, holm
+from pydantic import BaseModel, ConfigDict
+
+from neuronspec.scoring.resampling import SEED, Difference, PairedTests, hierarchical_interval, holm
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.statistics import Statistics, Values
 
@@ -30,47 +31,112 @@ METHOD_NOTE = (
 """What the marks in tables mean."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class _Entry(BaseModel):
+    """A part of `results.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DirectionTest(_Entry):
+    """One arm against another in one direction by one metric.
+
+    Args:
+        difference: of the scores.
+        low, high: its 95% interval.
+        bootstrap_p: of the paired bootstrap.
+        randomization_p: of the paired approximate randomization; None if it wasn't asked for.
+        holm_p: `bootstrap_p`, corrected for the number of directions.
+    """
+
+    difference: float
+    low: float
+    high: float
+    bootstrap_p: float
+    randomization_p: float | None
+    holm_p: float
+
+    def turned(self) -> DirectionTest:
+        """The other arm against this one."""
+        return self.model_copy(update=_turned(self))
+
+
+class MeanDifference(_Entry):
+    """One arm against another over directions.
+
+    Args:
+        difference: the mean.
+        low, high: its 95% interval.
+        n: directions that were tested.
+        of: directions that should have been.
+    """
+
+    difference: float
+    low: float
+    high: float
+    n: int
+    of: int
+
+    @property
+    def significant(self) -> bool:
+        """Whether 0 is outside of the interval."""
+        return self.low > 0 or self.high < 0
+
+    def turned(self) -> MeanDifference:
+        """The other arm against this one."""
+        return self.model_copy(update=_turned(self))
+
+
+class Comparison(_Entry):
     """One arm against another by one metric.
 
     Args:
-        directions: by direction, the tests.
-        holm_p: by direction, the bootstrap's p corrected for the number of directions.
+        directions: the tests by direction.
         average: over the trained directions; None if none was tested.
         zero_shot: over the zero-shot directions; None if there are none.
     """
 
-    directions: dict[str, Difference]
-    holm_p: dict[str, float]
-    average: Interval | None
-    zero_shot: Interval | None
+    directions: dict[str, DirectionTest]
+    average: MeanDifference | None = None
+    zero_shot: MeanDifference | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, as in `results.json`."""
-        content: dict[str, Any] = {
-            "directions": {
-                name: {
-                    "difference": _short(found.value),
-                    "low": _short(found.low),
-                    "high": _short(found.high),
-                    "bootstrap_p": _short(found.bootstrap_p),
-                    "randomization_p": None if found.randomization_p is None else _short(found.randomization_p),
-                    "holm_p": _short(self.holm_p[name]),
-                }
-                for name, found in self.directions.items()
-            }
-        }
-        for name, interval in (("average", self.average), ("zero_shot", self.zero_shot)):
-            if interval is not None:
-                content[name] = {
-                    "difference": _short(interval.mean),
-                    "low": _short(interval.low),
-                    "high": _short(interval.high),
-                    "n": interval.n,
-                    "of": interval.of,
-                }
-        return content
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Significance(_Entry):
+    """All tests of a run.
+
+    Args:
+        method: how they were made.
+        pairs: by later arm, earlier arm and metric.
+    """
+
+    method: dict[str, Any]
+    pairs: dict[str, dict[str, dict[str, Comparison]]]
+
+    def difference(self, system: str, baseline: str, metric: str, direction: str) -> DirectionTest | None:
+        """The test of one arm against another in a direction, whichever is the later one; None if there is none."""
+        for comparisons, swapped in self._of(system, baseline):
+            found = comparisons[metric].directions.get(direction) if metric in comparisons else None
+            if found is not None:
+                return found.turned() if swapped else found
+        return None
+
+    def average(
+        self, system: str, baseline: str, metric: str, kind: Literal["average", "zero_shot"] = "average"
+    ) -> MeanDifference | None:
+        """The mean difference of two arms over the trained or the zero-shot directions; None if there is none."""
+        for comparisons, swapped in self._of(system, baseline):
+            found: MeanDifference | None = getattr(comparisons.get(metric), kind, None)
+            if found is not None:
+                return found.turned() if swapped else found
+        return None
+
+    def _of(self, system: str, baseline: str) -> Iterator[tuple[dict[str, Comparison], bool]]:
+        for one, other, swapped in ((system, baseline, False), (baseline, system, True)):
+            if other in self.pairs.get(one, {}):
+                yield self.pairs[one][other], swapped
 
 
 Pairs = dict[tuple[str, str], dict[str, Comparison]]
@@ -119,17 +185,32 @@ def compare_systems(
 
 
 def _comparison(found: Mapping[str, tuple[Difference, Values]], trained: list[str], zero_shot: list[str]) -> Comparison:
-    def interval(names: list[str]) -> Interval | None:
+    def interval(names: list[str]) -> MeanDifference | None:
         there = [name for name in names if name in found]
         if not there:
             return None
-        return hierarchical_interval(
+        made = hierarchical_interval(
             [found[name][0].value for name in there], [found[name][1] for name in there], len(names)
+        )
+        return MeanDifference(
+            difference=_short(made.mean), low=_short(made.low), high=_short(made.high), n=made.n, of=made.of
         )
 
     directions = {name: difference for name, (difference, _) in found.items()}
     corrected = holm({name: difference.bootstrap_p for name, difference in directions.items()})
-    return Comparison(directions, corrected, interval(trained), interval(zero_shot))
+    tests = {
+        name: DirectionTest(
+            difference=_short(found.value),
+            low=_short(found.low),
+            high=_short(found.high),
+            bootstrap_p=_short(found.bootstrap_p),
+            randomization_p=None if found.randomization_p is None else _short(found.randomization_p),
+            holm_p=_short(corrected[name]),
+        )
+        for name, found in directions.items()
+    }
+    means = {"average": interval(trained), "zero_shot": interval(zero_shot)}
+    return Comparison(directions=tests, **{name: mean for name, mean in means.items() if mean is not None})
 
 
 def arms_significance(
@@ -138,8 +219,8 @@ def arms_significance(
     zero_shot: Sequence[str],
     settings: ScoreSettings,
     progress: Callable[[], None] | None = None,
-) -> dict[str, Any]:
-    """All pairs of arms (but `copy`), as `results.json` holds them.
+) -> Significance:
+    """Test all pairs of arms (but `copy`).
 
     Args:
         statistics: by arm, direction and metric.
@@ -152,11 +233,10 @@ def arms_significance(
     arms = {arm: found for arm, found in statistics.items() if arm != "copy"}
     pairs = [(later, earlier) for earlier, later in combinations(arms, 2)]
     made = compare_systems(arms, pairs, directions, zero_shot, resamples=resamples, trials=trials, progress=progress)
-    content: dict[str, Any] = {}
+    found: dict[str, dict[str, dict[str, Comparison]]] = {}
     for (system, baseline), metrics in made.items():
-        by_metric = {metric: comparison.to_json() for metric, comparison in metrics.items()}
-        content.setdefault(system, {})[baseline] = by_metric
-    return {"method": method(resamples, trials), "pairs": content}
+        found.setdefault(system, {})[baseline] = metrics
+    return Significance(method=method(resamples, trials), pairs=found)
 
 
 def method(resamples: int, trials: int) -> dict[str, Any]:
@@ -171,47 +251,15 @@ def method(resamples: int, trials: int) -> dict[str, Any]:
     }
 
 
-def difference_of(
-    results: Mapping[str, Any], system: str, baseline: str, metric: str, direction: str
-) -> dict[str, Any] | None:
-    """The test of one arm against another in a direction, from the content of `results.json`; None if there is none."""
-    for found, sign in _entries(results, system, baseline):
-        entry = found.get(metric, {}).get("directions", {}).get(direction)
-        if entry is not None:
-            return _signed(entry, sign)
-    return None
-
-
-def average_of(
-    results: Mapping[str, Any], system: str, baseline: str, metric: str, kind: str = "average"
-) -> dict[str, Any] | None:
-    """The mean difference of two arms with its interval, from the content of `results.json`; None if there is none."""
-    for found, sign in _entries(results, system, baseline):
-        entry = found.get(metric, {}).get(kind)
-        if entry is not None:
-            return _signed(entry, sign)
-    return None
-
-
-def marks(test: Mapping[str, Any] | None) -> str:
+def marks(test: DirectionTest | None) -> str:
     """`**`, `*` or nothing, for a test of one direction."""
-    if test is None or test["bootstrap_p"] >= LEVEL:
+    if test is None or test.bootstrap_p >= LEVEL:
         return ""
-    return "**" if test["holm_p"] < LEVEL else "*"
+    return "**" if test.holm_p < LEVEL else "*"
 
 
-def _entries(results: Mapping[str, Any], system: str, baseline: str) -> Iterator[tuple[dict[str, Any], int]]:
-    pairs = results.get("significance", {}).get("pairs", {})
-    for one, other, sign in ((system, baseline, 1), (baseline, system, -1)):
-        if other in pairs.get(one, {}):
-            yield pairs[one][other], sign
-
-
-def _signed(entry: Mapping[str, Any], sign: int) -> dict[str, Any]:
-    if sign > 0:
-        return dict(entry)
-    turned = {"difference": -entry["difference"], "low": -entry["high"], "high": -entry["low"]}
-    return {**entry, **turned}
+def _turned(entry: DirectionTest | MeanDifference) -> dict[str, float]:
+    return {"difference": -entry.difference, "low": -entry.high, "high": -entry.low}
 
 
 def _short(value: float) -> float:

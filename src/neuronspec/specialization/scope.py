@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from neuronspec.core.direction import DirectionLike
+from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import DirectionError
 from neuronspec.models.sites import unwrap
 from neuronspec.specialization.checkpointing import keep_directions
-from neuronspec.specialization.model_state import specialization_of
+from neuronspec.specialization.model_state import attached, specialization_of
 
 _ROWS = ("input_ids", "inputs_embeds", "decoder_input_ids", "decoder_inputs_embeds")
 
@@ -67,6 +67,24 @@ def use_directions(model: nn.Module, directions: Sequence[DirectionLike]) -> Ite
             yield
         finally:
             handle.remove()
+
+
+def serve(model: nn.Module, direction: Direction, pivot: str | None = None) -> None:
+    """See that a specialized model has masks for `direction`; for one without its own they are composed.
+
+    Raises:
+        DirectionError: they can't be composed, or the pivot must be named.
+    """
+    state = attached(model)
+    if state is not None and str(direction) not in state.masks:
+        derived = state.masks.for_direction(direction, pivot)
+        state.masks = state.masks.compose(direction, encoder=derived.encoder, decoder=derived.decoder)
+
+
+def composed_from(model: nn.Module, direction: Direction) -> tuple[str, str] | None:
+    """The directions whose masks serve `direction`, if they were composed."""
+    state = attached(model)
+    return state.masks.info.composed.get(str(direction)) if state is not None else None
 
 
 @contextmanager

@@ -24,11 +24,11 @@ from typing import Any
 from rich.console import Console
 
 from neuronspec.arms.arm import read_cost
-from neuronspec.core.direction import languages_of
+from neuronspec.core.direction import Direction, languages_of
 from neuronspec.evaluation.compare import summarize_seeds
-from neuronspec.evaluation.results import ArmScores, write_results
+from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, mean_score, write_results
 from neuronspec.evaluation.scorer import Scorer, score_arms
-from neuronspec.evaluation.tables import group_by_tier
+from neuronspec.evaluation.tables import tier_groups
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.recipe import Recipe
 from neuronspec.scoring.statistics import Statistics
@@ -38,7 +38,6 @@ from neuronspec.sweep.nodes import FLOOR, Node
 from neuronspec.sweep.settings import Sweep
 from neuronspec.training.log import read_log
 
-METRICS = ("bleu", "chrf++", "loss")
 _PREPARING = ("record", "select")
 
 
@@ -76,7 +75,7 @@ def gather(
     with console.status("scoring"):
         found = _find([node for node in nodes if node.folder in done], scorer)
     facts = _facts(recipe, nodes, scorer)
-    groups = _groups(facts, found)
+    groups = _groups(facts)
     with console.status("testing significance"):
         differences = Differences(sweep, found, groups, recipe.evaluation.scores.resamples).to_json()
     facts |= {
@@ -87,7 +86,8 @@ def gather(
         "differences": differences,
         "failed": dict(failed),
     }
-    return write_results(folder / "results.json", {label: _mean(one) for label, one in found.items()}, facts)
+    means = {label: _mean(one) for label, one in found.items()}
+    return write_results(folder / "results.json", means, facts).to_json()
 
 
 def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
@@ -119,23 +119,17 @@ def _facts(recipe: Recipe, nodes: Sequence[Node], scorer: Scorer) -> dict[str, A
     }
 
 
-def _groups(facts: Mapping[str, Any], found: Mapping[str, Found]) -> dict[str, list[str]]:
+def _groups(facts: Mapping[str, Any]) -> dict[str, list[str]]:
     """The directions by group."""
     trained = [name for name in facts["directions"] if name not in facts["zero_shot"]]
-    tiers = group_by_tier({**facts, "arms": {label: _mean(one) for label, one in found.items()}})
+    tiers = tier_groups(sorted(trained, key=Direction.parse), facts["tiers"], facts["pivot"])
     return {"all": trained, **tiers} | ({"zero-shot": facts["zero_shot"]} if facts["zero_shot"] else {})
 
 
 def _mean(one: Found) -> ArmScores:
     """The scores with means over seeds for numbers."""
     names = [name for name in next(iter(one.scores.values())) if all(name in scores for scores in one.scores.values())]
-    return {name: _mean_score([scores[name] for scores in one.scores.values()]) for name in names}
-
-
-def _mean_score(scores: Sequence[Any]) -> Any:
-    columns = {key: [getattr(score, key) for score in scores] for key in type(scores[0]).model_fields}
-    numbers = {key: fmean(values) for key, values in columns.items() if all(isinstance(v, float) for v in values)}
-    return scores[0].model_copy(update=numbers)
+    return {name: mean_score([scores[name] for scores in one.scores.values()]) for name in names}
 
 
 def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -164,13 +158,11 @@ def _best(folder: Path) -> dict[str, Any] | None:
 def _means(one: Found, names: Sequence[str]) -> dict[str, Any]:
     """By metric, the mean over directions of each seed; nothing where an arm can't translate one of them."""
     found = {}
-    for metric in METRICS:
-        field_name = {"chrf++": "chrf"}.get(metric, metric)
-        values = [
-            [getattr(scores[name], field_name) for name in names if name in scores] for scores in one.scores.values()
-        ]
-        if all(len(each) == len(names) and None not in each for each in values):
-            found[metric] = _summary([fmean(each) for each in values])
+    for metric in MAIN_SCORES:
+        values = [[scores[name].get(metric) for name in names if name in scores] for scores in one.scores.values()]
+        known = [[value for value in each if value is not None] for each in values]
+        if all(len(each) == len(names) for each in known):
+            found[metric] = _summary([fmean(each) for each in known])
     return found
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from neuronspec.core.table import Cell, Table
+from neuronspec.evaluation.results import MAIN_SCORES, Results
 from neuronspec.evaluation.tables import (
-    METRICS,
-    Results,
+    digits_of,
     directions_table,
     families_table,
+    label_of,
     other_scores_table,
     tiers_table,
     zero_shot_table,
@@ -26,24 +27,25 @@ _DIFFERENCES_NOTE = (
 )
 
 
-def sweep_tables(results: Results) -> dict[str, Table]:
+def sweep_tables(results: Mapping[str, Any]) -> dict[str, Table]:
     """All tables by file name."""
+    scores = Results.model_validate(results)
     found = {
         "entries": entries_table(results),
         "zero_shot_entries": entries_table(results, "zero-shot") if results["zero_shot"] else None,
-        "tiers": tiers_table(results),
-        "bleu_tiers": tiers_table(results, "bleu"),
-        "families": families_table(results),
+        "tiers": tiers_table(scores),
+        "bleu_tiers": tiers_table(scores, "bleu"),
+        "families": families_table(scores),
         "differences": differences_table(results),
         "costs": costs_table(results),
-        "zero_shot": zero_shot_table(results),
-        "other_scores": other_scores_table(results),
-        "directions": directions_table(results),
+        "zero_shot": zero_shot_table(scores),
+        "other_scores": other_scores_table(scores),
+        "directions": directions_table(scores),
     }
     return {name: table for name, table in found.items() if table is not None}
 
 
-def entries_table(results: Results, group: str = "all") -> Table:
+def entries_table(results: Mapping[str, Any], group: str = "all") -> Table:
     """A row an entry: scores, and the gain in chrF++ over each baseline."""
     baselines = sorted(
         {name for gains in results["differences"].values() for name in gains},
@@ -53,23 +55,23 @@ def entries_table(results: Results, group: str = "all") -> Table:
     for label in results["arms"]:
         entry = results["entries"].get(label)
         means = entry["means"].get(group, {}) if entry else _plain(results, label, group)
-        scores = [_mean(means.get(metric), digits) for metric, (_, digits) in METRICS.items()]
+        scores = [_mean(means.get(metric), digits_of(metric)) for metric in MAIN_SCORES]
         gains = [_gain(results, label, baseline, "chrf++", group) for baseline in baselines]
         sparsity = entry["sparsity"] if entry else None
         seeds = Cell(str(len(entry["seeds"])), len(entry["seeds"])) if entry else Cell("")
         share = Cell("" if sparsity is None else f"{sparsity:.0%}", sparsity)
         rows.append([label, seeds, share, *scores, *gains])
-    heads = ["entry", "seeds", "sparsity", *(name for name, _ in METRICS.values())]
+    heads = ["entry", "seeds", "sparsity", *map(label_of, MAIN_SCORES)]
     heads += [f"chrF++ over {baseline}" for baseline in baselines]
     return Table(f"{results['sweep']}: {group} directions", heads, rows, _NOTE)
 
 
-def _plain(results: Results, label: str, group: str) -> dict[str, Any]:
+def _plain(results: Mapping[str, Any], label: str, group: str) -> dict[str, Any]:
     """`base` and `copy` have no seeds."""
     zero_shot = set(results["zero_shot"])
     names = [name for name in results["directions"] if (name in zero_shot) == (group == "zero-shot")]
     found = {}
-    for metric in METRICS if group in ("all", "zero-shot") else ():
+    for metric in MAIN_SCORES if group in ("all", "zero-shot") else ():
         values = [results["arms"][label].get(name, {}).get(metric) for name in names]
         known = [value for value in values if value is not None]
         if known and len(known) == len(values):
@@ -84,7 +86,7 @@ def _mean(summary: Mapping[str, Any] | None, digits: int) -> Cell:
     return Cell(f"{summary['mean']:.{digits}f}{deviation}", summary["mean"])
 
 
-def _gain(results: Results, label: str, baseline: str, metric: str, group: str) -> Cell:
+def _gain(results: Mapping[str, Any], label: str, baseline: str, metric: str, group: str) -> Cell:
     found = results["differences"].get(label, {}).get(baseline, {}).get(metric, {}).get(group)
     if found is None:
         return Cell("")
@@ -93,7 +95,7 @@ def _gain(results: Results, label: str, baseline: str, metric: str, group: str) 
     return Cell(text, found["difference"], found["n"], found["of"], mark)
 
 
-def differences_table(results: Results, metric: str = "chrf++") -> Table | None:
+def differences_table(results: Mapping[str, Any], metric: str = "chrf++") -> Table | None:
     """A row an entry, baseline and group of directions; None if nothing was compared."""
     rows: list[list[str]] = []
     for label, baselines in results["differences"].items():
@@ -109,11 +111,11 @@ def differences_table(results: Results, metric: str = "chrf++") -> Table | None:
                         Cell("–" if seeds["p"] is None else f"{seeds['p']:.3f}", seeds["p"]),
                     ]
                 )
-    heads = ["entries and directions", METRICS[metric][0], "95% interval", "sd", "p"]
-    return Table(f"Differences in {METRICS[metric][0]}", heads, rows, _DIFFERENCES_NOTE) if rows else None
+    heads = ["entries and directions", label_of(metric), "95% interval", "sd", "p"]
+    return Table(f"Differences in {label_of(metric)}", heads, rows, _DIFFERENCES_NOTE) if rows else None
 
 
-def costs_table(results: Results) -> Table:
+def costs_table(results: Mapping[str, Any]) -> Table:
     """A row an entry: parameters, time and memory."""
     rows: list[list[str]] = []
     for label, entry in results["entries"].items():

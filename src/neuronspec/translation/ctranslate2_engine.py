@@ -15,9 +15,9 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError
 from neuronspec.specialization.compact import compact
 from neuronspec.specialization.model_state import attached
+from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import check_convertible, convert, import_ctranslate2, vocabulary_of
 from neuronspec.translation.engine import Engine, Hypothesis
-from neuronspec.translation.masks_of import composed_from, serve
 from neuronspec.translation.settings import EvaluationSettings
 
 

@@ -12,10 +12,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from neuronspec.batching.collate import TAGGED
 from neuronspec.core.direction import Direction
 from neuronspec.specialization.model_state import attached
-from neuronspec.specialization.scope import use_direction
+from neuronspec.specialization.scope import composed_from, serve, use_direction
 from neuronspec.translation.beam import beam_search_n_best
 from neuronspec.translation.engine import Engine, Hypothesis
-from neuronspec.translation.masks_of import composed_from, serve
 from neuronspec.translation.settings import EvaluationSettings
 
 

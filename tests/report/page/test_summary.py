@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.fake_run import fake_run
+from tests.helpers.fake_run import changed, fake_run
 
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.report.numbers import compute
@@ -19,11 +19,11 @@ SMALL = {"Germanic": ["de", "nl"], "Romance": ["fr"]}
 def sentences(arms: dict[str, dict[str, float]], masks: NeuronMasks | None = None) -> str:
     """The summary of a run with these chrF++ by arm and direction."""
     data = fake_run(SMALL)
-    results: dict[str, Any] = {**data.results, "arms": {}}
-    for arm, by_direction in arms.items():
-        results["arms"][arm] = {
-            name: {"bleu": 1.0, "chrf++": score, "loss": 1.0, "n": 9} for name, score in by_direction.items()
-        }
+    scores = {
+        arm: {name: {"bleu": 1.0, "chrf++": score, "loss": 1.0, "n": 9} for name, score in by_direction.items()}
+        for arm, by_direction in arms.items()
+    }
+    results = changed(data.results, arms=scores)
     chosen = masks or data.masks
     numbers = compute(chosen, "en", {})
     return " ".join(summary_sentences(dataclasses.replace(data, results=results, masks=chosen), numbers))
@@ -98,7 +98,7 @@ def test_the_interval_is_told_where_there_is_one(low: float, high: float, verdic
     data = fake_run(SMALL)
     entry = {"directions": {}, "average": {"difference": 1.0, "low": low, "high": high, "n": 6, "of": 6}}
     pairs = {"specialized": {"dense": {"chrf++": entry}}}
-    results = {**data.results, "significance": {"method": {}, "pairs": pairs}}
+    results = changed(data.results, significance={"method": {}, "pairs": pairs})
     numbers = compute(data.masks, "en", data.families)
     text = " ".join(summary_sentences(dataclasses.replace(data, results=results), numbers))
     assert f"(one seed; the 95% interval, {low:+.2f} to {high:+.2f}, {verdict}" in text

@@ -10,7 +10,8 @@ import pytest
 from tests.helpers.fake_run import HOSTILE, fake_run
 
 from neuronspec.core.errors import MaskError, MissingExtraError
-from neuronspec.report.paper import canvas as paper
+from neuronspec.report.paper.canvas import overlap_figure
+from neuronspec.report.paper.write import save, write_figures
 
 pytest.importorskip("matplotlib", reason="the report extra is not installed")
 SMALL = {"Germanic": ["de", "nl"], "Romance": ["fr", "es"]}
@@ -26,7 +27,7 @@ def text_of(path: Path) -> str:
 
 
 def test_every_figure_is_written_with_its_caption(tmp_path: Path) -> None:
-    files = paper.write_figures(fake_run(SMALL), tmp_path)
+    files = write_figures(fake_run(SMALL), tmp_path)
     made = {path.stem for path in files if path.suffix == ".svg"} - {"uriel"}
     assert made == NAMES
     captions = (tmp_path / "captions.md").read_text(encoding="utf-8")
@@ -44,27 +45,27 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:
     masks = fake_run(SMALL).masks
     for name in ("a", "b"):
         for kind in ("svg", "pdf"):
-            paper.save(paper.overlap_figure(masks, ["decoder.0", "decoder.2"]), tmp_path / f"{name}.{kind}")
+            save(overlap_figure(masks, ["decoder.0", "decoder.2"]), tmp_path / f"{name}.{kind}")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
 
 
 def test_names_with_markup_are_text(tmp_path: Path) -> None:
     families = {"de": HOSTILE, "nl": "a $ b_{c}", "fr": "x", "es": "x"}
-    figure = paper.overlap_figure(fake_run(SMALL).masks, ["decoder.0"], families=families)
-    shown = text_of(paper.save(figure, tmp_path / "overlap.svg"))
+    figure = overlap_figure(fake_run(SMALL).masks, ["decoder.0"], families=families)
+    shown = text_of(save(figure, tmp_path / "overlap.svg"))
     assert HOSTILE in shown and "a $ b_{c}" in shown
 
 
 def test_wrong_sites_are_errors() -> None:
     masks = fake_run(SMALL).masks
     with pytest.raises(MaskError, match="at least one site"):
-        paper.overlap_figure(masks, [])
+        overlap_figure(masks, [])
     with pytest.raises(MaskError, match="did you mean"):
-        paper.overlap_figure(masks, ["decoder.9"])
+        overlap_figure(masks, ["decoder.9"])
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"matplotlib.*pip install 'neuronspec\[report\]'"):
-        paper.overlap_figure(fake_run(SMALL).masks, ["decoder.0"])
+        overlap_figure(fake_run(SMALL).masks, ["decoder.0"])

@@ -81,7 +81,7 @@ def _results(data: ReportData) -> dict[str, Any] | None:
     return {
         "tables": [table for table in tables if table is not None and table.rows],
         "long_tables": [table for table in long_tables if table is not None],
-        "signatures": sorted({text for by_name in results["signatures"].values() for text in by_name.values()}),
+        "signatures": sorted({text for by_name in results.signatures.values() for text in by_name.values()}),
     }
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from neuronspec.analysis.ablation import Ablation
 from neuronspec.analysis.overlap import LayerOverlap
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import average, gains_of, trained_directions
 from neuronspec.report.data import ReportData
 from neuronspec.report.numbers import Numbers, SiteNumbers
-from neuronspec.scoring.significance import average_of
 
 SIGNIFICANT = 0.05
 
@@ -26,8 +25,8 @@ def summary_sentences(data: ReportData, numbers: Numbers) -> list[str]:
     ]
 
 
-def _scores(results: Mapping[str, Any]) -> Iterator[str]:
-    directions, arms = trained_directions(results), results["arms"]
+def _scores(results: Results) -> Iterator[str]:
+    directions, arms = trained_directions(results), results.arms
     means = {arm: average(scores, directions, "chrf++") for arm, scores in arms.items()}
     shown = ", ".join(f"{arm} {mean.show(1)}" for arm, mean in means.items())
     yield f"Mean chrF++ over {len(directions)} directions: {shown}."
@@ -42,19 +41,18 @@ def _scores(results: Mapping[str, Any]) -> Iterator[str]:
             yield from _comparison(results, other, directions)
 
 
-def _comparison(results: Mapping[str, Any], other: str, directions: Sequence[str]) -> Iterator[str]:
+def _comparison(results: Results, other: str, directions: Sequence[str]) -> Iterator[str]:
     """Specialized against another arm, with what the tests say where there are any."""
-    arms = results["arms"]
+    arms = results.arms
     gains = list(gains_of(arms["specialized"], arms[other], directions, "chrf++").values())
     if not gains:
         return
     mean, better = sum(gains) / len(gains), sum(gain > 0 for gain in gains)
-    interval = average_of(results, "specialized", other, "chrf++")
+    interval = results.significance.average("specialized", other, "chrf++") if results.significance else None
     tested = "no significance test"
     if interval is not None:
-        low, high = interval["low"], interval["high"]
-        verdict = "leaves out 0: significant" if low > 0 or high < 0 else "holds 0: not significant"
-        tested = f"the 95% interval, {low:+.2f} to {high:+.2f}, {verdict}"
+        verdict = "leaves out 0: significant" if interval.significant else "holds 0: not significant"
+        tested = f"the 95% interval, {interval.low:+.2f} to {interval.high:+.2f}, {verdict}"
     yield (
         f"Specialized is {abs(mean):.2f} chrF++ {'above' if mean > 0 else 'below'} {other} on average, better in "
         f"{better} of {len(gains)} directions (one seed; {tested})."

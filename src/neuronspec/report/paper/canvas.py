@@ -1,4 +1,4 @@
-"""Figures for papers: vector graphics by matplotlib, with captions. `write_figures` is what the command calls.
+"""What all figures for papers share: style, widths, axes side by side, heatmaps of overlap (matplotlib).
 
 Colours are safe for the colour-blind and in print; text stays text, so that fonts can be changed.
 """
@@ -8,23 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuronspec.core.errors import MaskError, MissingExtraError
-from neuronspec.core.files import replacing, write_text
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.report.data import ReportData
-from neuronspec.report.numbers import Numbers, SiteNumbers, compute, site_numbers
+from neuronspec.report.numbers import Numbers, SiteNumbers, site_numbers
 from neuronspec.report.order import Order, family_bounds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMATS = ("pdf", "svg")
 COLUMN, PAGE = 3.4, 7.0
 """Widths of a column and of a page, in inches."""
 STYLE: dict[str, Any] = {
@@ -42,37 +38,6 @@ class PaperFigure:
     name: str
     figure: Figure
     caption: str
-
-
-def write_figures(data: ReportData, folder: Path) -> list[Path]:
-    """Write every figure of a report as PDF and SVG, and their captions as `captions.md`.
-
-    Returns:
-        The files.
-
-    Raises:
-        MissingExtraError: matplotlib or scipy isn't installed.
-    """
-    from neuronspec.report.paper.figures import paper_figures
-
-    numbers = compute(data.masks, data.pivot, data.families, data.activations, data.statistic)
-    folder.mkdir(parents=True, exist_ok=True)
-    files, captions = [], [f"# Figures of {data.name}", ""]
-    with drawing():
-        for made in paper_figures(data, numbers):
-            files += [save(made.figure, folder / f"{made.name}.{kind}") for kind in FORMATS]
-            captions += [f"## {made.name}", "", made.caption, ""]
-    write_text(folder / "captions.md", "\n".join(captions))
-    return [*files, folder / "captions.md"]
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure in the format of the path's ending; the same figure gives the same bytes."""
-    kind = path.suffix.removeprefix(".")
-    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}.get(kind)
-    with drawing(), replacing(path) as temporary:
-        figure.savefig(temporary, format=kind, metadata=metadata, dpi=200)
-    return path
 
 
 @contextmanager

@@ -1,0 +1,23 @@
+"""spBLEU: BLEU on the pieces of FLORES-200's SentencePiece model (NLLB Team, 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from neuronspec.scoring.metrics.bleu import Bleu
+from neuronspec.scoring.sacrebleu_rows import computed_by
+from neuronspec.scoring.score import Computed, Lines
+from neuronspec.scoring.settings import ScoreSettings
+from neuronspec.scoring.tokenizers import make_bleu
+
+
+class SpBleu(Bleu):
+    """Needs the path of the SentencePiece model (`scores.flores200`)."""
+
+    label = "spBLEU"
+
+    def wanted(self, settings: ScoreSettings) -> bool:
+        return settings.flores200 is not None
+
+    def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
+        return computed_by(make_bleu("flores200", settings), lines)

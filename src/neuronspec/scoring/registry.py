@@ -1,0 +1,27 @@
+"""The scores of translations by name, in the order in which files and tables show them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neuronspec.core.registry import Registry
+
+if TYPE_CHECKING:
+    from neuronspec.scoring.score import Metric
+
+METRICS: Registry[type[Metric]] = Registry(
+    "metric",
+    {
+        "bleu": "neuronspec.scoring.metrics.bleu:Bleu",
+        "chrf++": "neuronspec.scoring.metrics.chrf:Chrf",
+        "spbleu": "neuronspec.scoring.metrics.spbleu:SpBleu",
+        "ter": "neuronspec.scoring.metrics.ter:Ter",
+        "comet": "neuronspec.scoring.metrics.comet:Comet",
+        "loss": "neuronspec.scoring.metrics.loss:Loss",
+        "off_target": "neuronspec.scoring.metrics.off_target:OffTarget",
+        "off_target_reference": "neuronspec.scoring.metrics.off_target:OffTargetReference",
+        "length_ratio": "neuronspec.scoring.metrics.lengths:LengthRatio",
+        "empty": "neuronspec.scoring.metrics.lengths:Empty",
+    },
+)
+"""A metric may use those before it: `length_ratio` counts the words of `bleu`."""
