@@ -28,7 +28,7 @@ from neuronspec.models.load import load_model
 from neuronspec.recipe import Recipe
 from neuronspec.training.log import read_log
 from neuronspec.training.loss import InDirection, any_direction
-from neuronspec.training.memory import peak_memory
+from neuronspec.training.precision import peak_memory
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.train import train

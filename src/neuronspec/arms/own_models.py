@@ -18,7 +18,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, nearest
 from neuronspec.models.load import load_model
 from neuronspec.training.loss import InDirection
-from neuronspec.training.memory import peak_memory
+from neuronspec.training.precision import peak_memory
 from neuronspec.training.settings import TrainingSettings
 
 

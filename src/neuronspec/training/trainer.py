@@ -13,15 +13,13 @@ from rich.markup import escape
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.collate import Layout
-from neuronspec.batching.stream import Store, TrainingBatches
-from neuronspec.batching.updates import Prefetched, Update, Updates
+from neuronspec.batching.stream import Prefetched, Store, TrainingBatches, Update, Updates
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.core.signals import Interrupted, StopSignals
 from neuronspec.models.batch import Batch
 from neuronspec.training import checkpoint
-from neuronspec.training.average import average_checkpoints
 from neuronspec.training.gradient import GradientOf
 from neuronspec.training.log import TrainingLog
 from neuronspec.training.loss import InDirection
@@ -278,7 +276,8 @@ class Trainer:
     def _average(self, count: int) -> dict[str, float]:
         """Give the model the mean of the last checkpoints; its validation loss by direction."""
         updates = checkpoint.updates_saved(self.root)[-count:]
-        average_checkpoints(self.model, [checkpoint.checkpoint_folder(self.root, update) for update in updates])
+        folders = [checkpoint.checkpoint_folder(self.root, update) for update in updates]
+        checkpoint.average_checkpoints(self.model, folders)
         losses = {str(one): loss for one, loss in self.validation.losses().items()}
         mean = sum(losses.values()) / len(losses)
         named = ", ".join(map(str, updates))
