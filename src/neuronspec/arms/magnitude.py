@@ -8,9 +8,9 @@ from transformers.pytorch_utils import Conv1D
 
 from neuronspec.arms.arm import Given, start
 from neuronspec.arms.masked import Masked
+from neuronspec.models.linear import weight_of
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.specialization.restrict import weight_of
 
 
 class Magnitude(Masked):
