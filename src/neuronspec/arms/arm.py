@@ -31,6 +31,7 @@ from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.precision import peak_memory
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.tracking import Tracking
 from neuronspec.training.train import train
 
 COST = "cost.json"
@@ -190,6 +191,7 @@ def go_on(
         folder: other than the arm's.
         dense: by name in the exported checkpoint, the name in the model, where layers were added; see `train`.
     """
+    where, run = folder or given.folder, given.base.parent
     return train(
         model,
         given.store.tokenizer,
@@ -197,10 +199,10 @@ def go_on(
         settings or given.recipe.continuation,
         directions=directions or given.directions,
         seed=given.seed,
-        folder=folder or given.folder,
+        folder=where,
         in_direction=in_direction,
         console=given.console,
-        trackers=given.recipe.tracking,
+        tracking=Tracking(given.recipe.tracking, run / "tracking", where.relative_to(run / "arms").as_posix()),
         dense=dense,
     )
 

@@ -122,10 +122,13 @@ def prepare(run: Run) -> None:
     from neuronspec.corpus.prepare import prepare as prepare_corpus
     from neuronspec.translation.registry import check_engine
     from neuronspec.evaluation.scorer import check_scoring
+    from neuronspec.training.optimizers import check_optimizer
     from neuronspec.training.tracking import check_trackers
 
     # before the long work, though later stages need them
     check_trackers(run.recipe.tracking)
+    for training in (run.recipe.training, run.recipe.continuation):
+        check_optimizer(training)
     check_engine(run.recipe.evaluation)
     check_scoring(run.recipe.evaluation.scores, [direction.target for direction in run.recipe.evaluated_directions])
     prepare_corpus(run.recipe, run.data, run.console)
@@ -134,6 +137,7 @@ def prepare(run: Run) -> None:
 def train_base(run: Run) -> None:
     """The multilingual baseline: RUN/base."""
     from neuronspec.models.load import build_model
+    from neuronspec.training.tracking import Tracking
     from neuronspec.training.train import train
 
     store = run.store()
@@ -147,7 +151,7 @@ def train_base(run: Run) -> None:
         seed=run.recipe.seed if run.recipe.training.seed is None else run.recipe.training.seed,
         folder=run.base,
         console=run.console,
-        trackers=run.recipe.tracking,
+        tracking=Tracking(run.recipe.tracking, run.folder / "tracking", "base"),
     )
 
 

@@ -24,7 +24,7 @@ from neuronspec.training.gradient import GradientOf
 from neuronspec.training.log import TrainingLog
 from neuronspec.training.loss import InDirection
 from neuronspec.training.model_folder import export_model
-from neuronspec.training.optimizers import Adam
+from neuronspec.training.optimizers import Optimizer
 from neuronspec.training.parallel import Parallel
 from neuronspec.training.precision import resolve_precision
 from neuronspec.training.progress import TrainingProgress
@@ -83,7 +83,7 @@ class Trainer:
         prepare_step(model, settings)
         self.parallel = Parallel(model, settings.parallel, processes)
         self.validation = Validation(model, self.parallel, validation, in_direction, self.precision, processes)
-        self.adam = Adam(model, settings)
+        self.optimizer = Optimizer(model, settings, self.budget.updates)
         self.state = State()
         self.saved = 0
         self.agreed_to_stop = False
@@ -117,7 +117,7 @@ class Trainer:
         check_unchanged(record["matters"], self.matters, self.folder)
         moments = checkpoint.read_tensors(checkpoint.checkpoint_folder(self.root, update) / checkpoint.OPTIMIZER)
         checkpoint.restore_model(self.model, checkpoint.checkpoint_folder(self.root, update) / checkpoint.MODEL)
-        self.adam.restore(moments)
+        self.optimizer.restore(moments)
         self.state = State.from_json(record["state"])
         self.batches.restore(self.state.batches)
         self.saved = update
@@ -132,7 +132,7 @@ class Trainer:
             self.model.device,
             self.precision,
             self.in_direction,
-            self.adam.clear,
+            self.optimizer.clear,
             progress.line,
         )
         self.begun = time.monotonic() - self.state.seconds
@@ -171,12 +171,12 @@ class Trainer:
         begun, state = time.monotonic(), self.state
         update = next(self.updates)
         losses = self.gradient(update)
-        norm = self.adam.clip()
+        norm = self.optimizer.clip()
         smoothed, nats = self._agree(*losses)
         state.update += 1
         state.batches = update.state
         if math.isfinite(smoothed) and math.isfinite(norm):
-            rate = self.adam.step(state.update)
+            rate = self.optimizer.step(state.update)
             state.skipped_in_row = 0
             state.target_tokens += update.target_tokens
             state.tokens += sum(one.tokens for one in update.micro_batches)
@@ -206,7 +206,7 @@ class Trainer:
 
     def _skip(self, update: Update) -> None:
         """Drop an update without a finite gradient; give up after many in a row."""
-        self.adam.clear()
+        self.optimizer.clear()
         self.state.skipped += 1
         self.state.skipped_in_row += 1
         names = ", ".join(one.name for one in update.micro_batches)
@@ -240,7 +240,7 @@ class Trainer:
     def _save(self) -> None:
         self._tick()
         record = {"state": self.state.to_json(), "matters": self.matters}
-        tensors = checkpoint.Tensors.of(self.model, self.adam.tensors(), self.processes.is_main)
+        tensors = checkpoint.Tensors.of(self.model, self.optimizer.tensors(), self.processes.is_main)
         if self.processes.is_main:
             checkpoint.save_checkpoint(self.root, self.state.update, tensors, record)
             keep = max(self.settings.keep_checkpoints, self.settings.average_checkpoints or 0)
