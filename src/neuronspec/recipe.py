@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
@@ -28,6 +28,7 @@ from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
 from neuronspec.report.settings import ReportSettings
 from neuronspec.specialization.settings import SpecializationSettings
+from neuronspec.training.registry import TRACKERS
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.translation.settings import EvaluationSettings
 
@@ -55,7 +56,7 @@ class Recipe(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     analysis: AnalysisSettings = AnalysisSettings()
     report: ReportSettings = ReportSettings()
-    tracking: list[Literal["tensorboard", "wandb"]] = Field(
+    tracking: list[Annotated[str, OneOf(TRACKERS)]] = Field(
         [], description="where training is logged beside log.jsonl, into RUN/tracking; wandb runs offline"
     )
 
@@ -190,6 +191,11 @@ def _arm_problems(recipe: Recipe) -> Iterator[str]:
         yield (
             "specialization.rerecord_every: counts updates, so continuation.updates must give the budget, "
             "not epochs or minutes"
+        )
+    if recipe.specialization.rerecord_every is not None and recipe.continuation.ends_with_budget:
+        yield (
+            f"specialization.rerecord_every: trains in segments, which continuation.schedule: "
+            f"{recipe.continuation.schedule} doesn't fit; set it to inverse_sqrt or constant"
         )
 
 

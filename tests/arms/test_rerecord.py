@@ -116,3 +116,8 @@ def test_a_damaged_checkpoint_leads_back_to_the_segment_before(
 def test_its_budget_counts_updates() -> None:
     with pytest.raises(ValueError, match=r"rerecord_every: counts updates, so continuation\.updates must give"):
         toy_recipe(continuation={"updates": None, "epochs": 1}, specialization={"rerecord_every": 3})
+
+
+def test_a_schedule_over_the_budget_does_not_go_with_segments() -> None:
+    with pytest.raises(ValueError, match=r"rerecord_every: trains in segments, which continuation\.schedule: cosine"):
+        toy_recipe(continuation={"schedule": "cosine"}, specialization={"rerecord_every": 3})

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, LAYOUT, ToyStore
 
 from neuronspec.batching import draws
-from neuronspec.batching.stream import TrainingBatches, weighted_probabilities
-from neuronspec.batching.updates import Prefetched, Updates
+from neuronspec.batching.stream import Prefetched, TrainingBatches, Updates, weighted_probabilities
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.processes import Processes

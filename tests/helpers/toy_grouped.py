@@ -21,7 +21,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import load_model
 from neuronspec.training.loss import any_direction
-from neuronspec.training.optimizers import Adam
+from neuronspec.training.optimizers import Optimizer
 from tests.helpers.toy_arm import DIRECTIONS, logits, logits_of, toy_given, trained
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR
 
@@ -53,8 +53,8 @@ def is_the_baseline_at_first(folder: Path, name: str, **sections: Any) -> None:
 def learns_in_its_group_alone(folder: Path, name: str, group: str, **sections: Any) -> None:
     """A step on a batch of en-de, whose group is `group`, changes no parameters but that group's."""
     given, model, added, in_direction = fresh(folder, name, **sections)
-    adam = Adam(model, given.recipe.continuation)
-    assert {id(value) for value in adam.parameters.values()} == {id(value) for value in added.parameters.values()}
+    optimizer = Optimizer(model, given.recipe.continuation)
+    assert {id(value) for value in optimizer.parameters.values()} == {id(value) for value in added.parameters.values()}
     before = {key: value.detach().clone() for key, value in model.state_dict().items()}
     own = {key: value.detach().clone() for key, value in added.parameters.items()}
     for update in (1, 2):  # after the first, nothing is multiplied by zeros any more
@@ -63,8 +63,8 @@ def learns_in_its_group_alone(folder: Path, name: str, group: str, **sections: A
         reached = {key for key, value in added.parameters.items() if value.grad is not None}
         assert reached == {key for key in own if key.startswith(f"{group}.")}
         assert all(value.grad is None for value in model.parameters() if not value.requires_grad)
-        assert adam.clip() > 0
-        adam.step(update)
+        assert optimizer.clip() > 0
+        optimizer.step(update)
     changed = {key for key, value in added.parameters.items() if not torch.equal(value, own[key])}
     assert changed == reached
     count = sum(not torch.equal(value, before[key]) for key, value in model.state_dict().items())

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from neuronspec.core.direction import Direction
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.tracking import Tracking
 from neuronspec.training.train import train
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, ToyStore, toy_model, toy_tokenizer
 
@@ -45,7 +46,7 @@ def toy_train(
     directions: list[Direction] | None = None,
     in_direction: Callable[[Direction], AbstractContextManager[Any]] = lambda direction: nullcontext(),
     console: Console | None = None,
-    trackers: list[str] | None = None,
+    tracking: Tracking | None = None,
     **settings: Any,
 ) -> TrainingResult:
     """Train a fresh toy model (with dropout) in `folder`, or go on."""
@@ -60,7 +61,7 @@ def toy_train(
         folder=folder,
         in_direction=in_direction,
         console=console or quiet(),
-        trackers=trackers or (),
+        tracking=tracking,
     )
 
 

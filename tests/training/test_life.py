@@ -24,6 +24,7 @@ from neuronspec.specialization.scope import use_direction, use_directions
 from neuronspec.training import parallel, validation
 from neuronspec.training.log import read_log
 from neuronspec.training.loss import Loss
+from neuronspec.training.tracking import Tracking
 
 
 def small_memory(monkeypatch: pytest.MonkeyPatch, rows: int) -> list[int]:
@@ -138,7 +139,11 @@ def test_compiling_on_a_cpu_is_refused_before_training(tmp_path: Path) -> None:
 def test_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    toy_train(tmp_path / "run" / "base", 20, trackers=["tensorboard", "wandb"])
+    toy_train(
+        tmp_path / "run" / "base",
+        20,
+        tracking=Tracking(["tensorboard", "wandb"], tmp_path / "run" / "tracking", "base"),
+    )
     events = accumulator.EventAccumulator(str(tmp_path / "run" / "tracking" / "tensorboard" / "base"))
     events.Reload()
     lines = [line for line in read_log(tmp_path / "run" / "base" / "log.jsonl") if line["kind"] == "training"]
@@ -154,7 +159,7 @@ def test_a_tracker_that_is_not_installed_is_named_before_training(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises((MissingExtraError, ValueError), match="wandb"):
-        toy_train(tmp_path / "base", trackers=["wandb"])
+        toy_train(tmp_path / "base", tracking=Tracking(["wandb"], tmp_path / "tracking", "base"))
     assert not (tmp_path / "base" / "log.jsonl").exists()
 
 

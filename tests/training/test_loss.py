@@ -17,7 +17,6 @@ from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
 from neuronspec.training import loss as loss_module
-from neuronspec.training import projection
 from neuronspec.training.loss import LINEAR_HEADS, batch_loss, target_tokens, validation_loss
 from neuronspec.training.precision import autocast
 
@@ -45,10 +44,10 @@ def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("rows", [projection.FEWEST_ROWS, 3])
+@pytest.mark.parametrize("rows", [loss_module.FEWEST_ROWS, 3])
 def test_equals_plain_torch(family: str, smoothing: float, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projection, "FEWEST_ROWS", rows)
-    monkeypatch.setattr(projection, "LOGITS_HELD", {})
+    monkeypatch.setattr(loss_module, "FEWEST_ROWS", rows)
+    monkeypatch.setattr(loss_module, "LOGITS_HELD", {})
     model = build_family(family, dtype=torch.float64)
     batch = Batch(EN_DE, padded_inputs(model))
     expected = plain_loss(model, batch, smoothing)
@@ -94,7 +93,7 @@ class LargestTensor(TorchDispatchMode):
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_tensor_of_tokens_times_vocabulary(family: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projection, "LOGITS_HELD", {})
+    monkeypatch.setattr(loss_module, "LOGITS_HELD", {})
     model, rows, time, vocabulary = build_family(family), 20, 40, 1000
     model.resize_token_embeddings(vocabulary)
     ids = torch.randint(3, vocabulary, (rows, time), generator=torch.Generator().manual_seed(0))
@@ -103,7 +102,7 @@ def test_no_tensor_of_tokens_times_vocabulary(family: str, precision: str, monke
     batch = Batch(EN_DE, inputs | {"attention_mask": ones, "decoder_attention_mask": ones})
     with LargestTensor() as largest, autocast(model.device, precision):
         batch_loss(model, batch, 0.1).smoothed.backward()
-    assert largest.elements == projection.FEWEST_ROWS * vocabulary
+    assert largest.elements == loss_module.FEWEST_ROWS * vocabulary
     assert largest.elements < rows * time * vocabulary / 3
 
 

@@ -1,30 +1,30 @@
-"""The schedule's numbers, and Adam's state through a file."""
+"""Optimizers: their steps, and their state through a file."""
 
 from __future__ import annotations
 
 import copy
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
 from tests.helpers.toy_corpus import toy_model
 
-from neuronspec.training.optimizers import Adam, learning_rate
+from neuronspec.core.errors import MissingExtraError
+from neuronspec.training.optimizers import Optimizer, check_optimizer
+from neuronspec.training.schedules import inverse_sqrt
 from neuronspec.training.settings import TrainingSettings
 
-SETTINGS = TrainingSettings(updates=10, learning_rate=0.01, warmup=4)
+NAMES = ["adamw", "adafactor", "adamw_8bit"]
 
 
-@pytest.mark.parametrize(
-    ("update", "expected"), [(1, 1.25e-7), (2000, 2.5e-4), (4000, 5e-4), (16_000, 2.5e-4), (400_000, 5e-5)]
-)
-def test_inverse_square_root(update: int, expected: float) -> None:
-    assert learning_rate(update, peak=5e-4, warmup=4000) == pytest.approx(expected)
-
-
-def test_rate_rises_then_falls() -> None:
-    rates = [learning_rate(update, 1.0, 10) for update in range(1, 40)]
-    assert rates[:10] == sorted(rates[:10])
-    assert rates[9:] == sorted(rates[9:], reverse=True)
+def settings(name: str = "adamw", **fields: Any) -> TrainingSettings:
+    if name == "adamw_8bit":
+        pytest.importorskip("bitsandbytes", reason="8-bit AdamW needs bitsandbytes")
+    return TrainingSettings(**{"updates": 10, "learning_rate": 0.01, "warmup": 4, "optimizer": name} | fields)
 
 
 def give_gradient(model: torch.nn.Module, seed: int) -> None:
@@ -36,43 +36,71 @@ def give_gradient(model: torch.nn.Module, seed: int) -> None:
 def test_step_is_adam() -> None:
     model = toy_model()
     reference = copy.deepcopy(model)
-    settings = TrainingSettings(updates=1, learning_rate=0.01, warmup=4, weight_decay=0.1)
-    adam = Adam(model, settings)
+    optimizer = Optimizer(model, settings(weight_decay=0.1))
     plain = torch.optim.AdamW(reference.parameters(), betas=(0.9, 0.98), eps=1e-6, weight_decay=0.1)
     for update in range(1, 8):
         give_gradient(model, update)
         give_gradient(reference, update)
         norm = torch.nn.utils.clip_grad_norm_(reference.parameters(), 1.0)
-        assert adam.clip() == pytest.approx(norm.item())
-        plain.param_groups[0]["lr"] = rate = learning_rate(update, 0.01, 4)
+        assert optimizer.clip() == pytest.approx(norm.item())
+        plain.param_groups[0]["lr"] = rate = inverse_sqrt(update, 0.01, 4)
         plain.step()
-        assert adam.step(update) == rate
+        assert optimizer.step(update) == rate
     for found, expected in zip(model.parameters(), reference.parameters(), strict=True):
         assert torch.allclose(found, expected, atol=1e-6)
     assert all(value.grad is None for value in model.parameters())
 
 
-def test_state_goes_on_to_the_bit() -> None:
+def test_adafactor_keeps_rows_and_columns() -> None:
     model = toy_model()
-    adam = Adam(model, SETTINGS)
+    optimizer = Optimizer(model, settings("adafactor"))
+    give_gradient(model, 1)
+    optimizer.step(1)
+    name = next(name for name, value in optimizer.parameters.items() if value.dim() == 2)
+    rows, columns = optimizer.parameters[name].shape
+    state = optimizer.tensors()
+    assert {key: tuple(state[f"{name}.{key}"].shape) for key in ("row_var", "col_var")} == {
+        "row_var": (rows, 1),
+        "col_var": (1, columns),
+    }
+    kept = sum(value.numel() for value in state.values())
+    assert kept < sum(value.numel() for value in optimizer.parameters.values()) / 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_state_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
+    model = toy_model()
+    optimizer = Optimizer(model, settings(name))
     for update in (1, 2):
         give_gradient(model, update)
-        adam.step(update)
+        optimizer.step(update)
     twin = copy.deepcopy(model)
-    other = Adam(twin, SETTINGS)
-    saved = {name: tensor.clone() for name, tensor in adam.tensors().items()}
-    other.restore(saved)
+    other = Optimizer(twin, settings(name))
+    save_file({key: tensor.contiguous() for key, tensor in optimizer.tensors().items()}, tmp_path / "state")
+    other.restore(load_file(tmp_path / "state"))
     for update in (3, 4):
-        for one, its_adam in ((model, adam), (twin, other)):
+        for one, its_optimizer in ((model, optimizer), (twin, other)):
             give_gradient(one, update)
-            its_adam.step(update)
+            its_optimizer.step(update)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
-    assert len(saved) == 3 * len(adam.parameters)
+    if name == "adamw":
+        assert len(optimizer.tensors()) == 3 * len(optimizer.parameters)
 
 
 def test_frozen_parameters_are_left_alone() -> None:
     model = toy_model()
     model.model.shared.weight.requires_grad = False
-    adam = Adam(model, SETTINGS)
-    assert "model.shared.weight" not in adam.parameters
-    assert adam.tensors() == {}
+    optimizer = Optimizer(model, settings())
+    assert "model.shared.weight" not in optimizer.parameters
+    assert optimizer.tensors() == {}
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    with pytest.raises(MissingExtraError, match=r"adamw_8bit needs the package 'bitsandbytes': .*neuronspec\[8bit\]"):
+        check_optimizer(TrainingSettings(updates=1, optimizer="adamw_8bit"))
+
+
+def test_other_optimizers_are_not_sharded() -> None:
+    with pytest.raises(ValidationError, match="optimizer: the state of adafactor can't be sharded by parallel: fsdp"):
+        TrainingSettings(updates=1, optimizer="adafactor", parallel="fsdp")

@@ -96,6 +96,22 @@ def test_stopped_again_and_again(tmp_path: Path, whole: Path) -> None:
     assert validations(tmp_path / "run") == validations(whole)
 
 
+@pytest.mark.parametrize("options", [{"optimizer": "adafactor"}, {"schedule": "linear"}, {"schedule": "cosine"}])
+def test_other_optimizers_and_schedules_end_the_same(tmp_path: Path, options: dict[str, str]) -> None:
+    toy_train(tmp_path / "whole", UPDATES, **options)
+    scope = at_batch(5 * PER_UPDATE, send(signal.SIGTERM))
+    with pytest.raises(Interrupted, match="after update 5"):
+        toy_train(tmp_path / "run", UPDATES, model=scope.model, in_direction=scope, **options)
+    toy_train(tmp_path / "run", UPDATES, **options)
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_schedule_that_falls_to_the_end_has_one_budget(tmp_path: Path) -> None:
+    toy_train(tmp_path / "run", 4, schedule="linear")
+    with pytest.raises(TrainingError, match=r"training\.updates: 4 before, 8 now"):
+        toy_train(tmp_path / "run", 8, schedule="linear")
+
+
 def test_an_exception_costs_only_what_came_after_the_checkpoint(tmp_path: Path, whole: Path) -> None:
     def fail() -> None:
         raise RuntimeError("injected")

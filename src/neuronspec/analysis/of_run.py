@@ -12,8 +12,7 @@ from rich.console import Console
 from neuronspec.analysis.drift import stability
 from neuronspec.analysis.examine import causal_check, choose_neurons, drift_summary, firings
 from neuronspec.analysis.findings import DriftSummary, Findings
-from neuronspec.batching.in_order import eval_batches
-from neuronspec.batching.parts import parts_of
+from neuronspec.batching.in_order import eval_batches, parts_of
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
 from neuronspec.neurons.activations import Activations

@@ -190,8 +190,10 @@ def go_on(
         dense: by name in the exported checkpoint, the name in the model, where layers were added; see `train`.
     """
     from neuronspec.training.loss import any_direction
+    from neuronspec.training.tracking import Tracking
     from neuronspec.training.train import train
 
+    where, run = folder or given.folder, given.base.parent
     return train(
         model,
         given.store.tokenizer,
@@ -199,10 +201,10 @@ def go_on(
         settings or given.recipe.continuation,
         directions=directions or given.directions,
         seed=given.seed,
-        folder=folder or given.folder,
+        folder=where,
         in_direction=in_direction or any_direction,
         console=given.console,
-        trackers=given.recipe.tracking,
+        tracking=Tracking(given.recipe.tracking, run / "tracking", where.relative_to(run / "arms").as_posix()),
         dense=dense,
     )
 
@@ -212,7 +214,7 @@ def cost_of(
 ) -> Cost:
     """The cost of an arm whose model was trained in `folder` (the arm's without it)."""
     from neuronspec.training.log import read_log
-    from neuronspec.training.memory import peak_memory
+    from neuronspec.training.precision import peak_memory
 
     times = [
         line["update_seconds"] for line in read_log((folder or given.folder) / "log.jsonl") if "update_seconds" in line

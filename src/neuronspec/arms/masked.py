@@ -148,6 +148,6 @@ def _norms(layer: nn.Module, inputs: bool) -> torch.Tensor:
     """The norms of a layer's weights by input or by output; a `Conv1D` keeps them the other way round."""
     from transformers.pytorch_utils import Conv1D
 
-    from neuronspec.specialization.restrict import weight_of
+    from neuronspec.models.linear import weight_of
 
     return weight_of(layer).detach().norm(dim=0 if inputs != isinstance(layer, Conv1D) else 1)

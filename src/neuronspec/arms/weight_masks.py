@@ -17,8 +17,8 @@ from torch import nn
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError, nearest
 from neuronspec.core.tensor_files import Header, damaged, read_tensors, write_tensors
+from neuronspec.models.linear import is_linear, weight_of
 from neuronspec.neurons.packing import pack
-from neuronspec.specialization.restrict import is_linear, weight_of
 
 WEIGHT_MASKS_FILE = "weight_masks.safetensors"
 FORMAT_VERSION = 1

@@ -38,8 +38,7 @@ from neuronspec.corpus.splits import Sample, Splitter
 from neuronspec.corpus.store import FORMAT
 from neuronspec.corpus.workers import Workers, available_cores
 from neuronspec.models.settings import TokenizerSettings
-from neuronspec.models.tokenizer import train_tokenizer
-from neuronspec.models.tokenizer_sample import sample, sample_sizes
+from neuronspec.models.tokenizer import sample, sample_sizes, train_tokenizer
 
 logger = logging.getLogger(__name__)
 

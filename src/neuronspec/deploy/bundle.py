@@ -20,12 +20,12 @@ from neuronspec.deploy.ct2_file import cut, read_model_file
 from neuronspec.deploy.export import Sample, describe, translator_of_files, verify
 from neuronspec.deploy.manifest import DirectionFacts, Manifest, new_folder
 from neuronspec.deploy.opening import Opened, own_directions
+from neuronspec.models.linear import bias_of
 from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.compact import CompactReport, compact, count_parameters
 from neuronspec.specialization.model_state import specialization_of
-from neuronspec.specialization.restrict import bias_of
 from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.translation.conversion import convert
 

@@ -1,9 +1,15 @@
 """The tokenizer: SentencePiece pieces in a Hugging Face tokenizer with language tags, in the manner of NLLB.
 
 What is saved is a stock class of transformers, so `AutoTokenizer.from_pretrained(folder)` needs nothing of ours:
-`NllbTokenizer` for BPE, `MBart50Tokenizer` for unigram (`tokenizer_unigram.py`). Ids: <s> 0, <pad> 1, </s> 2, <unk> 3,
-pieces, then the tags `__en__`, `__de__`, ... A source comes out as [tag, pieces, </s>]. Special tokens written out in
-a text (`<s>`, `__de__`) are text like any other (`split_special_tokens`).
+`NllbTokenizer` for BPE, `MBart50Tokenizer` for unigram (the one stock class with a unigram model and language tags).
+Ids: <s> 0, <pad> 1, </s> 2, <unk> 3, pieces, then the tags `__en__`, `__de__`, ... A source comes out as
+[tag, pieces, </s>]. Special tokens written out in a text (`<s>`, `__de__`) are text like any other
+(`split_special_tokens`).
+
+`MBart50Tokenizer` comes with 52 language codes of its own (`en_XX`, ...), which stay unused. One trap: a folder saved
+after `src_lang` was set to one of our tags can't be loaded again, because its constructor knows only its own codes.
+`keep_loadable` takes the setting out of what is saved; tokenizers made or loaded by us have it. Who loads the folder
+with `AutoTokenizer` and saves a copy sets `src_lang` back to `en_XX` before.
 """
 
 from __future__ import annotations
@@ -11,15 +17,18 @@ from __future__ import annotations
 import io
 import re
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, nearest
 from neuronspec.core.languages import canonical
 from neuronspec.models.settings import TokenizerSettings
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from transformers import PreTrainedTokenizerBase
 
 _TAG = re.compile(r"__(\w+)__")
@@ -27,6 +36,7 @@ _ASCII = string.digits + string.ascii_letters + string.punctuation
 # A fixed number, whatever the machine: floating-point sums of the unigram trainer depend on it.
 _THREADS = 4
 _LONGEST_LINE = 1 << 16
+_OWN_CODE = "en_XX"
 
 
 def language_tag(code: str) -> str:
@@ -82,8 +92,6 @@ def train_tokenizer(
     pieces = _train_pieces(sentences, settings, "".join(sorted(required)))
     tags = [language_tag(code) for code in languages]
     if settings.type == "unigram":
-        from neuronspec.models.tokenizer_unigram import make_unigram
-
         return make_unigram(pieces, tags)
     return _make_bpe([piece for piece, _ in pieces], tags)
 
@@ -95,8 +103,6 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
         CorpusError: there is none, or it can't be read.
     """
     from transformers import AutoTokenizer
-
-    from neuronspec.models.tokenizer_unigram import keep_loadable
 
     if not (Path(folder) / "tokenizer_config.json").is_file():
         raise CorpusError(f"{folder}: no tokenizer there (tokenizer_config.json is missing)")
@@ -179,3 +185,62 @@ def merges_of(pieces: Sequence[str]) -> list[tuple[str, str]]:
         known = [(left, right) for left, right in halves if left in ids and right in ids]
         merges += sorted(known, key=lambda pair: (ids[pair[0]], ids[pair[1]]))
     return merges
+
+
+def make_unigram(pieces: Sequence[tuple[str, float]], tags: Sequence[str]) -> Any:
+    """A tokenizer of SentencePiece's unigram pieces and scores; ids as in `pieces`, then the tags."""
+    from transformers import MBart50Tokenizer
+    from transformers.models.mbart50.tokenization_mbart50 import FAIRSEQ_LANGUAGE_CODES
+
+    # Special tokens are pieces too: too improbable to be found in a text that spells one out.
+    never = 10 * min(score for _, score in pieces) - 10
+    vocabulary = [(piece, score if index > 3 else never) for index, (piece, score) in enumerate(pieces)]
+    # With one of its own codes among the pieces the class takes the vocabulary as it is.
+    vocabulary.append((_OWN_CODE, never))
+    tokenizer = MBart50Tokenizer(
+        vocab=vocabulary,
+        extra_special_tokens=[*tags, *(code for code in FAIRSEQ_LANGUAGE_CODES if code != _OWN_CODE)],
+        bos_token="<s>",  # noqa: S106
+        mask_token=None,
+        split_special_tokens=True,
+    )
+    return keep_loadable(tokenizer, tags[0])
+
+
+def keep_loadable(tokenizer: Any, source: str | None = None) -> Any:
+    """Leave `src_lang` out of what a unigram tokenizer of ours saves, and set it; other tokenizers stay as they are."""
+    if type(tokenizer).__name__ != "MBart50Tokenizer":
+        return tokenizer
+    ours = [str(token) for token in tokenizer.all_special_tokens if str(token).startswith("__")]
+    if ours:
+        tokenizer.src_lang = source or ours[0]
+        tokenizer.init_kwargs.pop("src_lang", None)
+    return tokenizer
+
+
+def sample_sizes(available: Mapping[str, int], temperature: float, limit: int) -> dict[str, int]:
+    """How many sentences of each language to take: in proportion to (available)^(1/temperature).
+
+    As many in all as there are, at most `limit`. A small language may get more than it has: its sentences are repeated
+    (Arivazhagan et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild", section 4.2).
+    """
+    total = min(limit, sum(available.values()))
+    weights = {code: count ** (1 / temperature) for code, count in available.items() if count}
+    return {code: max(1, round(total * weight / sum(weights.values()))) for code, weight in weights.items()}
+
+
+def sample(batches: Iterable[pa.RecordBatch], available: Mapping[str, int], sizes: Mapping[str, int]) -> Iterator[str]:
+    """`sizes[code]` of the `available[code]` sentences of each language, evenly spaced or evenly repeated.
+
+    No random numbers: the same rows give the same sample.
+    """
+    import pyarrow as pa
+
+    seen = dict.fromkeys(sizes, 0)
+    for batch in batches:
+        for code, size in sizes.items():
+            present = np.flatnonzero(batch.column(code).is_valid().to_numpy(zero_copy_only=False))
+            places = seen[code] + np.arange(len(present) + 1)
+            seen[code] += len(present)
+            times = np.diff(places * size // available[code])
+            yield from batch.column(code).take(pa.array(np.repeat(present, times))).to_pylist()

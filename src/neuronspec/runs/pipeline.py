@@ -230,7 +230,8 @@ class Pipeline:
     def _goes_on(self, task: Task, known: dict[str, Any]) -> bool:
         """Whether a training can go on from its checkpoints: nothing changed but a larger budget, or what it keeps."""
         from neuronspec.arms.registry import get_arm
-        from neuronspec.training.resume import MAY_CHANGE
+        from neuronspec.training.resume import may_change
+        from neuronspec.training.settings import TrainingSettings
 
         section = TRAININGS.get(task.stage)
         if task.stage == "specialize" and not get_arm(task.name.partition("/")[2]).extends:
@@ -243,7 +244,7 @@ class Pipeline:
         old, new = before[section], now[section]
         changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
         budgets = changed & {"updates", "epochs", "minutes"}
-        return changed <= MAY_CHANGE and all((new.get(key) or 0) >= (old.get(key) or 0) for key in budgets)
+        return changed <= may_change(TrainingSettings.model_validate(new)) and all((new.get(key) or 0) >= (old.get(key) or 0) for key in budgets)
 
     def _check_needs(self, plan: list[tuple[Task, str | None]], reasons: dict[str, str | None]) -> None:
         planned = {task.name for task, _ in plan}

@@ -92,11 +92,14 @@ def prepare(run: Run) -> None:
     from neuronspec.corpus.prepare import prepare as prepare_corpus
     from neuronspec.translation.registry import check_engine
     from neuronspec.evaluation.scorer import check_scoring
+    from neuronspec.training.optimizers import check_optimizer
     from neuronspec.training.tracking import check_trackers
 
     recipe = run.recipe
     # before the long work, though later stages need them
     check_trackers(recipe.tracking)
+    for training in (recipe.training, recipe.continuation):
+        check_optimizer(training)
     check_engine(recipe.evaluation)
     check_scoring(recipe.evaluation.scores, [direction.target for direction in recipe.evaluated_directions])
     prepare_corpus(
@@ -112,6 +115,7 @@ def prepare(run: Run) -> None:
 def train_base(run: Run) -> None:
     """The multilingual baseline: RUN/base."""
     from neuronspec.models.load import build_model
+    from neuronspec.training.tracking import Tracking
     from neuronspec.training.train import train
 
     store = run.store()
@@ -125,7 +129,7 @@ def train_base(run: Run) -> None:
         seed=run.recipe.seed if run.recipe.training.seed is None else run.recipe.training.seed,
         folder=run.base,
         console=run.console,
-        trackers=run.recipe.tracking,
+        tracking=Tracking(run.recipe.tracking, run.folder / "tracking", "base"),
     )
 
 

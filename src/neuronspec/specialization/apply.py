@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from neuronspec.core.errors import MaskError, ModelError, nearest
+from neuronspec.models.linear import is_linear
 from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.checkpointing import release_directions
@@ -22,7 +23,6 @@ from neuronspec.specialization.model_state import (
     attached,
     specialization_of,
 )
-from neuronspec.specialization.restrict import is_linear
 
 MasksLike = NeuronMasks | Mapping[Any, Mapping[str, torch.Tensor]]
 

@@ -12,10 +12,11 @@ from transformers.pytorch_utils import Conv1D
 
 from neuronspec.core.direction import DirectionLike
 from neuronspec.core.errors import ModelError
+from neuronspec.models.linear import bias_of, weight_of
 from neuronspec.models.sites import FFNSite, unwrap
 from neuronspec.specialization.apply import unspecialize
 from neuronspec.specialization.model_state import Semantics, specialization_of
-from neuronspec.specialization.restrict import bias_of, unselected_values, weight_of
+from neuronspec.specialization.restrict import unselected_values
 
 _ATTRIBUTE = "_neuronspec_compact"
 Model = TypeVar("Model", bound=nn.Module)

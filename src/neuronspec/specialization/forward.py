@@ -20,9 +20,10 @@ import torch
 from torch import nn
 
 from neuronspec.core.errors import DirectionError, ModelError
+from neuronspec.models.linear import bias_of, linear, weight_of
 from neuronspec.models.sites import FFNSite
 from neuronspec.specialization.model_state import Active, Specialization
-from neuronspec.specialization.restrict import bias_of, linear, small_down, small_up, weight_of
+from neuronspec.specialization.restrict import small_down, small_up
 from neuronspec.specialization.selected import RowSelections, Selection
 
 # Compact pays in training where (tokens in the batch) x (share of neurons saved) reaches this: gathering weights and

@@ -14,9 +14,10 @@ from torch import nn
 
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import DirectionError, ModelError, nearest
+from neuronspec.models.linear import weight_of
 from neuronspec.models.sites import FFNSite, unwrap
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.specialization.restrict import has_constants, weight_of
+from neuronspec.specialization.restrict import has_constants
 from neuronspec.specialization.selected import RowSelections, Selection
 
 Semantics: TypeAlias = Literal["weight", "neuron"]

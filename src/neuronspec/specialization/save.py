@@ -29,6 +29,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from neuronspec.core.errors import MaskError, ModelError
 from neuronspec.models import load as build
 from neuronspec.models.fast_attention import use_fast_attention
+from neuronspec.models.linear import bias_of
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.apply import specialize
@@ -40,7 +41,6 @@ from neuronspec.specialization.compact import (
     set_compact_report,
 )
 from neuronspec.specialization.model_state import Components, Semantics, specialization_of
-from neuronspec.specialization.restrict import bias_of
 
 MASKS_FILE = "neuron_masks.safetensors"
 COMPACT_FILE = "neuronspec_compact.json"

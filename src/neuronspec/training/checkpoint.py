@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -216,3 +216,17 @@ def set_aside(root: Path, update: int) -> Path:
     aside = root / f"damaged-{update}"
     shutil.rmtree(aside, ignore_errors=True)
     return checkpoint_folder(root, update).rename(aside)
+
+
+@torch.no_grad()
+def average_checkpoints(model: nn.Module, folders: Sequence[Path]) -> None:
+    """Give `model` the mean of the weights in checkpoint folders, summed in float64.
+
+    Raises:
+        DamagedCheckpoint: a file is damaged, or its names or shapes aren't the model's.
+    """
+    sums: dict[str, torch.Tensor] = {}
+    for folder in folders:
+        for name, value in read_model(model, folder / MODEL).items():
+            sums[name] = sums[name] + value.double() if name in sums else value.double()
+    fill_model(model, {name: value / len(folders) for name, value in sums.items()})

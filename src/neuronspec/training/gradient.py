@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from neuronspec.batching.updates import Update
+from neuronspec.batching.stream import Update
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.randomness import torch_seed
 from neuronspec.models.batch import Batch, MixedBatch

@@ -1,11 +1,13 @@
-"""Which arithmetic a machine trains in."""
+"""Which arithmetic a machine trains in, and how much memory that takes."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from torch import nn
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -29,3 +31,14 @@ def _has_bf16(device: torch.device) -> bool:
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
     """The context that forward passes run in: bf16 autocast, or none for `float32`."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def peak_memory(model: nn.Module) -> int:
+    """The most bytes so far: on a GPU what torch held there, on a CPU what the process held in memory."""
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

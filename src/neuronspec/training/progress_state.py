@@ -6,8 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from neuronspec.batching.stream import TrainingBatches
-from neuronspec.batching.updates import Update
+from neuronspec.batching.stream import TrainingBatches, Update
 from neuronspec.core.direction import Direction
 from neuronspec.training.settings import TrainingSettings
 

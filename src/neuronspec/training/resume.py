@@ -16,12 +16,21 @@ from neuronspec.core.errors import TrainingError
 from neuronspec.training.checkpoint import model_tensors
 from neuronspec.training.settings import TrainingSettings
 
-MAY_CHANGE = {
+_MAY_CHANGE = {
     "updates", "epochs", "minutes", "patience", "save_every", "keep_checkpoints", "average_checkpoints",
     "gradient_checkpointing", "compile", "parallel",
 }  # fmt: skip
 """Settings that don't change what is learnt by a given update: how long to go on, what to keep, and in which way the
 same function is computed (weights then differ by rounding, and by dropout's random numbers)."""
+
+
+def may_change(settings: TrainingSettings) -> set[str]:
+    """The settings that a resumed training may give other values.
+
+    The budget isn't among them where the learning rate falls towards its end.
+    """
+    return _MAY_CHANGE - {"updates", "epochs"} if settings.ends_with_budget else _MAY_CHANGE
+
 
 _INCIDENTAL = {"transformers_version", "dtype", "torch_dtype", "_name_or_path", "architectures", "use_cache"}
 
@@ -39,10 +48,11 @@ def what_matters(
     `model` is the one that training starts from: its weights count by their checksum. `micro_batches` is their number
     in an update, over all processes.
     """
+    trained = settings.model_dump(exclude={*may_change(settings), "accumulation", "seed"})
     config = {key: value for key, value in model.config.to_dict().items() if key not in _INCIDENTAL}
     matters = {
         "seed": seed,
-        "training": settings.model_dump(exclude={*MAY_CHANGE, "accumulation", "seed"}) | {"precision": precision},
+        "training": trained | {"precision": precision},
         "micro_batches": micro_batches,
         "data": {str(direction): list(sizes) for direction, sizes in batches.volume().items()},
         "model": config,

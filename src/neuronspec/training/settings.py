@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, Section
+from neuronspec.training.registry import OPTIMIZERS, SCHEDULES, needs_updates
 
 
 class TrainingSettings(Section):
@@ -25,7 +27,20 @@ class TrainingSettings(Section):
         None, description="instead of temperature: how often each direction is sampled, {en-de: 2, de-en: 1}"
     )
     mix_directions: bool = Field(False, description="micro-batches mix directions instead of holding one each")
-    learning_rate: float = Field(5e-4, gt=0, description="peak of the inverse square root schedule")
+    # What equals its default is left out of dumps, so that run folders from before these keys stay up to date.
+    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = Field(
+        "adamw",
+        description="adamw; adafactor: less memory, learning_rate relative to each weight's size (such as 1e-2); "
+        "adamw_8bit: needs the package bitsandbytes",
+        exclude_if=lambda name: name == "adamw",
+    )
+    schedule: Annotated[str, OneOf(SCHEDULES)] = Field(
+        "inverse_sqrt",
+        description="of the learning rate after a linear warm-up; linear and cosine fall to 0 at the end of the "
+        "budget, which must then be updates or epochs",
+        exclude_if=lambda name: name == "inverse_sqrt",
+    )
+    learning_rate: float = Field(5e-4, gt=0, description="peak of the schedule")
     warmup: Positive = Field(4000, description="updates of linear warm-up")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over the vocabulary")
     adam_betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the first and second moment")
@@ -59,3 +74,26 @@ class TrainingSettings(Section):
         if len(given) != 1:
             raise ValueError(f"give exactly one of updates, epochs, minutes; given: {', '.join(given) or 'none'}")
         return self
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> TrainingSettings:
+        if self.minutes is not None and self.ends_with_budget:
+            raise ValueError(
+                f"schedule: {self.schedule} needs the number of updates in advance, which a budget in minutes doesn't "
+                "give: set updates or epochs, or schedule: inverse_sqrt or constant"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_optimizer(self) -> TrainingSettings:
+        if self.parallel == "fsdp" and self.optimizer != "adamw":
+            raise ValueError(
+                f"optimizer: the state of {self.optimizer} can't be sharded by parallel: fsdp; "
+                "set parallel: ddp, or optimizer: adamw"
+            )
+        return self
+
+    @property
+    def ends_with_budget(self) -> bool:
+        """Whether the learning rate depends on how many updates the budget is."""
+        return needs_updates(self.schedule)

@@ -4,44 +4,112 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from neuronspec.core.errors import MissingExtraError
+from neuronspec.training.registry import TRACKERS
 
-TRACKERS = ("tensorboard", "wandb")
-"""The tools that training can be logged to."""
+
+class Tracker:
+    """A tool that shows curves. Subclasses name the package that they need, and start Accelerate's tracker.
+
+    Args:
+        run: name of the run that is tracked.
+        folder: where the tool's files go.
+    """
+
+    package: ClassVar[str]
+
+    def __init__(self, run: str, folder: Path) -> None:
+        self._tracker = self.start(run, folder)
+        self._tracker.start()
+
+    def start(self, run: str, folder: Path) -> Any:
+        """Accelerate's tracker of a run, not started."""
+        raise NotImplementedError
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Show values by name, after update number `step`."""
+        self._tracker.log(values, step=step)
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self._tracker.finish()
+
+
+class TensorBoard(Tracker):
+    """Event files in `FOLDER/tensorboard/RUN`."""
+
+    package = "tensorboard"
+
+    def start(self, run: str, folder: Path) -> Any:
+        """Accelerate's tracker of a run, not started."""
+        from accelerate.tracking import TensorBoardTracker
+
+        return TensorBoardTracker(run, logging_dir=folder / "tensorboard")
+
+
+class WeightsAndBiases(Tracker):
+    """An offline run in `FOLDER/wandb`: nothing leaves the machine until `wandb sync` is called on it."""
+
+    package = "wandb"
+
+    def start(self, run: str, folder: Path) -> Any:
+        """Accelerate's tracker of a run, not started."""
+        from accelerate.tracking import WandBTracker
+
+        return WandBTracker("neuronspec", name=run, dir=str(folder), mode="offline")
 
 
 def check_trackers(names: Sequence[str]) -> None:
     """Check that the tools' packages are there, before the long work.
 
+    Args:
+        names: of `TRACKERS`.
+
     Raises:
         MissingExtraError: one isn't.
     """
     for name in names:
-        if importlib.util.find_spec(name) is None:
-            raise MissingExtraError(name, "tracking", f"tracking: [{name}]")
+        package = TRACKERS.get(name).package
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "tracking", f"tracking: [{name}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """Which tools a training is logged to, and as what.
+
+    Args:
+        names: of `TRACKERS`.
+        folder: where their files go, `RUN/tracking`.
+        run: what they call this training: `base`, an arm's name, or a part of an arm such as `finetune/en-de`.
+    """
+
+    names: Sequence[str]
+    folder: Path
+    run: str
 
 
 class Trackers:
     """Sends the lines of the training log to trackers. Use as a context manager.
 
-    Their files go to `RUN/tracking`, whose runs are named as the folders that are trained in. Weights & Biases runs
-    offline: nothing leaves the machine until `wandb sync` is called on them.
-
     Args:
-        names: of `TRACKERS`.
-        folder: that is trained in, `RUN/base` or `RUN/arms/ARM`.
+        tracking: which ones; None for none.
 
     Raises:
         MissingExtraError: a tool's package isn't installed.
     """
 
-    def __init__(self, names: Sequence[str], folder: Path) -> None:
-        check_trackers(names)
-        run = folder.parents[1] if folder.parent.name == "arms" else folder.parent
-        self._trackers = [_start(name, folder.name, run / "tracking") for name in names]
+    def __init__(self, tracking: Tracking | None) -> None:
+        self._trackers: list[Tracker] = []
+        if tracking is None or not tracking.names:
+            return
+        check_trackers(tracking.names)
+        tracking.folder.mkdir(parents=True, exist_ok=True)
+        self._trackers = [TRACKERS.get(name)(tracking.run, tracking.folder) for name in tracking.names]
 
     def __enter__(self) -> Trackers:
         return self
@@ -60,15 +128,3 @@ class Trackers:
         values = {f"{kind}/{name}": value for name, value in numbers.items() if isinstance(value, int | float)}
         for tracker in self._trackers:
             tracker.log(values, step=line["update"])
-
-
-def _start(name: str, run: str, folder: Path) -> Any:
-    from accelerate.tracking import TensorBoardTracker, WandBTracker
-
-    folder.mkdir(parents=True, exist_ok=True)
-    if name == "tensorboard":
-        tracker = TensorBoardTracker(run, logging_dir=folder / name)
-    else:
-        tracker = WandBTracker("neuronspec", name=run, dir=str(folder), mode="offline")
-    tracker.start()
-    return tracker

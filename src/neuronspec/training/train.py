@@ -22,7 +22,7 @@ from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.progress import TrainingProgress
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
-from neuronspec.training.tracking import Trackers
+from neuronspec.training.tracking import Trackers, Tracking
 from neuronspec.training.trainer import Trainer
 
 
@@ -37,7 +37,7 @@ def train(
     folder: Path,
     in_direction: InDirection = any_direction,
     console: Console | None = None,
-    trackers: Sequence[str] = (),
+    tracking: Tracking | None = None,
     dense: Mapping[str, str] | None = None,
 ) -> TrainingResult:
     """Train `model` and write the weights with the best validation loss into `folder`, a plain Hugging Face checkpoint.
@@ -53,7 +53,7 @@ def train(
         store: gives training pairs (`train`) and validation pairs (`valid`).
         directions: all directions to train on; those with validation pairs decide which weights are best.
         in_direction: the context of a direction's forward and backward pass, such as masks.
-        trackers: see `neuronspec.training.tracking`.
+        tracking: where it is logged beside `log.jsonl`.
         dense: where modules were added to the model: by the name of each tensor of the plain checkpoint, its name in
             the model as it is now. Only these are exported; what was added is the caller's to save.
 
@@ -70,7 +70,7 @@ def train(
     trainer.resume(console)
     with (
         torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []),
-        Trackers(trackers if joined.is_main else (), folder) as tracked,
+        Trackers(tracking if joined.is_main else None) as tracked,
         TrainingLog(folder / "log.jsonl" if joined.is_main else None, trainer.state.update, tracked.write) as log,
         StopSignals() as stop,
         TrainingProgress(console, folder.name) as progress,

@@ -13,20 +13,18 @@ from rich.markup import escape
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.collate import Layout
-from neuronspec.batching.stream import Store, TrainingBatches
-from neuronspec.batching.updates import Prefetched, Update, Updates
+from neuronspec.batching.stream import Prefetched, Store, TrainingBatches, Update, Updates
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.core.signals import Interrupted, StopSignals
 from neuronspec.models.batch import Batch
 from neuronspec.training import checkpoint
-from neuronspec.training.average import average_checkpoints
 from neuronspec.training.gradient import GradientOf
 from neuronspec.training.log import TrainingLog
 from neuronspec.training.loss import InDirection
 from neuronspec.training.model_folder import export_model
-from neuronspec.training.optimizers import Adam
+from neuronspec.training.optimizers import Optimizer
 from neuronspec.training.parallel import Parallel
 from neuronspec.training.precision import resolve_precision
 from neuronspec.training.progress import TrainingProgress
@@ -85,7 +83,7 @@ class Trainer:
         prepare_step(model, settings)
         self.parallel = Parallel(model, settings.parallel, processes)
         self.validation = Validation(model, self.parallel, validation, in_direction, self.precision, processes)
-        self.adam = Adam(model, settings)
+        self.optimizer = Optimizer(model, settings, self.budget.updates)
         self.state = State()
         self.saved = 0
         self.agreed_to_stop = False
@@ -119,7 +117,7 @@ class Trainer:
         check_unchanged(record["matters"], self.matters, self.folder)
         moments = checkpoint.read_tensors(checkpoint.checkpoint_folder(self.root, update) / checkpoint.OPTIMIZER)
         checkpoint.restore_model(self.model, checkpoint.checkpoint_folder(self.root, update) / checkpoint.MODEL)
-        self.adam.restore(moments)
+        self.optimizer.restore(moments)
         self.state = State.from_json(record["state"])
         self.batches.restore(self.state.batches)
         self.saved = update
@@ -134,7 +132,7 @@ class Trainer:
             self.model.device,
             self.precision,
             self.in_direction,
-            self.adam.clear,
+            self.optimizer.clear,
             progress.line,
         )
         self.begun = time.monotonic() - self.state.seconds
@@ -173,12 +171,12 @@ class Trainer:
         begun, state = time.monotonic(), self.state
         update = next(self.updates)
         losses = self.gradient(update)
-        norm = self.adam.clip()
+        norm = self.optimizer.clip()
         smoothed, nats = self._agree(*losses)
         state.update += 1
         state.batches = update.state
         if math.isfinite(smoothed) and math.isfinite(norm):
-            rate = self.adam.step(state.update)
+            rate = self.optimizer.step(state.update)
             state.skipped_in_row = 0
             state.target_tokens += update.target_tokens
             state.tokens += sum(one.tokens for one in update.micro_batches)
@@ -208,7 +206,7 @@ class Trainer:
 
     def _skip(self, update: Update) -> None:
         """Drop an update without a finite gradient; give up after many in a row."""
-        self.adam.clear()
+        self.optimizer.clear()
         self.state.skipped += 1
         self.state.skipped_in_row += 1
         names = ", ".join(one.name for one in update.micro_batches)
@@ -242,7 +240,7 @@ class Trainer:
     def _save(self) -> None:
         self._tick()
         record = {"state": self.state.to_json(), "matters": self.matters}
-        tensors = checkpoint.Tensors.of(self.model, self.adam.tensors(), self.processes.is_main)
+        tensors = checkpoint.Tensors.of(self.model, self.optimizer.tensors(), self.processes.is_main)
         if self.processes.is_main:
             checkpoint.save_checkpoint(self.root, self.state.update, tensors, record)
             keep = max(self.settings.keep_checkpoints, self.settings.average_checkpoints or 0)
@@ -278,7 +276,8 @@ class Trainer:
     def _average(self, count: int) -> dict[str, float]:
         """Give the model the mean of the last checkpoints; its validation loss by direction."""
         updates = checkpoint.updates_saved(self.root)[-count:]
-        average_checkpoints(self.model, [checkpoint.checkpoint_folder(self.root, update) for update in updates])
+        folders = [checkpoint.checkpoint_folder(self.root, update) for update in updates]
+        checkpoint.average_checkpoints(self.model, folders)
         losses = {str(one): loss for one, loss in self.validation.losses().items()}
         mean = sum(losses.values()) / len(losses)
         named = ", ".join(map(str, updates))

@@ -1,0 +1,59 @@
+"""The numbers of the learning-rate schedules, and which budgets they go with."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pydantic import ValidationError
+from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
+
+from neuronspec.training.registry import SCHEDULES, needs_updates
+from neuronspec.training.schedules import cosine, inverse_sqrt, linear
+from neuronspec.training.settings import TrainingSettings
+
+
+@pytest.mark.parametrize(
+    ("update", "expected"), [(1, 1.25e-7), (2000, 2.5e-4), (4000, 5e-4), (16_000, 2.5e-4), (400_000, 5e-5)]
+)
+def test_inverse_square_root(update: int, expected: float) -> None:
+    assert inverse_sqrt(update, peak=5e-4, warmup=4000) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_rate_rises_then_falls(name: str) -> None:
+    whole = {"updates": 39} if needs_updates(name) else {}
+    rates = [SCHEDULES.get(name)(update, peak=1.0, warmup=10, **whole) for update in range(1, 40)]
+    assert rates[:10] == pytest.approx([update / 10 for update in range(1, 11)])
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert all(rate > 0 for rate in rates)
+
+
+@pytest.mark.parametrize(
+    ("own", "stock"), [(linear, get_linear_schedule_with_warmup), (cosine, get_cosine_schedule_with_warmup)]
+)
+def test_equals_transformers_without_its_first_update(own: object, stock: object) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    scheduler = stock(optimizer, 10, 31)  # type: ignore[operator]
+    for update in range(1, 31):
+        optimizer.step()
+        scheduler.step()
+        expected = scheduler.get_last_lr()[0]
+        assert own(update, peak=0.5, warmup=10, updates=30) == pytest.approx(expected, abs=1e-12)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+def test_a_budget_in_minutes_does_not_say_when_the_rate_is_zero(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"schedule: {name} needs the number of updates in advance"):
+        TrainingSettings(minutes=1, schedule=name)
+    assert TrainingSettings(minutes=1, schedule="constant").schedule == "constant"
+
+
+def test_an_unknown_schedule_is_named_with_the_valid_ones() -> None:
+    with pytest.raises(ValidationError, match=r"did you mean 'linear'\? Valid: constant, cosine, inverse_sqrt, linear"):
+        TrainingSettings(updates=1, schedule="liner")
+
+
+def test_defaults_are_left_out_of_what_is_written_down() -> None:
+    assert {"schedule", "optimizer"}.isdisjoint(TrainingSettings(updates=1).model_dump())
+    dumped = TrainingSettings(updates=1, schedule="cosine", optimizer="adafactor").model_dump()
+    assert (dumped["schedule"], dumped["optimizer"]) == ("cosine", "adafactor")
