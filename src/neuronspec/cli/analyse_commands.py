@@ -1,16 +1,78 @@
-"""What `report` and `analyse` do: their folder may be a run, or the analysis of a model without a run."""
+"""The commands `report` and `analyse`: their folder may be a run, or the analysis of a model without a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
+import typer
 
+from neuronspec.cli.options import SetOption
+from neuronspec.cli.output import console
 from neuronspec.core.errors import RecipeError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from neuronspec.analysis.settings import Options
+
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: neuronspec report runs/demo --figures figures")
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder, or one that analyse made.", show_default=False)
+    ],
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Also write vector figures with captions into this folder.", show_default=False),
+    ] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Write RUN/report/index.html, and figures for papers."""
+    write_reports(folder, overrides, figures, console())
+
+
+@commands.command(epilog="Example: neuronspec analyse facebook/nllb-200-distilled-600M --data text.tsv --out analysis")
+def analyse(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Hugging Face model or its folder; or a run folder.", show_default=False),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Table with a column a language (.tsv, .gz, .xz).", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default=False)] = None,
+    pivot: Annotated[str, typer.Option(help="The language in the middle.")] = "en",
+    languages: Annotated[
+        str | None, typer.Option(help="The others, as de,fr; without it, all columns.", show_default=False)
+    ] = None,
+    directions: Annotated[str, typer.Option(help="both, out, into, or names, as en-de,de-en.")] = "both",
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences recorded a direction, at most.")] = 200,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="k: share of the activation that is covered.")] = 0.95,
+    statistic: Annotated[
+        str, typer.Option(help="count, magnitude, or auto: count where a value > 0 means that a neuron fired.")
+    ] = "auto",
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="How the model gets a sentence: text with {text}, {source}, {target}, {source_code}, {target_code}.",
+            show_default=False,
+        ),
+    ] = None,
+    ablation: Annotated[int, typer.Option(min=0, help="Sentences a direction for the causal check; 0: none.")] = 20,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Family of a language, as kn=Indo-Aryan. Repeatable.", show_default=False),
+    ] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Tell what the neurons of a model, or of a run, do: overlap, structure, causes; and write the report."""
+    from neuronspec.analysis.settings import Options
+
+    options = Options.parse(pivot, languages, directions, sentences, coverage, statistic, prompt, ablation, family)
+    run_analysis(target, data, out, options, overrides, console())
 
 
 def is_run(folder: Path) -> bool:
@@ -18,7 +80,7 @@ def is_run(folder: Path) -> bool:
     return (folder / "recipe.yaml").is_file()
 
 
-def report(folder: Path, overrides: list[str] | None, figures: Path | None, console: Console) -> None:
+def write_reports(folder: Path, overrides: list[str] | None, figures: Path | None, console: Console) -> None:
     """Write FOLDER/report/index.html, and figures for papers if `figures` names a folder.
 
     Raises:
@@ -46,7 +108,7 @@ def report(folder: Path, overrides: list[str] | None, figures: Path | None, cons
         console.print(f"{len(files)} files in {figures}", soft_wrap=True)
 
 
-def analyse(
+def run_analysis(
     target: str, data: Path | None, out: Path | None, options: Options, overrides: list[str] | None, console: Console
 ) -> None:
     """The stage `analyse` and the report of a run; or the analysis and the report of a model.
@@ -72,7 +134,7 @@ def analyse(
     from neuronspec.analysis.own_model import analyse_model
 
     analyse_model(target, data, out, options, console)
-    report(out, None, None, console)
+    write_reports(out, None, None, console)
 
 
 def _analyse_run(folder: Path, overrides: list[str] | None, console: Console) -> None:

@@ -1,18 +1,33 @@
-"""Telling what a file or folder of ours holds, without loading a model."""
+"""The command `inspect`: telling what a file or folder of ours holds, without loading a model."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
+from neuronspec.cli.options import JsonOption, print_json
+from neuronspec.cli.output import console
 from neuronspec.core.errors import NeuronspecError
 
 Facts = dict[str, Any]
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: neuronspec inspect runs/demo/masks.safetensors")
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A file or folder that neuronspec wrote.", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a file or folder of ours holds."""
+    facts = describe(file)
+    if as_json:
+        print_json(facts)
+    else:
+        show(facts)
 
 
 def describe(path: Path) -> Facts:
@@ -34,8 +49,10 @@ def describe(path: Path) -> Facts:
         raise NeuronspecError(f"{path} looks like {kind} and can't be read: {error}") from None
 
 
-def show(facts: Facts, console: Console) -> None:
+def show(facts: Facts) -> None:
     """Print facts as a table."""
+    from rich.table import Table
+
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
@@ -43,7 +60,7 @@ def show(facts: Facts, console: Console) -> None:
         if isinstance(value, dict):
             value = "\n".join(f"{key}: {_brief(item)}" for key, item in value.items())
         table.add_row(name.replace("_", " "), _brief(value))
-    console.print(table)
+    console().print(table)
 
 
 def _brief(value: Any) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LIBRARY = "neuronspec"
 """The logger that all loggers of the library are below."""
@@ -40,3 +44,10 @@ def show_log(verbosity: int = 0, *, only_stderr: bool = False) -> None:
     logger.addHandler(_Lines(only_stderr=only_stderr))
     logger.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(verbosity, logging.DEBUG))
     logger.propagate = False
+
+
+def console() -> Console:
+    """Where tables are printed."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)

@@ -21,6 +21,9 @@ from neuronspec.recipe import Recipe
 from neuronspec.runs.pipeline import Pipeline, Task
 from neuronspec.sweep.settings import Cell, Sweep
 
+OWNER = "sweep.json"
+"""The file of a sweep folder that says whose it is."""
+
 FLOOR = ("evaluate/copy", "evaluate/base")
 """What is evaluated beside the arms, once for each baseline."""
 
@@ -163,3 +166,28 @@ def _point(place: Path, target: Path) -> None:
         raise RunError(f"{place} stands where a link to {target} belongs; move it away, or choose another --out")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(os.path.relpath(target.resolve(), place.parent.resolve()))
+
+
+def base_of(out: Path, sweep: Sweep, base: Path | None) -> Path | None:
+    """The run that the sweep starts from: the one given now, or when it began.
+
+    Raises:
+        RunError: the folder is another sweep's or something else's, or the sweep began from another run.
+    """
+    if base is not None and not (base / "recipe.yaml").is_file():
+        raise RunError(f"--base {base} is not a run folder: it has no recipe.yaml")
+    path = out / OWNER
+    if not path.exists():
+        if out.exists() and (not out.is_dir() or any(item.name != ".lock" for item in out.iterdir())):
+            raise RunError(f"{out} is no sweep folder and not empty; choose another --out")
+        return base
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        owner, began = content["sweep"], content.get("base")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged ({error}); remove it if {out} is the folder of this sweep") from None
+    if owner != sweep.name:
+        raise RunError(f"{out} was made by another sweep: {owner!r}, not {sweep.name!r}; choose another --out")
+    if base is not None and (began is None or Path(began) != base.resolve()):
+        raise RunError(f"{out} began from {began or 'a baseline of its own'}, not {base}; choose another --out")
+    return Path(began) if began else None
