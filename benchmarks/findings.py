@@ -19,11 +19,11 @@ from neuronspec.evaluation.tables import average, directions_of
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria import CumulativeActivation
 from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.neurons.of_recipe import families_of
 from neuronspec.neurons.positions import side_of
 from neuronspec.neurons.selection import select_neurons
 from neuronspec.recipe import Recipe
 from neuronspec.report.numbers import compute
-from neuronspec.runs.stages import families_of
 
 
 def sites_of(recipe: Recipe, masks: NeuronMasks, acts: Activations) -> dict[str, Any]:

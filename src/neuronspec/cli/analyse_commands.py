@@ -10,6 +10,7 @@ import typer
 from neuronspec.cli.options import SetOption
 from neuronspec.cli.output import console
 from neuronspec.core.errors import RecipeError
+from neuronspec.core.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,11 +76,6 @@ def analyse(
     run_analysis(target, data, out, options, overrides, console())
 
 
-def is_run(folder: Path) -> bool:
-    """Whether a folder is a run."""
-    return (folder / "recipe.yaml").is_file()
-
-
 def write_reports(folder: Path, overrides: list[str] | None, figures: Path | None, console: Console) -> None:
     """Write FOLDER/report/index.html, and figures for papers if `figures` names a folder.
 
@@ -91,9 +87,9 @@ def write_reports(folder: Path, overrides: list[str] | None, figures: Path | Non
     from neuronspec.report.page.html import write_report
     from neuronspec.report.paper.canvas import write_figures
     from neuronspec.runs.pipeline import Pipeline
-    from neuronspec.runs.stages_report import report_data
+    from neuronspec.runs.stages import report_data
 
-    if is_run(folder):
+    if RunFolder(folder).exists:
         pipeline = Pipeline(Recipe.of_run(folder, overrides), folder, console)
         pipeline.execute("report")
         data = report_data(pipeline.run) if figures else None
@@ -101,7 +97,7 @@ def write_reports(folder: Path, overrides: list[str] | None, figures: Path | Non
         if overrides:
             raise RecipeError(f"--set is for runs, and {folder} has no recipe.yaml")
         data = analysed_data(folder)
-        write_report(data, folder / "report" / "index.html")
+        write_report(data, RunFolder(folder).page)
         console.print(f"report: {folder / 'report' / 'index.html'}", soft_wrap=True)
     if figures and data:
         files = write_figures(data, figures)
@@ -118,7 +114,7 @@ def run_analysis(
     """
     from neuronspec.analysis.settings import Options
 
-    if is_run(Path(target)):
+    if RunFolder(Path(target)).exists:
         if data or out:
             raise RecipeError(f"{target} is a run, which has its text and its folder: leave --data and --out out")
         if options != Options(families={}):

@@ -13,6 +13,7 @@ from neuronspec.cli.options import JsonOption, SetOption, TablesOption, print_js
 from neuronspec.cli.output import console
 from neuronspec.cli.run_commands import execute
 from neuronspec.core.errors import RecipeError
+from neuronspec.core.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from neuronspec.core.table import Table
@@ -167,7 +168,7 @@ def show_run(run: Path, tables: Path | None, as_json: bool) -> None:
     from neuronspec.evaluation.results import read_results
     from neuronspec.evaluation.transfer import all_tables, significance_table, transfer_table
 
-    results = read_results(run / "results.json")
+    results = read_results(RunFolder(run).results)
     if as_json:
         print_json(results)
     else:

@@ -12,8 +12,10 @@ import typer
 from neuronspec.cli.options import JsonOption, print_json
 from neuronspec.cli.output import console
 from neuronspec.core.errors import NeuronspecError
+from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 
 Facts = dict[str, Any]
+HERE = RunFolder(Path())
 commands = typer.Typer()
 
 
@@ -76,7 +78,7 @@ def _brief(value: Any) -> str:
 def _kind_of(path: Path) -> str | None:
     if path.is_dir():
         for kind, marker in (
-            ("run", "recipe.yaml"),
+            ("run", HERE.recipe),
             ("exported model", "neuronspec.json"),
             ("model", "config.json"),
             ("tokenizer", "tokenizer_config.json"),
@@ -88,13 +90,13 @@ def _kind_of(path: Path) -> str | None:
                 return kind
         return None
     names = {
-        "recipe.yaml": "recipe",
+        HERE.recipe.name: "recipe",
         "corpus.json": "corpus report",
-        "results.json": "results",
-        "stages.json": "stages",
-        "analysis.json": "findings",
+        HERE.results.name: "results",
+        HERE.stages.name: "stages",
+        HERE.analysis.name: "findings",
         "subject.json": "subject",
-        "log.jsonl": "training log",
+        TRAINING_LOG: "training log",
     }
     if path.name in names:
         return names[path.name]
@@ -192,8 +194,9 @@ def _recipe(path: Path) -> Facts:
 
 
 def _run(path: Path) -> Facts:
-    recipe = _recipe(path / "recipe.yaml")
-    stages = _json(path / "stages.json")["tasks"] if (path / "stages.json").exists() else {}
+    run = RunFolder(path)
+    recipe = _recipe(run.recipe)
+    stages = _json(run.stages)["tasks"] if run.stages.exists() else {}
     return recipe | {"stages": {name: entry["state"] for name, entry in stages.items()}}
 
 

@@ -47,7 +47,9 @@ def show_log(verbosity: int = 0, *, only_stderr: bool = False) -> None:
 
 
 def console() -> Console:
-    """Where tables are printed."""
+    """Where tables are printed; of processes that work together, the main one alone prints."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True)
+    from neuronspec.core.processes import processes
+
+    return Console(highlight=False, soft_wrap=True, quiet=not processes().is_main)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neuronspec.cli.options import JsonOption, OutOption, RecipeArgument, RunArgument, SetOption
 from neuronspec.cli.output import console
 
+if TYPE_CHECKING:
+    from neuronspec.runs.stages import Run
+
 commands = typer.Typer()
+
+SAMPLES = 3
+"""Sample translations that are printed at the end of a run; the report has more."""
 
 
 @commands.command(epilog="Example: neuronspec run recipes/demo.yaml --out runs/demo --set training.updates=200")
@@ -38,8 +44,6 @@ def run(
         return
     pipeline.execute(stage)
     if stage is None:
-        from neuronspec.runs.stages_report import summarize
-
         summarize(pipeline.run)
 
 
@@ -100,3 +104,20 @@ def execute(run: Path, overrides: list[str] | None, stage: str, quiet: bool = Fa
     from neuronspec.runs.pipeline import Pipeline
 
     Pipeline(Recipe.of_run(run, overrides), run, Console(stderr=True) if quiet else console()).execute(stage)
+
+
+def summarize(run: Run) -> None:
+    """Print the tables of arms, a few sample translations, and where the report is."""
+    from neuronspec.evaluation.results import read_results
+    from neuronspec.evaluation.samples import read_samples, samples_text
+    from neuronspec.evaluation.tables import arms_table, tiers_table
+
+    out = console()
+    results = read_results(run.paths.results)
+    directions = [str(direction) for direction in run.recipe.corpus.all_directions]
+    some = directions[:: max(1, len(directions) // SAMPLES)][:SAMPLES]
+    samples = read_samples(run.paths.evaluations, ["base", *run.recipe.arms], some, 1)
+    out.print(samples_text(samples), markup=False)
+    out.print(arms_table(results).to_rich())
+    out.print(tiers_table(results).to_rich())
+    out.print(f"report: {run.paths.page}", soft_wrap=True)

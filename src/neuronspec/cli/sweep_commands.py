@@ -11,6 +11,7 @@ from neuronspec.cli.options import SetOption, TablesOption
 from neuronspec.cli.output import console
 from neuronspec.core.errors import NeuronspecError, RunError
 from neuronspec.core.files import write_json
+from neuronspec.core.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +80,7 @@ def run_sweep(
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / OWNER, {"sweep": sweep.name, "base": str(base.resolve()) if base else None})
     try:
-        with FileLock(out / ".lock", timeout=0):
+        with FileLock(RunFolder(out).lock, timeout=0):
             _run(sweep, nodes, out, processes or _default_processes(), tables, console)
     except Timeout:
         raise RunError(f"{out} is in use by another sweep; wait for it, or choose another --out") from None
