@@ -36,10 +36,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     original = pipeline_module.tasks_of
 
     def fake_tasks(recipe: Recipe) -> list[Task]:
-        return [
-            Task(task.name, task.needs, task.settings, task.outputs, worker(task))
-            for task in original(recipe)
-        ]
+        return [Task(task.name, task.needs, task.settings, task.outputs, worker(task)) for task in original(recipe)]
 
     def worker(task: Task) -> Callable[[stages.Run], None]:
         def work(run: stages.Run) -> None:

@@ -26,6 +26,7 @@ from neuronspec.recipe import Recipe
 from neuronspec.runs.stages import Run
 from neuronspec.runs.tasks import STAGES, TOGETHER, TRAININGS, Task, fingerprint, tasks_of
 
+
 class Pipeline:
     """A recipe in a run folder.
 

@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib import metadata
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -62,9 +60,9 @@ class Run:
 def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
-    from neuronspec.translation.registry import check_engine
     from neuronspec.evaluation.scorer import check_scoring
     from neuronspec.training.tracking import check_trackers
+    from neuronspec.translation.registry import check_engine
 
     # before the long work, though later stages need them
     check_trackers(run.recipe.tracking)
@@ -96,8 +94,8 @@ def train_base(run: Run) -> None:
 def record(run: Run) -> None:
     """The activations of the baseline on held-out text: RUN/activations.safetensors."""
     from neuronspec.models.load import load_model
-    from neuronspec.neurons.recording import record_activations
     from neuronspec.neurons.of_recipe import recording_batches
+    from neuronspec.neurons.recording import record_activations
 
     joined = processes()
     model = load_model(run.paths.base)
@@ -122,8 +120,8 @@ def continue_arm(arm: str) -> Callable[[Run], None]:
 
 
 def _continue_arm(name: str, run: Run) -> None:
-    from neuronspec.arms.registry import get_arm
     from neuronspec.arms.arm import make
+    from neuronspec.arms.registry import get_arm
 
     make(get_arm(name), given_to(run, name))
 
@@ -132,7 +130,9 @@ def given_to(run: Run, arm: str) -> Given:
     """What an arm is made from."""
     from neuronspec.arms.arm import Given
 
-    return Given(run.recipe, run.paths.arm(arm), run.paths.base, run.paths.activations, run.paths.masks, run.store(), run.console)
+    return Given(
+        run.recipe, run.paths.arm(arm), run.paths.base, run.paths.activations, run.paths.masks, run.store(), run.console
+    )
 
 
 def load_arm(
