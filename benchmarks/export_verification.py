@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from machine import write_result
-from neuronspec.cli.deploy_commands import export_directions
+from neuronspec.deploy.directions import export_directions
 
 
 def main() -> None:

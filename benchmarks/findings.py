@@ -20,16 +20,16 @@ from neuronspec.evaluation.tables import average, directions_of
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.neurons.selection import families_of
 from neuronspec.neurons.positions import side_of
 from neuronspec.neurons.selection import select_neurons
 from neuronspec.recipe import Recipe
 from neuronspec.report.numbers import compute
-from neuronspec.runs.stages import families_of
 
 
 def sites_of(recipe: Recipe, masks: NeuronMasks, acts: Activations) -> dict[str, Any]:
     """By site, the numbers of its masks."""
-    numbers = compute(masks, recipe.corpus.pivot, families_of(recipe), acts)
+    numbers = compute(masks, recipe.corpus.pivot, families_of(recipe.corpus), acts)
     rows: dict[str, Any] = {}
     for row, site in zip(numbers.progression, numbers.sites, strict=True):
         rows[site.site] = {

@@ -29,7 +29,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError, RecipeError, TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.models.layers import find_layers
-from neuronspec.runs.pipeline import tasks_of
+from neuronspec.runs.tasks import tasks_of
 
 ARMS = ("adapters_direction", "adapters_family", "adapters_matched")
 SMALL: dict[str, Any] = {"baselines": {"adapters": {"bottleneck": 4}}}

@@ -19,7 +19,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import build_model, load_model
 from neuronspec.recipe import Recipe
-from neuronspec.runs.pipeline import Task, tasks_of
+from neuronspec.runs.tasks import Task, tasks_of
 from neuronspec.training.loss import any_direction
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.train import train

@@ -19,7 +19,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, MaskError, RecipeError
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import load_model
-from neuronspec.runs.pipeline import tasks_of
+from neuronspec.runs.tasks import tasks_of
 from neuronspec.training.loss import any_direction, batch_loss
 
 RATE = 0.3

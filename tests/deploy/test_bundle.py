@@ -9,11 +9,11 @@ import pytest
 from tests.helpers.trained_toy import sentences
 
 import neuronspec as ns
-from neuronspec.cli.deploy_commands import export_directions, export_one_bundle
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.deploy.bundle import cut_files
 from neuronspec.deploy.ct2_file import ModelFile, cut, read_model_file
+from neuronspec.deploy.directions import export_directions, export_one_bundle
 from neuronspec.deploy.manifest import Manifest
 
 NAMES = ["de-en", "en-de", "en-fr"]

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RecipeError
+from neuronspec.corpus.readers.messages import verbatim
+from neuronspec.deploy.documents.checks import kept, lost
 from neuronspec.deploy.documents.document import Options, translate_document
-from neuronspec.deploy.documents.placeholders import kept, lost, placeholders
 from neuronspec.deploy.documents.po_file import read_catalog
 
 EN_DE = Direction("en", "de")
@@ -93,7 +94,7 @@ def test_a_real_catalog_is_filled_and_all_else_stays(half_german: Path, tmp_path
             forms = entry.msgstr_plural or {0: entry.msgstr}
             for number, form in forms.items():
                 source = entry.msgid_plural if number else entry.msgid
-                assert form.strip().startswith("¡") and placeholders(form) == placeholders(source)
+                assert form.strip().startswith("¡") and verbatim(form) == verbatim(source)
                 assert (form.startswith("\n"), form.endswith("\n")) == (source.startswith("\n"), source.endswith("\n"))
     untouched = {(e.msgctxt, e.msgid) for e in old if e.translated()}
     ours, theirs = blocks(before), blocks(after)
@@ -200,7 +201,7 @@ def test_every_message_is_read_as_polib_reads_it(messages: list[str]) -> None:
 
 def test_placeholders() -> None:
     text = "%(name)s has %d of %5.2f%% in <b>{place}</b> &amp; ${home} {{ user }} 5 < 6"
-    assert sorted(placeholders(text)) == sorted(
+    assert sorted(verbatim(text)) == sorted(
         ["%(name)s", "%d", "%5.2f", "%%", "<b>", "{place}", "</b>", "&amp;", "${home}", "{{ user }}"]
     )
     assert kept("%s and %d", "%d und %s") and not kept("%s", "%s %s") and not kept("100%", "100")

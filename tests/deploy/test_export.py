@@ -13,10 +13,10 @@ import torch
 from tests.helpers.trained_toy import sentences, trained_model
 
 import neuronspec as ns
-from neuronspec.cli.deploy_commands import compact_directions, export_directions
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, DirectionError, ModelError
 from neuronspec.deploy import export as export_module
+from neuronspec.deploy.directions import compact_directions, export_directions
 from neuronspec.deploy.export import export_direction, sample_of
 from neuronspec.deploy.manifest import MANIFEST, Manifest
 from neuronspec.deploy.opening import open_model, open_specialized

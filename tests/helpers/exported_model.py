@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neuronspec.cli.deploy_commands import export_directions
+from neuronspec.deploy.directions import export_directions
 from neuronspec.specialization.save import save_specialized
 from tests.helpers.toy_corpus import toy_tokenizer
 from tests.helpers.trained_toy import sentences, trained_model

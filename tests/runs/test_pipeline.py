@@ -15,6 +15,7 @@ from neuronspec.recipe import Recipe
 from neuronspec.runs import pipeline as pipeline_module
 from neuronspec.runs import stages
 from neuronspec.runs.pipeline import Pipeline
+from neuronspec.runs.tasks import Task
 
 RECIPE = {
     "name": "trial",
@@ -34,17 +35,14 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     original = pipeline_module.tasks_of
 
-    def fake_tasks(recipe: Recipe) -> list[pipeline_module.Task]:
-        return [
-            pipeline_module.Task(task.name, task.needs, task.settings, task.outputs, worker(task))
-            for task in original(recipe)
-        ]
+    def fake_tasks(recipe: Recipe) -> list[Task]:
+        return [Task(task.name, task.needs, task.settings, task.outputs, worker(task)) for task in original(recipe)]
 
-    def worker(task: pipeline_module.Task) -> Callable[[stages.Run], None]:
+    def worker(task: Task) -> Callable[[stages.Run], None]:
         def work(run: stages.Run) -> None:
             names.append(task.name)
             for output in task.outputs:
-                path = run.folder / output
+                path = run.paths.folder / output
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(task.settings))
 

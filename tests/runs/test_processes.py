@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.synthetic import write_recipe
 
 from neuronspec.neurons.activations import Activations
 from neuronspec.training.log import read_log
-from tests.helpers.synthetic import write_recipe
 
 pytestmark = pytest.mark.cli
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}

@@ -8,11 +8,10 @@ import pytest
 from rich.console import Console
 from tests.helpers.toy_sweep import write_sweep
 
-from neuronspec.cli.sweep_commands import base_of
 from neuronspec.core.errors import RunError
 from neuronspec.core.files import write_json
 from neuronspec.runs.pipeline import Pipeline
-from neuronspec.sweep.nodes import Node, link, nodes_of
+from neuronspec.sweep.nodes import Node, base_of, link, nodes_of
 from neuronspec.sweep.settings import Sweep
 
 

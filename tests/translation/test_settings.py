@@ -15,7 +15,7 @@ import yaml
 from neuronspec.cli.app import app
 from neuronspec.core.errors import RecipeError
 from neuronspec.recipe import Recipe
-from neuronspec.runs.pipeline import tasks_of
+from neuronspec.runs.tasks import tasks_of
 from neuronspec.translation.settings import EvaluationSettings
 
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation.md"

@@ -20,6 +20,7 @@ from neuronspec.core.errors import CorpusError, DirectionError, ModelError, Reci
 from neuronspec.core.files import write_json
 from neuronspec.core.languages import canonical, is_known
 from neuronspec.corpus.ingest import read_rows
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.corpus.readers.rows import ReadCounts
 from neuronspec.corpus.settings import CorpusSettings
@@ -103,9 +104,9 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, console: C
     rows = stability(parts, lambda some: select_neurons(some, criterion)) if len(parts) > 1 else []
     findings = Findings(findings.ablation, findings.featured, findings.tokens, [], rows)
     out.mkdir(parents=True, exist_ok=True)
-    acts.save(out / "activations.safetensors")
-    masks.save(out / "masks.safetensors")
-    findings.save(out / "analysis.json")
+    acts.save(RunFolder(out).activations)
+    masks.save(RunFolder(out).masks)
+    findings.save(RunFolder(out).analysis)
     subject = Subject(
         model=name,
         data=str(data),

@@ -21,6 +21,7 @@ from neuronspec.core.errors import RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.processes import processes
 from neuronspec.core.progress import SILENT, Bars, Progress
+from neuronspec.core.run_folder import TRAINING_LOG
 from neuronspec.recipe import Recipe
 from neuronspec.training.settings import TrainingSettings
 
@@ -217,7 +218,7 @@ def cost_of(
     from neuronspec.training.precision import peak_memory
 
     times = [
-        line["update_seconds"] for line in read_log((folder or given.folder) / "log.jsonl") if "update_seconds" in line
+        line["update_seconds"] for line in read_log((folder or given.folder) / TRAINING_LOG) if "update_seconds" in line
     ]
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return Cost(trained, extra, prepare_seconds, statistics.median(times) if times else None, peak_memory(model))

@@ -1,24 +1,82 @@
-"""What `report` and `analyse` do: their folder may be a run, or the analysis of a model without a run."""
+"""The commands `report` and `analyse`: their folder may be a run, or the analysis of a model without a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
+import typer
 
+from neuronspec.cli.options import SetOption
+from neuronspec.cli.output import console
 from neuronspec.core.errors import RecipeError
+from neuronspec.core.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from neuronspec.analysis.settings import Options
 
-
-def is_run(folder: Path) -> bool:
-    """Whether a folder is a run."""
-    return (folder / "recipe.yaml").is_file()
+commands = typer.Typer()
 
 
-def report(folder: Path, overrides: list[str] | None, figures: Path | None, console: Console) -> None:
+@commands.command(epilog="Example: neuronspec report runs/demo --figures figures")
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder, or one that analyse made.", show_default=False)
+    ],
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Also write vector figures with captions into this folder.", show_default=False),
+    ] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Write RUN/report/index.html, and figures for papers."""
+    write_reports(folder, overrides, figures, console())
+
+
+@commands.command(epilog="Example: neuronspec analyse facebook/nllb-200-distilled-600M --data text.tsv --out analysis")
+def analyse(
+    target: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Hugging Face model or its folder; or a run folder.", show_default=False),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="Table with a column a language (.tsv, .gz, .xz).", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default=False)] = None,
+    pivot: Annotated[str, typer.Option(help="The language in the middle.")] = "en",
+    languages: Annotated[
+        str | None, typer.Option(help="The others, as de,fr; without it, all columns.", show_default=False)
+    ] = None,
+    directions: Annotated[str, typer.Option(help="both, out, into, or names, as en-de,de-en.")] = "both",
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences recorded a direction, at most.")] = 200,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="k: share of the activation that is covered.")] = 0.95,
+    statistic: Annotated[
+        str, typer.Option(help="count, magnitude, or auto: count where a value > 0 means that a neuron fired.")
+    ] = "auto",
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="How the model gets a sentence: text with {text}, {source}, {target}, {source_code}, {target_code}.",
+            show_default=False,
+        ),
+    ] = None,
+    ablation: Annotated[int, typer.Option(min=0, help="Sentences a direction for the causal check; 0: none.")] = 20,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Family of a language, as kn=Indo-Aryan. Repeatable.", show_default=False),
+    ] = None,
+    overrides: SetOption = None,
+) -> None:
+    """Tell what the neurons of a model, or of a run, do: overlap, structure, causes; and write the report."""
+    from neuronspec.analysis.settings import Options
+
+    options = Options.parse(pivot, languages, directions, sentences, coverage, statistic, prompt, ablation, family)
+    run_analysis(target, data, out, options, overrides, console())
+
+
+def write_reports(folder: Path, overrides: list[str] | None, figures: Path | None, console: Console) -> None:
     """Write FOLDER/report/index.html, and figures for papers if `figures` names a folder.
 
     Raises:
@@ -29,9 +87,9 @@ def report(folder: Path, overrides: list[str] | None, figures: Path | None, cons
     from neuronspec.report.page.html import write_report
     from neuronspec.report.paper.write import write_figures
     from neuronspec.runs.pipeline import Pipeline
-    from neuronspec.runs.stages_report import report_data
+    from neuronspec.runs.stages import report_data
 
-    if is_run(folder):
+    if RunFolder(folder).exists:
         pipeline = Pipeline(Recipe.of_run(folder, overrides), folder, console)
         pipeline.execute("report")
         data = report_data(pipeline.run) if figures else None
@@ -39,14 +97,14 @@ def report(folder: Path, overrides: list[str] | None, figures: Path | None, cons
         if overrides:
             raise RecipeError(f"--set is for runs, and {folder} has no recipe.yaml")
         data = analysed_data(folder)
-        write_report(data, folder / "report" / "index.html")
+        write_report(data, RunFolder(folder).page)
         console.print(f"report: {folder / 'report' / 'index.html'}", soft_wrap=True)
     if figures and data:
         files = write_figures(data, figures)
         console.print(f"{len(files)} files in {figures}", soft_wrap=True)
 
 
-def analyse(
+def run_analysis(
     target: str, data: Path | None, out: Path | None, options: Options, overrides: list[str] | None, console: Console
 ) -> None:
     """The stage `analyse` and the report of a run; or the analysis and the report of a model.
@@ -56,7 +114,7 @@ def analyse(
     """
     from neuronspec.analysis.settings import Options
 
-    if is_run(Path(target)):
+    if RunFolder(Path(target)).exists:
         if data or out:
             raise RecipeError(f"{target} is a run, which has its text and its folder: leave --data and --out out")
         if options != Options(families={}):
@@ -72,7 +130,7 @@ def analyse(
     from neuronspec.analysis.own_model import analyse_model
 
     analyse_model(target, data, out, options, console)
-    report(out, None, None, console)
+    write_reports(out, None, None, console)
 
 
 def _analyse_run(folder: Path, overrides: list[str] | None, console: Console) -> None:

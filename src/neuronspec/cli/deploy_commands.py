@@ -1,4 +1,4 @@
-"""What the commands `compact`, `export` and `translate` do."""
+"""The commands that use a trained model: compact, export, translate, serve."""
 
 from __future__ import annotations
 
@@ -6,152 +6,143 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn, track
+import typer
 
-from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError
-from neuronspec.deploy.manifest import Manifest, facts_as_json, megabytes, new_folder
-from neuronspec.deploy.opening import Opened, open_specialized, own_directions
-from neuronspec.specialization.scope import serve
+from neuronspec.cli.options import (
+    DirectionsArgument,
+    JsonOption,
+    ModelArgument,
+    PivotOption,
+    ThreadsOption,
+    print_json,
+)
 
-TOLERANCE = 0.3
-"""chrF++ by which a quantized model may differ before a warning says so."""
+if TYPE_CHECKING:
+    from rich.console import Console
 
-
-def compact_directions(path: Path, directions: list[str], out: Path, pivot: str | None) -> list[dict[str, Any]]:
-    """Write compact folders with their tokenizer; what each holds.
-
-    Raises:
-        DirectionError: no direction is named, or the model can't serve one.
-        ModelError: the model isn't specialized, or a folder exists.
-    """
-    from neuronspec.specialization.compact import compact, compact_report
-    from neuronspec.specialization.save import save_compact
-
-    opened = open_specialized(path, "cpu")
-    facts = []
-    for name, folder in _folders(opened, directions, out, pivot).items():
-        small = compact(opened.model, name)
-        with new_folder(folder) as temporary:
-            save_compact(small, temporary)
-            opened.tokenizer.save_pretrained(temporary)
-        report = compact_report(small)
-        share = report.parameters / report.dense_parameters
-        facts.append(
-            {
-                "direction": name,
-                "folder": str(folder),
-                "parameters": report.parameters,
-                "dense_parameters": report.dense_parameters,
-                "summary": f"{folder}: {name}, {report.parameters:,} parameters, {share:.0%} of the dense model's",
-            }
-        )
-    return facts
+commands = typer.Typer()
 
 
-def export_directions(
-    path: Path,
-    directions: list[str] | None,
-    out: Path,
-    quantization: str,
-    verify: int,
-    sample: Path | None,
-    pivot: str | None,
-) -> list[dict[str, Any]]:
-    """Export directions (None: all that have masks); what each folder holds.
+@commands.command(epilog="Example: neuronspec compact runs/demo en-de --out models/en-de")
+def compact(
+    model: ModelArgument,
+    directions: DirectionsArgument = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to make; with several directions, a folder a direction in it.")
+    ] = ...,  # type: ignore[assignment]
+    pivot: PivotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cut a direction's compact model out of a specialized one: a Hugging Face folder for ns.load_compact."""
+    from neuronspec.deploy.directions import compact_directions
 
-    Raises:
-        DirectionError: no direction is named, or the model can't serve one.
-        ModelError: a folder exists, or an exported model translates otherwise than the specialized one.
-    """
-    from neuronspec.deploy.export import export_direction, sample_of
-
-    opened = open_specialized(path, "cpu")
-    if directions is None:
-        folders = {name: out / name for name in own_directions(opened.model)}
-    else:
-        folders = _folders(opened, directions, out, pivot)
-    console, facts = Console(stderr=True), []
-    quiet = not console.is_terminal
-    for name, folder in track(folders.items(), "exporting", console=console, transient=True, disable=quiet):
-        direction = Direction.parse(name)
-        text = sample_of(opened, direction, verify, sample) if verify else None
-        manifest = export_direction(opened, direction, folder, quantization, text, pivot)
-        facts.append({"folder": str(folder), **facts_as_json(manifest), "summary": _summary(folder, name, manifest)})
-        _warn(console, name, manifest)
-    return facts
+    _print(compact_directions(model, directions or [], out, pivot), as_json)
 
 
-def export_one_bundle(
-    path: Path, out: Path, quantization: str, verify: int, sample: Path | None
-) -> list[dict[str, Any]]:
-    """Export all directions as one bundle; what it holds.
+@commands.command(epilog="Example: neuronspec export runs/demo --all --quantization int8 --out exported")
+def export(
+    model: ModelArgument,
+    directions: DirectionsArgument = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to make; with several directions, a folder a direction in it.")
+    ] = ...,  # type: ignore[assignment]
+    every: Annotated[bool, typer.Option("--all", help="Every direction that has masks.")] = False,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="One folder for all directions: the dense model and the masks.")
+    ] = False,
+    format_: Annotated[
+        Literal["ctranslate2"], typer.Option("--format", help="What the folder is for.")
+    ] = "ctranslate2",
+    quantization: Annotated[Literal["int8", "float32", "float16"], typer.Option(help="Of the weights.")] = "int8",
+    verify: Annotated[int, typer.Option(min=0, help="Sentences a direction to verify with; 0: don't.")] = 64,
+    sample: Annotated[
+        Path | None,
+        typer.Option(help="Sentences to verify with, one a line; without it, the run's test set.", show_default=False),
+    ] = None,
+    pivot: PivotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Export directions to CTranslate2, verified: they translate a sample as the specialized model does."""
+    from neuronspec.deploy.directions import export_directions, export_one_bundle
 
-    Raises:
-        ModelError: the folder exists, or a direction translates otherwise than the specialized model.
-    """
-    from neuronspec.deploy.bundle import export_bundle
-    from neuronspec.deploy.export import sample_of
-
-    opened = open_specialized(path, "cpu")
-    known = own_directions(opened.model)
-    samples = {name: sample_of(opened, Direction.parse(name), verify, sample) for name in known} if verify else {}
-    manifest = export_bundle(opened, out, quantization, samples)
-    console = Console(stderr=True)
-    for name in known:
-        _warn(console, name, manifest)
-    checked = [facts.verification for facts in manifest.directions.values() if facts.verification is not None]
-    text = f"{out}: bundle of {len(known)} directions, {quantization}, {megabytes(out):.1f} MB"
-    if checked:
-        same, sentences = (sum(getattr(each, name) for each in checked) for name in ("identical", "sentences"))
-        text += f"; float32 same as the specialized model in {same} of {sentences} sentences"
-    else:
-        text += "; not verified"
-    return [{"folder": str(out), **facts_as_json(manifest), "summary": text}]
+    if bundle:
+        if directions or pivot:
+            raise typer.BadParameter("--bundle holds all directions: name none")
+        _print(export_one_bundle(model, out, quantization, verify, sample), as_json)
+        return
+    if every and directions:
+        raise typer.BadParameter("--all takes every direction: name none, or leave --all out")
+    chosen = None if every else directions or []
+    _print(export_directions(model, chosen, out, quantization, verify, sample, pivot), as_json)
 
 
-def _summary(folder: Path, name: str, manifest: Manifest) -> str:
-    facts = manifest.directions[name]
-    text = (
-        f"{folder}: {name}, {manifest.quantization}, {facts.neurons:,} of {manifest.dense_neurons:,} neurons, "
-        f"{megabytes(folder):.1f} MB"
+@commands.command(epilog="Example: neuronspec translate exported --from en --to de text.en > text.de")
+def translate(
+    model: Annotated[Path, typer.Argument(help="Exported folder, run folder or model folder.", show_default=False)],
+    file: Annotated[str, typer.Argument(metavar="[FILE]", help="What to translate; - is standard input.")] = "-",
+    source: Annotated[str, typer.Option("--from", help="Language of the text.", show_default=False)] = ...,  # type: ignore[assignment]
+    target: Annotated[str, typer.Option("--to", help="Language to translate to.", show_default=False)] = ...,  # type: ignore[assignment]
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; standard output without it.", show_default=False)
+    ] = None,
+    beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
+    nbest: Annotated[int, typer.Option(min=1, help="Hypotheses a line, as 'number ||| text ||| score'.")] = 1,
+    scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each translation.")] = False,
+    split: Annotated[bool, typer.Option("--split", help="Translate each sentence of a line for itself.")] = False,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column to translate: number or header of a .tsv file's, field of a .jsonl file's.",
+            show_default="the only one; text",
+        ),
+    ] = None,
+    fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Translate .po entries that are marked fuzzy, too.")] = False,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="Padded source tokens in one batch.")] = 4096,
+    threads: ThreadsOption = None,
+    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
+) -> None:
+    """Translate text, a line a line; or .po, .xliff, .tmx, .tsv and .jsonl files, by the end of their name."""
+    settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
+    options = {"device": device, "threads": threads, "split": split}
+    translate_file(
+        model, f"{source}-{target}", file, out, {"scores": scores, "column": column, "fuzzy": fuzzy}, settings, options
     )
-    checked = facts.verification
-    if checked is None:
-        return f"{text}; not verified"
-    text += f"; float32 same as the specialized model in {checked.identical} of {checked.sentences} sentences"
-    if checked.ties:
-        text += f" ({checked.ties} ties)"
-    if checked.quantized_identical is not None:
-        text += f", {manifest.quantization} in {checked.quantized_identical}"
-    if checked.chrf_difference is not None:
-        text += f" ({checked.chrf_difference:+.2f} chrF++)"
-    return text
 
 
-def _warn(console: Console, name: str, manifest: Manifest) -> None:
-    checked = manifest.directions[name].verification
-    if checked is not None and checked.chrf_difference is not None and checked.chrf_difference < -TOLERANCE:
-        console.print(
-            f"[yellow]{name}: {manifest.quantization} loses {-checked.chrf_difference:.2f} chrF++ on "
-            f"{checked.sentences} sentences; --quantization float32 loses nothing[/]"
-        )
+@commands.command(epilog="Example: neuronspec serve exported --port 8000")
+def serve(
+    model: Annotated[Path, typer.Argument(help="Exported folder, run folder or model folder.", show_default=False)],
+    host: Annotated[str, typer.Option(help="Address to listen at; the default is this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8000,
+    memory: Annotated[
+        float | None,
+        typer.Option(min=0, help="Megabytes of exported models to keep loaded; all without it.", show_default=False),
+    ] = None,
+    threads: ThreadsOption = None,
+    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
+    beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
+    characters: Annotated[int, typer.Option(min=1, help="Characters of one request, at most.")] = 10_000,
+    queue: Annotated[int, typer.Option(min=1, help="Characters that may wait; past that, 429.")] = 200_000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time of one request, at most.")] = 30.0,
+) -> None:
+    """Serve translations: LibreTranslate's interface, a page to try it, health and metrics."""
+    from rich.console import Console
+
+    from neuronspec.deploy.server.serve import serve as run_server
+
+    limits = {"characters": characters, "queue": queue, "seconds": seconds}
+    options = {"memory": memory, "threads": threads, "device": device, "beam": beam, "n_best": min(beam, 5)}
+    run_server(model, host, port, limits, options, Console(stderr=True))
 
 
-def _folders(opened: Opened, directions: list[str], out: Path, pivot: str | None) -> dict[str, Path]:
-    """Where each direction goes: `out` itself, or a folder in it where there are several."""
-    known = own_directions(opened.model)
-    if not directions:
-        raise DirectionError(f"no direction given: name some, such as {known[0]}; the model has {', '.join(known)}")
-    names = [str(Direction.parse(name)) for name in directions]
-    if len(set(names)) != len(names):
-        raise DirectionError(f"a direction is named twice: {', '.join(names)}")
-    for name in names:
-        serve(opened.model, Direction.parse(name), pivot)
-    return {names[0]: out} if len(names) == 1 else {name: out / name for name in names}
+def _print(facts: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(facts)
+    else:
+        for each in facts:
+            typer.echo(each["summary"])
 
 
 def translate_file(
@@ -168,6 +159,9 @@ def translate_file(
     Raises:
         NeuronspecError: the model, the direction or the file can't be used; nothing is half-written.
     """
+    from rich.console import Console
+
+    from neuronspec.core.direction import Direction
     from neuronspec.deploy.documents.document import Options, translate_document
     from neuronspec.deploy.translator import Translator
 
@@ -180,6 +174,8 @@ def translate_file(
 @contextmanager
 def _counting(console: Console) -> Iterator[Callable[[int], None]]:
     """Show on a terminal how many sentences are translated, and how fast; how many there are a stream can't tell."""
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("{task.description} {task.completed:,} sentences, {task.fields[rate]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("translated", total=None, rate="")

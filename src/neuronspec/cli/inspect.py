@@ -1,18 +1,35 @@
-"""Telling what a file or folder of ours holds, without loading a model."""
+"""The command `inspect`: telling what a file or folder of ours holds, without loading a model."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
+from neuronspec.cli.options import JsonOption, print_json
+from neuronspec.cli.output import console
 from neuronspec.core.errors import NeuronspecError
+from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 
 Facts = dict[str, Any]
+HERE = RunFolder(Path())
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: neuronspec inspect runs/demo/masks.safetensors")
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A file or folder that neuronspec wrote.", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a file or folder of ours holds."""
+    facts = describe(file)
+    if as_json:
+        print_json(facts)
+    else:
+        show(facts)
 
 
 def describe(path: Path) -> Facts:
@@ -34,8 +51,10 @@ def describe(path: Path) -> Facts:
         raise NeuronspecError(f"{path} looks like {kind} and can't be read: {error}") from None
 
 
-def show(facts: Facts, console: Console) -> None:
+def show(facts: Facts) -> None:
     """Print facts as a table."""
+    from rich.table import Table
+
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
@@ -43,7 +62,7 @@ def show(facts: Facts, console: Console) -> None:
         if isinstance(value, dict):
             value = "\n".join(f"{key}: {_brief(item)}" for key, item in value.items())
         table.add_row(name.replace("_", " "), _brief(value))
-    console.print(table)
+    console().print(table)
 
 
 def _brief(value: Any) -> str:
@@ -59,7 +78,7 @@ def _brief(value: Any) -> str:
 def _kind_of(path: Path) -> str | None:
     if path.is_dir():
         for kind, marker in (
-            ("run", "recipe.yaml"),
+            ("run", HERE.recipe),
             ("exported model", "neuronspec.json"),
             ("model", "config.json"),
             ("tokenizer", "tokenizer_config.json"),
@@ -71,13 +90,13 @@ def _kind_of(path: Path) -> str | None:
                 return kind
         return None
     names = {
-        "recipe.yaml": "recipe",
+        HERE.recipe.name: "recipe",
         "corpus.json": "corpus report",
-        "results.json": "results",
-        "stages.json": "stages",
-        "analysis.json": "findings",
+        HERE.results.name: "results",
+        HERE.stages.name: "stages",
+        HERE.analysis.name: "findings",
         "subject.json": "subject",
-        "log.jsonl": "training log",
+        TRAINING_LOG: "training log",
     }
     if path.name in names:
         return names[path.name]
@@ -175,8 +194,9 @@ def _recipe(path: Path) -> Facts:
 
 
 def _run(path: Path) -> Facts:
-    recipe = _recipe(path / "recipe.yaml")
-    stages = _json(path / "stages.json")["tasks"] if (path / "stages.json").exists() else {}
+    run = RunFolder(path)
+    recipe = _recipe(run.recipe)
+    stages = _json(run.stages)["tasks"] if run.stages.exists() else {}
     return recipe | {"stages": {name: entry["state"] for name, entry in stages.items()}}
 
 

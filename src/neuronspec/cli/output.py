@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LIBRARY = "neuronspec"
 """The logger that all loggers of the library are below."""
@@ -40,3 +44,12 @@ def show_log(verbosity: int = 0, *, only_stderr: bool = False) -> None:
     logger.addHandler(_Lines(only_stderr=only_stderr))
     logger.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(verbosity, logging.DEBUG))
     logger.propagate = False
+
+
+def console() -> Console:
+    """Where tables are printed; of processes that work together, the main one alone prints."""
+    from rich.console import Console
+
+    from neuronspec.core.processes import processes
+
+    return Console(highlight=False, soft_wrap=True, quiet=not processes().is_main)

@@ -1,27 +1,54 @@
-"""`neuronspec sweep`."""
+"""The command `sweep`."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from filelock import FileLock, Timeout
-from rich.console import Console
+import typer
 
+from neuronspec.cli.options import SetOption, TablesOption
+from neuronspec.cli.output import console
 from neuronspec.core.errors import NeuronspecError, RunError
 from neuronspec.core.files import write_json
-from neuronspec.core.table import export
-from neuronspec.sweep.cell_results import gather
-from neuronspec.sweep.nodes import Node, nodes_of
-from neuronspec.sweep.runner import Runner
-from neuronspec.sweep.settings import Sweep
-from neuronspec.sweep.sweep_tables import sweep_tables
+from neuronspec.core.run_folder import RunFolder
 
-OWNER = "sweep.json"
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from neuronspec.sweep.nodes import Node
+    from neuronspec.sweep.settings import Sweep
+
+commands = typer.Typer()
 
 
 class SweepFailed(NeuronspecError):
     """Some tasks of a sweep failed; the others are done."""
+
+
+@commands.command(epilog="Example: neuronspec sweep recipes/sweeps/bible-cpu.yaml --out sweeps/bible --processes 2")
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file (YAML).", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Sweep folder to make or to go on with.", show_default=False)
+    ],
+    overrides: SetOption = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trainings at a time; one a GPU, or one, without it.", show_default=False),
+    ] = None,
+    base: Annotated[
+        Path | None,
+        typer.Option(help="A run of the recipe: its corpus and baseline are used as they are.", show_default=False),
+    ] = None,
+    tables: TablesOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is done and what isn't, and stop.")] = False,
+) -> None:
+    """Train arms x seeds x settings over one corpus and baseline, and compare them. Stopped sweeps go on."""
+    if dry_run:
+        plan_sweep(file, out, overrides, base, console())
+    else:
+        run_sweep(file, out, overrides, base=base, processes=processes, tables=tables, console=console())
 
 
 def run_sweep(
@@ -42,13 +69,18 @@ def run_sweep(
         SweepFailed: some tasks failed.
         Interrupted: a signal came.
     """
+    from filelock import FileLock, Timeout
+
+    from neuronspec.sweep.nodes import OWNER, base_of, nodes_of
+    from neuronspec.sweep.settings import Sweep
+
     sweep = Sweep.load(file, overrides)
     base = base_of(out, sweep, base)
     nodes = nodes_of(sweep, out, base)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / OWNER, {"sweep": sweep.name, "base": str(base.resolve()) if base else None})
     try:
-        with FileLock(out / ".lock", timeout=0):
+        with FileLock(RunFolder(out).lock, timeout=0):
             _run(sweep, nodes, out, processes or _default_processes(), tables, console)
     except Timeout:
         raise RunError(f"{out} is in use by another sweep; wait for it, or choose another --out") from None
@@ -56,34 +88,12 @@ def run_sweep(
 
 def plan_sweep(file: Path, out: Path, overrides: list[str] | None, base: Path | None, console: Console) -> None:
     """Print every task of a sweep, and whether it is done."""
+    from neuronspec.sweep.nodes import base_of, nodes_of
+    from neuronspec.sweep.settings import Sweep
+
     sweep = Sweep.load(file, overrides)
     for node in nodes_of(sweep, out, base_of(out, sweep, base)):
         console.print(f"{node.name}: {'done' if node.done() else 'to do'}", markup=False)
-
-
-def base_of(out: Path, sweep: Sweep, base: Path | None) -> Path | None:
-    """The run that the sweep starts from: the one given now, or when it began.
-
-    Raises:
-        RunError: the folder is another sweep's or something else's, or the sweep began from another run.
-    """
-    if base is not None and not (base / "recipe.yaml").is_file():
-        raise RunError(f"--base {base} is not a run folder: it has no recipe.yaml")
-    path = out / OWNER
-    if not path.exists():
-        if out.exists() and (not out.is_dir() or any(item.name != ".lock" for item in out.iterdir())):
-            raise RunError(f"{out} is no sweep folder and not empty; choose another --out")
-        return base
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        owner, began = content["sweep"], content.get("base")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged ({error}); remove it if {out} is the folder of this sweep") from None
-    if owner != sweep.name:
-        raise RunError(f"{out} was made by another sweep: {owner!r}, not {sweep.name!r}; choose another --out")
-    if base is not None and (began is None or Path(began) != base.resolve()):
-        raise RunError(f"{out} began from {began or 'a baseline of its own'}, not {base}; choose another --out")
-    return Path(began) if began else None
 
 
 def _default_processes() -> int:
@@ -93,6 +103,11 @@ def _default_processes() -> int:
 
 
 def _run(sweep: Sweep, nodes: list[Node], out: Path, processes: int, tables: Path | None, console: Console) -> None:
+    from neuronspec.core.table import export
+    from neuronspec.sweep.cell_results import gather
+    from neuronspec.sweep.runner import Runner
+    from neuronspec.sweep.sweep_tables import sweep_tables
+
     outcome = Runner(nodes, out, processes, console).run()
     names = {node.folder: node.name for node in nodes}
     failed = {names[folder]: reason for folder, reason in outcome.failed.items()}

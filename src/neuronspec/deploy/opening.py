@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.errors import CorpusError, DirectionError, ModelError, nearest
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.specialization.model_state import attached
@@ -50,7 +51,7 @@ def open_model(path: Path, device: str | None = None) -> Opened:
         ModelError: there is no model, or it is damaged.
         CorpusError: it has no tokenizer.
     """
-    if (path / "recipe.yaml").is_file():
+    if RunFolder(path).exists:
         return _open_run(path, device)
     if not path.is_dir():
         raise ModelError(f"{path} does not exist: give a run folder or a model folder")
@@ -122,10 +123,10 @@ def _check_not_exported(path: Path) -> None:
 def _open_run(path: Path, device: str | None) -> Opened:
     from neuronspec.corpus.store import TokenStore
 
-    arm = path / "arms" / ARM
+    arm = RunFolder(path).arm(ARM)
     if not (arm / MASKS_FILE).is_file():
         raise _not_trained(path)
-    store = TokenStore.open(path / "data")
+    store = TokenStore.open(RunFolder(path).data)
     return Opened(path, load(arm, device), store.tokenizer, store)
 
 

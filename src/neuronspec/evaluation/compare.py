@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neuronspec.core.errors import EvaluationError, MissingExtraError, RecipeError
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.evaluation.results import MAIN_SCORES, DirectionResult, Results, read_scores_file
 from neuronspec.evaluation.samples import read_lines
 from neuronspec.recipe import Recipe
@@ -47,7 +48,8 @@ class EvaluatedRun:
         """
         recipe = Recipe.of_run(folder)
         kept = recipe.model_dump(mode="json", exclude={"name", "seed", "report"})
-        return cls(folder, json.dumps(kept, sort_keys=True), recipe.seed, Results.load(folder / "results.json"))
+        results = Results.load(RunFolder(folder).results)
+        return cls(folder, json.dumps(kept, sort_keys=True), recipe.seed, results)
 
     @property
     def arms(self) -> list[str]:
@@ -69,7 +71,7 @@ class EvaluatedRun:
         Raises:
             EvaluationError: they are missing.
         """
-        folder = self.folder / "evaluation" / arm
+        folder = RunFolder(self.folder).evaluation(arm)
         content = read_scores_file(folder)
         found = {}
         for name, score in (content.scores if content else {}).items():
@@ -207,7 +209,7 @@ def _paired_runs(
     first: EvaluatedRun, second: EvaluatedRun, arms: Sequence[str], names: Sequence[str], resamples: int, trials: int
 ) -> dict[str, Any]:
     for name in names:
-        references = [read_lines(run.folder / "evaluation" / arms[0] / f"{name}.ref") for run in (first, second)]
+        references = [read_lines(RunFolder(run.folder).evaluation(arms[0]) / f"{name}.ref") for run in (first, second)]
         if references[0] != references[1]:
             raise EvaluationError(
                 f"{first.folder} and {second.folder} have different test sets of {name} "

@@ -9,6 +9,7 @@ from typing import Any
 
 from neuronspec.analysis.findings import Findings
 from neuronspec.evaluation.results import Results
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.evaluation.samples import Sample
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
@@ -61,12 +62,12 @@ def analysed_data(folder: Path) -> ReportData:
     settings = subject.model_dump(exclude={"environment", "families"})
     return ReportData(
         name=Path(subject.model).name or subject.model,
-        masks=NeuronMasks.load(folder / "masks.safetensors"),
+        masks=NeuronMasks.load(RunFolder(folder).masks),
         pivot=subject.pivot,
         families=subject.families,
         environment=subject.environment,
-        activations=Activations.load(folder / "activations.safetensors"),
+        activations=Activations.load(RunFolder(folder).activations),
         statistic=subject.statistic,
-        findings=Findings.load(folder / "analysis.json"),
+        findings=Findings.load(RunFolder(folder).analysis),
         recipe="\n".join(f"{key}: {value}" for key, value in settings.items()),
     )

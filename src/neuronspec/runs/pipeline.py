@@ -1,7 +1,5 @@
-"""The stages of a recipe: what each needs and makes, which are up to date, and running those that aren't.
+"""Which tasks of a recipe are up to date in a run folder, and running those that aren't.
 
-A *task* is a stage, or a stage for one arm (`specialize/dense`). Its fingerprint covers the recipe keys that
-change its outcome and the fingerprints of the tasks it needs, so a changed recipe reruns just what it affects.
 `RUN/stages.json` remembers the fingerprint and settings of every task that was started or finished.
 
 In the processes that `torchrun` starts, all train, record and evaluate together; the main one does the rest.
@@ -9,114 +7,24 @@ In the processes that `torchrun` starts, all train, record and evaluate together
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from neuronspec.runs import stages, stages_report
 from neuronspec.core.errors import RecipeError, RunError, nearest
 from neuronspec.core.files import write_json, write_text
 from neuronspec.core.processes import Processes, join
-from neuronspec.corpus.old_form import to_old_form
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.recipe import Recipe
-
-TOGETHER = ("train", "record", "specialize/", "evaluate/")
-"""How the names of tasks begin that all processes work on."""
-
-TRAININGS = {"train": "training", "specialize": "continuation"}
-"""The stages that train, and their section of the recipe."""
-
-STAGES = ("prepare", "train", "record", "select", "specialize", "evaluate", "analyse", "report")
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One step of a run.
-
-    Args:
-        name: the stage, or `STAGE/ARM`.
-        needs: tasks whose outputs it reads.
-        settings: what of the recipe changes its outcome, as plain JSON values.
-        outputs: what it makes, relative to the run folder.
-        work: does it.
-    """
-
-    name: str
-    needs: tuple[str, ...]
-    settings: dict[str, Any]
-    outputs: tuple[str, ...]
-    work: Callable[[stages.Run], None]
-
-    @property
-    def stage(self) -> str:
-        return self.name.partition("/")[0]
-
-
-def tasks_of(recipe: Recipe) -> list[Task]:
-    """The tasks of a recipe, in an order in which each comes after what it needs."""
-    from neuronspec.arms.registry import get_arm
-
-    def settings(*sections: str) -> dict[str, Any]:
-        """Of sections of the recipe, or of parts of one (`baselines.lora`), by those names; None if not given."""
-        # without what isn't given, so that keys which are added later don't count as changed
-        names = ("seed", *sections)
-        found: dict[str, Any] = {}
-        dumped = recipe.model_dump(mode="json", include={name.split(".")[0] for name in names}, exclude_none=True)
-        for name in names:
-            found[name] = dumped
-            for key in name.split("."):
-                found[name] = found[name].get(key)
-        return found
-
-    corpus = settings("corpus", "tokenizer")
-    corpus["corpus"] = to_old_form(corpus["corpus"])
-    corpus["corpus"].pop("workers", None)
-    families = {"families": corpus["corpus"].pop("families", {})}
-    inputs = {"inputs": recipe.corpus.inputs, "zero_shot": recipe.evaluation.zero_shot}
-    selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
-    tasks = [
-        Task("prepare", (), corpus | inputs, ("data",), stages.prepare),
-        Task("train", ("prepare",), settings("model", "training"), ("base",), stages.train_base),
-        Task("record", ("train",), settings("recording"), ("activations.safetensors",), stages.record),
-        Task("select", ("record",), selection, ("masks.safetensors",), stages.select),
-    ]
-    for each in recipe.arms:
-        arm, work = get_arm(each), stages.continue_arm(each)
-        arm.check(recipe)
-        tasks.append(Task(f"specialize/{each}", arm.needs, settings(*arm.sections), (f"arms/{each}",), work))
-    translation = settings("evaluation")
-    translation["evaluation"] = recipe.evaluation.translation
-    arms = {"copy": "prepare", "base": "train"} | {arm: f"specialize/{arm}" for arm in recipe.arms}
-    for name, need in arms.items():
-        work = stages.evaluate(name)
-        tasks.append(Task(f"evaluate/{name}", (need,), translation, (f"evaluation/{name}",), work))
-    evaluated = tuple(f"evaluate/{arm}" for arm in arms)
-    tasks += [
-        Task("evaluate", evaluated, families | settings("evaluation"), ("results.json",), stages.gather_results),
-        Task(
-            "analyse",
-            ("select", *_continued(recipe)),
-            settings("analysis") | families,
-            ("analysis.json",),
-            stages_report.analyse,
-        ),
-        Task("report", ("evaluate", "analyse"), settings("report"), ("report",), stages_report.report),
-    ]
-    return tasks
-
-
-def _continued(recipe: Recipe) -> list[str]:
-    """The tasks whose models are recorded again."""
-    return [f"specialize/{arm}" for arm in stages_report.RECORDED_AGAIN if arm in recipe.arms]
+from neuronspec.runs.stages import Run
+from neuronspec.runs.tasks import STAGES, TOGETHER, TRAININGS, Task, fingerprint, tasks_of
 
 
 class Pipeline:
@@ -128,17 +36,13 @@ class Pipeline:
 
     def __init__(self, recipe: Recipe, folder: Path, console: Console) -> None:
         self.recipe = recipe
-        self.run = stages.Run(recipe, folder, console)
+        self.run = Run(recipe, RunFolder(folder), console)
         self.tasks = {task.name: task for task in tasks_of(recipe)}
-        self.state = _read_state(folder, recipe.name)
+        self.state = _read_state(self.run.paths, recipe.name)
 
     def fingerprint(self, task: Task) -> str:
         """What the outcome of a task depends on, as a hex digest."""
-        return self._fingerprint(task, task.settings)
-
-    def _fingerprint(self, task: Task, settings: dict[str, Any]) -> str:
-        content = [task.name, settings, [self.fingerprint(self.tasks[name]) for name in task.needs]]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return fingerprint(task, self.tasks)
 
     def stale(self, task: Task) -> str | None:
         """Why a task has to run, or None if its outputs are up to date."""
@@ -150,7 +54,7 @@ class Pipeline:
             return f"changed: {', '.join(changed)}" if changed else f"{' or '.join(task.needs)} changed"
         if known["state"] != "finished":
             return "interrupted before, goes on"
-        missing = [output for output in task.outputs if not (self.run.folder / output).exists()]
+        missing = [output for output in task.outputs if not (self.run.paths.folder / output).exists()]
         return f"{missing[0]} is missing" if missing else None
 
     def plan(self, stage: str | None = None, names: Collection[str] = ()) -> list[tuple[Task, str | None]]:
@@ -185,12 +89,12 @@ class Pipeline:
         """
         joined = join()
         self.run.console.quiet = self.run.console.quiet or not joined.is_main
-        with _lock(self.run.folder, wait) if joined.is_main else nullcontext():
+        with _lock(self.run.paths, wait) if joined.is_main else nullcontext():
             joined.wait()
             reasons = joined.gather([reason for _, reason in self.plan(stage, names)])[0]
             tasks = [task for task, _ in self.plan(stage, names)]
             if joined.is_main:
-                _write_recipe(self.recipe, self.run.folder)
+                write_text(self.run.paths.recipe, self.recipe.to_yaml())
             for task, reason in zip(tasks, reasons, strict=True):
                 if reason is None:
                     self.run.console.print(f"[dim]{task.name}: up to date[/]")
@@ -199,7 +103,7 @@ class Pipeline:
 
     def _execute(self, task: Task, reason: str, joined: Processes) -> None:
         self.run.console.rule(f"[bold]{task.name}[/] [dim]({reason})", align="left")
-        self.run.log(f"{task.name}: starts ({reason})")
+        self.run.note(f"{task.name}: starts ({reason})")
         entry = {"fingerprint": self.fingerprint(task), "settings": task.settings}
         known, aside = self.state.get(task.name), {}
         if joined.is_main:
@@ -212,7 +116,7 @@ class Pipeline:
             if joined.is_main or task.name.startswith(TOGETHER):
                 task.work(self.run)
         except BaseException as error:
-            self.run.log(f"{task.name}: stopped by {type(error).__name__}: {error}")
+            self.run.note(f"{task.name}: stopped by {type(error).__name__}: {error}")
             if known is not None and aside and not any(path.exists() for path in aside):
                 for path, moved in aside.items():  # it made nothing: what was there before is better than nothing
                     moved.rename(path)
@@ -224,7 +128,7 @@ class Pipeline:
         seconds = round(time.monotonic() - started, 1)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         self.remember(task, entry | {"state": "finished", "seconds": seconds, "finished": finished})
-        self.run.log(f"{task.name}: finished in {seconds} s")
+        self.run.note(f"{task.name}: finished in {seconds} s")
         self.run.console.print(f"[green]{task.name}: done[/] in {seconds:.0f} s")
 
     def _goes_on(self, task: Task, known: dict[str, Any]) -> bool:
@@ -236,7 +140,7 @@ class Pipeline:
         section = TRAININGS.get(task.stage)
         if task.stage == "specialize" and not get_arm(task.name.partition("/")[2]).extends:
             return False
-        if section is None or self._fingerprint(task, known["settings"]) != known["fingerprint"]:
+        if section is None or fingerprint(task, self.tasks, known["settings"]) != known["fingerprint"]:
             return False
         before, now = known["settings"], json.loads(json.dumps(task.settings))
         if any(before.get(name) != now.get(name) for name in {*before, *now} - {section}):
@@ -244,7 +148,8 @@ class Pipeline:
         old, new = before[section], now[section]
         changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
         budgets = changed & {"updates", "epochs", "minutes"}
-        return changed <= may_change(TrainingSettings.model_validate(new)) and all((new.get(key) or 0) >= (old.get(key) or 0) for key in budgets)
+        extended = all((new.get(key) or 0) >= (old.get(key) or 0) for key in budgets)
+        return extended and changed <= may_change(TrainingSettings.model_validate(new))
 
     def _check_needs(self, plan: list[tuple[Task, str | None]], reasons: dict[str, str | None]) -> None:
         planned = {task.name for task, _ in plan}
@@ -253,22 +158,22 @@ class Pipeline:
                 if reasons[need] and need not in planned:
                     raise RunError(
                         f"{task.name} needs {need}, which is not up to date ({reasons[need]}); "
-                        f"run 'neuronspec {self.tasks[need].stage} {self.run.folder}' first, "
+                        f"run 'neuronspec {self.tasks[need].stage} {self.run.paths.folder}' first, "
                         "or 'neuronspec run' for all stages"
                     )
 
     def remember(self, task: Task, entry: dict[str, Any]) -> None:
         self.state[task.name] = entry
-        write_json(self.run.folder / "stages.json", {"recipe": self.recipe.name, "tasks": self.state})
+        write_json(self.run.paths.stages, {"recipe": self.recipe.name, "tasks": self.state})
 
     def _set_aside(self, task: Task) -> dict[Path, Path]:
         """Outputs made by other settings move to RUN/superseded, which keeps the last ones of each task; where to."""
         moved = {}
         for output in task.outputs:
-            path = self.run.folder / output
+            path = self.run.paths.folder / output
             if not path.exists():
                 continue
-            aside = self.run.folder / "superseded" / output
+            aside = self.run.paths.superseded / output
             aside.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
             moved[path] = path.rename(aside)
@@ -284,11 +189,11 @@ def _changes(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [f"{path} {json.dumps(old)} -> {json.dumps(new)}"]
 
 
-def _read_state(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / "stages.json"
+def _read_state(run: RunFolder, name: str) -> dict[str, Any]:
+    path, folder = run.stages, run.folder
     if not path.exists():
-        strangers = [item.name for item in folder.iterdir() if item.name != ".lock"] if folder.is_dir() else []
-        if strangers and not (folder / "recipe.yaml").exists():
+        strangers = [item.name for item in folder.iterdir() if item != run.lock] if folder.is_dir() else []
+        if strangers and not run.exists:
             raise RunError(
                 f"{folder} is not a run folder and not empty (it holds {strangers[0]}); choose another --out"
             )
@@ -308,20 +213,16 @@ def _read_state(folder: Path, name: str) -> dict[str, Any]:
     return dict(tasks)
 
 
-def _write_recipe(recipe: Recipe, folder: Path) -> None:
-    write_text(folder / "recipe.yaml", recipe.to_yaml())
-
-
 @contextmanager
-def _lock(folder: Path, wait: float = 0) -> Iterator[None]:
+def _lock(run: RunFolder, wait: float = 0) -> Iterator[None]:
     """One process at a time in a run folder; a killed process leaves no lock behind."""
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
+    run.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / ".lock", timeout=wait):
+        with FileLock(run.lock, timeout=wait):
             yield
     except Timeout:
         raise RunError(
-            f"{folder} is in use by another neuronspec process; wait for it, or choose another --out"
+            f"{run.folder} is in use by another neuronspec process; wait for it, or choose another --out"
         ) from None

@@ -7,30 +7,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
 from neuronspec.core.progress import SILENT, Bars, Progress
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.recipe import Recipe
+
+RECORDED_AGAIN = ("specialized", "dense")
+"""Arms whose neurons are recorded again, to see whether they moved."""
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from neuronspec.arms.arm import Given, Method
     from neuronspec.corpus.store import TokenStore
+    from neuronspec.report.data import ReportData
     from neuronspec.training.loss import InDirection
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run folder, the recipe that makes it, and where to print."""
+    """The recipe that is run, the paths of its run folder, and where to print."""
 
     recipe: Recipe
-    folder: Path
+    paths: RunFolder
     console: Console
 
     @property
@@ -38,62 +42,27 @@ class Run:
         """Shows how far the work is."""
         return SILENT if self.console.quiet else Bars(self.console)
 
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def base(self) -> Path:
-        return self.folder / "base"
-
-    @property
-    def activations(self) -> Path:
-        return self.folder / "activations.safetensors"
-
-    @property
-    def masks(self) -> Path:
-        return self.folder / "masks.safetensors"
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results.json"
-
-    @property
-    def analysis(self) -> Path:
-        return self.folder / "analysis.json"
-
-    @property
-    def report(self) -> Path:
-        return self.folder / "report" / "index.html"
-
-    def arm(self, name: str) -> Path:
-        """The checkpoint folder of an arm; `base` is one of them."""
-        return self.base if name == "base" else self.folder / "arms" / name
-
-    def evaluation(self, arm: str) -> Path:
-        return self.folder / "evaluation" / arm
-
     def store(self) -> TokenStore:
         from neuronspec.corpus.store import TokenStore
 
-        return TokenStore.open(self.data)
+        return TokenStore.open(self.paths.data)
 
-    def log(self, line: str) -> None:
+    def note(self, line: str) -> None:
         """Add a line to RUN/run.log, in the main process."""
         if not processes().is_main:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "run.log").open("a", encoding="utf-8") as file:
+        self.paths.folder.mkdir(parents=True, exist_ok=True)
+        with self.paths.log.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
 
 
 def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
-    from neuronspec.translation.registry import check_engine
     from neuronspec.evaluation.scorer import check_scoring
     from neuronspec.training.optimizers import check_optimizer
     from neuronspec.training.tracking import check_trackers
+    from neuronspec.translation.registry import check_engine
 
     recipe = run.recipe
     # before the long work, though later stages need them
@@ -105,7 +74,7 @@ def prepare(run: Run) -> None:
     prepare_corpus(
         recipe.corpus,
         recipe.tokenizer,
-        run.data,
+        run.paths.data,
         seed=recipe.seed,
         zero_shot=recipe.evaluation.zero_shot_directions,
         progress=run.progress,
@@ -127,9 +96,9 @@ def train_base(run: Run) -> None:
         run.recipe.training,
         directions=run.recipe.corpus.all_directions,
         seed=run.recipe.seed if run.recipe.training.seed is None else run.recipe.training.seed,
-        folder=run.base,
+        folder=run.paths.base,
         console=run.console,
-        tracking=Tracking(run.recipe.tracking, run.folder / "tracking", "base"),
+        tracking=Tracking(run.recipe.tracking, run.paths.tracking, "base"),
     )
 
 
@@ -139,13 +108,11 @@ def record(run: Run) -> None:
     from neuronspec.neurons.recording import record_activations, recording_batches
 
     joined = processes()
-    model = load_model(run.base)
-    batches = recording_batches(
-        run.store(), run.recipe.corpus.all_directions, run.recipe.recording, run.console
-    )
+    model = load_model(run.paths.base)
+    batches = recording_batches(run.store(), run.recipe.corpus.all_directions, run.recipe.recording, run.console)
     activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
     if joined.is_main:
-        activations.save(run.activations)
+        activations.save(run.paths.activations)
 
 
 def select(run: Run) -> None:
@@ -153,8 +120,8 @@ def select(run: Run) -> None:
     from neuronspec.neurons.activations import Activations
     from neuronspec.neurons.selection import select_masks
 
-    masks = select_masks(Activations.load(run.activations), run.recipe.selection, run.recipe.corpus)
-    masks.save(run.masks)
+    masks = select_masks(Activations.load(run.paths.activations), run.recipe.selection, run.recipe.corpus)
+    masks.save(run.paths.masks)
     run.console.print(f"{masks.sparsity():.1%} of the neurons are left out")
 
 
@@ -164,8 +131,8 @@ def continue_arm(arm: str) -> Callable[[Run], None]:
 
 
 def _continue_arm(name: str, run: Run) -> None:
-    from neuronspec.arms.registry import get_arm
     from neuronspec.arms.arm import make
+    from neuronspec.arms.registry import get_arm
 
     make(get_arm(name), given_to(run, name))
 
@@ -174,7 +141,9 @@ def given_to(run: Run, arm: str) -> Given:
     """What an arm is made from."""
     from neuronspec.arms.arm import Given
 
-    return Given(run.recipe, run.arm(arm), run.base, run.activations, run.masks, run.store(), run.console)
+    return Given(
+        run.recipe, run.paths.arm(arm), run.paths.base, run.paths.activations, run.paths.masks, run.store(), run.console
+    )
 
 
 def load_arm(
@@ -186,7 +155,7 @@ def load_arm(
     from neuronspec.training.loss import any_direction
 
     if name == "base":
-        return load_model(run.base), any_direction
+        return load_model(run.paths.base), any_direction
     return get_arm(name).load(given_to(run, name), zero_shot, method)
 
 
@@ -201,7 +170,7 @@ def _evaluate(arm: str, run: Run) -> None:
     from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
 
     store, directions, settings = run.store(), run.recipe.evaluated_directions, run.recipe.evaluation
-    folder = run.evaluation(arm)
+    folder = run.paths.evaluation(arm)
     if arm == "copy":
         if not processes().is_main:
             return
@@ -233,7 +202,7 @@ def gather_results(run: Run) -> None:
     from neuronspec.evaluation.results import write_results
 
     recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
-    folder = run.folder / "evaluation"
+    folder = run.paths.evaluations
     scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.console)
     facts = {
         "recipe": recipe.name,
@@ -242,4 +211,67 @@ def gather_results(run: Run) -> None:
         "tiers": run.store().tiers,
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
     }
-    write_results(run.results, scores, facts | found)
+    write_results(run.paths.results, scores, facts | found)
+
+
+def analyse(run: Run) -> None:
+    """What the neurons do, with the models at hand: RUN/analysis.json."""
+    from neuronspec.analysis.of_run import Material, analyse_run
+    from neuronspec.models.load import load_model
+    from neuronspec.neurons.activations import Activations
+    from neuronspec.neurons.masks import NeuronMasks
+    from neuronspec.neurons.selection import families_of, select_masks
+
+    recipe, acts = run.recipe, Activations.load(run.paths.activations)
+    arms = [arm for arm in RECORDED_AGAIN if arm in recipe.arms]
+    material = Material(
+        base=lambda: load_model(run.paths.base),
+        # method rows: recording needs layers of full width
+        arms={arm: partial(load_arm, run, arm, method="rows") for arm in arms},
+        store=run.store(),
+        directions=list(acts.directions),
+        acts=acts,
+        masks=NeuronMasks.load(run.paths.masks),
+        select=partial(select_masks, settings=recipe.selection, corpus=recipe.corpus),
+        pivot=recipe.corpus.pivot,
+        families=families_of(recipe.corpus),
+        seed=recipe.seed,
+    )
+    analyse_run(material, recipe.analysis, recipe.recording, run.console).save(run.paths.analysis)
+
+
+def report(run: Run) -> None:
+    """RUN/report/index.html."""
+    from neuronspec.report.page.html import write_report
+
+    write_report(report_data(run), run.paths.page)
+
+
+def report_data(run: Run) -> ReportData:
+    """What the report of a run is drawn from."""
+    from neuronspec.analysis.findings import Findings
+    from neuronspec.evaluation.results import Results
+    from neuronspec.evaluation.samples import read_samples
+    from neuronspec.neurons.activations import Activations
+    from neuronspec.neurons.masks import NeuronMasks
+    from neuronspec.neurons.selection import families_of
+    from neuronspec.report.data import ReportData
+    from neuronspec.training.log import read_log
+
+    recipe, names = run.recipe, ["base", *run.recipe.arms]
+    directions = [str(direction) for direction in recipe.corpus.all_directions]
+    results = Results.load(run.paths.results)
+    return ReportData(
+        name=recipe.name,
+        masks=NeuronMasks.load(run.paths.masks),
+        pivot=recipe.corpus.pivot,
+        families=families_of(recipe.corpus),
+        environment=results.environment,
+        activations=Activations.load(run.paths.activations),
+        statistic=recipe.selection.statistic,
+        findings=Findings.load(run.paths.analysis),
+        results=results,
+        logs={arm: read_log(run.paths.training_log(arm)) for arm in names},
+        samples=read_samples(run.paths.evaluations, names, directions, recipe.report.samples),
+        recipe=recipe.to_yaml(),
+    )

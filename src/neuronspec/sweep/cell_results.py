@@ -25,6 +25,7 @@ from rich.console import Console
 
 from neuronspec.arms.arm import read_cost
 from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 from neuronspec.evaluation.compare import summarize_seeds
 from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, mean_score, write_results
 from neuronspec.evaluation.scorer import Scorer, score_arms
@@ -87,7 +88,7 @@ def gather(
         "failed": dict(failed),
     }
     means = {label: _mean(one) for label, one in found.items()}
-    return write_results(folder / "results.json", means, facts).to_json()
+    return write_results(RunFolder(folder).results, means, facts).to_json()
 
 
 def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
@@ -99,7 +100,9 @@ def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
             one = found.setdefault(label, Found())
             if seed not in one.nodes:
                 one.nodes[seed] = node
-                one.scores[seed], one.statistics[seed] = score_arms(node.folder / "evaluation", [arm], scorer)[arm]
+                one.scores[seed], one.statistics[seed] = score_arms(RunFolder(node.folder).evaluations, [arm], scorer)[
+                    arm
+                ]
     return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
 
 
@@ -107,7 +110,7 @@ def _facts(recipe: Recipe, nodes: Sequence[Node], scorer: Scorer) -> dict[str, A
     """What `results.json` of a run says about the experiment."""
     from neuronspec.corpus.store import TokenStore
 
-    data = next(node.folder / "data" for node in nodes if "prepare" in (*node.tasks, *node.linked))
+    data = next(RunFolder(node.folder).data for node in nodes if "prepare" in (*node.tasks, *node.linked))
     return {
         "seed": recipe.seed,
         "pivot": recipe.corpus.pivot,
@@ -136,7 +139,7 @@ def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     node = one.nodes[min(one.nodes)]
     assert node.cell is not None, "entries have cells"
     arm = node.cell.arm
-    folders = [each.folder / "arms" / arm for each in one.nodes.values()]
+    folders = [RunFolder(each.folder).arm(arm) for each in one.nodes.values()]
     best = [line["loss"] for line in (_best(folder) for folder in folders) if line]
     return {
         "arm": arm,
@@ -150,7 +153,7 @@ def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
 
 
 def _best(folder: Path) -> dict[str, Any] | None:
-    path = folder / "log.jsonl"
+    path = folder / TRAINING_LOG
     lines = [line for line in read_log(path) if line["kind"] == "validation"] if path.exists() else []
     return min(lines, key=lambda line: line["loss"], default=None)
 
@@ -181,7 +184,7 @@ def _cost(node: Node, folders: Sequence[Path]) -> dict[str, Any]:
     from statistics import median
 
     costs = [read_cost(folder) for folder in folders]
-    state = json.loads((node.folder / "stages.json").read_text(encoding="utf-8"))["tasks"]
+    state = json.loads(RunFolder(node.folder).stages.read_text(encoding="utf-8"))["tasks"]
     before = sum(state[name]["seconds"] for name in _PREPARING if name in node.linked)
     times = [cost.update_seconds for cost in costs if cost.update_seconds is not None]
     return asdict(costs[0]) | {

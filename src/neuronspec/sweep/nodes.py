@@ -17,9 +17,14 @@ from rich.console import Console
 
 from neuronspec.core.errors import RunError
 from neuronspec.core.files import write_text
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.recipe import Recipe
-from neuronspec.runs.pipeline import Pipeline, Task
+from neuronspec.runs.pipeline import Pipeline
+from neuronspec.runs.tasks import Task
 from neuronspec.sweep.settings import Cell, Sweep
+
+OWNER = "sweep.json"
+"""The file of a sweep folder that says whose it is."""
 
 FLOOR = ("evaluate/copy", "evaluate/base")
 """What is evaluated beside the arms, once for each baseline."""
@@ -58,7 +63,7 @@ class Node:
 
     def done(self) -> bool:
         """Whether nothing is left to do here."""
-        if not (self.folder / "stages.json").exists():
+        if not RunFolder(self.folder).stages.exists():
             return False
         pipeline = self.pipeline()
         return all(pipeline.stale(pipeline.tasks[name]) is None for name in (*self.linked, *self.tasks))
@@ -138,13 +143,13 @@ def link(node: Node) -> None:
         RunError: something else stands where a link belongs.
     """
     node.folder.mkdir(parents=True, exist_ok=True)
-    write_text(node.folder / "recipe.yaml", node.recipe.to_yaml())  # first, as it says whose folder this is
+    write_text(RunFolder(node.folder).recipe, node.recipe.to_yaml())  # first, as it says whose folder this is
     pipeline = node.pipeline()
     for name, source in node.linked.items():
         task = pipeline.tasks[name]
         for target, place in _outputs(task, source, node.folder):
             _point(place, target)
-        entry = json.loads((source / "stages.json").read_text(encoding="utf-8"))["tasks"][name]
+        entry = json.loads(RunFolder(source).stages.read_text(encoding="utf-8"))["tasks"][name]
         if pipeline.state.get(name) != entry:
             pipeline.remember(task, entry)
 
@@ -163,3 +168,28 @@ def _point(place: Path, target: Path) -> None:
         raise RunError(f"{place} stands where a link to {target} belongs; move it away, or choose another --out")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(os.path.relpath(target.resolve(), place.parent.resolve()))
+
+
+def base_of(out: Path, sweep: Sweep, base: Path | None) -> Path | None:
+    """The run that the sweep starts from: the one given now, or when it began.
+
+    Raises:
+        RunError: the folder is another sweep's or something else's, or the sweep began from another run.
+    """
+    if base is not None and not RunFolder(base).exists:
+        raise RunError(f"--base {base} is not a run folder: it has no recipe.yaml")
+    path = out / OWNER
+    if not path.exists():
+        if out.exists() and (not out.is_dir() or any(item != RunFolder(out).lock for item in out.iterdir())):
+            raise RunError(f"{out} is no sweep folder and not empty; choose another --out")
+        return base
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        owner, began = content["sweep"], content.get("base")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged ({error}); remove it if {out} is the folder of this sweep") from None
+    if owner != sweep.name:
+        raise RunError(f"{out} was made by another sweep: {owner!r}, not {sweep.name!r}; choose another --out")
+    if base is not None and (began is None or Path(began) != base.resolve()):
+        raise RunError(f"{out} began from {began or 'a baseline of its own'}, not {base}; choose another --out")
+    return Path(began) if began else None

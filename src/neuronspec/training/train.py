@@ -15,6 +15,7 @@ from neuronspec.batching.stream import Store
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import processes
+from neuronspec.core.run_folder import TRAINING_LOG
 from neuronspec.core.signals import StopSignals
 from neuronspec.models.batch import Batch
 from neuronspec.training.log import TrainingLog
@@ -71,7 +72,7 @@ def train(
     with (
         torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []),
         Trackers(tracking if joined.is_main else None) as tracked,
-        TrainingLog(folder / "log.jsonl" if joined.is_main else None, trainer.state.update, tracked.write) as log,
+        TrainingLog(folder / TRAINING_LOG if joined.is_main else None, trainer.state.update, tracked.write) as log,
         StopSignals() as stop,
         TrainingProgress(console, folder.name) as progress,
     ):

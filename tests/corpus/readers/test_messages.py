@@ -11,6 +11,7 @@ from neuronspec.corpus.readers.messages import (
     same_markup,
     strip_accelerators,
     tags,
+    verbatim,
 )
 
 
@@ -26,6 +27,25 @@ from neuronspec.corpus.readers.messages import (
 )
 def test_placeholders(text: str, expected: list[str]) -> None:
     assert sorted(placeholders(text).elements()) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "maybe"),
+    [
+        ("%(name)s has %d of %s in ${home}, {0}, {name} and {x:>8} for $user", []),
+        ("%1$s, %-10s, %5.2f, %*d, %@, {{ user }}, {% url 'x' %}, {a-b}", []),
+        ("100% sure, 20 % de", ["% d", "% s"]),
+        ("%dpx, 100%% and 5 %", ["%", "%%", "%d"]),
+        ("{$name} or {à}", ["{$name}", "{à}"]),
+        ('<a href="x">y</a> &nbsp; &#160;', ["&#160;", "&nbsp;", "</a>", '<a href="x">']),
+    ],
+)
+def test_translations_are_held_to_more_than_what_surely_is_a_placeholder(text: str, maybe: list[str]) -> None:
+    found, sure = verbatim(text), placeholders(text)
+    if text.startswith("{$"):
+        sure.pop("$name")  # within what may be one
+    assert sorted((found - sure).elements()) == maybe
+    assert found >= sure
 
 
 def test_tags_by_name_whatever_their_attributes() -> None:

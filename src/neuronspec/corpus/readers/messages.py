@@ -6,15 +6,20 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-# Python and C formats (%(name)s, %s, %1$d), templates (${name}, $name), and braces ({}, {0}, {name:>8}).
-_PLACEHOLDER = re.compile(
-    r"""%\(\w+\)[#0+\- ]*\d*(?:\.\d+)?[a-zA-Z]
-      | (?<![%\d])%(?:\d+\$)?[#0+\-]*\d*(?:\.\d+)?(?:hh|h|ll|l|L|z|j|t)?[diouxXeEfFgGcrsa](?![A-Za-z])
+# Python and C formats (%(name)s, %s, %1$d), templates (${name}, $name, {{ name }}, {% tag %}), braces ({0}, {name:>8}).
+_FORMAT = r"""%\([^()]*\)[#0+\- ]*(?:\d+|\*)?(?:\.\d+)?[a-zA-Z]
+      | (?<![%\d])%(?:\d+\$)?[#0+\-]*(?:\d+|\*)?(?:\.\d+)?(?:hh|h|ll|l|L|z|j|t)?[diouxXeEfFgGcrsaAp@](?![A-Za-z])
       | \$\{[^{}]*\}
-      | \{[A-Za-z0-9_.\[\]]*(?:![rsa])?(?::[^{}]*)?\}
-      | \$[A-Za-z_]\w*""",
-    re.VERBOSE,
-)
+      | \{\{[^{}]*\}\} | \{%[^{}]*%\}
+      | \{(?!\$)[!-z|~]*\} | \{[A-Za-z0-9_.\[\]]*(?:![rsa])?:[^{}]*\}
+      | \$[A-Za-z_]\w*"""
+# What may be one, for those who must not lose any: %% and a lone %, anything in braces, tags as written, entities.
+_MAYBE = r"""%[#0\- +]*(?:\d+\$)?(?:\d+|\*)?(?:\.\d+)?(?:hh|h|ll|l|L|z|j|t)?[diouxXeEfFgGcrsaAp%@] | %
+      | \{[^{}\s]*\}
+      | </?[A-Za-z][^<>]*>
+      | &(?:[A-Za-z]+|\#\d+|\#x[0-9A-Fa-f]+);"""
+_PLACEHOLDER = re.compile(_FORMAT, re.VERBOSE)
+_VERBATIM = re.compile(f"{_FORMAT} | {_MAYBE}", re.VERBOSE)
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:_-]*)(?:\s[^<>]*)?/?>")
 # `&` before a letter marks the accelerator of Qt and Windows, `_` that of GTK; `&copy;`, `R&D` and `"_blank"` are none.
 _ACCELERATORS = {
@@ -28,6 +33,15 @@ _QUOTED = re.compile(r'"(.*)"\s*')
 def placeholders(text: str) -> Counter[str]:
     """How often each placeholder occurs in a message, as written: `%(name)s`, `%d`, `${name}`, `{0}`, `$name`."""
     return Counter(match.group() for match in _PLACEHOLDER.finditer(text))
+
+
+def verbatim(text: str) -> Counter[str]:
+    """How often everything occurs that a translation must keep as it is: placeholders, percent signs, tags, entities.
+
+    More than `placeholders` finds, as a translation that loses one breaks a program, and one that is refused is only
+    left to a person.
+    """
+    return Counter(match.group() for match in _VERBATIM.finditer(text))
 
 
 def tags(text: str) -> Counter[str]:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
+from neuronspec.deploy.documents.checks import kept, lost, tell_problems
 from neuronspec.deploy.documents.lines import Source
-from neuronspec.deploy.documents.placeholders import kept, lost
 from neuronspec.deploy.documents.po_file import Catalog, Entry, escape, read_catalog
 from neuronspec.deploy.translator import Translator
 
 if TYPE_CHECKING:
     from neuronspec.deploy.documents.document import Options
-
-LISTED = 10
-"""Entries that are listed one by one when they were left out."""
 
 
 def translate_po(
@@ -116,20 +112,3 @@ def _check_plurals(catalog: Catalog, wanted: list[Entry]) -> None:
                 f"{catalog.name}:{entry.strings['msgid'].first + 1}: {len(entry.translations)} plural forms, and the "
                 f"header says nplurals={catalog.plurals}"
             )
-
-
-def tell_problems(options: Options, filled: int, wanted: int, problems: list[str], what: str) -> None:
-    """Print how many entries were filled, and list those that were left out."""
-    if options.console is None:
-        return
-    for line in _lines(filled, wanted, problems, what):
-        options.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _lines(filled: int, wanted: int, problems: list[str], what: str) -> Iterator[str]:
-    yield f"filled {filled} of {wanted} {what}"
-    if problems:
-        yield f"left {len(problems)} untranslated:"
-        yield from (f"  {problem}" for problem in problems[:LISTED])
-        if len(problems) > LISTED:
-            yield f"  and {len(problems) - LISTED} more"

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, MissingExtraError
+from neuronspec.deploy.documents.checks import kept, lost, tell_problems
 from neuronspec.deploy.documents.lines import Source
-from neuronspec.deploy.documents.placeholders import kept, lost
-from neuronspec.deploy.documents.po import tell_problems
 from neuronspec.deploy.translator import Translator
 
 if TYPE_CHECKING:

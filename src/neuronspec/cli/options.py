@@ -1,0 +1,42 @@
+"""Arguments and options that several commands share, and printing what was asked for as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+RecipeArgument = Annotated[Path, typer.Argument(help="Recipe file (YAML).", show_default=False)]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
+ModelArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN_OR_MODEL", help="Run folder, or folder of a specialized model.", show_default=False),
+]
+DirectionsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="DIRECTION...", help="Such as en-de.", show_default=False)
+]
+
+OutOption = Annotated[
+    Path, typer.Option("--out", "-o", help="Run folder to make or to go on with.", show_default=False)
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a key of the recipe, as section.key=value. Repeatable.", show_default=False),
+]
+TablesOption = Annotated[
+    Path | None, typer.Option(help="Also write the tables there, as CSV, Markdown and LaTeX.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+PivotOption = Annotated[
+    str | None,
+    typer.Option(help="Language that zero-shot directions are composed over, where several would do."),
+]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)]
+
+
+def print_json(content: Any) -> None:
+    """Print a value for programs."""
+    import json
+
+    typer.echo(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,123 @@
+"""The commands that run the stages of a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from neuronspec.cli.options import JsonOption, OutOption, RecipeArgument, RunArgument, SetOption
+from neuronspec.cli.output import console
+
+if TYPE_CHECKING:
+    from neuronspec.runs.stages import Run
+
+commands = typer.Typer()
+
+SAMPLES = 3
+"""Sample translations that are printed at the end of a run; the report has more."""
+
+
+@commands.command(epilog="Example: neuronspec run recipes/demo.yaml --out runs/demo --set training.updates=200")
+def run(
+    recipe: RecipeArgument,
+    out: OutOption,
+    overrides: SetOption = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            help="Only this stage: prepare, train, record, select, specialize, evaluate, analyse or report.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and why, and stop.")] = False,
+) -> None:
+    """Run a recipe: all stages that are not up to date. Stopped runs go on where they were."""
+    from neuronspec.recipe import Recipe
+    from neuronspec.runs.pipeline import Pipeline
+
+    pipeline = Pipeline(Recipe.load(recipe, overrides), out, console())
+    if dry_run:
+        for task, reason in pipeline.plan(stage):
+            typer.echo(f"{task.name}: {reason or 'up to date'}")
+        return
+    pipeline.execute(stage)
+    if stage is None:
+        summarize(pipeline.run)
+
+
+@commands.command(epilog="Example: neuronspec validate recipes/demo.yaml --set model.d_model=256")
+def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Check a recipe and list every mistake in it at once."""
+    from neuronspec.recipe import Recipe
+
+    checked = Recipe.load(recipe, overrides)
+    if as_json:
+        typer.echo(checked.model_dump_json(indent=1))
+    else:
+        count = len(checked.corpus.all_directions)
+        typer.echo(
+            f"{recipe}: valid; {count} directions of {len(checked.corpus.all_languages)} languages, "
+            f"arms: {', '.join(checked.arms)}"
+        )
+
+
+@commands.command(epilog="Example: neuronspec prepare recipes/demo.yaml --out runs/demo")
+def prepare(recipe: RecipeArgument, out: OutOption, overrides: SetOption = None) -> None:
+    """Read and clean the text, train the tokenizer, write the token store."""
+    from neuronspec.recipe import Recipe
+    from neuronspec.runs.pipeline import Pipeline
+
+    Pipeline(Recipe.load(recipe, overrides), out, console()).execute("prepare")
+
+
+@commands.command(epilog="Example: neuronspec train runs/demo")
+def train(run_folder: RunArgument, overrides: SetOption = None) -> None:
+    """Train the multilingual baseline of a prepared run."""
+    execute(run_folder, overrides, "train")
+
+
+@commands.command(epilog="Example: neuronspec record runs/demo")
+def record(run_folder: RunArgument, overrides: SetOption = None) -> None:
+    """Record which neurons each direction uses."""
+    execute(run_folder, overrides, "record")
+
+
+@commands.command(epilog="Example: neuronspec select runs/demo --set selection.coverage=0.9")
+def select(run_folder: RunArgument, overrides: SetOption = None) -> None:
+    """Select the specialized neurons of each direction."""
+    execute(run_folder, overrides, "select")
+
+
+@commands.command(epilog="Example: neuronspec specialize runs/demo")
+def specialize(run_folder: RunArgument, overrides: SetOption = None) -> None:
+    """Continue the baseline as every arm: specialized, dense, random."""
+    execute(run_folder, overrides, "specialize")
+
+
+def execute(run: Path, overrides: list[str] | None, stage: str, quiet: bool = False) -> None:
+    """Run a stage of a run folder, by its own recipe; `quiet` leaves standard output alone."""
+    from rich.console import Console
+
+    from neuronspec.recipe import Recipe
+    from neuronspec.runs.pipeline import Pipeline
+
+    Pipeline(Recipe.of_run(run, overrides), run, Console(stderr=True) if quiet else console()).execute(stage)
+
+
+def summarize(run: Run) -> None:
+    """Print the tables of arms, a few sample translations, and where the report is."""
+    from neuronspec.evaluation.results import Results
+    from neuronspec.evaluation.samples import read_samples, samples_text
+    from neuronspec.evaluation.tables import arms_table, tiers_table
+
+    out = console()
+    results = Results.load(run.paths.results)
+    directions = [str(direction) for direction in run.recipe.corpus.all_directions]
+    some = directions[:: max(1, len(directions) // SAMPLES)][:SAMPLES]
+    samples = read_samples(run.paths.evaluations, ["base", *run.recipe.arms], some, 1)
+    out.print(samples_text(samples), markup=False)
+    out.print(arms_table(results).to_rich())
+    out.print(tiers_table(results).to_rich())
+    out.print(f"report: {run.paths.page}", soft_wrap=True)

@@ -1,0 +1,147 @@
+"""Compacting and exporting several directions of a model, each into a folder of its own or all as a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError
+from neuronspec.deploy.bundle import export_bundle
+from neuronspec.deploy.export import export_direction, sample_of
+from neuronspec.deploy.manifest import Manifest, facts_as_json, megabytes, new_folder
+from neuronspec.deploy.opening import Opened, open_specialized, own_directions
+from neuronspec.specialization.compact import compact, compact_report
+from neuronspec.specialization.save import save_compact
+from neuronspec.specialization.scope import serve
+
+TOLERANCE = 0.3
+"""chrF++ by which a quantized model may differ before a warning says so."""
+
+
+def compact_directions(path: Path, directions: list[str], out: Path, pivot: str | None) -> list[dict[str, Any]]:
+    """Write compact folders with their tokenizer; what each holds.
+
+    Raises:
+        DirectionError: no direction is named, or the model can't serve one.
+        ModelError: the model isn't specialized, or a folder exists.
+    """
+    opened = open_specialized(path, "cpu")
+    facts = []
+    for name, folder in _folders(opened, directions, out, pivot).items():
+        small = compact(opened.model, name)
+        with new_folder(folder) as temporary:
+            save_compact(small, temporary)
+            opened.tokenizer.save_pretrained(temporary)
+        report = compact_report(small)
+        share = report.parameters / report.dense_parameters
+        facts.append(
+            {
+                "direction": name,
+                "folder": str(folder),
+                "parameters": report.parameters,
+                "dense_parameters": report.dense_parameters,
+                "summary": f"{folder}: {name}, {report.parameters:,} parameters, {share:.0%} of the dense model's",
+            }
+        )
+    return facts
+
+
+def export_directions(
+    path: Path,
+    directions: list[str] | None,
+    out: Path,
+    quantization: str,
+    verify: int,
+    sample: Path | None,
+    pivot: str | None,
+) -> list[dict[str, Any]]:
+    """Export directions (None: all that have masks); what each folder holds.
+
+    Raises:
+        DirectionError: no direction is named, or the model can't serve one.
+        ModelError: a folder exists, or an exported model translates otherwise than the specialized one.
+    """
+    opened = open_specialized(path, "cpu")
+    if directions is None:
+        folders = {name: out / name for name in own_directions(opened.model)}
+    else:
+        folders = _folders(opened, directions, out, pivot)
+    console, facts = Console(stderr=True), []
+    quiet = not console.is_terminal
+    for name, folder in track(folders.items(), "exporting", console=console, transient=True, disable=quiet):
+        direction = Direction.parse(name)
+        text = sample_of(opened, direction, verify, sample) if verify else None
+        manifest = export_direction(opened, direction, folder, quantization, text, pivot)
+        facts.append({"folder": str(folder), **facts_as_json(manifest), "summary": _summary(folder, name, manifest)})
+        _warn(console, name, manifest)
+    return facts
+
+
+def export_one_bundle(
+    path: Path, out: Path, quantization: str, verify: int, sample: Path | None
+) -> list[dict[str, Any]]:
+    """Export all directions as one bundle; what it holds.
+
+    Raises:
+        ModelError: the folder exists, or a direction translates otherwise than the specialized model.
+    """
+    opened = open_specialized(path, "cpu")
+    known = own_directions(opened.model)
+    samples = {name: sample_of(opened, Direction.parse(name), verify, sample) for name in known} if verify else {}
+    manifest = export_bundle(opened, out, quantization, samples)
+    console = Console(stderr=True)
+    for name in known:
+        _warn(console, name, manifest)
+    checked = [facts.verification for facts in manifest.directions.values() if facts.verification is not None]
+    text = f"{out}: bundle of {len(known)} directions, {quantization}, {megabytes(out):.1f} MB"
+    if checked:
+        same, sentences = (sum(getattr(each, name) for each in checked) for name in ("identical", "sentences"))
+        text += f"; float32 same as the specialized model in {same} of {sentences} sentences"
+    else:
+        text += "; not verified"
+    return [{"folder": str(out), **facts_as_json(manifest), "summary": text}]
+
+
+def _summary(folder: Path, name: str, manifest: Manifest) -> str:
+    facts = manifest.directions[name]
+    text = (
+        f"{folder}: {name}, {manifest.quantization}, {facts.neurons:,} of {manifest.dense_neurons:,} neurons, "
+        f"{megabytes(folder):.1f} MB"
+    )
+    checked = facts.verification
+    if checked is None:
+        return f"{text}; not verified"
+    text += f"; float32 same as the specialized model in {checked.identical} of {checked.sentences} sentences"
+    if checked.ties:
+        text += f" ({checked.ties} ties)"
+    if checked.quantized_identical is not None:
+        text += f", {manifest.quantization} in {checked.quantized_identical}"
+    if checked.chrf_difference is not None:
+        text += f" ({checked.chrf_difference:+.2f} chrF++)"
+    return text
+
+
+def _warn(console: Console, name: str, manifest: Manifest) -> None:
+    checked = manifest.directions[name].verification
+    if checked is not None and checked.chrf_difference is not None and checked.chrf_difference < -TOLERANCE:
+        console.print(
+            f"[yellow]{name}: {manifest.quantization} loses {-checked.chrf_difference:.2f} chrF++ on "
+            f"{checked.sentences} sentences; --quantization float32 loses nothing[/]"
+        )
+
+
+def _folders(opened: Opened, directions: list[str], out: Path, pivot: str | None) -> dict[str, Path]:
+    """Where each direction goes: `out` itself, or a folder in it where there are several."""
+    known = own_directions(opened.model)
+    if not directions:
+        raise DirectionError(f"no direction given: name some, such as {known[0]}; the model has {', '.join(known)}")
+    names = [str(Direction.parse(name)) for name in directions]
+    if len(set(names)) != len(names):
+        raise DirectionError(f"a direction is named twice: {', '.join(names)}")
+    for name in names:
+        serve(opened.model, Direction.parse(name), pivot)
+    return {names[0]: out} if len(names) == 1 else {name: out / name for name in names}
