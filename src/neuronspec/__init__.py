@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neuronspec import report
     from neuronspec.analysis.overlap import overlap
+    from neuronspec.arms.registry import register_arm
     from neuronspec.core.direction import Direction
     from neuronspec.core.errors import NeuronspecError
+    from neuronspec.core.progress import Bars
+    from neuronspec.corpus.readers.registry import register_reader
     from neuronspec.deploy.translator import Translator
     from neuronspec.models.batch import Batch
     from neuronspec.models.sites import FFNSite, find_ffn_sites, register_ffn_pattern
@@ -23,8 +26,10 @@ if TYPE_CHECKING:
     from neuronspec.neurons.criteria.top_fraction import TopFraction
     from neuronspec.neurons.masks import NeuronMasks
     from neuronspec.neurons.recording import record_activations
+    from neuronspec.neurons.registry import register_criterion
     from neuronspec.neurons.selection import select_neurons
     from neuronspec.recipe import Recipe
+    from neuronspec.scoring.registry import register_metric
     from neuronspec.specialization.apply import specialize, unspecialize
     from neuronspec.specialization.compact import compact
     from neuronspec.specialization.save import load, load_compact, save_compact, save_specialized
@@ -35,7 +40,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "core.direction": ["Direction"],
     "core.errors": ["NeuronspecError"],
+    "core.progress": ["Bars"],
     "recipe": ["Recipe"],
+    "corpus.readers.registry": ["register_reader"],
+    "scoring.registry": ["register_metric"],
     "models.batch": ["Batch"],
     "models.sites": ["FFNSite", "find_ffn_sites", "register_ffn_pattern"],
     "neurons.activations": ["Activations"],
@@ -44,6 +52,7 @@ _HOMES = {
     "neurons.criteria.lape": ["LAPE"],
     "neurons.criteria.random": ["Random"],
     "neurons.criteria.top_fraction": ["TopFraction"],
+    "neurons.registry": ["register_criterion"],
     "neurons.selection": ["select_neurons"],
     "neurons.masks": ["NeuronMasks"],
     "analysis.overlap": ["overlap"],
@@ -51,6 +60,7 @@ _HOMES = {
     "specialization.scope": ["use_direction", "use_directions"],
     "specialization.compact": ["compact"],
     "specialization.save": ["save_compact", "load_compact", "save_specialized", "load"],
+    "arms.registry": ["register_arm"],
     "deploy.translator": ["Translator"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -82,6 +92,11 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
     "save_specialized",
     "load",
     "Translator",
+    "register_reader",
+    "register_criterion",
+    "register_arm",
+    "register_metric",
+    "Bars",
     "report",
     "__version__",
 ]

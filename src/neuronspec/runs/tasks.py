@@ -10,9 +10,11 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from neuronspec.core.plugins import plugin_stamp
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.corpus.old_form import to_old_form
 from neuronspec.recipe import Recipe
@@ -58,18 +60,7 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     """The tasks of a recipe, in an order in which each comes after what it needs."""
     from neuronspec.arms.registry import get_arm
 
-    def settings(*sections: str) -> dict[str, Any]:
-        """Of sections of the recipe, or of parts of one (`baselines.lora`), by those names; None if not given."""
-        # without what isn't given, so that keys which are added later don't count as changed
-        names = ("seed", *sections)
-        found: dict[str, Any] = {}
-        dumped = recipe.model_dump(mode="json", include={name.split(".")[0] for name in names}, exclude_none=True)
-        for name in names:
-            found[name] = dumped
-            for key in name.split("."):
-                found[name] = found[name].get(key)
-        return found
-
+    settings = partial(_settings, recipe)
     corpus = settings("corpus", "tokenizer")
     corpus["corpus"] = to_old_form(corpus["corpus"])
     corpus["corpus"].pop("workers", None)
@@ -105,6 +96,22 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         Task("report", ("evaluate", "analyse"), settings("report"), _made(HERE.report), stages.report),
     ]
     return tasks
+
+
+def _settings(recipe: Recipe, *sections: str) -> dict[str, Any]:
+    """Of sections of the recipe, or of parts of one (`baselines.lora`), by those names; None if not given.
+
+    The seed is always among them, and the code of plug-ins where there are any, as nobody knows what depends on it.
+    """
+    # without what isn't given, so that keys which are added later don't count as changed
+    names = ("seed", *sections)
+    found: dict[str, Any] = {}
+    dumped = recipe.model_dump(mode="json", include={name.split(".")[0] for name in names}, exclude_none=True)
+    for name in names:
+        found[name] = dumped
+        for key in name.split("."):
+            found[name] = found[name].get(key)
+    return found | ({"plugins": {name: plugin_stamp(name) for name in recipe.plugins}} if recipe.plugins else {})
 
 
 def _continued(recipe: Recipe) -> list[str]:

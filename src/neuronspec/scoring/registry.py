@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from neuronspec.core.registry import Registry
@@ -25,3 +26,19 @@ METRICS: Registry[type[Metric]] = Registry(
     },
 )
 """A metric may use those before it: `length_ratio` counts the words of `bleu`."""
+
+
+def register_metric(name: str, metric: type[Metric] | None = None) -> Callable[[type[Metric]], type[Metric]]:
+    """Make a metric of your own known under a name, which files and tables show it by.
+
+    Args:
+        name: as recipes write it (`evaluation.scores.metrics`).
+        metric: a subclass of `StringMetric`; without it, the result decorates one.
+
+    Returns:
+        A decorator that registers a class and returns it unchanged.
+
+    Raises:
+        RecipeError: the name is taken by another metric.
+    """
+    return METRICS.register(name, metric)

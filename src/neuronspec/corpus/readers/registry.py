@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from neuronspec.core.registry import Registry
 from neuronspec.corpus.readers.source import Source
 
@@ -14,3 +16,19 @@ READERS = Registry[type[Source]](
     },
 )
 """Each reader is a kind of `Source`: its settings, and how it reads."""
+
+
+def register_reader(name: str, reader: type[Source] | None = None) -> Callable[[type[Source]], type[Source]]:
+    """Make a reader of your own known under a name, which the sources of a recipe can give as `reader`.
+
+    Args:
+        name: as recipes write it; the field `reader` of the class allows this name alone.
+        reader: a subclass of `Source`; without it, the result decorates one.
+
+    Returns:
+        A decorator that registers a class and returns it unchanged.
+
+    Raises:
+        RecipeError: the name is taken by another reader.
+    """
+    return READERS.register(name, reader)
