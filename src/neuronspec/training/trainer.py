@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.markup import escape
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.collate import Layout
@@ -17,6 +16,7 @@ from neuronspec.batching.stream import Prefetched, Store, TrainingBatches, Updat
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
+from neuronspec.core.progress import Task
 from neuronspec.core.signals import Interrupted, StopSignals
 from neuronspec.models.batch import Batch
 from neuronspec.training import checkpoint
@@ -27,12 +27,13 @@ from neuronspec.training.model_folder import export_model
 from neuronspec.training.optimizers import Optimizer
 from neuronspec.training.parallel import Parallel
 from neuronspec.training.precision import resolve_precision
-from neuronspec.training.progress import TrainingProgress
 from neuronspec.training.progress_state import Budget, Interval, State, TrainingResult
 from neuronspec.training.resume import check_unchanged, what_matters
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.step import finish_step, prepare_step
 from neuronspec.training.validation import Stopped, Validation
+
+logger = logging.getLogger(__name__)
 
 LOG_EVERY = 10
 """Updates between lines of the log."""
@@ -46,7 +47,7 @@ class Trainer:
 
     log: TrainingLog
     stop: StopSignals
-    progress: TrainingProgress
+    task: Task
     updates: Iterator[Update]
     gradient: GradientOf
 
@@ -89,7 +90,7 @@ class Trainer:
         self.agreed_to_stop = False
         self.interval = Interval()
 
-    def resume(self, console: Console) -> None:
+    def resume(self) -> None:
         """Go on from the newest checkpoint that is whole, if there is any. Damaged ones are named and set aside."""
         if self.processes.is_main:
             checkpoint.tidy(self.root)
@@ -99,13 +100,13 @@ class Trainer:
             try:
                 self._restore(update)
             except checkpoint.DamagedCheckpoint as error:
-                console.print(f"[yellow]warning:[/] {escape(str(error))}; trying the checkpoint before it")
+                self._warn(f"{error}; trying the checkpoint before it")
                 damaged.append(update)
                 continue
             self.processes.wait()  # all have read what is there
             for bad in damaged if self.processes.is_main else []:
-                console.print(f"the damaged checkpoint is now {checkpoint.set_aside(self.root, bad)}", markup=False)
-            console.print(f"{self.folder.name}: going on after update {update}", markup=False)
+                self._say(f"the damaged checkpoint is now {checkpoint.set_aside(self.root, bad)}")
+            self._say(f"resuming after update {update}")
             return
         if damaged:
             raise TrainingError(
@@ -122,9 +123,9 @@ class Trainer:
         self.batches.restore(self.state.batches)
         self.saved = update
 
-    def run(self, log: TrainingLog, stop: StopSignals, progress: TrainingProgress) -> None:
+    def run(self, log: TrainingLog, stop: StopSignals, task: Task) -> None:
         """Train until the budget is used up, validating and saving on the way."""
-        self.log, self.stop, self.progress = log, stop, progress
+        self.log, self.stop, self.task = log, stop, task
         self.gradient = GradientOf(
             self.parallel,
             self.settings,
@@ -133,7 +134,6 @@ class Trainer:
             self.precision,
             self.in_direction,
             self.optimizer.clear,
-            progress.line,
         )
         self.begun = time.monotonic() - self.state.seconds
         self._log_start()
@@ -156,7 +156,7 @@ class Trainer:
             if self._stopping:
                 raise Interrupted(
                     f"stopped by {self.stop.requested or 'a signal'} after update {update}; everything is saved in "
-                    f"{self.folder}: the same command goes on from there"
+                    f"{self.folder}: the same command resumes there"
                 )
             if done:
                 return
@@ -210,7 +210,7 @@ class Trainer:
         self.state.skipped += 1
         self.state.skipped_in_row += 1
         names = ", ".join(one.name for one in update.micro_batches)
-        self.progress.line(f"update {self.state.update} skipped: the loss or gradient of {names} isn't finite")
+        self._warn(f"update {self.state.update} skipped: the loss or gradient of {names} isn't finite")
         if self.state.skipped_in_row >= MOST_SKIPPED:
             kept = f"the last good checkpoint is that of update {self.saved}; " if self.saved else ""
             raise TrainingError(
@@ -234,7 +234,7 @@ class Trainer:
         state.validated = state.update
         self._tick()
         self.log.write("validation", state.update, state.seconds, loss=mean, losses=by_direction, best=is_best)
-        self.progress.line(f"update {state.update}: validation loss {mean:.4f}{' (best)' if is_best else ''}")
+        self._say(f"update {state.update}: validation loss {mean:.4f}{' (best)' if is_best else ''}")
         return is_best
 
     def _save(self) -> None:
@@ -281,7 +281,7 @@ class Trainer:
         losses = {str(one): loss for one, loss in self.validation.losses().items()}
         mean = sum(losses.values()) / len(losses)
         named = ", ".join(map(str, updates))
-        self.progress.line(f"mean of the checkpoints of updates {named}: validation loss {mean:.4f}")
+        self._say(f"mean of the checkpoints of updates {named}: validation loss {mean:.4f}")
         self.log.write("average", self.state.update, self.state.seconds, updates=updates, loss=mean, losses=losses)
         return losses
 
@@ -293,17 +293,26 @@ class Trainer:
         """Show the update, and add a line to the log now and then."""
         state, facts = self.state, self.interval.facts()
         used = self.budget.used(state)
-        self.progress.show(state.update, used, facts["loss"], facts["target_tokens_per_second"])
+        speed = f"{facts['target_tokens_per_second']:,.0f} target tokens/s"
+        self.task.show(used, f"update {state.update}  loss {facts['loss']:.3f}  {speed}")
         if state.update % LOG_EVERY == 0 or used >= 1:
             self.log.write("training", state.update, state.seconds, **facts, learning_rate=rate, skipped=state.skipped)
             self.interval = Interval()
+
+    def _say(self, text: str) -> None:
+        if self.processes.is_main:
+            logger.info("%s: %s", self.folder.name, text)
+
+    def _warn(self, text: str) -> None:
+        if self.processes.is_main:
+            logger.warning("%s: %s", self.folder.name, text)
 
     def _log_start(self) -> None:
         state, batches = self.state, self.batches
         if state.update:
             self.log.write("resume", state.update, state.seconds)
             return
-        self.progress.line(
+        self._say(
             f"{batches.describe()}; {self.model.num_parameters():,} parameters, {self.precision} on "
             f"{self.model.device.type}"
             + (f", {self.processes.size} processes ({self.settings.parallel})" if self.processes.size > 1 else "")
@@ -325,7 +334,7 @@ class Trainer:
         passes = {str(direction): round(count, 4) for direction, count in self.batches.passes().items()}
         facts = {"best_update": state.best_update, "target_tokens": state.target_tokens, "padding": padding}
         self.log.write("end", state.update, state.seconds, **facts, passes=passes)
-        self.progress.line(
+        self._say(
             f"{state.update} updates in {state.seconds:,.0f} s: {state.target_tokens:,} target tokens, "
             f"{padding:.1%} of the batches was padding; best at update {state.best_update}"
         )
