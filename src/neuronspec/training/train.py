@@ -1,28 +1,21 @@
-"""`train`: set up, train, clean up."""
+"""`train`: one training from start to end, of the baseline or of an arm."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from neuronspec.batching.collate import Layout
-from neuronspec.batching.in_order import eval_batches
 from neuronspec.batching.stream import Store
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import processes
 from neuronspec.core.progress import SILENT, Progress
-from neuronspec.core.signals import StopSignals
-from neuronspec.models.batch import Batch
-from neuronspec.training.log import TrainingLog
 from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
-from neuronspec.training.tracking import Trackers, Tracking
-from neuronspec.training.trainer import Trainer
+from neuronspec.training.tracking import Tracking
+from neuronspec.training.trainer import Job, Trainer
 
 
 def train(
@@ -63,41 +56,18 @@ def train(
             many updates.
         Interrupted: SIGINT or SIGTERM came; everything is saved.
     """
-    joined = processes()
-    layout = Layout.of(tokenizer, directions)
-    valid = _validation_batches(store, directions, tokenizer, settings)
-    trainer = Trainer(model, store, settings, sorted(directions), seed, folder, layout, in_direction, valid, joined)
-    trainer.resume()
-    with (
-        torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []),
-        Trackers(tracking if joined.is_main else None) as tracked,
-        TrainingLog(folder / "log.jsonl" if joined.is_main else None, trainer.state.update, tracked.write) as log,
-        StopSignals() as stop,
-        (progress if joined.is_main else SILENT).task(folder.name, 1.0) as task,
-    ):
-        joined.wait()  # before anybody says that training goes on, all heed signals
-        trainer.run(log, stop, task)
-        return trainer.finish(tokenizer, dense)
-
-
-def _validation_batches(
-    store: Store, directions: Sequence[Direction], tokenizer: PreTrainedTokenizerBase, settings: TrainingSettings
-) -> list[Batch]:
-    available = set(store.directions("valid"))
-    batches = [
-        batch
-        for direction in sorted(available.intersection(directions))
-        for batch in eval_batches(
-            store.pairs("valid", direction),
-            direction,
-            tokenizer,
-            batch_tokens=settings.batch_tokens,
-            limit=settings.validation_sentences,
-        )
-    ]
-    if not batches:
-        raise TrainingError(
-            "there are no validation sentences for any direction, so the best weights can't be told: "
-            "name validation files in the recipe, or raise corpus.valid_share"
-        )
-    return batches
+    job = Job(
+        model=model,
+        tokenizer=tokenizer,
+        store=store,
+        settings=settings,
+        directions=directions,
+        seed=seed,
+        folder=folder,
+        in_direction=in_direction,
+        dense=dense,
+        processes=processes(),
+        progress=progress,
+        tracking=tracking,
+    )
+    return Trainer(job).run()
