@@ -125,7 +125,6 @@ def _training_pairs(store: Any) -> list[Any]:
 
 
 def step_load(folder: Path) -> dict[str, Any]:
-    from rich.console import Console
 
     from neuronspec.batching.collate import Layout
     from neuronspec.batching.stream import TrainingBatches
@@ -149,7 +148,6 @@ def step_load(folder: Path) -> dict[str, Any]:
     model = build_model(ModelSettings(preset="tiny"), store.tokenizer, seed=1)
     train(
         model, store.tokenizer, store, settings, directions=directions, seed=1, folder=folder / "base",
-        console=Console(quiet=True),
     )  # fmt: skip
     rates = [line["target_tokens_per_second"] for line in read_log(folder / "base" / "log.jsonl") if "nll" in line]
     training = statistics.median(rates)

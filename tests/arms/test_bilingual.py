@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.helpers.toy_arm import counting, logits_of, toy_given, toy_recipe
 from tests.helpers.toy_corpus import DE_EN, EN_DE
-from tests.helpers.toy_training import SETTINGS, assert_same, quiet
+from tests.helpers.toy_training import SETTINGS, assert_same
 
 from neuronspec.arms.arm import make
 from neuronspec.arms.registry import get_arm
@@ -51,7 +51,6 @@ def test_each_model_is_trained_from_scratch_on_its_direction(tmp_path: Path) -> 
             directions=[direction],
             seed=given.recipe.seed,
             folder=tmp_path / str(direction),
-            console=quiet(),
         )
         assert_same(folder / str(direction), tmp_path / str(direction))
 

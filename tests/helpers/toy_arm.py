@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from neuronspec import record_activations
 from neuronspec.arms.arm import Arm, Given, make
 from neuronspec.arms.registry import get_arm
 from neuronspec.batching.in_order import eval_batches
+from neuronspec.batching.stream import Update
 from neuronspec.core.direction import Direction
 from neuronspec.models.load import load_model
 from neuronspec.neurons.selection import select_masks
@@ -82,13 +83,13 @@ def logits_of(model: Any, in_direction: Any, direction: Direction) -> torch.Tens
 def counting(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> list[str]:
     """The folder's name for every update that is made from now on; a signal comes in update number `stop_at`."""
     made: list[str] = []
-    update: Callable[[Trainer], None] = Trainer._update
+    update: Callable[[Trainer, Iterator[Update]], None] = Trainer._update
 
-    def counted(self: Trainer) -> None:
-        made.append(self.folder.name)
+    def counted(self: Trainer, updates: Iterator[Update]) -> None:
+        made.append(self.job.folder.name)
         if len(made) == stop_at:
             os.kill(os.getpid(), signal.SIGINT)
-        update(self)
+        update(self, updates)
 
     monkeypatch.setattr(Trainer, "_update", counted)
     return made

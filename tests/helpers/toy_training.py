@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from neuronspec.core.direction import Direction
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.tracking import Tracking
@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def quiet() -> Console:
-    return Console(file=io.StringIO(), width=300)
+    return Console(quiet=True)
 
 
 def toy_train(
@@ -45,7 +45,7 @@ def toy_train(
     seed: int = 1,
     directions: list[Direction] | None = None,
     in_direction: Callable[[Direction], AbstractContextManager[Any]] = lambda direction: nullcontext(),
-    console: Console | None = None,
+    progress: Progress = SILENT,
     tracking: Tracking | None = None,
     **settings: Any,
 ) -> TrainingResult:
@@ -60,7 +60,7 @@ def toy_train(
         seed=seed,
         folder=folder,
         in_direction=in_direction,
-        console=console or quiet(),
+        progress=progress,
         tracking=tracking,
     )
 

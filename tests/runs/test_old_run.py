@@ -45,7 +45,7 @@ def test_training_goes_on_from_its_checkpoint(run: Path) -> None:
     content = json.loads((run / "stages.json").read_text())
     content["tasks"]["train"]["state"] = "started"
     (run / "stages.json").write_text(json.dumps(content))
-    assert "going on after update 20" in neuronspec("train", run)
+    assert "resuming after update 20" in neuronspec("train", run)
     found = load_file(run / "base" / "model.safetensors")
     assert found.keys() == expected.keys()
     for name, tensor in expected.items():

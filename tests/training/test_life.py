@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from tests.helpers.masked import random_masks
 from tests.helpers.toy_corpus import EN_DE, toy_model
-from tests.helpers.toy_training import SIZES, assert_same, quiet, toy_train
+from tests.helpers.toy_training import SIZES, assert_same, toy_train
 
 from neuronspec.core.errors import MissingExtraError, TrainingError
 from neuronspec.models.batch import Batch
@@ -44,11 +44,11 @@ def small_memory(monkeypatch: pytest.MonkeyPatch, rows: int) -> list[int]:
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_a_batch_that_does_not_fit_is_tried_in_halves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mixed: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The same weights as with enough memory; in float64, see `test_accumulated_batches_equal_one_large_batch`."""
 
-    def train(folder: Path, console: Any = None) -> None:
+    def train(folder: Path) -> None:
         model = toy_model(dropout=0.0, dtype=torch.float64)
         specialize(model, random_masks(model, tuple(map(str, SIZES))))
 
@@ -56,14 +56,13 @@ def test_a_batch_that_does_not_fit_is_tried_in_halves(
             return (use_directions if isinstance(given, tuple) else use_direction)(model, given)
 
         options = {"mix_directions": mixed, "validate_every": 100}
-        toy_train(folder, 6, model=model, in_direction=scope, console=console, **options)
+        toy_train(folder, 6, model=model, in_direction=scope, **options)
 
     train(tmp_path / "enough")
-    console = quiet()
     sizes = small_memory(monkeypatch, rows=3)
-    train(tmp_path / "little", console)
+    train(tmp_path / "little")
     assert 0 < max(sizes[:-3]) <= 3
-    assert "tried again in halves. Lower batch_tokens (now 60) for speed" in console.file.getvalue()
+    assert "tried again in halves. Lower batch_tokens (now 60) for speed" in caplog.text
     expected, found = (load_file(tmp_path / name / "model.safetensors") for name in ("enough", "little"))
     assert max(float((found[name] - value).abs().max()) for name, value in expected.items()) < 1e-9
 

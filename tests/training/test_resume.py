@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 from tests.helpers.toy_corpus import EN_DE, ToyStore, toy_model
-from tests.helpers.toy_training import SIZES, assert_same, quiet, toy_train
+from tests.helpers.toy_training import SIZES, assert_same, toy_train
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
@@ -112,16 +113,19 @@ def test_a_schedule_that_falls_to_the_end_has_one_budget(tmp_path: Path) -> None
         toy_train(tmp_path / "run", 8, schedule="linear")
 
 
-def test_an_exception_costs_only_what_came_after_the_checkpoint(tmp_path: Path, whole: Path) -> None:
+def test_an_exception_costs_only_what_came_after_the_checkpoint(
+    tmp_path: Path, whole: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="neuronspec")
+
     def fail() -> None:
         raise RuntimeError("injected")
 
     with pytest.raises(RuntimeError, match="injected"):
         stop_at(tmp_path / "run", 11 * PER_UPDATE, fail)
     assert max(checkpoint.updates_saved(tmp_path / "run" / "checkpoints")) == 9
-    console = quiet()
-    toy_train(tmp_path / "run", UPDATES, console=console)
-    assert "run: going on after update 9" in console.file.getvalue()
+    toy_train(tmp_path / "run", UPDATES)
+    assert "run: resuming after update 9" in caplog.messages
     assert_same(tmp_path / "run", whole)
     assert validations(tmp_path / "run") == validations(whole)
 
@@ -267,17 +271,15 @@ def damage(path: Path, kind: str) -> None:
     ],
 )
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
-    tmp_path: Path, whole: Path, file: str, kind: str
+    tmp_path: Path, whole: Path, file: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(Interrupted):
         stop_at(tmp_path / "run", 8 * PER_UPDATE, send(signal.SIGTERM))
     checkpoints = tmp_path / "run" / "checkpoints"
     newest = checkpoint.updates_saved(checkpoints)[-1]
     damage(checkpoints / f"step-{newest}" / file, kind)
-    console = quiet()
-    toy_train(tmp_path / "run", UPDATES, console=console)
-    assert f"step-{newest}/{file}" in console.file.getvalue()
-    assert "warning: " in console.file.getvalue()
+    toy_train(tmp_path / "run", UPDATES)
+    assert any(f"step-{newest}/{file}" in one.message for one in caplog.records if one.levelname == "WARNING")
     assert (checkpoints / f"damaged-{newest}").is_dir()
     assert_same(tmp_path / "run", whole)
 
@@ -328,16 +330,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_disk_that_is_really_full(small_disk: Path, whole: Path) -> None:
+def test_a_disk_that_is_really_full(small_disk: Path, whole: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="neuronspec")
     with pytest.raises(TrainingError, match="can't be written.*No space left") as caught:
         toy_train(small_disk / "run", UPDATES)
     assert "is whole" in str(caught.value)
     saved = checkpoint.updates_saved(small_disk / "run" / "checkpoints")
     assert saved
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
-    console = quiet()
-    toy_train(small_disk / "run", UPDATES, console=console)
-    assert f"going on after update {saved[-1]}" in console.file.getvalue()
+    toy_train(small_disk / "run", UPDATES)
+    assert f"resuming after update {saved[-1]}" in caplog.text
     assert_same(small_disk / "run", whole)
 
 

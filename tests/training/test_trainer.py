@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, ToyStore, toy_model
-from tests.helpers.toy_training import SETTINGS, SIZES, assert_same, quiet, toy_train
+from tests.helpers.toy_training import SETTINGS, SIZES, assert_same, toy_train
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, TrainingError
+from neuronspec.core.progress import Bars
 from neuronspec.models.batch import Batch
 from neuronspec.training import parallel, validation
 from neuronspec.training.log import read_log
@@ -169,11 +173,13 @@ def test_minutes_are_a_budget(tmp_path: Path) -> None:
     assert result.best_update == 1
 
 
-def test_a_line_now_and_then_where_there_is_no_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neuronspec.training.progress.LINE_EVERY", 0.0)
-    console = quiet()
-    toy_train(tmp_path / "base", 4, console=console)
-    lines = console.file.getvalue().splitlines()
+def test_a_line_now_and_then_where_there_is_no_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("neuronspec.core.progress.LINE_EVERY", 0.0)
+    caplog.set_level(logging.INFO, logger="neuronspec")
+    toy_train(tmp_path / "base", 4, progress=Bars(Console(file=io.StringIO())))
+    lines = caplog.messages
     assert len(lines) == 7
     assert lines[0].startswith("base: 63 pairs in 3 directions, sampled from 0.62 (en-de) to 2.24 (en-fr)")
     assert "base: 50%  update 2  loss " in lines[2]
@@ -224,14 +230,14 @@ def poison(model: torch.nn.Module, updates: set[int]) -> None:
     )
 
 
-def test_updates_without_a_finite_gradient_are_skipped(tmp_path: Path) -> None:
-    console, model = quiet(), toy_model()
+def test_updates_without_a_finite_gradient_are_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = toy_model()
     poison(model, {2, 3, 7})
-    result = toy_train(tmp_path, 10, model=model, console=console)
+    result = toy_train(tmp_path, 10, model=model)
     assert result.updates == 10
     assert all(value.isfinite().all() for value in load_file(tmp_path / "model.safetensors").values())
     assert [line["skipped"] for line in read_log(tmp_path / "log.jsonl") if line["kind"] == "training"] == [3]
-    assert "update 7 skipped: the loss or gradient of " in console.file.getvalue()
+    assert "update 7 skipped: the loss or gradient of " in caplog.text
     record = json.loads((tmp_path / "checkpoints" / "step-10" / "trainer.json").read_text())
     assert (record["state"]["skipped"], record["state"]["skipped_in_row"]) == (3, 0)
 

@@ -204,7 +204,7 @@ def go_on(
         seed=given.seed,
         folder=where,
         in_direction=in_direction or any_direction,
-        console=given.console,
+        progress=given.progress,
         tracking=Tracking(given.recipe.tracking, run / "tracking", where.relative_to(run / "arms").as_posix()),
         dense=dense,
     )

@@ -97,7 +97,7 @@ def train_base(run: Run) -> None:
         directions=run.recipe.corpus.all_directions,
         seed=run.recipe.seed if run.recipe.training.seed is None else run.recipe.training.seed,
         folder=run.paths.base,
-        console=run.console,
+        progress=run.progress,
         tracking=Tracking(run.recipe.tracking, run.paths.tracking, "base"),
     )
 

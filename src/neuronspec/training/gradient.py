@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from neuronspec.training.loss import InDirection
 from neuronspec.training.parallel import Parallel
 from neuronspec.training.precision import autocast
 from neuronspec.training.settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,6 @@ class GradientOf:
         precision: `bf16` or `float32`.
         in_direction: the context of a direction's computation.
         clear: forgets the gradient.
-        tell: prints a line.
     """
 
     def __init__(
@@ -64,11 +66,10 @@ class GradientOf:
         precision: str,
         in_direction: InDirection,
         clear: Callable[[], None],
-        tell: Callable[[str], None],
     ) -> None:
         self._parallel, self._settings, self._seed = parallel, settings, seed
         self._device, self._precision, self._in_direction = device, precision, in_direction
-        self._clear, self._tell = clear, tell
+        self._clear = clear
 
     def __call__(self, update: Update) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss summed over target tokens, with label smoothing and without: of this process, on its device.
@@ -120,5 +121,7 @@ class GradientOf:
                 f"{where}; it can't be halved any more: lower corpus.cleaning.max_tokens, set gradient_checkpointing "
                 "or precision: bf16, or choose a smaller model"
             )
-        self._tell(f"{where}; tried again in halves. Lower batch_tokens (now {self._settings.batch_tokens}) for speed")
+        logger.warning(
+            "%s; tried again in halves. Lower batch_tokens (now %d) for speed", where, self._settings.batch_tokens
+        )
         return part.halves()

@@ -45,6 +45,22 @@ class State:
     skipped_in_row: int = 0
     batches: dict[str, Any] = field(default_factory=dict)
 
+    def count(self, update: Update) -> None:
+        """Count an update with a finite gradient; its padding by this process's micro-batches."""
+        self.skipped_in_row = 0
+        self.target_tokens += update.target_tokens
+        self.tokens += sum(one.tokens for one in update.micro_batches)
+        self.padded += sum(one.padded for one in update.micro_batches)
+
+    def validate(self, loss: float, losses: dict[str, float]) -> bool:
+        """Take in a validation's mean loss and losses by direction; True if the mean is the lowest so far."""
+        is_best = loss < self.best_loss
+        if is_best:
+            self.best_update, self.best_loss, self.best_losses = self.update, loss, losses
+        self.without_gain = 0 if is_best else self.without_gain + 1
+        self.validated = self.update
+        return is_best
+
     def to_json(self) -> dict[str, Any]:
         """The fields; an infinite `best_loss` (none yet) as null."""
         return asdict(self) | {"best_loss": None if math.isinf(self.best_loss) else self.best_loss}

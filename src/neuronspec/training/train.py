@@ -1,30 +1,21 @@
-"""`train`: set up, train, clean up."""
+"""`train`: one training from start to end, of the baseline or of an arm."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from neuronspec.batching.collate import Layout
-from neuronspec.batching.in_order import eval_batches
 from neuronspec.batching.stream import Store
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import processes
-from neuronspec.core.run_folder import TRAINING_LOG
-from neuronspec.core.signals import StopSignals
-from neuronspec.models.batch import Batch
-from neuronspec.training.log import TrainingLog
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.training.loss import InDirection, any_direction
-from neuronspec.training.progress import TrainingProgress
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
-from neuronspec.training.tracking import Trackers, Tracking
-from neuronspec.training.trainer import Trainer
+from neuronspec.training.tracking import Tracking
+from neuronspec.training.trainer import Job, Trainer
 
 
 def train(
@@ -37,7 +28,7 @@ def train(
     seed: int,
     folder: Path,
     in_direction: InDirection = any_direction,
-    console: Console | None = None,
+    progress: Progress = SILENT,
     tracking: Tracking | None = None,
     dense: Mapping[str, str] | None = None,
 ) -> TrainingResult:
@@ -47,13 +38,15 @@ def train(
     weights, to the bit on a CPU, as if it had never been stopped. The order of the data depends on `seed`,
     `directions` and the batch settings alone, so arms that share them see the same batches.
 
-    In several joined processes (`neuronspec.core.processes.join`) all call this alike; the first one prints and writes.
+    In several joined processes (`neuronspec.core.processes.join`) all call this alike; the first one reports and
+    writes.
 
     Args:
         model: what to start from, on the device to train on; holds the best weights afterwards.
         store: gives training pairs (`train`) and validation pairs (`valid`).
         directions: all directions to train on; those with validation pairs decide which weights are best.
         in_direction: the context of a direction's forward and backward pass, such as masks.
+        progress: shows the share of the budget that is used, the loss and the speed.
         tracking: where it is logged beside `log.jsonl`.
         dense: where modules were added to the model: by the name of each tensor of the plain checkpoint, its name in
             the model as it is now. Only these are exported; what was added is the caller's to save.
@@ -63,42 +56,18 @@ def train(
             many updates.
         Interrupted: SIGINT or SIGTERM came; everything is saved.
     """
-    joined = processes()
-    layout = Layout.of(tokenizer, directions)
-    valid = _validation_batches(store, directions, tokenizer, settings)
-    trainer = Trainer(model, store, settings, sorted(directions), seed, folder, layout, in_direction, valid, joined)
-    console = (console or Console()) if joined.is_main else Console(quiet=True)
-    trainer.resume(console)
-    with (
-        torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []),
-        Trackers(tracking if joined.is_main else None) as tracked,
-        TrainingLog(folder / TRAINING_LOG if joined.is_main else None, trainer.state.update, tracked.write) as log,
-        StopSignals() as stop,
-        TrainingProgress(console, folder.name) as progress,
-    ):
-        joined.wait()  # before anybody says that training goes on, all heed signals
-        trainer.run(log, stop, progress)
-        return trainer.finish(tokenizer, dense)
-
-
-def _validation_batches(
-    store: Store, directions: Sequence[Direction], tokenizer: PreTrainedTokenizerBase, settings: TrainingSettings
-) -> list[Batch]:
-    available = set(store.directions("valid"))
-    batches = [
-        batch
-        for direction in sorted(available.intersection(directions))
-        for batch in eval_batches(
-            store.pairs("valid", direction),
-            direction,
-            tokenizer,
-            batch_tokens=settings.batch_tokens,
-            limit=settings.validation_sentences,
-        )
-    ]
-    if not batches:
-        raise TrainingError(
-            "there are no validation sentences for any direction, so the best weights can't be told: "
-            "name validation files in the recipe, or raise corpus.valid_share"
-        )
-    return batches
+    job = Job(
+        model=model,
+        tokenizer=tokenizer,
+        store=store,
+        settings=settings,
+        directions=directions,
+        seed=seed,
+        folder=folder,
+        in_direction=in_direction,
+        dense=dense,
+        processes=processes(),
+        progress=progress,
+        tracking=tracking,
+    )
+    return Trainer(job).run()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.markup import escape
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.collate import Layout
@@ -17,80 +16,139 @@ from neuronspec.batching.stream import Prefetched, Store, TrainingBatches, Updat
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.signals import Interrupted, StopSignals
-from neuronspec.models.batch import Batch
 from neuronspec.training import checkpoint
 from neuronspec.training.gradient import GradientOf
-from neuronspec.training.log import TrainingLog
-from neuronspec.training.loss import InDirection
+from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.model_folder import export_model
 from neuronspec.training.optimizers import Optimizer
 from neuronspec.training.parallel import Parallel
 from neuronspec.training.precision import resolve_precision
-from neuronspec.training.progress import TrainingProgress
-from neuronspec.training.progress_state import Budget, Interval, State, TrainingResult
+from neuronspec.training.progress import Reporter
+from neuronspec.training.progress_state import Budget, State, TrainingResult
 from neuronspec.training.resume import check_unchanged, what_matters
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.step import finish_step, prepare_step
-from neuronspec.training.validation import Stopped, Validation
-
-LOG_EVERY = 10
-"""Updates between lines of the log."""
+from neuronspec.training.tracking import Tracking
+from neuronspec.training.validation import Stopped, Validation, validation_batches
 
 MOST_SKIPPED = 10
 """Updates in a row without a finite gradient after which training stops."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a training works on.
+
+    Args:
+        model: what to start from, on the device to train on; holds the result afterwards.
+        tokenizer: of the model.
+        store: gives training and validation pairs.
+        settings: how to train.
+        directions: all directions to train on.
+        seed: of data order and dropout.
+        folder: for checkpoints, log and result.
+        in_direction: the context of a direction's forward and backward pass.
+        dense: see `neuronspec.training.train.train`.
+        processes: that train together, and which one this is.
+        progress: shows how far the training is.
+        tracking: where it is logged beside `log.jsonl`.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    store: Store
+    settings: TrainingSettings
+    directions: Sequence[Direction]
+    seed: int
+    folder: Path
+    in_direction: InDirection = any_direction
+    dense: Mapping[str, str] | None = None
+    processes: Processes
+    progress: Progress = SILENT
+    tracking: Tracking | None = None
+
+
 class Trainer:
-    """One training: what it works on, and where it stands. In several processes, each has one, in step."""
+    """One training: what it works on, and where it is. In several processes, each has one, in step.
 
-    log: TrainingLog
-    stop: StopSignals
-    progress: TrainingProgress
-    updates: Iterator[Update]
-    gradient: GradientOf
+    Args:
+        job: what it works on; its model is prepared for training.
 
-    def __init__(
-        self,
-        model: PreTrainedModel,
-        store: Store,
-        settings: TrainingSettings,
-        directions: Sequence[Direction],
-        seed: int,
-        folder: Path,
-        layout: Layout,
-        in_direction: InDirection,
-        validation: Sequence[Batch],
-        processes: Processes,
-    ) -> None:
-        self.model, self.settings, self.seed, self.folder = model, settings, seed, folder
-        self.in_direction, self.processes = in_direction, processes
-        self.root = folder / "checkpoints"
+    Raises:
+        TrainingError: there is no data, or the settings don't suit the machine or the model.
+    """
+
+    def __init__(self, job: Job) -> None:
+        settings, model = job.settings, job.model
+        self.job, self.model, self.settings, self.processes = job, model, settings, job.processes
+        self.root = job.folder / "checkpoints"
         self.precision = resolve_precision(settings.precision, model.device)
+
+        layout = Layout.of(job.tokenizer, job.directions)
+        valid = validation_batches(job.store, job.directions, job.tokenizer, settings)
         self.batches = TrainingBatches(
-            store,
-            directions,
+            job.store,
+            sorted(job.directions),
             layout,
             batch_tokens=settings.batch_tokens,
             temperature=settings.temperature,
-            seed=seed,
+            seed=job.seed,
             weights=settings.weights,
             mixed=settings.mix_directions,
         )
-        micro_batches = settings.accumulation * processes.size
+        micro_batches = settings.accumulation * job.processes.size
         self.budget = Budget.of(settings, self.batches, micro_batches)
-        self.matters = what_matters(settings, model, self.batches, seed, self.precision, micro_batches)
-        prepare_step(model, settings)
-        self.parallel = Parallel(model, settings.parallel, processes)
-        self.validation = Validation(model, self.parallel, validation, in_direction, self.precision, processes)
-        self.optimizer = Optimizer(model, settings, self.budget.updates)
-        self.state = State()
-        self.saved = 0
-        self.agreed_to_stop = False
-        self.interval = Interval()
+        self.matters = what_matters(settings, model, self.batches, job.seed, self.precision, micro_batches)
 
-    def resume(self, console: Console) -> None:
-        """Go on from the newest checkpoint that is whole, if there is any. Damaged ones are named and set aside."""
+        prepare_step(model, settings)
+        self.parallel = Parallel(model, settings.parallel, job.processes)
+        self.optimizer = Optimizer(model, settings, self.budget.updates)
+        self.gradient = GradientOf(
+            self.parallel, settings, job.seed, model.device, self.precision, job.in_direction, self.optimizer.clear
+        )
+        self.validation = Validation(model, self.parallel, valid, job.in_direction, self.precision, job.processes)
+
+        self.state = State()
+        self.saved = 0  # the update of the newest checkpoint
+        self.begun = time.monotonic()
+        self.stop = StopSignals()
+        self.agreed_to_stop = False
+        self.report = Reporter(job.folder, job.processes, job.progress, job.tracking)
+
+    def run(self) -> TrainingResult:
+        """Train until the budget is used up, from the newest checkpoint if there is one; export the best weights.
+
+        Raises:
+            TrainingError: no checkpoint can be read, they are of other settings, the disk is full, or too many
+                updates had no finite gradient.
+            Interrupted: SIGINT or SIGTERM came; everything is saved.
+        """
+        self._resume()
+        devices = [self.model.device] if self.model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), self.report.open(self.state.update), self.stop:
+            self.processes.wait()  # before anybody says that training begins, all heed signals
+            self.begun = time.monotonic() - self.state.seconds
+            self._report_start()
+            self.model.train()
+            with Prefetched(self._updates()) as updates:
+                while True:
+                    done = self._is_done()
+                    is_best = self._is_validation_due(done) and self._validate()
+                    done = done or self._is_done()
+                    if is_best or self._is_saving_due(done):
+                        self._save()
+                    self._leave_if_asked()
+                    if done:
+                        break
+                    self._update(updates)
+            self.batches.restore(self.state.batches)  # they were drawn ahead
+            self.report.ended(self.state, self._passes())
+            return self._finish()
+
+    def _resume(self) -> None:
+        """Continue after the newest checkpoint that is whole, if there is any. Damaged ones are named and set aside."""
         if self.processes.is_main:
             checkpoint.tidy(self.root)
         self.processes.wait()
@@ -99,13 +157,13 @@ class Trainer:
             try:
                 self._restore(update)
             except checkpoint.DamagedCheckpoint as error:
-                console.print(f"[yellow]warning:[/] {escape(str(error))}; trying the checkpoint before it")
+                self.report.warn(f"{error}; trying the checkpoint before it")
                 damaged.append(update)
                 continue
             self.processes.wait()  # all have read what is there
             for bad in damaged if self.processes.is_main else []:
-                console.print(f"the damaged checkpoint is now {checkpoint.set_aside(self.root, bad)}", markup=False)
-            console.print(f"{self.folder.name}: going on after update {update}", markup=False)
+                self.report.say(f"the damaged checkpoint is now {checkpoint.set_aside(self.root, bad)}")
+            self.report.say(f"resuming after update {update}")
             return
         if damaged:
             raise TrainingError(
@@ -113,79 +171,79 @@ class Trainer:
             )
 
     def _restore(self, update: int) -> None:
+        folder = checkpoint.checkpoint_folder(self.root, update)
         record = checkpoint.read_record(self.root, update)
-        check_unchanged(record["matters"], self.matters, self.folder)
-        moments = checkpoint.read_tensors(checkpoint.checkpoint_folder(self.root, update) / checkpoint.OPTIMIZER)
-        checkpoint.restore_model(self.model, checkpoint.checkpoint_folder(self.root, update) / checkpoint.MODEL)
+        check_unchanged(record["matters"], self.matters, self.job.folder)
+        moments = checkpoint.read_tensors(folder / checkpoint.OPTIMIZER)
+        checkpoint.restore_model(self.model, folder / checkpoint.MODEL)
         self.optimizer.restore(moments)
         self.state = State.from_json(record["state"])
         self.batches.restore(self.state.batches)
         self.saved = update
 
-    def run(self, log: TrainingLog, stop: StopSignals, progress: TrainingProgress) -> None:
-        """Train until the budget is used up, validating and saving on the way."""
-        self.log, self.stop, self.progress = log, stop, progress
-        self.gradient = GradientOf(
-            self.parallel,
-            self.settings,
-            self.seed,
-            self.model.device,
-            self.precision,
-            self.in_direction,
-            self.optimizer.clear,
-            progress.line,
+    def _report_start(self) -> None:
+        if self.state.update:
+            self.report.resumed(self.state)
+            return
+        model, size = self.model, self.processes.size
+        self.report.started(
+            f"{self.batches.describe()}; {model.num_parameters():,} parameters, {self.precision} on "
+            f"{model.device.type}" + (f", {size} processes ({self.settings.parallel})" if size > 1 else ""),
+            {
+                "device": str(model.device),
+                "processes": size,
+                "precision": self.precision,
+                "parameters": model.num_parameters(),
+                "directions": self.batches.facts(),
+            },
         )
-        self.begun = time.monotonic() - self.state.seconds
-        self._log_start()
-        self.model.train()
-        pin = self.model.device.type == "cuda"
-        with Prefetched(Updates(self.batches, self.settings.accumulation, self.processes, pin)) as self.updates:
-            self._run()
-        self.batches.restore(self.state.batches)
-        self._log_end()
 
-    def _run(self) -> None:
-        while True:
-            update, done = self.state.update, self._is_done()
-            due = update > self.state.validated and (done or update % self.settings.validate_every == 0)
-            is_best = due and self._validate()
-            done = done or self._is_done()
-            must_save = done or self._stopping or update % self.settings.save_every == 0
-            if is_best or (must_save and update > self.saved):
-                self._save()
-            if self._stopping:
-                raise Interrupted(
-                    f"stopped by {self.stop.requested or 'a signal'} after update {update}; everything is saved in "
-                    f"{self.folder}: the same command goes on from there"
-                )
-            if done:
-                return
-            self._update()
+    def _updates(self) -> Updates:
+        """What each update is made from, endlessly."""
+        pin = self.model.device.type == "cuda"
+        return Updates(self.batches, self.settings.accumulation, self.processes, pin)
 
     def _is_done(self) -> bool:
         patience = self.settings.patience
         return self.budget.used(self.state) >= 1 or bool(patience and self.state.without_gain >= patience)
 
-    def _update(self) -> None:
+    def _is_validation_due(self, done: bool) -> bool:
+        update = self.state.update
+        return update > self.state.validated and (done or update % self.settings.validate_every == 0)
+
+    def _is_saving_due(self, done: bool) -> bool:
+        update = self.state.update
+        return update > self.saved and (done or self._stopping or update % self.settings.save_every == 0)
+
+    @property
+    def _stopping(self) -> bool:
+        """Whether a signal came; several processes know it after the update in which they agree on it."""
+        return self.stop.requested is not None if self.processes.size == 1 else self.agreed_to_stop
+
+    def _leave_if_asked(self) -> None:
+        if self._stopping:
+            raise Interrupted(
+                f"stopped by {self.stop.requested or 'a signal'} after update {self.state.update}; everything is "
+                f"saved in {self.job.folder}: the same command resumes there"
+            )
+
+    def _update(self, updates: Iterator[Update]) -> None:
         """One step of the optimizer, on the settings' number of micro-batches."""
         begun, state = time.monotonic(), self.state
-        update = next(self.updates)
+        update = next(updates)
         losses = self.gradient(update)
         norm = self.optimizer.clip()
         smoothed, nats = self._agree(*losses)
         state.update += 1
         state.batches = update.state
+        rate = 0.0
         if math.isfinite(smoothed) and math.isfinite(norm):
             rate = self.optimizer.step(state.update)
-            state.skipped_in_row = 0
-            state.target_tokens += update.target_tokens
-            state.tokens += sum(one.tokens for one in update.micro_batches)
-            state.padded += sum(one.padded for one in update.micro_batches)
-            self.interval.add(update, smoothed, nats, norm, time.monotonic() - begun)
+            state.count(update)
+            self.report.counted(update, smoothed, nats, norm, time.monotonic() - begun)
         else:
-            rate = 0.0
             self._skip(update)
-        self._report(rate)
+        self.report.updated(state, rate, self.budget.used(state))
 
     def _agree(self, smoothed: torch.Tensor, nats: torch.Tensor) -> tuple[float, float]:
         """The losses over all processes; with them they agree on whether to stop, and on the main one's clock."""
@@ -199,10 +257,9 @@ class Trainer:
         self.agreed_to_stop, self.state.seconds = total[2] > 0, total[3]
         return total[0], total[1]
 
-    @property
-    def _stopping(self) -> bool:
-        """Whether a signal came; several processes know it after the update in which they agree on it."""
-        return self.stop.requested is not None if self.processes.size == 1 else self.agreed_to_stop
+    def _tick(self) -> None:
+        if self.processes.size == 1:  # else the main one's clock counts, see _agree
+            self.state.seconds = time.monotonic() - self.begun
 
     def _skip(self, update: Update) -> None:
         """Drop an update without a finite gradient; give up after many in a row."""
@@ -210,7 +267,7 @@ class Trainer:
         self.state.skipped += 1
         self.state.skipped_in_row += 1
         names = ", ".join(one.name for one in update.micro_batches)
-        self.progress.line(f"update {self.state.update} skipped: the loss or gradient of {names} isn't finite")
+        self.report.warn(f"update {self.state.update} skipped: the loss or gradient of {names} isn't finite")
         if self.state.skipped_in_row >= MOST_SKIPPED:
             kept = f"the last good checkpoint is that of update {self.saved}; " if self.saved else ""
             raise TrainingError(
@@ -224,17 +281,11 @@ class Trainer:
             losses = self.validation.losses(lambda: self._stopping)
         except Stopped:
             return False
-        state = self.state
         by_direction = {str(direction): loss for direction, loss in losses.items()}
         mean = sum(by_direction.values()) / len(by_direction)
-        is_best = mean < state.best_loss
-        if is_best:
-            state.best_update, state.best_loss, state.best_losses = state.update, mean, by_direction
-        state.without_gain = 0 if is_best else state.without_gain + 1
-        state.validated = state.update
+        is_best = self.state.validate(mean, by_direction)
         self._tick()
-        self.log.write("validation", state.update, state.seconds, loss=mean, losses=by_direction, best=is_best)
-        self.progress.line(f"update {state.update}: validation loss {mean:.4f}{' (best)' if is_best else ''}")
+        self.report.validated(self.state, mean, by_direction, is_best)
         return is_best
 
     def _save(self) -> None:
@@ -250,27 +301,22 @@ class Trainer:
         self.saved = self.state.update
         self.processes.wait()
 
-    def finish(self, tokenizer: PreTrainedTokenizerBase, dense: Mapping[str, str] | None = None) -> TrainingResult:
-        """Give the model its best weights (or the mean of the last ones) and export them; `dense` as in `train`."""
-        best, losses = self.state.best_update, self.state.best_losses
+    def _passes(self) -> dict[str, float]:
+        """Over the pairs of each direction."""
+        return {str(direction): round(count, 4) for direction, count in self.batches.passes().items()}
+
+    def _finish(self) -> TrainingResult:
+        """Give the model its best weights (or the mean of the last ones) and export them."""
+        state, best, losses = self.state, self.state.best_update, self.state.best_losses
         if best is None:
-            raise TrainingError(f"the validation loss in {self.folder} was never finite; lower learning_rate")
+            raise TrainingError(f"the validation loss in {self.job.folder} was never finite; lower learning_rate")
         if self.settings.average_checkpoints:
             losses = self._average(self.settings.average_checkpoints)
-        elif best != self.state.update:
-            folder = checkpoint.checkpoint_folder(self.root, best)
-            checkpoint.restore_model(self.model, folder / checkpoint.MODEL)
+        elif best != state.update:
+            checkpoint.restore_model(self.model, checkpoint.checkpoint_folder(self.root, best) / checkpoint.MODEL)
         finish_step(self.model.eval())
-        weights = None
-        if self.parallel.sharded or dense is not None:
-            weights = checkpoint.whole_tensors(checkpoint.model_tensors(self.model), self.processes.is_main)
-        if weights and dense is not None:
-            weights = {name: weights[own] for name, own in dense.items()}
-        if self.processes.is_main:
-            export_model(self.model, tokenizer, self.folder, weights)
-        self.processes.wait()
+        self._export()
         validation = {Direction.parse(name): loss for name, loss in losses.items()}
-        state = self.state
         return TrainingResult(state.update, best, validation, state.target_tokens, state.seconds)
 
     def _average(self, count: int) -> dict[str, float]:
@@ -279,53 +325,15 @@ class Trainer:
         folders = [checkpoint.checkpoint_folder(self.root, update) for update in updates]
         checkpoint.average_checkpoints(self.model, folders)
         losses = {str(one): loss for one, loss in self.validation.losses().items()}
-        mean = sum(losses.values()) / len(losses)
-        named = ", ".join(map(str, updates))
-        self.progress.line(f"mean of the checkpoints of updates {named}: validation loss {mean:.4f}")
-        self.log.write("average", self.state.update, self.state.seconds, updates=updates, loss=mean, losses=losses)
+        self.report.averaged(self.state, updates, losses)
         return losses
 
-    def _tick(self) -> None:
-        if self.processes.size == 1:  # else the main one's clock counts, see _agree
-            self.state.seconds = time.monotonic() - self.begun
-
-    def _report(self, rate: float) -> None:
-        """Show the update, and add a line to the log now and then."""
-        state, facts = self.state, self.interval.facts()
-        used = self.budget.used(state)
-        self.progress.show(state.update, used, facts["loss"], facts["target_tokens_per_second"])
-        if state.update % LOG_EVERY == 0 or used >= 1:
-            self.log.write("training", state.update, state.seconds, **facts, learning_rate=rate, skipped=state.skipped)
-            self.interval = Interval()
-
-    def _log_start(self) -> None:
-        state, batches = self.state, self.batches
-        if state.update:
-            self.log.write("resume", state.update, state.seconds)
-            return
-        self.progress.line(
-            f"{batches.describe()}; {self.model.num_parameters():,} parameters, {self.precision} on "
-            f"{self.model.device.type}"
-            + (f", {self.processes.size} processes ({self.settings.parallel})" if self.processes.size > 1 else "")
-        )
-        self.log.write(
-            "start",
-            0,
-            0.0,
-            device=str(self.model.device),
-            processes=self.processes.size,
-            precision=self.precision,
-            parameters=self.model.num_parameters(),
-            directions=batches.facts(),
-        )
-
-    def _log_end(self) -> None:
-        state = self.state
-        padding = 1 - state.tokens / max(1, state.padded)
-        passes = {str(direction): round(count, 4) for direction, count in self.batches.passes().items()}
-        facts = {"best_update": state.best_update, "target_tokens": state.target_tokens, "padding": padding}
-        self.log.write("end", state.update, state.seconds, **facts, passes=passes)
-        self.progress.line(
-            f"{state.update} updates in {state.seconds:,.0f} s: {state.target_tokens:,} target tokens, "
-            f"{padding:.1%} of the batches was padding; best at update {state.best_update}"
-        )
+    def _export(self) -> None:
+        dense, weights = self.job.dense, None
+        if self.parallel.sharded or dense is not None:
+            weights = checkpoint.whole_tensors(checkpoint.model_tensors(self.model), self.processes.is_main)
+        if weights and dense is not None:
+            weights = {name: weights[own] for name, own in dense.items()}
+        if self.processes.is_main:
+            export_model(self.model, self.job.tokenizer, self.job.folder, weights)
+        self.processes.wait()

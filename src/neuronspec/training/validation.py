@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from neuronspec.batching.in_order import eval_batches
+from neuronspec.batching.stream import Store
 from neuronspec.core.direction import Direction
+from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.models.batch import Batch
 from neuronspec.training.loss import InDirection, Loss, validation_loss
 from neuronspec.training.parallel import Parallel
+from neuronspec.training.settings import TrainingSettings
 
 
 class Stopped(Exception):
@@ -74,3 +78,37 @@ def _until(must_stop: Callable[[], bool], batches: Sequence[Batch]) -> Iterator[
         if must_stop():
             raise Stopped
         yield batch
+
+
+def validation_batches(
+    store: Store, directions: Sequence[Direction], tokenizer: PreTrainedTokenizerBase, settings: TrainingSettings
+) -> list[Batch]:
+    """The first validation sentences of each trained direction that has any, in batches.
+
+    Args:
+        store: gives the pairs of the split `valid`.
+        directions: that are trained.
+        tokenizer: gives the ids that frame a sentence.
+        settings: `batch_tokens` and `validation_sentences`.
+
+    Raises:
+        TrainingError: no direction has validation sentences.
+    """
+    available = set(store.directions("valid"))
+    batches = [
+        batch
+        for direction in sorted(available.intersection(directions))
+        for batch in eval_batches(
+            store.pairs("valid", direction),
+            direction,
+            tokenizer,
+            batch_tokens=settings.batch_tokens,
+            limit=settings.validation_sentences,
+        )
+    ]
+    if not batches:
+        raise TrainingError(
+            "there are no validation sentences for any direction, so the best weights can't be told: "
+            "name validation files in the recipe, or raise corpus.valid_share"
+        )
+    return batches
