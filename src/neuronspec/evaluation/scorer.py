@@ -79,6 +79,8 @@ class Scorer:
     def fingerprint(self, *texts: Sequence[str]) -> str:
         """A hash of what the scores of a test set depend on, COMET aside."""
         kept = self.settings.model_dump(mode="json", exclude=_COMPARISON)
+        if kept["metrics"] is None:  # as before there was this setting
+            del kept["metrics"]
         versions = [metadata.version("sacrebleu"), self._identifier.signature if self._identifier else None]
         content = json.dumps([kept, self.languages, versions, texts])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
