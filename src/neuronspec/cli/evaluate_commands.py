@@ -127,7 +127,7 @@ def show_comparison(runs: Sequence[Path], tables: Path | None, as_json: bool, co
     content = compare_runs(runs)
     made = compare_tables(content)
     if as_json:
-        _print_json(content)
+        _print_json(content.to_json())
     else:
         for table in made.values():
             console.print(table.to_rich())
