@@ -24,7 +24,8 @@ from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import use_direction
 from neuronspec.translation.conversion import convert, vocabulary_of
-from neuronspec.translation.registry import ENGINES, check_engine, make_engine
+from neuronspec.translation.engine import check_engine, make_engine
+from neuronspec.translation.registry import ENGINES
 from neuronspec.translation.settings import EvaluationSettings
 
 TOKENIZER = toy_tokenizer()
@@ -276,7 +277,7 @@ def test_the_recipe_says_what_does_not_go_together(tmp_path: Any) -> None:
         Recipe.load(tmp_path / "x.yaml")
     with pytest.raises(RecipeError, match="n_best 7 is larger than beam 5"):
         Recipe.load(tmp_path / "x.yaml", ["evaluation.engine=ctranslate2", "evaluation.n_best=7"])
-    with pytest.raises(RecipeError, match="'transformers' or 'ctranslate2'"):
+    with pytest.raises(RecipeError, match="evaluation.engine is 'marian'; valid: ctranslate2, transformers"):
         Recipe.load(tmp_path / "x.yaml", ["evaluation.engine=marian"])
     assert Recipe.load(tmp_path / "x.yaml", ["evaluation.engine=ctranslate2"]).evaluation.quantization == "int8"
 

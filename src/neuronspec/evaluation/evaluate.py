@@ -22,8 +22,7 @@ from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores
 from neuronspec.evaluation.scorer import Scorer, check_scoring, score_direction
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.training.loss import InDirection, any_direction, validation_loss
-from neuronspec.translation.engine import write_n_best
-from neuronspec.translation.registry import make_engine
+from neuronspec.translation.engine import make_engine, write_n_best
 from neuronspec.translation.settings import EvaluationSettings
 
 

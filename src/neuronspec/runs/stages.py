@@ -120,7 +120,7 @@ def _version(package: str) -> str | None:
 def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
-    from neuronspec.translation.registry import check_engine
+    from neuronspec.translation.engine import check_engine
     from neuronspec.evaluation.scorer import check_scoring
     from neuronspec.training.tracking import check_trackers
 
