@@ -283,10 +283,7 @@ def test_the_recipe_says_what_does_not_go_together(tmp_path: Any) -> None:
 
 
 def test_an_arm_is_evaluated_with_the_engine_that_the_settings_name(tmp_path: Any) -> None:
-    import io
     import json
-
-    from rich.console import Console
 
     from neuronspec.evaluation.evaluate import evaluate_arm
 
@@ -311,7 +308,7 @@ def test_an_arm_is_evaluated_with_the_engine_that_the_settings_name(tmp_path: An
         chosen = EvaluationSettings(engine=engine, max_sentences=6, n_best=2)
         scores[engine] = evaluate_arm(
             model, TOKENIZER, Store(), DIRECTIONS, chosen, tmp_path / engine,  # type: ignore[arg-type]
-            in_direction=lambda direction: use_direction(model, direction), console=Console(file=io.StringIO()),
+            in_direction=lambda direction: use_direction(model, direction),
         )  # fmt: skip
         lists = [json.loads(line) for line in (tmp_path / engine / "en-de.nbest.jsonl").read_text().splitlines()]
         best = [hypotheses[0]["text"] for hypotheses in lists]

@@ -91,7 +91,7 @@ def score_files(
 def _warn_overlap(content: Mapping[str, Any]) -> None:
     overlap = content.get("overlap")
     if overlap and overlap["either"]:
-        Console(stderr=True, soft_wrap=True).print(f"[yellow]warning: {Overlap(**overlap)}; the scores tell little[/]")
+        Console(stderr=True, soft_wrap=True).print(f"[yellow]warning: {Overlap(**overlap)}; scores on them say little[/]")
 
 
 def show_run(run: Path, tables: Path | None, as_json: bool, console: Console) -> None:

@@ -222,7 +222,7 @@ def _evaluate(arm: str, run: Run) -> None:
     if arm == "copy":
         if not processes().is_main:
             return
-        check_overlap(store, run.recipe.corpus.all_directions, settings.max_sentences, folder, run.console)
+        check_overlap(store, run.recipe.corpus.all_directions, settings.max_sentences, folder)
         evaluate_copy(store, directions, settings, folder)
         return
     kind = None if arm == "base" else get_arm(arm)
@@ -240,7 +240,7 @@ def _evaluate(arm: str, run: Run) -> None:
         settings,
         folder,
         in_direction=in_direction,
-        console=run.console,
+        progress=run.progress,
     )
 
 
@@ -251,7 +251,7 @@ def gather_results(run: Run) -> None:
 
     recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
     folder = run.folder / "evaluation"
-    scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.console)
+    scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.progress)
     facts = {
         "recipe": recipe.name,
         "seed": recipe.seed,
