@@ -35,8 +35,7 @@ from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import use_direction
 from neuronspec.translation.conversion import convert, vocabulary_of
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
-from neuronspec.translation.engine import EXTRA_TOKENS
-from neuronspec.translation.registry import make_engine
+from neuronspec.translation.engine import EXTRA_TOKENS, make_engine
 from neuronspec.translation.settings import EvaluationSettings
 
 PLAIN_BATCH = 32
@@ -120,7 +119,7 @@ def make_arms(opened: Any, tests: Tests, folder: Path) -> tuple[dict[str, Arm], 
     }
     seconds = {}
     for quantization in ("float32", "int8"):
-        settings = EvaluationSettings(engine="ctranslate2", quantization=quantization)  # type: ignore[arg-type]
+        settings = EvaluationSettings(engine="ctranslate2", quantization=quantization)
         for label, source, directions in (("", model, names), (", dense", dense, [""])):
             engine, taken = converted(source, tokenizer, directions, settings, folder / (label or "own"))
             arms[f"ctranslate2 {quantization}{label}"] = engine_arm(engine)

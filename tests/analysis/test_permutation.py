@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from neuronspec.analysis.overlap import above_chance, chance_overlap, overlap
-from neuronspec.analysis.permutation import family_test, holm, mantel_test
+from neuronspec.analysis.permutation import family_test, mantel_test
 from neuronspec.core.errors import MaskError
 from neuronspec.neurons.masks import NeuronMasks
 
@@ -109,12 +109,6 @@ def test_constant_distances_have_no_correlation() -> None:
 def test_the_seed_decides() -> None:
     matrix = random_overlap(5)
     assert family_test(matrix, FAMILIES, seed=1) == family_test(matrix, FAMILIES, seed=1)
-
-
-def test_holm_corrects_in_the_order_given() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_sizes_must_fit() -> None:

@@ -82,7 +82,7 @@ def test_files_as_a_table(files: Path, tmp_path: Path) -> None:
     neuronspec("evaluate", "--hyp", files / "good", *arguments)
     assert (tmp_path / "tables" / "scores.csv").read_text(encoding="utf-8") == windows, "line ends and mark don't count"
     warned = neuronspec("evaluate", "--hyp", files / "good", *arguments, "--train", files / "ref")
-    assert "warning: 60 of 60 test sentences stand in the training text" in warned.stderr
+    assert "warning: 60 of 60 test sentences are in the training text" in warned.stderr
     tokenized = neuronspec("evaluate", "--hyp", files / "good", *arguments[:2], "--lang", "xx", "--tokenizer", "char")
     assert "tok:char" in tokenized.stdout
 

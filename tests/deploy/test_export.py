@@ -14,7 +14,7 @@ from tests.helpers.trained_toy import sentences, trained_model
 
 import neuronspec as ns
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, DirectionError, ModelError
+from neuronspec.core.errors import CorpusError, DirectionError, ModelError, RecipeError
 from neuronspec.deploy import export as export_module
 from neuronspec.deploy.directions import compact_directions, export_directions
 from neuronspec.deploy.export import export_direction, sample_of
@@ -171,7 +171,7 @@ def test_what_cannot_be_exported_is_told(specialized: Path, exported: Path, tmp_
         export(specialized, ["en-de"], exported / "en-de")
     with pytest.raises(ModelError, match="does not exist"):
         export(tmp_path / "absent", ["en-de"])
-    with pytest.raises(ModelError, match="quantization 'int4'"):
+    with pytest.raises(RecipeError, match=r"unknown quantization 'int4'; did you mean 'int8'\?"):
         export(specialized, ["en-de"], quantization="int4")
     trained_model(False).save_pretrained(tmp_path / "dense")
     with pytest.raises(CorpusError, match="no tokenizer there.*save the model's tokenizer"):

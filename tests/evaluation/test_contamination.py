@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import logging
 import json
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def prepared(folder: Path, **changes: object) -> TokenStore:
     return TokenStore.open(folder / "data")
 
 
-def test_overlap_is_counted_in_the_store_and_warned_of(tmp_path: Path) -> None:
+def test_overlap_is_counted_in_the_store_and_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = prepared(tmp_path)
     train, test = ((tmp_path / f"{name}.tsv").read_text(encoding="utf-8").splitlines() for name in ("train", "test"))
     known = {tuple(line.split("\t")[1:3]) for line in train}
@@ -59,11 +59,9 @@ def test_overlap_is_counted_in_the_store_and_warned_of(tmp_path: Path) -> None:
     assert found["en-de"] == expected
     assert found["de-en"] == expected | {"source": expected["target"], "target": expected["source"]}
     assert store_overlap(store, [EN_DE], 1)["en-de"]["n"] == 1
-    console = Console(file=io.StringIO(), width=200)
-    check_overlap(store, [EN_DE], None, tmp_path / "evaluation" / "copy", console)
-    assert f"warning: en-de: {expected['either']} of 20 test sentences stand in the training text" in (
-        console.file.getvalue()  # type: ignore[attr-defined]
-    )
+    with caplog.at_level(logging.WARNING, logger="neuronspec"):
+        check_overlap(store, [EN_DE], None, tmp_path / "evaluation" / "copy")
+    assert f"en-de: {expected['either']} of 20 test sentences are in the training text" in caplog.text
     assert read_overlap(tmp_path / "evaluation") == {"en-de": expected}
     assert json.loads((tmp_path / "evaluation" / "copy" / "overlap.json").read_text()) == {"en-de": expected}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import logging
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from tests.helpers.toy_corpus import toy_model, toy_tokenizer
 
 from neuronspec.batching.in_order import eval_batches
@@ -80,22 +79,19 @@ class Store:
 
 def run(folder: Path, *, store: Any = None, settings: EvaluationSettings = SETTINGS, model: Any = None,
         directions: list[Direction] = DIRECTIONS, **options: Any) -> Any:  # fmt: skip
-    console = Console(file=io.StringIO(), width=200)
-    scores = evaluate_arm(
+    return evaluate_arm(
         model or toy_model(seed=1),
         TOKENIZER,
         store or Store(),
         directions,
         settings,
         folder,
-        console=console,
         **options,
     )
-    return scores, console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_files_scores_and_loss_of_every_direction(tmp_path: Path) -> None:
-    scores, _ = run(tmp_path)
+    scores = run(tmp_path)
     assert set(scores) == {"en-de", "de-en", "en-fr"}
     assert read_scores(tmp_path) == scores
     model = toy_model(seed=1)
@@ -127,7 +123,7 @@ def test_each_direction_runs_in_its_own_context(tmp_path: Path) -> None:
 
 
 def test_a_stopped_evaluation_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, _ = run(tmp_path / "whole")
+    whole = run(tmp_path / "whole")
     translated: list[str] = []
     real = Engine.translate
 
@@ -142,7 +138,7 @@ def test_a_stopped_evaluation_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
         run(tmp_path / "parts")
     assert set(read_scores(tmp_path / "parts")) == {"en-de", "de-en"}
     translated.clear()
-    scores, _ = run(tmp_path / "parts")
+    scores = run(tmp_path / "parts")
     assert translated == ["en-fr"]
     assert scores == whole
     for path in (tmp_path / "whole").iterdir():
@@ -176,12 +172,13 @@ def test_scores_of_something_else_do_not_count(
     assert len(translated) == 3
 
 
-def test_cut_sources_are_told_and_counted(tmp_path: Path) -> None:
+def test_cut_sources_are_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = toy_model(seed=1)
     model.config.max_position_embeddings = 4
-    scores, printed = run(tmp_path, model=model, directions=DIRECTIONS[:1])
+    with caplog.at_level(logging.WARNING, logger="neuronspec"):
+        scores = run(tmp_path, model=model, directions=DIRECTIONS[:1])
     assert scores["en-de"].truncated == 7
-    assert "en-de: 7 sources were cut" in printed
+    assert "en-de: 7 sources were cut" in caplog.text
 
 
 def test_copy_is_the_floor(tmp_path: Path) -> None:

@@ -120,6 +120,12 @@ def test_holm_of_a_known_case() -> None:
     assert holm({}) == {}
 
 
+def test_holm_corrects_in_the_order_given() -> None:
+    found = holm({2: 0.01, 0: 0.04, 1: 0.03})
+    assert list(found) == [2, 0, 1] and list(found.values()) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm({0: 0.5, 1: 0.9}) == {0: 1.0, 1: 1.0}
+
+
 @given(st.dictionaries(st.text(max_size=3), st.floats(0.0001, 1), max_size=8))
 def test_holm_only_raises_and_keeps_the_order(p_values: dict[str, float]) -> None:
     found = holm(p_values)

@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,17 @@ import pytest
 import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from neuronspec.core.errors import EvaluationError
+from neuronspec.core.files import write_text
+from neuronspec.evaluation.results import DirectionScore, Results, read_scores, write_results, write_scores
+from neuronspec.evaluation.scorer import Scorer, score_arms
+from neuronspec.evaluation.tables import other_scores_table
+from neuronspec.scoring.registry import METRICS
+from neuronspec.scoring.significance import arms_significance
 from neuronspec.evaluation.external import Files, evaluate_files
-from neuronspec.scoring.score import scales, score, score_with_statistics, values_of
+from neuronspec.scoring.score import Computed, Lines, StringMetric, scales, score, score_with_statistics, values_of
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.statistics import load_statistics, save_statistics
 from neuronspec.scoring.tokenizers import bleu_tokenizer, check_tokenizers, parse_tokenizer
@@ -219,3 +227,53 @@ def test_published_scores_are_reproduced() -> None:
         for name, key in (("bleu", "bleu_signature"), ("chrf++", "chrf_signature")):
             signature = found[name]["signature"].rpartition("|version:")[0]
             assert signature == published[key].rpartition("|version:")[0]
+
+
+class Words(StringMetric):
+    """The number of words, a metric of nobody's."""
+
+    label = "words"
+    digits = 0
+    scale = "words of a translation"
+
+    def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
+        rows = np.array([[len(line.split()), 1.0] for line in lines.hypotheses])
+        return Computed(float(rows[:, 0].mean()), "words|split", rows)
+
+    def values(self, sums: np.ndarray) -> np.ndarray:
+        return np.asarray(sums[:, 0] / sums[:, 1])
+
+
+@pytest.fixture
+def words() -> Iterator[None]:
+    METRICS.register("words", Words)
+    yield
+    METRICS.remove("words")
+
+
+def test_a_metric_of_a_plugin_reaches_files_tests_and_tables(words: None, tmp_path: Path) -> None:
+    settings = ScoreSettings(metrics=["words"], off_target=False, ter=False, resamples=20, trials=20)
+    for arm, lines in (("base", HYPOTHESES), ("dense", REFERENCES)):
+        for part, text in (("src", HYPOTHESES), ("hyp", lines), ("ref", REFERENCES)):
+            write_text(tmp_path / "evaluation" / arm / f"en-de.{part}", "".join(f"{line}\n" for line in text))
+        entry = DirectionScore(bleu=0, chrf=0, loss=2.5, n=2, signatures={})
+        write_scores(tmp_path / "evaluation" / arm, {"en-de": entry}, "made")
+    found = score_arms(tmp_path / "evaluation", ["base", "dense"], Scorer(settings, []))
+    assert read_scores(tmp_path / "evaluation" / "base")["en-de"].get("words") == 7
+    significance = arms_significance({arm: rows for arm, (_, rows) in found.items()}, ["en-de"], [], settings)
+    facts = {"pivot": "en", "tiers": {}, "families": {}, "significance": significance}
+    results = write_results(tmp_path / "results.json", {arm: scores for arm, (scores, _) in found.items()}, facts)
+    assert results.scales["words"] == "words of a translation" and "words" in results.signatures
+    assert results.difference("dense", "base", "words", "en-de") is not None
+    table = other_scores_table(Results.load(tmp_path / "results.json"))
+    assert table.columns[-2:] == ["words", "truncated"] and table.rows[0][-2] == "7"
+
+
+def test_metrics_are_only_computed_where_they_are_asked_for(words: None) -> None:
+    assert "words" not in score(HYPOTHESES, REFERENCES, "en")
+    with pytest.raises(ValidationError, match=r"did you mean 'words'\?"):
+        ScoreSettings(metrics=["word"])
+    with pytest.raises(EvaluationError, match=r"scores.metrics: 'comet' isn't computed from hypotheses"):
+        score(HYPOTHESES, REFERENCES, "en", ScoreSettings(metrics=["comet"]))
+    with pytest.raises(EvaluationError, match=r"spbleu needs the path of flores200"):
+        score(HYPOTHESES, REFERENCES, "en", ScoreSettings(metrics=["spbleu"]))

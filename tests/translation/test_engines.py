@@ -24,7 +24,8 @@ from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import use_direction
 from neuronspec.translation.conversion import convert, vocabulary_of
-from neuronspec.translation.registry import ENGINES, check_engine, make_engine
+from neuronspec.translation.engine import check_engine, make_engine
+from neuronspec.translation.registry import ENGINES
 from neuronspec.translation.settings import EvaluationSettings
 
 TOKENIZER = toy_tokenizer()
@@ -276,16 +277,13 @@ def test_the_recipe_says_what_does_not_go_together(tmp_path: Any) -> None:
         Recipe.load(tmp_path / "x.yaml")
     with pytest.raises(RecipeError, match="n_best 7 is larger than beam 5"):
         Recipe.load(tmp_path / "x.yaml", ["evaluation.engine=ctranslate2", "evaluation.n_best=7"])
-    with pytest.raises(RecipeError, match="'transformers' or 'ctranslate2'"):
+    with pytest.raises(RecipeError, match="evaluation.engine is 'marian'; valid: ctranslate2, transformers"):
         Recipe.load(tmp_path / "x.yaml", ["evaluation.engine=marian"])
     assert Recipe.load(tmp_path / "x.yaml", ["evaluation.engine=ctranslate2"]).evaluation.quantization == "int8"
 
 
 def test_an_arm_is_evaluated_with_the_engine_that_the_settings_name(tmp_path: Any) -> None:
-    import io
     import json
-
-    from rich.console import Console
 
     from neuronspec.evaluation.evaluate import evaluate_arm
 
@@ -310,7 +308,7 @@ def test_an_arm_is_evaluated_with_the_engine_that_the_settings_name(tmp_path: An
         chosen = EvaluationSettings(engine=engine, max_sentences=6, n_best=2)
         scores[engine] = evaluate_arm(
             model, TOKENIZER, Store(), DIRECTIONS, chosen, tmp_path / engine,  # type: ignore[arg-type]
-            in_direction=lambda direction: use_direction(model, direction), console=Console(file=io.StringIO()),
+            in_direction=lambda direction: use_direction(model, direction),
         )  # fmt: skip
         lists = [json.loads(line) for line in (tmp_path / engine / "en-de.nbest.jsonl").read_text().splitlines()]
         best = [hypotheses[0]["text"] for hypotheses in lists]

@@ -112,16 +112,6 @@ def mantel_test(first: np.ndarray, second: np.ndarray, *, permutations: int = 19
     return MantelTest(observed, p, len(first), permutations)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction for several tests: the adjusted p-values, in the order given."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for place, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
-
-
 def _permutations(items: int, number: int, seed: int) -> np.ndarray:
     """`number` random orders of `items` items: `[number, items]`."""
     random = np.random.default_rng(seed)

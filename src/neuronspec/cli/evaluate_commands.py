@@ -103,7 +103,7 @@ def compare(
     content = compare_runs(runs)
     made = compare_tables(content)
     if as_json:
-        print_json(content)
+        print_json(content.to_json())
     else:
         _show(made.values())
     _export(made, tables, quiet=as_json)
@@ -161,7 +161,7 @@ def _warn_overlap(content: Mapping[str, Any]) -> None:
 
     overlap = content.get("overlap")
     if overlap and overlap["either"]:
-        Console(stderr=True, soft_wrap=True).print(f"[yellow]warning: {Overlap(**overlap)}; the scores tell little[/]")
+        Console(stderr=True, soft_wrap=True).print(f"[yellow]warning: {Overlap(**overlap)}; scores on them say little[/]")
 
 
 def show_run(run: Path, tables: Path | None, as_json: bool) -> None:

@@ -28,6 +28,7 @@ from neuronspec.specialization.compact import CompactReport, compact, count_para
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.translation.conversion import convert
+from neuronspec.translation.registry import QUANTIZATIONS
 
 BIASES_FILE = "output_biases.safetensors"
 _MODEL_FILES = ("config.json", "shared_vocabulary.json")
@@ -41,7 +42,7 @@ def export_bundle(
     Args:
         opened: a specialized model.
         folder: must not exist, or be empty.
-        quantization: `int8`, `float32` or `float16`.
+        quantization: a name in `QUANTIZATIONS`.
         samples: by direction, sentences to verify with.
 
     Raises:
@@ -80,7 +81,7 @@ def _facts(
     exact = translator_of_files(cut_files(float32, direction), "float32")
     rounded = None
     if quantization != "float32":
-        rounded = translator_of_files(cut_files(folder, direction), "int8" if quantization == "int8" else "float32")
+        rounded = translator_of_files(cut_files(folder, direction), QUANTIZATIONS.get(quantization).computed("cpu"))
     return DirectionFacts(neurons=neurons, verification=verify(opened, direction, exact, rounded, sample))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from neuronspec.batching.collate import TAGGED
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, ModelError, nearest
+from neuronspec.core.errors import CorpusError, ModelError
 from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.deploy.manifest import DirectionFacts, Manifest, Verification, new_folder
 from neuronspec.deploy.opening import Opened
@@ -21,8 +21,9 @@ from neuronspec.scoring.score import score
 from neuronspec.specialization.compact import CompactReport, compact, compact_report
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.scope import composed_from, serve
-from neuronspec.translation.conversion import QUANTIZATIONS, convert, import_ctranslate2, vocabulary_of
+from neuronspec.translation.conversion import convert, import_ctranslate2, vocabulary_of
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
+from neuronspec.translation.registry import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.transformers_engine import TransformersEngine
 
@@ -88,17 +89,17 @@ def export_direction(
         opened: a specialized model; see `open_specialized`.
         direction: one with masks, or one that can be composed.
         folder: must not exist, or be empty.
-        quantization: `int8`, `float32` or `float16`.
+        quantization: a name in `QUANTIZATIONS`.
         sample: to verify with; without it nothing is verified.
         pivot: the language that a zero-shot direction is composed over, where several would do.
 
     Raises:
+        RecipeError: there is no such quantization.
         DirectionError: the model can't serve the direction.
         ModelError: the folder exists, the model can't be converted, or the conversion translates otherwise.
     """
     import_ctranslate2()
-    if quantization not in QUANTIZATIONS:
-        raise ModelError(f"quantization {quantization!r}: {nearest(quantization, QUANTIZATIONS)}")
+    QUANTIZATIONS.check(quantization)
     serve(opened.model, direction, pivot)
     small = compact(opened.model, direction)
     with new_folder(folder) as temporary:
@@ -190,7 +191,7 @@ def _verified(
     with TemporaryDirectory(prefix="neuronspec-") as folder:
         convert(small, opened.tokenizer, Path(folder), "float32", LONGEST_TRANSLATION)
         exact = load_translator(folder)
-    computed = "int8" if quantization == "int8" else "float32"
+    computed = QUANTIZATIONS.get(quantization).computed("cpu")
     return verify(opened, direction, exact, load_translator(exported, "cpu", computed), sample)
 
 

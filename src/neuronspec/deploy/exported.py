@@ -17,6 +17,7 @@ from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest, is_fo
 from neuronspec.deploy.opening import unknown_direction
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
+from neuronspec.translation.registry import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 
 
@@ -135,7 +136,7 @@ class ExportedModels:
             self._loaded.popitem(last=False)  # a request that still uses it keeps it alive until it is done
 
     def _load(self, folder: Path, manifest: Manifest, direction: Direction) -> CTranslate2Engine:
-        computed = _compute_type(manifest, self._device)
+        computed = QUANTIZATIONS.get(manifest.quantization).computed(self._device)
         try:
             if manifest.kind == "bundle":
                 files = cut_files(folder, direction)
@@ -173,8 +174,3 @@ class _One:
 
     def origin(self, direction: Direction) -> tuple[str, str] | None:
         return self.origins.get(str(direction))
-
-
-def _compute_type(manifest: Manifest, device: str) -> str:
-    """What to compute in: float16 weights are computed in float32 on a CPU, which has no float16 products."""
-    return "float32" if manifest.quantization == "float16" and device == "cpu" else manifest.quantization

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from neuronspec.core.direction import Direction, languages_of
 from neuronspec.core.files import write_json
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.contamination import Overlap, store_overlap
 from neuronspec.evaluation.results import ArmScores
@@ -18,9 +18,11 @@ from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.scoring.significance import arms_significance
 from neuronspec.translation.settings import EvaluationSettings
 
+logger = logging.getLogger(__name__)
+
 
 def gather(
-    folder: Path, arms: Sequence[str], directions: Sequence[Direction], settings: EvaluationSettings, console: Console
+    folder: Path, arms: Sequence[str], directions: Sequence[Direction], settings: EvaluationSettings, progress: Progress = SILENT
 ) -> tuple[dict[str, ArmScores], dict[str, Any]]:
     """The scores by arm, and what else `results.json` says about them.
 
@@ -29,17 +31,15 @@ def gather(
         arms: in the order of the tables.
         directions: all that were to be evaluated, the zero-shot ones among them.
         settings: say what is scored, and which directions are zero-shot.
-        console: shows progress, and what was skipped and why.
+        progress: shows how far scoring and testing are.
     """
     scorer = Scorer(settings.scores, languages_of(directions))
     for name, reason in scorer.skipped.items():
-        console.print(f"[dim]{name} skipped: {reason}[/]", markup=True)
-    with console.status("scoring"):
-        found = score_arms(folder, arms, scorer)
+        logger.info("%s skipped: %s", name, reason)
+    found = score_arms(folder, arms, scorer, progress)
     names, zero_shot = [str(d) for d in directions], [str(d) for d in settings.zero_shot_directions]
     statistics = {arm: rows for arm, (_, rows) in found.items()}
-    with console.status("testing significance"):
-        significance = arms_significance(statistics, names, zero_shot, settings.scores)
+    significance = arms_significance(statistics, names, zero_shot, settings.scores, progress)
     facts = {
         "directions": names,
         "zero_shot": zero_shot,
@@ -50,13 +50,18 @@ def gather(
     return {arm: scores for arm, (scores, _) in found.items()}, facts
 
 
-def check_overlap(
-    store: TokenStore, directions: Sequence[Direction], limit: int | None, folder: Path, console: Console
-) -> None:
-    """Count the test sentences that stand in the training text, warn, and write `RUN/evaluation/copy/overlap.json`."""
+def check_overlap(store: TokenStore, directions: Sequence[Direction], limit: int | None, folder: Path) -> None:
+    """Count the test sentences that are in the training text, warn, and write `overlap.json`.
+
+    Args:
+        store: holds both.
+        directions: with training pairs.
+        limit: test sentences that are evaluated.
+        folder: `RUN/evaluation/copy`.
+    """
     found = store_overlap(store, directions, limit)
     for name, counts in found.items():
-        console.print(f"[yellow]warning: {name}: {Overlap(**counts)}; their scores tell little[/]")
+        logger.warning("%s: %s; scores on them say little", name, Overlap(**counts))
     write_json(folder / "overlap.json", found)
 
 

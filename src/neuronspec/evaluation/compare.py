@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from neuronspec.core.run_folder import RunFolder
 from neuronspec.evaluation.results import MAIN_SCORES, DirectionResult, Results, read_scores_file
 from neuronspec.evaluation.samples import read_lines
 from neuronspec.recipe import Recipe
-from neuronspec.scoring.significance import Pairs, compare_systems, method
+from neuronspec.scoring.significance import Comparison, Pairs, compare_systems, method
 from neuronspec.scoring.statistics import Statistics, load_statistics
 
 
@@ -99,6 +99,90 @@ class SeedSummary:
     deviation: float | None
     p: float | None
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"mean": self.mean, "sd": self.deviation, "p": self.p, "values": self.values}
+
+
+@dataclass(frozen=True, slots=True)
+class SeedDifference:
+    """A number of two experiments over seeds.
+
+    Args:
+        first, second: of each experiment.
+        difference: of the means, second minus first.
+        test: which test over seeds.
+        p: its p-value; None if a side has a single run.
+    """
+
+    first: SeedSummary
+    second: SeedSummary
+    difference: float
+    test: str
+    p: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        sides = {"first": self.first.to_json(), "second": self.second.to_json()}
+        return {**sides, "difference": self.difference, "test": self.test, "p": self.p}
+
+
+@dataclass(frozen=True, slots=True)
+class SeedsCompared:
+    """One experiment with several seeds.
+
+    Args:
+        seeds: of the runs.
+        arms: by arm and metric, the means over directions.
+        pairs: by later arm, earlier arm and metric, the differences within a run.
+    """
+
+    seeds: list[int]
+    arms: dict[str, dict[str, SeedSummary]]
+    pairs: dict[str, dict[str, dict[str, SeedSummary]]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, under `seeds`."""
+        arms = {arm: _json(found) for arm, found in self.arms.items()}
+        pairs = {
+            later: {earlier: _json(found) for earlier, found in others.items()} for later, others in self.pairs.items()
+        }
+        return {"seeds": {"seeds": self.seeds, "arms": arms, "pairs": pairs}}
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentsCompared:
+    """Two experiments: the arms that both have, second minus first.
+
+    Args:
+        first, second: the run folders of each.
+        directions: that all runs have.
+        method: how the tests on sentences were made; None with several seeds.
+        sentences: with one run each, by arm and metric, the tests on sentences.
+        seeds: with several, by arm and metric, the tests over seeds.
+    """
+
+    first: list[str]
+    second: list[str]
+    directions: list[str]
+    method: dict[str, Any] | None = None
+    sentences: dict[str, dict[str, Comparison]] | None = None
+    seeds: dict[str, dict[str, SeedDifference]] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, under `experiments`."""
+        content: dict[str, Any] = {"first": self.first, "second": self.second, "directions": self.directions}
+        if self.seeds is not None:
+            content["seeds"] = {arm: _json(found) for arm, found in self.seeds.items()}
+        if self.sentences is not None:
+            content["method"] = self.method
+            content["arms"] = {arm: _json(found) for arm, found in self.sentences.items()}
+        return {"experiments": content}
+
+
+def _json(found: Mapping[str, SeedSummary | SeedDifference | Comparison]) -> dict[str, Any]:
+    return {metric: one.to_json() for metric, one in found.items()}
+
 
 def summarize_seeds(values: Sequence[float], *, test: bool = False) -> SeedSummary:
     """Mean and deviation over runs, and for differences the t-test.
@@ -155,34 +239,29 @@ def open_runs(folders: Sequence[Path]) -> list[list[EvaluatedRun]]:
     return list(groups.values())
 
 
-def compare_seeds(runs: Sequence[EvaluatedRun]) -> dict[str, Any]:
-    """One experiment with several seeds, as plain JSON: by metric, each arm's mean over directions, and each pair's
-    difference within a run."""
+def compare_seeds(runs: Sequence[EvaluatedRun]) -> SeedsCompared:
+    """Compare the arms of one experiment with several seeds."""
     arms = [arm for arm in runs[0].arms if all(arm in run.arms for run in runs)]
-    content: dict[str, Any] = {"seeds": [run.seed for run in runs], "arms": {}, "pairs": {}}
+    content = SeedsCompared([run.seed for run in runs], {}, {})
     for metric in MAIN_SCORES:
         for arm in arms:
             values = [run.mean(arm, metric) for run in runs]
             known = [value for value in values if value is not None]
             if len(known) == len(runs):
-                content["arms"].setdefault(arm, {})[metric] = _json(summarize_seeds(known))
+                content.arms.setdefault(arm, {})[metric] = summarize_seeds(known)
         for earlier, later in combinations([arm for arm in arms if arm != "copy"], 2):
             pairs = [(run.mean(later, metric), run.mean(earlier, metric)) for run in runs]
             gains = [one - two for one, two in pairs if one is not None and two is not None]
             if len(gains) == len(runs):
-                summary = _json(summarize_seeds(gains, test=True))
-                content["pairs"].setdefault(later, {}).setdefault(earlier, {})[metric] = summary
+                summary = summarize_seeds(gains, test=True)
+                content.pairs.setdefault(later, {}).setdefault(earlier, {})[metric] = summary
     return content
-
-
-def _json(summary: SeedSummary) -> dict[str, Any]:
-    return {"mean": summary.mean, "sd": summary.deviation, "p": summary.p, "values": summary.values}
 
 
 def compare_experiments(
     first: Sequence[EvaluatedRun], second: Sequence[EvaluatedRun], resamples: int = 1000, trials: int = 10_000
-) -> dict[str, Any]:
-    """Two experiments, as plain JSON: the arms that both have, second minus first.
+) -> ExperimentsCompared:
+    """Compare two experiments: the arms that both have, second minus first.
 
     With one run each, sentence by sentence on the same test sets. With several, by seeds: paired where the seeds are
     the same, else Welch's test.
@@ -195,10 +274,11 @@ def compare_experiments(
     if not arms or not names:
         what = "arm" if not arms else "direction"
         raise EvaluationError(f"{first[0].folder} and {second[0].folder} have no {what} in common")
-    content: dict[str, Any] = {"first": _names(first), "second": _names(second), "directions": names}
+    content = ExperimentsCompared(_names(first), _names(second), names)
     if len(first) == len(second) == 1:
-        return content | _paired_runs(first[0], second[0], arms, names, resamples, trials)
-    return content | {"seeds": _by_seed(first, second, arms, names)}
+        tests = _paired_runs(first[0], second[0], arms, names, resamples, trials)
+        return replace(content, method=method(resamples, trials), sentences=tests)
+    return replace(content, seeds=_by_seed(first, second, arms, names))
 
 
 def _names(runs: Sequence[EvaluatedRun]) -> list[str]:
@@ -207,7 +287,7 @@ def _names(runs: Sequence[EvaluatedRun]) -> list[str]:
 
 def _paired_runs(
     first: EvaluatedRun, second: EvaluatedRun, arms: Sequence[str], names: Sequence[str], resamples: int, trials: int
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Comparison]]:
     for name in names:
         references = [read_lines(RunFolder(run.folder).evaluation(arms[0]) / f"{name}.ref") for run in (first, second)]
         if references[0] != references[1]:
@@ -216,18 +296,18 @@ def _paired_runs(
                 f"({len(references[0])} and {len(references[1])} sentences): a paired test needs the same one; "
                 "give both recipes the same test text and seed, or compare several seeds of each"
             )
-    content: dict[str, Any] = {}
+    content = {}
     for arm in arms:
         statistics = {"second": second.statistics(arm), "first": first.statistics(arm)}
         found: Pairs = compare_systems(statistics, [("second", "first")], names, resamples=resamples, trials=trials)
-        content[arm] = {metric: made.to_json() for metric, made in found["second", "first"].items()}
-    return {"method": method(resamples, trials), "arms": content}
+        content[arm] = found["second", "first"]
+    return content
 
 
 def _by_seed(
     first: Sequence[EvaluatedRun], second: Sequence[EvaluatedRun], arms: Sequence[str], names: Sequence[str]
-) -> dict[str, Any]:
-    content: dict[str, Any] = {}
+) -> dict[str, dict[str, SeedDifference]]:
+    content: dict[str, dict[str, SeedDifference]] = {}
     paired = [run.seed for run in first] == [run.seed for run in second]
     for arm in arms:
         for metric in MAIN_SCORES:
@@ -235,13 +315,9 @@ def _by_seed(
             known = [[value for value in side if value is not None] for side in values]
             if known != values:
                 continue
-            entry: dict[str, Any] = {
-                "first": _json(summarize_seeds(known[0])),
-                "second": _json(summarize_seeds(known[1])),
-                "difference": sum(known[1]) / len(known[1]) - sum(known[0]) / len(known[0]),
-            }
-            entry |= _seed_test(known[0], known[1], paired)
-            content.setdefault(arm, {})[metric] = entry
+            one, two = map(summarize_seeds, known)
+            test, p = _seed_test(known[0], known[1], paired)
+            content.setdefault(arm, {})[metric] = SeedDifference(one, two, two.mean - one.mean, test, p)
     return content
 
 
@@ -251,20 +327,20 @@ def _mean(scores: Mapping[str, DirectionResult], names: Sequence[str], metric: s
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
-def _seed_test(first: list[float], second: list[float], paired: bool) -> dict[str, Any]:
-    """p of the test over seeds, and which test that is; no p if a side has one run."""
+def _seed_test(first: list[float], second: list[float], paired: bool) -> tuple[str, float | None]:
+    """Which test over seeds is made, and its p; no p if a side has a single run."""
     if paired:
         differences = [two - one for one, two in zip(first, second, strict=True)]
-        return {"test": "paired t-test over seeds", "p": summarize_seeds(differences, test=True).p}
+        return "paired t-test over seeds", summarize_seeds(differences, test=True).p
     if min(len(first), len(second)) < 2:
-        return {"test": "none: one side has a single run", "p": None}
+        return "none: one side has a single run", None
     from scipy import stats
 
-    return {"test": "Welch's t-test over seeds", "p": float(stats.ttest_ind(second, first, equal_var=False).pvalue)}
+    return "Welch's t-test over seeds", float(stats.ttest_ind(second, first, equal_var=False).pvalue)
 
 
-def compare_runs(folders: Sequence[Path]) -> dict[str, Any]:
-    """What `neuronspec compare` prints: `{"seeds": ...}` for one experiment, `{"experiments": ...}` for two.
+def compare_runs(folders: Sequence[Path]) -> SeedsCompared | ExperimentsCompared:
+    """Compare the runs of one experiment, or of two.
 
     Raises:
         RecipeError: these runs can't be compared; says why.
@@ -272,5 +348,5 @@ def compare_runs(folders: Sequence[Path]) -> dict[str, Any]:
     """
     groups = open_runs(folders)
     if len(groups) == 1:
-        return {"seeds": compare_seeds(groups[0])}
-    return {"experiments": compare_experiments(groups[0], groups[1])}
+        return compare_seeds(groups[0])
+    return compare_experiments(groups[0], groups[1])

@@ -1,4 +1,4 @@
-"""Test sentences that stand in the training text: counted, since they make scores look better than they are."""
+"""Test sentences that are also in the training text: counted, since they make scores look better than they are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How much of a test set stands in the training text of its language pair, sentence by sentence.
+    """How much of a test set is in the training text of its language pair, sentence by sentence.
 
     Args:
         source: test sentences whose source is the source of a training pair.
@@ -36,7 +36,7 @@ class Overlap:
 
     def __str__(self) -> str:
         return (
-            f"{self.either} of {self.n} test sentences stand in the training text "
+            f"{self.either} of {self.n} test sentences are in the training text "
             f"(source {self.source}, target {self.target})"
         )
 
@@ -67,7 +67,7 @@ def store_overlap(store: TokenStore, directions: Sequence[Direction], limit: int
 
 
 def text_overlap(sources: Sequence[str] | None, references: Sequence[str], training: Iterable[Path]) -> Overlap:
-    """How many lines stand, up to whitespace, in training files.
+    """How many lines are, up to white space, in training files.
 
     Raises:
         EvaluationError: a file can't be read.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.in_order import eval_batches, spread
@@ -17,14 +17,16 @@ from neuronspec.core.direction import Direction, languages_of
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_text
 from neuronspec.core.processes import processes
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores, write_scores
 from neuronspec.evaluation.scorer import Scorer, check_scoring, score_direction
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.training.loss import InDirection, any_direction, validation_loss
-from neuronspec.translation.engine import write_n_best
-from neuronspec.translation.registry import make_engine
+from neuronspec.translation.engine import make_engine, write_n_best
 from neuronspec.translation.settings import EvaluationSettings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def evaluate_arm(
     folder: Path,
     *,
     in_direction: InDirection = any_direction,
-    console: Console,
+    progress: Progress = SILENT,
 ) -> ArmScores:
     """Translate and score every direction's test set; go on after those that `folder` holds already.
 
@@ -79,7 +81,7 @@ def evaluate_arm(
         settings: how.
         folder: `RUN/evaluation/ARM`.
         in_direction: the context of a direction's computation, such as masks.
-        console: shows the progress, and which sources were cut.
+        progress: shows how far it is, in directions.
 
     Returns:
         The scores by direction.
@@ -96,21 +98,18 @@ def evaluate_arm(
     joined = processes()
     own = joined.share([direction for direction in directions if str(direction) not in scores])
     done: ArmScores = {}
-    with _progress(console) as progress:
-        task = progress.add_task(f"translating ({folder.name})", total=len(own))
-        for direction in own:
-            test = read_test_set(store, direction, settings.max_sentences)
-            with in_direction(direction):
-                lines = engine.translate(test.sources, direction)
-            if settings.n_best > 1:
-                write_n_best(folder / f"{direction}.nbest.jsonl", lines)
-            if lines.truncated:
-                console.print(f"[yellow]{direction}: {lines.truncated} sources were cut to what the model reads[/]")
-            loss = _test_loss(model, tokenizer, store, direction, settings, in_direction)
-            done[str(direction)] = _write(folder, test, list(lines), loss, lines.truncated, scorer)
-            if joined.size == 1:
-                write_scores(folder, scores | done, made_from)
-            progress.advance(task)
+    for direction in progress.track(own, f"translating ({folder.name})"):
+        test = read_test_set(store, direction, settings.max_sentences)
+        with in_direction(direction):
+            lines = engine.translate(test.sources, direction)
+        if settings.n_best > 1:
+            write_n_best(folder / f"{direction}.nbest.jsonl", lines)
+        if lines.truncated:
+            logger.warning("%s: %d sources were cut to what the model reads", direction, lines.truncated)
+        loss = _test_loss(model, tokenizer, store, direction, settings, in_direction)
+        done[str(direction)] = _write(folder, test, list(lines), loss, lines.truncated, scorer)
+        if joined.size == 1:
+            write_scores(folder, scores | done, made_from)
     for part in joined.gather(done):
         scores |= part
     scores = {str(direction): scores[str(direction)] for direction in directions}
@@ -165,23 +164,3 @@ def _test_loss(
     if not math.isfinite(loss):
         raise EvaluationError(f"the loss of {direction} is {loss}: the model diverged; lower the learning rate")
     return loss
-
-
-def _progress(console: Console):  # type: ignore[no-untyped-def]  # rich's class, imported late
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

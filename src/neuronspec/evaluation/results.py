@@ -99,8 +99,8 @@ class DirectionScore(DirectionResult):
 
     def result(self) -> DirectionResult:
         """What `results.json` has of it; further scores in the order of the registry."""
-        others = sorted(self.others.items(), key=lambda item: METRICS.names.index(item[0]))
-        return DirectionResult(bleu=self.bleu, chrf=self.chrf, **self.facts, **dict(others))
+        known = {name: self.others[name] for name in METRICS if name in self.others}
+        return DirectionResult(bleu=self.bleu, chrf=self.chrf, **self.facts, **known | self.others)
 
 
 def mean_score(scores: Sequence[DirectionScore]) -> DirectionScore:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from neuronspec.core.errors import MissingExtraError
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores_file, write_scores
 from neuronspec.evaluation.samples import read_lines
 from neuronspec.scoring.comet import comet, find_checkpoint, why_not
@@ -79,6 +80,8 @@ class Scorer:
     def fingerprint(self, *texts: Sequence[str]) -> str:
         """A hash of what the scores of a test set depend on, COMET aside."""
         kept = self.settings.model_dump(mode="json", exclude=_COMPARISON)
+        if kept["metrics"] is None:  # as before there was this setting
+            del kept["metrics"]
         versions = [metadata.version("sacrebleu"), self._identifier.signature if self._identifier else None]
         content = json.dumps([kept, self.languages, versions, texts])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
@@ -156,7 +159,9 @@ def score_direction(
     return DirectionScore.of(found.scores, facts, scored_from), found.statistics
 
 
-def score_arms(folder: Path, arms: Sequence[str], scorer: Scorer) -> dict[str, tuple[ArmScores, dict[str, Statistics]]]:
+def score_arms(
+    folder: Path, arms: Sequence[str], scorer: Scorer, progress: Progress = SILENT
+) -> dict[str, tuple[ArmScores, dict[str, Statistics]]]:
     """The scores and the statistics of all directions by arm; computes and writes what isn't up to date.
 
     COMET is slow to start, so it gets all sentences of all arms at once.
@@ -165,13 +170,14 @@ def score_arms(folder: Path, arms: Sequence[str], scorer: Scorer) -> dict[str, t
         folder: `RUN/evaluation`.
         arms: the folders in it.
         scorer: what to compute.
+        progress: shows how far it is, in arms.
 
     Raises:
         EvaluationError: a file is missing or damaged, or COMET failed.
     """
     found: dict[str, tuple[ArmScores, dict[str, Statistics]]] = {}
     stale: list[tuple[str, str, Texts]] = []
-    for arm in arms:
+    for arm in progress.track(arms, "scoring"):
         content, scores, statistics = read_scores_file(folder / arm), {}, {}
         for name, old in (content.scores if content else {}).items():
             texts = [read_lines(folder / arm / f"{name}.{part}") for part in ("src", "hyp", "ref")]

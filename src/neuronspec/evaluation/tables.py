@@ -141,8 +141,9 @@ def _has(scores: DirectionResult, name: str) -> bool:
 def other_scores_table(results: Results) -> Table:
     """A row an arm, a column for each further score that some arm has: TER, COMET, off-target rate, ..."""
     arms, directions = results.arms, trained_directions(results)
-    others = [*(name for name in METRICS if name not in MAIN_SCORES), "truncated"]
-    there = [name for name in others if any(_has(score, name) for scores in arms.values() for score in scores.values())]
+    cells = [score for scores in arms.values() for score in scores.values()]
+    known = [*METRICS, *sorted({name for cell in cells for name in cell.others if name not in METRICS}), "truncated"]
+    there = [name for name in known if name not in MAIN_SCORES and any(_has(cell, name) for cell in cells)]
     rows: list[list[str]] = [
         [arm, *(average(scores, directions, name).show(digits_of(name)) for name in there)]
         for arm, scores in arms.items()

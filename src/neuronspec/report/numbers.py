@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from neuronspec.analysis.overlap import (
     overlap_progression,
     sparsity_table,
 )
-from neuronspec.analysis.permutation import FamilyTest, MantelTest, family_test, holm, mantel_test
+from neuronspec.analysis.permutation import FamilyTest, MantelTest, family_test, mantel_test
 from neuronspec.analysis.sharing import SharingRow, sharing_row
 from neuronspec.analysis.structure import Map, Tree, cluster, embed, tree_agreement
 from neuronspec.core.direction import Direction
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.settings import Statistic
+from neuronspec.scoring.resampling import holm
 from neuronspec.report.order import family, labels, ordered, shown_directions, site_title
 
 PERMUTATIONS = 1999
@@ -191,10 +192,9 @@ def site_numbers(
 
 def _adjust(sites: list[SiteNumbers]) -> None:
     """Correct the families' p-values for the number of sites that were tested."""
-    tested = [index for index, numbers in enumerate(sites) if numbers.test.p is not None]
-    adjusted = holm([sites[index].test.p or 0.0 for index in tested])
-    for index, p in zip(tested, adjusted, strict=True):
-        object.__setattr__(sites[index], "adjusted", p)
+    adjusted = holm({index: numbers.test.p for index, numbers in enumerate(sites) if numbers.test.p is not None})
+    for index, p in adjusted.items():
+        sites[index] = replace(sites[index], adjusted=p)
 
 
 def _uriel(masks: NeuronMasks, pivot: str | None) -> tuple[dict[str, dict[tuple[str, str], float]], str]:

@@ -62,7 +62,7 @@ def prepare(run: Run) -> None:
     from neuronspec.evaluation.scorer import check_scoring
     from neuronspec.training.optimizers import check_optimizer
     from neuronspec.training.tracking import check_trackers
-    from neuronspec.translation.registry import check_engine
+    from neuronspec.translation.engine import check_engine
 
     recipe = run.recipe
     # before the long work, though later stages need them
@@ -174,7 +174,7 @@ def _evaluate(arm: str, run: Run) -> None:
     if arm == "copy":
         if not processes().is_main:
             return
-        check_overlap(store, run.recipe.corpus.all_directions, settings.max_sentences, folder, run.console)
+        check_overlap(store, run.recipe.corpus.all_directions, settings.max_sentences, folder)
         evaluate_copy(store, directions, settings, folder)
         return
     kind = None if arm == "base" else get_arm(arm)
@@ -192,7 +192,7 @@ def _evaluate(arm: str, run: Run) -> None:
         settings,
         folder,
         in_direction=in_direction,
-        console=run.console,
+        progress=run.progress,
     )
 
 
@@ -203,7 +203,7 @@ def gather_results(run: Run) -> None:
 
     recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
     folder = run.paths.evaluations
-    scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.console)
+    scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.progress)
     facts = {
         "recipe": recipe.name,
         "seed": recipe.seed,

@@ -11,14 +11,17 @@ which calls two equal systems, or two that differ in a single sentence, signific
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from neuronspec.scoring.score import values_of
 from neuronspec.scoring.statistics import Statistics, Values
+
+Key = TypeVar("Key", bound=Hashable)
 
 SEED = 12345
 """sacreBLEU's."""
@@ -195,9 +198,20 @@ def hierarchical_interval(
     return Interval(float(np.mean(differences)), float(low), float(high), count, of)
 
 
-def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """p-values corrected for their number (Holm, 1979), by the same names."""
-    corrected: dict[str, float] = {}
+def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
+    """Correct p-values for the number of tests (Holm, 1979).
+
+    Args:
+        p_values: by any key.
+
+    Returns:
+        The adjusted p-values by the same keys, in the order given.
+
+    Example:
+        >>> holm({"a": 0.01, "b": 0.04})
+        {'a': 0.02, 'b': 0.04}
+    """
+    corrected: dict[Key, float] = {}
     largest = 0.0
     for rank, (name, value) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
         largest = max(largest, min(1.0, value * (len(p_values) - rank)))

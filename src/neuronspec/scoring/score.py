@@ -95,12 +95,13 @@ class Metric:
 class StringMetric(Metric, ABC):
     """A metric that is computed from hypotheses and references.
 
-    A new one is a file with a subclass of this and a line in `METRICS`; it then appears in all result files and tables.
+    A new one is a file with a subclass of this and a line in `METRICS`. Where a recipe names it (`scores.metrics`), or
+    `wanted` says so, it appears in all result files and tables.
     """
 
     def wanted(self, settings: ScoreSettings) -> bool:
-        """Whether the settings ask for it."""
-        return True
+        """Whether it is computed although `scores.metrics` doesn't name it."""
+        return False
 
     def check(self, languages: Sequence[str], settings: ScoreSettings) -> None:
         """Check, before the long work, that it can be computed for text in these languages.
@@ -131,9 +132,24 @@ def values_of(metric: str, sums: Rows) -> Values:
 
 
 def string_metrics(settings: ScoreSettings) -> dict[str, StringMetric]:
-    """The string metrics that the settings ask for, by name."""
+    """The string metrics that the settings ask for, by name.
+
+    Raises:
+        EvaluationError: `scores.metrics` names a score that isn't computed from hypotheses and references.
+    """
     made = {name: METRICS.get(name)() for name in METRICS}
-    return {name: one for name, one in made.items() if isinstance(one, StringMetric) and one.wanted(settings)}
+    named = settings.metrics or []
+    others = [name for name in named if not isinstance(made[name], StringMetric)]
+    if others:
+        raise EvaluationError(
+            f"scores.metrics: {others[0]!r} isn't computed from hypotheses and references alone; leave it out "
+            "(comet and off_target have settings of their own)"
+        )
+    return {
+        name: one
+        for name, one in made.items()
+        if isinstance(one, StringMetric) and (name in named or one.wanted(settings))
+    }
 
 
 def check_metrics(languages: Sequence[str], settings: ScoreSettings) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, RecipePath, Section
+from neuronspec.scoring.registry import METRICS
 
 BleuTokenizer = Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "flores200"]
 
@@ -15,6 +17,9 @@ BleuTokenizer = Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "fl
 class ScoreSettings(Section):
     """How translations are scored. Changing it scores again and translates nothing."""
 
+    metrics: list[Annotated[str, OneOf(METRICS)]] | None = Field(
+        None, description="further string metrics by name, such as those of plug-ins"
+    )
     ter: bool = Field(True, description="also compute TER, the slowest of the string metrics")
     tokenizers: dict[str, BleuTokenizer] = Field(
         {},

@@ -11,12 +11,13 @@ Each pair of arms is there once, as later arm minus earlier arm; `Significance.d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.scoring.resampling import SEED, Difference, PairedTests, hierarchical_interval, holm
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.statistics import Statistics, Values
@@ -151,7 +152,7 @@ def compare_systems(
     *,
     resamples: int = 1000,
     trials: int = 10_000,
-    progress: Callable[[], None] | None = None,
+    progress: Progress = SILENT,
 ) -> Pairs:
     """Test pairs of systems on every test set that both translated.
 
@@ -162,10 +163,10 @@ def compare_systems(
         zero_shot: those of them that weren't trained; they get an average of their own.
         resamples: of the bootstrap.
         trials: of the approximate randomization; 0 leaves it out.
-        progress: called after each direction.
+        progress: shows how far it is, in directions.
     """
     tests: dict[tuple[str, str], dict[str, dict[str, tuple[Difference, Values]]]] = {pair: {} for pair in pairs}
-    for name in directions:
+    for name in progress.track(directions, "testing significance"):
         systems = {system: found[name] for system, found in statistics.items() if name in found}
         here = [pair for pair in pairs if set(pair) <= set(systems)]
         if here:
@@ -174,8 +175,6 @@ def compare_systems(
                 for metric, difference in metrics.items():
                     samples = made.samples(pair[0], metric) - made.samples(pair[1], metric)
                     tests[pair].setdefault(metric, {})[name] = difference, samples
-        if progress is not None:
-            progress()
     untrained = set(zero_shot)
     trained = [name for name in directions if name not in untrained]
     return {
@@ -218,7 +217,7 @@ def arms_significance(
     directions: Sequence[str],
     zero_shot: Sequence[str],
     settings: ScoreSettings,
-    progress: Callable[[], None] | None = None,
+    progress: Progress = SILENT,
 ) -> Significance:
     """Test all pairs of arms (but `copy`).
 
@@ -227,7 +226,7 @@ def arms_significance(
         directions: that were to be evaluated.
         zero_shot: those of them that weren't trained.
         settings: say how many resamples and trials.
-        progress: called after each direction.
+        progress: shows how far it is, in directions.
     """
     resamples, trials = settings.resamples, settings.trials
     arms = {arm: found for arm, found in statistics.items() if arm != "copy"}

@@ -10,6 +10,7 @@ from typing import Any
 
 from neuronspec.core.processes import Processes
 from neuronspec.core.progress import SILENT, Progress, Task
+from neuronspec.core.run_folder import TRAINING_LOG
 from neuronspec.training.log import TrainingLog
 from neuronspec.training.progress_state import Interval, State
 from neuronspec.training.tracking import Trackers, Tracking
@@ -47,7 +48,7 @@ class Reporter:
         Raises:
             MissingExtraError: a tracker's package isn't installed.
         """
-        path = self._folder / "log.jsonl" if self._is_main else None
+        path = self._folder / TRAINING_LOG if self._is_main else None
         with (
             Trackers(self._tracking) as trackers,
             TrainingLog(path, update, trackers.write) as self._log,

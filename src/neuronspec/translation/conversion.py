@@ -8,6 +8,7 @@ its tokenizer has in memory.
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,29 @@ from transformers import M2M100ForConditionalGeneration, PreTrainedModel, PreTra
 from neuronspec.core.errors import MissingExtraError, ModelError
 from neuronspec.models.sites import unwrap
 from neuronspec.specialization.model_state import attached
+from neuronspec.translation.registry import QUANTIZATIONS
 
-QUANTIZATIONS = ("float32", "int8", "float16")
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How the weights of a CTranslate2 model are stored.
+
+    Args:
+        weights: CTranslate2's name of the type that is stored.
+        on_cpu: of the type that a CPU computes in; a GPU computes in that of the weights.
+    """
+
+    weights: str
+    on_cpu: str
+
+    def computed(self, device: str) -> str:
+        """CTranslate2's name of the type that `cpu` or `cuda` computes in."""
+        return self.on_cpu if device == "cpu" else self.weights
+
+
+FLOAT32 = Quantization("float32", "float32")
+INT8 = Quantization("int8", "int8")
+FLOAT16 = Quantization("float16", "float32")
 
 
 def import_ctranslate2() -> Any:
@@ -91,14 +113,16 @@ def convert(
         model: stays as it is; a specialized one is converted as the dense shared model.
         tokenizer: gives the tokens of the vocabulary.
         folder: gets `model.bin`, `config.json` and `shared_vocabulary.json`.
-        quantization: `float32`, `int8` or `float16`.
+        quantization: a name in `QUANTIZATIONS`.
         longest_translation: tokens that a translation may have: past the end of its position table CTranslate2
             fails, where `transformers` computes more positions.
 
     Raises:
+        RecipeError: there is no such quantization.
         MissingExtraError: ctranslate2 isn't installed.
         ModelError: the model can't be converted.
     """
+    weights = QUANTIZATIONS.get(quantization).weights
     import_ctranslate2()
     check_convertible(model)
     own: Any = copy.deepcopy(unwrap(model)).cpu().float().eval()  # quantizing scales the weights in place
@@ -115,7 +139,7 @@ def convert(
     spec.config.unk_token = tokenizer.unk_token
     spec.config.decoder_start_token = tokenizer.convert_ids_to_tokens(start)
     spec.validate()  # must come before optimize
-    spec.optimize(quantization=quantization)
+    spec.optimize(quantization=weights)
     spec.save(str(folder))
 
 

@@ -18,6 +18,7 @@ from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import check_convertible, convert, import_ctranslate2, vocabulary_of
 from neuronspec.translation.engine import Engine, Hypothesis
+from neuronspec.translation.registry import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 
 
@@ -70,6 +71,10 @@ class CTranslate2Engine(Engine):
         vocabulary = vocabulary_of(tokenizer, model.config.vocab_size)
         longest = model.config.max_position_embeddings - TAGGED
         return cls(tokenizer, settings, _Converted(model, tokenizer, settings, pivot), vocabulary, longest)
+
+    @classmethod
+    def check_installed(cls) -> None:
+        import_ctranslate2()
 
     def longest_source(self) -> int:
         return self._longest
@@ -169,7 +174,8 @@ class _Converted:
         quantization = settings.quantization or "float32"
         with tempfile.TemporaryDirectory(prefix="neuronspec-") as folder:
             convert(model, self._tokenizer, Path(folder), quantization, settings.max_new_tokens)
-            return load_translator(folder, self._model.device.type, quantization)
+            device = self._model.device.type
+            return load_translator(folder, device, QUANTIZATIONS.get(quantization).computed(device))
 
 
 def load_translator(

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.plan import plan_in_order
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.files import write_text
 from neuronspec.models.tokenizer import tag_id
+from neuronspec.translation.registry import ENGINES
 from neuronspec.translation.settings import EvaluationSettings
-from neuronspec.translation.sources import Part, join_parts, prepare_sources
+from neuronspec.translation.sources import Part, check_splitter, join_parts, prepare_sources
 
 Progress = Callable[[int], None]
 EXTRA_TOKENS = 10
@@ -101,6 +102,35 @@ class Engine(ABC):
         self.tokenizer = tokenizer
         self.settings = settings
 
+    @classmethod
+    def from_model(
+        cls,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: EvaluationSettings,
+        pivot: str | None = None,
+    ) -> Engine:
+        """An engine for a model in memory, dense or specialized. Engines that `ENGINES` names have it.
+
+        Args:
+            model: an encoder-decoder model.
+            tokenizer, settings: as of `Engine`.
+            pivot: the language that zero-shot directions are composed over, where several would do.
+
+        Raises:
+            MissingExtraError: a package that the engine needs isn't installed.
+            ModelError: the engine can't run the model.
+        """
+        raise NotImplementedError(f"{cls.__name__} isn't made from a model in memory")
+
+    @classmethod
+    def check_installed(cls) -> None:
+        """Check, before the long work, that what the engine needs is installed.
+
+        Raises:
+            MissingExtraError: it isn't.
+        """
+
     def translate(
         self, sources: Sequence[str], direction: DirectionLike, *, progress: Progress | None = None
     ) -> Translations:
@@ -169,3 +199,30 @@ class Engine(ABC):
         kept = [best[: self.settings.n_best] for best in hypotheses]
         decoded = iter(self.tokenizer.batch_decode([h.ids for best in kept for h in best], skip_special_tokens=True))
         return [[(" ".join(next(decoded).splitlines()).strip(), h.score) for h in best] for best in kept]
+
+
+def make_engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: EvaluationSettings) -> Engine:
+    """The engine that `settings.engine` names.
+
+    Args:
+        model: dense or specialized.
+        tokenizer: has a tag for every language.
+        settings: of the search.
+
+    Raises:
+        MissingExtraError: a package that the settings need isn't installed.
+        ModelError: the engine can't run the model.
+    """
+    check_engine(settings)
+    return ENGINES.get(settings.engine).from_model(model, tokenizer, settings)
+
+
+def check_engine(settings: EvaluationSettings) -> None:
+    """Check, before the long work, that what the settings need is installed.
+
+    Raises:
+        MissingExtraError: it isn't.
+    """
+    ENGINES.get(settings.engine).check_installed()
+    if settings.too_long == "split":
+        check_splitter()

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from neuronspec.core.direction import Direction
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, Section
 from neuronspec.scoring.settings import ScoreSettings
+from neuronspec.translation.registry import ENGINES, QUANTIZATIONS
 
 
 class EvaluationSettings(Section):
     """How test sets are translated and scored."""
 
-    engine: Literal["transformers", "ctranslate2"] = Field(
+    engine: Annotated[str, OneOf(ENGINES)] = Field(
         "transformers",
         description="transformers: the model itself; ctranslate2: each direction's compact model, converted in memory "
         "(extra deploy)",
     )
-    quantization: Literal["float32", "int8"] | None = Field(
+    quantization: Annotated[str, OneOf(QUANTIZATIONS)] | None = Field(
         None, description="weights of the ctranslate2 engine; float32 where none is given"
     )
     beam: Positive = Field(5, description="beam size")

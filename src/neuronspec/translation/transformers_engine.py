@@ -41,6 +41,16 @@ class TransformersEngine(Engine):
         self.model = model
         self.pivot = pivot
 
+    @classmethod
+    def from_model(
+        cls,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: EvaluationSettings,
+        pivot: str | None = None,
+    ) -> TransformersEngine:
+        return cls(model, tokenizer, settings, pivot)
+
     def longest_source(self) -> int | None:
         positions = getattr(self.model.config, "max_position_embeddings", None)
         return None if positions is None else positions - TAGGED

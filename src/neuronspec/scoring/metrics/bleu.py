@@ -19,6 +19,9 @@ class Bleu(StringMetric):
     label = "BLEU"
     scale = "0 to 100, higher is better"
 
+    def wanted(self, settings: ScoreSettings) -> bool:
+        return True
+
     def check(self, languages: Sequence[str], settings: ScoreSettings) -> None:
         check_tokenizers(languages, settings)
 

@@ -18,6 +18,9 @@ class Chrf(StringMetric):
     label = "chrF++"
     scale = "0 to 100, higher is better"
 
+    def wanted(self, settings: ScoreSettings) -> bool:
+        return True
+
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
         from sacrebleu.metrics import CHRF
 

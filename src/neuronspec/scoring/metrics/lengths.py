@@ -15,6 +15,9 @@ class LengthRatio(StringMetric):
     digits = 2
     scale = "words of the hypotheses over words of the references"
 
+    def wanted(self, settings: ScoreSettings) -> bool:
+        return True
+
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
         bleu = before["bleu"]
         assert bleu.rows is not None, "BLEU has statistics: hypothesis length, reference length, ..."
@@ -28,6 +31,9 @@ class Empty(StringMetric):
 
     label = "empty"
     scale = "empty translations"
+
+    def wanted(self, settings: ScoreSettings) -> bool:
+        return True
 
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
         return Computed(sum(not line.strip() for line in lines.hypotheses), "whitespace only")

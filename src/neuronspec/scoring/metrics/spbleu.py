@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from neuronspec.core.errors import EvaluationError
 from neuronspec.scoring.metrics.bleu import Bleu
 from neuronspec.scoring.sacrebleu_rows import computed_by
 from neuronspec.scoring.score import Computed, Lines
@@ -18,6 +19,13 @@ class SpBleu(Bleu):
 
     def wanted(self, settings: ScoreSettings) -> bool:
         return settings.flores200 is not None
+
+    def check(self, languages: Sequence[str], settings: ScoreSettings) -> None:
+        if settings.flores200 is None:
+            raise EvaluationError(
+                "spbleu needs the path of flores200_sacrebleu_tokenizer_spm.model (evaluation.scores.flores200, or "
+                "--flores200)"
+            )
 
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
         return computed_by(make_bleu("flores200", settings), lines)
