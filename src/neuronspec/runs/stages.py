@@ -191,8 +191,11 @@ def _continue_arm(name: str, run: Run) -> None:
 def given_to(run: Run, arm: str) -> Given:
     """What an arm is made from."""
     from neuronspec.arms.arm import Given
+    from neuronspec.arms.declared import declared
+    from neuronspec.arms.registry import get_arm
 
-    return Given(run.recipe, run.arm(arm), run.base, run.activations, run.masks, run.store(), run.console)
+    recipe = declared(run.recipe, get_arm(arm))
+    return Given(recipe, run.arm(arm), run.base, run.activations, run.masks, run.store(), run.console)
 
 
 def load_arm(
