@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from neuronspec.core.errors import ModelError
 from neuronspec.core.files import write_json
+from neuronspec.core.registry import OneOf
+from neuronspec.specialization.registry import SEMANTICS
 
 MANIFEST = "neuronspec.json"
 
@@ -81,7 +83,7 @@ class Manifest(_Strict):
     directions: dict[str, DirectionFacts]
     source: str
     coverage: float | dict[str, float] | None = None
-    semantics: Literal["weight", "neuron"]
+    semantics: Annotated[str, OneOf(SEMANTICS)]
     quantization: Literal["float32", "int8", "float16"]
     longest_source: int
     longest_translation: int
