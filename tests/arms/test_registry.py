@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.helpers.toy_arm import trained
+from tests.helpers.toy_arm import toy_recipe, trained
 
 from neuronspec.arms.dense import Dense
 from neuronspec.arms.registry import ARMS, get_arm, register_arm
 from neuronspec.core.errors import RecipeError
-from neuronspec.recipe import Recipe
 from neuronspec.runs.pipeline import tasks_of
 
 PLAN = """
@@ -35,7 +34,8 @@ def test_an_arm_of_ones_own_is_named_in_a_recipe(tmp_path: Path) -> None:
         """As dense."""
 
     try:
-        recipe: Recipe = trained(tmp_path, "mine", arms=["mine"]).recipe
+        recipe = toy_recipe(arms=["mine"])
+        trained(tmp_path, "mine", arms=["mine"])
         assert (tmp_path / "arms" / "mine" / "model.safetensors").is_file()
         assert recipe.arms == ["mine", "dense", "random"]
         assert "specialize/mine" in [task.name for task in tasks_of(recipe)]

@@ -13,7 +13,8 @@ import torch
 
 from neuronspec import record_activations
 from neuronspec.arms.arm import Arm, Given, make
-from neuronspec.arms.registry import get_arm
+from neuronspec.arms.declared import declared
+from neuronspec.arms.registry import ARMS, get_arm
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.batching.stream import Update
 from neuronspec.core.direction import Direction
@@ -46,7 +47,8 @@ def toy_recipe(**sections: Any) -> Recipe:
 def toy_given(folder: Path, name: str = "arm", **sections: Any) -> Given:
     """What the arm `name` is given, in the run folder `folder`; the baseline is made on the first call."""
     recipe, store, base = toy_recipe(**sections), Store(SIZES), folder / "base"
-    given = Given(recipe, folder / "arms" / name, base, folder / "acts", folder / "masks", store, quiet())  # type: ignore[arg-type]
+    readable = declared(recipe, get_arm(name)) if name in ARMS else recipe
+    given = Given(readable, folder / "arms" / name, base, folder / "acts", folder / "masks", store, quiet())  # type: ignore[arg-type]
     if not base.exists():
         export_model(toy_model(), store.tokenizer, base)
         batches = [b for d in DIRECTIONS for b in eval_batches(store.pairs("valid", d), d, store.tokenizer)]

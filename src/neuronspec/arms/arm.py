@@ -42,7 +42,7 @@ class Given:
     """What an arm is made from.
 
     Args:
-        recipe: of the run.
+        recipe: of the run; `declared` restricts it to what the arm declares.
         folder: of the arm.
         base: the baseline's checkpoint folder.
         activations: recorded on the baseline.
@@ -101,7 +101,8 @@ class Arm(ABC):
 
     Attributes:
         needs: the tasks of the pipeline that it reads from.
-        sections: of the recipe that change its outcome, or parts of sections (`baselines.lora`).
+        sections: of the recipe that change its outcome, or parts of sections (`baselines.lora`). It can read these,
+            and what the tasks that it needs depend on; see `arms.declared`.
         composes: whether it can translate zero-shot directions.
         converts: whether the `ctranslate2` engine can compute it.
         extends: whether a larger budget goes on from its checkpoints.
@@ -141,7 +142,7 @@ class Arm(ABC):
         Raises:
             RecipeError: it doesn't.
         """
-        if recipe.continuation.mix_directions and not self.mixes:
+        if not self.mixes and recipe.continuation.mix_directions:
             raise RecipeError(
                 "continuation.mix_directions is true, but arms with parameters by direction (adapters, LoRA, LaSS) "
                 "compute one direction a batch: set it to false, or leave those arms out"

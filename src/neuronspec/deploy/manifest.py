@@ -16,6 +16,7 @@ from neuronspec.core.errors import ModelError
 from neuronspec.core.files import write_json
 from neuronspec.core.registry import OneOf
 from neuronspec.translation.registry import QUANTIZATIONS
+from neuronspec.specialization.registry import SEMANTICS
 
 MANIFEST = "neuronspec.json"
 
@@ -83,7 +84,7 @@ class Manifest(_Strict):
     directions: dict[str, DirectionFacts]
     source: str
     coverage: float | dict[str, float] | None = None
-    semantics: Literal["weight", "neuron"]
+    semantics: Annotated[str, OneOf(SEMANTICS)]
     quantization: Annotated[str, OneOf(QUANTIZATIONS)]
     longest_source: int
     longest_translation: int

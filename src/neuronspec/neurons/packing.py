@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 import numpy as np
 import torch
 from pydantic import Field
 
+from neuronspec.core.registry import OneOf
 from neuronspec.core.tensor_files import Header, damaged, read_tensors, write_tensors
+from neuronspec.neurons.settings import Granularity
+from neuronspec.specialization.registry import SEMANTICS
 
 FORMAT_VERSION = 1
 
@@ -37,8 +40,8 @@ class MaskInfo(Header):
 
     criterion: str | None = None
     coverage: float | dict[str, float] | None = None
-    granularity: Literal["direction", "language", "family"] | None = None
-    semantics: Literal["weight", "neuron"] | None = None
+    granularity: Granularity | None = None
+    semantics: Annotated[str, OneOf(SEMANTICS)] | None = None
     fingerprint: str | None = None
     composed: dict[str, tuple[str, str]] = Field({})
 

@@ -140,10 +140,11 @@ def _continue_arm(name: str, run: Run) -> None:
 def given_to(run: Run, arm: str) -> Given:
     """What an arm is made from."""
     from neuronspec.arms.arm import Given
+    from neuronspec.arms.declared import declared
+    from neuronspec.arms.registry import get_arm
 
-    return Given(
-        run.recipe, run.paths.arm(arm), run.paths.base, run.paths.activations, run.paths.masks, run.store(), run.console
-    )
+    recipe, paths = declared(run.recipe, get_arm(arm)), run.paths
+    return Given(recipe, paths.arm(arm), paths.base, paths.activations, paths.masks, run.store(), run.console)
 
 
 def load_arm(

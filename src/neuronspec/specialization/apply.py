@@ -17,12 +17,12 @@ from neuronspec.specialization.forward import install, uninstall
 from neuronspec.specialization.model_state import (
     Components,
     Method,
-    Semantics,
     Specialization,
     attach,
     attached,
     specialization_of,
 )
+from neuronspec.specialization.registry import SEMANTICS
 
 MasksLike = NeuronMasks | Mapping[Any, Mapping[str, torch.Tensor]]
 
@@ -30,7 +30,7 @@ MasksLike = NeuronMasks | Mapping[Any, Mapping[str, torch.Tensor]]
 def specialize(
     model: nn.Module,
     masks: MasksLike,
-    semantics: Semantics = "weight",
+    semantics: str = "weight",
     components: Components = "both",
     method: Method = "auto",
 ) -> None:
@@ -55,13 +55,15 @@ def specialize(
             aren't plain linear layers (quantized, LoRA).
         MaskError: the masks are of another model (the message says how they differ) or select no neuron somewhere.
     """
-    for name, value, kind in (
-        ("semantics", semantics, Semantics),
-        ("components", components, Components),
-        ("method", method, Method),
+    for name, value, valid in (
+        ("semantics", semantics, SEMANTICS.names),
+        ("components", components, get_args(Components)),
+        ("method", method, get_args(Method)),
     ):
-        if value not in get_args(kind):
-            raise ModelError(f"{name}={value!r}: {nearest(value, get_args(kind))}")
+        if value not in valid:
+            raise ModelError(f"{name}={value!r}: {nearest(value, valid)}")
+    if method == "compact" and not SEMANTICS.get(semantics).compacts:
+        raise ModelError(f"method='compact': semantics {semantics!r} computes all neurons; use 'auto' or 'rows'")
     if attached(model) is not None:
         raise ModelError(
             f"this {type(unwrap(model)).__name__} is specialized already: call unspecialize(model) first to put on "

@@ -15,7 +15,8 @@ from neuronspec.core.errors import ModelError
 from neuronspec.models.linear import bias_of, weight_of
 from neuronspec.models.sites import FFNSite, unwrap
 from neuronspec.specialization.apply import unspecialize
-from neuronspec.specialization.model_state import Semantics, specialization_of
+from neuronspec.specialization.model_state import specialization_of
+from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.restrict import unselected_values
 
 _ATTRIBUTE = "_neuronspec_compact"
@@ -35,7 +36,7 @@ class CompactReport:
     """
 
     direction: str
-    semantics: Semantics
+    semantics: str
     widths: dict[str, int]
     parameters: int
     dense_parameters: int
@@ -49,10 +50,12 @@ def compact(model: Model, direction: DirectionLike) -> Model:
     `compact_report` tells its size; `save_compact` and `load_compact` keep it on disk.
 
     Raises:
-        ModelError: the model isn't specialized.
+        ModelError: the model isn't specialized, or by semantics that compute all neurons.
         DirectionError: no masks for the direction.
     """
-    specialization_of(model)
+    semantics = specialization_of(model).semantics
+    if not SEMANTICS.get(semantics).compacts:
+        raise ModelError(f"semantics {semantics!r} computes all neurons in every direction: use the dense model")
     small = copy.deepcopy(cast(Model, unwrap(model)))
     dense_parameters = count_parameters(small)
     state = specialization_of(small)

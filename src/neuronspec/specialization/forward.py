@@ -3,10 +3,8 @@
 Each layer decides by itself, from the same facts, in which of three ways it computes:
 
 - dense: outside of any direction, and where every neuron is selected;
-- compact: on the selected neurons alone (`gather`), for one direction;
-- masked: at full width. With weight semantics the pre-activations of unselected neurons become the bias, which
-  is what masked weights give; with neuron semantics the input of `down` becomes 0. For one direction a row this
-  is the only way.
+- compact: on the selected neurons alone (`restrict`), for one direction;
+- at full width, as the semantics says. For one direction per row this is the only way.
 """
 
 from __future__ import annotations
@@ -20,11 +18,11 @@ import torch
 from torch import nn
 
 from neuronspec.core.errors import DirectionError, ModelError
-from neuronspec.models.linear import bias_of, linear, weight_of
+from neuronspec.models.linear import linear, weight_of
 from neuronspec.models.sites import FFNSite
 from neuronspec.specialization.model_state import Active, Specialization
 from neuronspec.specialization.restrict import small_down, small_up
-from neuronspec.specialization.selected import RowSelections, Selection
+from neuronspec.specialization.selected import Selection
 
 # Compact pays in training where (tokens in the batch) x (share of neurons saved) reaches this: gathering weights and
 # scattering their gradients takes as long as the matrix products of so many tokens, whatever the layer's size.
@@ -93,11 +91,7 @@ def _up_forward(up: nn.Module, x: torch.Tensor) -> torch.Tensor:
     if isinstance(selection, Selection) and _is_compact(link, selection, x):
         weight, bias = _kept(active, up, (up,), lambda: small_up(up, selection))
         return linear(up, x, weight, bias)
-    out = type(up).forward(up, x)
-    if link.state.semantics == "neuron":
-        return out
-    bias = bias_of(up)
-    return _masked(out, selection, 0.0 if bias is None else bias.to(out.dtype), active)
+    return link.state.rule.up(up, x, selection)
 
 
 def _down_forward(down: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -111,9 +105,7 @@ def _down_forward(down: nn.Module, x: torch.Tensor) -> torch.Tensor:
         constants = link.state.constants[link.index]
         weight, bias = _kept(active, down, (*site.ups, down), lambda: small_down(site, selection, constants))
         return linear(down, x, weight, bias)
-    if link.state.semantics == "neuron":
-        x = _masked(x, selection, 0.0, active)
-    return type(down).forward(down, x)
+    return link.state.rule.down(down, x, selection)
 
 
 def _active(link: Link) -> Active | None:
@@ -131,7 +123,7 @@ def _active(link: Link) -> Active | None:
 
 def _is_compact(link: Link, selection: Selection, x: torch.Tensor) -> bool:
     state, site = link.state, link.site
-    if state.method == "rows":
+    if state.method == "rows" or not state.rule.compacts:
         return False
     needs_every_neuron = state.constants[link.index] and site.drops_out
     if state.method == "compact":
@@ -147,26 +139,6 @@ def _is_compact(link: Link, selection: Selection, x: torch.Tensor) -> bool:
         return selection.sparsity >= MIN_SPARSITY
     least = MIN_TOKENS_SAVED.get(x.device.type, MIN_TOKENS_SAVED_ELSEWHERE)
     return x.numel() // x.shape[-1] * selection.sparsity >= least
-
-
-def _masked(
-    values: torch.Tensor, selection: Selection | RowSelections, other: torch.Tensor | float, active: Active
-) -> torch.Tensor:
-    """`values` `[..., width]` at selected neurons, `other` elsewhere.
-
-    Rows of a batch stay together when beams multiply them and when a model flattens `[rows, time]`, so with k
-    directions each k-th part of the first dimension is one direction's.
-    """
-    if isinstance(selection, Selection):
-        return torch.where(selection.mask, values, other)
-    masks = selection.masks
-    if values.shape[0] % len(masks):
-        raise DirectionError(
-            f"a batch of {values.shape[0]} rows doesn't fit the {len(masks)} directions {active.label}: "
-            "name one direction for each row"
-        )
-    by_direction = values.reshape(len(masks), -1, values.shape[-1])
-    return torch.where(masks[:, None, :], by_direction, other).reshape(values.shape)
 
 
 def _kept(active: Active, layer: nn.Module, sources: tuple[nn.Module, ...], gather: Gather) -> Gathered:

@@ -17,10 +17,9 @@ from neuronspec.core.errors import DirectionError, ModelError, nearest
 from neuronspec.models.linear import weight_of
 from neuronspec.models.sites import FFNSite, unwrap
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.specialization.restrict import has_constants
+from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.selected import RowSelections, Selection
 
-Semantics: TypeAlias = Literal["weight", "neuron"]
 Components: TypeAlias = Literal["both", "encoder", "decoder"]
 Method: TypeAlias = Literal["auto", "compact", "rows"]
 
@@ -52,21 +51,24 @@ class Specialization:
     Attributes:
         sites: the specialized sites.
         masks: as given, by direction and site.
-        constants: by site, whether unselected neurons give a constant (weight semantics with biases).
+        semantics: the name of what masks do.
+        rule: that semantics.
+        constants: by site, whether unselected neurons may give a constant other than 0.
         active: the direction of the innermost `use_direction` that is open, None outside of any.
         resumed: whether a layer is being computed by a function that `keeping_direction` made.
         entered: whether any scope has been open.
     """
 
     def __init__(
-        self, sites: Sequence[FFNSite], masks: NeuronMasks, semantics: Semantics, components: Components, method: Method
+        self, sites: Sequence[FFNSite], masks: NeuronMasks, semantics: str, components: Components, method: Method
     ) -> None:
         self.sites = list(sites)
         self.masks = masks
         self.semantics = semantics
+        self.rule = SEMANTICS.get(semantics)()
         self.components = components
         self.method = method
-        self.constants = [semantics == "weight" and has_constants(site) for site in self.sites]
+        self.constants = [self.rule.has_constants(site) for site in self.sites]
         self.active: Active | None = None
         self.resumed = False
         self.entered = False
@@ -162,7 +164,8 @@ class Specialization:
                 "specialize with method='auto' or 'rows' for batches that mix directions"
             )
         by_row = [self.selections_of(name) for name in names]
-        return Active(", ".join(sorted(set(names))), [RowSelections(site) for site in zip(*by_row, strict=True)], False)
+        label = ", ".join(sorted(set(names)))
+        return Active(label, [RowSelections(site, label) for site in zip(*by_row, strict=True)], False)
 
     def _name_of(self, direction: DirectionLike) -> str:
         name = str(Direction.parse(direction))

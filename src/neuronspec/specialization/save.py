@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import transformers
@@ -27,6 +27,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from neuronspec.core.errors import MaskError, ModelError
+from neuronspec.core.registry import OneOf
 from neuronspec.models import load as build
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.linear import bias_of
@@ -40,7 +41,8 @@ from neuronspec.specialization.compact import (
     resize,
     set_compact_report,
 )
-from neuronspec.specialization.model_state import Components, Semantics, specialization_of
+from neuronspec.specialization.model_state import Components, specialization_of
+from neuronspec.specialization.registry import SEMANTICS
 
 MASKS_FILE = "neuron_masks.safetensors"
 COMPACT_FILE = "neuronspec_compact.json"
@@ -62,7 +64,7 @@ class _CompactFile(BaseModel):
     format: Literal["neuronspec.compact"] = "neuronspec.compact"
     version: Literal[1] = 1
     direction: str
-    semantics: Semantics
+    semantics: Annotated[str, OneOf(SEMANTICS)]
     model_class: str
     dtype: str
     parameters: int

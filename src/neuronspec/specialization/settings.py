@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, Section
+from neuronspec.specialization.registry import SEMANTICS
 
 
 class SpecializationSettings(Section):
     """How masks act on the model."""
 
-    semantics: Literal["weight", "neuron"] = Field(
+    semantics: Annotated[str, OneOf(SEMANTICS)] = Field(
         "weight",
         description="weight: mask the rows of fc1 and keep its bias (the paper); neuron: unselected neurons give 0",
     )
