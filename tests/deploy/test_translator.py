@@ -41,7 +41,7 @@ class Upper:
 
 def through(content: bytes, translator: Any = None, **options: Any) -> str:
     stream = io.BytesIO()
-    translate_text(translator or Upper(), EN_DE, Source("in.txt", io.BytesIO(content)), stream, **options)
+    translate_text(translator or Upper(), EN_DE, Source("in.txt", io.BytesIO(content)), stream, Options(**options))
     return stream.getvalue().decode()
 
 

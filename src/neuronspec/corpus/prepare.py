@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
-import os
-import re
 import shutil
 import time
 from collections import Counter
@@ -17,7 +14,7 @@ from typing import Any
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
-from neuronspec.core.files import write_json
+from neuronspec.core.files import full_disk, replacing_folder, write_json
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.cleaning import PairFilter
 from neuronspec.corpus.counts import (
@@ -73,7 +70,7 @@ def prepare(
         CorpusError: the text can't be read, a direction is left without text, a worker was killed, or the disk is full.
         RecipeError: the vocabulary doesn't suit the text.
     """
-    with _replacing_folder(folder) as work, _explaining_a_full_disk(folder):
+    with replacing_folder(folder) as work, _explaining_a_full_disk(folder):
         with Workers(corpus.workers or available_cores()) as workers:
             preparation = _Preparation(corpus, tokenizer, work, workers, seed, list(zero_shot), progress)
             report = preparation.run()
@@ -83,36 +80,15 @@ def prepare(
 
 
 @contextmanager
-def _replacing_folder(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder` to write to, which takes its place if the block succeeds and is removed if not."""
-    new, old = (folder.with_name(f".{folder.name}.{suffix}") for suffix in ("new", "old"))
-    if old.exists() and not folder.exists():
-        old.rename(folder)  # killed between the two renames below
-    for leftover in (new, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
-        yield new
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
-@contextmanager
 def _explaining_a_full_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # tokenizers raises a plain Exception that ends with "(os error 28)".
-        reported = re.search(r"\(os error (\d+)\)$", str(error))
-        number = error.errno if isinstance(error, OSError) else int(reported[1]) if reported else None
-        if number not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        reason = full_disk(error)
+        if reason is None:
             raise
         raise CorpusError(
-            f"{folder}: can't be written: {os.strerror(number)}. Preparing needs about twice the size of the text; "
+            f"{folder}: can't be written: {reason}. Preparing needs about twice the size of the text; "
             "free some space or choose another folder. Nothing was left half-written"
         ) from None
 

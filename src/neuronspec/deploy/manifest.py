@@ -6,17 +6,15 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from neuronspec.core.errors import ModelError
-from neuronspec.core.files import write_json
+from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.core.registry import OneOf
-from neuronspec.translation.registry import QUANTIZATIONS
 from neuronspec.specialization.registry import SEMANTICS
+from neuronspec.translation.registry import QUANTIZATIONS
 
 MANIFEST = "neuronspec.json"
 
@@ -162,14 +160,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelError(f"{folder} exists already: remove it, or give another folder with --out")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        temporary.chmod(0o755)
+    with replacing_folder(folder) as temporary:
         yield temporary
-        temporary.replace(folder)
-    finally:
-        rmtree(temporary, ignore_errors=True)
 
 
 def megabytes(folder: Path) -> float:

@@ -1,8 +1,9 @@
-"""Off-target translations: those in another language than the one asked for, as py3langid sees it."""
+"""Which language a text is in, as py3langid sees it: off-target translations, and texts that a server is sent."""
 
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from importlib import metadata
@@ -48,6 +49,40 @@ class LanguageIdentifier:
         if not filled:
             return None
         return 100 * sum(self._identifier.classify(line)[0] != wanted for line in filled) / len(filled)
+
+
+class Detector:
+    """py3langid, restricted to the served languages that it knows.
+
+    Args:
+        codes: of the served languages; of those that differ in region or script alone, the first is reported.
+
+    Attributes:
+        works: whether py3langid is installed and knows one of the languages.
+    """
+
+    def __init__(self, codes: list[str]) -> None:
+        self._lock = threading.Lock()
+        self._codes: dict[str, str] = {}
+        self.works = False
+        try:
+            from py3langid.langid import MODEL_FILE, LanguageIdentifier
+        except ImportError:
+            return
+        self._model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        for code in codes:
+            label = _label(code)
+            if label in self._model.labels:
+                self._codes.setdefault(label, code)
+        self.works = bool(self._codes)
+        if self.works:
+            self._model.set_languages(list(self._codes))
+
+    def __call__(self, text: str) -> tuple[str, float]:
+        """The code of the likeliest language, and its probability among the served ones."""
+        with self._lock:
+            label, probability = self._model.classify(text)
+        return self._codes[label], float(probability)
 
 
 @lru_cache(maxsize=1)

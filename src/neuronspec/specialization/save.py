@@ -11,10 +11,6 @@ configuration has no place for another width in each layer.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +23,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from neuronspec.core.errors import MaskError, ModelError
+from neuronspec.core.files import filling_folder
 from neuronspec.core.registry import OneOf
 from neuronspec.models import load as build
 from neuronspec.models.fast_attention import use_fast_attention
@@ -81,7 +78,7 @@ def save_specialized(model: PreTrainedModel, folder: str | Path) -> None:
         ModelError: the model isn't specialized.
     """
     specialization_of(model)
-    with _filling(Path(folder)) as temporary:
+    with filling_folder(Path(folder)) as temporary:
         model.save_pretrained(temporary)
         save_masks(model, temporary)
 
@@ -144,7 +141,7 @@ def save_compact(model: PreTrainedModel, folder: str | Path) -> None:
             for name, width in report.widths.items()
         },
     )
-    with _filling(Path(folder)) as temporary:
+    with filling_folder(Path(folder)) as temporary:
         model.config.save_pretrained(temporary)
         if model.can_generate():
             model.generation_config.save_pretrained(temporary)
@@ -231,17 +228,3 @@ def _match_dtypes(model: PreTrainedModel, tensors: dict[str, Any]) -> None:
     for name, parameter in model.named_parameters():
         if name in tensors and tensors[name].dtype != parameter.dtype:
             parameter.data = parameter.data.to(tensors[name].dtype)
-
-
-@contextmanager
-def _filling(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`; its files move into `folder` if the block succeeds."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        yield temporary
-        folder.mkdir(exist_ok=True)
-        for path in sorted(temporary.iterdir()):
-            path.replace(folder / path.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

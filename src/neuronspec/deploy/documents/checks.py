@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from neuronspec.corpus.readers.messages import verbatim
-
-if TYPE_CHECKING:
-    from neuronspec.deploy.documents.document import Options
+from neuronspec.deploy.documents.document import Options
 
 LISTED = 10
 """Entries that are listed one by one when they were left out."""

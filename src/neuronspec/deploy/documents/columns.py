@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RecipeError
+from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source, windows
 from neuronspec.deploy.translator import Translator
-
-if TYPE_CHECKING:
-    from neuronspec.deploy.documents.document import Options
 
 FIELD, ADDED = "text", "translation"
 
@@ -120,3 +118,7 @@ def _check_row(name: str, number: int, row: dict[str, Any], field: str) -> None:
         raise CorpusError(f"{name}:{number}: no text in the field {field!r} (seen: {seen}); name it with --column")
     if ADDED in row:
         raise CorpusError(f"{name}:{number}: the field {ADDED!r} is there already; rename it first")
+
+
+TSV = Format(translate_tsv, ("column",))
+JSONL = Format(translate_jsonl, ("column",))

@@ -1,4 +1,4 @@
-"""Which kind of file is translated how."""
+"""Translating a file by the end of its name; what every format is."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from rich.console import Console
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RecipeError
 from neuronspec.core.files import replacing
-from neuronspec.deploy.documents.columns import translate_jsonl, translate_tsv
 from neuronspec.deploy.documents.lines import Source
-from neuronspec.deploy.documents.po import translate_po
-from neuronspec.deploy.documents.text import translate_text
-from neuronspec.deploy.documents.xml_files import translate_tmx, translate_xliff
+from neuronspec.deploy.documents.registry import FORMATS
 from neuronspec.deploy.translator import Translator
 
 STANDARD_INPUT = "-"
+PLAIN = ".txt"
+"""What standard input and files of all other endings are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +41,19 @@ class Options:
 
 
 Handler = Callable[[Translator, Direction, Source, BinaryIO, Options], None]
-KINDS: dict[str, Handler] = {
-    ".po": translate_po,
-    ".tsv": translate_tsv,
-    ".jsonl": translate_jsonl,
-    ".xlf": translate_xliff,
-    ".xliff": translate_xliff,
-    ".tmx": translate_tmx,
-}
-"""By the end of a file's name; all others are plain text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of documents.
+
+    Args:
+        translate: reads the source, writes the same with translations.
+        options: those of `Options` that it obeys; `scores` also stands for n-best lists.
+    """
+
+    translate: Handler
+    options: tuple[str, ...] = ()
 
 
 def translate_document(
@@ -63,24 +66,22 @@ def translate_document(
         RecipeError: options that don't belong to this kind of file.
     """
     options = options or Options()
-    suffix = "" if file == STANDARD_INPUT else Path(file).suffix.lower()
-    handler = KINDS.get(suffix, _text)
-    _check_options(suffix, handler, translator, options)
+    suffix = PLAIN if file == STANDARD_INPUT else Path(file).suffix.lower()
+    if suffix not in FORMATS:
+        suffix = PLAIN
+    _check_options(suffix, translator, options)
     with _opened(file) as source, _output(out) as stream:
-        handler(translator, direction, source, stream, options)
+        FORMATS.get(suffix).translate(translator, direction, source, stream, options)
 
 
-def _text(translator: Translator, direction: Direction, source: Source, stream: BinaryIO, options: Options) -> None:
-    translate_text(translator, direction, source, stream, scores=options.scores)
-
-
-def _check_options(suffix: str, handler: Handler, translator: Translator, options: Options) -> None:
-    if handler is not _text and (options.scores or translator.n_best > 1):
+def _check_options(suffix: str, translator: Translator, options: Options) -> None:
+    obeyed = FORMATS.get(suffix).options
+    if "scores" not in obeyed and (options.scores or translator.n_best > 1):
         raise RecipeError(f"--scores and --nbest are for plain text, not for {suffix} files")
-    if options.column is not None and suffix not in (".tsv", ".jsonl"):
-        raise RecipeError("--column is for .tsv and .jsonl files")
-    if options.fuzzy and suffix != ".po":
-        raise RecipeError("--fuzzy is for .po files")
+    for option, given in (("column", options.column is not None), ("fuzzy", options.fuzzy)):
+        if given and option not in obeyed:
+            suited = [ending for ending in FORMATS if option in FORMATS.get(ending).options]
+            raise RecipeError(f"--{option} is for {' and '.join(suited)} files")
 
 
 @contextmanager

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.checks import kept, lost, tell_problems
+from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.po_file import Catalog, Entry, escape, read_catalog
 from neuronspec.deploy.translator import Translator
-
-if TYPE_CHECKING:
-    from neuronspec.deploy.documents.document import Options
 
 
 def translate_po(
@@ -112,3 +110,6 @@ def _check_plurals(catalog: Catalog, wanted: list[Entry]) -> None:
                 f"{catalog.name}:{entry.strings['msgid'].first + 1}: {len(entry.translations)} plural forms, and the "
                 f"header says nplurals={catalog.plurals}"
             )
+
+
+PO = Format(translate_po, ("fuzzy",))

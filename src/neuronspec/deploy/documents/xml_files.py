@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, MissingExtraError
 from neuronspec.deploy.documents.checks import kept, lost, tell_problems
+from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.translator import Translator
-
-if TYPE_CHECKING:
-    from neuronspec.deploy.documents.document import Options
 
 LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s.*?\?>)?\s*", re.DOTALL)  # with a byte order mark
@@ -185,3 +183,7 @@ def _check_languages(name: str, direction: Direction, source: str | None, target
     for seen, wanted in ((source, direction.source), (target, direction.target)):
         if seen and _language(seen) != _language(wanted):
             raise CorpusError(f"{name}: the file is from {source} to {target}, not {direction}")
+
+
+XLIFF = Format(translate_xliff)
+TMX = Format(translate_tmx)

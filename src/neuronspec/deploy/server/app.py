@@ -18,9 +18,8 @@ from neuronspec.core.direction import Direction, languages_of
 from neuronspec.core.errors import DirectionError, NeuronspecError
 from neuronspec.core.languages import name_of
 from neuronspec.deploy.server.batcher import Batcher, QueueFull
-from neuronspec.deploy.server.detect import Detector
+from neuronspec.deploy.server.counters import Metrics
 from neuronspec.deploy.server.limits import Guard, Limits
-from neuronspec.deploy.server.metrics import Metrics
 from neuronspec.deploy.server.requests import (
     Detected,
     DetectRequest,
@@ -36,6 +35,7 @@ from neuronspec.deploy.server.requests import (
     resolve,
 )
 from neuronspec.deploy.translator import Translator
+from neuronspec.scoring.langid import Detector
 from neuronspec.translation.engine import Translations
 
 PAGE = Path(__file__).with_name("page.html")

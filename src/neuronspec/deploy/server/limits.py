@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from neuronspec.deploy.server.metrics import Metrics
+from neuronspec.deploy.server.counters import Metrics
 
 
 @dataclass(frozen=True, slots=True)
