@@ -53,6 +53,35 @@ def test_one_text_and_many(exported: Path) -> None:
     assert translator.neurons("en-de")[0] < translator.neurons("en-de")[1] == 192  # type: ignore[index]
 
 
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize(
+    ("variant", "frame"),
+    [
+        ("w1\u00a0w2 w3", "{}"),
+        ("w1 \t w2\u202fw3", "{}"),
+        ("w1 w\u00ad2 w\u200b3", "{}"),
+        ("\ufeffw1 w2 w3", "\ufeff{}"),
+        ("\t  w1  w2 w3 \r", "\t  {} \r"),
+        ("\u200ew1 w2 w3\u00a0", "\u200e{}\u00a0"),
+    ],
+)
+def test_text_is_cleaned_as_in_training_and_its_frame_is_kept(
+    exported: Path, variant: str, frame: str, split: bool
+) -> None:
+    translator = ns.Translator(exported / "en-de", beam=2, split=split)
+    assert translator(variant, "en-de") == frame.format(translator("w1 w2 w3", "en-de"))
+
+
+def test_lines_without_text_pass_through(exported: Path) -> None:
+    blank = ["", "  ", "\t\u200b", "\u00ad", "\u200d", "\r"]
+    translator = ns.Translator(exported / "en-de", beam=2, n_best=2)
+    assert translator(blank, "en-de") == blank
+    assert translator("w1\n \u200b\nw2", "en-de") == translator("w1", "en-de") + "\n \u200b\n" + translator(
+        "w2", "en-de"
+    )
+    assert list(translator.translate(blank, "en-de").nbest) == [[]] * len(blank)
+
+
 def test_sentences_of_a_line_are_translated_one_by_one(specialized: Path) -> None:
     whole, split = ns.Translator(specialized), ns.Translator(specialized, split=True)
     assert split("w1 w2. w3 w4.", "en-de") == " ".join(whole(["w1 w2.", "w3 w4."], "en-de"))

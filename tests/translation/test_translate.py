@@ -102,6 +102,13 @@ def test_empty_lines_and_no_lines() -> None:
     assert translate(MODEL, TOKENIZER, ["", ""], "en-de", EvaluationSettings()) == ["", ""]
 
 
+def test_sources_are_cleaned_as_training_text_was() -> None:
+    settings = EvaluationSettings(beam=2)
+    variants = ["w1 w2", " w1\u00a0 w2\t", "w\u00ad1 w2\u200b", "\ufeffw1\u202fw2"]
+    assert len(set(translate(MODEL, TOKENIZER, variants, "en-de", settings))) == 1
+    assert list(translate(MODEL, TOKENIZER, ["\u200b", "\u00a0", "\u200d"], "en-de", settings)) == ["", "", ""]
+
+
 def test_too_long_sources_are_cut_and_counted() -> None:
     longest = MODEL.config.max_position_embeddings - 2
     fits = " ".join(["w1", "w2"] * (longest // 2))

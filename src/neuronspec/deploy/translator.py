@@ -13,6 +13,7 @@ from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import DirectionError, RecipeError
 from neuronspec.deploy.exported import ExportedModels, exported_in
 from neuronspec.deploy.opening import open_model, own_directions, unknown_direction
+from neuronspec.models.text_cleaning import framed
 from neuronspec.translation.engine import Engine, Translations
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import joiner, split_sentences
@@ -84,17 +85,26 @@ class Translator:
     def translate(self, lines: Sequence[str], direction: DirectionLike) -> Translations:
         """Translate lines, with counts, scores and n-best lists: see `Translations`.
 
+        White space and invisible characters around the text of a line stay where they are, and a line that holds
+        nothing else passes through; n-best lists are without them.
+
         Raises:
             DirectionError: the model doesn't serve the direction; lists those that it does.
             ModelError: the direction's exported folder is damaged.
             EvaluationError: the model gives NaN, or `too_long` is `error` and a line is too long.
         """
-        wanted = Direction.parse(direction)
-        if not self.split:
-            return self._translate(lines, wanted)
-        sentences = [split_sentences(line, wanted.source) for line in lines]
-        found = self._translate([sentence for each in sentences for sentence in each], wanted)
-        return _put_together(found, [len(each) for each in sentences], joiner(wanted.target))
+        wanted, frames = Direction.parse(direction), [framed(line) for line in lines]
+        texts = [frame.text for frame in frames]
+        if self.split:
+            sentences = [split_sentences(text, wanted.source) for text in texts]
+            found = self._translate([sentence for each in sentences for sentence in each], wanted)
+            found = _put_together(found, [len(each) for each in sentences], joiner(wanted.target))
+        else:
+            found = self._translate(texts, wanted)
+        lines = [frame.around(line) for frame, line in zip(frames, found, strict=True)]
+        return Translations(
+            lines, found.truncated, split=found.split, nbest=found.nbest, tokens=found.tokens, composed=found.composed
+        )
 
     @property
     def n_best(self) -> int:

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from neuronspec.core.errors import EvaluationError, MissingExtraError
 from neuronspec.core.languages import get_language, is_known
+from neuronspec.models.text_cleaning import framed
 
 TooLong: TypeAlias = Literal["error", "truncate", "split"]
 
@@ -43,7 +44,7 @@ class Prepared:
 def prepare_sources(
     tokenizer: PreTrainedTokenizerBase, sources: Sequence[str], longest: int | None, too_long: TooLong, language: str
 ) -> Prepared:
-    """Tokenize the sources that aren't empty.
+    """Clean the sources as training text was, and tokenize those that aren't empty.
 
     Args:
         sources: sentences.
@@ -56,8 +57,9 @@ def prepare_sources(
         EvaluationError: a source is too long and `too_long` is `error`.
     """
     prepared = Prepared()
-    filled = [index for index, source in enumerate(sources) if source.strip()]
-    for index, ids in zip(filled, _pieces(tokenizer, [sources[index] for index in filled]), strict=True):
+    texts = [framed(source).text for source in sources]
+    filled = [index for index, text in enumerate(texts) if text]
+    for index, ids in zip(filled, _pieces(tokenizer, [texts[index] for index in filled]), strict=True):
         if longest is None or len(ids) <= longest:
             prepared.parts.append(Part(index, ids))
             continue
@@ -68,7 +70,7 @@ def prepare_sources(
             )
         groups = [ids]
         if too_long == "split":
-            groups = _grouped(_pieces(tokenizer, split_sentences(sources[index], language)), longest)
+            groups = _grouped(_pieces(tokenizer, split_sentences(texts[index], language)), longest)
             prepared.split += len(groups) > 1
         prepared.truncated += any(len(group) > longest for group in groups)
         prepared.parts += [Part(index, group[:longest], place == 0) for place, group in enumerate(groups)]
