@@ -12,10 +12,10 @@ from torch.nn.functional import cross_entropy, pad
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from neuronspec.batching.collate import IGNORED
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
+from neuronspec.models.frames import IGNORED
 from neuronspec.training import loss as loss_module
 from neuronspec.training.loss import LINEAR_HEADS, batch_loss, target_tokens, validation_loss
 from neuronspec.training.precision import autocast

@@ -23,7 +23,7 @@ from neuronspec.corpus.readers.rows import ReadCounts, used_languages
 from neuronspec.corpus.readers.tsv import read_tsv
 from neuronspec.corpus.settings import TsvCorpus
 from neuronspec.models.batch import Batch
-from neuronspec.models.text_format import Encoder
+from neuronspec.models.text_format import TextFormat
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria import CumulativeActivation
 from neuronspec.neurons.masks import NeuronMasks
@@ -87,12 +87,12 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, console: C
     corpus = _corpus(data, options)
     text = _read(corpus, options.sentences)
     model, tokenizer = load_any(name)
-    encoder = Encoder(tokenizer, model, options.prompt)
+    text_format = TextFormat.of_model(tokenizer, model, options.prompt)
     batches: dict[str, list[Batch]] = {}
     for direction, pairs in text.items():
-        batches[str(direction)] = list(encoder.batches(direction, pairs))
+        batches[str(direction)] = list(text_format.batches(direction, pairs))
     console.print(f"recording {len(batches)} directions")
-    parts = _record_in_parts(model, text, encoder)
+    parts = _record_in_parts(model, text, text_format)
     acts = parts[0]
     for part in parts[1:]:
         acts = acts + part
@@ -201,14 +201,18 @@ def _read(corpus: TsvCorpus, sentences: int) -> dict[Direction, list[tuple[str, 
 
 
 def _record_in_parts(
-    model: Any, text: Mapping[Direction, list[tuple[str, str]]], encoder: Encoder, parts: int = 4
+    model: Any, text: Mapping[Direction, list[tuple[str, str]]], text_format: TextFormat, parts: int = 4
 ) -> list[Activations]:
     """Activations of disjoint parts of the text, which together are all of it."""
     parts = min(parts, *(len(pairs) for pairs in text.values())) if text else 0
     return [
         record_activations(
             model,
-            (batch for direction, pairs in text.items() for batch in encoder.batches(direction, pairs[part::parts])),
+            (
+                batch
+                for direction, pairs in text.items()
+                for batch in text_format.batches(direction, pairs[part::parts])
+            ),
         )
         for part in range(parts)
     ]

@@ -13,10 +13,10 @@ from transformers import PreTrainedModel
 
 from neuronspec.arms.arm import Given, start
 from neuronspec.arms.own_models import OwnModels, alone
-from neuronspec.batching.collate import Layout
 from neuronspec.batching.stream import TrainingBatches
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
+from neuronspec.models.text_format import TextFormat
 from neuronspec.training.progress_state import Budget
 from neuronspec.training.settings import TrainingSettings
 
@@ -33,7 +33,7 @@ class Finetune(OwnModels):
         batches = TrainingBatches(
             given.store,
             given.directions,
-            Layout.of(given.store.tokenizer, given.directions),
+            TextFormat.of(given.store.tokenizer, given.directions),
             batch_tokens=whole.batch_tokens,
             temperature=whole.temperature,
             seed=given.seed,

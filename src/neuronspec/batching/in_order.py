@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from neuronspec.batching.collate import Layout, collate
+from neuronspec.batching.collate import collate
 from neuronspec.batching.plan import plan_in_order
 from neuronspec.batching.stream import Pairs
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.models.batch import Batch
+from neuronspec.models.text_format import TextFormat
 
 
 def eval_batches(
@@ -32,10 +33,10 @@ def eval_batches(
         limit: at most so many pairs, spread evenly over all of them.
     """
     direction = Direction.parse(direction)
-    layout = Layout.of(tokenizer, [direction])
+    text_format = TextFormat.of(tokenizer, [direction])
     chosen = spread(len(pairs), limit)
     for batch in plan_in_order(pairs.source_lengths[chosen], pairs.target_lengths[chosen], batch_tokens):
-        yield collate(direction, [pairs.tokens(int(chosen[index])) for index in batch], layout)
+        yield collate(direction, [pairs.tokens(int(chosen[index])) for index in batch], text_format)
 
 
 def spread(size: int, limit: int | None) -> np.ndarray:

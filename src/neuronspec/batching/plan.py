@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuronspec.batching.collate import TAGGED
 from neuronspec.core.direction import Direction
 from neuronspec.core.randomness import generator
+from neuronspec.models.frames import TAGGED
 
 WINDOW = 65_536
 """Pairs that are sorted by length together. A corpus that is larger is shuffled into windows of this many first."""

@@ -10,12 +10,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from neuronspec.batching.collate import Layout, collate, collate_mixed
+from neuronspec.batching.collate import collate, collate_mixed
 from neuronspec.batching.draws import Draw, MixedDraws, Pairs, SeparateDraws
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import RecipeError, TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.models.batch import Batch
+from neuronspec.models.text_format import TextFormat
 
 
 class Store(Protocol):
@@ -85,7 +86,7 @@ class TrainingBatches:
         self,
         store: Store,
         directions: Sequence[Direction],
-        layout: Layout,
+        text_format: TextFormat,
         *,
         batch_tokens: int,
         temperature: float,
@@ -95,7 +96,7 @@ class TrainingBatches:
     ) -> None:
         _check_directions(store, directions)
         self._pairs = {direction: store.pairs("train", direction) for direction in sorted(directions)}
-        self._layout = layout
+        self._text_format = text_format
         self.sizes = {direction: len(pairs) for direction, pairs in self._pairs.items()}
         self.probabilities = (
             sampling_probabilities(self.sizes, temperature)
@@ -115,9 +116,9 @@ class TrainingBatches:
             self._pairs[one].tokens(int(index)) for one, index in zip(draw.row_directions, draw.indices, strict=True)
         ]
         if isinstance(draw.directions, Direction):
-            batch = collate(draw.directions, rows, self._layout)
+            batch = collate(draw.directions, rows, self._text_format)
         else:
-            batch = collate_mixed(draw.directions, rows, self._layout)
+            batch = collate_mixed(draw.directions, rows, self._text_format)
         masks = batch.inputs["attention_mask"], batch.inputs["decoder_attention_mask"]
         tokens, padded = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
         return TrainingBatch(batch, draw.number, draw.name, tokens, padded)

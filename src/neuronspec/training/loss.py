@@ -18,10 +18,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from neuronspec.batching.collate import IGNORED
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
 from neuronspec.models.fast_dropout import FastDropout
+from neuronspec.models.frames import IGNORED
 from neuronspec.training.precision import autocast
 
 InDirection = Callable[[Direction | Sequence[Direction]], AbstractContextManager[Any]]
