@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
+from tests.helpers.families import build_family
 from tests.helpers.toy_corpus import toy_model, toy_tokenizer
 
 from neuronspec.core.errors import ModelError
-from neuronspec.models.load import build_model, load_model
+from neuronspec.models.load import build_model, load_model, load_with_tokenizer
 from neuronspec.models.presets import PRESETS
 from neuronspec.models.settings import ModelSettings
 
@@ -135,3 +136,24 @@ def test_broken_folders_are_named(tmp_path: Path, kind: str) -> None:
     with pytest.raises(ModelError, match=str(folder)) as caught:
         load_model(folder)
     assert len(str(caught.value)) < 2000
+
+
+def test_a_decoder_only_model_is_opened_too(tmp_path: Path) -> None:
+    model = build_family("llama", dtype=torch.bfloat16)
+    model.save_pretrained(tmp_path)
+    loaded = load_model(tmp_path, "cpu")
+    assert type(loaded) is type(model) and not loaded.training and loaded.dtype == torch.float32
+    as_saved = load_model(tmp_path, "cpu", dtype="auto")
+    assert as_saved.dtype == torch.bfloat16
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), as_saved.parameters(), strict=True))
+
+
+def test_a_name_that_is_no_folder_is_one_of_the_hub() -> None:
+    with pytest.raises(ModelError, match="no folder no/such here, and as a hub's name the model no/such can't"):
+        load_model("no/such")
+
+
+def test_a_missing_tokenizer_is_named(tmp_path: Path) -> None:
+    build_family("llama").save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=f"the model in {tmp_path} can't be loaded"):
+        load_with_tokenizer(tmp_path)

@@ -15,7 +15,7 @@ from neuronspec.analysis.findings import Findings
 from neuronspec.analysis.settings import Options, SubjectStatistic
 from neuronspec.batching.in_order import spread
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, DirectionError, ModelError, RecipeError, RunError
+from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.languages import canonical, is_known
 from neuronspec.corpus.readers.lines import read_blocks
@@ -23,6 +23,7 @@ from neuronspec.corpus.readers.rows import ReadCounts, used_languages
 from neuronspec.corpus.readers.tsv import read_tsv
 from neuronspec.corpus.settings import TsvCorpus
 from neuronspec.models.batch import Batch
+from neuronspec.models.load import load_with_tokenizer
 from neuronspec.models.text_format import TextFormat
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria import CumulativeActivation
@@ -86,7 +87,7 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, console: C
 
     corpus = _corpus(data, options)
     text = _read(corpus, options.sentences)
-    model, tokenizer = load_any(name)
+    model, tokenizer = load_with_tokenizer(name, dtype="auto")
     text_format = TextFormat.of_model(tokenizer, model, options.prompt)
     batches: dict[str, list[Batch]] = {}
     for direction, pairs in text.items():
@@ -119,29 +120,6 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, console: C
         environment=environment(),
     )
     write_json(out / "subject.json", subject.model_dump(mode="json"))
-
-
-def load_any(name: str) -> tuple[Any, Any]:
-    """A model and its tokenizer by name or folder, encoder-decoder or decoder-only, in eval mode on `default_device`.
-
-    Raises:
-        ModelError: there is none, or it is damaged, or of another kind.
-    """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
-
-    from neuronspec.models.load import default_device, without_progress_bars
-
-    try:
-        with without_progress_bars():
-            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-            auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-            model = auto.from_pretrained(name, trust_remote_code=False)
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
-        where = "" if Path(name).exists() else f"there is no folder {name} here, and as a hub's name "
-        raise ModelError(f"{where}the model {name} can't be loaded: {reason}") from None
-    return model.eval().to(default_device()), tokenizer
 
 
 def _corpus(data: Path, options: Options) -> TsvCorpus:
