@@ -3,6 +3,9 @@
 With V pieces, smoothing e and p the model's distribution at a target token y, the loss of the token is
 `-(1 - e) log p(y) - e/V sum_v log p(v)` nats: the form of torch and Hugging Face. (fairseq shares e among the
 V - 1 others.) Positions labelled -100 - padding, and the forced target tag - take no loss.
+
+Labels are those of Hugging Face: a decoder-only model's are shifted here, an encoder-decoder model's belong to the
+position that they are at.
 """
 
 from __future__ import annotations
@@ -64,9 +67,20 @@ class BatchLoss:
     nats: torch.Tensor
 
 
-def target_tokens(batch: Batch) -> int:
+def target_labels(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """What the model is to give at each position `[batch, time]`, `IGNORED` where there is no loss.
+
+    A decoder-only model's labels are its input: each position is to give the next one's, and the last gives nothing.
+    """
+    labels = batch.inputs["labels"]
+    if model.config.is_encoder_decoder:
+        return labels
+    return torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
+
+
+def target_tokens(model: PreTrainedModel, batch: Batch) -> int:
     """Target tokens that take loss: pieces and `</s>`, without padding and the target tag."""
-    return int((batch.inputs["labels"] != IGNORED).sum())
+    return int((target_labels(model, batch) != IGNORED).sum())
 
 
 def batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float = 0.0) -> BatchLoss:
@@ -85,8 +99,8 @@ def _dropout(model: PreTrainedModel) -> AbstractContextManager[Any]:
 
 
 def _batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float) -> BatchLoss:
-    inputs = dict(batch.inputs)
-    labels = inputs.pop("labels")
+    labels = target_labels(model, batch)
+    inputs = {name: tensor for name, tensor in batch.inputs.items() if name != "labels"}
     taken = labels != IGNORED
     targets = labels[taken]
     if projects_rows(model):
@@ -154,7 +168,7 @@ def validation_loss(
             with in_direction(batch.direction), autocast(model.device, precision):
                 nats = forward(batch.to(model.device)).nats.double()
             sums[batch.direction] = sums.get(batch.direction, 0) + nats
-            tokens[batch.direction] = tokens.get(batch.direction, 0) + target_tokens(batch)
+            tokens[batch.direction] = tokens.get(batch.direction, 0) + target_tokens(model, batch)
     finally:
         model.train(was_training)
     return {direction: Loss(float(sums[direction]), tokens[direction]) for direction in sums}
