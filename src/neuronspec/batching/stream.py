@@ -22,14 +22,26 @@ from neuronspec.models.text_format import TextFormat
 class Store(Protocol):
     """What training needs of the token store (`neuronspec.corpus.store.TokenStore`)."""
 
-    def directions(self, split: str) -> Sequence[Direction]: ...
-    def pairs(self, split: str, direction: Direction) -> Pairs: ...
+    def directions(self, split: str) -> Sequence[Direction]:
+        """The directions that have pairs in a split, `train` or `valid`."""
+
+    def pairs(self, split: str, direction: Direction) -> Pairs:
+        """The pairs of a direction in a split."""
 
 
 def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -> dict[Direction, float]:
     """The probability of each direction, in proportion to `size ** (1 / temperature)`.
 
-    Temperature 1 keeps the corpus as it is; a high one makes directions equal (Arivazhagan et al., 2019, section 4.2).
+    Source: Arivazhagan et al. (2019), section 4.2.
+
+    Args:
+        sizes: pairs of each direction.
+        temperature: 1 keeps the corpus as it is; a high one makes directions equal.
+
+    Example:
+        >>> shares = sampling_probabilities({"en-de": 400, "en-af": 100}, temperature=2)
+        >>> {direction: round(share, 3) for direction, share in shares.items()}
+        {'en-de': 0.667, 'en-af': 0.333}
     """
     # Through logarithms relative to the largest, so that no size overflows.
     logs = np.log(np.array(list(sizes.values()), dtype=np.float64)) / temperature
@@ -38,7 +50,11 @@ def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -
 
 
 def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str, float]) -> dict[Direction, float]:
-    """The probability of each direction, in proportion to the weight it is given.
+    """The probability of each direction, in proportion to its weight.
+
+    Args:
+        directions: all that are trained.
+        weights: by direction, for each of them.
 
     Raises:
         RecipeError: a direction has no weight, or a weight is of no direction.
@@ -53,7 +69,7 @@ def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """A micro-batch, where it stands, and how much of it is padding.
+    """A micro-batch, its place in the stream, and how much of it is padding.
 
     Args:
         batch: the tensors; a `MixedBatch` if its rows are of several directions.
@@ -71,11 +87,21 @@ class TrainingBatch:
 
 
 class TrainingBatches:
-    """An endless stream of micro-batches that can go on anywhere without replay.
+    """An endless stream of micro-batches that can be resumed anywhere without replay.
 
-    Directions are drawn by temperature or by weight; each direction goes through all its pairs once an epoch, in an
+    Directions are drawn by temperature or by weight; each direction goes through all its pairs once per epoch, in an
     order that depends on (seed, epoch, direction) alone. A micro-batch holds one direction, or mixes them
     (`mixed`). `draw` says which pairs come next, `make` makes tensors of them.
+
+    Args:
+        store: gives the training pairs.
+        directions: all to draw from.
+        text_format: how the model reads a pair.
+        batch_tokens: padded tokens of the longer side per micro-batch.
+        temperature: see `sampling_probabilities`.
+        seed: of the order of the data.
+        weights: of the directions, instead of `temperature`.
+        mixed: whether micro-batches mix directions.
 
     Raises:
         TrainingError: a direction has no training pairs.
@@ -142,11 +168,11 @@ class TrainingBatches:
         return self._draws.per_epoch()
 
     def passes(self) -> dict[Direction, float]:
-        """How many times each direction's pairs have been seen, as a fraction of epochs."""
+        """Passes over the pairs of each direction so far, in epochs."""
         return self._draws.passes()
 
     def upsampling(self) -> dict[Direction, float]:
-        """How much oftener a pair of the direction is seen than if directions were drawn by size."""
+        """By direction, the ratio of its probability to its share of all pairs: 1 is sampling by size."""
         total = sum(self.sizes.values())
         return {direction: self.probabilities[direction] * total / size for direction, size in self.sizes.items()}
 
@@ -159,7 +185,7 @@ class TrainingBatches:
         }
 
     def describe(self) -> str:
-        """The pairs, and from how seldom to how often they are seen, in a line."""
+        """The number of pairs and the range of the upsampling, in one line."""
         upsampling = self.upsampling()
         least, most = min(upsampling, key=upsampling.__getitem__), max(upsampling, key=upsampling.__getitem__)
         return (
@@ -175,11 +201,11 @@ class TrainingBatches:
         }
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here, as plain JSON values."""
+        """What `restore` needs to continue from here, as plain JSON values."""
         return self._draws.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state()` was taken."""
+        """Continue where `state()` was taken."""
         self._draws.restore(state)
 
 

@@ -52,9 +52,11 @@ class Frame(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Tagged(Frame):
-    """M2M-100's format: the source is `[__src__, pieces, </s>]`; the decoder reads `[</s>, __tgt__, pieces]` and is to
-    give `[__tgt__, pieces, </s>]`. The target tag is forced in translation, so its label takes no loss. Padding is on
-    the right.
+    """The format of M2M-100 (Fan et al., 2021), that of all models trained here.
+
+    The source is `[__src__, pieces, </s>]`; the decoder reads `[</s>, __tgt__, pieces]` and is to give
+    `[__tgt__, pieces, </s>]`. The target tag is forced in translation, so its label takes no loss. Padding is on the
+    right.
 
     Args:
         tags: language code to the id of its tag.

@@ -34,17 +34,25 @@ UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, ImportError, Safetens
 """What reading damaged or missing files of a model raises."""
 
 LONGEST_TRANSLATION = 256
-"""Tokens that `generate` gives at most, where the caller says nothing else."""
+"""Maximum length of what `generate` gives, in tokens, unless the caller sets another."""
 
 
 def build_model(
     settings: ModelSettings, tokenizer: PreTrainedTokenizerBase, seed: int
 ) -> M2M100ForConditionalGeneration:
-    """A new model: the preset's shape, the recipe's fields over it, the tokenizer's vocabulary and ids.
+    """Build a new model: the preset's shape, the recipe's fields over it, the tokenizer's vocabulary and ids.
 
     All embeddings are one tensor. Weights are drawn from N(0, init_std) with `init_std` d_model^-0.5 where the
     recipe gives none, the scale of Xavier's initialisation of a square matrix and of fairseq's embeddings.
     They depend on `seed` alone; the global random state stays as it was.
+
+    Args:
+        settings: preset and fields.
+        tokenizer: with padding, start and end tokens.
+        seed: of the weights.
+
+    Returns:
+        The model in training mode, on `default_device()`.
 
     Raises:
         ModelError: the tokenizer lacks an id that the model needs.
@@ -147,7 +155,7 @@ def _reading(name: str | Path) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
-    """`transformers` draws no bars of its own while it reads and writes models."""
+    """Keep `transformers` from drawing progress bars of its own while it reads and writes models."""
     were_on = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

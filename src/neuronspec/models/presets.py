@@ -1,4 +1,4 @@
-"""The shapes of models that a recipe can start from, and what a shape must hold to."""
+"""The shapes of models that a recipe can start from, and which shapes are possible."""
 
 from __future__ import annotations
 

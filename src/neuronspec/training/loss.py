@@ -37,20 +37,25 @@ Of these only the rows that take loss are projected, in chunks; others give the 
 
 
 def any_direction(direction: Direction | Sequence[Direction]) -> AbstractContextManager[Any]:
-    """The scope of a model that treats all directions alike: none."""
+    """The context of a model that treats all directions alike: none."""
     return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Cross-entropy without smoothing: nats in total, over so many target tokens."""
+    """Cross-entropy without smoothing, in nats, summed over target tokens.
+
+    Args:
+        nats: the sum.
+        tokens: target tokens that it is over.
+    """
 
     nats: float
     tokens: int
 
     @property
     def per_token(self) -> float:
-        """Nats a target token."""
+        """Nats per target token."""
         return self.nats / self.tokens
 
 
@@ -84,7 +89,17 @@ def target_tokens(model: PreTrainedModel, batch: Batch) -> int:
 
 
 def batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float = 0.0) -> BatchLoss:
-    """Run `model` on `batch` (on the model's device) and sum the loss over its target tokens."""
+    """Run `model` on a batch and sum the loss over its target tokens.
+
+    Args:
+        model: in training mode with dropout, in eval mode without.
+        batch: on the model's device, with `labels`.
+        label_smoothing: share of the target that is spread over the vocabulary.
+
+    Example:
+        >>> loss = batch_loss(model, batch)  # doctest: +SKIP
+        >>> loss.nats / target_tokens(model, batch)  # doctest: +SKIP
+    """
     with _dropout(model):
         return _batch_loss(model, batch, label_smoothing)
 
@@ -153,6 +168,7 @@ def validation_loss(
     """Cross-entropy without smoothing of each direction that `batches` hold, teacher-forced, in eval mode.
 
     Args:
+        model: in either mode, which it keeps.
         batches: of any directions, in any order.
         in_direction: see `InDirection`.
         precision: `float32`, or `bf16` for autocast.
@@ -197,6 +213,7 @@ def projected_loss(
         weight: `[vocabulary, d_model]`.
         bias: `[vocabulary]` or None; takes no gradient.
         targets: `[tokens]` ids.
+        label_smoothing: share of the target that is spread over the vocabulary.
 
     Returns:
         The smoothed loss, with gradient; and the cross-entropy without smoothing, without gradient. Both in nats.
