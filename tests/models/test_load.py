@@ -22,13 +22,13 @@ SMALLEST = ModelSettings(preset="tiny", d_model=16, encoder_layers=1, decoder_la
 def shape(preset: str) -> tuple[int, ...]:
     names = ("d_model", "encoder_layers", "decoder_layers", "encoder_ffn_dim", "decoder_ffn_dim")
     heads = ("encoder_attention_heads", "decoder_attention_heads")
-    return tuple(PRESETS[preset][name] for name in (*names, *heads))
+    return tuple(PRESETS.get(preset)[name] for name in (*names, *heads))
 
 
 def test_presets_of_the_paper() -> None:
     assert shape("small") == (512, 6, 6, 1024, 1024, 4, 4)
     assert shape("big") == (1024, 6, 6, 4096, 4096, 16, 16)
-    assert PRESETS.keys() == {"tiny", "small", "big"}
+    assert set(PRESETS) == {"tiny", "small", "big"}
 
 
 def test_settings_reach_the_model() -> None:
@@ -37,7 +37,7 @@ def test_settings_reach_the_model() -> None:
     config = model.config
     assert (len(model.model.encoder.layers), len(model.model.decoder.layers)) == (1, 2)
     assert model.model.encoder.layers[0].fc1.out_features == 24
-    assert model.model.decoder.layers[0].fc1.out_features == PRESETS["tiny"]["decoder_ffn_dim"]
+    assert model.model.decoder.layers[0].fc1.out_features == PRESETS.get("tiny")["decoder_ffn_dim"]
     assert (config.encoder_layerdrop, config.decoder_layerdrop) == (0, 0)
     assert config.vocab_size == len(tokenizer) == model.lm_head.out_features
     assert (config.bos_token_id, config.pad_token_id, config.eos_token_id) == (0, 1, 2)

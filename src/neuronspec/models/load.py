@@ -57,7 +57,7 @@ def build_model(
     Raises:
         ModelError: the tokenizer lacks an id that the model needs.
     """
-    fields = PRESETS[settings.preset] | settings.overrides
+    fields = PRESETS.get(settings.preset) | settings.overrides
     fields.setdefault("init_std", fields["d_model"] ** -0.5)
     ids: dict[str, Any] = {
         name: _special_id(tokenizer, name) for name in ("pad_token_id", "eos_token_id", "bos_token_id")
