@@ -126,19 +126,19 @@ def _training_pairs(store: Any) -> list[Any]:
 
 def step_load(folder: Path) -> dict[str, Any]:
 
-    from neuronspec.batching.collate import Layout
     from neuronspec.batching.stream import TrainingBatches
     from neuronspec.corpus.store import TokenStore
     from neuronspec.models.load import build_model
     from neuronspec.models.settings import ModelSettings
+    from neuronspec.models.text_format import TextFormat
     from neuronspec.training.log import read_log
     from neuronspec.training.settings import TrainingSettings
     from neuronspec.training.train import train
 
     store = TokenStore.open(folder / "data")
     directions = store.directions("train")
-    layout = Layout.of(store.tokenizer, directions)
-    batches = TrainingBatches(store, directions, layout, batch_tokens=BATCH_TOKENS, temperature=1, seed=1)
+    text_format = TextFormat.of(store.tokenizer, directions)
+    batches = TrainingBatches(store, directions, text_format, batch_tokens=BATCH_TOKENS, temperature=1, seed=1)
     first, _ = _timed(lambda: list(islice(batches, len(directions) * 8)))  # plans the epoch of each direction
     loading, loaded = _timed(lambda: [one.batch.inputs["labels"] for one in islice(batches, 400)])
     tokens = sum(int((labels != -100).sum()) for labels in loaded)

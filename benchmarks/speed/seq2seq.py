@@ -17,9 +17,10 @@ from transformers import (
 )
 from transformers.models.m2m_100.modeling_m2m_100 import shift_tokens_right
 
-from neuronspec.batching.collate import Layout
 from neuronspec.corpus.store import TokenStore
+from neuronspec.models.frames import Tagged
 from neuronspec.models.load import build_model
+from neuronspec.models.text_format import TextFormat
 from speed import shapes
 from speed.pairs import some_pairs
 from speed.turns import Turns
@@ -60,12 +61,12 @@ class TakeTurns(TrainerCallback):
         self._turns.update(sum(self._collator.tokens[: state.global_step]))
 
 
-def read_dataset(store: TokenStore, layout: Layout) -> Dataset:
+def read_dataset(store: TokenStore, frame: Tagged) -> Dataset:
     """Training pairs of all directions, tagged, with their lengths: those of the longer side."""
     columns: dict[str, list[Any]] = {"input_ids": [], "labels": [], "length": []}
     for direction, source, target in some_pairs(store):
-        columns["input_ids"].append([layout.tags[direction.source], *source.tolist(), layout.eos])
-        columns["labels"].append([layout.tags[direction.target], *target.tolist(), layout.eos])
+        columns["input_ids"].append([frame.tags[direction.source], *source.tolist(), frame.eos])
+        columns["labels"].append([frame.tags[direction.target], *target.tolist(), frame.eos])
         columns["length"].append(max(len(source), len(target)) + 2)
     return Dataset.from_dict(columns)
 
@@ -76,7 +77,9 @@ def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, a
     tokenizer = store.tokenizer
     model = build_model(shapes.SIZES[size], tokenizer, seed=1)
     model.set_attn_implementation(attention)
-    dataset = read_dataset(store, Layout.of(tokenizer, store.directions("train")))
+    frame = TextFormat.of(tokenizer, store.directions("train")).frame
+    assert isinstance(frame, Tagged)
+    dataset = read_dataset(store, frame)
     collator = Counted(tokenizer, model=model)
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(folder), max_steps=10**6, bf16=True, use_cpu=not torch.cuda.is_available(),

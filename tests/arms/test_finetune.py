@@ -102,3 +102,13 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     assert made == ["en-de"] * (parts["en-de"] - 2) + ["en-fr"] * parts["en-fr"]
     for name in parts:
         assert_same(given.folder / name, whole.folder / name)
+
+
+def test_each_direction_is_a_run_of_its_own_in_trackers(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    trained(tmp_path, "finetune", tracking=["tensorboard"])
+    runs = tmp_path / "tracking" / "tensorboard"
+    assert {path.parent.relative_to(runs).as_posix() for path in runs.rglob("*tfevents*")} == {
+        f"finetune/{direction}" for direction in DIRECTIONS
+    }
+    assert not list((tmp_path / "arms").rglob("tracking"))

@@ -1,14 +1,13 @@
 import numpy as np
-import pytest
 import torch
-from tests.helpers.toy_corpus import DE_EN, EN_DE, LAYOUT, toy_tokenizer
+from tests.helpers.toy_corpus import DE_EN, EN_DE, FORMAT, LAYOUT
 
-from neuronspec.batching.collate import IGNORED, Layout, collate
-from neuronspec.core.errors import DirectionError
+from neuronspec.batching.collate import collate
+from neuronspec.models.frames import IGNORED
 
 
 def test_layout_is_that_of_m2m100() -> None:
-    batch = collate(EN_DE, [(np.array([4, 5]), np.array([6])), (np.array([7]), np.array([8, 9, 10]))], LAYOUT)
+    batch = collate(EN_DE, [(np.array([4, 5]), np.array([6])), (np.array([7]), np.array([8, 9, 10]))], FORMAT)
     en, de, pad, eos = LAYOUT.tags["en"], LAYOUT.tags["de"], LAYOUT.pad, LAYOUT.eos
     expected = {
         "input_ids": [[en, 4, 5, eos], [en, 7, eos, pad]],
@@ -23,18 +22,6 @@ def test_layout_is_that_of_m2m100() -> None:
 
 
 def test_empty_sides_keep_their_frame() -> None:
-    batch = collate(DE_EN, [(np.array([], dtype=np.int64), np.array([], dtype=np.int64))], LAYOUT)
+    batch = collate(DE_EN, [(np.array([], dtype=np.int64), np.array([], dtype=np.int64))], FORMAT)
     assert batch.inputs["input_ids"].tolist() == [[LAYOUT.tags["de"], LAYOUT.eos]]
     assert batch.inputs["labels"].tolist() == [[IGNORED, LAYOUT.eos]]
-
-
-def test_layout_of_a_tokenizer() -> None:
-    layout = Layout.of(toy_tokenizer(), [EN_DE, DE_EN])
-    assert layout == Layout({code: LAYOUT.tags[code] for code in ("de", "en")}, LAYOUT.pad, LAYOUT.eos)
-
-
-def test_language_without_a_tag_is_named() -> None:
-    from neuronspec.core.direction import Direction
-
-    with pytest.raises(DirectionError, match="uk"):
-        Layout.of(toy_tokenizer(), [Direction("en", "uk")])

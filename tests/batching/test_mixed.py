@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, LAYOUT, ToyStore
+from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, FORMAT, LAYOUT, ToyStore
 
 from neuronspec.batching import draws
 from neuronspec.batching.stream import Prefetched, TrainingBatches, Updates, weighted_probabilities
@@ -24,7 +24,7 @@ def stream(mixed: bool = True, seed: int = 3, temperature: float = 2.0, **option
     return TrainingBatches(
         ToyStore(SIZES),
         list(SIZES),
-        LAYOUT,
+        FORMAT,
         batch_tokens=60,
         temperature=temperature,
         seed=seed,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, LAYOUT, ToyStore
+from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, FORMAT, ToyStore
 
 from neuronspec.batching.draws import DirectionSampler
 from neuronspec.batching.stream import TrainingBatches, sampling_probabilities
@@ -16,7 +16,7 @@ SIZES = {EN_DE: 60, DE_EN: 7, EN_FR: 25}
 
 def stream(sizes: dict[Direction, int] = SIZES, seed: int = 3, temperature: float = 2.0) -> TrainingBatches:
     store = ToyStore(sizes)
-    return TrainingBatches(store, list(sizes), LAYOUT, batch_tokens=40, temperature=temperature, seed=seed)
+    return TrainingBatches(store, list(sizes), FORMAT, batch_tokens=40, temperature=temperature, seed=seed)
 
 
 def content(batches: TrainingBatches, count: int) -> list[tuple[str, list[list[int]]]]:
@@ -103,14 +103,14 @@ def test_counts_of_padding_epochs_and_upsampling() -> None:
 def test_direction_without_pairs_is_named() -> None:
     store = ToyStore({EN_DE: 5, DE_EN: 0})
     with pytest.raises(TrainingError, match=r"no training pairs for de-en, en-fr; the data has de-en, en-de\."):
-        TrainingBatches(store, [EN_DE, DE_EN, EN_FR], LAYOUT, batch_tokens=40, temperature=1, seed=1)
+        TrainingBatches(store, [EN_DE, DE_EN, EN_FR], FORMAT, batch_tokens=40, temperature=1, seed=1)
     with pytest.raises(TrainingError, match="none was named"):
-        TrainingBatches(store, [], LAYOUT, batch_tokens=40, temperature=1, seed=1)
+        TrainingBatches(store, [], FORMAT, batch_tokens=40, temperature=1, seed=1)
 
 
 def test_order_of_directions_given_does_not_matter() -> None:
     store = ToyStore(SIZES)
     orders = [list(SIZES), list(reversed(SIZES))]
-    one, other = (TrainingBatches(store, order, LAYOUT, batch_tokens=40, temperature=2, seed=1) for order in orders)
+    one, other = (TrainingBatches(store, order, FORMAT, batch_tokens=40, temperature=2, seed=1) for order in orders)
     assert content(one, 20) == content(other, 20)
     assert np.isclose(sum(one.probabilities.values()), 1)

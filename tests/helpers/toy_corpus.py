@@ -11,13 +11,15 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import M2M100Config, M2M100ForConditionalGeneration, PreTrainedTokenizerFast
 
-from neuronspec.batching.collate import Layout
 from neuronspec.core.direction import Direction
+from neuronspec.models.frames import Tagged
+from neuronspec.models.text_format import TextFormat
 
 LANGUAGES = ("cs", "de", "en", "fr")
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 PIECES = 12
-LAYOUT = Layout({code: len(SPECIAL) + PIECES + place for place, code in enumerate(LANGUAGES)}, pad=1, eos=2)
+LAYOUT = Tagged({code: len(SPECIAL) + PIECES + place for place, code in enumerate(LANGUAGES)}, pad=1, eos=2)
+FORMAT = TextFormat(LAYOUT)
 EN_DE, DE_EN, EN_FR = Direction("en", "de"), Direction("de", "en"), Direction("en", "fr")
 
 

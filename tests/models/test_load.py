@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
+from tests.helpers.families import build_family
 from tests.helpers.toy_corpus import toy_model, toy_tokenizer
 
 from neuronspec.core.errors import ModelError
-from neuronspec.models.load import build_model, load_model
+from neuronspec.models.load import build_model, load_model, load_with_tokenizer
 from neuronspec.models.presets import PRESETS
 from neuronspec.models.settings import ModelSettings
 
@@ -21,13 +22,13 @@ SMALLEST = ModelSettings(preset="tiny", d_model=16, encoder_layers=1, decoder_la
 def shape(preset: str) -> tuple[int, ...]:
     names = ("d_model", "encoder_layers", "decoder_layers", "encoder_ffn_dim", "decoder_ffn_dim")
     heads = ("encoder_attention_heads", "decoder_attention_heads")
-    return tuple(PRESETS[preset][name] for name in (*names, *heads))
+    return tuple(PRESETS.get(preset)[name] for name in (*names, *heads))
 
 
 def test_presets_of_the_paper() -> None:
     assert shape("small") == (512, 6, 6, 1024, 1024, 4, 4)
     assert shape("big") == (1024, 6, 6, 4096, 4096, 16, 16)
-    assert PRESETS.keys() == {"tiny", "small", "big"}
+    assert set(PRESETS) == {"tiny", "small", "big"}
 
 
 def test_settings_reach_the_model() -> None:
@@ -36,7 +37,7 @@ def test_settings_reach_the_model() -> None:
     config = model.config
     assert (len(model.model.encoder.layers), len(model.model.decoder.layers)) == (1, 2)
     assert model.model.encoder.layers[0].fc1.out_features == 24
-    assert model.model.decoder.layers[0].fc1.out_features == PRESETS["tiny"]["decoder_ffn_dim"]
+    assert model.model.decoder.layers[0].fc1.out_features == PRESETS.get("tiny")["decoder_ffn_dim"]
     assert (config.encoder_layerdrop, config.decoder_layerdrop) == (0, 0)
     assert config.vocab_size == len(tokenizer) == model.lm_head.out_features
     assert (config.bos_token_id, config.pad_token_id, config.eos_token_id) == (0, 1, 2)
@@ -135,3 +136,24 @@ def test_broken_folders_are_named(tmp_path: Path, kind: str) -> None:
     with pytest.raises(ModelError, match=str(folder)) as caught:
         load_model(folder)
     assert len(str(caught.value)) < 2000
+
+
+def test_a_decoder_only_model_is_opened_too(tmp_path: Path) -> None:
+    model = build_family("llama", dtype=torch.bfloat16)
+    model.save_pretrained(tmp_path)
+    loaded = load_model(tmp_path, "cpu")
+    assert type(loaded) is type(model) and not loaded.training and loaded.dtype == torch.float32
+    as_saved = load_model(tmp_path, "cpu", dtype="auto")
+    assert as_saved.dtype == torch.bfloat16
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), as_saved.parameters(), strict=True))
+
+
+def test_a_name_that_is_no_folder_is_one_of_the_hub() -> None:
+    with pytest.raises(ModelError, match="no folder no/such here, and as a hub's name the model no/such can't"):
+        load_model("no/such")
+
+
+def test_a_missing_tokenizer_is_named(tmp_path: Path) -> None:
+    build_family("llama").save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=f"the model in {tmp_path} can't be loaded"):
+        load_with_tokenizer(tmp_path)

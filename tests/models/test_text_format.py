@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.helpers.families import build_family
+from tests.helpers.toy_corpus import DE_EN, EN_DE, LAYOUT, toy_tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError, RecipeError
-from neuronspec.models.text_format import Encoder
+from neuronspec.models.frames import Tagged
+from neuronspec.models.text_format import TextFormat
 from neuronspec.models.tokenizer import load_tokenizer
 
 WORDS = "<s> <pad> </s> <unk> a b c German English : translate to de en x y z French".split()  # noqa: SIM905
@@ -31,18 +34,22 @@ def text(tokenizer: Any, ids: torch.Tensor) -> str:
 
 def test_t5_gets_its_prefix_and_a_prompt_of_ones_own() -> None:
     model, tokenizer = build_family("t5"), words_tokenizer()
-    (batch,) = Encoder(tokenizer, model).batches(Direction("de", "en"), PAIRS)
+    (batch,) = TextFormat.of_model(tokenizer, model).batches(Direction("de", "en"), PAIRS)
     assert text(tokenizer, batch.inputs["input_ids"][0]) == "translate German to <unk> a b"  # `English:`
     assert text(tokenizer, batch.inputs["labels"][0]) == "x"
     assert batch.inputs["labels"][0].tolist()[1:] == [-100]
     assert batch.inputs["decoder_input_ids"].shape == batch.inputs["labels"].shape
-    (batch,) = Encoder(tokenizer, model, "{source_code} {target_code} : {text}").batches(Direction("de", "en"), PAIRS)
+    (batch,) = TextFormat.of_model(tokenizer, model, "{source_code} {target_code} : {text}").batches(
+        Direction("de", "en"), PAIRS
+    )
     assert text(tokenizer, batch.inputs["input_ids"][0]) == "de en : a b"
 
 
 def test_a_decoder_only_model_reads_source_and_target_in_a_row() -> None:
     model, tokenizer = build_family("llama"), words_tokenizer(pad=None)
-    (batch,) = Encoder(tokenizer, model, "{source} : {text} {target} :").batches(Direction("de", "en"), PAIRS)
+    (batch,) = TextFormat.of_model(tokenizer, model, "{source} : {text} {target} :").batches(
+        Direction("de", "en"), PAIRS
+    )
     ids, labels, mask = (batch.inputs[name] for name in ("input_ids", "labels", "attention_mask"))
     assert text(tokenizer, ids[0]) == "German : a b English : x </s>"
     assert text(tokenizer, labels[0]) == "x </s>" and text(tokenizer, labels[1]) == "x y </s>"
@@ -51,21 +58,21 @@ def test_a_decoder_only_model_reads_source_and_target_in_a_row() -> None:
 
 def test_text_with_braces_stays_text() -> None:
     model, tokenizer = build_family("t5"), words_tokenizer()
-    (batch,) = Encoder(tokenizer, model, "{text}").batches(Direction("de", "en"), [("{source} a", "x")])
+    (batch,) = TextFormat.of_model(tokenizer, model, "{text}").batches(Direction("de", "en"), [("{source} a", "x")])
     assert text(tokenizer, batch.inputs["input_ids"][0]) == "<unk> a"
 
 
 def test_tokenizers_with_languages_get_their_own_codes(finished_tokenizer: Any) -> None:
     model = build_family("m2m100")
-    encoder = Encoder(finished_tokenizer, model)
-    (batch,) = encoder.batches(Direction("en", "de"), [("one two", "eins zwei")])
+    text_format = TextFormat.of_model(finished_tokenizer, model)
+    (batch,) = text_format.batches(Direction("en", "de"), [("one two", "eins zwei")])
     first, last = batch.inputs["input_ids"][0][0], batch.inputs["input_ids"][0][-1]
     assert finished_tokenizer.convert_ids_to_tokens([int(first), int(last)]) == ["__en__", "</s>"]
     labels, read = batch.inputs["labels"][0], batch.inputs["decoder_input_ids"][0]
     assert finished_tokenizer.convert_ids_to_tokens(int(labels[0])) == "__de__"
     assert read[1:].tolist() == labels[:-1].tolist() and int(read[0]) == model.config.decoder_start_token_id
     with pytest.raises(DirectionError, match="no code for language 'ru'"):
-        list(encoder.batches(Direction("en", "ru"), [("one", "odin")]))
+        list(text_format.batches(Direction("en", "ru"), [("one", "odin")]))
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +92,37 @@ def finished_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_wrong_prompts_are_errors() -> None:
     model, tokenizer = build_family("t5"), words_tokenizer()
     with pytest.raises(RecipeError, match=r"unknown place \{sourc\}; did you mean 'source'"):
-        Encoder(tokenizer, model, "{sourc}: {text}")
+        TextFormat.of_model(tokenizer, model, "{sourc}: {text}")
     with pytest.raises(RecipeError, match=r"no \{text\}"):
-        Encoder(tokenizer, model, "{source}: ")
+        TextFormat.of_model(tokenizer, model, "{source}: ")
 
 
 def test_a_tokenizer_without_padding_or_end_is_refused() -> None:
     tokenizer = words_tokenizer(pad=None)
     tokenizer.eos_token = None
     with pytest.raises(ModelError, match="neither a padding nor an end token"):
-        Encoder(tokenizer, build_family("llama"))
+        TextFormat.of_model(tokenizer, build_family("llama"))
+
+
+def test_layout_of_a_tokenizer() -> None:
+    found = TextFormat.of(toy_tokenizer(), [EN_DE, DE_EN])
+    assert found == TextFormat(Tagged({code: LAYOUT.tags[code] for code in ("de", "en")}, LAYOUT.pad, LAYOUT.eos))
+
+
+def test_language_without_a_tag_is_named() -> None:
+    with pytest.raises(DirectionError, match="uk"):
+        TextFormat.of(toy_tokenizer(), [Direction("en", "uk")])
+
+
+def test_text_is_framed_as_its_pieces() -> None:
+    found = TextFormat.of(toy_tokenizer(), [EN_DE]).texts(EN_DE, ["w0 w1", "w2"], ["w3", ""])
+    pairs = [(np.array([4, 5]), np.array([7])), (np.array([6]), np.array([], dtype=np.int64))]
+    expected = TextFormat(LAYOUT).pieces([EN_DE, EN_DE], pairs)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_other_models_are_not_trained_on_a_token_store() -> None:
+    text_format = TextFormat.of_model(words_tokenizer(), build_family("llama"))
+    with pytest.raises(ModelError, match="can't be framed for causal models"):
+        text_format.pieces([EN_DE], [(np.array([4]), np.array([5]))])

@@ -12,10 +12,10 @@ from torch.nn.functional import cross_entropy, pad
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from neuronspec.batching.collate import IGNORED
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
+from neuronspec.models.frames import IGNORED
 from neuronspec.training import loss as loss_module
 from neuronspec.training.loss import LINEAR_HEADS, batch_loss, target_tokens, validation_loss
 from neuronspec.training.precision import autocast
@@ -59,6 +59,19 @@ def test_equals_plain_torch(family: str, smoothing: float, rows: int, monkeypatc
     assert wanted.keys() == given.keys()
     for name, value in wanted.items():
         assert torch.allclose(given[name], value, rtol=1e-9, atol=1e-10), name
+
+
+@pytest.mark.parametrize("family", ["m2m100", "t5", "llama", "gpt2", "gemma2"])
+def test_equals_the_loss_of_the_model_itself(family: str) -> None:
+    """A decoder-only model's labels are shifted, an encoder-decoder model's aren't."""
+    model = build_family(family)
+    batch = Batch(EN_DE, padded_inputs(model))
+    expected = model(**batch.inputs).loss
+    found = batch_loss(model, batch)
+    assert (found.nats / target_tokens(model, batch)).item() == pytest.approx(expected.item(), abs=1e-5)
+    assert (found.smoothed / target_tokens(model, batch)).item() == pytest.approx(expected.item(), abs=1e-5)
+    (loss,) = validation_loss(model, [batch]).values()
+    assert loss.per_token == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_every_kind_of_linear_head_is_covered() -> None:
@@ -117,8 +130,10 @@ def test_bias_of_the_head_counts() -> None:
 
 def test_within_1e6_in_float32() -> None:
     model, batch = toy_model().eval(), toy_batch()
-    per_token = batch_loss(model, batch, 0.1).smoothed / target_tokens(batch)
-    assert per_token.item() == pytest.approx((plain_loss(model, batch, 0.1) / target_tokens(batch)).item(), abs=1e-6)
+    per_token = batch_loss(model, batch, 0.1).smoothed / target_tokens(model, batch)
+    assert per_token.item() == pytest.approx(
+        (plain_loss(model, batch, 0.1) / target_tokens(model, batch)).item(), abs=1e-6
+    )
 
 
 def test_padding_columns_change_nothing() -> None:
@@ -127,7 +142,7 @@ def test_padding_columns_change_nothing() -> None:
     wider = Batch(EN_DE, {name: pad(value, (0, 3), value=fill.get(name, 1)) for name, value in batch.inputs.items()})
     narrow, wide = batch_loss(model, batch, 0.1), batch_loss(model, wider, 0.1)
     assert wide.smoothed.item() == pytest.approx(narrow.smoothed.item(), abs=1e-9)
-    assert target_tokens(wider) == target_tokens(batch)
+    assert target_tokens(model, wider) == target_tokens(model, batch)
     expected = gradients(model, narrow.smoothed)
     for name, value in gradients(model, wide.smoothed).items():
         assert torch.allclose(value, expected[name], atol=1e-10), name

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from neuronspec.analysis.overlap import compared_directions
 from neuronspec.analysis.sharing import characteristic_neurons
@@ -18,6 +18,7 @@ from neuronspec.models.batch import Batch
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.positions import side_of
+from neuronspec.training.loss import batch_loss, target_tokens
 
 Progress = Callable[[], None]
 NeuronSet = Mapping[str, torch.Tensor]
@@ -100,6 +101,8 @@ def ablate(
     """
     if not batches or not all(batches.values()):
         raise MaskError("the causal check needs text to measure the loss on; some direction has none")
+    for batch in (one for part in batches.values() for one in part if "labels" not in one.inputs):
+        raise MaskError(f"a batch of {batch.direction} has no labels, so its loss can't be measured")
     sites = find_ffn_sites(model)
     columns = list(batches)
     measure = _Measure(model, batches, progress)
@@ -135,17 +138,19 @@ def _rows(acts: Activations, columns: Sequence[str], side: str, pivot: str | Non
 class _Measure:
     """The loss of every direction with some neurons off."""
 
-    def __init__(self, model: nn.Module, batches: Mapping[str, Sequence[Batch]], progress: Progress) -> None:
+    def __init__(self, model: Any, batches: Mapping[str, Sequence[Batch]], progress: Progress) -> None:
         self._model, self._batches, self._progress = model, batches, progress
         self._sites = {site.name: site for site in find_ffn_sites(model)}
         self._device = next(model.parameters()).device
 
+    @torch.no_grad()
     def __call__(self, off: NeuronSet) -> list[float]:
         losses = []
         with turned_off([(self._sites[name], neurons) for name, neurons in off.items()]):
             for batches in self._batches.values():
-                parts = [_nats(self._model, batch.to(self._device)) for batch in batches]
-                losses.append(sum(nats for nats, _ in parts) / max(sum(tokens for _, tokens in parts), 1))
+                parts = [batch.to(self._device) for batch in batches]
+                nats = sum(float(batch_loss(self._model, batch).nats) for batch in parts)
+                losses.append(nats / max(sum(target_tokens(self._model, batch) for batch in parts), 1))
                 self._progress()
         return losses
 
@@ -168,21 +173,6 @@ def _zeroing(width: int, indices: torch.Tensor) -> Callable[..., tuple[torch.Ten
         return (inputs[0] * kept.to(inputs[0].device, inputs[0].dtype), *inputs[1:])
 
     return hook
-
-
-@torch.no_grad()
-def _nats(model: nn.Module, batch: Batch) -> tuple[float, int]:
-    """Cross-entropy of a batch in nats, and its target tokens."""
-    inputs = dict(batch.inputs)
-    if "labels" not in inputs:
-        raise MaskError(f"a batch of {batch.direction} has no labels, so its loss can't be measured")
-    labels = inputs.pop("labels")
-    logits = model(**inputs, use_cache=False).logits
-    if not model.config.is_encoder_decoder:  # type: ignore[union-attr]
-        logits, labels = logits[:, :-1], labels[:, 1:]
-    taken = labels != -100
-    nats = functional.cross_entropy(logits[taken].float(), labels[taken], reduction="sum")
-    return float(nats), int(taken.sum())
 
 
 def _random(sites: Sequence[FFNSite], sizes: Mapping[str, int], seed: int) -> dict[str, torch.Tensor]:

@@ -16,7 +16,7 @@ from neuronspec.analysis.settings import Options, SubjectStatistic
 from neuronspec.batching.in_order import spread
 from neuronspec.core.direction import Direction
 from neuronspec.core.environment import environment
-from neuronspec.core.errors import CorpusError, DirectionError, ModelError, RecipeError, RunError
+from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.languages import canonical, is_known
 from neuronspec.corpus.ingest import read_rows
@@ -25,7 +25,8 @@ from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.corpus.readers.rows import ReadCounts
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.batch import Batch
-from neuronspec.models.text_format import Encoder
+from neuronspec.models.load import load_with_tokenizer
+from neuronspec.models.text_format import TextFormat
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.masks import NeuronMasks
@@ -86,13 +87,13 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, console: C
     """
     corpus = _corpus(data, options)
     text = _read(data, corpus, options.sentences)
-    model, tokenizer = load_any(name)
-    encoder = Encoder(tokenizer, model, options.prompt)
+    model, tokenizer = load_with_tokenizer(name, dtype="auto")
+    text_format = TextFormat.of_model(tokenizer, model, options.prompt)
     batches: dict[str, list[Batch]] = {}
     for direction, pairs in text.items():
-        batches[str(direction)] = list(encoder.batches(direction, pairs))
+        batches[str(direction)] = list(text_format.batches(direction, pairs))
     console.print(f"recording {len(batches)} directions")
-    parts = _record_in_parts(model, text, encoder)
+    parts = _record_in_parts(model, text, text_format)
     acts = parts[0]
     for part in parts[1:]:
         acts = acts + part
@@ -119,29 +120,6 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, console: C
         environment=environment(),
     )
     write_json(out / "subject.json", subject.model_dump(mode="json"))
-
-
-def load_any(name: str) -> tuple[Any, Any]:
-    """A model and its tokenizer by name or folder, encoder-decoder or decoder-only, in eval mode on `default_device`.
-
-    Raises:
-        ModelError: there is none, or it is damaged, or of another kind.
-    """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
-
-    from neuronspec.models.load import default_device, without_progress_bars
-
-    try:
-        with without_progress_bars():
-            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-            auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-            model = auto.from_pretrained(name, trust_remote_code=False)
-            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
-        where = "" if Path(name).exists() else f"there is no folder {name} here, and as a hub's name "
-        raise ModelError(f"{where}the model {name} can't be loaded: {reason}") from None
-    return model.eval().to(default_device()), tokenizer
 
 
 def _corpus(data: Path, options: Options) -> CorpusSettings:
@@ -200,14 +178,18 @@ def _read(data: Path, corpus: CorpusSettings, sentences: int) -> dict[Direction,
 
 
 def _record_in_parts(
-    model: Any, text: Mapping[Direction, list[tuple[str, str]]], encoder: Encoder, parts: int = 4
+    model: Any, text: Mapping[Direction, list[tuple[str, str]]], text_format: TextFormat, parts: int = 4
 ) -> list[Activations]:
     """Activations of disjoint parts of the text, which together are all of it."""
     parts = min(parts, *(len(pairs) for pairs in text.values())) if text else 0
     return [
         record_activations(
             model,
-            (batch for direction, pairs in text.items() for batch in encoder.batches(direction, pairs[part::parts])),
+            (
+                batch
+                for direction, pairs in text.items()
+                for batch in text_format.batches(direction, pairs[part::parts])
+            ),
         )
         for part in range(parts)
     ]

@@ -25,7 +25,7 @@ class Options:
         sentences: a direction, at most, spread over the table.
         coverage: k.
         statistic: None: `count` where a positive value means that a neuron fired, else `magnitude`.
-        prompt: see `Encoder`.
+        prompt: see `TextFormat.of_model`.
         ablation: sentences a direction for the causal check; 0: none.
         share: of a site's neurons that the causal check turns off.
         families: by language, where it isn't the built-in table's.

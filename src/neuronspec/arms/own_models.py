@@ -120,7 +120,7 @@ class Finetune(OwnModels):
 
     def settings(self, given: Given) -> dict[Direction, TrainingSettings]:
         """The continuation's, whose budget is divided by how often each direction would be drawn in it."""
-        from neuronspec.batching.collate import Layout
+        from neuronspec.models.text_format import TextFormat
         from neuronspec.batching.stream import TrainingBatches
         from neuronspec.training.progress_state import Budget
 
@@ -128,7 +128,7 @@ class Finetune(OwnModels):
         batches = TrainingBatches(
             given.store,
             given.directions,
-            Layout.of(given.store.tokenizer, given.directions),
+            TextFormat.of(given.store.tokenizer, given.directions),
             batch_tokens=whole.batch_tokens,
             temperature=whole.temperature,
             seed=given.seed,

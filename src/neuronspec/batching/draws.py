@@ -16,18 +16,25 @@ ROUND = 128
 """Draws over which every direction gets its share to within one batch."""
 
 MIXED_WINDOW = 1 << 15
-"""Pairs, of all directions together, that are sorted by length to be cut into mixed batches."""
+"""Pairs of all directions together that are sorted by length and cut into mixed batches."""
 
 
 class Pairs(Protocol):
     """The sentence pairs of a direction, as the token store gives them."""
 
     @property
-    def source_lengths(self) -> np.ndarray: ...
+    def source_lengths(self) -> np.ndarray:
+        """`[pairs]` piece ids per source, without tag and `</s>`."""
+
     @property
-    def target_lengths(self) -> np.ndarray: ...
-    def __len__(self) -> int: ...
-    def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]: ...
+    def target_lengths(self) -> np.ndarray:
+        """`[pairs]` piece ids per target, without tag and `</s>`."""
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+
+    def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The piece ids of a pair's source and target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +132,19 @@ class SeparateDraws(Iterator[Draw]):
         return sum(len(self._plan(direction, 0)) for direction in self._pairs)
 
     def passes(self) -> dict[Direction, float]:
-        """How many times each direction's pairs have been drawn, as a fraction of epochs."""
+        """Passes over the pairs of each direction so far, in epochs."""
         return {
             direction: epoch + (batch / len(self._plan(direction, epoch)) if batch else 0.0)
             for direction, (epoch, batch) in self._places.items()
         }
 
     def state(self) -> dict[str, Any]:
+        """What `restore` needs to continue from here, as plain JSON values."""
         places = {str(direction): list(place) for direction, place in self._places.items()}
         return {"draws": self._number, "places": places}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state()` was taken."""
         self._number = int(state["draws"])
         for text, (epoch, batch) in state["places"].items():
             self._places[Direction.parse(text)] = (int(epoch), int(batch))
@@ -194,7 +203,7 @@ class MixedDraws(Iterator[Draw]):
         return np.concatenate([getattr(self._pairs[direction], side)[part] for direction, part in pairs])
 
     def _taken(self, direction: Direction, number: int) -> np.ndarray:
-        """The pairs of a direction that stand in a window."""
+        """The indices of a direction's pairs in a window."""
         size = len(self._pairs[direction])
         counted = np.arange(self._seen(direction, number), self._seen(direction, number + 1))
         epochs = counted // size
@@ -224,7 +233,7 @@ class MixedDraws(Iterator[Draw]):
         return max(1, round(pairs * len(self._batches(0)) / sum(len(indices) for _, indices in self._batches(0))))
 
     def passes(self) -> dict[Direction, float]:
-        """How many times each direction's pairs have been drawn, as a fraction of epochs."""
+        """Passes over the pairs of each direction so far, in epochs."""
         number, batch = self._place
         batches = self._batches(number) if batch else []
         counts = np.bincount(
@@ -238,8 +247,10 @@ class MixedDraws(Iterator[Draw]):
         }
 
     def state(self) -> dict[str, Any]:
+        """What `restore` needs to continue from here, as plain JSON values."""
         return {"draws": self._number, "window": list(self._place)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state()` was taken."""
         window, batch = state["window"]
         self._number, self._place = int(state["draws"]), (int(window), int(batch))

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from neuronspec.batching.collate import Layout, collate
+from neuronspec.batching.collate import collate
 from neuronspec.batching.plan import plan_in_order
 from neuronspec.batching.stream import Pairs
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.models.batch import Batch
+from neuronspec.models.text_format import TextFormat
 
 
 def eval_batches(
@@ -28,18 +29,18 @@ def eval_batches(
         pairs: of one split, as `store.pairs(split, direction)` gives them.
         direction: of the pairs.
         tokenizer: gives the ids of tags, padding and `</s>`.
-        batch_tokens: padded tokens of the longer side in a batch, at most (a longer sentence stands alone).
+        batch_tokens: padded tokens of the longer side in a batch, at most (a longer pair is a batch of its own).
         limit: at most so many pairs, spread evenly over all of them.
     """
     direction = Direction.parse(direction)
-    layout = Layout.of(tokenizer, [direction])
+    text_format = TextFormat.of(tokenizer, [direction])
     chosen = spread(len(pairs), limit)
     for batch in plan_in_order(pairs.source_lengths[chosen], pairs.target_lengths[chosen], batch_tokens):
-        yield collate(direction, [pairs.tokens(int(chosen[index])) for index in batch], layout)
+        yield collate(direction, [pairs.tokens(int(chosen[index])) for index in batch], text_format)
 
 
 def spread(size: int, limit: int | None) -> np.ndarray:
-    """The indices of at most `limit` of `size` items at even distances."""
+    """The indices of at most `limit` of `size` items, evenly spaced."""
     if limit is None or limit >= size:
         return np.arange(size)
     return np.arange(limit) * size // limit
@@ -53,12 +54,12 @@ class SomePairs:
 
     @property
     def source_lengths(self) -> np.ndarray:
-        """Tokens of each source sentence. Shape [pairs]."""
+        """`[pairs]` piece ids per source."""
         return self._pairs.source_lengths[self._indices]
 
     @property
     def target_lengths(self) -> np.ndarray:
-        """Tokens of each target sentence. Shape [pairs]."""
+        """`[pairs]` piece ids per target."""
         return self._pairs.target_lengths[self._indices]
 
     def __len__(self) -> int:
@@ -70,7 +71,12 @@ class SomePairs:
 
 
 def parts_of(pairs: Pairs, parts: int, limit: int | None = None) -> list[SomePairs]:
-    """The first so many pairs that `eval_batches` would take, dealt out to `parts` parts (fewer if there are fewer
-    pairs), so that each part is spread over all of them."""
+    """The pairs that `eval_batches` would take, dealt out to disjoint parts, each spread over all of them.
+
+    Args:
+        pairs: of one split and direction.
+        parts: how many; fewer if there are fewer pairs.
+        limit: pairs of all parts together, at most.
+    """
     chosen = spread(len(pairs), limit)
     return [SomePairs(pairs, chosen[part::parts]) for part in range(min(parts, len(chosen)))]

@@ -1,4 +1,4 @@
-"""The batches of one direction and epoch: which pairs stand together, and in which order."""
+"""The batches of one direction and epoch: which pairs are batched together, and in which order."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuronspec.batching.collate import TAGGED
 from neuronspec.core.direction import Direction
 from neuronspec.core.randomness import generator
+from neuronspec.models.frames import TAGGED
 
 WINDOW = 65_536
 """Pairs that are sorted by length together. A corpus that is larger is shuffled into windows of this many first."""
@@ -59,6 +59,11 @@ def plan_epoch(
     Args:
         source_lengths: `[pairs]` tokens without tag and `</s>`.
         target_lengths: the same of the targets.
+        batch_tokens: padded tokens of the longer side per batch.
+        seed: of the shuffling.
+        epoch: number of the pass over the pairs, from 0.
+        direction: of the pairs.
+        window: pairs that are sorted by length together.
     """
     random = generator(seed, "plan", str(direction), epoch)
     order = _indices(len(source_lengths))
@@ -73,7 +78,13 @@ def plan_epoch(
 
 
 def plan_in_order(source_lengths: np.ndarray, target_lengths: np.ndarray, batch_tokens: int) -> EpochPlan:
-    """Batches from the shortest pairs to the longest, without any shuffling: for validation and recording."""
+    """Batches from the shortest pairs to the longest, without any shuffling: for validation and recording.
+
+    Args:
+        source_lengths: `[pairs]` tokens without tag and `</s>`.
+        target_lengths: the same of the targets.
+        batch_tokens: padded tokens of the longer side per batch.
+    """
     batches = _cut(_indices(len(source_lengths)), source_lengths, target_lengths, batch_tokens)
     joined = np.concatenate([_indices(0), *batches])
     sizes = [len(batch) for batch in batches]

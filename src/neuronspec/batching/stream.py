@@ -10,25 +10,38 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from neuronspec.batching.collate import Layout, collate, collate_mixed
+from neuronspec.batching.collate import collate, collate_mixed
 from neuronspec.batching.draws import Draw, MixedDraws, Pairs, SeparateDraws
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import RecipeError, TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.models.batch import Batch
+from neuronspec.models.text_format import TextFormat
 
 
 class Store(Protocol):
     """What training needs of the token store (`neuronspec.corpus.store.TokenStore`)."""
 
-    def directions(self, split: str) -> Sequence[Direction]: ...
-    def pairs(self, split: str, direction: Direction) -> Pairs: ...
+    def directions(self, split: str) -> Sequence[Direction]:
+        """The directions that have pairs in a split, `train` or `valid`."""
+
+    def pairs(self, split: str, direction: Direction) -> Pairs:
+        """The pairs of a direction in a split."""
 
 
 def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -> dict[Direction, float]:
     """The probability of each direction, in proportion to `size ** (1 / temperature)`.
 
-    Temperature 1 keeps the corpus as it is; a high one makes directions equal (Arivazhagan et al., 2019, section 4.2).
+    Source: Arivazhagan et al. (2019), section 4.2.
+
+    Args:
+        sizes: pairs of each direction.
+        temperature: 1 keeps the corpus as it is; a high one makes directions equal.
+
+    Example:
+        >>> shares = sampling_probabilities({"en-de": 400, "en-af": 100}, temperature=2)
+        >>> {direction: round(share, 3) for direction, share in shares.items()}
+        {'en-de': 0.667, 'en-af': 0.333}
     """
     # Through logarithms relative to the largest, so that no size overflows.
     logs = np.log(np.array(list(sizes.values()), dtype=np.float64)) / temperature
@@ -37,7 +50,11 @@ def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -
 
 
 def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str, float]) -> dict[Direction, float]:
-    """The probability of each direction, in proportion to the weight it is given.
+    """The probability of each direction, in proportion to its weight.
+
+    Args:
+        directions: all that are trained.
+        weights: by direction, for each of them.
 
     Raises:
         RecipeError: a direction has no weight, or a weight is of no direction.
@@ -52,7 +69,7 @@ def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """A micro-batch, where it stands, and how much of it is padding.
+    """A micro-batch, its place in the stream, and how much of it is padding.
 
     Args:
         batch: the tensors; a `MixedBatch` if its rows are of several directions.
@@ -70,11 +87,21 @@ class TrainingBatch:
 
 
 class TrainingBatches:
-    """An endless stream of micro-batches that can go on anywhere without replay.
+    """An endless stream of micro-batches that can be resumed anywhere without replay.
 
-    Directions are drawn by temperature or by weight; each direction goes through all its pairs once an epoch, in an
+    Directions are drawn by temperature or by weight; each direction goes through all its pairs once per epoch, in an
     order that depends on (seed, epoch, direction) alone. A micro-batch holds one direction, or mixes them
     (`mixed`). `draw` says which pairs come next, `make` makes tensors of them.
+
+    Args:
+        store: gives the training pairs.
+        directions: all to draw from.
+        text_format: how the model reads a pair.
+        batch_tokens: padded tokens of the longer side per micro-batch.
+        temperature: see `sampling_probabilities`.
+        seed: of the order of the data.
+        weights: of the directions, instead of `temperature`.
+        mixed: whether micro-batches mix directions.
 
     Raises:
         TrainingError: a direction has no training pairs.
@@ -85,7 +112,7 @@ class TrainingBatches:
         self,
         store: Store,
         directions: Sequence[Direction],
-        layout: Layout,
+        text_format: TextFormat,
         *,
         batch_tokens: int,
         temperature: float,
@@ -95,7 +122,7 @@ class TrainingBatches:
     ) -> None:
         _check_directions(store, directions)
         self._pairs = {direction: store.pairs("train", direction) for direction in sorted(directions)}
-        self._layout = layout
+        self._text_format = text_format
         self.sizes = {direction: len(pairs) for direction, pairs in self._pairs.items()}
         self.probabilities = (
             sampling_probabilities(self.sizes, temperature)
@@ -115,9 +142,9 @@ class TrainingBatches:
             self._pairs[one].tokens(int(index)) for one, index in zip(draw.row_directions, draw.indices, strict=True)
         ]
         if isinstance(draw.directions, Direction):
-            batch = collate(draw.directions, rows, self._layout)
+            batch = collate(draw.directions, rows, self._text_format)
         else:
-            batch = collate_mixed(draw.directions, rows, self._layout)
+            batch = collate_mixed(draw.directions, rows, self._text_format)
         masks = batch.inputs["attention_mask"], batch.inputs["decoder_attention_mask"]
         tokens, padded = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
         return TrainingBatch(batch, draw.number, draw.name, tokens, padded)
@@ -141,11 +168,11 @@ class TrainingBatches:
         return self._draws.per_epoch()
 
     def passes(self) -> dict[Direction, float]:
-        """How many times each direction's pairs have been seen, as a fraction of epochs."""
+        """Passes over the pairs of each direction so far, in epochs."""
         return self._draws.passes()
 
     def upsampling(self) -> dict[Direction, float]:
-        """How much oftener a pair of the direction is seen than if directions were drawn by size."""
+        """By direction, the ratio of its probability to its share of all pairs: 1 is sampling by size."""
         total = sum(self.sizes.values())
         return {direction: self.probabilities[direction] * total / size for direction, size in self.sizes.items()}
 
@@ -158,7 +185,7 @@ class TrainingBatches:
         }
 
     def describe(self) -> str:
-        """The pairs, and from how seldom to how often they are seen, in a line."""
+        """The number of pairs and the range of the upsampling, in one line."""
         upsampling = self.upsampling()
         least, most = min(upsampling, key=upsampling.__getitem__), max(upsampling, key=upsampling.__getitem__)
         return (
@@ -174,11 +201,11 @@ class TrainingBatches:
         }
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to go on from here, as plain JSON values."""
+        """What `restore` needs to continue from here, as plain JSON values."""
         return self._draws.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state()` was taken."""
+        """Continue where `state()` was taken."""
         self._draws.restore(state)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from neuronspec.batching.collate import TAGGED
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, ModelError
 from neuronspec.corpus.readers.lines import read_blocks
@@ -15,6 +14,7 @@ from neuronspec.deploy.manifest import DirectionFacts, Manifest, Verification, n
 from neuronspec.deploy.opening import Opened
 from neuronspec.evaluation.evaluate import read_test_set
 from neuronspec.models.fingerprint import model_fingerprint
+from neuronspec.models.frames import TAGGED
 from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.scoring.score import score

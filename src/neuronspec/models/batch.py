@@ -1,4 +1,4 @@
-"""A batch of one direction: the unit that is trained on, recorded and validated."""
+"""Batches of sentence pairs: the unit of training, recording and validation."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Batch:
         return replace(self, inputs=moved)
 
     def pinned(self) -> Batch:
-        """The same batch in memory that a GPU copies from while it computes."""
+        """The same batch in pinned memory, from which a GPU copies while it computes."""
         return replace(self, inputs={name: tensor.pin_memory() for name, tensor in self.inputs.items()})
 
     def rows(self, first: int, last: int | None) -> Batch:
-        """The sentences from number `first` to before `last`, as views."""
+        """The rows from `first` up to, but not including, `last`, as views."""
         return replace(self, inputs={name: tensor[first:last] for name, tensor in self.inputs.items()})
 
 
@@ -54,7 +54,7 @@ class MixedBatch(Batch):
     row_directions: tuple[Direction, ...] = ()
 
     def rows(self, first: int, last: int | None) -> MixedBatch:
-        """The sentences from number `first` to before `last`, as views."""
+        """The rows from `first` up to, but not including, `last`, as views."""
         part = Batch.rows(self, first, last)
         assert isinstance(part, MixedBatch)
         directions = self.row_directions[first:last]

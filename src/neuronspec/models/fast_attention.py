@@ -2,7 +2,7 @@
 
 PyTorch's fused CPU kernel is made for long sequences: on sentences its backward pass in bf16 takes several times
 as long as the plain products, and so does a decoding step. `"short"` is an implementation as `transformers`
-understands it (`attn_implementation="short"`). It hands over to `sdpa` whatever it isn't made for: other devices,
+understands it (`attn_implementation="short"`). It leaves to `sdpa` whatever it isn't made for: other devices,
 long sequences, grouped heads, position biases, soft caps and paged caches.
 """
 
@@ -48,6 +48,8 @@ def short_attention(
             None means no padding; a causal layer is then masked here, as `transformers` expects of it.
         dropout: probability of dropping an attention weight.
         scaling: factor on the scores; `head_width ** -0.5` without it.
+        is_causal: whether a position may attend to no later one; the layer's own without it.
+        **kwargs: what `sdpa_attention_forward` takes besides.
 
     Returns:
         `[batch, query_time, heads, head_width]`, and None in the place of the weights.

@@ -1,4 +1,4 @@
-"""A fingerprint that tells whether two models have the same feed-forward neurons."""
+"""A fingerprint that says whether two models have the same feed-forward neurons."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def model_fingerprint(model: nn.Module, sites: Sequence[FFNSite] | None = None) 
     SHA-256 over the model type and, for each FFN site, its name, and for each parameter of its ups and down
     the name, the shape, and the values (as float32) of at most `SAMPLES` elements at even distances. So it is
     cheap for large models, the same on every device and after saving and loading, and another one after
-    training; it tells nothing about the parameters outside the FFNs.
+    training; it says nothing about the parameters outside the FFNs.
 
     Args:
         model: a Hugging Face model or a wrapper of one.

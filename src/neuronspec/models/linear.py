@@ -11,7 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 
 def is_linear(layer: nn.Module) -> bool:
-    """Whether the layer is a plain linear one, `nn.Linear` or GPT-2's `Conv1D`, with floating-point weights."""
+    """Whether a layer is a plain linear one, `nn.Linear` or GPT-2's `Conv1D`, with floating-point weights."""
     if not isinstance(layer, (nn.Linear, Conv1D)):
         return False
     return weight_of(layer).dim() == 2 and weight_of(layer).is_floating_point()

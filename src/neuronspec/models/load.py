@@ -1,4 +1,4 @@
-"""Building Hugging Face M2M100 models from presets, and loading models from folders."""
+"""Building Hugging Face M2M100 models from presets, and opening models from folders and the hub."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
+    AutoTokenizer,
     GenerationConfig,
     M2M100Config,
     M2M100ForConditionalGeneration,
@@ -25,23 +28,36 @@ from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.presets import PRESETS
 from neuronspec.models.settings import ModelSettings
 
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError, json.JSONDecodeError)
+"""What reading damaged or missing files of a model raises."""
+
 LONGEST_TRANSLATION = 256
-"""Tokens that `generate` gives at most, where the caller says nothing else."""
+"""Maximum length of what `generate` gives, in tokens, unless the caller sets another."""
 
 
 def build_model(
     settings: ModelSettings, tokenizer: PreTrainedTokenizerBase, seed: int
 ) -> M2M100ForConditionalGeneration:
-    """A new model: the preset's shape, the recipe's fields over it, the tokenizer's vocabulary and ids.
+    """Build a new model: the preset's shape, the recipe's fields over it, the tokenizer's vocabulary and ids.
 
     All embeddings are one tensor. Weights are drawn from N(0, init_std) with `init_std` d_model^-0.5 where the
     recipe gives none, the scale of Xavier's initialisation of a square matrix and of fairseq's embeddings.
     They depend on `seed` alone; the global random state stays as it was.
 
+    Args:
+        settings: preset and fields.
+        tokenizer: with padding, start and end tokens.
+        seed: of the weights.
+
+    Returns:
+        The model in training mode, on `default_device()`.
+
     Raises:
         ModelError: the tokenizer lacks an id that the model needs.
     """
-    fields = PRESETS[settings.preset] | settings.overrides
+    fields = PRESETS.get(settings.preset) | settings.overrides
     fields.setdefault("init_std", fields["d_model"] ** -0.5)
     ids: dict[str, Any] = {
         name: _special_id(tokenizer, name) for name in ("pad_token_id", "eos_token_id", "bos_token_id")
@@ -59,7 +75,7 @@ def build_model(
     model.generation_config = GenerationConfig(
         num_beams=5, max_length=LONGEST_TRANSLATION, decoder_start_token_id=ids["eos_token_id"], **ids
     )
-    return _placed(model, default_device())
+    return placed(model)
 
 
 def _special_id(tokenizer: PreTrainedTokenizerBase, name: str) -> int:
@@ -69,35 +85,77 @@ def _special_id(tokenizer: PreTrainedTokenizerBase, name: str) -> int:
     return value
 
 
-def load_model(folder: str | Path, device: torch.device | str | None = None) -> PreTrainedModel:
-    """The encoder-decoder model in a local folder, in float32 and eval mode, on `device` (default: `default_device()`).
+def load_model(
+    name: str | Path, device: torch.device | str | None = None, *, dtype: torch.dtype | Literal["auto"] = torch.float32
+) -> PreTrainedModel:
+    """A model with its head, encoder-decoder or decoder-only, in eval mode, with the fastest attention.
+
+    No code that comes with a model is executed.
+
+    Args:
+        name: a local folder; as a `str` that is no folder, a name on the Hugging Face hub.
+        device: where it goes; `default_device()` without it.
+        dtype: of its weights; `auto` for that in which they were saved.
 
     Raises:
-        ModelError: there is no model in the folder, or its files are damaged or don't fit each other.
+        ModelError: there is no model, its files are damaged or don't fit each other, or it is of another kind.
+
+    Example:
+        >>> model = load_model(Path("RUN/base"))  # doctest: +SKIP
     """
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        state = "holds no config.json" if folder.is_dir() else "does not exist"
-        raise ModelError(f"{folder} is not a model folder: it {state}")
-    try:
-        with without_progress_bars():
-            model, report = AutoModelForSeq2SeqLM.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
-            )
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError, json.JSONDecodeError) as error:
-        raise ModelError(f"the model in {folder} can't be loaded: {error}") from error
+    with _reading(name) as options:
+        config = AutoConfig.from_pretrained(name, **options)
+        auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        model, report = auto.from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
-            f"the weights in {folder} lack {len(missing)} tensors that its config.json asks for, "
+            f"the weights in {name} lack {len(missing)} tensors that its config.json asks for, "
             f"such as {missing[0]!r}; the folder is damaged or its files belong to different models"
         )
-    return _placed(model.eval(), torch.device(device or default_device()))
+    return placed(model.eval(), device)
+
+
+def load_with_tokenizer(
+    name: str | Path, device: torch.device | str | None = None, *, dtype: torch.dtype | Literal["auto"] = torch.float32
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model as `load_model` gives it, and its tokenizer.
+
+    Args:
+        name: see `load_model`.
+        device: see `load_model`.
+        dtype: see `load_model`.
+
+    Raises:
+        ModelError: as for `load_model`; or there is no tokenizer.
+    """
+    model = load_model(name, device, dtype=dtype)
+    with _reading(name) as options:
+        return model, AutoTokenizer.from_pretrained(name, **options)
+
+
+@contextmanager
+def _reading(name: str | Path) -> Iterator[dict[str, Any]]:
+    """What `from_pretrained` needs to know; whatever it raises becomes a `ModelError` that names the model."""
+    is_local = isinstance(name, Path) or Path(name).exists()
+    if is_local and not (Path(name) / "config.json").is_file():
+        state = "holds no config.json" if Path(name).is_dir() else "does not exist"
+        raise ModelError(f"{name} is not a model folder: it {state}")
+    try:
+        with without_progress_bars():
+            yield {"local_files_only": is_local, "trust_remote_code": False}
+    except UNREADABLE as error:
+        if is_local:
+            raise ModelError(f"the model in {name} can't be loaded: {error}") from error
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(
+            f"there is no folder {name} here, and as a hub's name the model {name} can't be loaded: {reason}"
+        ) from error
 
 
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
-    """`transformers` draws no bars of its own while it reads and writes models."""
+    """Keep `transformers` from drawing progress bars of its own while it reads and writes models."""
     were_on = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -112,7 +170,8 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _placed(model: Any, where: torch.device) -> Any:
-    model.to(where)
+def placed(model: Model, device: torch.device | str | None = None) -> Model:
+    """The model on `device` (`default_device()` without it), with the attention that is fastest there."""
+    cast(Any, model).to(torch.device(device or default_device()))
     use_fast_attention(model)
     return model

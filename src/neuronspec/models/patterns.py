@@ -32,7 +32,7 @@ class FFNPattern:
     unlike: tuple[str, ...] = field(default=())
 
 
-# Of several patterns that fit a module the first counts, so gated blocks stand before plain ones.
+# Of several patterns that fit a module the first counts, so gated blocks come before plain ones.
 FFN_PATTERNS: dict[str, FFNPattern] = {
     # Llama, Qwen, Gemma, Mistral, Cohere, OLMo and their like; T5Gemma has the dropout
     "gate_proj up_proj down_proj": FFNPattern(
@@ -90,7 +90,11 @@ def register_ffn_pattern(
 
     Args:
         name: any name that isn't taken.
-        ups, down, activation, dropout: attribute names; see `FFNPattern`, also for what a block must compute.
+        ups: attribute names of the projections into the neurons, the gate first; see `FFNPattern`, also for what a
+            block must compute.
+        down: attribute name of the projection out of the neurons.
+        activation: attribute name of the activation.
+        dropout: attribute name of the dropout on the neurons, if there is one.
 
     Raises:
         ModelError: the name or the same attributes are registered already, or `ups` hasn't one or two names.

@@ -1,9 +1,11 @@
-"""The shapes of models that a recipe can start from, and what a shape must hold to."""
+"""The shapes of models that a recipe can start from, and which shapes are possible."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from neuronspec.core.registry import Registry
 
 _COMMON: dict[str, Any] = {
     "activation_function": "relu",
@@ -16,43 +18,46 @@ _COMMON: dict[str, Any] = {
     "scale_embedding": True,
 }
 
-PRESETS: dict[str, dict[str, Any]] = {
-    # For a demonstration on two CPU cores: a few minutes see too little text to overfit, so no dropout.
-    "tiny": _COMMON
-    | {
-        "d_model": 128,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "encoder_ffn_dim": 512,
-        "decoder_ffn_dim": 512,
-        "encoder_attention_heads": 4,
-        "decoder_attention_heads": 4,
-        "dropout": 0.0,
-        "attention_dropout": 0.0,
+PRESETS: Registry[dict[str, Any]] = Registry(
+    "preset",
+    {
+        # For a demonstration on two CPU cores: a few minutes see too little text to overfit, so no dropout.
+        "tiny": _COMMON
+        | {
+            "d_model": 128,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+            "encoder_ffn_dim": 512,
+            "decoder_ffn_dim": 512,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+            "dropout": 0.0,
+            "attention_dropout": 0.0,
+        },
+        # mT-small of the paper (IWSLT).
+        "small": _COMMON
+        | {
+            "d_model": 512,
+            "encoder_layers": 6,
+            "decoder_layers": 6,
+            "encoder_ffn_dim": 1024,
+            "decoder_ffn_dim": 1024,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+        },
+        # mT-big of the paper (EC30).
+        "big": _COMMON
+        | {
+            "d_model": 1024,
+            "encoder_layers": 6,
+            "decoder_layers": 6,
+            "encoder_ffn_dim": 4096,
+            "decoder_ffn_dim": 4096,
+            "encoder_attention_heads": 16,
+            "decoder_attention_heads": 16,
+        },
     },
-    # mT-small of the paper (IWSLT).
-    "small": _COMMON
-    | {
-        "d_model": 512,
-        "encoder_layers": 6,
-        "decoder_layers": 6,
-        "encoder_ffn_dim": 1024,
-        "decoder_ffn_dim": 1024,
-        "encoder_attention_heads": 4,
-        "decoder_attention_heads": 4,
-    },
-    # mT-big of the paper (EC30).
-    "big": _COMMON
-    | {
-        "d_model": 1024,
-        "encoder_layers": 6,
-        "decoder_layers": 6,
-        "encoder_ffn_dim": 4096,
-        "decoder_ffn_dim": 4096,
-        "encoder_attention_heads": 16,
-        "decoder_attention_heads": 16,
-    },
-}
+)
 """The shapes that a recipe can start from; any field can be set beside them."""
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, Section
 from neuronspec.models.presets import PRESETS, shape_problem
 
@@ -25,7 +26,7 @@ class TokenizerSettings(Section):
 class ModelSettings(Section):
     """An M2M100 Transformer: a preset, and any field of its configuration set beside it."""
 
-    preset: Literal["tiny", "small", "big"] = Field(
+    preset: Annotated[str, OneOf(PRESETS)] = Field(
         "small", description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)"
     )
     d_model: Positive | None = Field(None, description="width of the residual stream")
@@ -52,7 +53,7 @@ class ModelSettings(Section):
 
     @model_validator(mode="after")
     def _check_shape(self) -> ModelSettings:
-        problem = shape_problem(PRESETS[self.preset] | self.overrides)
+        problem = shape_problem(PRESETS.get(self.preset) | self.overrides)
         if problem:
             raise ValueError(problem)
         return self

@@ -1,54 +1,118 @@
-"""Text as batches for any Hugging Face model: its own tokenizer, language codes and prompts."""
+"""How a model reads a sentence pair: the one way from text, and from piece ids, to the tensors of a batch.
+
+A `TextFormat` is built for a tokenizer, or for any Hugging Face model with its tokenizer, and leaves the work to one
+of the strategies in `neuronspec.models.frames`. A new family of models is a new strategy there, chosen in `of_model`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import torch
+from transformers import PreTrainedTokenizerBase
 
-from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError, ModelError, RecipeError, nearest
-from neuronspec.core.languages import canonical, name_of
+from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.errors import DirectionError, RecipeError, nearest
+from neuronspec.core.languages import canonical
 from neuronspec.models.batch import Batch
+from neuronspec.models.frames import Causal, Coded, Frame, Inputs, Pair, Prompted, Tagged
+from neuronspec.models.tokenizer import tag_id
 
-LONGEST = 256
-"""Tokens a side at most; longer sentences are cut."""
 CAUSAL_PROMPT = "{source}: {text}\n{target}: "
 T5_PROMPT = "translate {source} to {target}: {text}"
 PLACES = ("text", "source", "target", "source_code", "target_code")
 
 
-class Encoder:
-    """Encodes sentence pairs as a model reads them.
-
-    A tokenizer that has `src_lang` and `tgt_lang` (M2M100, NLLB, mBART) gets its own code of each language. Other
-    models get the source through a prompt with `{text}`, `{source}`, `{target}` (names of languages), `{source_code}`
-    and `{target_code}`; a decoder-only model goes on with the target.
+@dataclass(frozen=True, slots=True)
+class TextFormat:
+    """How a model reads a sentence pair.
 
     Args:
-        tokenizer, model: of Hugging Face.
-        prompt: instead of the default: the bare text, T5's `translate German to English: ...`, or for decoder-only
-            models `German: ...` and `English: ` on the next line.
+        frame: the strategy for its kind of model.
 
-    Raises:
-        RecipeError: the prompt has an unknown place, or none for the text.
-        ModelError: the tokenizer has no padding token and none can be put in its place.
+    Example:
+        >>> format = TextFormat.of(tokenizer, directions)  # doctest: +SKIP
+        >>> format.pieces(directions, pairs)["input_ids"]  # doctest: +SKIP
     """
 
-    def __init__(self, tokenizer: Any, model: Any, prompt: str | None = None) -> None:
-        self._tokenizer, self._model = tokenizer, model
-        self._causal = not model.config.is_encoder_decoder
-        self._codes = _language_codes(tokenizer)
+    frame: Frame
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, directions: Iterable[Direction]) -> TextFormat:
+        """The format of the models that are trained here: `Tagged`.
+
+        Args:
+            tokenizer: with a tag for each language, of ours, M2M100's or NLLB's.
+            directions: whose languages are used.
+
+        Raises:
+            DirectionError: the tokenizer has no tag for a language.
+        """
+        tags = {code: tag_id(tokenizer, code) for code in languages_of(directions)}
+        return cls(Tagged(tags, tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer))
+
+    @classmethod
+    def of_model(cls, tokenizer: Any, model: Any, prompt: str | None = None) -> TextFormat:
+        """The format of any Hugging Face model.
+
+        A prompt has a place `{text}` for the source sentence, and may have `{source}`, `{target}` (names of the
+        languages), `{source_code}` and `{target_code}`.
+
+        Args:
+            tokenizer: of the model.
+            model: of Hugging Face, encoder-decoder or decoder-only.
+            prompt: instead of the default: the bare text, T5's `translate German to English: ...`, or for
+                decoder-only models `German: ...` and `English: ` on the next line. Models that have codes of languages
+                need none.
+
+        Raises:
+            RecipeError: the prompt has an unknown place, or none for the text.
+            ModelError: the tokenizer has no padding token and none can be put in its place.
+        """
+        if not model.config.is_encoder_decoder:
+            return cls(Causal(tokenizer, model, _checked(prompt or CAUSAL_PROMPT)))
         kind = str(getattr(model.config, "model_type", ""))
-        self._prompt = prompt or (CAUSAL_PROMPT if self._causal else T5_PROMPT if "t5" in kind else "{text}")
-        _check_prompt(self._prompt)
-        self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        if self._pad is None:
-            raise ModelError("the tokenizer has neither a padding nor an end token, so sentences can't be batched")
+        prompt = _checked(prompt or (T5_PROMPT if "t5" in kind else "{text}"))
+        codes = _language_codes(tokenizer)
+        return cls(Coded(tokenizer, model, codes) if codes else Prompted(tokenizer, model, prompt))
+
+    def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
+        """The inputs for sentence pairs in piece ids.
+
+        Args:
+            directions: of each pair.
+            pairs: piece ids of source and target, without tags or `</s>`.
+
+        Returns:
+            Tensors `[batch, time]`, as in `Batch`.
+        """
+        return self.frame.pieces(directions, pairs)
+
+    def texts(self, direction: Direction, sources: Sequence[str], targets: Sequence[str]) -> Inputs:
+        """The inputs for sentence pairs in raw text.
+
+        Args:
+            direction: of all pairs.
+            sources: one sentence each.
+            targets: their translations.
+
+        Returns:
+            Tensors `[batch, time]`, as in `Batch`.
+
+        Raises:
+            DirectionError: the tokenizer has no code for a language.
+        """
+        return self.frame.texts(direction, sources, targets)
 
     def batches(self, direction: Direction, pairs: Sequence[tuple[str, str]], size: int = 32) -> Iterator[Batch]:
-        """The pairs of a direction, from the shortest to the longest, `size` a batch.
+        """Pairs of raw text in batches, from the shortest to the longest.
+
+        Args:
+            direction: of all pairs.
+            pairs: source and target.
+            size: pairs per batch.
 
         Raises:
             DirectionError: the tokenizer has no code for a language.
@@ -57,71 +121,7 @@ class Encoder:
         for start in range(0, len(ordered), size):
             some = ordered[start : start + size]
             sources, targets = [source for source, _ in some], [target for _, target in some]
-            make = self._causal_inputs if self._causal else self._inputs
-            yield Batch(direction, make(direction, sources, targets))
-
-    def _inputs(self, direction: Direction, sources: list[str], targets: list[str]) -> dict[str, torch.Tensor]:
-        tokenizer = self._tokenizer
-        if self._codes:
-            tokenizer.src_lang, tokenizer.tgt_lang = self._code(direction.source), self._code(direction.target)
-        else:
-            sources = [self._filled(direction, text) for text in sources]
-        common = {"padding": True, "truncation": True, "max_length": LONGEST, "return_tensors": "pt"}
-        encoded = tokenizer(sources, **common)
-        target = tokenizer(text_target=targets, **common)
-        mask = target["attention_mask"]
-        labels = target["input_ids"].masked_fill(mask == 0, -100)
-        return {
-            "input_ids": encoded["input_ids"],
-            "attention_mask": encoded["attention_mask"],
-            "labels": labels,
-            "decoder_input_ids": self._shifted(labels),
-            "decoder_attention_mask": mask,
-        }
-
-    def _shifted(self, labels: torch.Tensor) -> torch.Tensor:
-        """What the decoder reads to give `labels`: as the model makes it, or its start token and all but the last."""
-        if hasattr(self._model, "prepare_decoder_input_ids_from_labels"):
-            return self._model.prepare_decoder_input_ids_from_labels(labels=labels)
-        start = torch.full_like(labels[:, :1], self._model.config.decoder_start_token_id)
-        return torch.cat([start, labels[:, :-1]], dim=1).masked_fill(labels == -100, self._pad)
-
-    def _causal_inputs(self, direction: Direction, sources: list[str], targets: list[str]) -> dict[str, torch.Tensor]:
-        rows = []
-        for source, target in zip(sources, targets, strict=True):
-            prompt = self._tokenizer(self._filled(direction, source))["input_ids"][:LONGEST]
-            end = [] if self._tokenizer.eos_token_id is None else [self._tokenizer.eos_token_id]
-            rest = self._tokenizer(target, add_special_tokens=False)["input_ids"][:LONGEST]
-            rows.append((prompt, rest + end))
-        longest = max(len(prompt) + len(rest) for prompt, rest in rows)
-        ids = torch.full((len(rows), longest), self._pad)
-        mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
-        for row, (prompt, rest) in enumerate(rows):
-            length = len(prompt) + len(rest)
-            ids[row, :length] = torch.tensor(prompt + rest)
-            mask[row, :length] = 1
-            labels[row, len(prompt) : length] = torch.tensor(rest)
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
-
-    def _filled(self, direction: Direction, text: str) -> str:
-        words = {
-            "text": text,
-            "source": name_of(direction.source),
-            "target": name_of(direction.target),
-            "source_code": direction.source,
-            "target_code": direction.target,
-        }
-        filled = self._prompt
-        for place in PLACES[1:]:
-            filled = filled.replace(f"{{{place}}}", words[place])
-        return filled.replace("{text}", text)
-
-    def _code(self, language: str) -> str:
-        if language not in self._codes:
-            raise DirectionError(
-                f"the tokenizer has no code for language {language!r}; {nearest(language, self._codes)}"
-            )
-        return self._codes[language]
+            yield Batch(direction, self.texts(direction, sources, targets))
 
 
 def _language_codes(tokenizer: Any) -> dict[str, str]:
@@ -141,11 +141,10 @@ def _language_codes(tokenizer: Any) -> dict[str, str]:
     return codes
 
 
-def _check_prompt(prompt: str) -> None:
-    import re
-
+def _checked(prompt: str) -> str:
     unknown = [place for place in re.findall(r"{(\w*)}", prompt) if place not in PLACES]
     if unknown:
         raise RecipeError(f"prompt: unknown place {{{unknown[0]}}}; {nearest(unknown[0], PLACES)}")
     if "{text}" not in prompt:
         raise RecipeError("prompt: it has no {text}, where the source sentence goes")
+    return prompt

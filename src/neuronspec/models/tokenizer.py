@@ -40,7 +40,7 @@ _OWN_CODE = "en_XX"
 
 
 def language_tag(code: str) -> str:
-    """The token that stands for a language: `__de__`."""
+    """The tag token of a language: `__de__`."""
     return f"__{code}__"
 
 
@@ -48,6 +48,10 @@ def tag_id(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
     """The id of a language's tag, in our tokenizers and in those of M2M100 (`__de__`) and NLLB (`deu_Latn`).
 
     It is what `generate(forced_bos_token_id=...)` takes.
+
+    Args:
+        tokenizer: of Hugging Face.
+        code: canonical language code.
 
     Raises:
         DirectionError: the tokenizer has no tag for the language; lists those that it has.
@@ -79,7 +83,7 @@ def train_tokenizer(
 
     Args:
         sentences: training text, streamed; SentencePiece holds what it gets in memory.
-        settings: type, vocabulary, character coverage.
+        settings: type, vocabulary size, character coverage.
         languages: codes to make tags for; the first is the source language until `src_lang` is set.
         characters: with `character_coverage` 1, all of them get a piece, seen in `sentences` or not. Printable ASCII
             always does, so that placeholders, tags and addresses survive.
@@ -97,7 +101,10 @@ def train_tokenizer(
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
-    """The tokenizer in a folder.
+    """Read the tokenizer in a folder.
+
+    Args:
+        folder: a local one, with `tokenizer_config.json`.
 
     Raises:
         CorpusError: there is none, or it can't be read.
@@ -177,6 +184,9 @@ def merges_of(pieces: Sequence[str]) -> list[tuple[str, str]]:
     """The merges that make the BPE of tokenizers segment as SentencePiece does, best first.
 
     SentencePiece merges the neighbours whose union comes first in its vocabulary, whatever the two are.
+
+    Args:
+        pieces: in the order of their ids.
     """
     ids = {piece: index for index, piece in enumerate(pieces)}
     merges: list[tuple[str, str]] = []
@@ -188,7 +198,12 @@ def merges_of(pieces: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def make_unigram(pieces: Sequence[tuple[str, float]], tags: Sequence[str]) -> Any:
-    """A tokenizer of SentencePiece's unigram pieces and scores; ids as in `pieces`, then the tags."""
+    """Make a tokenizer of SentencePiece's unigram pieces.
+
+    Args:
+        pieces: with their log-probabilities; ids are their places.
+        tags: language tags, whose ids follow; the first is the source language until `src_lang` is set.
+    """
     from transformers import MBart50Tokenizer
     from transformers.models.mbart50.tokenization_mbart50 import FAIRSEQ_LANGUAGE_CODES
 
@@ -219,10 +234,16 @@ def keep_loadable(tokenizer: Any, source: str | None = None) -> Any:
 
 
 def sample_sizes(available: Mapping[str, int], temperature: float, limit: int) -> dict[str, int]:
-    """How many sentences of each language to take: in proportion to (available)^(1/temperature).
+    """How many sentences of each language to take, in proportion to `available ** (1 / temperature)`.
 
-    As many in all as there are, at most `limit`. A small language may get more than it has: its sentences are repeated
-    (Arivazhagan et al. 2019, "Massively Multilingual Neural Machine Translation in the Wild", section 4.2).
+    A small language may get more than it has: its sentences are repeated.
+
+    Source: Arivazhagan et al. (2019), "Massively Multilingual Neural Machine Translation in the Wild", section 4.2.
+
+    Args:
+        available: sentences by language.
+        temperature: 1 keeps the proportions; a high one makes languages equal.
+        limit: sentences in total, at most; all that are available if they are fewer.
     """
     total = min(limit, sum(available.values()))
     weights = {code: count ** (1 / temperature) for code, count in available.items() if count}
@@ -230,9 +251,14 @@ def sample_sizes(available: Mapping[str, int], temperature: float, limit: int) -
 
 
 def sample(batches: Iterable[pa.RecordBatch], available: Mapping[str, int], sizes: Mapping[str, int]) -> Iterator[str]:
-    """`sizes[code]` of the `available[code]` sentences of each language, evenly spaced or evenly repeated.
+    """Take `sizes[code]` of the `available[code]` sentences of each language, evenly spaced or evenly repeated.
 
     No random numbers: the same rows give the same sample.
+
+    Args:
+        batches: a column per language, null where a row has no sentence in it.
+        available: sentences by language in all batches.
+        sizes: how many of them to take, from `sample_sizes`.
     """
     import pyarrow as pa
 

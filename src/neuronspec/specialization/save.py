@@ -17,16 +17,14 @@ from typing import Annotated, Any, Literal
 import torch
 import transformers
 from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_model
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from neuronspec.core.errors import MaskError, ModelError
 from neuronspec.core.files import filling_folder
 from neuronspec.core.registry import OneOf
 from neuronspec.models import load as build
-from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.linear import bias_of
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
@@ -44,8 +42,6 @@ from neuronspec.specialization.registry import SEMANTICS
 MASKS_FILE = "neuron_masks.safetensors"
 COMPACT_FILE = "neuronspec_compact.json"
 WEIGHTS_FILE = "model.safetensors"
-
-_UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, SafetensorError)
 
 
 class _CompactSite(BaseModel):
@@ -111,7 +107,7 @@ def load(folder: str | Path, device: torch.device | str | None = None) -> PreTra
         raise MaskError(
             f"{folder} has no {MASKS_FILE}: it is a dense model; load it with transformers, then specialize it"
         )
-    model = _load_dense(folder, device)
+    model = build.load_model(folder, device, dtype="auto")
     masks = NeuronMasks.load(folder / MASKS_FILE)
     sides = {name.split(".")[0] for name in masks.sites}
     components: Components = "both"
@@ -176,33 +172,14 @@ def load_compact(folder: str | Path, device: torch.device | str | None = None) -
         load_model(model, folder / WEIGHTS_FILE)
         if (folder / "generation_config.json").is_file():
             model.generation_config = transformers.GenerationConfig.from_pretrained(folder)
-    except _UNREADABLE as error:
+    except build.UNREADABLE as error:
         raise ModelError(f"the compact model in {folder} can't be loaded: {error}") from None
     widths = {name: site.width for name, site in content.sites.items()}
     report = CompactReport(
         content.direction, content.semantics, widths, count_parameters(model), content.dense_parameters
     )
     set_compact_report(model, report)
-    return _placed(model, device)
-
-
-def _load_dense(folder: Path, device: torch.device | str | None) -> PreTrainedModel:
-    if not (folder / "config.json").is_file():
-        return build.load_model(folder, device)  # says what is missing
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        if config.is_encoder_decoder:
-            return build.load_model(folder, device)
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except _UNREADABLE as error:
-        raise ModelError(f"the model in {folder} can't be loaded: {error}") from None
-    return _placed(model, device)
-
-
-def _placed(model: PreTrainedModel, device: torch.device | str | None) -> PreTrainedModel:
-    model.eval().to(torch.device(device or build.default_device()))
-    use_fast_attention(model)
-    return model
+    return build.placed(model.eval(), device)
 
 
 def _read_compact_file(folder: Path) -> _CompactFile:

@@ -1,7 +1,7 @@
-"""Checkpoints to go on from: complete or absent, safetensors and JSON.
+"""Checkpoints to resume from: complete or absent, safetensors and JSON.
 
-`checkpoints/step-N/` holds `model.safetensors` (parameters and buffers by name), `optimizer.safetensors` (Adam's
-moments, see `Adam.tensors`) and `trainer.json` (counters, best so far, the settings that matter). A checkpoint is
+`checkpoints/step-N/` holds `model.safetensors` (parameters and buffers by name), `optimizer.safetensors` (its state,
+see `Optimizer.tensors`) and `trainer.json` (counters, best so far, the settings that matter). A checkpoint is
 written to a hidden folder, synced to the disk and renamed, so a folder of that name is whole whatever killed the
 process.
 """
@@ -36,7 +36,7 @@ class DamagedCheckpoint(TrainingError):
 
 
 def checkpoint_folder(root: Path, update: int) -> Path:
-    """Where the checkpoint after `update` updates lies."""
+    """The folder of the checkpoint after `update` updates."""
     return root / f"step-{update}"
 
 
@@ -60,7 +60,7 @@ class Tensors:
 
     Args:
         model: parameters and buffers by name.
-        optimizer: Adam's state by name.
+        optimizer: the optimizer's state by name.
     """
 
     model: Mapping[str, torch.Tensor]
@@ -71,6 +71,8 @@ class Tensors:
         """The full tensors of what may be sharded over processes: all must ask for them.
 
         Args:
+            model: that is trained.
+            optimizer: the optimizer's state by name.
             wanted: whether this process writes them; the others drop each as soon as it is gathered.
         """
         return cls(whole_tensors(model_tensors(model), wanted), whole_tensors(optimizer, wanted))
@@ -88,6 +90,15 @@ def whole_tensors(tensors: Mapping[str, torch.Tensor], wanted: bool) -> dict[str
 
 def save_checkpoint(root: Path, update: int, tensors: Tensors, record: Mapping[str, Any]) -> Path:
     """Write the checkpoint after `update` updates. If it is there already, only its `record` is replaced.
+
+    Args:
+        root: folder of all checkpoints.
+        update: number of the update.
+        tensors: of model and optimizer.
+        record: plain JSON values.
+
+    Returns:
+        The checkpoint's folder.
 
     Raises:
         TrainingError: it can't be written (disk full, no permission); earlier checkpoints are untouched.
@@ -114,7 +125,7 @@ def save_checkpoint(root: Path, update: int, tensors: Tensors, record: Mapping[s
         raise TrainingError(
             f"the checkpoint {final} can't be written: {error}; "
             + (f"the one of update {kept[-1]} is whole. " if kept else "there is no earlier one. ")
-            + "Make room on the disk and run again to go on from there"
+            + "Make room on the disk and run again to resume there"
         ) from error
     return final
 
@@ -220,7 +231,13 @@ def set_aside(root: Path, update: int) -> Path:
 
 @torch.no_grad()
 def average_checkpoints(model: nn.Module, folders: Sequence[Path]) -> None:
-    """Give `model` the mean of the weights in checkpoint folders, summed in float64.
+    """Give `model` the mean of the weights of several checkpoints, summed in float64.
+
+    Source: Vaswani et al. (2017), section 6.1.
+
+    Args:
+        model: gets the mean; may be sharded.
+        folders: of the checkpoints.
 
     Raises:
         DamagedCheckpoint: a file is damaged, or its names or shapes aren't the model's.

@@ -54,7 +54,7 @@ class GradientOf:
         device: of the model.
         precision: `bf16` or `float32`.
         in_direction: the context of a direction's computation.
-        clear: forgets the gradient.
+        clear: discards the gradient.
     """
 
     def __init__(

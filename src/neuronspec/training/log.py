@@ -1,14 +1,15 @@
-"""`log.jsonl`: what training did, one JSON object a line.
+"""`log.jsonl`: what training did, one JSON object per line.
 
 Every line has `kind`, `update` and `seconds` (of training so far, over all its parts). Kinds:
 
 - `start`: device, precision, parameters, and for each direction its pairs, probability and upsampling;
 - `training`, every few updates, over the updates since the last such line: `loss` (with label smoothing) and `nll`
-  (without) in nats a token, `learning_rate`, `gradient_norm` (mean, before clipping), `target_tokens_per_second`,
+  (without) in nats per token, `learning_rate`, `gradient_norm` (mean, before clipping), `target_tokens_per_second`,
   `padding` (share of both sides) and `skipped` (updates without a finite gradient, in total);
-- `validation`: `loss` (mean over directions, nats a token), `losses` by direction, `best`;
+- `validation`: `loss` (mean over directions, nats per token), `losses` by direction, `best`;
 - `average`: the mean of the last checkpoints; as for a validation;
-- `resume`; and `end`: `best_update`, `target_tokens`, `padding` (of all batches), `passes` over each direction's pairs.
+- `resume`, after a checkpoint;
+- `end`: `best_update`, `target_tokens`, `padding` (of all batches), `passes` over each direction's pairs.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class TrainingLog:
     Args:
         path: of the file; None writes nothing (all processes but the main one).
         update: lines of later updates are removed first: they are of a part that was killed, and come again.
-        tell: gets every line as well.
+        also: receives every line as well.
     """
 
-    def __init__(self, path: Path | None, update: int, tell: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+    def __init__(self, path: Path | None, update: int, also: Callable[[Mapping[str, Any]], None] | None = None) -> None:
         self._file: TextIO | None = None
-        self._tell = tell
+        self._also = also
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, "".join(_lines_until(path, update)))
@@ -55,8 +56,8 @@ class TrainingLog:
         line = _finite({"kind": kind, "update": update, "seconds": round(seconds, 3), **facts})
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
-        if self._tell is not None:
-            self._tell(line)
+        if self._also is not None:
+            self._also(line)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

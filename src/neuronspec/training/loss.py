@@ -3,6 +3,9 @@
 With V pieces, smoothing e and p the model's distribution at a target token y, the loss of the token is
 `-(1 - e) log p(y) - e/V sum_v log p(v)` nats: the form of torch and Hugging Face. (fairseq shares e among the
 V - 1 others.) Positions labelled -100 - padding, and the forced target tag - take no loss.
+
+Labels are those of Hugging Face: a decoder-only model's are shifted here, an encoder-decoder model's belong to the
+position that they are at.
 """
 
 from __future__ import annotations
@@ -18,10 +21,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from neuronspec.batching.collate import IGNORED
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
 from neuronspec.models.fast_dropout import FastDropout
+from neuronspec.models.frames import IGNORED
 from neuronspec.training.precision import autocast
 
 InDirection = Callable[[Direction | Sequence[Direction]], AbstractContextManager[Any]]
@@ -34,20 +37,25 @@ Of these only the rows that take loss are projected, in chunks; others give the 
 
 
 def any_direction(direction: Direction | Sequence[Direction]) -> AbstractContextManager[Any]:
-    """The scope of a model that treats all directions alike: none."""
+    """The context of a model that treats all directions alike: none."""
     return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Cross-entropy without smoothing: nats in total, over so many target tokens."""
+    """Cross-entropy without smoothing, in nats, summed over target tokens.
+
+    Args:
+        nats: the sum.
+        tokens: target tokens that it is over.
+    """
 
     nats: float
     tokens: int
 
     @property
     def per_token(self) -> float:
-        """Nats a target token."""
+        """Nats per target token."""
         return self.nats / self.tokens
 
 
@@ -64,13 +72,34 @@ class BatchLoss:
     nats: torch.Tensor
 
 
-def target_tokens(batch: Batch) -> int:
+def target_labels(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """What the model is to give at each position `[batch, time]`, `IGNORED` where there is no loss.
+
+    A decoder-only model's labels are its input: each position is to give the next one's, and the last gives nothing.
+    """
+    labels = batch.inputs["labels"]
+    if model.config.is_encoder_decoder:
+        return labels
+    return torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
+
+
+def target_tokens(model: PreTrainedModel, batch: Batch) -> int:
     """Target tokens that take loss: pieces and `</s>`, without padding and the target tag."""
-    return int((batch.inputs["labels"] != IGNORED).sum())
+    return int((target_labels(model, batch) != IGNORED).sum())
 
 
 def batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float = 0.0) -> BatchLoss:
-    """Run `model` on `batch` (on the model's device) and sum the loss over its target tokens."""
+    """Run `model` on a batch and sum the loss over its target tokens.
+
+    Args:
+        model: in training mode with dropout, in eval mode without.
+        batch: on the model's device, with `labels`.
+        label_smoothing: share of the target that is spread over the vocabulary.
+
+    Example:
+        >>> loss = batch_loss(model, batch)  # doctest: +SKIP
+        >>> loss.nats / target_tokens(model, batch)  # doctest: +SKIP
+    """
     with _dropout(model):
         return _batch_loss(model, batch, label_smoothing)
 
@@ -85,8 +114,8 @@ def _dropout(model: PreTrainedModel) -> AbstractContextManager[Any]:
 
 
 def _batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float) -> BatchLoss:
-    inputs = dict(batch.inputs)
-    labels = inputs.pop("labels")
+    labels = target_labels(model, batch)
+    inputs = {name: tensor for name, tensor in batch.inputs.items() if name != "labels"}
     taken = labels != IGNORED
     targets = labels[taken]
     if projects_rows(model):
@@ -139,6 +168,7 @@ def validation_loss(
     """Cross-entropy without smoothing of each direction that `batches` hold, teacher-forced, in eval mode.
 
     Args:
+        model: in either mode, which it keeps.
         batches: of any directions, in any order.
         in_direction: see `InDirection`.
         precision: `float32`, or `bf16` for autocast.
@@ -154,7 +184,7 @@ def validation_loss(
             with in_direction(batch.direction), autocast(model.device, precision):
                 nats = forward(batch.to(model.device)).nats.double()
             sums[batch.direction] = sums.get(batch.direction, 0) + nats
-            tokens[batch.direction] = tokens.get(batch.direction, 0) + target_tokens(batch)
+            tokens[batch.direction] = tokens.get(batch.direction, 0) + target_tokens(model, batch)
     finally:
         model.train(was_training)
     return {direction: Loss(float(sums[direction]), tokens[direction]) for direction in sums}
@@ -183,6 +213,7 @@ def projected_loss(
         weight: `[vocabulary, d_model]`.
         bias: `[vocabulary]` or None; takes no gradient.
         targets: `[tokens]` ids.
+        label_smoothing: share of the target that is spread over the vocabulary.
 
     Returns:
         The smoothed loss, with gradient; and the cross-entropy without smoothing, without gradient. Both in nats.

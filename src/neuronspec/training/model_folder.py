@@ -23,6 +23,9 @@ def export_model(
     """Write model and tokenizer into `folder`, each file complete before it takes its place.
 
     Args:
+        model: to export.
+        tokenizer: of the model.
+        folder: where they go; files of the same names are replaced.
         weights: full tensors by name, where those of `model` are sharded.
 
     `AutoModelForSeq2SeqLM` and `AutoTokenizer` load the folder without neuronspec.

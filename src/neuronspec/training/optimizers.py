@@ -149,7 +149,8 @@ class Optimizer:
         states: dict[str, dict[str, Any]] = {}
         for full_name, value in tensors.items():
             name, _, key = full_name.rpartition(".")
-            states.setdefault(name, {})[key] = _restored(value, self.parameters[name])
+            if name in self.parameters:  # not of one that is frozen now
+                states.setdefault(name, {})[key] = _restored(value, self.parameters[name])
         state = {place: states[name] for place, name in enumerate(self.parameters) if name in states}
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -15,6 +15,10 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
     On a CPU that is AVX-512 BF16 or AMX; elsewhere bf16 would be emulated, and slow. Weights, gradients and the
     optimizer stay float32 in either case.
+
+    Args:
+        precision: `auto`, or what to use.
+        device: that trains.
     """
     if precision != "auto":
         return precision
@@ -34,7 +38,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 
 def peak_memory(model: nn.Module) -> int:
-    """The most bytes so far: on a GPU what torch held there, on a CPU what the process held in memory."""
+    """Peak memory so far, in bytes: of torch on the model's GPU, or of this process where the model is on a CPU."""
     device = next(model.parameters()).device
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

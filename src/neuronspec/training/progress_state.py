@@ -1,4 +1,4 @@
-"""Where training stands: counters, the best validation so far, and how long it is to go on."""
+"""The state of a training: counters, the best validation so far, and how much of the budget is used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class State:
         update: updates done, skipped ones included.
         validated: the last update that was validated.
         best_update: the update with the lowest validation loss.
-        best_loss: that loss, the mean over directions, in nats a token.
+        best_loss: that loss, the mean over directions, in nats per token.
         best_losses: it by direction.
         without_gain: validations since it.
         target_tokens: trained on so far.
@@ -87,6 +87,8 @@ class Budget:
         """The budget of `settings`. An epoch has as many micro-batches as hold each pair of each direction once.
 
         Args:
+            settings: `updates`, `epochs` or `minutes`.
+            batches: of the training, for the length of an epoch.
             micro_batches: in an update, over all processes.
         """
         if settings.epochs is not None:
@@ -94,7 +96,7 @@ class Budget:
         return cls(settings.updates, None if settings.minutes is None else settings.minutes * 60)
 
     def used(self, state: State) -> float:
-        """The share of the budget that is used up; 1 or more: training is done."""
+        """The share of the budget that is used up; training is done at 1 or more."""
         if self.updates is not None:
             return state.update / self.updates
         return state.seconds / self.seconds if self.seconds else 1.0
@@ -102,12 +104,12 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What training came to.
+    """The outcome of a training.
 
     Args:
         updates: done, skipped ones included.
         best_update: the one whose weights were exported.
-        validation: its cross-entropy by direction, nats a token.
+        validation: its cross-entropy by direction, nats per token.
         target_tokens: trained on.
         seconds: of training, over all its parts.
     """

@@ -20,7 +20,7 @@ _MAY_CHANGE = {
     "updates", "epochs", "minutes", "patience", "save_every", "keep_checkpoints", "average_checkpoints",
     "gradient_checkpointing", "compile", "parallel",
 }  # fmt: skip
-"""Settings that don't change what is learnt by a given update: how long to go on, what to keep, and in which way the
+"""Settings that don't change what is learnt by a given update: the budget, what to keep, and in which way the
 same function is computed (weights then differ by rounding, and by dropout's random numbers)."""
 
 
@@ -45,8 +45,13 @@ def what_matters(
 ) -> dict[str, Any]:
     """Everything that the weights after a given update depend on, as plain JSON values.
 
-    `model` is the one that training starts from: its weights count by their checksum. `micro_batches` is their number
-    in an update, over all processes.
+    Args:
+        settings: of the training.
+        model: that training starts from; its weights count by their checksum.
+        batches: of the training; the numbers of pairs and tokens count.
+        seed: of data order and dropout.
+        precision: as resolved.
+        micro_batches: in an update, over all processes.
     """
     trained = settings.model_dump(exclude={*may_change(settings), "accumulation", "seed"})
     config = {key: value for key, value in model.config.to_dict().items() if key not in _INCIDENTAL}
@@ -78,7 +83,7 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], where: ob
     lines = differences(before, now)
     if lines:
         raise TrainingError(
-            f"training in {where} was started with other settings, so it can't go on:\n  "
+            f"training in {where} was started with other settings, so it can't be resumed:\n  "
             + "\n  ".join(lines)
             + "\nSet them back, or train in another folder. (The budget, and how often and what to save, may change.)"
         )
@@ -86,7 +91,7 @@ def check_unchanged(before: Mapping[str, Any], now: Mapping[str, Any], where: ob
 
 _WORDS = {
     "start": "the weights it starts from (checksum)",
-    "micro_batches": "micro-batches an update (training.accumulation x processes)",
+    "micro_batches": "micro-batches per update (training.accumulation x processes)",
 }
 
 

@@ -51,7 +51,7 @@ class TrainingSettings(Section):
         "auto", description="auto: bf16 autocast where the machine has it in hardware"
     )
     validate_every: Positive = Field(500, description="updates between validations; the best checkpoint is the result")
-    validation_sentences: Positive = Field(200, description="validation sentences a direction")
+    validation_sentences: Positive = Field(200, description="validation sentences per direction")
     patience: Positive | None = Field(
         None, description="stop after so many validations in a row that were no better than the best"
     )

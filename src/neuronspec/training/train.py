@@ -34,7 +34,7 @@ def train(
 ) -> TrainingResult:
     """Train `model` and write the weights with the best validation loss into `folder`, a plain Hugging Face checkpoint.
 
-    If `folder` holds checkpoints of the same training, it goes on from the newest whole one, and ends with the same
+    If `folder` holds checkpoints of the same training, it resumes from the newest whole one, and ends with the same
     weights, to the bit on a CPU, as if it had never been stopped. The order of the data depends on `seed`,
     `directions` and the batch settings alone, so arms that share them see the same batches.
 
@@ -43,13 +43,20 @@ def train(
 
     Args:
         model: what to start from, on the device to train on; holds the best weights afterwards.
+        tokenizer: of the model; exported with it.
         store: gives training pairs (`train`) and validation pairs (`valid`).
+        settings: how to train, and for how long.
         directions: all directions to train on; those with validation pairs decide which weights are best.
+        seed: of data order and dropout.
+        folder: for checkpoints, `log.jsonl` and the exported model.
         in_direction: the context of a direction's forward and backward pass, such as masks.
         progress: shows the share of the budget that is used, the loss and the speed.
         tracking: where it is logged beside `log.jsonl`.
         dense: where modules were added to the model: by the name of each tensor of the plain checkpoint, its name in
             the model as it is now. Only these are exported; what was added is the caller's to save.
+
+    Returns:
+        What came of it: updates, validation losses, tokens, seconds.
 
     Raises:
         TrainingError: no data, other settings than those of the checkpoints, a full disk, or no finite gradient in

@@ -11,13 +11,13 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from neuronspec.batching.collate import Layout
 from neuronspec.batching.stream import Prefetched, Store, TrainingBatches, Update, Updates
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.signals import Interrupted, StopSignals
+from neuronspec.models.text_format import TextFormat
 from neuronspec.training import checkpoint
 from neuronspec.training.gradient import GradientOf
 from neuronspec.training.loss import InDirection, any_direction
@@ -86,12 +86,12 @@ class Trainer:
         self.root = job.folder / "checkpoints"
         self.precision = resolve_precision(settings.precision, model.device)
 
-        layout = Layout.of(job.tokenizer, job.directions)
+        text_format = TextFormat.of(job.tokenizer, job.directions)
         valid = validation_batches(job.store, job.directions, job.tokenizer, settings)
         self.batches = TrainingBatches(
             job.store,
             sorted(job.directions),
-            layout,
+            text_format,
             batch_tokens=settings.batch_tokens,
             temperature=settings.temperature,
             seed=job.seed,

@@ -1,4 +1,4 @@
-"""The loss on held-out text during training, each process doing its share of the batches."""
+"""The loss on held-out text during training; each process computes its share of the batches."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Validation:
         self._in_direction, self._precision, self._processes = in_direction, precision, processes
 
     def losses(self, must_stop: Callable[[], bool] = lambda: False) -> dict[Direction, float]:
-        """Nats a target token by direction, over the batches of all processes.
+        """Nats per target token by direction, over the batches of all processes.
 
         Raises:
             Stopped: `must_stop` was true before some batch. Several processes, which couldn't agree on it in between,

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from neuronspec.batching.collate import TAGGED
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError
+from neuronspec.models.frames import TAGGED
 from neuronspec.specialization.compact import compact
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from neuronspec.batching.collate import TAGGED
 from neuronspec.core.direction import Direction
+from neuronspec.models.frames import TAGGED, padded
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve, use_direction
 from neuronspec.translation.beam import beam_search_n_best
@@ -76,16 +77,15 @@ class TransformersEngine(Engine):
 
     def _search_batch(self, pieces: list[list[int]], tags: tuple[int, int]) -> list[list[Hypothesis]]:
         model, settings, end = self.model, self.settings, self.tokenizer.eos_token_id
-        rows = [torch.tensor([tags[0], *ids, end]) for ids in pieces]
-        input_ids = torch.nn.utils.rnn.pad_sequence(rows, True, self.tokenizer.pad_token_id).to(model.device)
-        lengths = torch.tensor([len(row) for row in rows], device=model.device)
+        rows = [np.array([tags[0], *ids, end]) for ids in pieces]
+        input_ids, mask = (ids.to(model.device) for ids in padded(rows, self.tokenizer.pad_token_id))
         limits = self.limits(pieces)
         start = model.generation_config.decoder_start_token_id or model.config.decoder_start_token_id
         prompt = torch.tensor([[start, tags[1]]], device=model.device).expand(len(rows), 2)
         generate: Any = model.generate
         found = generate(
             input_ids=input_ids,
-            attention_mask=(torch.arange(input_ids.shape[1], device=model.device) < lengths[:, None]).long(),
+            attention_mask=mask,
             decoder_input_ids=prompt,
             num_beams=settings.beam,
             length_penalty=settings.length_penalty,
