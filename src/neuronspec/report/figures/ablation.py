@@ -6,7 +6,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from neuronspec.analysis.ablation import Ablation
-from neuronspec.report.figures.style import COLORS, DIVERGING, graph_objects
+from neuronspec.report.figures.style import DIVERGING, graph_objects
+from neuronspec.report.series import ablation_series
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -47,13 +48,15 @@ def ablation_bars(ablation: Ablation) -> Figure:
     """The rise of each direction's loss without its own neurons, another direction's, and random ones."""
     go = graph_objects()
     figure = go.Figure()
-    for name, values, color in (
-        ("own", ablation.own(), COLORS[1]),
-        ("another direction's", ablation.others(), COLORS[0]),
-        ("random", ablation.by_chance(), COLORS[5]),
-    ):
+    for bars in ablation_series(ablation):
         figure.add_trace(
-            go.Bar(x=ablation.rows, y=values, name=name, marker={"color": color}, hovertemplate="%{x}: %{y:+.3f}")
+            go.Bar(
+                x=ablation.rows,
+                y=bars.values,
+                name=bars.name,
+                marker={"color": bars.color},
+                hovertemplate="%{x}: %{y:+.3f}",
+            )
         )
     figure.update_layout(barmode="group", yaxis={"title": "rise of the loss (nats a token)"})
     return figure

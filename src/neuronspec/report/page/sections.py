@@ -13,6 +13,7 @@ from neuronspec.report.order import family_bounds, site_title
 from neuronspec.report.page.blocks import Block, DataTable, Section, figure_block, frames_block, matrix, rounded
 from neuronspec.report.page.causes import causal_blocks
 from neuronspec.report.page.neuron_view import neuron_block
+from neuronspec.report.series import SHARING
 
 LAYERS = "Encoder layers compare the directions into the pivot, decoder layers those out of it."
 
@@ -201,8 +202,8 @@ def _sharing(numbers: Numbers) -> Block:
         "Neurons selected in all directions; in several families, but not in all directions; in several directions "
         f"of one family; in one direction; in none. {LAYERS}",
         layers.sharing_bars(rows),
-        ["layer", "neurons", *layers.SHARING.values()],
-        [[site_title(row.site), row.width, *(getattr(row, part) for part in layers.SHARING)] for row in rows],
+        ["layer", "neurons", *SHARING.values()],
+        [[site_title(row.site), row.width, *(getattr(row, part) for part in SHARING)] for row in rows],
     )
 
 
