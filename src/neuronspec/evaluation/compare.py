@@ -51,6 +51,7 @@ class EvaluatedRun:
 
     @property
     def arms(self) -> list[str]:
+        """In the order of the tables."""
         return list(self.results.arms)
 
     @property
@@ -196,7 +197,7 @@ def summarize_seeds(values: Sequence[float], *, test: bool = False) -> SeedSumma
 
 
 def _t_test(differences: Sequence[float]) -> float:
-    """p of the paired t-test, two-sided; 1 where all differences are 0, 0 where they are equal and aren't 0."""
+    """The p of the paired t-test, two-sided; 1 where all differences are 0, 0 where they are equal and aren't 0."""
     try:
         from scipy import stats
     except ImportError:

@@ -1,4 +1,4 @@
-"""The colours of all figures: told apart by the colour-blind and in print."""
+"""The colours of all figures: distinguishable by the colour-blind and in print."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Hypothesis:
 
 
 class Translations(list[str]):
-    """Translations, one line a source in the order of the sources.
+    """Translations, one line per source in the order of the sources.
 
     Args:
         lines: the best translations; no line holds a line break.
@@ -70,7 +70,7 @@ class Translations(list[str]):
 
 
 def write_n_best(path: Path, translations: Translations) -> None:
-    """Write n-best lists, a line a source: `[{"text": ..., "score": ...}, ...]`, best first."""
+    """Write n-best lists, one line per source: `[{"text": ..., "score": ...}, ...]`, best first."""
     lists = ([{"text": text, "score": score} for text, score in best] for best in translations.nbest)
     write_text(path, "".join(json.dumps(best, ensure_ascii=False) + "\n" for best in lists))
 
@@ -80,7 +80,8 @@ class TranslationEngine(Protocol):
 
     def translate(
         self, sources: Sequence[str], direction: DirectionLike, *, progress: Progress | None = None
-    ) -> Translations: ...
+    ) -> Translations:
+        """Translate sentences; see `Engine.translate`."""
 
 
 class Engine(ABC):
@@ -114,7 +115,8 @@ class Engine(ABC):
 
         Args:
             model: an encoder-decoder model.
-            tokenizer, settings: as of `Engine`.
+            tokenizer: has a tag for every language.
+            settings: of the search.
             pivot: the language that zero-shot directions are composed over, where several would do.
 
         Raises:

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 
 def ablation_heatmap(ablation: Ablation) -> Figure:
-    """The rise of each direction's loss (column) when the neurons of a direction (row) are off; the last row: as many
-    random neurons, mean over draws."""
+    """The rise of each direction's loss (column) when the neurons of a direction (row) are off.
+
+    The last row has as many random neurons, as a mean over draws.
+    """
     go = graph_objects()
     rises = [[loss - dense for loss, dense in zip(row, ablation.dense, strict=True)] for row in ablation.loss]
     draws = len(ablation.random)
@@ -58,5 +60,5 @@ def ablation_bars(ablation: Ablation) -> Figure:
                 hovertemplate="%{x}: %{y:+.3f}",
             )
         )
-    figure.update_layout(barmode="group", yaxis={"title": "rise of the loss (nats a token)"})
+    figure.update_layout(barmode="group", yaxis={"title": "rise of the loss (nats per token)"})
     return figure

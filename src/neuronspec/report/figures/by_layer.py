@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 def overlap_progression_lines(masks: NeuronMasks, pivot: str | None) -> Figure:
-    """Mean pairwise IoU layer by layer, in the encoder into the pivot and in the decoder out of it, with the quartiles
-    of the pairs and the level that random masks of the same sizes would have (Tan et al., 2024, figure 4)."""
+    """Mean pairwise IoU layer by layer, in the encoder into the pivot and in the decoder out of it.
+
+    With the quartiles of the pairs and the level of random masks of the same sizes (Tan et al., 2024, figure 4).
+    """
     return progression_lines(overlap_progression(masks, pivot or ""))
 
 
@@ -56,7 +58,7 @@ def progression_lines(rows: Sequence[LayerOverlap]) -> Figure:
 
 
 def sparsity_by_layer(masks: NeuronMasks) -> Figure:
-    """The share of unselected neurons at each site: a box over directions, with a point a direction."""
+    """The share of unselected neurons at each site: a box over directions, with one point per direction."""
     go = graph_objects()
     table = sparsity_table(masks)
     figure = go.Figure()
@@ -100,7 +102,7 @@ def sharing_bars(rows: Sequence[SharingRow]) -> Figure:
 
 
 def coverage_curves(curves: Sequence[CoverageCurve], coverage: float | None = None) -> Figure:
-    """Share of activation that the most active neurons carry, a line a site; `coverage` draws k."""
+    """Share of activation that the most active neurons carry, one line per site; `coverage` draws k."""
     go = graph_objects()
     figure = go.Figure()
     for side in dict.fromkeys(curve.site.partition(".")[0] for curve in curves):
@@ -172,7 +174,7 @@ def stability_lines(rows: Sequence[StabilityRow]) -> Figure:
 
 
 def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Validation loss (nats a token) over updates, a line a training; continuations start where `base` ends.
+    """Validation loss (nats per token) over updates, one line per training; continuations start where `base` ends.
 
     Args:
         logs: by name (`base` and arms) the lines of its `log.jsonl`.
@@ -194,6 +196,6 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
             )
         )
     figure.update_layout(
-        xaxis={"title": "updates"}, yaxis={"title": "validation loss (nats a token)"}, hovermode="x unified"
+        xaxis={"title": "updates"}, yaxis={"title": "validation loss (nats per token)"}, hovermode="x unified"
     )
     return figure

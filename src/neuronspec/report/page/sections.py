@@ -187,7 +187,7 @@ def _sparsity(data: ReportData, numbers: Numbers) -> Block:
     return figure_block(
         "sparsity",
         "Sparsity by layer",
-        "Share of neurons that a direction leaves out; a point a direction.",
+        "Share of neurons that a direction leaves out; one point per direction.",
         layers.sparsity_by_layer(data.masks),
         ["direction", *map(site_title, data.masks.sites)],
         [[name, *(rounded(by_site[site]) for site in data.masks.sites)] for name, by_site in numbers.sparsity.items()],

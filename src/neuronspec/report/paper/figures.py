@@ -243,8 +243,8 @@ def _ablation(ablation: Ablation) -> PaperFigure:
     caption = (
         f"Rise of a direction's loss when {number} neurons of each layer ({ablation.side}) are off: the direction's "
         f"most characteristic, another direction's, or random ones. Mean rise: {np.mean(ablation.own()):.3f}, "
-        f"{np.mean(ablation.others()):.3f}, {np.mean(ablation.by_chance()):.3f} nats a token; {ablation.sentences} "
-        "sentences a direction."
+        f"{np.mean(ablation.others()):.3f}, {np.mean(ablation.by_chance()):.3f} nats per token; {ablation.sentences} "
+        "sentences per direction."
     )
     return PaperFigure(f"ablation-{ablation.side}", figure, caption)
 
