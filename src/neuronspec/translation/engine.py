@@ -20,7 +20,9 @@ from neuronspec.translation.registry import ENGINES
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import Part, check_splitter, join_parts, prepare_sources
 
-Progress = Callable[[int], None]
+OnBatch = Callable[[int], None]
+"""Called after each batch with the number of sentences in it."""
+
 EXTRA_TOKENS = 10
 """A translation may have so many tokens beyond its share of the source's: short sources need room."""
 
@@ -79,7 +81,7 @@ class TranslationEngine(Protocol):
     """What translates sentences."""
 
     def translate(
-        self, sources: Sequence[str], direction: DirectionLike, *, progress: Progress | None = None
+        self, sources: Sequence[str], direction: DirectionLike, *, progress: OnBatch | None = None
     ) -> Translations:
         """Translate sentences; see `Engine.translate`."""
 
@@ -134,7 +136,7 @@ class Engine(ABC):
         """
 
     def translate(
-        self, sources: Sequence[str], direction: DirectionLike, *, progress: Progress | None = None
+        self, sources: Sequence[str], direction: DirectionLike, *, progress: OnBatch | None = None
     ) -> Translations:
         """Translate sentences.
 
