@@ -41,7 +41,7 @@ def section(path: Path) -> list[str]:
         f"`recipes/{results['evidence']}.yaml` and `recipes/sweeps/{results['evidence']}.yaml`, commit "
         f"{results['commit']}, on {machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}: {count} "
         f"directions in three tiers of resource and {len(results['zero_shot'])} zero-shot directions, verse-aligned "
-        "text. All arms go on from one baseline, with the same updates and data order.",
+        "text. All arms continue from one baseline, with the same updates and data order.",
         "",
         *verdict(results),
         *investigation(results),
@@ -147,7 +147,7 @@ def _judged(results: Results, entry: str, baseline: str, group: str) -> list[str
     elif steady:
         sure = "the same way in every seed, but within what the choice of directions and sentences makes"
     else:
-        sure = "not told apart from chance"
+        sure = "not distinguishable from chance"
     over = f"; sd over {len(seeds['values'])} seeds {seeds['sd']:.2f}, p {seeds['p']:.3f}" if seeds["p"] else ""
     return [
         f"- **{entry} is {abs(found['difference']):.2f} chrF++ {side} {baseline}** in {_named(group)}: {sure} (95% "

@@ -73,7 +73,7 @@ def test_off_target_among_the_languages_of_the_recipe() -> None:
 def test_off_target_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("py3langid")
     unknown = Scorer(ScoreSettings(), ["en", "de", "ti"])
-    assert unknown.skipped["off_target"] == "py3langid doesn't tell apart: ti"
+    assert unknown.skipped["off_target"] == "py3langid can't distinguish: ti"
     assert "off_target" not in unknown.score(GERMAN, GERMAN, "ti").scores
     assert "off_target" in unknown.score(GERMAN, GERMAN, "de").scores
     alone = Scorer(ScoreSettings(), ["de"])

@@ -13,10 +13,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from neuronspec.core.errors import EvaluationError, MissingExtraError, RecipeError
+from neuronspec.core.errors import EvaluationError, RecipeError
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.evaluation.results import MAIN_SCORES, DirectionResult, Results, read_scores_file
 from neuronspec.evaluation.samples import read_lines
+from neuronspec.evaluation.seeds import SeedDifference, SeedSummary, seed_test, summarize_seeds
 from neuronspec.recipe import Recipe
 from neuronspec.scoring.significance import Comparison, Pairs, compare_systems, method
 from neuronspec.scoring.statistics import Statistics, load_statistics
@@ -53,6 +54,7 @@ class EvaluatedRun:
 
     @property
     def arms(self) -> list[str]:
+        """In the order of the tables."""
         return list(self.results.arms)
 
     @property
@@ -82,49 +84,6 @@ class EvaluatedRun:
                 )
             found[name] = rows
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class SeedSummary:
-    """A number over several seeds.
-
-    Args:
-        values: of each run.
-        mean, deviation: of the values; the deviation (of a sample) is None for one run.
-        p: of the two-sided t-test that the mean is 0, for differences; None for fewer than 2 runs.
-    """
-
-    values: list[float]
-    mean: float
-    deviation: float | None
-    p: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {"mean": self.mean, "sd": self.deviation, "p": self.p, "values": self.values}
-
-
-@dataclass(frozen=True, slots=True)
-class SeedDifference:
-    """A number of two experiments over seeds.
-
-    Args:
-        first, second: of each experiment.
-        difference: of the means, second minus first.
-        test: which test over seeds.
-        p: its p-value; None if a side has a single run.
-    """
-
-    first: SeedSummary
-    second: SeedSummary
-    difference: float
-    test: str
-    p: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        sides = {"first": self.first.to_json(), "second": self.second.to_json()}
-        return {**sides, "difference": self.difference, "test": self.test, "p": self.p}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,30 +141,6 @@ class ExperimentsCompared:
 
 def _json(found: Mapping[str, SeedSummary | SeedDifference | Comparison]) -> dict[str, Any]:
     return {metric: one.to_json() for metric, one in found.items()}
-
-
-def summarize_seeds(values: Sequence[float], *, test: bool = False) -> SeedSummary:
-    """Mean and deviation over runs, and for differences the t-test.
-
-    Raises:
-        MissingExtraError: scipy isn't installed and a test is asked for.
-    """
-    import statistics
-
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    p = _t_test(values) if test and len(values) > 1 else None
-    return SeedSummary(list(values), statistics.fmean(values), deviation, p)
-
-
-def _t_test(differences: Sequence[float]) -> float:
-    """p of the paired t-test, two-sided; 1 where all differences are 0, 0 where they are equal and aren't 0."""
-    try:
-        from scipy import stats
-    except ImportError:
-        raise MissingExtraError("scipy", "report", "the test over seeds") from None
-    if len(set(differences)) == 1:
-        return float(differences[0] == 0)
-    return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 
 def open_runs(folders: Sequence[Path]) -> list[list[EvaluatedRun]]:
@@ -316,7 +251,7 @@ def _by_seed(
             if known != values:
                 continue
             one, two = map(summarize_seeds, known)
-            test, p = _seed_test(known[0], known[1], paired)
+            test, p = seed_test(known[0], known[1], paired)
             content.setdefault(arm, {})[metric] = SeedDifference(one, two, two.mean - one.mean, test, p)
     return content
 
@@ -325,18 +260,6 @@ def _mean(scores: Mapping[str, DirectionResult], names: Sequence[str], metric: s
     values = [scores[name].get(metric) if name in scores else None for name in names]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None
-
-
-def _seed_test(first: list[float], second: list[float], paired: bool) -> tuple[str, float | None]:
-    """Which test over seeds is made, and its p; no p if a side has a single run."""
-    if paired:
-        differences = [two - one for one, two in zip(first, second, strict=True)]
-        return "paired t-test over seeds", summarize_seeds(differences, test=True).p
-    if min(len(first), len(second)) < 2:
-        return "none: one side has a single run", None
-    from scipy import stats
-
-    return "Welch's t-test over seeds", float(stats.ttest_ind(second, first, equal_var=False).pvalue)
 
 
 def compare_runs(folders: Sequence[Path]) -> SeedsCompared | ExperimentsCompared:

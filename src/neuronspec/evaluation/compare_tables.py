@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from neuronspec.core.table import Cell, Table
-from neuronspec.evaluation.compare import ExperimentsCompared, SeedDifference, SeedsCompared, SeedSummary
+from neuronspec.evaluation.compare import ExperimentsCompared, SeedsCompared
+from neuronspec.evaluation.seeds import SeedDifference, SeedSummary
 from neuronspec.evaluation.results import MAIN_SCORES
 from neuronspec.evaluation.tables import digits_of, label_of
 from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, Comparison, marks

@@ -65,7 +65,7 @@ def evaluate_arm(
     in_direction: InDirection = any_direction,
     progress: Progress = SILENT,
 ) -> ArmScores:
-    """Translate and score every direction's test set; go on after those that `folder` holds already.
+    """Translate and score every direction's test set; skip those that `folder` holds already.
 
     Joined processes share the directions; all of them call this.
 
@@ -155,7 +155,7 @@ def _test_loss(
     settings: EvaluationSettings,
     in_direction: InDirection,
 ) -> float:
-    """Nats a target token over the sentences that are translated."""
+    """Nats per target token over the sentences that are translated."""
     pairs = store.pairs("test", direction)
     batches = eval_batches(
         pairs, direction, tokenizer, batch_tokens=settings.batch_tokens, limit=settings.max_sentences

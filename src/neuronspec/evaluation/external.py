@@ -26,7 +26,7 @@ class Files:
     """The files of `neuronspec evaluate --hyp HYP --ref REF`.
 
     Args:
-        hyp, ref: one sentence a line.
+        hyp, ref: one sentence per line.
         language: of both.
         src: the sources; COMET needs them.
         baseline: another system's translations, to test the difference.
@@ -47,7 +47,7 @@ def evaluate_files(files: Files, settings: ScoreSettings) -> dict[str, Any]:
     """The scores as plain JSON: `{"bleu": {"score", "scale", "signature", "n"}, "chrf++": ...}`.
 
     With a baseline, `baseline` has its scores and `significance` the tests; with training text, `overlap` counts.
-    `skipped` tells what wasn't computed, and why.
+    `skipped` says what wasn't computed, and why.
 
     Raises:
         EvaluationError: a file can't be read, the files differ in length, a reference is empty, or the language or
@@ -79,7 +79,7 @@ def _scorer(files: Files, settings: ScoreSettings, sources: Sequence[str] | None
         settings = settings.model_copy(update={"off_target": False})
     scorer = Scorer(settings, sorted(choices))
     if not choices:
-        scorer.skipped["off_target"] = "no languages to tell apart were given (--languages de,en,fr)"
+        scorer.skipped["off_target"] = "no languages to choose from were given (--languages de,en,fr)"
     if sources is None and "comet" not in scorer.skipped:
         raise RecipeError("COMET needs the sources: give them with --src")
     return scorer
@@ -127,7 +127,7 @@ def _tests_json(tests: dict[str, Difference], settings: ScoreSettings) -> dict[s
 
 
 def external_table(content: dict[str, Any]) -> Table:
-    """The result of `evaluate_files` as a table: a row a score; with a baseline, the difference and p-values too."""
+    """The result of `evaluate_files` as a table: one row per score; with a baseline, the difference and p-values too."""
     baseline, tests = content.get("baseline"), content.get("significance", {})
     columns = ["score", "value", *(["baseline", "difference", "p bootstrap", "p randomization"] if baseline else [])]
     rows: list[list[str]] = []

@@ -20,7 +20,7 @@ class Sample:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a `.src`, `.hyp` or `.ref` file; only `\\n` ends a line.
+    """The lines of a `.src`, `.hyp` or `.ref` file; only a line feed ends a line.
 
     Raises:
         EvaluationError: the file is missing or isn't UTF-8.
@@ -32,7 +32,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_text_lines(path: Path) -> list[str]:
-    """The lines of any text file; only `\\n` and `\\r\\n` end a line.
+    """The lines of any text file; only LF and CR LF end a line.
 
     Raises:
         EvaluationError: the file is missing or isn't UTF-8.
@@ -48,12 +48,13 @@ def read_text_lines(path: Path) -> list[str]:
 
 
 def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], number: int) -> list[Sample]:
-    """`number` sentences a direction, evenly spread over the test set.
+    """`number` sentences per direction, evenly spread over the test set.
 
     Args:
-        folder: `RUN/evaluation`, with a folder an arm.
+        folder: `RUN/evaluation`, with one folder per arm.
         arms: the arms to read; the first has translated all directions, another is left out where it has not.
         directions: such as `["en-de"]`.
+        number: of sentences per direction.
 
     Raises:
         EvaluationError: a file is missing, or files differ in their number of lines.

@@ -74,7 +74,7 @@ class Scorer:
             return None
         unjudged = [code for code in self.languages if not identifier.can_judge(code)]
         if unjudged:
-            self.skipped["off_target"] = f"py3langid doesn't tell apart: {', '.join(unjudged)}"
+            self.skipped["off_target"] = f"py3langid can't distinguish: {', '.join(unjudged)}"
         return identifier
 
     def fingerprint(self, *texts: Sequence[str]) -> str:

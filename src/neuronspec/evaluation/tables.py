@@ -84,7 +84,7 @@ def trained_directions(results: Results) -> list[str]:
 
 
 def arms_table(results: Results) -> Table:
-    """A row an arm: averages over the trained directions, and the gain in chrF++ over `base` and over `dense`."""
+    """One row per arm: averages over the trained directions, and the gain in chrF++ over `base` and over `dense`."""
     directions, arms = trained_directions(results), results.arms
     rows: list[list[str]] = []
     for arm, scores in arms.items():
@@ -103,9 +103,14 @@ def note(results: Results) -> str:
 def gain_cell(
     results: Results, arm: str, other: str, directions: Sequence[str], metric: str = "chrf++", kind: Literal["average", "zero_shot"] = "average"
 ) -> str:
-    """The mean difference over the directions that both have; marked if its interval leaves out 0.
+    """The mean difference over the directions that both have; marked if its interval excludes 0.
 
     Args:
+        results: of a run.
+        arm: whose gain it is.
+        other: the arm that it is compared with.
+        directions: over which the mean is taken.
+        metric: a name in `METRICS`.
         kind: which of the intervals belongs to the directions.
     """
     arms = results.arms
@@ -139,7 +144,7 @@ def _has(scores: DirectionResult, name: str) -> bool:
 
 
 def other_scores_table(results: Results) -> Table:
-    """A row an arm, a column for each further score that some arm has: TER, COMET, off-target rate, ..."""
+    """One row per arm, one column per further score that some arm has: TER, COMET, off-target rate, ..."""
     arms, directions = results.arms, trained_directions(results)
     cells = [score for scores in arms.values() for score in scores.values()]
     known = [*METRICS, *sorted({name for cell in cells for name in cell.others if name not in METRICS}), "truncated"]
@@ -180,12 +185,12 @@ def tier_groups(
 
 
 def tiers_table(results: Results, metric: str = "chrf++") -> Table:
-    """A row an arm, a column a resource tier and way past the pivot, as the paper's main table has it."""
+    """One row per arm, one column per resource tier and way past the pivot, as the paper's main table has it."""
     return _grouped(results, f"{label_of(metric)} by resource tier", metric, group_by_tier(results))
 
 
 def families_table(results: Results, metric: str = "chrf++") -> Table:
-    """A row an arm, a column a language family (of the language that isn't the pivot)."""
+    """One row per arm, one column per language family (of the language that isn't the pivot)."""
     families, pivot = results.families, results.pivot
     groups: dict[str, list[str]] = {family: [] for family in sorted(set(families.values()))}
     for name in trained_directions(results):
@@ -207,12 +212,12 @@ def _grouped(results: Results, title: str, metric: str, groups: Mapping[str, Seq
 
 
 def directions_table(results: Results, metric: str = "chrf++") -> Table:
-    """A row a direction, a column an arm; marked where an arm differs from `dense`."""
+    """One row per direction, one column per arm; marked where an arm differs from `dense`."""
     return _by_direction(results, metric, directions_of(results), f"{label_of(metric)} by direction")
 
 
 def zero_shot_table(results: Results, metric: str = "chrf++") -> Table | None:
-    """A row an untrained direction, and their mean; None if there are none."""
+    """One row per untrained direction, and their mean; None if there are none."""
     names = [name for name in directions_of(results) if name in results.zero_shot]
     if not names:
         return None

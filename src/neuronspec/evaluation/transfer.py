@@ -1,7 +1,7 @@
 """Interference and transfer: what each arm gains over `base` and over bilingual models, and who pays and who profits.
 
 A multilingual model that is worse than bilingual ones in a direction suffers interference there; one that is better has
-transfer. Over `base` the same numbers tell what an arm changed.
+transfer. Over `base` the same numbers say what an arm changed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BASELINES = ("base", "bilingual", "dense")
 
 
 def transfer_table(results: Results, over: str, metric: str = "chrf++") -> Table | None:
-    """A row an arm, a column a tier and way: the mean gain over the arm `over`, and how many directions gain and lose.
+    """One row per arm, one column per tier and way: the mean gain over the arm `over`, and how many directions gain and lose.
 
     None if `over` is no arm.
     """
@@ -61,7 +61,7 @@ def _gain_cell(results: Results, arm: str, over: str, names: Sequence[str], metr
 
 
 def gains_table(results: Results, over: str, metric: str = "chrf++") -> Table | None:
-    """A row a direction, a column an arm: the gain over the arm `over`, marked where it is significant.
+    """One row per direction, one column per arm: the gain over the arm `over`, marked where it is significant.
 
     None if `over` is no arm.
     """
@@ -80,7 +80,7 @@ def gains_table(results: Results, over: str, metric: str = "chrf++") -> Table | 
 
 
 def significance_table(results: Results, metric: str = "chrf++") -> Table | None:
-    """A row a pair of arms: the mean difference with its interval, and in how many directions it is significant.
+    """One row per pair of arms: the mean difference with its interval, and in how many directions it is significant.
 
     None if nothing was tested.
     """
@@ -96,7 +96,7 @@ def significance_table(results: Results, metric: str = "chrf++") -> Table | None
         return None
     label = label_of(metric)
     below = (
-        f"{METHOD_NOTE} Better and worse: directions of {len(names)}; in brackets those with p < {LEVEL}, and those "
+        f"{METHOD_NOTE} Better and worse: directions out of {len(names)}; in brackets those with p < {LEVEL}, and those "
         "with Holm's correction. The intervals cover the choice of directions and sentences, not of training seeds."
     )
     return Table(f"Differences in {label}", ["arms", label, "95% interval", "better", "worse"], rows, below)

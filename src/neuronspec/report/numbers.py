@@ -36,7 +36,7 @@ class SiteNumbers:
 
     Args:
         site, title: `decoder.0`, `decoder 1`.
-        directions, names, codes, families: one a direction.
+        directions, names, codes, families: one per direction.
         iou, chance, above: `[directions, directions]`.
         tree, plane: clustering and map of 1 - IoU.
         agreement: of the tree with the families.
@@ -66,6 +66,7 @@ class SiteNumbers:
 
     @property
     def side(self) -> str:
+        """`encoder`, `decoder`, or `layers` of a decoder-only model."""
         return self.site.partition(".")[0]
 
     @property
@@ -107,6 +108,7 @@ class Numbers:
 
     @property
     def sides(self) -> list[str]:
+        """In the model's order."""
         return list(dict.fromkeys(numbers.side for numbers in self.sites))
 
 
@@ -157,6 +159,10 @@ def site_numbers(
     """The numbers of one site.
 
     Args:
+        masks: the selected neurons.
+        site: `encoder.N`, `decoder.N` or `layers.N`.
+        pivot: the language in the middle; None shows all directions.
+        families: by language, where it isn't the built-in table's.
         like: a map to turn this site's towards.
         distances: by kind and pair of languages, to compare with.
 

@@ -23,7 +23,7 @@ def shown_directions(masks: NeuronMasks, site: str, pivot: str | None) -> list[D
 
 
 def family(code: str, families: Mapping[str, str] | None = None) -> str:
-    """The family of a language: the caller's word first, then the built-in table, else `Unknown`."""
+    """The family of a language: what the caller says first, then the built-in table, else `Unknown`."""
     return (families or {}).get(code) or (family_of(code) if is_known(code) else "Unknown")
 
 
@@ -35,8 +35,15 @@ def ordered(
     masks: NeuronMasks | None = None,
     site: str | None = None,
 ) -> list[Direction]:
-    """Directions by family and then by the language's name; by name alone; or as a clustering of the masks at a site
-    puts them (needs `masks` and `site`).
+    """Directions by family and name, by name alone, or as a clustering of the masks at a site orders them.
+
+    Args:
+        directions: to be ordered.
+        order: `family` (then by the language's name), `name`, or `cluster`, which needs `masks` and `site`.
+        pivot: the language in the middle.
+        families: by language, where it isn't the built-in table's.
+        masks: the selected neurons.
+        site: where they are clustered.
 
     Raises:
         RecipeError: an unknown order.

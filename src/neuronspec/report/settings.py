@@ -10,4 +10,4 @@ from neuronspec.core.settings import Positive, Section
 class ReportSettings(Section):
     """What the report shows."""
 
-    samples: Positive = Field(3, description="sample translations a direction")
+    samples: Positive = Field(3, description="sample translations per direction")

@@ -26,7 +26,7 @@ class CometScores:
     """COMET of sentences.
 
     Args:
-        segments: a score a sentence.
+        segments: one score per sentence.
         signature: model and version.
     """
 
@@ -87,10 +87,12 @@ def comet(
     checkpoint: Path,
     python: Path | None = None,
 ) -> CometScores:
-    """COMET of translations, one score a sentence.
+    """COMET of translations, one score per sentence.
 
     Args:
-        sources, hypotheses, references: as many of each.
+        sources: of the translations.
+        hypotheses: the translations, as many.
+        references: as many.
         checkpoint: as `find_checkpoint` takes it. Loading it runs code that the file holds: use none you don't trust.
         python: of an environment with unbabel-comet; without it, the one that runs this.
 

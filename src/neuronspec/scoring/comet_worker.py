@@ -11,6 +11,14 @@ from pathlib import Path
 
 
 def main(checkpoint: str, samples: str, out: str, batch_size: str) -> None:
+    """Score samples with a checkpoint.
+
+    Args:
+        checkpoint: path of the model.
+        samples: path of the JSON list.
+        out: path of the JSON that is written.
+        batch_size: a number.
+    """
     import torch
     from comet import load_from_checkpoint  # type: ignore[import-not-found]
 

@@ -17,7 +17,7 @@ _LABELS = {"nb": "no"}
 
 
 class LanguageIdentifier:
-    """Tells which of a few languages a sentence is in.
+    """Finds which of a few languages a sentence is in.
 
     Args:
         languages: the choices, by our codes; regions and scripts of one language are one choice.

@@ -1,7 +1,7 @@
 """Paired tests on sufficient statistics: sacreBLEU's tests with its random draws, for all arms of a direction at once.
 
 `sacrebleu --paired-bs` and `--paired-ar` draw the same resamples for every system of a test set. So the draws are made
-once a test set, the sums of all arms are matrix products, and the p-values are those that sacreBLEU prints, at a
+once per test set, the sums of all arms are matrix products, and the p-values are those that sacreBLEU prints, at a
 hundredth of its time. With one exception: draws that tie with the difference count here. sacreBLEU leaves them out,
 which calls two equal systems, or two that differ in a single sentence, significantly different.
 

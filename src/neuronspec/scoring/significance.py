@@ -27,7 +27,7 @@ LEVEL = 0.05
 
 METHOD_NOTE = (
     "* p < 0.05, paired bootstrap, not corrected; ** also after Holm's correction for the number of directions. "
-    "Means: * the 95% interval of the hierarchical bootstrap (directions, then sentences) leaves out 0."
+    "Means: * the 95% interval of the hierarchical bootstrap (directions, then sentences) excludes 0."
 )
 """What the marks in tables mean."""
 

@@ -3,7 +3,7 @@
 A test set's score depends on the sums of these rows alone, so a thousand resamples are one matrix product. Each
 metric's file has sacreBLEU's formula over many sums at once (`values`); tests compare them with sacreBLEU.
 
-`RUN/evaluation/ARM/en-de.statistics.safetensors` holds an array `[sentences, columns]` a metric, and in its metadata
+`RUN/evaluation/ARM/en-de.statistics.safetensors` holds an array `[sentences, columns]` per metric, and in its metadata
 `scored_from`, a fingerprint of the text and the settings.
 """
 

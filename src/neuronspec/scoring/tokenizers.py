@@ -25,7 +25,7 @@ _NEEDS = {
 
 
 def bleu_tokenizer(language: str, settings: ScoreSettings | None = None) -> str:
-    """The name of the BLEU tokenizer for text in `language`: the settings' word first, then by script.
+    """The name of the BLEU tokenizer for text in `language`: what the settings say first, then by script.
 
     `zh`, `ja-mecab` or `ko-mecab` where sacreBLEU has one; `flores200`, if its model is given, else `char`, for Thai,
     Lao, Khmer, Burmese and Tibetan script; `13a` for all others.
@@ -84,7 +84,7 @@ def parse_tokenizer(name: str) -> str:
 
 
 def make_bleu(name: str, settings: ScoreSettings) -> Any:
-    """sacreBLEU's BLEU metric with the tokenizer `name`, and its defaults for the rest."""
+    """Make sacreBLEU's BLEU metric with the tokenizer `name`, and its defaults for the rest."""
     from sacrebleu.metrics import BLEU
 
     if name != "flores200":

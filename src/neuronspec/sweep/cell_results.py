@@ -26,7 +26,7 @@ from rich.console import Console
 from neuronspec.arms.arm import read_cost
 from neuronspec.core.direction import Direction, languages_of
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
-from neuronspec.evaluation.compare import summarize_seeds
+from neuronspec.evaluation.seeds import summarize_seeds
 from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, mean_score, write_results
 from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.evaluation.tables import tier_groups

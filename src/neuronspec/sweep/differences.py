@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuronspec.evaluation.compare import summarize_seeds
+from neuronspec.evaluation.seeds import summarize_seeds
 from neuronspec.scoring.resampling import PairedTests, hierarchical_interval
 from neuronspec.scoring.statistics import Values
 from neuronspec.sweep.settings import Sweep

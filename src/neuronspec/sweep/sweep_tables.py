@@ -19,7 +19,7 @@ from neuronspec.evaluation.tables import (
 
 _NOTE = (
     "Mean over directions ± standard deviation over seeds. Gains: * the 95% interval of the hierarchical bootstrap "
-    "(directions, then sentences) leaves out 0."
+    "(directions, then sentences) excludes 0."
 )
 _DIFFERENCES_NOTE = (
     "Interval: 95%, hierarchical bootstrap over directions and sentences, of the mean over seeds; sd and p (paired "

@@ -37,8 +37,13 @@ def beam_search(
     """The best hypothesis of each sentence, as `generate(num_beams=B, early_stopping=True)` finds it.
 
     Args:
-        model, input_ids, logits_processor, generation_config, limits, length_penalty, model_inputs: as of
-            `beam_search_n_best`.
+        model: an encoder-decoder model.
+        input_ids: `[batch * B, prompt]` what the decoder starts with, B equal rows per sentence.
+        logits_processor: of `generate`, applied to log-probabilities.
+        generation_config: `num_beams`, `eos_token_id`, `pad_token_id`.
+        limits: `[batch]` the longest translation of each sentence, in tokens after the start token.
+        length_penalty: exponent of the length.
+        **model_inputs: as of `beam_search_n_best`.
 
     Raises:
         EvaluationError: the model gives NaN.
@@ -71,7 +76,7 @@ def beam_search_n_best(
 
     Args:
         model: an encoder-decoder model.
-        input_ids: `[batch * B, prompt]` what the decoder starts with, B equal rows a sentence.
+        input_ids: `[batch * B, prompt]` what the decoder starts with, B equal rows per sentence.
         logits_processor: of `generate`, applied to log-probabilities.
         generation_config: `num_beams`, `eos_token_id`, `pad_token_id`.
         limits: `[batch]` the longest translation of each sentence, in tokens after the start token.
@@ -79,7 +84,7 @@ def beam_search_n_best(
         avoid_empty: as CTranslate2 does, count an empty translation only if `</s>` is the likeliest first token. As a
             second choice it would always be the first hypothesis to finish; here it takes its place in the beam and
             is dropped.
-        model_inputs: what `generate` prepares, with B equal rows a sentence: `encoder_outputs`, `attention_mask` of
+        **model_inputs: what `generate` prepares, with B equal rows per sentence: `encoder_outputs`, `attention_mask` of
             the source, `past_key_values` (empty). They aren't parameters of their own, because `generate` would
             then hand them over unprepared.
 
@@ -139,7 +144,7 @@ class _State:
     cache: Any  # EncoderDecoderCache, whose annotations ask for LongTensor
 
     def advance(self, scores: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, done: torch.Tensor) -> None:
-        """Go on with hypotheses `rows` `[open, B]` extended by `tokens`; sentences that are `done` may be left out."""
+        """Continue with hypotheses `rows` `[open, B]` extended by `tokens`; sentences that are `done` may be left out."""
         leave = int(done.sum()) * DROP_SHARE >= len(done) and bool(done.any())
         if leave:
             scores, rows, tokens = scores[~done], rows[~done], tokens[~done]

@@ -96,7 +96,7 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:
     named += [f"<unused {place}>" for place in range(len(named), size)]
     if len(set(named)) != size:
         twice = next(token for place, token in enumerate(named) if token in named[:place])
-        raise ModelError(f"the tokenizer has two ids for {twice!r}: CTranslate2 needs one id a token")
+        raise ModelError(f"the tokenizer has two ids for {twice!r}: CTranslate2 needs one id per token")
     return named
 
 

@@ -25,8 +25,11 @@ from neuronspec.translation.settings import EvaluationSettings
 class Translators(Protocol):
     """Where the engine gets the `ctranslate2.Translator` of a direction from."""
 
-    def translator(self, direction: Direction) -> Any: ...
-    def origin(self, direction: Direction) -> tuple[str, str] | None: ...
+    def translator(self, direction: Direction) -> Any:
+        """The `ctranslate2.Translator` of a direction."""
+
+    def origin(self, direction: Direction) -> tuple[str, str] | None:
+        """As `Engine.origin`."""
 
 
 class CTranslate2Engine(Engine):
@@ -74,17 +77,21 @@ class CTranslate2Engine(Engine):
 
     @classmethod
     def check_installed(cls) -> None:
+        """Check that ctranslate2 is installed; see `Engine.check_installed`."""
         import_ctranslate2()
 
     def longest_source(self) -> int:
+        """Pieces of a source that the model has positions for."""
         return self._longest
 
     def origin(self, direction: Direction) -> tuple[str, str] | None:
+        """See `Engine.origin`."""
         return self._translators.origin(direction)
 
     def search(
         self, batches: Sequence[list[list[int]]], direction: Direction, tags: tuple[int, int]
     ) -> Iterator[list[list[Hypothesis]]]:
+        """See `Engine.search`."""
         translator = self._translators.translator(direction)
         # a few batches more than are computed at once, so that no thread waits and memory stays bounded
         ahead = 2 * translator.num_translators
@@ -181,7 +188,7 @@ class _Converted:
 def load_translator(
     folder: str | Path, device: str = "cpu", quantization: str = "float32", threads: int | None = None, **options: Any
 ) -> Any:
-    """A `ctranslate2.Translator` that computes one batch a thread, which gives the most sentences a second.
+    """A `ctranslate2.Translator` that computes one batch per thread, which gives the most sentences per second.
 
     Args:
         folder: a CTranslate2 model.

@@ -20,7 +20,9 @@ from neuronspec.translation.registry import ENGINES
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import Part, check_splitter, join_parts, prepare_sources
 
-Progress = Callable[[int], None]
+OnBatch = Callable[[int], None]
+"""Called after each batch with the number of sentences in it."""
+
 EXTRA_TOKENS = 10
 """A translation may have so many tokens beyond its share of the source's: short sources need room."""
 
@@ -39,7 +41,7 @@ class Hypothesis:
 
 
 class Translations(list[str]):
-    """Translations, one line a source in the order of the sources.
+    """Translations, one line per source in the order of the sources.
 
     Args:
         lines: the best translations; no line holds a line break.
@@ -70,7 +72,7 @@ class Translations(list[str]):
 
 
 def write_n_best(path: Path, translations: Translations) -> None:
-    """Write n-best lists, a line a source: `[{"text": ..., "score": ...}, ...]`, best first."""
+    """Write n-best lists, one line per source: `[{"text": ..., "score": ...}, ...]`, best first."""
     lists = ([{"text": text, "score": score} for text, score in best] for best in translations.nbest)
     write_text(path, "".join(json.dumps(best, ensure_ascii=False) + "\n" for best in lists))
 
@@ -79,8 +81,9 @@ class TranslationEngine(Protocol):
     """What translates sentences."""
 
     def translate(
-        self, sources: Sequence[str], direction: DirectionLike, *, progress: Progress | None = None
-    ) -> Translations: ...
+        self, sources: Sequence[str], direction: DirectionLike, *, progress: OnBatch | None = None
+    ) -> Translations:
+        """Translate sentences; see `Engine.translate`."""
 
 
 class Engine(ABC):
@@ -114,7 +117,8 @@ class Engine(ABC):
 
         Args:
             model: an encoder-decoder model.
-            tokenizer, settings: as of `Engine`.
+            tokenizer: has a tag for every language.
+            settings: of the search.
             pivot: the language that zero-shot directions are composed over, where several would do.
 
         Raises:
@@ -132,7 +136,7 @@ class Engine(ABC):
         """
 
     def translate(
-        self, sources: Sequence[str], direction: DirectionLike, *, progress: Progress | None = None
+        self, sources: Sequence[str], direction: DirectionLike, *, progress: OnBatch | None = None
     ) -> Translations:
         """Translate sentences.
 

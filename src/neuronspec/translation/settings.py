@@ -26,8 +26,8 @@ class EvaluationSettings(Section):
     )
     beam: Positive = Field(5, description="beam size")
     length_penalty: float = Field(1.0, description="exponent of the length that a score is divided by")
-    n_best: Positive = Field(1, description="hypotheses a sentence, with scores; at most beam")
-    max_sentences: Positive | None = Field(None, description="test sentences a direction, at most; all without it")
+    n_best: Positive = Field(1, description="hypotheses per sentence, with scores; at most beam")
+    max_sentences: Positive | None = Field(None, description="test sentences per direction, at most; all without it")
     batch_tokens: Positive = Field(4096, description="padded source tokens in one batch")
     max_new_tokens: Positive = Field(256, description="longest translation, in tokens")
     max_length_ratio: float = Field(

@@ -47,6 +47,7 @@ def prepare_sources(
     """Clean the sources as training text was, and tokenize those that aren't empty.
 
     Args:
+        tokenizer: of the model.
         sources: sentences.
         longest: pieces that the model reads; None: any number.
         too_long: what happens to longer ones: `error`; `truncate`: they are cut and counted; `split`: they are split
@@ -103,7 +104,7 @@ def check_splitter() -> None:
 
 
 def joiner(language: str) -> str:
-    """What stands between two sentences: nothing in scripts that are written without spaces."""
+    """What separates two sentences: nothing in scripts that are written without spaces."""
     return "" if is_known(language) and get_language(language).script in _WITHOUT_SPACES else " "
 
 

@@ -50,18 +50,22 @@ class TransformersEngine(Engine):
         settings: EvaluationSettings,
         pivot: str | None = None,
     ) -> TransformersEngine:
+        """See `Engine.from_model`."""
         return cls(model, tokenizer, settings, pivot)
 
     def longest_source(self) -> int | None:
+        """See `Engine.longest_source`."""
         positions = getattr(self.model.config, "max_position_embeddings", None)
         return None if positions is None else positions - TAGGED
 
     def origin(self, direction: Direction) -> tuple[str, str] | None:
+        """See `Engine.origin`."""
         return composed_from(self.model, direction)
 
     def search(
         self, batches: Sequence[list[list[int]]], direction: Direction, tags: tuple[int, int]
     ) -> Iterator[list[list[Hypothesis]]]:
+        """See `Engine.search`."""
         state = attached(self.model)
         own_scope = state is not None and state.active is None
         if own_scope:

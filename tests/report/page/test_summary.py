@@ -82,7 +82,7 @@ def test_families_and_causes_are_told_with_their_tests() -> None:
     text = " ".join(summary_sentences(data, compute(data.masks, "en", data.families)))
     assert "of 3 decoder layers (permutation test, p < 0.05 after Holm's correction)" in text
     assert (
-        "changes its loss by +0.500 nats a token on average; as many of another direction's change it by +0.100" in text
+        "changes its loss by +0.500 nats per token on average; as many of another direction's change it by +0.100" in text
     )
     assert "Its own cost more than another's in 25 of 25 directions." in text
 
@@ -93,7 +93,7 @@ def test_without_results_there_is_no_word_of_arms() -> None:
     assert "chrF++" not in text and "Turning off" not in text and "leave out" in text
 
 
-@pytest.mark.parametrize(("low", "high", "verdict"), [(0.2, 1.8, "leaves out 0: significant"), (-0.3, 2.3, "holds 0")])
+@pytest.mark.parametrize(("low", "high", "verdict"), [(0.2, 1.8, "excludes 0: significant"), (-0.3, 2.3, "includes 0")])
 def test_the_interval_is_told_where_there_is_one(low: float, high: float, verdict: str) -> None:
     data = fake_run(SMALL)
     entry = {"directions": {}, "average": {"difference": 1.0, "low": low, "high": high, "n": 6, "of": 6}}

@@ -6,15 +6,18 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from neuronspec.analysis.ablation import Ablation
-from neuronspec.report.figures.style import COLORS, DIVERGING, graph_objects
+from neuronspec.report.figures.style import DIVERGING, graph_objects
+from neuronspec.report.series import ablation_series
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 
 def ablation_heatmap(ablation: Ablation) -> Figure:
-    """The rise of each direction's loss (column) when the neurons of a direction (row) are off; the last row: as many
-    random neurons, mean over draws."""
+    """The rise of each direction's loss (column) when the neurons of a direction (row) are off.
+
+    The last row has as many random neurons, as a mean over draws.
+    """
     go = graph_objects()
     rises = [[loss - dense for loss, dense in zip(row, ablation.dense, strict=True)] for row in ablation.loss]
     draws = len(ablation.random)
@@ -47,13 +50,15 @@ def ablation_bars(ablation: Ablation) -> Figure:
     """The rise of each direction's loss without its own neurons, another direction's, and random ones."""
     go = graph_objects()
     figure = go.Figure()
-    for name, values, color in (
-        ("own", ablation.own(), COLORS[1]),
-        ("another direction's", ablation.others(), COLORS[0]),
-        ("random", ablation.by_chance(), COLORS[5]),
-    ):
+    for bars in ablation_series(ablation):
         figure.add_trace(
-            go.Bar(x=ablation.rows, y=values, name=name, marker={"color": color}, hovertemplate="%{x}: %{y:+.3f}")
+            go.Bar(
+                x=ablation.rows,
+                y=bars.values,
+                name=bars.name,
+                marker={"color": bars.color},
+                hovertemplate="%{x}: %{y:+.3f}",
+            )
         )
-    figure.update_layout(barmode="group", yaxis={"title": "rise of the loss (nats a token)"})
+    figure.update_layout(barmode="group", yaxis={"title": "rise of the loss (nats per token)"})
     return figure

@@ -11,19 +11,20 @@ from neuronspec.analysis.findings import DriftSummary
 from neuronspec.analysis.overlap import LayerOverlap, overlap_progression, sparsity_table
 from neuronspec.analysis.sharing import SharingRow
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.report.figures.style import COLORS, SIDES, graph_objects, transparent
+from neuronspec.report.colors import COLORS, SIDES
+from neuronspec.report.figures.style import graph_objects, transparent
+from neuronspec.report.figures.traces import scatter
+from neuronspec.report.series import effect_series, progression_series, sharing_series, stability_series
 from neuronspec.report.order import site_title
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-SHARING = {"shared": "shared by all", "several": "several families", "family": "one family", "language": "one language",
-           "unused": "unused"}  # fmt: skip
-
-
 def overlap_progression_lines(masks: NeuronMasks, pivot: str | None) -> Figure:
-    """Mean pairwise IoU layer by layer, in the encoder into the pivot and in the decoder out of it, with the quartiles
-    of the pairs and the level that random masks of the same sizes would have (Tan et al., 2024, figure 4)."""
+    """Mean pairwise IoU layer by layer, in the encoder into the pivot and in the decoder out of it.
+
+    With the quartiles of the pairs and the level of random masks of the same sizes (Tan et al., 2024, figure 4).
+    """
     return progression_lines(overlap_progression(masks, pivot or ""))
 
 
@@ -31,41 +32,23 @@ def progression_lines(rows: Sequence[LayerOverlap]) -> Figure:
     """As `overlap_progression_lines`, from the table."""
     go = graph_objects()
     figure = go.Figure()
-    rows = [row for row in rows if row.mean is not None]
-    for side in dict.fromkeys(row.site.partition(".")[0] for row in rows):
-        own = [row for row in rows if row.site.startswith(f"{side}.")]
-        layers = [layer_of(row.site) for row in own]
-        color = SIDES[side]
-        low, high = ([row.quartiles[at] for row in own if row.quartiles] for at in (0, 2))
-        if len(low) == len(own):
+    for line in progression_series(rows):
+        if line.low:
             figure.add_trace(
                 go.Scatter(
-                    x=layers + layers[::-1],
-                    y=high + low[::-1],
-                    name=f"{side}, quartiles",
+                    x=line.x + line.x[::-1],
+                    y=[*line.high, *line.low[::-1]],
+                    name=f"{line.side}, quartiles",
                     fill="toself",
                     mode="lines",
-                    fillcolor=transparent(color, 0.15),
+                    fillcolor=transparent(line.color, 0.15),
                     line={"width": 0},
                     hoverinfo="skip",
-                    legendgroup=side,
+                    legendgroup=line.side,
                 )
             )
-        for name, values, dash in (
-            (side, [row.mean for row in own], "solid"),
-            (f"{side}, by chance", [row.chance for row in own], "dot"),
-        ):
-            figure.add_trace(
-                go.Scatter(
-                    x=layers,
-                    y=values,
-                    name=name,
-                    mode="lines+markers" if dash == "solid" else "lines",
-                    line={"color": color, "dash": dash},
-                    hovertemplate="%{y:.3f}",
-                    legendgroup=side,
-                )
-            )
+        mode = "lines+markers" if line.style == "solid" else "lines"
+        figure.add_trace(scatter(line, mode=mode, legendgroup=line.side))
     figure.update_layout(
         xaxis={"title": "layer", "dtick": 1},
         yaxis={"title": "pairwise IoU", "rangemode": "tozero"},
@@ -75,7 +58,7 @@ def progression_lines(rows: Sequence[LayerOverlap]) -> Figure:
 
 
 def sparsity_by_layer(masks: NeuronMasks) -> Figure:
-    """The share of unselected neurons at each site: a box over directions, with a point a direction."""
+    """The share of unselected neurons at each site: a box over directions, with one point per direction."""
     go = graph_objects()
     table = sparsity_table(masks)
     figure = go.Figure()
@@ -103,16 +86,14 @@ def sharing_bars(rows: Sequence[SharingRow]) -> Figure:
     """Who uses the neurons of each site: shares of all, stacked."""
     go = graph_objects()
     figure = go.Figure()
-    colors = dict(zip(SHARING, ["#103252", "#5ea0be", "#588157", "#c8553d", "#c9c4b8"], strict=True))
-    for part, name in SHARING.items():
-        numbers = [getattr(row, part) for row in rows]
+    for bars in sharing_series(rows):
         figure.add_trace(
             go.Bar(
                 x=[site_title(row.site) for row in rows],
-                y=[number / row.width for number, row in zip(numbers, rows, strict=True)],
-                customdata=numbers,
-                name=name,
-                marker={"color": colors[part]},
+                y=bars.values,
+                customdata=bars.counts,
+                name=bars.name,
+                marker={"color": bars.color},
                 hovertemplate="%{x}: %{customdata} neurons, %{y:.1%}",
             )
         )
@@ -121,7 +102,7 @@ def sharing_bars(rows: Sequence[SharingRow]) -> Figure:
 
 
 def coverage_curves(curves: Sequence[CoverageCurve], coverage: float | None = None) -> Figure:
-    """Share of activation that the most active neurons carry, a line a site; `coverage` draws k."""
+    """Share of activation that the most active neurons carry, one line per site; `coverage` draws k."""
     go = graph_objects()
     figure = go.Figure()
     for side in dict.fromkeys(curve.site.partition(".")[0] for curve in curves):
@@ -150,25 +131,8 @@ def effect_of_coverage_lines(effects: Sequence[CoverageEffect]) -> Figure:
     """Sparsity, and overlap in the first and the last layer, against k."""
     go = graph_objects()
     figure = go.Figure()
-    for side in dict.fromkeys(effect.side for effect in effects):
-        own = [effect for effect in effects if effect.side == side]
-        for name, part, dash in (
-            ("sparsity", "sparsity", "dash"),
-            ("IoU, first layer", "first", "solid"),
-            ("IoU, last layer", "last", "dot"),
-        ):
-            values = [getattr(effect, part) for effect in own]
-            if any(value is not None for value in values):
-                figure.add_trace(
-                    go.Scatter(
-                        x=[effect.coverage for effect in own],
-                        y=values,
-                        name=f"{side}: {name}",
-                        mode="lines+markers",
-                        line={"color": SIDES[side], "dash": dash},
-                        hovertemplate="%{y:.3f}",
-                    )
-                )
+    for line in effect_series(effects):
+        figure.add_trace(scatter(line, name=f"{line.side}: {line.name}"))
     figure.update_layout(
         xaxis={"title": "coverage k", "tickvals": sorted({effect.coverage for effect in effects})},
         yaxis={"title": "share", "range": [0, 1.02]},
@@ -199,22 +163,8 @@ def stability_lines(rows: Sequence[StabilityRow]) -> Figure:
     """Overlap of masks from a part of the text with those of all of it, and with those of as much other text."""
     go = graph_objects()
     figure = go.Figure()
-    for side in dict.fromkeys(row.site.partition(".")[0] for row in rows):
-        own = [row for row in rows if row.site.startswith(f"{side}.")]
-        shares = sorted({row.share for row in own})
-        for name, part, dash in (("with all text", "iou", "solid"), ("with other text", "other", "dot")):
-            values = [_mean([getattr(row, part) for row in own if row.share == share]) for share in shares]
-            if any(value is not None for value in values):
-                figure.add_trace(
-                    go.Scatter(
-                        x=shares,
-                        y=values,
-                        name=f"{side}, {name}",
-                        mode="lines+markers",
-                        line={"color": SIDES[side], "dash": dash},
-                        hovertemplate="%{y:.3f}",
-                    )
-                )
+    for line in stability_series(rows):
+        figure.add_trace(scatter(line))
     figure.update_layout(
         xaxis={"title": "share of the recording text", "tickformat": ".0%", "rangemode": "tozero"},
         yaxis={"title": "IoU of a direction's masks"},
@@ -224,7 +174,7 @@ def stability_lines(rows: Sequence[StabilityRow]) -> Figure:
 
 
 def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Validation loss (nats a token) over updates, a line a training; continuations start where `base` ends.
+    """Validation loss (nats per token) over updates, one line per training; continuations start where `base` ends.
 
     Args:
         logs: by name (`base` and arms) the lines of its `log.jsonl`.
@@ -246,16 +196,6 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
             )
         )
     figure.update_layout(
-        xaxis={"title": "updates"}, yaxis={"title": "validation loss (nats a token)"}, hovermode="x unified"
+        xaxis={"title": "updates"}, yaxis={"title": "validation loss (nats per token)"}, hovermode="x unified"
     )
     return figure
-
-
-def layer_of(site: str) -> int:
-    """The number of a site's layer, from 1."""
-    return int(site.partition(".")[2]) + 1
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

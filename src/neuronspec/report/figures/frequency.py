@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from neuronspec.analysis.sharing import neuron_profile
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.report.figures.style import COLORS, graph_objects
+from neuronspec.report.colors import COLORS
+from neuronspec.report.figures.style import graph_objects
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from neuronspec.analysis.structure import branches
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.report.figures.style import COLORS, SYMBOLS, family_colors, graph_objects
+from neuronspec.report.colors import COLORS, family_colors
+from neuronspec.report.figures.style import SYMBOLS, graph_objects
+from neuronspec.report.figures.traces import scatter
 from neuronspec.report.numbers import SiteNumbers, site_numbers
+from neuronspec.report.series import family_series, uriel_series
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -111,19 +114,8 @@ def family_lines(sites: Sequence[SiteNumbers]) -> Figure:
     """Overlap above chance within and between families, by site; filled: a difference after Holm's correction."""
     go = graph_objects()
     figure = go.Figure()
-    for part, color in (("within", COLORS[2]), ("between", COLORS[5])):
-        figure.add_trace(
-            go.Scatter(
-                x=[numbers.title for numbers in sites],
-                y=[getattr(numbers.test, part) for numbers in sites],
-                text=["" if numbers.adjusted is None else f"p = {numbers.adjusted:.3g}" for numbers in sites],
-                name=f"{part} families",
-                mode="lines+markers",
-                line={"color": color},
-                marker={"size": 9, "symbol": [_mark(numbers.adjusted) for numbers in sites]},
-                hovertemplate="%{y:.3f} %{text}",
-            )
-        )
+    for line in family_series(sites):
+        figure.add_trace(scatter(line, x=[site.title for site in sites], line={"color": line.color}))
     figure.update_layout(yaxis={"title": "IoU above chance", "rangemode": "tozero"}, hovermode="x unified")
     return figure
 
@@ -132,24 +124,7 @@ def uriel_lines(sites: Sequence[SiteNumbers]) -> Figure:
     """Correlation of 1 - overlap above chance with URIEL's distances, by site; filled: above 0 at p < 0.05 (Mantel)."""
     go = graph_objects()
     figure = go.Figure()
-    kinds = list(sites[0].mantel) if sites else []
-    for kind, color in zip(kinds, COLORS, strict=False):
-        tests = [numbers.mantel[kind] for numbers in sites]
-        figure.add_trace(
-            go.Scatter(
-                x=[numbers.title for numbers in sites],
-                y=[test.r for test in tests],
-                text=["" if test.p is None else f"p = {test.p:.3g}" for test in tests],
-                name=kind,
-                mode="lines+markers",
-                line={"color": color},
-                marker={"size": 9, "symbol": [_mark(test.p) for test in tests]},
-                hovertemplate="%{y:.3f} %{text}",
-            )
-        )
+    for line in uriel_series(sites):
+        figure.add_trace(scatter(line, x=[site.title for site in sites]))
     figure.update_layout(yaxis={"title": "correlation (Mantel's r)"}, hovermode="x unified")
     return figure
-
-
-def _mark(p: float | None) -> str:
-    return "circle" if p is not None and p < 0.05 else "circle-open"

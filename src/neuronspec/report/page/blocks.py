@@ -31,7 +31,7 @@ class Block:
     Args:
         id: of the element, and the name of downloaded files.
         title, caption: text.
-        kind: `figure` (one plotly figure), `frames` (one a site, with a slider), `heatmap` (matrices that the page
+        kind: `figure` (one plotly figure), `frames` (one per site, with a slider), `heatmap` (matrices that the page
             draws, with slider and order), `neurons` (the page draws the chosen neuron).
         content: by kind; see `web/report.js`.
         table: the numbers.
@@ -86,6 +86,6 @@ def figure_block(id: str, title: str, caption: str, figure: Any, columns: Sequen
 def frames_block(
     id: str, title: str, caption: str, frames: Sequence[tuple[str, Any]], columns: Sequence[str], rows: Any
 ) -> Block:
-    """A block of one plotly figure a site; the table's first column is the frame's title."""
+    """A block of one plotly figure per site; the table's first column is the frame's title."""
     content = {"frames": [{"label": label, "figure": figure.to_plotly_json()} for label, figure in frames]}
     return Block(id, title, caption, "frames", content, DataTable(list(columns), [list(row) for row in rows], 0))

@@ -30,7 +30,7 @@ def _bars(ablation: Ablation) -> Block:
         f"Causal check, {ablation.side}",
         f"The rise of a direction's loss when {number} neurons of every {where} are off: those that fire "
         "more in the direction itself than in the others, those of another direction (mean over these), or random "
-        f"ones (mean of {len(ablation.random)} draws). {ablation.sentences} sentences a direction.",
+        f"ones (mean of {len(ablation.random)} draws). {ablation.sentences} sentences per direction.",
         figures.ablation_bars(ablation),
         ["direction", "loss", "own off", "another's off", "random off"],
         [
@@ -82,7 +82,7 @@ def _stability(findings: Findings) -> Block:
         "Masks selected from a part of the recording text: IoU with those of all of it (solid), and with those of as "
         f"much text chosen otherwise (dotted). Mean over layers, directions and {seeds} choices.",
         layers.stability_lines(findings.stability),
-        ["share of text", "seed", "tokens a direction", "layer", "IoU with all", "IoU with other text"],
+        ["share of text", "seed", "tokens per direction", "layer", "IoU with all", "IoU with other text"],
         [
             [rounded(row.share), row.seed, rounded(row.tokens, 0), site_title(row.site), rounded(row.iou),
              rounded(row.other)]

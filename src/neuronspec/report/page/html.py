@@ -94,7 +94,7 @@ def _samples(samples: Any) -> dict[str, list[MarkedSample]]:
 
 
 def _script_json(content: Any) -> str:
-    """JSON that can't end the script element it stands in."""
+    """JSON that can't end the script element that holds it."""
     from plotly.utils import PlotlyJSONEncoder
 
     text = json.dumps(content, cls=PlotlyJSONEncoder, ensure_ascii=True)

@@ -13,6 +13,7 @@ from neuronspec.report.order import family_bounds, site_title
 from neuronspec.report.page.blocks import Block, DataTable, Section, figure_block, frames_block, matrix, rounded
 from neuronspec.report.page.causes import causal_blocks
 from neuronspec.report.page.neuron_view import neuron_block
+from neuronspec.report.series import SHARING
 
 LAYERS = "Encoder layers compare the directions into the pivot, decoder layers those out of it."
 
@@ -186,7 +187,7 @@ def _sparsity(data: ReportData, numbers: Numbers) -> Block:
     return figure_block(
         "sparsity",
         "Sparsity by layer",
-        "Share of neurons that a direction leaves out; a point a direction.",
+        "Share of neurons that a direction leaves out; one point per direction.",
         layers.sparsity_by_layer(data.masks),
         ["direction", *map(site_title, data.masks.sites)],
         [[name, *(rounded(by_site[site]) for site in data.masks.sites)] for name, by_site in numbers.sparsity.items()],
@@ -201,8 +202,8 @@ def _sharing(numbers: Numbers) -> Block:
         "Neurons selected in all directions; in several families, but not in all directions; in several directions "
         f"of one family; in one direction; in none. {LAYERS}",
         layers.sharing_bars(rows),
-        ["layer", "neurons", *layers.SHARING.values()],
-        [[site_title(row.site), row.width, *(getattr(row, part) for part in layers.SHARING)] for row in rows],
+        ["layer", "neurons", *SHARING.values()],
+        [[site_title(row.site), row.width, *(getattr(row, part) for part in SHARING)] for row in rows],
     )
 
 

@@ -51,7 +51,7 @@ def _comparison(results: Results, other: str, directions: Sequence[str]) -> Iter
     interval = results.significance.average("specialized", other, "chrf++") if results.significance else None
     tested = "no significance test"
     if interval is not None:
-        verdict = "leaves out 0: significant" if interval.significant else "holds 0: not significant"
+        verdict = "excludes 0: significant" if interval.significant else "includes 0: not significant"
         tested = f"the 95% interval, {interval.low:+.2f} to {interval.high:+.2f}, {verdict}"
     yield (
         f"Specialized is {abs(mean):.2f} chrF++ {'above' if mean > 0 else 'below'} {other} on average, better in "
@@ -126,7 +126,7 @@ def _causes(ablation: Ablation) -> Iterator[str]:
     where = "layer" if ablation.side == "layers" else f"{ablation.side} layer"
     yield (
         f"Turning off a direction's {number} most characteristic neurons of each {where} changes its loss "
-        f"by {own:+.3f} nats a token on average; as many of another direction's change it by {others:+.3f}, random "
+        f"by {own:+.3f} nats per token on average; as many of another direction's change it by {others:+.3f}, random "
         f"ones by {random:+.3f}. Its own cost more than another's in {worse} of {len(ablation.rows)} directions."
     )
 

@@ -134,7 +134,7 @@ def _family_marks(
 
 
 def side_by_side(numbers: Numbers, draw: Callable[[Axes, str, list[SiteNumbers]], None], label: str) -> Figure:
-    """A panel a side of the model, with layers on the x axis."""
+    """One panel per side of the model, with layers on the x axis."""
     sides = numbers.sides
     figure, axes = canvas(COLUMN if len(sides) == 1 else PAGE * 0.8, 2.1, len(sides), sharey=True)
     for axis, side in zip(axes, sides, strict=True):

@@ -11,16 +11,26 @@ from neuronspec.analysis.ablation import Ablation
 from neuronspec.analysis.drift import StabilityRow
 from neuronspec.analysis.structure import branches
 from neuronspec.report.data import ReportData
-from neuronspec.report.figures.by_layer import SHARING, layer_of
-from neuronspec.report.figures.style import COLORS, SIDES, family_colors
+from neuronspec.report.colors import COLORS, SIDES, family_colors
 from neuronspec.report.numbers import Numbers, SiteNumbers
 from neuronspec.report.order import site_title
+from neuronspec.report.series import (
+    Line,
+    ablation_series,
+    effect_series,
+    family_series,
+    progression_series,
+    sharing_series,
+    stability_series,
+    uriel_series,
+)
 from neuronspec.report.paper.canvas import COLUMN, PAGE, PaperFigure, canvas, overlap_panels, side_by_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKERS = "osDPX^v*<>"
+_STYLES = {"solid": "-", "dashed": "--", "dotted": ":"}
 
 
 def paper_figures(data: ReportData, numbers: Numbers) -> Iterator[PaperFigure]:
@@ -110,15 +120,14 @@ def _map(sites: Sequence[SiteNumbers]) -> PaperFigure:
 
 
 def _progression(numbers: Numbers) -> PaperFigure:
-    rows = {row.site: row for row in numbers.progression if row.mean is not None}
+    lines = progression_series(numbers.progression)
 
     def draw(axis: Axes, side: str, sites: list[SiteNumbers]) -> None:
-        own = [rows[site.site] for site in sites if site.site in rows]
-        layers = [layer_of(row.site) for row in own]
-        low, high = ([row.quartiles[at] if row.quartiles else row.mean for row in own] for at in (0, 2))
-        axis.fill_between(layers, _floats(low), _floats(high), color=SIDES[side], alpha=0.2, linewidth=0)
-        axis.plot(layers, _floats([row.mean for row in own]), marker="o", color=SIDES[side], label="mean, quartiles")
-        axis.plot(layers, _floats([row.chance for row in own]), linestyle=":", color=SIDES[side], label="by chance")
+        mean, chance = [line for line in lines if line.side == side]
+        if mean.low:
+            axis.fill_between(mean.x, mean.low, mean.high, color=mean.color, alpha=0.2, linewidth=0)
+        _plot(axis, mean, marker="o", label="mean, quartiles")
+        _plot(axis, chance, label="by chance")
         axis.set_ylim(bottom=0)
         axis.legend()
 
@@ -142,14 +151,12 @@ def _sparsity(numbers: Numbers) -> PaperFigure:
 
 
 def _sharing(numbers: Numbers) -> PaperFigure:
-    colors = dict(zip(SHARING, ["#103252", "#5ea0be", "#588157", "#c8553d", "#d6d1c6"], strict=True))
-
     def draw(axis: Axes, side: str, sites: list[SiteNumbers]) -> None:
         bottom = np.zeros(len(sites))
-        for part, name in SHARING.items():
-            shares = np.array([getattr(site.sharing, part) / site.sharing.width for site in sites])
-            axis.bar([site.layer for site in sites], shares, bottom=bottom, color=colors[part], label=name, width=0.7)
-            bottom += shares
+        for bars in sharing_series([site.sharing for site in sites]):
+            places = [site.layer for site in sites]
+            axis.bar(places, bars.values, bottom=bottom, color=bars.color, label=bars.name, width=0.7)
+            bottom += bars.values
         if side == numbers.sides[-1]:
             axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
@@ -161,14 +168,12 @@ def _sharing(numbers: Numbers) -> PaperFigure:
 
 def _families(numbers: Numbers) -> PaperFigure:
     def draw(axis: Axes, side: str, sites: list[SiteNumbers]) -> None:
-        layers = [site.layer for site in sites]
-        for part, color, style in (("within", COLORS[2], "-"), ("between", COLORS[5], "--")):
-            values = _floats([getattr(site.test, part) for site in sites])
-            axis.plot(layers, values, color=color, linestyle=style, marker="o", label=f"{part} families")
-            if part == "within":
-                for layer, value, site in zip(layers, values, sites, strict=True):
-                    if site.adjusted is not None and site.adjusted < 0.05:
-                        axis.annotate("*", (layer, value), xytext=(0, 3), textcoords="offset points", ha="center")
+        within, between = family_series(sites)
+        for line in (within, between):
+            _plot(axis, line, marker="o")
+        for x, y, marked in zip(within.x, _floats(within.y), within.marked, strict=True):
+            if marked:
+                axis.annotate("*", (x, y), xytext=(0, 3), textcoords="offset points", ha="center")
         axis.set_ylim(bottom=min(0, axis.get_ylim()[0]))
         axis.legend()
 
@@ -182,13 +187,10 @@ def _families(numbers: Numbers) -> PaperFigure:
 
 def _uriel(numbers: Numbers) -> PaperFigure:
     def draw(axis: Axes, side: str, sites: list[SiteNumbers]) -> None:
-        for at, kind in enumerate(sites[0].mantel):
-            tests = [site.mantel[kind] for site in sites]
-            values = _floats([test.r for test in tests])
-            axis.plot([site.layer for site in sites], values, color=COLORS[at], label=kind)
-            for site, value, test in zip(sites, values, tests, strict=True):
-                filled = test.p is not None and test.p < 0.05
-                axis.plot([site.layer], [value], "o", color=COLORS[at], fillstyle="full" if filled else "none")
+        for line in uriel_series(sites):
+            _plot(axis, line)
+            for x, y, marked in zip(line.x, _floats(line.y), line.marked, strict=True):
+                axis.plot([x], [y], "o", color=line.color, fillstyle="full" if marked else "none")
         axis.axhline(0, color="0.8", linewidth=0.6)
         axis.legend()
 
@@ -217,13 +219,9 @@ def _coverage(numbers: Numbers) -> PaperFigure:
 def _effects(numbers: Numbers) -> PaperFigure:
     figure, axes = canvas(COLUMN if len(numbers.sides) == 1 else PAGE * 0.8, 2.3, len(numbers.sides), sharey=True)
     for axis, side in zip(axes, numbers.sides, strict=True):
-        own = [effect for effect in numbers.effects if effect.side == side]
-        for name, part, style in (("sparsity", "sparsity", "--"), ("IoU, first layer", "first", "-"),
-                                  ("IoU, last layer", "last", ":")):  # fmt: skip
-            values = _floats([getattr(effect, part) for effect in own])
-            axis.plot(
-                [effect.coverage for effect in own], values, color=SIDES[side], linestyle=style, marker="o", label=name
-            )
+        for line in effect_series(numbers.effects):
+            if line.side == side:
+                _plot(axis, line, marker="o")
         axis.set_title("" if side == "layers" else side)
         axis.set_xlabel("coverage k")
         axis.legend()
@@ -235,10 +233,8 @@ def _effects(numbers: Numbers) -> PaperFigure:
 def _ablation(ablation: Ablation) -> PaperFigure:
     figure, (axis,) = canvas(max(COLUMN, 0.28 * len(ablation.rows) + 1.2), 2.2)
     places = np.arange(len(ablation.rows))
-    for at, (name, values, color) in enumerate((
-        ("own", ablation.own(), COLORS[1]), ("another direction's", ablation.others(), COLORS[0]),
-        ("random", ablation.by_chance(), "0.6"))):  # fmt: skip
-        axis.bar(places + (at - 1) * 0.27, values, width=0.27, color=color, label=name)
+    for at, bars in enumerate(ablation_series(ablation)):
+        axis.bar(places + (at - 1) * 0.27, bars.values, width=0.27, color=bars.color, label=bars.name)
     axis.set_xticks(places, ablation.rows, rotation=90)
     axis.axhline(0, color="0.4", linewidth=0.6)
     axis.set_ylabel("rise of the loss (nats)")
@@ -247,23 +243,16 @@ def _ablation(ablation: Ablation) -> PaperFigure:
     caption = (
         f"Rise of a direction's loss when {number} neurons of each layer ({ablation.side}) are off: the direction's "
         f"most characteristic, another direction's, or random ones. Mean rise: {np.mean(ablation.own()):.3f}, "
-        f"{np.mean(ablation.others()):.3f}, {np.mean(ablation.by_chance()):.3f} nats a token; {ablation.sentences} "
-        "sentences a direction."
+        f"{np.mean(ablation.others()):.3f}, {np.mean(ablation.by_chance()):.3f} nats per token; {ablation.sentences} "
+        "sentences per direction."
     )
     return PaperFigure(f"ablation-{ablation.side}", figure, caption)
 
 
 def _stability(rows: Sequence[StabilityRow]) -> PaperFigure:
     figure, (axis,) = canvas(COLUMN, 2.2)
-    shares = sorted({row.share for row in rows})
-    for side in dict.fromkeys(row.site.partition(".")[0] for row in rows):
-        for part, style, name in (("iou", "-", "all text"), ("other", ":", "other text")):
-            values = [
-                [getattr(row, part) for row in rows if row.site.startswith(f"{side}.") and row.share == share]
-                for share in shares
-            ]
-            means = [np.mean(_floats(found)) for found in values]
-            axis.plot(shares, means, color=SIDES[side], linestyle=style, marker="o", label=f"{side}, {name}")
+    for line in stability_series(rows):
+        _plot(axis, line, marker="o")
     axis.set_xlabel("share of the text")
     axis.set_ylabel("IoU")
     axis.legend()
@@ -292,3 +281,9 @@ def _drift(data: ReportData) -> PaperFigure:
 def _floats(values: Sequence[Any]) -> list[float]:
     """Numbers that matplotlib draws: None becomes a gap."""
     return [float("nan") if value is None else float(value) for value in values]
+
+
+def _plot(axis: Axes, line: Line, **options: Any) -> None:
+    """Draw a line; `options` of matplotlib come before what the line says."""
+    drawn = {"color": line.color, "linestyle": _STYLES[line.style], "label": line.name}
+    axis.plot(line.x, _floats(line.y), **drawn | options)

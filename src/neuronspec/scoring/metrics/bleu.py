@@ -20,12 +20,15 @@ class Bleu(StringMetric):
     scale = "0 to 100, higher is better"
 
     def wanted(self, settings: ScoreSettings) -> bool:
+        """Always."""
         return True
 
     def check(self, languages: Sequence[str], settings: ScoreSettings) -> None:
+        """Check the tokenizers of the languages; see `check_tokenizers`."""
         check_tokenizers(languages, settings)
 
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
+        """BLEU with the tokenizer of the language."""
         return computed_by(make_bleu(bleu_tokenizer(lines.language, settings), settings), lines)
 
     def values(self, sums: Rows) -> Values:

@@ -19,9 +19,11 @@ class Chrf(StringMetric):
     scale = "0 to 100, higher is better"
 
     def wanted(self, settings: ScoreSettings) -> bool:
+        """Always."""
         return True
 
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
+        """The score of a test set, with its statistics."""
         from sacrebleu.metrics import CHRF
 
         return computed_by(CHRF(word_order=2), lines)

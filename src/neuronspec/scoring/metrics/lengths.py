@@ -16,9 +16,11 @@ class LengthRatio(StringMetric):
     scale = "words of the hypotheses over words of the references"
 
     def wanted(self, settings: ScoreSettings) -> bool:
+        """Always."""
         return True
 
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
+        """The ratio, from the statistics of BLEU."""
         bleu = before["bleu"]
         assert bleu.rows is not None, "BLEU has statistics: hypothesis length, reference length, ..."
         words, reference_words = bleu.rows[:, :2].sum(axis=0)
@@ -33,7 +35,9 @@ class Empty(StringMetric):
     scale = "empty translations"
 
     def wanted(self, settings: ScoreSettings) -> bool:
+        """Always."""
         return True
 
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
+        """The number, a whole one."""
         return Computed(sum(not line.strip() for line in lines.hypotheses), "whitespace only")

@@ -10,4 +10,4 @@ class Loss(Metric):
 
     label = "loss"
     digits = 3
-    scale = "nats a target token, lower is better"
+    scale = "nats per target token, lower is better"

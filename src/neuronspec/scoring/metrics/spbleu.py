@@ -18,9 +18,15 @@ class SpBleu(Bleu):
     label = "spBLEU"
 
     def wanted(self, settings: ScoreSettings) -> bool:
+        """Where `scores.flores200` is given."""
         return settings.flores200 is not None
 
     def check(self, languages: Sequence[str], settings: ScoreSettings) -> None:
+        """Check that there is a model.
+
+        Raises:
+            EvaluationError: there is none.
+        """
         if settings.flores200 is None:
             raise EvaluationError(
                 "spbleu needs the path of flores200_sacrebleu_tokenizer_spm.model (evaluation.scores.flores200, or "
@@ -28,4 +34,5 @@ class SpBleu(Bleu):
             )
 
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
+        """BLEU on SentencePiece pieces."""
         return computed_by(make_bleu("flores200", settings), lines)

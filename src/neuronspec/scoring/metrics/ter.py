@@ -19,9 +19,11 @@ class Ter(StringMetric):
     scale = "percent of the reference's words, lower is better"
 
     def wanted(self, settings: ScoreSettings) -> bool:
+        """Unless `scores.ter` is false."""
         return settings.ter
 
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
+        """The score of a test set, with its statistics."""
         from sacrebleu.metrics import TER
 
         return computed_by(TER(), lines)
