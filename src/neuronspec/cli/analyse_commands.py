@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neuronspec.cli.options import SetOption
-from neuronspec.cli.output import console
+from neuronspec.cli.output import console, progress
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from neuronspec.analysis.settings import Options
 
 commands = typer.Typer()
+logger = logging.getLogger(__name__)
 
 
 @commands.command(epilog="Example: neuronspec report runs/demo --figures figures")
@@ -32,7 +32,7 @@ def report(
     overrides: SetOption = None,
 ) -> None:
     """Write RUN/report/index.html, and figures for papers."""
-    write_reports(folder, overrides, figures, console())
+    write_reports(folder, overrides, figures)
 
 
 @commands.command(epilog="Example: neuronspec analyse facebook/nllb-200-distilled-600M --data text.tsv --out analysis")
@@ -73,10 +73,10 @@ def analyse(
     from neuronspec.analysis.settings import Options
 
     options = Options.parse(pivot, languages, directions, sentences, coverage, statistic, prompt, ablation, family)
-    run_analysis(target, data, out, options, overrides, console())
+    run_analysis(target, data, out, options, overrides)
 
 
-def write_reports(folder: Path, overrides: list[str] | None, figures: Path | None, console: Console) -> None:
+def write_reports(folder: Path, overrides: list[str] | None, figures: Path | None) -> None:
     """Write FOLDER/report/index.html, and figures for papers if `figures` names a folder.
 
     Raises:
@@ -90,7 +90,7 @@ def write_reports(folder: Path, overrides: list[str] | None, figures: Path | Non
     from neuronspec.runs.stages import report_data
 
     if RunFolder(folder).exists:
-        pipeline = Pipeline(Recipe.of_run(folder, overrides), folder, console)
+        pipeline = Pipeline(Recipe.of_run(folder, overrides), folder, progress())
         pipeline.execute("report")
         data = report_data(pipeline.run) if figures else None
     else:
@@ -98,14 +98,14 @@ def write_reports(folder: Path, overrides: list[str] | None, figures: Path | Non
             raise RecipeError(f"--set is for runs, and {folder} has no recipe.yaml")
         data = analysed_data(folder)
         write_report(data, RunFolder(folder).page)
-        console.print(f"report: {folder / 'report' / 'index.html'}", soft_wrap=True)
+        logger.info(f"report: {folder / 'report' / 'index.html'}")
     if figures and data:
         files = write_figures(data, figures)
-        console.print(f"{len(files)} files in {figures}", soft_wrap=True)
+        logger.info("%d files in %s", len(files), figures)
 
 
 def run_analysis(
-    target: str, data: Path | None, out: Path | None, options: Options, overrides: list[str] | None, console: Console
+    target: str, data: Path | None, out: Path | None, options: Options, overrides: list[str] | None
 ) -> None:
     """The stage `analyse` and the report of a run; or the analysis and the report of a model.
 
@@ -121,7 +121,7 @@ def run_analysis(
             raise RecipeError(
                 f"{target} is a run, which has its recipe: change it with --set, as selection.coverage=0.9"
             )
-        _analyse_run(Path(target), overrides, console)
+        _analyse_run(Path(target), overrides)
         return
     if data is None or out is None:
         raise RecipeError(f"{target} is no run, so it needs --data (a table of text) and --out (a folder to write to)")
@@ -129,14 +129,14 @@ def run_analysis(
         raise RecipeError(f"--set is for runs, and {target} is none")
     from neuronspec.analysis.own_model import analyse_model
 
-    analyse_model(target, data, out, options, console)
-    write_reports(out, None, None, console)
+    analyse_model(target, data, out, options, console())
+    write_reports(out, None, None)
 
 
-def _analyse_run(folder: Path, overrides: list[str] | None, console: Console) -> None:
+def _analyse_run(folder: Path, overrides: list[str] | None) -> None:
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
 
-    pipeline = Pipeline(Recipe.of_run(folder, overrides), folder, console)
+    pipeline = Pipeline(Recipe.of_run(folder, overrides), folder, progress())
     pipeline.execute("analyse")
     pipeline.execute("report")

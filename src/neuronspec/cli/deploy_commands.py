@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,11 +14,8 @@ from neuronspec.cli.options import (
     ModelArgument,
     PivotOption,
     ThreadsOption,
-    print_json,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from neuronspec.cli.output import keep_stdout_free, print_json, progress
 
 commands = typer.Typer()
 
@@ -38,6 +33,7 @@ def compact(
     """Cut a direction's compact model out of a specialized one: a Hugging Face folder for ns.load_compact."""
     from neuronspec.deploy.directions import compact_directions
 
+    keep_stdout_free()
     _print(compact_directions(model, directions or [], out, pivot), as_json)
 
 
@@ -67,6 +63,7 @@ def export(
     """Export directions to CTranslate2, verified: they translate a sample as the specialized model does."""
     from neuronspec.deploy.directions import export_directions, export_one_bundle
 
+    keep_stdout_free()
     if bundle:
         if directions or pivot:
             raise typer.BadParameter("--bundle holds all directions: name none")
@@ -75,7 +72,7 @@ def export(
     if every and directions:
         raise typer.BadParameter("--all takes every direction: name none, or leave --all out")
     chosen = None if every else directions or []
-    _print(export_directions(model, chosen, out, quantization, verify, sample, pivot), as_json)
+    _print(export_directions(model, chosen, out, quantization, verify, sample, pivot, progress()), as_json)
 
 
 @commands.command(epilog="Example: neuronspec translate exported --from en --to de text.en > text.de")
@@ -128,13 +125,12 @@ def serve(
     seconds: Annotated[float, typer.Option(min=0.1, help="Time of one request, at most.")] = 30.0,
 ) -> None:
     """Serve translations: LibreTranslate's interface, a page to try it, health and metrics."""
-    from rich.console import Console
-
     from neuronspec.deploy.server.serve import serve as run_server
 
     limits = {"characters": characters, "queue": queue, "seconds": seconds}
     options = {"memory": memory, "threads": threads, "device": device, "beam": beam, "n_best": min(beam, 5)}
-    run_server(model, host, port, limits, options, Console(stderr=True))
+    keep_stdout_free()
+    run_server(model, host, port, limits, options)
 
 
 def _print(facts: list[dict[str, Any]], as_json: bool) -> None:
@@ -159,31 +155,19 @@ def translate_file(
     Raises:
         NeuronspecError: the model, the direction or the file can't be used; nothing is half-written.
     """
-    from rich.console import Console
-
     from neuronspec.core.direction import Direction
     from neuronspec.deploy.documents.document import Options, translate_document
     from neuronspec.deploy.translator import Translator
 
-    name, console = Direction.parse(direction), Console(stderr=True)
-    with _counting(console) as count:
+    keep_stdout_free()
+    name = Direction.parse(direction)
+    with progress().task("translated sentences") as task:
+        begun, done = time.monotonic(), 0
+
+        def count(sentences: int) -> None:  # how many there will be a stream can't say
+            nonlocal done
+            done += sentences
+            task.show(done, f"{done / max(1e-9, time.monotonic() - begun):,.0f} a second")
+
         translator = Translator(model, progress=count, **options, **settings)
-        translate_document(translator, name, file, out, Options(console=console, **document))
-
-
-@contextmanager
-def _counting(console: Console) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many sentences are translated, and how fast; how many there are a stream can't tell."""
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description} {task.completed:,} sentences, {task.fields[rate]}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("translated", total=None, rate="")
-        begun = time.monotonic()
-
-        def count(sentences: int) -> None:
-            progress.advance(task, sentences)
-            rate = progress.tasks[0].completed / max(1e-9, time.monotonic() - begun)
-            progress.update(task, rate=f"{rate:,.0f} a second")
-
-        yield count
+        translate_document(translator, name, file, out, Options(**document))

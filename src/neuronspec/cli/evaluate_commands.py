@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuronspec.cli.options import JsonOption, SetOption, TablesOption, print_json
-from neuronspec.cli.output import console
+from neuronspec.cli.options import JsonOption, SetOption, TablesOption
+from neuronspec.cli.output import console, keep_stdout_free, print_json
 from neuronspec.cli.run_commands import execute
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.run_folder import RunFolder
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from neuronspec.core.table import Table
 
 commands = typer.Typer()
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ def evaluate(
 ) -> None:
     """Translate and score the test sets with every arm of a run; or, with --hyp, --ref and --lang, score any system's
     output."""
+    if as_json:
+        keep_stdout_free()
     external = External(
         hyp, ref, src, lang, baseline, train, languages, tokenizer, flores200, detokenise, comet, comet_python
     )
@@ -86,7 +90,7 @@ def evaluate(
         score_files(external, overrides, tables, as_json)
         return
     assert run_folder is not None, "is_meant refuses neither"
-    execute(run_folder, overrides, "evaluate", as_json)
+    execute(run_folder, overrides, "evaluate")
     show_run(run_folder, tables, as_json)
 
 
@@ -153,13 +157,11 @@ def _notes(content: Mapping[str, Any]) -> list[str]:
 
 
 def _warn_overlap(content: Mapping[str, Any]) -> None:
-    from rich.console import Console
-
     from neuronspec.evaluation.contamination import Overlap
 
     overlap = content.get("overlap")
     if overlap and overlap["either"]:
-        Console(stderr=True, soft_wrap=True).print(f"[yellow]warning: {Overlap(**overlap)}; the scores tell little[/]")
+        logger.warning("%s; the scores say little", Overlap(**overlap))
 
 
 def show_run(run: Path, tables: Path | None, as_json: bool) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from neuronspec.cli.options import JsonOption, print_json
-from neuronspec.cli.output import console
+from neuronspec.cli.options import JsonOption
+from neuronspec.cli.output import console, print_json
 from neuronspec.core.errors import NeuronspecError
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 

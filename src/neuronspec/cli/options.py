@@ -1,9 +1,9 @@
-"""Arguments and options that several commands share, and printing what was asked for as JSON."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -33,10 +33,3 @@ PivotOption = Annotated[
     typer.Option(help="Language that zero-shot directions are composed over, where several would do."),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)]
-
-
-def print_json(content: Any) -> None:
-    """Print a value for programs."""
-    import json
-
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))

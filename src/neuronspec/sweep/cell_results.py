@@ -15,16 +15,16 @@ GROUP is `all`, `zero-shot`, or a tier and way past the pivot (`high out`).
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rich.console import Console
-
 from neuronspec.arms.arm import read_cost
 from neuronspec.core.direction import languages_of
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 from neuronspec.evaluation.compare import summarize_seeds
 from neuronspec.evaluation.results import ArmScores, write_results
@@ -38,6 +38,8 @@ from neuronspec.sweep.differences import Differences
 from neuronspec.sweep.nodes import FLOOR, Node
 from neuronspec.sweep.settings import Sweep
 from neuronspec.training.log import read_log
+
+logger = logging.getLogger(__name__)
 
 METRICS = ("bleu", "chrf++", "loss")
 _PREPARING = ("record", "select")
@@ -58,7 +60,12 @@ class Found:
 
 
 def gather(
-    sweep: Sweep, nodes: Sequence[Node], done: set[Path], failed: Mapping[str, str], folder: Path, console: Console
+    sweep: Sweep,
+    nodes: Sequence[Node],
+    done: set[Path],
+    failed: Mapping[str, str],
+    folder: Path,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Score what is done and write `results.json`; returns its content.
 
@@ -68,17 +75,17 @@ def gather(
         done: the folders of those that are done.
         failed: why others failed, by name.
         folder: of the sweep.
-        console: shows progress, and what was skipped and why.
+        progress: shows that it scores.
     """
     recipe = next(node.recipe for node in nodes if node.cell)
     scorer = Scorer(recipe.evaluation.scores, languages_of(recipe.evaluated_directions))
     for name, reason in scorer.skipped.items():
-        console.print(f"[dim]{name} skipped: {reason}[/]")
-    with console.status("scoring"):
+        logger.info("%s skipped: %s", name, reason)
+    with progress.task("scoring"):
         found = _find([node for node in nodes if node.folder in done], scorer)
     facts = _facts(recipe, nodes, scorer)
     groups = _groups(facts, found)
-    with console.status("testing significance"):
+    with progress.task("testing significance"):
         differences = Differences(sweep, found, groups, recipe.evaluation.scores.resamples).to_json()
     facts |= {
         "sweep": sweep.name,

@@ -13,8 +13,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from neuronspec.core.errors import RunError
 from neuronspec.core.files import write_text
 from neuronspec.core.run_folder import RunFolder
@@ -57,9 +55,9 @@ class Node:
     def name(self) -> str:
         return self.cell.name if self.cell else self.folder.name
 
-    def pipeline(self, console: Console | None = None) -> Pipeline:
+    def pipeline(self) -> Pipeline:
         """The pipeline in the folder, as it stands there."""
-        return Pipeline(self.recipe, self.folder, console or Console(quiet=True))
+        return Pipeline(self.recipe, self.folder)
 
     def done(self) -> bool:
         """Whether nothing is left to do here."""
@@ -84,11 +82,11 @@ def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]
     places = _Places(folder, base, recipes[0][1])
     nodes: dict[Path, Node] = {}
     if base is not None:
-        given = Pipeline(recipes[0][1], base, Console(quiet=True))
+        given = Pipeline(recipes[0][1], base)
         nodes[base] = Node(base, recipes[0][1], tuple(name for name in FLOOR if places.of(given, name) == base), {})
     for cell, recipe in recipes:
         where = folder / "cells" / cell.entry / f"seed-{cell.seed}"
-        pipeline = Pipeline(recipe, where, Console(quiet=True))
+        pipeline = Pipeline(recipe, where)
         own = (f"specialize/{cell.arm}", f"evaluate/{cell.arm}")
         for name in (*_before(pipeline, {*own, *FLOOR}), *FLOOR):
             shared = places.of(pipeline, name)
@@ -103,7 +101,7 @@ class _Places:
 
     def __init__(self, folder: Path, base: Path | None, recipe: Recipe) -> None:
         self._folder, self._base, self._used = folder, base, False
-        self._given = Pipeline(recipe, base, Console(quiet=True)) if base else None
+        self._given = Pipeline(recipe, base) if base else None
 
     def of(self, pipeline: Pipeline, name: str) -> Path:
         fingerprint = pipeline.fingerprint(pipeline.tasks[name])

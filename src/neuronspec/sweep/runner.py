@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -11,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from neuronspec.core.errors import NeuronspecError
 from neuronspec.core.signals import Interrupted, StopSignals
 from neuronspec.sweep.nodes import Node, link
+
+logger = logging.getLogger(__name__)
 
 LOG = "sweep.log"
 POLL_SECONDS = 0.2
@@ -44,11 +45,10 @@ class Runner:
         nodes: each after those that it needs.
         folder: of the sweep; gets `sweep.log`.
         processes: at a time.
-        console: a line for each node that starts or ends.
     """
 
-    def __init__(self, nodes: Sequence[Node], folder: Path, processes: int, console: Console) -> None:
-        self._nodes, self._folder, self._processes, self._console = list(nodes), folder, processes, console
+    def __init__(self, nodes: Sequence[Node], folder: Path, processes: int) -> None:
+        self._nodes, self._folder, self._processes = list(nodes), folder, processes
         self._running: dict[Path, tuple[Node, subprocess.Popen[bytes], float, int, int]] = {}
         self._seconds: list[float] = []
         self.outcome = Outcome()
@@ -160,7 +160,7 @@ class Runner:
         )
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False)
+        logger.info("%s", line)
         with (self._folder / LOG).open("a", encoding="utf-8") as log:
             log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
 
