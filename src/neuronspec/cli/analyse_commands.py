@@ -42,15 +42,15 @@ def analyse(
         typer.Argument(metavar="MODEL", help="Hugging Face model or its folder; or a run folder.", show_default=False),
     ],
     data: Annotated[
-        Path | None, typer.Option(help="Table with a column a language (.tsv, .gz, .xz).", show_default=False)
+        Path | None, typer.Option(help="Table with one column per language (.tsv, .gz, .xz).", show_default=False)
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default=False)] = None,
-    pivot: Annotated[str, typer.Option(help="The language in the middle.")] = "en",
+    pivot: Annotated[str, typer.Option(help="The pivot language.")] = "en",
     languages: Annotated[
         str | None, typer.Option(help="The others, as de,fr; without it, all columns.", show_default=False)
     ] = None,
     directions: Annotated[str, typer.Option(help="both, out, into, or names, as en-de,de-en.")] = "both",
-    sentences: Annotated[int, typer.Option(min=1, help="Sentences recorded a direction, at most.")] = 200,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences to record per direction, at most.")] = 200,
     coverage: Annotated[float, typer.Option(min=0, max=1, help="k: share of the activation that is covered.")] = 0.95,
     statistic: Annotated[
         str, typer.Option(help="count, magnitude, or auto: count where a value > 0 means that a neuron fired.")
@@ -58,18 +58,18 @@ def analyse(
     prompt: Annotated[
         str | None,
         typer.Option(
-            help="How the model gets a sentence: text with {text}, {source}, {target}, {source_code}, {target_code}.",
+            help="How the model sees a sentence: text with {text}, {source}, {target}, {source_code}, {target_code}.",
             show_default=False,
         ),
     ] = None,
-    ablation: Annotated[int, typer.Option(min=0, help="Sentences a direction for the causal check; 0: none.")] = 20,
+    ablation: Annotated[int, typer.Option(min=0, help="Sentences per direction for the causal check; 0: none.")] = 20,
     family: Annotated[
         list[str] | None,
         typer.Option(help="Family of a language, as kn=Indo-Aryan. Repeatable.", show_default=False),
     ] = None,
     overrides: SetOption = None,
 ) -> None:
-    """Tell what the neurons of a model, or of a run, do: overlap, structure, causes; and write the report."""
+    """Analyse the neurons of a model or a run (overlap, structure, causal effect) and write the report."""
     from neuronspec.analysis.settings import Options
 
     options = Options.parse(pivot, languages, directions, sentences, coverage, statistic, prompt, ablation, family)

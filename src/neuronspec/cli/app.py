@@ -30,7 +30,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Multilingual translation models whose neurons specialize: train on many directions, record which "
-    "feed-forward neurons each uses, select the specialized ones, train on with sparse layers, compare with controls.",
+    "feed-forward neurons each uses, select the specialized ones, continue training with sparse layers, compare with "
+    "controls.",
     epilog="Start with: neuronspec run recipes/demo.yaml --out runs/demo",
 )
 
@@ -78,7 +79,7 @@ def _run() -> int:
         typer.echo(str(error), err=True)
         return error.exit_code
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from here", err=True)
+        typer.echo("interrupted; the same command continues from here", err=True)
         return INTERRUPTED
     except RuntimeError as error:
         if not (launched() and "onnection" in str(error)):

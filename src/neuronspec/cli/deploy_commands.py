@@ -25,12 +25,13 @@ def compact(
     model: ModelArgument,
     directions: DirectionsArgument = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder to make; with several directions, a folder a direction in it.")
+        Path,
+        typer.Option("--out", "-o", help="Folder to create; for several directions, one folder each in it."),
     ] = ...,  # type: ignore[assignment]
     pivot: PivotOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Cut a direction's compact model out of a specialized one: a Hugging Face folder for ns.load_compact."""
+    """Cut the compact model of a direction out of a specialized model: a folder for ns.load_compact."""
     from neuronspec.deploy.directions import compact_directions
 
     keep_stdout_free()
@@ -42,7 +43,8 @@ def export(
     model: ModelArgument,
     directions: DirectionsArgument = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder to make; with several directions, a folder a direction in it.")
+        Path,
+        typer.Option("--out", "-o", help="Folder to create; for several directions, one folder each in it."),
     ] = ...,  # type: ignore[assignment]
     every: Annotated[bool, typer.Option("--all", help="Every direction that has masks.")] = False,
     bundle: Annotated[
@@ -52,10 +54,12 @@ def export(
         Literal["ctranslate2"], typer.Option("--format", help="What the folder is for.")
     ] = "ctranslate2",
     quantization: Annotated[Literal["int8", "float32", "float16"], typer.Option(help="Of the weights.")] = "int8",
-    verify: Annotated[int, typer.Option(min=0, help="Sentences a direction to verify with; 0: don't.")] = 64,
+    verify: Annotated[int, typer.Option(min=0, help="Sentences per direction to verify with; 0: none.")] = 64,
     sample: Annotated[
         Path | None,
-        typer.Option(help="Sentences to verify with, one a line; without it, the run's test set.", show_default=False),
+        typer.Option(
+            help="Sentences to verify with, one per line; by default, the run's test set.", show_default=False
+        ),
     ] = None,
     pivot: PivotOption = None,
     as_json: JsonOption = False,
@@ -85,9 +89,9 @@ def translate(
         Path | None, typer.Option("--out", "-o", help="File to write; standard output without it.", show_default=False)
     ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
-    nbest: Annotated[int, typer.Option(min=1, help="Hypotheses a line, as 'number ||| text ||| score'.")] = 1,
+    nbest: Annotated[int, typer.Option(min=1, help="Hypotheses per line, as 'number ||| text ||| score'.")] = 1,
     scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each translation.")] = False,
-    split: Annotated[bool, typer.Option("--split", help="Translate each sentence of a line for itself.")] = False,
+    split: Annotated[bool, typer.Option("--split", help="Translate each sentence of a line separately.")] = False,
     column: Annotated[
         str | None,
         typer.Option(
@@ -100,7 +104,7 @@ def translate(
     threads: ThreadsOption = None,
     device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
 ) -> None:
-    """Translate text, a line a line; or .po, .xliff, .tmx, .tsv and .jsonl files, by the end of their name."""
+    """Translate text line by line; or .po, .xliff, .tmx, .tsv and .jsonl files, by their ending."""
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
     options = {"device": device, "threads": threads, "split": split}
     translate_file(
@@ -111,7 +115,7 @@ def translate(
 @commands.command(epilog="Example: neuronspec serve exported --port 8000")
 def serve(
     model: Annotated[Path, typer.Argument(help="Exported folder, run folder or model folder.", show_default=False)],
-    host: Annotated[str, typer.Option(help="Address to listen at; the default is this machine alone.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen at; by default, this machine only.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8000,
     memory: Annotated[
         float | None,
@@ -150,7 +154,7 @@ def translate_file(
     settings: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
-    """Translate a file or standard input, by the kind of file that its name tells.
+    """Translate a file or standard input, by the ending of its name.
 
     Raises:
         NeuronspecError: the model, the direction or the file can't be used; nothing is half-written.

@@ -72,15 +72,17 @@ def evaluate(
     lang: Annotated[str | None, typer.Option(help="Their language.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="Another system's translations, to test against.")] = None,
     train: Annotated[list[Path] | None, typer.Option(help="Training text, to count test sentences in it.")] = None,
-    languages: Annotated[str | None, typer.Option(help="Languages to tell apart (off-target rate): de,en,fr.")] = None,
+    languages: Annotated[str | None, typer.Option(help="Languages to distinguish (off-target rate): de,en,fr.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="BLEU's tokenizer, instead of the language's.")] = None,
     flores200: Annotated[Path | None, typer.Option(help="SentencePiece model of FLORES-200, for spBLEU.")] = None,
     detokenise: Annotated[bool, typer.Option("--detokenise", help="Moses round trip first, as in the paper.")] = False,
     comet: Annotated[Path | None, typer.Option(help="COMET checkpoint on this machine.")] = None,
     comet_python: Annotated[Path | None, typer.Option(help="Python that has unbabel-comet.")] = None,
 ) -> None:
-    """Translate and score the test sets with every arm of a run; or, with --hyp, --ref and --lang, score any system's
-    output."""
+    """Translate and score the test sets with every arm of a run, or score any system's output.
+
+    Give --hyp, --ref and --lang for the output of a system.
+    """
     if as_json:
         keep_stdout_free()
     external = External(

@@ -1,4 +1,4 @@
-"""The command `inspect`: telling what a file or folder of ours holds, without loading a model."""
+"""The command `inspect`: what a file or folder holds, without loading a model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(help="A file or folder that neuronspec wrote.", show_default=False)],
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a file or folder of ours holds."""
+    """Show what a file or folder holds that neuronspec wrote."""
     facts = describe(file)
     if as_json:
         print_json(facts)

@@ -18,7 +18,7 @@ DirectionsArgument = Annotated[
 ]
 
 OutOption = Annotated[
-    Path, typer.Option("--out", "-o", help="Run folder to make or to go on with.", show_default=False)
+    Path, typer.Option("--out", "-o", help="Run folder to create or to continue.", show_default=False)
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -30,6 +30,6 @@ TablesOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PivotOption = Annotated[
     str | None,
-    typer.Option(help="Language that zero-shot directions are composed over, where several would do."),
+    typer.Option(help="Language that zero-shot directions are composed over, if there are several candidates."),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)]

@@ -33,7 +33,7 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and why, and stop.")] = False,
 ) -> None:
-    """Run a recipe: all stages that are not up to date. Stopped runs go on where they were."""
+    """Run a recipe: all stages that are not up to date. A stopped run continues where it was."""
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
 

@@ -30,21 +30,21 @@ class SweepFailed(NeuronspecError):
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file (YAML).", show_default=False)],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Sweep folder to make or to go on with.", show_default=False)
+        Path, typer.Option("--out", "-o", help="Sweep folder to create or to continue.", show_default=False)
     ],
     overrides: SetOption = None,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, help="Trainings at a time; one a GPU, or one, without it.", show_default=False),
+        typer.Option(min=1, help="Trainings at a time; without it, one per GPU, or one.", show_default=False),
     ] = None,
     base: Annotated[
         Path | None,
         typer.Option(help="A run of the recipe: its corpus and baseline are used as they are.", show_default=False),
     ] = None,
     tables: TablesOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is done and what isn't, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is done and what isn't, and exit.")] = False,
 ) -> None:
-    """Train arms x seeds x settings over one corpus and baseline, and compare them. Stopped sweeps go on."""
+    """Train arms x seeds x settings over one corpus and baseline, and compare them. A stopped sweep continues."""
     if dry_run:
         plan_sweep(file, out, overrides, base)
     else:

@@ -11,7 +11,7 @@ from neuronspec.core.errors import NeuronspecError
 
 
 class Interrupted(NeuronspecError):
-    """Training was stopped by a signal after everything was saved; the same command goes on from there."""
+    """Training was stopped by a signal after everything was saved; the same command continues from there."""
 
     exit_code = 130
 

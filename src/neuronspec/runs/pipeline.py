@@ -57,7 +57,7 @@ class Pipeline:
             changed = _changes(known["settings"], json.loads(json.dumps(task.settings)))
             return f"changed: {', '.join(changed)}" if changed else f"{' or '.join(task.needs)} changed"
         if known["state"] != "finished":
-            return "interrupted before, goes on"
+            return "interrupted before, continues"
         missing = [output for output in task.outputs if not (self.run.paths.folder / output).exists()]
         return f"{missing[0]} is missing" if missing else None
 
@@ -85,7 +85,8 @@ class Pipeline:
         """Run what of `plan` isn't up to date, and say why.
 
         Args:
-            stage, names: see `plan`.
+            stage: only this one; see `plan`.
+            names: only these tasks.
             wait: seconds for another process to leave the run folder.
 
         Raises:
@@ -114,7 +115,7 @@ class Pipeline:
         if log is not None:
             logger.info("%s: starts (%s)", task.name, reason)
             log.write(f"{task.name}: starts ({reason})")
-            if known is not None and known["fingerprint"] != entry["fingerprint"] and not self._goes_on(task, known):
+            if known is not None and known["fingerprint"] != entry["fingerprint"] and not self._continues(task, known):
                 aside = self._set_aside(task)
             self.remember(task, entry | {"state": "started"})
         joined.wait()
@@ -139,8 +140,8 @@ class Pipeline:
         log.write(f"{task.name}: finished in {seconds} s")
         logger.info("%s: done in %.0f s", task.name, seconds)
 
-    def _goes_on(self, task: Task, known: dict[str, Any]) -> bool:
-        """Whether a training can go on from its checkpoints: nothing changed but a larger budget, or what it keeps."""
+    def _continues(self, task: Task, known: dict[str, Any]) -> bool:
+        """Whether a training can continue from its checkpoints: only a larger budget, or what it keeps, changed."""
         from neuronspec.arms.registry import get_arm
         from neuronspec.training.resume import MAY_CHANGE
 
@@ -169,6 +170,7 @@ class Pipeline:
                     )
 
     def remember(self, task: Task, entry: dict[str, Any]) -> None:
+        """Write what is known of a task into RUN/stages.json."""
         self.state[task.name] = entry
         write_json(self.run.paths.stages, {"recipe": self.recipe.name, "tasks": self.state})
 

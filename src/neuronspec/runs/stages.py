@@ -46,6 +46,7 @@ class Run:
         return Console(highlight=False, soft_wrap=True, quiet=self.progress is SILENT)
 
     def store(self) -> TokenStore:
+        """The token store of the run."""
         from neuronspec.corpus.store import TokenStore
 
         return TokenStore.open(self.paths.data)

@@ -52,6 +52,7 @@ class Task:
 
     @property
     def stage(self) -> str:
+        """The stage that the task is, or is part of."""
         return self.name.partition("/")[0]
 
 
@@ -120,6 +121,7 @@ def fingerprint(task: Task, tasks: Mapping[str, Task], settings: dict[str, Any] 
     """What the outcome of a task depends on, as a hex digest.
 
     Args:
+        task: one of `tasks`.
         tasks: all tasks by name.
         settings: other than those of the task.
     """
@@ -129,7 +131,7 @@ def fingerprint(task: Task, tasks: Mapping[str, Task], settings: dict[str, Any] 
 
 
 def input_stamps(recipe: Recipe) -> dict[str, Any]:
-    """What tells whether the input text changed: package versions, or file sizes and times."""
+    """What shows whether the input text changed: package versions, or file sizes and times."""
     corpus = recipe.corpus
     if isinstance(corpus, CatalogsCorpus) and corpus.folder is None:
         return {package: _version(package) for package in corpus.packages}

@@ -99,7 +99,7 @@ def gather(
 
 
 def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
-    """What is evaluated, by label: `copy`, `base`, then the entries. (Of several baselines, the first one's.)"""
+    """What is evaluated, by label: `copy`, `base`, then the entries. Of several baselines, it is the first one's."""
     found: dict[str, Found] = {}
     for node in nodes:
         for arm in [node.cell.arm] if node.cell else [name.partition("/")[2] for name in node.tasks if name in FLOOR]:
@@ -107,9 +107,8 @@ def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
             one = found.setdefault(label, Found())
             if seed not in one.nodes:
                 one.nodes[seed] = node
-                one.scores[seed], one.statistics[seed] = score_arms(RunFolder(node.folder).evaluations, [arm], scorer)[
-                    arm
-                ]
+                scored = score_arms(RunFolder(node.folder).evaluations, [arm], scorer)
+                one.scores[seed], one.statistics[seed] = scored[arm]
     return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
 
 

@@ -1,7 +1,7 @@
 """The work of a sweep as run folders that share their tasks.
 
 A *node* is a run folder in which some tasks of the pipeline are done; the outputs of the tasks before them are links
-to the nodes that did those. Tasks before the arms stand in `shared/`, one node for each outcome (named by the task's
+to the nodes that did those. Tasks before the arms are in `shared/`, one node for each outcome (named by the task's
 fingerprint), so whatever entries have in common is computed once.
 """
 
@@ -53,10 +53,11 @@ class Node:
 
     @property
     def name(self) -> str:
+        """For messages: the cell's name, or the folder's in `shared/`."""
         return self.cell.name if self.cell else self.folder.name
 
     def pipeline(self) -> Pipeline:
-        """The pipeline in the folder, as it stands there."""
+        """The pipeline in the folder, in its present state."""
         return Pipeline(self.recipe, self.folder)
 
     def done(self) -> bool:
@@ -138,7 +139,7 @@ def link(node: Node) -> None:
     """Make the node's folder hold what the nodes before it made.
 
     Raises:
-        RunError: something else stands where a link belongs.
+        RunError: something else is where a link belongs.
     """
     node.folder.mkdir(parents=True, exist_ok=True)
     write_text(RunFolder(node.folder).recipe, node.recipe.to_yaml())  # first, as it says whose folder this is
@@ -163,7 +164,7 @@ def _point(place: Path, target: Path) -> None:
             return
         place.unlink()
     elif place.exists():
-        raise RunError(f"{place} stands where a link to {target} belongs; move it away, or choose another --out")
+        raise RunError(f"{place} is where a link to {target} belongs; move it away, or choose another --out")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(os.path.relpath(target.resolve(), place.parent.resolve()))
 

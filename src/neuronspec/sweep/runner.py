@@ -29,7 +29,7 @@ class Outcome:
 
     Args:
         done: finished, now or before.
-        failed: why, in a line.
+        failed: why, in one line.
         skipped: by folder, the name of the failed node that it needs.
     """
 
@@ -156,7 +156,7 @@ class Runner:
             process.wait()
         self._say(f"stopped by {signal}")
         raise Interrupted(
-            f"stopped by {signal}; what was running has saved where it was in {self._folder}: the same command goes on"
+            f"stopped by {signal}; what was running has saved its state in {self._folder}: the same command continues"
         )
 
     def _say(self, line: str) -> None:
@@ -170,8 +170,8 @@ def _reason(node: Node, code: int, begin: int) -> str:
     if code < 0:
         return f"killed by signal {-code}"
     text = (node.folder / LOG).read_bytes()[begin:].decode("utf-8", errors="replace")
-    told = text.rpartition("error: ")[2] if "error: " in text else text.strip().rpartition("\n")[2]
-    return told.strip() or f"exit code {code}"
+    said = text.rpartition("error: ")[2] if "error: " in text else text.strip().rpartition("\n")[2]
+    return said.strip() or f"exit code {code}"
 
 
 def _time(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Whether a translation kept what it must keep, and telling which weren't taken."""
+"""Whether a translation kept what it must keep, and reporting those that were rejected."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from neuronspec.core.errors import MissingExtraError, ModelError, NeuronspecErro
 logger = logging.getLogger(__name__)
 
 GRACE = 30
-"""Seconds that requests which run get to end when the server is told to stop."""
+"""Seconds that running requests have left to finish when the server is stopped."""
 
 
 def serve(model: Path, host: str, port: int, limits: dict[str, Any], options: dict[str, Any]) -> None:
