@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 @commands.command(epilog="Example: neuronspec report runs/demo --figures figures")
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Run folder, or one that analyse made.", show_default=False)
+        Path, typer.Argument(metavar="RUN", help="Run folder, or a folder that analyse wrote.", show_default=False)
     ],
     figures: Annotated[
         Path | None,
@@ -39,7 +39,7 @@ def report(
 def analyse(
     target: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="Hugging Face model or its folder; or a run folder.", show_default=False),
+        typer.Argument(metavar="MODEL", help="Hugging Face model (name or folder), or run folder.", show_default=False),
     ],
     data: Annotated[
         Path | None, typer.Option(help="Table with one column per language (.tsv, .gz, .xz).", show_default=False)
@@ -47,11 +47,13 @@ def analyse(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default=False)] = None,
     pivot: Annotated[str, typer.Option(help="The pivot language.")] = "en",
     languages: Annotated[
-        str | None, typer.Option(help="The others, as de,fr; without it, all columns.", show_default=False)
+        str | None, typer.Option(help="The other languages, as de,fr; by default, all columns.", show_default=False)
     ] = None,
-    directions: Annotated[str, typer.Option(help="both, out, into, or names, as en-de,de-en.")] = "both",
+    directions: Annotated[
+        str, typer.Option(help="both, out (of the pivot), into (it), or names, as en-de,de-en.")
+    ] = "both",
     sentences: Annotated[int, typer.Option(min=1, help="Sentences to record per direction, at most.")] = 200,
-    coverage: Annotated[float, typer.Option(min=0, max=1, help="k: share of the activation that is covered.")] = 0.95,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="k: share of the activation to cover.")] = 0.95,
     statistic: Annotated[
         str, typer.Option(help="count, magnitude, or auto: count where a value > 0 means that a neuron fired.")
     ] = "auto",

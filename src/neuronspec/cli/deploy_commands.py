@@ -51,9 +51,9 @@ def export(
         bool, typer.Option("--bundle", help="One folder for all directions: the dense model and the masks.")
     ] = False,
     format_: Annotated[
-        Literal["ctranslate2"], typer.Option("--format", help="What the folder is for.")
+        Literal["ctranslate2"], typer.Option("--format", help="Format of the exported model.")
     ] = "ctranslate2",
-    quantization: Annotated[Literal["int8", "float32", "float16"], typer.Option(help="Of the weights.")] = "int8",
+    quantization: Annotated[Literal["int8", "float32", "float16"], typer.Option(help="Type of the weights.")] = "int8",
     verify: Annotated[int, typer.Option(min=0, help="Sentences per direction to verify with; 0: none.")] = 64,
     sample: Annotated[
         Path | None,
@@ -86,7 +86,7 @@ def translate(
     source: Annotated[str, typer.Option("--from", help="Language of the text.", show_default=False)] = ...,  # type: ignore[assignment]
     target: Annotated[str, typer.Option("--to", help="Language to translate to.", show_default=False)] = ...,  # type: ignore[assignment]
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; standard output without it.", show_default=False)
+        Path | None, typer.Option("--out", "-o", help="File to write; by default, standard output.", show_default=False)
     ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
     nbest: Annotated[int, typer.Option(min=1, help="Hypotheses per line, as 'number ||| text ||| score'.")] = 1,
@@ -95,14 +95,16 @@ def translate(
     column: Annotated[
         str | None,
         typer.Option(
-            help="Column to translate: number or header of a .tsv file's, field of a .jsonl file's.",
+            help="Column to translate: its number or header in a .tsv file, its field in a .jsonl file.",
             show_default="the only one; text",
         ),
     ] = None,
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Translate .po entries that are marked fuzzy, too.")] = False,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Padded source tokens in one batch.")] = 4096,
     threads: ThreadsOption = None,
-    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
+    device: Annotated[
+        Literal["cpu", "cuda"] | None, typer.Option(help="Device to compute on.", show_default=False)
+    ] = None,
 ) -> None:
     """Translate text line by line; or .po, .xliff, .tmx, .tsv and .jsonl files, by their ending."""
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
@@ -119,14 +121,16 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8000,
     memory: Annotated[
         float | None,
-        typer.Option(min=0, help="Megabytes of exported models to keep loaded; all without it.", show_default=False),
+        typer.Option(min=0, help="Megabytes of exported models to keep loaded; by default, all.", show_default=False),
     ] = None,
     threads: ThreadsOption = None,
-    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
+    device: Annotated[
+        Literal["cpu", "cuda"] | None, typer.Option(help="Device to compute on.", show_default=False)
+    ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
-    characters: Annotated[int, typer.Option(min=1, help="Characters of one request, at most.")] = 10_000,
-    queue: Annotated[int, typer.Option(min=1, help="Characters that may wait; past that, 429.")] = 200_000,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time of one request, at most.")] = 30.0,
+    characters: Annotated[int, typer.Option(min=1, help="Maximal number of characters in a request.")] = 10_000,
+    queue: Annotated[int, typer.Option(min=1, help="Maximal number of waiting characters; then 429.")] = 200_000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Maximal time of a request, in seconds.")] = 30.0,
 ) -> None:
     """Serve translations: LibreTranslate's interface, a page to try it, health and metrics."""
     from neuronspec.deploy.server.serve import serve as run_server

@@ -75,9 +75,11 @@ def evaluate(
     languages: Annotated[str | None, typer.Option(help="Languages to distinguish (off-target rate): de,en,fr.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="BLEU's tokenizer, instead of the language's.")] = None,
     flores200: Annotated[Path | None, typer.Option(help="SentencePiece model of FLORES-200, for spBLEU.")] = None,
-    detokenise: Annotated[bool, typer.Option("--detokenise", help="Moses round trip first, as in the paper.")] = False,
-    comet: Annotated[Path | None, typer.Option(help="COMET checkpoint on this machine.")] = None,
-    comet_python: Annotated[Path | None, typer.Option(help="Python that has unbabel-comet.")] = None,
+    detokenise: Annotated[
+        bool, typer.Option("--detokenise", help="Moses tokenization and back first, as in the paper.")
+    ] = False,
+    comet: Annotated[Path | None, typer.Option(help="Local COMET checkpoint.")] = None,
+    comet_python: Annotated[Path | None, typer.Option(help="Python interpreter that has unbabel-comet.")] = None,
 ) -> None:
     """Translate and score the test sets with every arm of a run, or score any system's output.
 

@@ -31,7 +31,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and why, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and why, and exit.")] = False,
 ) -> None:
     """Run a recipe: all stages that are not up to date. A stopped run continues where it was."""
     from neuronspec.recipe import Recipe

@@ -35,11 +35,11 @@ def sweep(
     overrides: SetOption = None,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, help="Trainings at a time; without it, one per GPU, or one.", show_default=False),
+        typer.Option(min=1, help="Number of trainings at a time; by default, one per GPU, or one.", show_default=False),
     ] = None,
     base: Annotated[
         Path | None,
-        typer.Option(help="A run of the recipe: its corpus and baseline are used as they are.", show_default=False),
+        typer.Option(help="Run of the recipe whose corpus and baseline are used as they are.", show_default=False),
     ] = None,
     tables: TablesOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is done and what isn't, and exit.")] = False,
