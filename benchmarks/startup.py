@@ -1,6 +1,6 @@
 """How long commands take that only look at a recipe: CPU seconds of the whole process, the median of several calls.
 
-    python benchmarks/startup.py
+python benchmarks/startup.py
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 from tests.helpers.synthetic import WORDS, write_table
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -118,7 +117,7 @@ def test_mistakes_are_told_before_anything_is_written(
     } | changes  # fmt: skip
     target, data, out, overrides, *rest = given.values()
     with pytest.raises(kind, match=re.escape(fragment)):
-        commands.run_analysis(target, data, out, Options.parse(*rest), overrides, Console(quiet=True))
+        commands.run_analysis(target, data, out, Options.parse(*rest), overrides)
     assert not (tmp_path / "out").exists()
 
 
@@ -131,7 +130,7 @@ def test_options_of_models_are_refused_for_runs(
     (tmp_path / "recipe.yaml").touch()
     options = Options.parse("en", None, "both", 200, coverage, "auto", None, 20, None)
     with pytest.raises(RecipeError, match=fragment):
-        commands.run_analysis(str(tmp_path), data, None, options, None, Console(quiet=True))
+        commands.run_analysis(str(tmp_path), data, None, options, None)
 
 
 def test_an_error_of_the_command_is_one_message(tmp_path: Path) -> None:

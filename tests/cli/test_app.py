@@ -286,3 +286,17 @@ def test_readme_python_runs(finished: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     assert "runs/demo" in code and code.count("ns.") >= 4
     exec(compile(code, "README.md", "exec"), {})
+
+
+def test_how_much_is_shown(toy: Path, finished: Path) -> None:
+    """Lines of the log on standard output, none with --quiet; RUN/run.log has them all the same."""
+    usual, quiet = (neuronspec(*options, "evaluate", finished) for options in ([], ["--quiet"]))
+    assert usual.returncode == quiet.returncode == 0
+    assert "evaluate: up to date\n" in usual.stdout
+    assert "up to date" not in quiet.stdout + quiet.stderr and "chrF++" in quiet.stdout
+    as_json = neuronspec("evaluate", finished, "--json")
+    assert json.loads(as_json.stdout)["arms"] and "evaluate: up to date\n" in as_json.stderr
+    log = (finished / "run.log").read_text()
+    assert "train: starts (not run yet)\n" in log and "train: finished in " in log
+    assert "of the neurons are left out\n" in log
+    failed(neuronspec("-q", "-v", "validate", toy), 2, "--verbose and --quiet exclude each other")

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 
-from neuronspec.cli.output import show_log
+from neuronspec.cli.output import keep_stdout_free, progress, show_log
+from neuronspec.core.progress import SILENT, Bars
 
 logger = logging.getLogger("neuronspec.some.module")
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """The library's logger is the same for all tests."""
-    library = logging.getLogger("neuronspec")
-    handlers, level, propagate = list(library.handlers), library.level, library.propagate
-    yield
-    library.handlers, library.propagate = handlers, propagate
-    library.setLevel(level)
 
 
 def say() -> None:
@@ -45,6 +35,21 @@ def test_standard_output_can_be_kept_free(capsys: pytest.CaptureFixture[str]) ->
     show_log(only_stderr=True)
     say()
     assert capsys.readouterr() == ("", "a line with 50% [brackets]\nwarning: careful\n")
+
+
+def test_a_command_can_ask_for_that(capsys: pytest.CaptureFixture[str]) -> None:
+    show_log()
+    keep_stdout_free()
+    say()
+    assert capsys.readouterr() == ("", "a line with 50% [brackets]\nwarning: careful\n")
+
+
+def test_progress_is_shown_with_the_log() -> None:
+    assert progress() is SILENT
+    show_log()
+    assert isinstance(progress(), Bars)
+    show_log(-1)
+    assert progress() is SILENT
 
 
 def test_the_library_is_quiet_unless_asked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import re
 import shutil
 import subprocess
@@ -38,12 +39,11 @@ class Marking:
         return [re.sub(r"%\(\w+\)s", "", text) if "careless" in text else text for text in marked]
 
 
-class Told:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def print(self, line: str, **options: Any) -> None:
-        self.lines.append(line)
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What is logged."""
+    caplog.set_level(logging.INFO, logger="neuronspec")
+    return caplog
 
 
 def through(tmp_path: Path, name: str, content: bytes | str, translator: Any = None, **options: Any) -> str:
@@ -79,15 +79,16 @@ def blocks(text: str) -> dict[str, str]:
     return found
 
 
-def test_a_real_catalog_is_filled_and_all_else_stays(half_german: Path, tmp_path: Path) -> None:
+def test_a_real_catalog_is_filled_and_all_else_stays(
+    half_german: Path, tmp_path: Path, told: pytest.LogCaptureFixture
+) -> None:
     before = half_german.read_text(encoding="utf-8")
-    told = Told()
-    translate_document(Marking(), EN_DE, str(half_german), tmp_path / "out.po", Options(console=told))  # type: ignore[arg-type]
+    translate_document(Marking(), EN_DE, str(half_german), tmp_path / "out.po", Options())  # type: ignore[arg-type]
     after = (tmp_path / "out.po").read_text(encoding="utf-8")
     old, new = polib.pofile(before), polib.pofile(after)
     empty = {(e.msgctxt, e.msgid) for e in old if not e.translated()}
     assert len(empty) > 100
-    assert told.lines == [f"filled {len(empty)} of {len(empty)} entries and marked them fuzzy"]
+    assert told.messages == [f"filled {len(empty)} of {len(empty)} entries and marked them fuzzy"]
     for entry in new:
         if (entry.msgctxt, entry.msgid) in empty:
             assert entry.fuzzy
@@ -117,15 +118,14 @@ def test_msgfmt_accepts_what_comes_out(half_german: Path, tmp_path: Path, flags:
     assert result.returncode == 0, result.stderr
 
 
-def test_entries_that_lose_placeholders_stay_and_are_listed(tmp_path: Path) -> None:
+def test_entries_that_lose_placeholders_stay_and_are_listed(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     content = (
         f'{HEADER}\n#: a.py:1\n#, python-format\nmsgid "careless %(name)s"\nmsgstr ""\n\nmsgid "fine"\nmsgstr ""\n'
     )
-    told = Told()
-    after = through(tmp_path, "a.po", content, console=told)
+    after = through(tmp_path, "a.po", content)
     assert after == content.replace('msgid "fine"\nmsgstr ""', '#, fuzzy\nmsgid "fine"\nmsgstr "¡fine"')
-    assert told.lines[0] == "filled 1 of 2 entries and marked them fuzzy"
-    assert told.lines[2].endswith("a.po:8: the translation is without %(name)s")
+    assert told.messages[0] == "filled 1 of 2 entries and marked them fuzzy"
+    assert told.messages[2].endswith("a.po:8: the translation is without %(name)s")
 
 
 def test_flags_contexts_plurals_line_ends_and_obsolete_entries(tmp_path: Path) -> None:
@@ -307,18 +307,17 @@ TMX = """<?xml version='1.0' encoding='UTF-8'?>
 """
 
 
-def test_xliff_12(tmp_path: Path) -> None:
-    told = Told()
+def test_xliff_12(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     content = XLIFF_1 % 'target-language="de"'
     target = '<target state="needs-review-translation">'
     expected = content.replace("&amp; go </source>", f"&amp; go </source>{target} ¡Save &amp; go </target>").replace(
         "Empty</source><target></target>", f"Empty</source>{target}¡Empty</target>"
     )
-    found = through(tmp_path, "a.xliff", content, Stripping(), console=told)
+    found = through(tmp_path, "a.xliff", content, Stripping())
     assert found == expected.replace("\n datatype", " datatype")
-    assert told.lines[:2] == ["filled 2 of 4 units", "left 2 untranslated:"]
-    assert any("a.xliff:5: it has markup" in line for line in told.lines)
-    assert any("a.xliff:8: the translation is without %(name)s" in line for line in told.lines)
+    assert told.messages[:2] == ["filled 2 of 4 units", "left 2 untranslated:"]
+    assert any("a.xliff:5: it has markup" in line for line in told.messages)
+    assert any("a.xliff:8: the translation is without %(name)s" in line for line in told.messages)
     with pytest.raises(CorpusError, match="the file is from en-US to fr, not en-de"):
         through(tmp_path, "a.xlf", XLIFF_1 % 'target-language="fr"')
 

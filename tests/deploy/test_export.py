@@ -94,7 +94,7 @@ def test_what_to_verify_with(specialized: Path, sample: Path, tmp_path: Path) ->
     (tmp_path / "empty").write_text("\n\n")
     (tmp_path / "latin").write_bytes(b"fine\nna\xefve\n")
     for name, message in (
-        ("empty", "empty has no text: --sample needs sentences, one a line"),
+        ("empty", "empty has no text: --sample needs one sentence per line"),
         ("latin", r"latin:2: not valid UTF-8: byte 0xef, the line's byte number 3 .*convert the file to UTF-8"),
         ("absent", "absent: can't be read: No such file or directory$"),
         ("", "can't be read: Is a directory$"),
@@ -193,7 +193,7 @@ def test_runs_without_the_specialized_arm_are_told(tmp_path: Path) -> None:
     text = "name: x\ncorpus: {reader: catalogs, pivot: en, languages: [de]}\n"
     text += "training: {updates: 1}\ncontinuation: {updates: 1}\n"
     for arms, message in (
-        ("", f"{tmp_path} has no finished arm 'specialized' yet: go on with neuronspec specialize {tmp_path}"),
+        ("", f"{tmp_path} has no finished arm 'specialized' yet: continue with neuronspec specialize {tmp_path}"),
         ("arms: [dense]\n", f"{tmp_path} has no arm 'specialized', only dense, random: add it to its recipe's arms"),
     ):
         recipe.write_text(text + arms)

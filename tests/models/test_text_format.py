@@ -78,14 +78,13 @@ def test_tokenizers_with_languages_get_their_own_codes(finished_tokenizer: Any) 
 @pytest.fixture(scope="module")
 def finished_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The tokenizer of a prepared toy run."""
-    from rich.console import Console
     from tests.helpers.synthetic import write_recipe
 
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
 
     folder = tmp_path_factory.mktemp("toy")
-    Pipeline(Recipe.load(write_recipe(folder)), folder / "run", Console(quiet=True)).execute("prepare")
+    Pipeline(Recipe.load(write_recipe(folder)), folder / "run").execute("prepare")
     return load_tokenizer(folder / "run" / "data" / "tokenizer")
 
 

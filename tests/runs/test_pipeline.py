@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from neuronspec.core.errors import RecipeError, RunError
 from neuronspec.recipe import Recipe
@@ -53,7 +52,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def execute(folder: Path, recipe: Recipe, stage: str | None = None) -> None:
-    Pipeline(recipe, folder, Console(quiet=True)).execute(stage)
+    Pipeline(recipe, folder).execute(stage)
 
 
 ALL = [
@@ -108,7 +107,7 @@ def test_a_changed_recipe_reruns_just_what_it_affects(
 
 def test_the_reason_names_the_changed_key(tmp_path: Path, ran: list[str]) -> None:
     execute(tmp_path, recipe_with())
-    later = Pipeline(recipe_with(selection={"coverage": 0.5}), tmp_path, Console(quiet=True))
+    later = Pipeline(recipe_with(selection={"coverage": 0.5}), tmp_path)
     reasons = {task.name: reason for task, reason in later.plan()}
     assert reasons["select"] == "changed: selection.coverage 0.95 -> 0.5"
     assert reasons["specialize/specialized"] == "train or select changed"
@@ -128,7 +127,7 @@ def test_what_a_failed_task_would_have_replaced_comes_back(
 ) -> None:
     execute(tmp_path, recipe_with())
     before = (tmp_path / "report").read_text()
-    changed = Pipeline(recipe_with(report={"samples": 9}), tmp_path, Console(quiet=True))
+    changed = Pipeline(recipe_with(report={"samples": 9}), tmp_path)
 
     def fail(run: stages.Run) -> None:
         raise RunError("injected")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from tests.helpers.toy_sweep import write_sweep
 
 from neuronspec.core.errors import RunError
@@ -67,7 +66,7 @@ def test_a_run_of_the_recipe_gives_its_baseline(tmp_path: Path) -> None:
     """Of a run whose tasks are finished, nothing is done again; a baseline of other settings is refused."""
     run = tmp_path / "run"
     sweep = Sweep.load(write_sweep(tmp_path, "arms: {dense: , specialized: }\n"))
-    pipeline = Pipeline(sweep.recipes()[0][1], run, Console(quiet=True))
+    pipeline = Pipeline(sweep.recipes()[0][1], run)
     for name in ("prepare", "train", "record"):
         task = pipeline.tasks[name]
         for output in task.outputs:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neuronspec.cli.options import SetOption
-from neuronspec.cli.output import console
+from neuronspec.cli.output import console, progress
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from neuronspec.analysis.settings import Options
 
 commands = typer.Typer()
+logger = logging.getLogger(__name__)
 
 
 @commands.command(epilog="Example: neuronspec report runs/demo --figures figures")
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Run folder, or one that analyse made.", show_default=False)
+        Path, typer.Argument(metavar="RUN", help="Run folder, or a folder that analyse wrote.", show_default=False)
     ],
     figures: Annotated[
         Path | None,
@@ -32,51 +32,53 @@ def report(
     overrides: SetOption = None,
 ) -> None:
     """Write RUN/report/index.html, and figures for papers."""
-    write_reports(folder, overrides, figures, console())
+    write_reports(folder, overrides, figures)
 
 
 @commands.command(epilog="Example: neuronspec analyse facebook/nllb-200-distilled-600M --data text.tsv --out analysis")
 def analyse(
     target: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="Hugging Face model or its folder; or a run folder.", show_default=False),
+        typer.Argument(metavar="MODEL", help="Hugging Face model (name or folder), or run folder.", show_default=False),
     ],
     data: Annotated[
-        Path | None, typer.Option(help="Table with a column a language (.tsv, .gz, .xz).", show_default=False)
+        Path | None, typer.Option(help="Table with one column per language (.tsv, .gz, .xz).", show_default=False)
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default=False)] = None,
-    pivot: Annotated[str, typer.Option(help="The language in the middle.")] = "en",
+    pivot: Annotated[str, typer.Option(help="The pivot language.")] = "en",
     languages: Annotated[
-        str | None, typer.Option(help="The others, as de,fr; without it, all columns.", show_default=False)
+        str | None, typer.Option(help="The other languages, as de,fr; by default, all columns.", show_default=False)
     ] = None,
-    directions: Annotated[str, typer.Option(help="both, out, into, or names, as en-de,de-en.")] = "both",
-    sentences: Annotated[int, typer.Option(min=1, help="Sentences recorded a direction, at most.")] = 200,
-    coverage: Annotated[float, typer.Option(min=0, max=1, help="k: share of the activation that is covered.")] = 0.95,
+    directions: Annotated[
+        str, typer.Option(help="both, out (of the pivot), into (it), or names, as en-de,de-en.")
+    ] = "both",
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences to record per direction, at most.")] = 200,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="k: share of the activation to cover.")] = 0.95,
     statistic: Annotated[
         str, typer.Option(help="count, magnitude, or auto: count where a value > 0 means that a neuron fired.")
     ] = "auto",
     prompt: Annotated[
         str | None,
         typer.Option(
-            help="How the model gets a sentence: text with {text}, {source}, {target}, {source_code}, {target_code}.",
+            help="How the model sees a sentence: text with {text}, {source}, {target}, {source_code}, {target_code}.",
             show_default=False,
         ),
     ] = None,
-    ablation: Annotated[int, typer.Option(min=0, help="Sentences a direction for the causal check; 0: none.")] = 20,
+    ablation: Annotated[int, typer.Option(min=0, help="Sentences per direction for the causal check; 0: none.")] = 20,
     family: Annotated[
         list[str] | None,
         typer.Option(help="Family of a language, as kn=Indo-Aryan. Repeatable.", show_default=False),
     ] = None,
     overrides: SetOption = None,
 ) -> None:
-    """Tell what the neurons of a model, or of a run, do: overlap, structure, causes; and write the report."""
+    """Analyse the neurons of a model or a run (overlap, structure, causal effect) and write the report."""
     from neuronspec.analysis.settings import Options
 
     options = Options.parse(pivot, languages, directions, sentences, coverage, statistic, prompt, ablation, family)
-    run_analysis(target, data, out, options, overrides, console())
+    run_analysis(target, data, out, options, overrides)
 
 
-def write_reports(folder: Path, overrides: list[str] | None, figures: Path | None, console: Console) -> None:
+def write_reports(folder: Path, overrides: list[str] | None, figures: Path | None) -> None:
     """Write FOLDER/report/index.html, and figures for papers if `figures` names a folder.
 
     Raises:
@@ -90,7 +92,7 @@ def write_reports(folder: Path, overrides: list[str] | None, figures: Path | Non
     from neuronspec.runs.stages import report_data
 
     if RunFolder(folder).exists:
-        pipeline = Pipeline(Recipe.of_run(folder, overrides), folder, console)
+        pipeline = Pipeline(Recipe.of_run(folder, overrides), folder, progress())
         pipeline.execute("report")
         data = report_data(pipeline.run) if figures else None
     else:
@@ -98,14 +100,14 @@ def write_reports(folder: Path, overrides: list[str] | None, figures: Path | Non
             raise RecipeError(f"--set is for runs, and {folder} has no recipe.yaml")
         data = analysed_data(folder)
         write_report(data, RunFolder(folder).page)
-        console.print(f"report: {folder / 'report' / 'index.html'}", soft_wrap=True)
+        logger.info(f"report: {folder / 'report' / 'index.html'}")
     if figures and data:
         files = write_figures(data, figures)
-        console.print(f"{len(files)} files in {figures}", soft_wrap=True)
+        logger.info("%d files in %s", len(files), figures)
 
 
 def run_analysis(
-    target: str, data: Path | None, out: Path | None, options: Options, overrides: list[str] | None, console: Console
+    target: str, data: Path | None, out: Path | None, options: Options, overrides: list[str] | None
 ) -> None:
     """The stage `analyse` and the report of a run; or the analysis and the report of a model.
 
@@ -121,7 +123,7 @@ def run_analysis(
             raise RecipeError(
                 f"{target} is a run, which has its recipe: change it with --set, as selection.coverage=0.9"
             )
-        _analyse_run(Path(target), overrides, console)
+        _analyse_run(Path(target), overrides)
         return
     if data is None or out is None:
         raise RecipeError(f"{target} is no run, so it needs --data (a table of text) and --out (a folder to write to)")
@@ -129,14 +131,14 @@ def run_analysis(
         raise RecipeError(f"--set is for runs, and {target} is none")
     from neuronspec.analysis.own_model import analyse_model
 
-    analyse_model(target, data, out, options, console)
-    write_reports(out, None, None, console)
+    analyse_model(target, data, out, options, console())
+    write_reports(out, None, None)
 
 
-def _analyse_run(folder: Path, overrides: list[str] | None, console: Console) -> None:
+def _analyse_run(folder: Path, overrides: list[str] | None) -> None:
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
 
-    pipeline = Pipeline(Recipe.of_run(folder, overrides), folder, console)
+    pipeline = Pipeline(Recipe.of_run(folder, overrides), folder, progress())
     pipeline.execute("analyse")
     pipeline.execute("report")

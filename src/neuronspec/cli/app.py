@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Annotated
+
 import typer
 
 from neuronspec.cli import (
@@ -12,7 +15,9 @@ from neuronspec.cli import (
     run_commands,
     sweep_commands,
 )
+from neuronspec.cli.output import show_log
 from neuronspec.core.errors import NeuronspecError
+from neuronspec.core.processes import launched, leave
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C or SIGTERM."""
@@ -25,27 +30,45 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Multilingual translation models whose neurons specialize: train on many directions, record which "
-    "feed-forward neurons each uses, select the specialized ones, train on with sparse layers, compare with controls.",
+    "feed-forward neurons each uses, select the specialized ones, continue training with sparse layers, compare with "
+    "controls.",
     epilog="Start with: neuronspec run recipes/demo.yaml --out runs/demo",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from neuronspec import __version__
+
+        typer.echo(f"neuronspec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show details too.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show results, warnings and errors only.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    if verbose and quiet:
+        raise typer.BadParameter("--verbose and --quiet exclude each other")
+    main_process = not launched() or os.environ["RANK"] == "0"
+    show_log(-1 if quiet or not main_process else int(verbose))
+
+
 for group in (run_commands, sweep_commands, evaluate_commands, analyse_commands, inspect, deploy_commands):
     app.add_typer(group.commands)
 
 
 def main() -> None:
     """Run the command line. Exits 0 done, 1 failed, 2 misused, 130 interrupted."""
-    from neuronspec.core.processes import leave
-
     leave(_run())
 
 
 def _run() -> int:
     """Run the command; the exit code."""
-    from neuronspec.cli.output import show_log
-    from neuronspec.core.processes import launched
-
-    show_log()
-
     try:
         app()
     except SystemExit as end:
@@ -56,7 +79,7 @@ def _run() -> int:
         typer.echo(str(error), err=True)
         return error.exit_code
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from here", err=True)
+        typer.echo("interrupted; the same command continues from here", err=True)
         return INTERRUPTED
     except RuntimeError as error:
         if not (launched() and "onnection" in str(error)):

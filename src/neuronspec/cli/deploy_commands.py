@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,11 +14,8 @@ from neuronspec.cli.options import (
     ModelArgument,
     PivotOption,
     ThreadsOption,
-    print_json,
 )
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from neuronspec.cli.output import keep_stdout_free, print_json, progress
 
 commands = typer.Typer()
 
@@ -30,14 +25,16 @@ def compact(
     model: ModelArgument,
     directions: DirectionsArgument = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder to make; with several directions, a folder a direction in it.")
+        Path,
+        typer.Option("--out", "-o", help="Folder to create; for several directions, one folder each in it."),
     ] = ...,  # type: ignore[assignment]
     pivot: PivotOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Cut a direction's compact model out of a specialized one: a Hugging Face folder for ns.load_compact."""
+    """Cut the compact model of a direction out of a specialized model: a folder for ns.load_compact."""
     from neuronspec.deploy.directions import compact_directions
 
+    keep_stdout_free()
     _print(compact_directions(model, directions or [], out, pivot), as_json)
 
 
@@ -46,20 +43,23 @@ def export(
     model: ModelArgument,
     directions: DirectionsArgument = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder to make; with several directions, a folder a direction in it.")
+        Path,
+        typer.Option("--out", "-o", help="Folder to create; for several directions, one folder each in it."),
     ] = ...,  # type: ignore[assignment]
     every: Annotated[bool, typer.Option("--all", help="Every direction that has masks.")] = False,
     bundle: Annotated[
         bool, typer.Option("--bundle", help="One folder for all directions: the dense model and the masks.")
     ] = False,
     format_: Annotated[
-        Literal["ctranslate2"], typer.Option("--format", help="What the folder is for.")
+        Literal["ctranslate2"], typer.Option("--format", help="Format of the exported model.")
     ] = "ctranslate2",
-    quantization: Annotated[Literal["int8", "float32", "float16"], typer.Option(help="Of the weights.")] = "int8",
-    verify: Annotated[int, typer.Option(min=0, help="Sentences a direction to verify with; 0: don't.")] = 64,
+    quantization: Annotated[Literal["int8", "float32", "float16"], typer.Option(help="Type of the weights.")] = "int8",
+    verify: Annotated[int, typer.Option(min=0, help="Sentences per direction to verify with; 0: none.")] = 64,
     sample: Annotated[
         Path | None,
-        typer.Option(help="Sentences to verify with, one a line; without it, the run's test set.", show_default=False),
+        typer.Option(
+            help="Sentences to verify with, one per line; by default, the run's test set.", show_default=False
+        ),
     ] = None,
     pivot: PivotOption = None,
     as_json: JsonOption = False,
@@ -67,6 +67,7 @@ def export(
     """Export directions to CTranslate2, verified: they translate a sample as the specialized model does."""
     from neuronspec.deploy.directions import export_directions, export_one_bundle
 
+    keep_stdout_free()
     if bundle:
         if directions or pivot:
             raise typer.BadParameter("--bundle holds all directions: name none")
@@ -75,7 +76,7 @@ def export(
     if every and directions:
         raise typer.BadParameter("--all takes every direction: name none, or leave --all out")
     chosen = None if every else directions or []
-    _print(export_directions(model, chosen, out, quantization, verify, sample, pivot), as_json)
+    _print(export_directions(model, chosen, out, quantization, verify, sample, pivot, progress()), as_json)
 
 
 @commands.command(epilog="Example: neuronspec translate exported --from en --to de text.en > text.de")
@@ -85,25 +86,27 @@ def translate(
     source: Annotated[str, typer.Option("--from", help="Language of the text.", show_default=False)] = ...,  # type: ignore[assignment]
     target: Annotated[str, typer.Option("--to", help="Language to translate to.", show_default=False)] = ...,  # type: ignore[assignment]
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; standard output without it.", show_default=False)
+        Path | None, typer.Option("--out", "-o", help="File to write; by default, standard output.", show_default=False)
     ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
-    nbest: Annotated[int, typer.Option(min=1, help="Hypotheses a line, as 'number ||| text ||| score'.")] = 1,
+    nbest: Annotated[int, typer.Option(min=1, help="Hypotheses per line, as 'number ||| text ||| score'.")] = 1,
     scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each translation.")] = False,
-    split: Annotated[bool, typer.Option("--split", help="Translate each sentence of a line for itself.")] = False,
+    split: Annotated[bool, typer.Option("--split", help="Translate each sentence of a line separately.")] = False,
     column: Annotated[
         str | None,
         typer.Option(
-            help="Column to translate: number or header of a .tsv file's, field of a .jsonl file's.",
+            help="Column to translate: its number or header in a .tsv file, its field in a .jsonl file.",
             show_default="the only one; text",
         ),
     ] = None,
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Translate .po entries that are marked fuzzy, too.")] = False,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Padded source tokens in one batch.")] = 4096,
     threads: ThreadsOption = None,
-    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
+    device: Annotated[
+        Literal["cpu", "cuda"] | None, typer.Option(help="Device to compute on.", show_default=False)
+    ] = None,
 ) -> None:
-    """Translate text, a line a line; or .po, .xliff, .tmx, .tsv and .jsonl files, by the end of their name."""
+    """Translate text line by line; or .po, .xliff, .tmx, .tsv and .jsonl files, by their ending."""
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
     options = {"device": device, "threads": threads, "split": split}
     translate_file(
@@ -114,27 +117,28 @@ def translate(
 @commands.command(epilog="Example: neuronspec serve exported --port 8000")
 def serve(
     model: Annotated[Path, typer.Argument(help="Exported folder, run folder or model folder.", show_default=False)],
-    host: Annotated[str, typer.Option(help="Address to listen at; the default is this machine alone.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen at; by default, this machine only.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8000,
     memory: Annotated[
         float | None,
-        typer.Option(min=0, help="Megabytes of exported models to keep loaded; all without it.", show_default=False),
+        typer.Option(min=0, help="Megabytes of exported models to keep loaded; by default, all.", show_default=False),
     ] = None,
     threads: ThreadsOption = None,
-    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where to compute.", show_default=False)] = None,
+    device: Annotated[
+        Literal["cpu", "cuda"] | None, typer.Option(help="Device to compute on.", show_default=False)
+    ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
-    characters: Annotated[int, typer.Option(min=1, help="Characters of one request, at most.")] = 10_000,
-    queue: Annotated[int, typer.Option(min=1, help="Characters that may wait; past that, 429.")] = 200_000,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time of one request, at most.")] = 30.0,
+    characters: Annotated[int, typer.Option(min=1, help="Maximal number of characters in a request.")] = 10_000,
+    queue: Annotated[int, typer.Option(min=1, help="Maximal number of waiting characters; then 429.")] = 200_000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Maximal time of a request, in seconds.")] = 30.0,
 ) -> None:
     """Serve translations: LibreTranslate's interface, a page to try it, health and metrics."""
-    from rich.console import Console
-
     from neuronspec.deploy.server.serve import serve as run_server
 
     limits = {"characters": characters, "queue": queue, "seconds": seconds}
     options = {"memory": memory, "threads": threads, "device": device, "beam": beam, "n_best": min(beam, 5)}
-    run_server(model, host, port, limits, options, Console(stderr=True))
+    keep_stdout_free()
+    run_server(model, host, port, limits, options)
 
 
 def _print(facts: list[dict[str, Any]], as_json: bool) -> None:
@@ -154,36 +158,24 @@ def translate_file(
     settings: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
-    """Translate a file or standard input, by the kind of file that its name tells.
+    """Translate a file or standard input, by the ending of its name.
 
     Raises:
         NeuronspecError: the model, the direction or the file can't be used; nothing is half-written.
     """
-    from rich.console import Console
-
     from neuronspec.core.direction import Direction
     from neuronspec.deploy.documents.document import Options, translate_document
     from neuronspec.deploy.translator import Translator
 
-    name, console = Direction.parse(direction), Console(stderr=True)
-    with _counting(console) as count:
+    keep_stdout_free()
+    name = Direction.parse(direction)
+    with progress().task("translated sentences") as task:
+        begun, done = time.monotonic(), 0
+
+        def count(sentences: int) -> None:  # how many there will be a stream can't say
+            nonlocal done
+            done += sentences
+            task.show(done, f"{done / max(1e-9, time.monotonic() - begun):,.0f} a second")
+
         translator = Translator(model, progress=count, **options, **settings)
-        translate_document(translator, name, file, out, Options(console=console, **document))
-
-
-@contextmanager
-def _counting(console: Console) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how many sentences are translated, and how fast; how many there are a stream can't tell."""
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description} {task.completed:,} sentences, {task.fields[rate]}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("translated", total=None, rate="")
-        begun = time.monotonic()
-
-        def count(sentences: int) -> None:
-            progress.advance(task, sentences)
-            rate = progress.tasks[0].completed / max(1e-9, time.monotonic() - begun)
-            progress.update(task, rate=f"{rate:,.0f} a second")
-
-        yield count
+        translate_document(translator, name, file, out, Options(**document))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuronspec.cli.options import JsonOption, SetOption, TablesOption, print_json
-from neuronspec.cli.output import console
+from neuronspec.cli.options import JsonOption, SetOption, TablesOption
+from neuronspec.cli.output import console, keep_stdout_free, print_json
 from neuronspec.cli.run_commands import execute
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.run_folder import RunFolder
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from neuronspec.core.table import Table
 
 commands = typer.Typer()
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,21 @@ def evaluate(
     lang: Annotated[str | None, typer.Option(help="Their language.")] = None,
     baseline: Annotated[Path | None, typer.Option(help="Another system's translations, to test against.")] = None,
     train: Annotated[list[Path] | None, typer.Option(help="Training text, to count test sentences in it.")] = None,
-    languages: Annotated[str | None, typer.Option(help="Languages to tell apart (off-target rate): de,en,fr.")] = None,
+    languages: Annotated[str | None, typer.Option(help="Languages to distinguish (off-target rate): de,en,fr.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="BLEU's tokenizer, instead of the language's.")] = None,
     flores200: Annotated[Path | None, typer.Option(help="SentencePiece model of FLORES-200, for spBLEU.")] = None,
-    detokenise: Annotated[bool, typer.Option("--detokenise", help="Moses round trip first, as in the paper.")] = False,
-    comet: Annotated[Path | None, typer.Option(help="COMET checkpoint on this machine.")] = None,
-    comet_python: Annotated[Path | None, typer.Option(help="Python that has unbabel-comet.")] = None,
+    detokenise: Annotated[
+        bool, typer.Option("--detokenise", help="Moses tokenization and back first, as in the paper.")
+    ] = False,
+    comet: Annotated[Path | None, typer.Option(help="Local COMET checkpoint.")] = None,
+    comet_python: Annotated[Path | None, typer.Option(help="Python interpreter that has unbabel-comet.")] = None,
 ) -> None:
-    """Translate and score the test sets with every arm of a run; or, with --hyp, --ref and --lang, score any system's
-    output."""
+    """Translate and score the test sets with every arm of a run, or score any system's output.
+
+    Give --hyp, --ref and --lang for the output of a system.
+    """
+    if as_json:
+        keep_stdout_free()
     external = External(
         hyp, ref, src, lang, baseline, train, languages, tokenizer, flores200, detokenise, comet, comet_python
     )
@@ -86,7 +94,7 @@ def evaluate(
         score_files(external, overrides, tables, as_json)
         return
     assert run_folder is not None, "is_meant refuses neither"
-    execute(run_folder, overrides, "evaluate", as_json)
+    execute(run_folder, overrides, "evaluate")
     show_run(run_folder, tables, as_json)
 
 
@@ -155,13 +163,11 @@ def _notes(content: Mapping[str, Any]) -> list[str]:
 
 
 def _warn_overlap(content: Mapping[str, Any]) -> None:
-    from rich.console import Console
-
     from neuronspec.evaluation.contamination import Overlap
 
     overlap = content.get("overlap")
     if overlap and overlap["either"]:
-        Console(stderr=True, soft_wrap=True).print(f"[yellow]warning: {Overlap(**overlap)}; scores on them say little[/]")
+        logger.warning("%s; scores on them say little", Overlap(**overlap))
 
 
 def show_run(run: Path, tables: Path | None, as_json: bool) -> None:

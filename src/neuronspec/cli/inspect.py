@@ -1,4 +1,4 @@
-"""The command `inspect`: telling what a file or folder of ours holds, without loading a model."""
+"""The command `inspect`: what a file or folder holds, without loading a model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from neuronspec.cli.options import JsonOption, print_json
-from neuronspec.cli.output import console
+from neuronspec.cli.options import JsonOption
+from neuronspec.cli.output import console, print_json
 from neuronspec.core.errors import NeuronspecError
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 
@@ -24,7 +24,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(help="A file or folder that neuronspec wrote.", show_default=False)],
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a file or folder of ours holds."""
+    """Show what a file or folder holds that neuronspec wrote."""
     facts = describe(file)
     if as_json:
         print_json(facts)

@@ -1,9 +1,9 @@
-"""Arguments and options that several commands share, and printing what was asked for as JSON."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,29 +14,23 @@ ModelArgument = Annotated[
     typer.Argument(metavar="RUN_OR_MODEL", help="Run folder, or folder of a specialized model.", show_default=False),
 ]
 DirectionsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="DIRECTION...", help="Such as en-de.", show_default=False)
+    list[str] | None, typer.Argument(metavar="DIRECTION...", help="Directions, such as en-de.", show_default=False)
 ]
 
 OutOption = Annotated[
-    Path, typer.Option("--out", "-o", help="Run folder to make or to go on with.", show_default=False)
+    Path, typer.Option("--out", "-o", help="Run folder to create or to continue.", show_default=False)
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Change a key of the recipe, as section.key=value. Repeatable.", show_default=False),
+    typer.Option("--set", help="Set a key of the recipe, as section.key=value. Repeatable.", show_default=False),
 ]
 TablesOption = Annotated[
-    Path | None, typer.Option(help="Also write the tables there, as CSV, Markdown and LaTeX.", show_default=False)
+    Path | None, typer.Option(help="Folder to write the tables to, as CSV, Markdown and LaTeX.", show_default=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PivotOption = Annotated[
     str | None,
-    typer.Option(help="Language that zero-shot directions are composed over, where several would do."),
+    typer.Option(help="Language that zero-shot directions are composed over, if there are several candidates."),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)]
-
-
-def print_json(content: Any) -> None:
-    """Print a value for programs."""
-    import json
-
-    typer.echo(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+DeviceOption = Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Device to compute on.", show_default=False)]

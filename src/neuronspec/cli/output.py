@@ -1,10 +1,15 @@
-"""What the command line shows of the library's log: plain lines, warnings on standard error."""
+"""What the command line shows: the library's log as plain lines, progress, tables and JSON."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from neuronspec.core.processes import processes
+from neuronspec.core.progress import SILENT, Bars, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,14 +23,14 @@ class _Lines(logging.Handler):
 
     def __init__(self, *, only_stderr: bool) -> None:
         super().__init__()
-        self._only_stderr = only_stderr
+        self.only_stderr = only_stderr
 
     def emit(self, record: logging.LogRecord) -> None:
         # the streams of the moment: tests and notebooks exchange them
         try:
             important = record.levelno >= logging.WARNING
             mark = f"{record.levelname.lower()}: " if important else ""
-            stream = sys.stderr if important or self._only_stderr else sys.stdout
+            stream = sys.stderr if important or self.only_stderr else sys.stdout
             print(f"{mark}{self.format(record)}", file=stream, flush=True)
         except OSError:
             self.handleError(record)
@@ -39,17 +44,40 @@ def show_log(verbosity: int = 0, *, only_stderr: bool = False) -> None:
         only_stderr: keep standard output free, for JSON and piped results.
     """
     logger = logging.getLogger(LIBRARY)
-    for handler in [one for one in logger.handlers if isinstance(one, _Lines)]:
+    for handler in _shown():
         logger.removeHandler(handler)
-    logger.addHandler(_Lines(only_stderr=only_stderr))
-    logger.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(verbosity, logging.DEBUG))
+    lines = _Lines(only_stderr=only_stderr)
+    lines.setLevel({-1: logging.WARNING, 0: logging.INFO}.get(verbosity, logging.DEBUG))
+    logger.addHandler(lines)
+    logger.setLevel(min(lines.level, logging.INFO))  # run.log has what happens, whatever is shown
     logger.propagate = False
+
+
+def keep_stdout_free() -> None:
+    """Show the log on standard error alone from now on: standard output is for the result."""
+    for handler in _shown():
+        handler.only_stderr = True
+
+
+def progress() -> Progress:
+    """Shows how far the work is, unless the log is shown for warnings alone (`--quiet`)."""
+    return Bars() if any(handler.level <= logging.INFO for handler in _shown()) else SILENT
+
+
+def _shown() -> list[_Lines]:
+    return [handler for handler in logging.getLogger(LIBRARY).handlers if isinstance(handler, _Lines)]
 
 
 def console() -> Console:
     """Where tables are printed; of processes that work together, the main one alone prints."""
     from rich.console import Console
 
-    from neuronspec.core.processes import processes
-
     return Console(highlight=False, soft_wrap=True, quiet=not processes().is_main)
+
+
+def print_json(content: Any) -> None:
+    """Print a value for programs; of processes that work together, the main one alone does."""
+    import json
+
+    if processes().is_main:
+        typer.echo(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))

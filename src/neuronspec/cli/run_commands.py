@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neuronspec.cli.options import JsonOption, OutOption, RecipeArgument, RunArgument, SetOption
-from neuronspec.cli.output import console
+from neuronspec.cli.output import console, progress
 
 if TYPE_CHECKING:
     from neuronspec.runs.stages import Run
@@ -31,13 +31,13 @@ def run(
             show_default=False,
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and why, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and why, and exit.")] = False,
 ) -> None:
-    """Run a recipe: all stages that are not up to date. Stopped runs go on where they were."""
+    """Run a recipe: all stages that are not up to date. A stopped run continues where it was."""
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
 
-    pipeline = Pipeline(Recipe.load(recipe, overrides), out, console())
+    pipeline = Pipeline(Recipe.load(recipe, overrides), out, progress())
     if dry_run:
         for task, reason in pipeline.plan(stage):
             typer.echo(f"{task.name}: {reason or 'up to date'}")
@@ -69,7 +69,7 @@ def prepare(recipe: RecipeArgument, out: OutOption, overrides: SetOption = None)
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
 
-    Pipeline(Recipe.load(recipe, overrides), out, console()).execute("prepare")
+    Pipeline(Recipe.load(recipe, overrides), out, progress()).execute("prepare")
 
 
 @commands.command(epilog="Example: neuronspec train runs/demo")
@@ -96,14 +96,12 @@ def specialize(run_folder: RunArgument, overrides: SetOption = None) -> None:
     execute(run_folder, overrides, "specialize")
 
 
-def execute(run: Path, overrides: list[str] | None, stage: str, quiet: bool = False) -> None:
-    """Run a stage of a run folder, by its own recipe; `quiet` leaves standard output alone."""
-    from rich.console import Console
-
+def execute(run: Path, overrides: list[str] | None, stage: str) -> None:
+    """Run a stage of a run folder, by its own recipe."""
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
 
-    Pipeline(Recipe.of_run(run, overrides), run, Console(stderr=True) if quiet else console()).execute(stage)
+    Pipeline(Recipe.of_run(run, overrides), run, progress()).execute(stage)
 
 
 def summarize(run: Run) -> None:

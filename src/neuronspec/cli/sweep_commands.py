@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neuronspec.cli.options import SetOption, TablesOption
-from neuronspec.cli.output import console
+from neuronspec.cli.output import console, progress
 from neuronspec.core.errors import NeuronspecError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from neuronspec.sweep.nodes import Node
     from neuronspec.sweep.settings import Sweep
 
 commands = typer.Typer()
+logger = logging.getLogger(__name__)
 
 
 class SweepFailed(NeuronspecError):
@@ -30,25 +30,25 @@ class SweepFailed(NeuronspecError):
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file (YAML).", show_default=False)],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Sweep folder to make or to go on with.", show_default=False)
+        Path, typer.Option("--out", "-o", help="Sweep folder to create or to continue.", show_default=False)
     ],
     overrides: SetOption = None,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, help="Trainings at a time; one a GPU, or one, without it.", show_default=False),
+        typer.Option(min=1, help="Number of trainings at a time; by default, one per GPU, or one.", show_default=False),
     ] = None,
     base: Annotated[
         Path | None,
-        typer.Option(help="A run of the recipe: its corpus and baseline are used as they are.", show_default=False),
+        typer.Option(help="Run of the recipe whose corpus and baseline are used as they are.", show_default=False),
     ] = None,
     tables: TablesOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is done and what isn't, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is done and what isn't, and exit.")] = False,
 ) -> None:
-    """Train arms x seeds x settings over one corpus and baseline, and compare them. Stopped sweeps go on."""
+    """Train arms x seeds x settings over one corpus and baseline, and compare them. A stopped sweep continues."""
     if dry_run:
-        plan_sweep(file, out, overrides, base, console())
+        plan_sweep(file, out, overrides, base)
     else:
-        run_sweep(file, out, overrides, base=base, processes=processes, tables=tables, console=console())
+        run_sweep(file, out, overrides, base=base, processes=processes, tables=tables)
 
 
 def run_sweep(
@@ -59,7 +59,6 @@ def run_sweep(
     base: Path | None,
     processes: int | None,
     tables: Path | None,
-    console: Console,
 ) -> None:
     """Do what isn't done of a sweep, and print its tables.
 
@@ -81,19 +80,19 @@ def run_sweep(
     write_json(out / OWNER, {"sweep": sweep.name, "base": str(base.resolve()) if base else None})
     try:
         with FileLock(RunFolder(out).lock, timeout=0):
-            _run(sweep, nodes, out, processes or _default_processes(), tables, console)
+            _run(sweep, nodes, out, processes or _default_processes(), tables)
     except Timeout:
         raise RunError(f"{out} is in use by another sweep; wait for it, or choose another --out") from None
 
 
-def plan_sweep(file: Path, out: Path, overrides: list[str] | None, base: Path | None, console: Console) -> None:
+def plan_sweep(file: Path, out: Path, overrides: list[str] | None, base: Path | None) -> None:
     """Print every task of a sweep, and whether it is done."""
     from neuronspec.sweep.nodes import base_of, nodes_of
     from neuronspec.sweep.settings import Sweep
 
     sweep = Sweep.load(file, overrides)
     for node in nodes_of(sweep, out, base_of(out, sweep, base)):
-        console.print(f"{node.name}: {'done' if node.done() else 'to do'}", markup=False)
+        typer.echo(f"{node.name}: {'done' if node.done() else 'to do'}")
 
 
 def _default_processes() -> int:
@@ -102,25 +101,25 @@ def _default_processes() -> int:
     return max(1, torch.cuda.device_count())
 
 
-def _run(sweep: Sweep, nodes: list[Node], out: Path, processes: int, tables: Path | None, console: Console) -> None:
+def _run(sweep: Sweep, nodes: list[Node], out: Path, processes: int, tables: Path | None) -> None:
     from neuronspec.core.table import export
     from neuronspec.sweep.cell_results import gather
     from neuronspec.sweep.runner import Runner
     from neuronspec.sweep.sweep_tables import sweep_tables
 
-    outcome = Runner(nodes, out, processes, console).run()
+    outcome = Runner(nodes, out, processes).run()
     names = {node.folder: node.name for node in nodes}
     failed = {names[folder]: reason for folder, reason in outcome.failed.items()}
     failed |= {names[folder]: f"needs {needed}, which failed" for folder, needed in outcome.skipped.items()}
     if any(node.cell for node in nodes if node.folder in outcome.done):
-        results = gather(sweep, nodes, outcome.done, failed, out, console)
+        results = gather(sweep, nodes, outcome.done, failed, out, progress())
         made = sweep_tables(results)
         for name in ("entries", "zero_shot_entries", "tiers", "costs"):
             if name in made:
-                console.print(made[name].to_rich())
+                console().print(made[name].to_rich())
         if tables is not None:
-            console.print(f"{len(export(made, tables))} files in {tables}", soft_wrap=True)
-        console.print(f"results: {out / 'results.json'}", soft_wrap=True)
+            logger.info("%d files in %s", len(export(made, tables)), tables)
+        logger.info("results: %s", RunFolder(out).results)
     if failed:
         lines = [f"  {name}: {reason}" for name, reason in failed.items()]
         raise SweepFailed("\n".join([f"{len(failed)} tasks of the sweep failed; run it again to retry:", *lines]))

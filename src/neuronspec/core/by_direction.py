@@ -1,4 +1,4 @@
-"""A read-only mapping with a value a direction: what activations and masks are made of."""
+"""A read-only mapping with one value per direction: what activations and masks are made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors that speak to the user: what failed, the value seen, how to mend it.
+"""Errors that speak to the user: what failed, the value seen, how to fix it.
 
 Every error that a user can cause is a `NeuronspecError`. The command line prints its message without a
 traceback and exits with its `exit_code`: 2 where the command or recipe was misused, 1 where the work failed.
@@ -45,7 +45,7 @@ class RunError(NeuronspecError):
 
 
 class TrainingError(NeuronspecError):
-    """Training that can't start or go on."""
+    """Training that can't start or continue."""
 
 
 class EvaluationError(NeuronspecError):

@@ -81,13 +81,13 @@ def full_disk(error: Exception) -> str | None:
 
     Also for libraries in Rust, which raise a plain exception that ends with `(os error 28)`.
     """
-    told = re.search(r"\(os error (\d+)\)$", str(error))
-    number = error.errno if isinstance(error, OSError) else int(told[1]) if told else None
+    found = re.search(r"\(os error (\d+)\)$", str(error))
+    number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
     return os.strerror(number) if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else None
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with `\\n` line ends; `path` is complete or as it was before."""
+    r"""Write UTF-8 text with `\n` line ends; `path` is complete or as it was before."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 

@@ -25,11 +25,6 @@ class RunFolder:
 
     folder: Path
 
-    @classmethod
-    def around(cls, folder: Path) -> RunFolder:
-        """The run that a folder which is trained in belongs to; the folder's parent where there is no recipe."""
-        return next((run for run in map(cls, folder.parents) if run.exists), cls(folder.parent))
-
     @property
     def exists(self) -> bool:
         """Whether the folder is a run: whether it has a recipe."""

@@ -27,6 +27,7 @@ class Cell(str):
     __slots__ = ("mark", "n", "of", "value")
 
     def __new__(cls, text: str, value: float | None = None, n: int = 1, of: int = 1, mark: str = "") -> Cell:
+        """A string that also knows its number."""
         cell = super().__new__(cls, text)
         cell.value, cell.n, cell.of, cell.mark = value, n, of, mark
         return cell
@@ -42,10 +43,10 @@ class Table:
     """A table of text: what the terminal and the report show.
 
     Args:
-        title: stands above.
+        title: printed above.
         columns: the heads.
         rows: as many cells each; numbers are `Cell`s.
-        note: stands below; what marks mean.
+        note: printed below; what marks mean.
     """
 
     title: str
@@ -69,8 +70,11 @@ class Table:
         return table
 
     def to_csv(self) -> str:
-        """Full numbers; missing ones are empty. A column with missing directions is followed by one that tells how many
-        directions each number covers, a column with marks by one of marks."""
+        """Full numbers; missing ones are empty.
+
+        A column with missing directions is followed by one that says how many directions each number covers, a column
+        with marks by one of marks.
+        """
         columns = list(zip(*self.rows, strict=True)) or [() for _ in self.columns]
         out: list[list[str]] = []
         for head, cells in zip(self.columns, columns, strict=True):
@@ -93,7 +97,7 @@ class Table:
         return f"**{_markdown(self.title)}**\n\n{table}{note}\n"
 
     def to_latex(self) -> str:
-        """A `table` with `booktabs` rules (`\\usepackage{booktabs}`)."""
+        r"""A `table` with `booktabs` rules (`\usepackage{booktabs}`)."""
         lines = [r" & ".join(map(_latex, row)) + r" \\" for row in (self.columns, *self.rows)]
         return "\n".join(
             [

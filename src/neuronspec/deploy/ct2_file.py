@@ -92,6 +92,8 @@ def cut(model: ModelFile, site: str, selected: np.ndarray, bias: np.ndarray | No
     """Leave a site (`encoder.0`) with the selected neurons.
 
     Args:
+        model: changed in place.
+        site: its name.
         selected: indices of neurons, int64 `[n]`.
         bias: float32 `[d_model]` the output's bias with what the others give; as it is, without it.
     """

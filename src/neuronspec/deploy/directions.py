@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.deploy.bundle import export_bundle
 from neuronspec.deploy.export import export_direction, sample_of
 from neuronspec.deploy.manifest import Manifest, facts_as_json, megabytes, new_folder
@@ -17,6 +16,8 @@ from neuronspec.deploy.opening import Opened, open_specialized, own_directions
 from neuronspec.specialization.compact import compact, compact_report
 from neuronspec.specialization.save import save_compact
 from neuronspec.specialization.scope import serve
+
+logger = logging.getLogger(__name__)
 
 TOLERANCE = 0.3
 """chrF++ by which a quantized model may differ before a warning says so."""
@@ -58,6 +59,7 @@ def export_directions(
     verify: int,
     sample: Path | None,
     pivot: str | None,
+    progress: Progress = SILENT,
 ) -> list[dict[str, Any]]:
     """Export directions (None: all that have masks); what each folder holds.
 
@@ -70,14 +72,13 @@ def export_directions(
         folders = {name: out / name for name in own_directions(opened.model)}
     else:
         folders = _folders(opened, directions, out, pivot)
-    console, facts = Console(stderr=True), []
-    quiet = not console.is_terminal
-    for name, folder in track(folders.items(), "exporting", console=console, transient=True, disable=quiet):
+    facts = []
+    for name, folder in progress.track(folders.items(), "exporting", len(folders)):
         direction = Direction.parse(name)
         text = sample_of(opened, direction, verify, sample) if verify else None
         manifest = export_direction(opened, direction, folder, quantization, text, pivot)
         facts.append({"folder": str(folder), **facts_as_json(manifest), "summary": _summary(folder, name, manifest)})
-        _warn(console, name, manifest)
+        _warn(name, manifest)
     return facts
 
 
@@ -93,9 +94,8 @@ def export_one_bundle(
     known = own_directions(opened.model)
     samples = {name: sample_of(opened, Direction.parse(name), verify, sample) for name in known} if verify else {}
     manifest = export_bundle(opened, out, quantization, samples)
-    console = Console(stderr=True)
     for name in known:
-        _warn(console, name, manifest)
+        _warn(name, manifest)
     checked = [facts.verification for facts in manifest.directions.values() if facts.verification is not None]
     text = f"{out}: bundle of {len(known)} directions, {quantization}, {megabytes(out):.1f} MB"
     if checked:
@@ -125,13 +125,13 @@ def _summary(folder: Path, name: str, manifest: Manifest) -> str:
     return text
 
 
-def _warn(console: Console, name: str, manifest: Manifest) -> None:
+def _warn(name: str, manifest: Manifest) -> None:
     checked = manifest.directions[name].verification
     if checked is not None and checked.chrf_difference is not None and checked.chrf_difference < -TOLERANCE:
-        console.print(
-            f"[yellow]{name}: {manifest.quantization} loses {-checked.chrf_difference:.2f} chrF++ on "
-            f"{checked.sentences} sentences; --quantization float32 loses nothing[/]"
-        )
+        logger.warning(
+            "%s: %s loses %.2f chrF++ on %d sentences; --quantization float32 loses nothing",
+            name, manifest.quantization, -checked.chrf_difference, checked.sentences,
+        )  # fmt: skip
 
 
 def _folders(opened: Opened, directions: list[str], out: Path, pivot: str | None) -> dict[str, Path]:

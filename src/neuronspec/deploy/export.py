@@ -28,7 +28,7 @@ from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.transformers_engine import TransformersEngine
 
 TIE = 1e-4
-"""Scores (log-probability a token) that differ by less are equal but for rounding."""
+"""Scores (log-probability per token) that differ by less are equal up to rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def sample_of(opened: Opened, direction: Direction, number: int, file: Path | No
     if file is not None:
         lines = [line for _, block in read_blocks(file) for line in block if line.strip()][:number]
         if not lines:
-            raise CorpusError(f"{file} has no text: --sample needs sentences, one a line")
+            raise CorpusError(f"{file} has no text: --sample needs one sentence per line")
         return Sample(file.name, lines)
     if opened.store is not None and direction in opened.store.directions("test"):
         test = read_test_set(opened.store, direction, number)
@@ -149,8 +149,11 @@ def verify(opened: Opened, direction: Direction, exact: Any, rounded: Any | None
     """Hold an exported model against the specialized one on a sample.
 
     Args:
+        opened: the specialized model.
+        direction: that was exported.
         exact: its `ctranslate2.Translator` in float32.
         rounded: as it was exported, if it was quantized.
+        sample: to translate with both.
 
     Raises:
         ModelError: in float32 a hypothesis differs by more than rounding.

@@ -117,7 +117,7 @@ class ExportedModels:
         return None if home is None else (home[1].directions[str(direction)].neurons, home[1].dense_neurons)
 
     def _compose(self, direction: Direction) -> bool:
-        """Whether a bundle can serve a direction without masks of its own; it does from now on."""
+        """Whether a bundle can serve a direction without masks of its own; if so, it serves it from now on."""
         for folder, manifest in [home for home in self._homes.values() if home[1].kind == "bundle"][:1]:
             try:
                 origin, neurons = composed_in(folder, direction)
@@ -155,7 +155,7 @@ class ExportedModels:
 
 
 def _directions_of(folder: Path) -> list[str]:
-    """The directions of a damaged folder; where its manifest can't be read, its name must tell."""
+    """The directions of a damaged folder; where its manifest can't be read, the folder's name says it."""
     try:
         return list(Manifest.load(folder, check=False).directions)
     except ModelError:

@@ -57,6 +57,8 @@ class DirectionFacts(_Strict):
 
 
 class FileFacts(_Strict):
+    """Size and SHA-256 of a file."""
+
     bytes: int
     sha256: str
 

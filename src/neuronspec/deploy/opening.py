@@ -136,7 +136,7 @@ def _not_trained(path: Path) -> ModelError:
 
     arms = Recipe.of_run(path).arms
     if ARM in arms:
-        return ModelError(f"{path} has no finished arm {ARM!r} yet: go on with neuronspec specialize {path}")
+        return ModelError(f"{path} has no finished arm {ARM!r} yet: continue with neuronspec specialize {path}")
     return ModelError(
         f"{path} has no arm {ARM!r}, only {', '.join(arms)}: add it to its recipe's arms and run the recipe again"
     )

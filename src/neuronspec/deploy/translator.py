@@ -32,7 +32,7 @@ class Translator:
             specialized, compact or dense model folder.
         device: `cpu` or `cuda`; a GPU if there is one, for models that transformers computes.
         threads: of the CPU; as many as PyTorch would use where none are given.
-        split: translate each sentence of a line for itself. Without it only lines longer than the model reads are
+        split: translate each sentence of a line separately. Without it only lines longer than the model reads are
             split.
         memory: megabytes of exported models to keep loaded: those used least recently are dropped. All, without it.
         progress: called after each batch with the number of sentences in it.

@@ -8,23 +8,27 @@ In the processes that `torchrun` starts, all train, record and evaluate together
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from neuronspec.core.errors import RecipeError, RunError, nearest
 from neuronspec.core.files import write_json, write_text
 from neuronspec.core.processes import Processes, join
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.recipe import Recipe
+from neuronspec.runs.run_log import RunLog, logging_to
 from neuronspec.runs.stages import Run
 from neuronspec.runs.tasks import STAGES, TOGETHER, TRAININGS, Task, fingerprint, tasks_of
+
+logger = logging.getLogger(__name__)
 
 
 class Pipeline:
@@ -34,9 +38,9 @@ class Pipeline:
         RunError: the folder holds something else, or a run of another recipe.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, console: Console) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, progress: Progress = SILENT) -> None:
         self.recipe = recipe
-        self.run = Run(recipe, RunFolder(folder), console)
+        self.run = Run(recipe, RunFolder(folder), progress)
         self.tasks = {task.name: task for task in tasks_of(recipe)}
         self.state = _read_state(self.run.paths, recipe.name)
 
@@ -53,7 +57,7 @@ class Pipeline:
             changed = _changes(known["settings"], json.loads(json.dumps(task.settings)))
             return f"changed: {', '.join(changed)}" if changed else f"{' or '.join(task.needs)} changed"
         if known["state"] != "finished":
-            return "interrupted before, goes on"
+            return "interrupted before, continues"
         missing = [output for output in task.outputs if not (self.run.paths.folder / output).exists()]
         return f"{missing[0]} is missing" if missing else None
 
@@ -81,33 +85,37 @@ class Pipeline:
         """Run what of `plan` isn't up to date, and say why.
 
         Args:
-            stage, names: see `plan`.
+            stage: only this one; see `plan`.
+            names: only these tasks.
             wait: seconds for another process to leave the run folder.
 
         Raises:
             NeuronspecError: from the stage that failed; what was finished stays.
         """
         joined = join()
-        self.run.console.quiet = self.run.console.quiet or not joined.is_main
+        if not joined.is_main:
+            self.run = replace(self.run, progress=SILENT)
         with _lock(self.run.paths, wait) if joined.is_main else nullcontext():
             joined.wait()
             reasons = joined.gather([reason for _, reason in self.plan(stage, names)])[0]
             tasks = [task for task, _ in self.plan(stage, names)]
             if joined.is_main:
                 write_text(self.run.paths.recipe, self.recipe.to_yaml())
-            for task, reason in zip(tasks, reasons, strict=True):
-                if reason is None:
-                    self.run.console.print(f"[dim]{task.name}: up to date[/]")
-                else:
-                    self._execute(task, reason, joined)
+            with logging_to(self.run.paths.log, logger) if joined.is_main else nullcontext() as log:
+                for task, reason in zip(tasks, reasons, strict=True):
+                    if reason is not None:
+                        self._execute(task, reason, joined, log)
+                    elif joined.is_main:
+                        logger.info("%s: up to date", task.name)
 
-    def _execute(self, task: Task, reason: str, joined: Processes) -> None:
-        self.run.console.rule(f"[bold]{task.name}[/] [dim]({reason})", align="left")
-        self.run.note(f"{task.name}: starts ({reason})")
+    def _execute(self, task: Task, reason: str, joined: Processes, log: RunLog | None) -> None:
+        """Do a task; `log` is the main process's."""
         entry = {"fingerprint": self.fingerprint(task), "settings": task.settings}
         known, aside = self.state.get(task.name), {}
-        if joined.is_main:
-            if known is not None and known["fingerprint"] != entry["fingerprint"] and not self._goes_on(task, known):
+        if log is not None:
+            logger.info("%s: starts (%s)", task.name, reason)
+            log.write(f"{task.name}: starts ({reason})")
+            if known is not None and known["fingerprint"] != entry["fingerprint"] and not self._continues(task, known):
                 aside = self._set_aside(task)
             self.remember(task, entry | {"state": "started"})
         joined.wait()
@@ -116,23 +124,24 @@ class Pipeline:
             if joined.is_main or task.name.startswith(TOGETHER):
                 task.work(self.run)
         except BaseException as error:
-            self.run.note(f"{task.name}: stopped by {type(error).__name__}: {error}")
+            if log is not None:
+                log.write(f"{task.name}: stopped by {type(error).__name__}: {error}")
             if known is not None and aside and not any(path.exists() for path in aside):
                 for path, moved in aside.items():  # it made nothing: what was there before is better than nothing
                     moved.rename(path)
                 self.remember(task, known)
             raise
         joined.wait()
-        if not joined.is_main:
+        if log is None:
             return
         seconds = round(time.monotonic() - started, 1)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         self.remember(task, entry | {"state": "finished", "seconds": seconds, "finished": finished})
-        self.run.note(f"{task.name}: finished in {seconds} s")
-        self.run.console.print(f"[green]{task.name}: done[/] in {seconds:.0f} s")
+        log.write(f"{task.name}: finished in {seconds} s")
+        logger.info("%s: done in %.0f s", task.name, seconds)
 
-    def _goes_on(self, task: Task, known: dict[str, Any]) -> bool:
-        """Whether a training can go on from its checkpoints: nothing changed but a larger budget, or what it keeps."""
+    def _continues(self, task: Task, known: dict[str, Any]) -> bool:
+        """Whether a training can continue from its checkpoints: only a larger budget, or what it keeps, changed."""
         from neuronspec.arms.registry import get_arm
         from neuronspec.training.resume import may_change
         from neuronspec.training.settings import TrainingSettings
@@ -163,6 +172,7 @@ class Pipeline:
                     )
 
     def remember(self, task: Task, entry: dict[str, Any]) -> None:
+        """Write what is known of a task into RUN/stages.json."""
         self.state[task.name] = entry
         write_json(self.run.paths.stages, {"recipe": self.recipe.name, "tasks": self.state})
 
@@ -177,7 +187,7 @@ class Pipeline:
             aside.parent.mkdir(parents=True, exist_ok=True)
             shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
             moved[path] = path.rename(aside)
-            self.run.console.print(f"[dim]{path} was made by other settings; it is now {aside}[/]")
+            logger.info("%s was made by other settings; it is now %s", path, aside)
         return moved
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,9 +13,11 @@ from rich.console import Console
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
-from neuronspec.core.progress import SILENT, Bars, Progress
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 RECORDED_AGAIN = ("specialized", "dense")
 """Arms whose neurons are recorded again, to see whether they moved."""
@@ -31,29 +33,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The recipe that is run, the paths of its run folder, and where to print."""
+    """The recipe that is run, the paths of its run folder, and what shows how far the work is."""
 
     recipe: Recipe
     paths: RunFolder
-    console: Console
+    progress: Progress = SILENT
 
     @property
-    def progress(self) -> Progress:
-        """Shows how far the work is."""
-        return SILENT if self.console.quiet else Bars(self.console)
+    def console(self) -> Console:
+        """For functions that still print."""
+        return Console(highlight=False, soft_wrap=True, quiet=self.progress is SILENT)
 
     def store(self) -> TokenStore:
+        """The token store of the run."""
         from neuronspec.corpus.store import TokenStore
 
         return TokenStore.open(self.paths.data)
-
-    def note(self, line: str) -> None:
-        """Add a line to RUN/run.log, in the main process."""
-        if not processes().is_main:
-            return
-        self.paths.folder.mkdir(parents=True, exist_ok=True)
-        with self.paths.log.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
 
 
 def prepare(run: Run) -> None:
@@ -122,7 +117,7 @@ def select(run: Run) -> None:
 
     masks = select_masks(Activations.load(run.paths.activations), run.recipe.selection, run.recipe.corpus)
     masks.save(run.paths.masks)
-    run.console.print(f"{masks.sparsity():.1%} of the neurons are left out")
+    logger.info("%.1f%% of the neurons are left out", 100 * masks.sparsity())
 
 
 def continue_arm(arm: str) -> Callable[[Run], None]:

@@ -53,6 +53,7 @@ class Task:
 
     @property
     def stage(self) -> str:
+        """The stage that the task is, or is part of."""
         return self.name.partition("/")[0]
 
 
@@ -127,6 +128,7 @@ def fingerprint(task: Task, tasks: Mapping[str, Task], settings: dict[str, Any] 
     """What the outcome of a task depends on, as a hex digest.
 
     Args:
+        task: one of `tasks`.
         tasks: all tasks by name.
         settings: other than those of the task.
     """

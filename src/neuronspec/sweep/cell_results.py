@@ -15,16 +15,16 @@ GROUP is `all`, `zero-shot`, or a tier and way past the pivot (`high out`).
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rich.console import Console
-
 from neuronspec.arms.arm import read_cost
 from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 from neuronspec.evaluation.seeds import summarize_seeds
 from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, mean_score, write_results
@@ -38,6 +38,8 @@ from neuronspec.sweep.differences import Differences
 from neuronspec.sweep.nodes import FLOOR, Node
 from neuronspec.sweep.settings import Sweep
 from neuronspec.training.log import read_log
+
+logger = logging.getLogger(__name__)
 
 _PREPARING = ("record", "select")
 
@@ -57,7 +59,12 @@ class Found:
 
 
 def gather(
-    sweep: Sweep, nodes: Sequence[Node], done: set[Path], failed: Mapping[str, str], folder: Path, console: Console
+    sweep: Sweep,
+    nodes: Sequence[Node],
+    done: set[Path],
+    failed: Mapping[str, str],
+    folder: Path,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Score what is done and write `results.json`; returns its content.
 
@@ -67,17 +74,17 @@ def gather(
         done: the folders of those that are done.
         failed: why others failed, by name.
         folder: of the sweep.
-        console: shows progress, and what was skipped and why.
+        progress: shows that it scores.
     """
     recipe = next(node.recipe for node in nodes if node.cell)
     scorer = Scorer(recipe.evaluation.scores, languages_of(recipe.evaluated_directions))
     for name, reason in scorer.skipped.items():
-        console.print(f"[dim]{name} skipped: {reason}[/]")
-    with console.status("scoring"):
+        logger.info("%s skipped: %s", name, reason)
+    with progress.task("scoring"):
         found = _find([node for node in nodes if node.folder in done], scorer)
     facts = _facts(recipe, nodes, scorer)
     groups = _groups(facts)
-    with console.status("testing significance"):
+    with progress.task("testing significance"):
         differences = Differences(sweep, found, groups, recipe.evaluation.scores.resamples).to_json()
     facts |= {
         "sweep": sweep.name,
@@ -92,7 +99,7 @@ def gather(
 
 
 def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
-    """What is evaluated, by label: `copy`, `base`, then the entries. (Of several baselines, the first one's.)"""
+    """What is evaluated, by label: `copy`, `base`, then the entries. Of several baselines, it is the first one's."""
     found: dict[str, Found] = {}
     for node in nodes:
         for arm in [node.cell.arm] if node.cell else [name.partition("/")[2] for name in node.tasks if name in FLOOR]:
@@ -100,9 +107,8 @@ def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
             one = found.setdefault(label, Found())
             if seed not in one.nodes:
                 one.nodes[seed] = node
-                one.scores[seed], one.statistics[seed] = score_arms(RunFolder(node.folder).evaluations, [arm], scorer)[
-                    arm
-                ]
+                scored = score_arms(RunFolder(node.folder).evaluations, [arm], scorer)
+                one.scores[seed], one.statistics[seed] = scored[arm]
     return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
 
 

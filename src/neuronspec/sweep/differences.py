@@ -1,7 +1,8 @@
 """How much each entry gains over the baselines of the sweep, and how sure that is.
 
-Two kinds of doubt are told apart. The interval of the hierarchical bootstrap covers the choice of directions and of
-test sentences, for the mean over the seeds that were trained; the t-test over seeds covers the randomness of training.
+Two kinds of uncertainty are kept apart. The interval of the hierarchical bootstrap covers the choice of directions and
+of test sentences, for the mean over the seeds that were trained; the t-test over seeds covers the randomness of
+training.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Differences:
         self._sweep, self._found, self._groups, self._resamples = sweep, found, groups, resamples
 
     def to_json(self) -> dict[str, Any]:
-        """By entry and baseline, as `gather` tells."""
+        """By entry and baseline; the layout is described in `cell_results`."""
         content: dict[str, Any] = {}
         for entry, one in self._found.items():
             if not one.nodes[min(one.nodes)].cell:

@@ -1,7 +1,7 @@
 """The work of a sweep as run folders that share their tasks.
 
 A *node* is a run folder in which some tasks of the pipeline are done; the outputs of the tasks before them are links
-to the nodes that did those. Tasks before the arms stand in `shared/`, one node for each outcome (named by the task's
+to the nodes that did those. Tasks before the arms are in `shared/`, one node for each outcome (named by the task's
 fingerprint), so whatever entries have in common is computed once.
 """
 
@@ -12,8 +12,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
 
 from neuronspec.core.errors import RunError
 from neuronspec.core.files import write_text
@@ -55,11 +53,12 @@ class Node:
 
     @property
     def name(self) -> str:
+        """For messages: the cell's name, or the folder's in `shared/`."""
         return self.cell.name if self.cell else self.folder.name
 
-    def pipeline(self, console: Console | None = None) -> Pipeline:
-        """The pipeline in the folder, as it stands there."""
-        return Pipeline(self.recipe, self.folder, console or Console(quiet=True))
+    def pipeline(self) -> Pipeline:
+        """The pipeline in the folder, in its present state."""
+        return Pipeline(self.recipe, self.folder)
 
     def done(self) -> bool:
         """Whether nothing is left to do here."""
@@ -84,11 +83,11 @@ def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]
     places = _Places(folder, base, recipes[0][1])
     nodes: dict[Path, Node] = {}
     if base is not None:
-        given = Pipeline(recipes[0][1], base, Console(quiet=True))
+        given = Pipeline(recipes[0][1], base)
         nodes[base] = Node(base, recipes[0][1], tuple(name for name in FLOOR if places.of(given, name) == base), {})
     for cell, recipe in recipes:
         where = folder / "cells" / cell.entry / f"seed-{cell.seed}"
-        pipeline = Pipeline(recipe, where, Console(quiet=True))
+        pipeline = Pipeline(recipe, where)
         own = (f"specialize/{cell.arm}", f"evaluate/{cell.arm}")
         for name in (*_before(pipeline, {*own, *FLOOR}), *FLOOR):
             shared = places.of(pipeline, name)
@@ -103,7 +102,7 @@ class _Places:
 
     def __init__(self, folder: Path, base: Path | None, recipe: Recipe) -> None:
         self._folder, self._base, self._used = folder, base, False
-        self._given = Pipeline(recipe, base, Console(quiet=True)) if base else None
+        self._given = Pipeline(recipe, base) if base else None
 
     def of(self, pipeline: Pipeline, name: str) -> Path:
         fingerprint = pipeline.fingerprint(pipeline.tasks[name])
@@ -140,7 +139,7 @@ def link(node: Node) -> None:
     """Make the node's folder hold what the nodes before it made.
 
     Raises:
-        RunError: something else stands where a link belongs.
+        RunError: something else is where a link belongs.
     """
     node.folder.mkdir(parents=True, exist_ok=True)
     write_text(RunFolder(node.folder).recipe, node.recipe.to_yaml())  # first, as it says whose folder this is
@@ -165,7 +164,7 @@ def _point(place: Path, target: Path) -> None:
             return
         place.unlink()
     elif place.exists():
-        raise RunError(f"{place} stands where a link to {target} belongs; move it away, or choose another --out")
+        raise RunError(f"{place} is where a link to {target} belongs; move it away, or choose another --out")
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(os.path.relpath(target.resolve(), place.parent.resolve()))
 

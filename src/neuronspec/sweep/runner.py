@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -11,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from neuronspec.core.errors import NeuronspecError
 from neuronspec.core.signals import Interrupted, StopSignals
 from neuronspec.sweep.nodes import Node, link
+
+logger = logging.getLogger(__name__)
 
 LOG = "sweep.log"
 POLL_SECONDS = 0.2
@@ -28,7 +29,7 @@ class Outcome:
 
     Args:
         done: finished, now or before.
-        failed: why, in a line.
+        failed: why, in one line.
         skipped: by folder, the name of the failed node that it needs.
     """
 
@@ -44,11 +45,10 @@ class Runner:
         nodes: each after those that it needs.
         folder: of the sweep; gets `sweep.log`.
         processes: at a time.
-        console: a line for each node that starts or ends.
     """
 
-    def __init__(self, nodes: Sequence[Node], folder: Path, processes: int, console: Console) -> None:
-        self._nodes, self._folder, self._processes, self._console = list(nodes), folder, processes, console
+    def __init__(self, nodes: Sequence[Node], folder: Path, processes: int) -> None:
+        self._nodes, self._folder, self._processes = list(nodes), folder, processes
         self._running: dict[Path, tuple[Node, subprocess.Popen[bytes], float, int, int]] = {}
         self._seconds: list[float] = []
         self.outcome = Outcome()
@@ -156,11 +156,11 @@ class Runner:
             process.wait()
         self._say(f"stopped by {signal}")
         raise Interrupted(
-            f"stopped by {signal}; what was running has saved where it was in {self._folder}: the same command goes on"
+            f"stopped by {signal}; what was running has saved its state in {self._folder}: the same command continues"
         )
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False)
+        logger.info("%s", line)
         with (self._folder / LOG).open("a", encoding="utf-8") as log:
             log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
 
@@ -170,8 +170,8 @@ def _reason(node: Node, code: int, begin: int) -> str:
     if code < 0:
         return f"killed by signal {-code}"
     text = (node.folder / LOG).read_bytes()[begin:].decode("utf-8", errors="replace")
-    told = text.rpartition("error: ")[2] if "error: " in text else text.strip().rpartition("\n")[2]
-    return told.strip() or f"exit code {code}"
+    said = text.rpartition("error: ")[2] if "error: " in text else text.strip().rpartition("\n")[2]
+    return said.strip() or f"exit code {code}"
 
 
 def _time(seconds: float) -> str:

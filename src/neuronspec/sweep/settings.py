@@ -105,7 +105,7 @@ class Sweep(Section):
         """Read a sweep file; `overrides` are recipe keys as given with `--set`, for all entries.
 
         Raises:
-            RecipeError: the file is missing or mistaken, or an entry makes a mistaken recipe: all mistakes are told.
+            RecipeError: the file is missing or mistaken, or an entry makes an invalid recipe; lists all mistakes.
         """
         sweep = explain(cls, load_yaml(path, []), {"folder": path.resolve().parent, "check_files": True})
         given = dict(map(parse_override, overrides or []))
@@ -122,7 +122,7 @@ class Sweep(Section):
             for setting, changes in (self.settings or {"": {}}).items():
                 for seed in entry.seeds or self.seeds:
                     label = f"{name}+{setting}" if setting else name
-                    # a name that is no arm's is told when the recipe is made
+                    # a name that is no arm's is refused when the recipe is made
                     yield Cell(label, entry.arm or name, seed, self.set | entry.set | changes)
 
     @staticmethod
@@ -168,6 +168,7 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """For messages, and the folder below `cells/`."""
         return f"{self.entry}/seed-{self.seed}"
 
     @property

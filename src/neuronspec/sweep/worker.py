@@ -6,6 +6,7 @@ It stops, saving what a training has, when the sweep that started it is gone.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -13,9 +14,10 @@ import threading
 import time
 from pathlib import Path
 
-from rich.console import Console
-
 from neuronspec.core.errors import NeuronspecError
+from neuronspec.core.progress import Bars
+
+logger = logging.getLogger(__name__)
 
 LONGEST_WAIT = 120.0
 """Seconds for a worker of a killed sweep to leave the folder."""
@@ -28,11 +30,12 @@ def main(arguments: list[str]) -> int:
 
     _stop_with_parent()
     folder, tasks = Path(arguments[0]), arguments[1:]
-    console = Console(highlight=False, soft_wrap=True, width=120)
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    logging.getLogger("neuronspec").setLevel(logging.INFO)
     try:
-        Pipeline(Recipe.of_run(folder), folder, console).execute(names=tasks, wait=LONGEST_WAIT)
+        Pipeline(Recipe.of_run(folder), folder, Bars()).execute(names=tasks, wait=LONGEST_WAIT)
     except NeuronspecError as error:
-        print(f"error: {error}", file=sys.stderr)
+        logger.error("error: %s", error)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -1,11 +1,12 @@
-"""Whether a translation kept what it must keep, and telling which weren't taken."""
+"""Whether a translation kept what it must keep, and reporting those that were rejected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
 
 from neuronspec.corpus.readers.messages import verbatim
-from neuronspec.deploy.documents.document import Options
+
+logger = logging.getLogger(__name__)
 
 LISTED = 10
 """Entries that are listed one by one when they were left out."""
@@ -27,18 +28,12 @@ def lost(source: str, translation: str) -> str:
     return "; ".join(parts)
 
 
-def tell_problems(options: Options, filled: int, wanted: int, problems: list[str], what: str) -> None:
-    """Print how many entries were filled, and list those that were left out."""
-    if options.console is None:
-        return
-    for line in _lines(filled, wanted, problems, what):
-        options.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _lines(filled: int, wanted: int, problems: list[str], what: str) -> Iterator[str]:
-    yield f"filled {filled} of {wanted} {what}"
+def log_problems(filled: int, wanted: int, problems: list[str], what: str) -> None:
+    """Log how many entries were filled, and list those that were left out."""
+    logger.info("filled %d of %d %s", filled, wanted, what)
     if problems:
-        yield f"left {len(problems)} untranslated:"
-        yield from (f"  {problem}" for problem in problems[:LISTED])
+        logger.info("left %d untranslated:", len(problems))
+        for problem in problems[:LISTED]:
+            logger.info("  %s", problem)
         if len(problems) > LISTED:
-            yield f"  and {len(problems) - LISTED} more"
+            logger.info("  and %d more", len(problems) - LISTED)

@@ -1,4 +1,4 @@
-"""Tables: a column of `.tsv`, a field of `.jsonl`; the translation is added, all else stays."""
+"""Tables: a column of `.tsv`, a field of `.jsonl`; the translation is added, everything else stays."""
 
 from __future__ import annotations
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from rich.console import Console
-
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RecipeError
 from neuronspec.core.files import replacing
@@ -31,13 +29,11 @@ class Options:
         scores: put scores before translations (plain text).
         column: the column or field to translate (tables).
         fuzzy: translate entries that are marked fuzzy, too (catalogs).
-        console: where to tell what was left out.
     """
 
     scores: bool = False
     column: str | None = None
     fuzzy: bool = False
-    console: Console | None = None
 
 
 Handler = Callable[[Translator, Direction, Source, BinaryIO, Options], None]

@@ -36,7 +36,7 @@ def decode(name: str, number: int, raw: bytes) -> str:
 
 
 def windows(source: Source) -> Iterator[list[tuple[str, str]]]:
-    """Lines with their ends (`\\n`, `\\r\\n`, or nothing at the end of the file), some thousands at a time.
+    r"""Lines with their ends (`\n`, `\r\n`, or nothing at the end of the file), some thousands at a time.
 
     Raises:
         CorpusError: a line isn't UTF-8.

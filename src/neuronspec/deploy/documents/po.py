@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
-from neuronspec.deploy.documents.checks import kept, lost, tell_problems
+from neuronspec.deploy.documents.checks import kept, log_problems, lost
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.po_file import Catalog, Entry, escape, read_catalog
@@ -43,7 +43,7 @@ def translate_po(
         else:
             _fill(catalog, entry, [translation for _, translation in pairs])
     stream.write(catalog.encoded())
-    tell_problems(options, len(wanted) - len(problems), len(wanted), problems, "entries and marked them fuzzy")
+    log_problems(len(wanted) - len(problems), len(wanted), problems, "entries and marked them fuzzy")
 
 
 def _texts(entry: Entry) -> list[str]:

@@ -1,5 +1,7 @@
-"""The text of a gettext catalog, entry by entry, with the place of every line: so that one entry can be changed and
-every other byte stays."""
+"""The text of a gettext catalog, entry by entry, with the place of every line.
+
+So one entry can be changed and every other byte stays.
+"""
 
 from __future__ import annotations
 
@@ -43,18 +45,22 @@ class Entry:
 
     @property
     def msgid(self) -> str:
+        """The text to translate; empty in the header."""
         return self.strings["msgid"].value if "msgid" in self.strings else ""
 
     @property
     def msgid_plural(self) -> str | None:
+        """The plural of the text to translate, if it has one."""
         return self.strings["msgid_plural"].value if "msgid_plural" in self.strings else None
 
     @property
     def is_header(self) -> bool:
+        """Whether it is the header of the catalog."""
         return self.msgid == "" and "msgctxt" not in self.strings
 
     @property
     def is_translated(self) -> bool:
+        """Whether it has all its translations."""
         return all(text.value for text in self.translations.values())
 
 
@@ -104,7 +110,7 @@ def read_catalog(name: str, raw: bytes) -> Catalog:
 
 
 def escape(text: str) -> str:
-    """As it stands between the quotes."""
+    """As it is written between the quotes."""
     import polib
 
     return str(polib.escape(text))
@@ -162,7 +168,7 @@ def _entries(name: str, lines: list[str]) -> list[Entry]:
             current.last = number + 1
         else:
             raise CorpusError(
-                f"{name}:{number + 1}: not a line of a catalog: {text[:60]!r}; mend it (msgfmt tells more)"
+                f"{name}:{number + 1}: not a line of a catalog: {text[:60]!r}; correct it (msgfmt says more)"
             )
     _closed(entries, entry)
     return entries

@@ -1,4 +1,4 @@
-"""Plain text, a line a line: read, translated and written some thousand lines at a time."""
+"""Plain text, line by line: read, translated and written some thousand lines at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def translate_text(
     With n-best lists, lines are `number ||| text ||| score` (Moses' format), the numbers from 0; an empty line has
     none.
 
-    With `options.scores`, the score (log-probability a token) and a tab come before each translation, nothing but the
+    With `options.scores`, the score (log-probability per token) and a tab come before each translation, nothing but the
     tab before that of an empty line.
 
     Raises:

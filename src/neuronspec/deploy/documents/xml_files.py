@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, MissingExtraError
-from neuronspec.deploy.documents.checks import kept, lost, tell_problems
+from neuronspec.deploy.documents.checks import kept, log_problems, lost
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.translator import Translator
@@ -63,7 +63,7 @@ def translate_xliff(
     ]
     problems = _fill(translator, direction, source.name, units, _xliff_target)
     stream.write(_serialized(tree, raw))
-    tell_problems(options, len(units) - len(problems), len(units), problems, "units")
+    log_problems(len(units) - len(problems), len(units), problems, "units")
 
 
 def translate_tmx(
@@ -86,7 +86,7 @@ def translate_tmx(
             units.append(Unit(own.find("seg"), unit))
     problems = _fill(translator, direction, source.name, units, _tmx_variant)
     stream.write(_serialized(tree, raw))
-    tell_problems(options, len(units) - len(problems), len(units), problems, "units")
+    log_problems(len(units) - len(problems), len(units), problems, "units")
 
 
 def _parse(source: Source) -> tuple[Any, bytes]:

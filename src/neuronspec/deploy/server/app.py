@@ -163,7 +163,8 @@ class Server:
         return self._answer(wanted, [each[0] for each in ranks], [each[1:] for each in ranks], detected, served)
 
     def check_size(self, texts: list[str]) -> None:
-        """
+        """Check that a request isn't too large.
+
         Raises:
             Refused: there are too many texts or characters.
         """
@@ -174,9 +175,10 @@ class Server:
             raise Refused(413, f"{size} characters; send at most {self.limits.characters} at once")
 
     def detected(self, text: str) -> Detected:
-        """
+        """The language of a text, among those that are served.
+
         Raises:
-            Refused: languages can't be told apart here.
+            Refused: languages can't be detected here.
         """
         if not self._detector.works:
             raise Refused(400, "languages can't be detected: py3langid isn't installed; name the source language")

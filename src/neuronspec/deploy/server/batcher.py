@@ -36,7 +36,7 @@ class Batcher:
         queue: characters that may wait; a job that finds an empty queue is always taken.
         batch: characters of one call of `translate`, unless a single job has more.
         gather: seconds to wait for more jobs when one comes to an idle server.
-        observe: told after each call: the number of jobs, of lines, and the seconds it took.
+        observe: called after each call of the model with the number of jobs, of lines, and the seconds it took.
     """
 
     def __init__(

@@ -15,8 +15,8 @@ class Metrics:
     """The counters of one server.
 
     Args:
-        waiting: tells how many characters are in the queue.
-        loaded: tells how many models are in memory.
+        waiting: returns how many characters are in the queue.
+        loaded: returns how many models are in memory.
     """
 
     def __init__(self, waiting: Callable[[], int], loaded: Callable[[], int]) -> None:
@@ -32,9 +32,11 @@ class Metrics:
         Gauge("loaded_models", "Models in memory.", **names).set_function(loaded)
 
     def observe_batch(self, jobs: int, lines: int, seconds: float) -> None:
+        """Count a call of the model."""
         self.batch_requests.observe(jobs)
         self.batch_seconds.observe(seconds)
 
     def text(self) -> bytes:
+        """Everything, in the text format of Prometheus."""
         """In Prometheus' text format."""
         return generate_latest(self.registry)

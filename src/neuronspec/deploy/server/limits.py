@@ -29,7 +29,7 @@ class Limits:
 
     @property
     def body(self) -> int:
-        """Bytes of a request's body: every character may be escaped as `\\uXXXX\\uXXXX`."""
+        r"""Bytes of a request's body: every character may be escaped as `\uXXXX\uXXXX`."""
         return 12 * self.characters + 100 * self.texts + 4096
 
 
@@ -40,6 +40,7 @@ class Guard:
         self._app, self._limits, self._metrics, self._paths = app, limits, metrics, paths
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

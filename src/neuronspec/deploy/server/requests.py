@@ -46,11 +46,15 @@ class Served(BaseModel):
 
 
 class Detected(BaseModel):
+    """The language of a text."""
+
     confidence: float = Field(description="0 to 100")
     language: str
 
 
 class TranslateResponse(BaseModel):
+    """Translations, and what served them."""
+
     translatedText: str | list[str]
     alternatives: list[str] | list[list[str]] | None = None
     detectedLanguage: Detected | list[Detected] | None = None
@@ -58,7 +62,7 @@ class TranslateResponse(BaseModel):
 
 
 class DetectRequest(BaseModel):
-    """A text whose language is to be told."""
+    """A text whose language is to be detected."""
 
     model_config = ConfigDict(extra="ignore")
     q: str = Field(min_length=1, description="text")
@@ -66,16 +70,22 @@ class DetectRequest(BaseModel):
 
 
 class SupportedLanguage(BaseModel):
+    """A language that can be translated from, and those it can be translated to."""
+
     code: str
     name: str
     targets: list[str]
 
 
 class Health(BaseModel):
+    """The server is up and has a model."""
+
     status: Literal["ok"] = "ok"
 
 
 class Error(BaseModel):
+    """Why a request was refused."""
+
     error: str
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from neuronspec.core.errors import MissingExtraError, ModelError, NeuronspecError
 
+logger = logging.getLogger(__name__)
+
 GRACE = 30
-"""Seconds that requests which run get to end when the server is told to stop."""
+"""Seconds that running requests have left to finish when the server is stopped."""
 
 
-def serve(model: Path, host: str, port: int, limits: dict[str, Any], options: dict[str, Any], console: Console) -> None:
+def serve(model: Path, host: str, port: int, limits: dict[str, Any], options: dict[str, Any]) -> None:
     """Serve until SIGTERM or Ctrl-C: then no new requests are taken, and those that run are answered.
 
     Raises:
@@ -36,14 +37,12 @@ def serve(model: Path, host: str, port: int, limits: dict[str, Any], options: di
     if not translator.directions:
         raise ModelError(f"{model} is a dense model, which says nothing about its directions: serve a specialized one")
     for name, problem in translator.damaged.items():
-        console.print(f"not served: {name}: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        logger.warning("not served: %s: %s", name, problem)
     app = create_app(translator, Limits(**limits))
     with _bound(host, port) as listener:
-        console.print(
-            f"serving {len(translator.directions)} directions of {model} at http://{host}:{listener.getsockname()[1]}/ "
-            "(its interface: /docs)",
-            highlight=False,
-            soft_wrap=True,
+        address = f"http://{host}:{listener.getsockname()[1]}/"
+        logger.info(
+            "serving %d directions of %s at %s (its interface: /docs)", len(translator.directions), model, address
         )
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, server_header=False)
         # uvicorn sends itself the signal again after it has ended in peace
