@@ -14,12 +14,12 @@ from neuronspec.analysis.overlap import compared_directions
 from neuronspec.analysis.sharing import characteristic_neurons
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
+from neuronspec.core.progress import SILENT, Progress, Task
 from neuronspec.models.batch import Batch
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.positions import side_of
 
-Progress = Callable[[], None]
 NeuronSet = Mapping[str, torch.Tensor]
 """Neurons by site: LongTensor of indices."""
 
@@ -77,7 +77,7 @@ def ablate(
     share: float = 0.05,
     draws: int = 2,
     seed: int = 0,
-    progress: Progress = lambda: None,
+    progress: Progress = SILENT,
 ) -> list[Ablation]:
     """The ablation matrix of each side of a model.
 
@@ -93,16 +93,22 @@ def ablate(
         share: of a site's neurons that is turned off; at least one neuron.
         draws: of random neurons.
         seed: of the draws.
-        progress: called after each loss that was measured; `ablation_steps` says how many there are.
+        progress: shows how many losses are measured; `ablation_steps` says how many there are.
 
     Raises:
         MaskError: there is no text, or the batches have no labels.
     """
     if not batches or not all(batches.values()):
         raise MaskError("the causal check needs text to measure the loss on; some direction has none")
-    sites = find_ffn_sites(model)
+    with progress.task("turning neurons off", ablation_steps(acts, list(batches), pivot, draws)) as task:
+        return _matrices(_Measure(model, batches, task), acts, pivot, share, draws, seed)
+
+
+def _matrices(
+    measure: _Measure, acts: Activations, pivot: str | None, share: float, draws: int, seed: int
+) -> list[Ablation]:
+    batches, sites = measure.batches, list(measure.sites.values())
     columns = list(batches)
-    measure = _Measure(model, batches, progress)
     dense = measure({})
     results = []
     for side in dict.fromkeys(side_of(site.name) for site in sites):
@@ -135,18 +141,18 @@ def _rows(acts: Activations, columns: Sequence[str], side: str, pivot: str | Non
 class _Measure:
     """The loss of every direction with some neurons off."""
 
-    def __init__(self, model: nn.Module, batches: Mapping[str, Sequence[Batch]], progress: Progress) -> None:
-        self._model, self._batches, self._progress = model, batches, progress
-        self._sites = {site.name: site for site in find_ffn_sites(model)}
+    def __init__(self, model: nn.Module, batches: Mapping[str, Sequence[Batch]], task: Task) -> None:
+        self._model, self.batches, self._task = model, batches, task
+        self.sites = {site.name: site for site in find_ffn_sites(model)}
         self._device = next(model.parameters()).device
 
     def __call__(self, off: NeuronSet) -> list[float]:
         losses = []
-        with turned_off([(self._sites[name], neurons) for name, neurons in off.items()]):
-            for batches in self._batches.values():
+        with turned_off([(self.sites[name], neurons) for name, neurons in off.items()]):
+            for batches in self.batches.values():
                 parts = [_nats(self._model, batch.to(self._device)) for batch in batches]
                 losses.append(sum(nats for nats, _ in parts) / max(sum(tokens for _, tokens in parts), 1))
-                self._progress()
+                self._task.advance()
         return losses
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from torch import nn
 
-from neuronspec.analysis.ablation import Ablation, ablate, ablation_steps
 from neuronspec.analysis.drift import drift
 from neuronspec.analysis.findings import DriftSummary
 from neuronspec.analysis.overlap import compared_directions, other_language
@@ -19,25 +17,6 @@ from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
 
 Featured = dict[str, dict[str, list[int]]]
-
-
-def causal_check(
-    model: nn.Module,
-    acts: Activations,
-    batches: Mapping[str, Sequence[Batch]],
-    *,
-    pivot: str | None,
-    share: float,
-    seed: int,
-    console: Console,
-) -> list[Ablation]:
-    """`ablate`, with a progress bar."""
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("turning neurons off", total=ablation_steps(acts, list(batches), pivot))
-        step = lambda: bar.advance(task)  # noqa: E731
-        return ablate(model, acts, batches, pivot=pivot, share=share, seed=seed, progress=step)
 
 
 def choose_neurons(

@@ -10,8 +10,7 @@ from pydantic import Field
 
 from neuronspec.core.errors import RecipeError, nearest
 from neuronspec.core.settings import Positive, Section
-
-SubjectStatistic = Literal["count", "magnitude"]
+from neuronspec.neurons.settings import Statistic
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Options:
     directions: Literal["both", "out", "into"] | Sequence[str] = "both"
     sentences: int = 200
     coverage: float = 0.95
-    statistic: SubjectStatistic | None = None
+    statistic: Statistic | None = None
     prompt: str | None = None
     ablation: int = 20
     share: float = 0.05
@@ -60,7 +59,7 @@ class Options:
         Raises:
             RecipeError: an unknown statistic, a coverage of 0, or a family that isn't written so.
         """
-        statistics: dict[str, SubjectStatistic | None] = {"auto": None, "count": "count", "magnitude": "magnitude"}
+        statistics: dict[str, Statistic | None] = {"auto": None, "count": "count", "magnitude": "magnitude"}
         if statistic not in statistics:
             raise RecipeError(f"--statistic {statistic!r}: {nearest(statistic, statistics)}")
         if coverage <= 0:

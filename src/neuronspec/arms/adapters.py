@@ -34,9 +34,6 @@ class DirectionAdapters(Grouped):
     kind: ClassVar[str] = "adapters"
     info_type: ClassVar[type[GroupsInfo]] = AdaptersInfo
 
-    def route(self, recipe: Recipe, direction: Direction) -> Route:
-        return Route(str(direction), str(direction))
-
     def bottleneck(self, recipe: Recipe, model: PreTrainedModel) -> int:
         """The width of the adapters."""
         return recipe.baselines.adapters.bottleneck

@@ -14,13 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from rich.console import Console
-
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.processes import processes
-from neuronspec.core.progress import SILENT, Bars, Progress
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.recipe import Recipe
 from neuronspec.training.settings import TrainingSettings
 
@@ -47,7 +45,7 @@ class Given:
         activations: recorded on the baseline.
         masks: selected from them.
         store: the text.
-        console: shows the progress.
+        progress: shows how far the work is.
     """
 
     recipe: Recipe
@@ -56,12 +54,7 @@ class Given:
     activations: Path
     masks: Path
     store: TokenStore
-    console: Console
-
-    @property
-    def progress(self) -> Progress:
-        """Shows how far the work is."""
-        return SILENT if self.console.quiet else Bars(self.console)
+    progress: Progress = SILENT
 
     @property
     def seed(self) -> int:
@@ -202,7 +195,6 @@ def go_on(
         seed=given.seed,
         folder=folder or given.folder,
         in_direction=in_direction or any_direction,
-        console=given.console,
         trackers=given.recipe.tracking,
         dense=dense,
     )

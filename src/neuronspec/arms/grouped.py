@@ -70,9 +70,9 @@ class Grouped(Arm):
     kind: ClassVar[str]
     info_type: ClassVar[type[GroupsInfo]]
 
-    @abstractmethod
     def route(self, recipe: Recipe, direction: Direction) -> Route:
-        """The groups of a trained direction."""
+        """The groups of a trained direction; by default each direction is a group of its own."""
+        return Route(str(direction), str(direction))
 
     @abstractmethod
     def info(self, recipe: Recipe, model: PreTrainedModel) -> GroupsInfo:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, PositiveInt
 
 from neuronspec.arms.grouped import Added, Grouped, GroupsInfo, Route, own_names
-from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MissingExtraError
 from neuronspec.core.randomness import torch_seed
 from neuronspec.recipe import Recipe
@@ -36,9 +35,6 @@ class Lora(Grouped):
     sections: ClassVar[tuple[str, ...]] = ("continuation", "baselines.lora")
     kind: ClassVar[str] = "lora"
     info_type: ClassVar[type[GroupsInfo]] = LoraInfo
-
-    def route(self, recipe: Recipe, direction: Direction) -> Route:
-        return Route(str(direction), str(direction))
 
     def info(self, recipe: Recipe, model: PreTrainedModel) -> LoraInfo:
         encoder, decoder = self.groups(recipe)

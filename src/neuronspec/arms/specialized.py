@@ -136,7 +136,7 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
     checkpoint.restore_model(model, folder / checkpoint.MODEL)
     joined = processes()
     recipe = given.recipe
-    batches = recording_batches(given.store, given.directions, recipe.recording, given.console)
+    batches = recording_batches(given.store, given.directions, recipe.recording, given.progress)
     activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
     return select_masks(activations, recipe.selection, recipe.corpus)
 

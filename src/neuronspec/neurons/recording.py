@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from rich.console import Console
 from torch import distributed, nn
 
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.models.batch import Batch
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
@@ -74,14 +74,23 @@ def record_activations(
 
 
 def recording_batches(
-    store: TokenStore, directions: Sequence[Direction], settings: RecordingSettings, console: Console
+    store: TokenStore,
+    directions: Sequence[Direction],
+    settings: RecordingSettings,
+    progress: Progress = SILENT,
 ) -> Iterator[Batch]:
-    """The batches that neurons are recorded on, direction by direction."""
-    from rich.progress import track
+    """The batches that neurons are recorded on, direction by direction.
 
-    for direction in track(
-        directions, description="recording", console=console, transient=True, disable=not console.is_terminal
-    ):
+    Args:
+        store: the text.
+        directions: to record.
+        settings: the section `recording`.
+        progress: shows how many directions are done.
+
+    Yields:
+        Batches of one direction each, of at most 4096 padded tokens.
+    """
+    for direction in progress.track(directions, "recording"):
         pairs = store.pairs(settings.split, direction)
         yield from eval_batches(pairs, direction, store.tokenizer, batch_tokens=4096, limit=settings.sentences)
 

@@ -159,7 +159,7 @@ def record(run: Run) -> None:
     joined = processes()
     model = load_model(run.base)
     batches = recording_batches(
-        run.store(), run.recipe.corpus.all_directions, run.recipe.recording, run.console
+        run.store(), run.recipe.corpus.all_directions, run.recipe.recording, run.progress
     )
     activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
     if joined.is_main:
@@ -195,7 +195,7 @@ def given_to(run: Run, arm: str) -> Given:
     from neuronspec.arms.registry import get_arm
 
     recipe = declared(run.recipe, get_arm(arm))
-    return Given(recipe, run.arm(arm), run.base, run.activations, run.masks, run.store(), run.console)
+    return Given(recipe, run.arm(arm), run.base, run.activations, run.masks, run.store(), run.progress)
 
 
 def load_arm(

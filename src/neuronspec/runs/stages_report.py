@@ -40,7 +40,7 @@ def analyse(run: Run) -> None:
         families=families_of(recipe.corpus),
         seed=recipe.seed,
     )
-    analyse_run(material, recipe.analysis, recipe.recording, run.console).save(run.analysis)
+    analyse_run(material, recipe.analysis, recipe.recording, run.progress).save(run.analysis)
 
 
 def report(run: Run) -> None:
