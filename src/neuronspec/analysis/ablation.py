@@ -33,10 +33,10 @@ class Ablation:
         neurons: turned off at each site, by site.
         rows: the directions whose neurons were turned off, one after the other.
         columns: the directions whose loss was measured.
-        dense: their loss with all neurons on, in nats a target token.
+        dense: their loss with all neurons on, in nats per target token.
         loss: `[rows, columns]` with the row's neurons off.
         random: `[draws, columns]` with as many random neurons off.
-        sentences: that the loss was measured on, a direction.
+        sentences: that the loss was measured on, per direction.
     """
 
     side: str
@@ -49,7 +49,7 @@ class Ablation:
     sentences: int
 
     def own(self) -> list[float]:
-        """What each row's direction loses without its own neurons, in nats a token."""
+        """What each row's direction loses without its own neurons, in nats per token."""
         places = [self.columns.index(row) for row in self.rows]
         return [self.loss[row][place] - self.dense[place] for row, place in enumerate(places)]
 

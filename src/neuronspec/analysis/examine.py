@@ -22,7 +22,7 @@ Featured = dict[str, dict[str, list[int]]]
 def choose_neurons(
     acts: Activations, masks: NeuronMasks, pivot: str | None, families: Mapping[str, str], number: int = 4
 ) -> Featured:
-    """By site and kind, some neurons worth a look (`featured_neurons`)."""
+    """Choose some neurons to show, by site and kind (`featured_neurons`)."""
     featured = {}
     for site in masks.sites:
         directions = compared_directions(masks.directions, site, pivot)

@@ -13,7 +13,7 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.positions import side_of
 
 _BLOCK = 1 << 21
-"""Numbers in one block of the exact chance level, which has a row a pair of sizes and a column a neuron."""
+"""Numbers in one block of the exact chance level, which has one row per pair of sizes, one column per neuron."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,16 @@ def overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] |
     Raises:
         MaskError: no such site.
         DirectionError: a direction has no masks.
+
+    Example:
+        >>> masks = ns.NeuronMasks.from_dict(
+        ...     {
+        ...         "en-de": {"decoder.0": torch.tensor([True, True, False, False])},
+        ...         "en-fr": {"decoder.0": torch.tensor([True, False, False, False])},
+        ...     }
+        ... )
+        >>> ns.overlap(masks, "decoder.0").tolist()
+        [[1.0, 0.5], [0.5, 1.0]]
     """
     selected = selected_rows(masks, site, directions).double()
     common = selected @ selected.T
@@ -89,8 +99,17 @@ def above_chance(measured: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
 
 
 def overlap_progression(masks: NeuronMasks, pivot: str) -> list[LayerOverlap]:
-    """Mean pairwise IoU layer by layer: encoder sites over the directions into the pivot, decoder sites over those
-    out of it, the layers of a decoder-only model over all directions (as in Tan et al., 2024, arXiv 2404.11201).
+    """Compute the mean pairwise IoU of each layer (Tan et al., 2024, arXiv 2404.11201).
+
+    Encoder sites are compared over the directions into the pivot, decoder sites over those out of it, and the layers
+    of a decoder-only model over all directions.
+
+    Args:
+        masks: of all directions.
+        pivot: the language in the middle.
+
+    Returns:
+        One entry per site, in the model's order.
     """
     chosen = {
         "encoder": tuple(direction for direction in masks.directions if direction.target == pivot),
@@ -156,8 +175,17 @@ def _expected_iou(a: torch.Tensor, b: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def compared_directions(directions: Sequence[Direction], site: str, pivot: str | None) -> list[Direction]:
-    """In the encoder the directions into the pivot, in the decoder those out of it (as Tan et al., 2024, do); all
-    directions without a pivot, in decoder-only models, or where fewer than two fit."""
+    """Choose the directions that are compared at a site, as Tan et al. (2024) do.
+
+    Args:
+        directions: to choose from.
+        site: such as `decoder.0`.
+        pivot: the language in the middle.
+
+    Returns:
+        In the encoder the directions into the pivot, in the decoder those out of it; all directions without a pivot,
+        in decoder-only models, or where fewer than two fit.
+    """
     into = [direction for direction in directions if direction.target == pivot]
     out = [direction for direction in directions if direction.source == pivot]
     chosen = {"encoder": into, "decoder": out}.get(site.partition(".")[0], [])

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class Subject(BaseModel):
-    """`subject.json` of an analysis: what was analysed and how.
+    """What was analysed and how: `subject.json` of an analysis.
 
     Args:
         model: name or folder.
@@ -45,7 +45,7 @@ class Subject(BaseModel):
         pivot: the language in the middle.
         directions: analysed.
         families: by language.
-        sentences: recorded a direction, at most.
+        sentences: recorded per direction, at most.
         coverage, statistic: of `CumulativeActivation`.
         environment: versions and machine.
     """
@@ -78,8 +78,15 @@ class Subject(BaseModel):
 
 
 def analyse_model(name: str, data: Path, out: Path, options: Options, progress: Progress = SILENT) -> None:
-    """Record, select and analyse; writes `activations.safetensors`, `masks.safetensors`, `analysis.json` and
-    `subject.json` into `out`.
+    """Record and analyse the neurons of a model on a table of parallel text.
+
+    Args:
+        name: name or folder of the model.
+        data: the table, with one column per language.
+        out: the folder that `activations.safetensors`, `masks.safetensors`, `analysis.json` and `subject.json` are
+            written to.
+        options: see `Options`.
+        progress: shows how far the causal check is.
 
     Raises:
         RecipeError: options that don't fit each other or the table.

@@ -21,11 +21,11 @@ class Options:
         pivot: the language in the middle.
         languages: the others; None: all columns of the table.
         directions: as a recipe has them: `both`, `out`, `into`, or names.
-        sentences: a direction, at most, spread over the table.
+        sentences: per direction, at most, spread over the table.
         coverage: k.
         statistic: None: `count` where a positive value means that a neuron fired, else `magnitude`.
         prompt: see `Encoder`.
-        ablation: sentences a direction for the causal check; 0: none.
+        ablation: sentences per direction for the causal check; 0: none.
         share: of a site's neurons that the causal check turns off.
         families: by language, where it isn't the built-in table's.
     """
@@ -89,6 +89,6 @@ def _listed(text: str) -> list[str]:
 class AnalysisSettings(Section):
     """What is found out about the neurons with the trained models at hand."""
 
-    sentences: Positive = Field(20, description="held-out sentences a direction, for losses and for tokens")
+    sentences: Positive = Field(20, description="held-out sentences per direction, for losses and for tokens")
     share: float = Field(0.05, gt=0, le=0.5, description="share of a site's neurons that the causal check turns off")
     parts: Positive = Field(10, description="parts of the recording text whose masks are compared")

@@ -1,4 +1,4 @@
-"""What every arm is: a way to go on from the baseline, at a cost that is written down.
+"""What every arm is: a way to continue from the baseline, at a cost that is recorded.
 
 An arm is trained in its folder, RUN/arms/NAME, and read from there. `arms.registry` lists the arms by name. What an
 arm declares about itself is read to plan a run, so the modules of arms import torch and what needs it in functions.
@@ -89,7 +89,7 @@ class Cost:
 
 
 class Arm(ABC):
-    """One way to go on from the baseline.
+    """One way to continue from the baseline.
 
     Attributes:
         needs: the tasks of the pipeline that it reads from.
@@ -97,7 +97,7 @@ class Arm(ABC):
             and what the tasks that it needs depend on; see `arms.declared`.
         composes: whether it can translate zero-shot directions.
         converts: whether the `ctranslate2` engine can compute it.
-        extends: whether a larger budget goes on from its checkpoints.
+        extends: whether a larger budget continues from its checkpoints.
         mixes: whether it can compute batches whose rows are of several directions.
     """
 
@@ -110,7 +110,7 @@ class Arm(ABC):
 
     @abstractmethod
     def train(self, given: Given) -> Cost:
-        """Train the arm in `given.folder`, going on where it was stopped; in joined processes, all call this."""
+        """Train the arm in `given.folder`, or resume where it was stopped; joined processes all call this."""
 
     @abstractmethod
     def load(
@@ -142,7 +142,7 @@ class Arm(ABC):
 
 
 def make(arm: Arm, given: Given) -> None:
-    """Train an arm and write down what it took."""
+    """Train an arm and record its cost."""
     arm.check(given.recipe)
     cost = arm.train(given)
     if processes().is_main:
@@ -162,7 +162,7 @@ def read_cost(folder: Path) -> Cost:
         raise RunError(f"{path} can't be read ({error}); remove {folder} to train the arm again") from None
 
 
-def go_on(
+def continue_training(
     given: Given,
     model: PreTrainedModel,
     in_direction: InDirection | None = None,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, cost_of, go_on, start
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, MaskError, ModelError, TrainingError
 from neuronspec.core.processes import processes
@@ -83,6 +83,11 @@ class Grouped(Arm):
         """Add the parameters to `model`, all others of which are frozen; it then still computes what it did."""
 
     def train(self, given: Given) -> Cost:
+        """Train what is added to the frozen baseline; see `Arm.train`.
+
+        Raises:
+            TrainingError: several processes train together.
+        """
         if processes().size > 1:
             raise TrainingError(
                 f"an arm with {self.kind} by direction trains in one process: in several, each would have gradients "
@@ -91,7 +96,7 @@ class Grouped(Arm):
         model = start(given)
         info = self.info(given.recipe, model)
         added = self._add(model, info, given.seed)
-        go_on(given, model, _context(added, self._routes(given.recipe)), dense=added.dense)
+        continue_training(given, model, _context(added, self._routes(given.recipe)), dense=added.dense)
         tensors = {name: value.detach().contiguous() for name, value in added.parameters.items()}
         write_tensors(given.folder / f"{self.kind}.safetensors", self.kind, FORMAT_VERSION, info, tensors)
         return cost_of(given, model, extra=sum(value.numel() for value in tensors.values()))

@@ -37,11 +37,13 @@ class Lora(Grouped):
     info_type: ClassVar[type[GroupsInfo]] = LoraInfo
 
     def info(self, recipe: Recipe, model: PreTrainedModel) -> LoraInfo:
+        """Give the directions, rank and alpha; see `Grouped.info`."""
         encoder, decoder = self.groups(recipe)
         settings = recipe.baselines.lora
         return LoraInfo(encoder=encoder, decoder=decoder, rank=settings.rank, alpha=settings.alpha)
 
     def put_on(self, model: PreTrainedModel, info: GroupsInfo, seed: int) -> Added:
+        """Replace all linear layers by PEFT's; see `Grouped.put_on`."""
         assert isinstance(info, LoraInfo)
         dense = own_names(model)
         linear = linear_layers(model)

@@ -48,7 +48,7 @@ def counted_positions(
     pad_id: int | None,
     positions: Positions = "both",
 ) -> dict[str, torch.Tensor]:
-    """The positions that count, as a BoolTensor `[batch, time]` a side.
+    """The positions that count, as one BoolTensor `[batch, time]` per side.
 
     Encoder and decoder-only: `attention_mask`, or `input_ids` other than padding. Decoder:
     `decoder_attention_mask`; else everything up to the last label of a row that is neither -100 nor padding

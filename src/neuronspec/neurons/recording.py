@@ -51,8 +51,13 @@ def record_activations(
         shared: whether the joined processes record together; without it, this one records alone.
 
     Raises:
-        MaskError: no batches, inputs that don't tell where padding is, or activations that aren't finite.
+        MaskError: no batches, inputs that don't show where padding is, or activations that aren't finite.
         ModelError: the model's FFN sites aren't known.
+
+    Example:
+        >>> acts = ns.record_activations(model, batches)
+        >>> acts.counts["en-de"]["decoder.0"].shape == (acts.widths["decoder.0"],)
+        True
     """
     sites = list(sites) if sites is not None else find_ffn_sites(model)
     sides = list(dict.fromkeys(side_of(site.name) for site in sites))
@@ -129,8 +134,11 @@ class _Forward:
 
     @contextmanager
     def _one_position_projected(self, wanted: bool) -> Iterator[None]:
-        """Project one position of each row to the vocabulary: nobody reads the logits, and they are the largest
-        tensor of a forward pass. A model that makes its decoder inputs from labels needs all of them."""
+        """Project one position of each row to the vocabulary.
+
+        Nobody reads the logits, and they are the largest tensor of a forward pass. A model that makes its decoder
+        inputs from labels needs all of them.
+        """
         head = self._model.get_output_embeddings() if hasattr(self._model, "get_output_embeddings") else None
         if head is None or not wanted:
             yield

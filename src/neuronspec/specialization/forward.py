@@ -47,6 +47,7 @@ class Link:
 
     @property
     def site(self) -> FFNSite:
+        """The site that the layer belongs to."""
         return self.state.sites[self.index]
 
 

@@ -79,6 +79,13 @@ def save_specialized(model: PreTrainedModel, folder: str | Path) -> None:
 
     Raises:
         ModelError: the model isn't specialized.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> ns.save_specialized(model, folder / "model")
+        >>> again = ns.load(folder / "model")
+        >>> with ns.use_direction(again, "en-de"):
+        ...     logits = again(**batches[0].to(again.device).inputs).logits
     """
     specialization_of(model)
     with _filling(Path(folder)) as temporary:
@@ -106,6 +113,13 @@ def load(folder: str | Path, device: torch.device | str | None = None) -> PreTra
     Raises:
         ModelError: there is no model in the folder, or it is damaged or a compact one.
         MaskError: there are no masks, or they are of another model.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> ns.save_specialized(model, folder / "model")
+        >>> again = ns.load(folder / "model")
+        >>> with ns.use_direction(again, "en-de"):
+        ...     logits = again(**batches[0].to(again.device).inputs).logits
     """
     folder = Path(folder)
     if (folder / COMPACT_FILE).is_file():
@@ -129,6 +143,11 @@ def save_compact(model: PreTrainedModel, folder: str | Path) -> None:
 
     Raises:
         ModelError: the model isn't a compact one.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> ns.save_compact(ns.compact(model, "en-de"), folder / "small")
+        >>> small = ns.load_compact(folder / "small")
     """
     report = compact_report(model)
     sites = {site.name: site for site in find_ffn_sites(model)}
@@ -163,6 +182,11 @@ def load_compact(folder: str | Path, device: torch.device | str | None = None) -
     Raises:
         ModelError: there is no compact model in the folder, it is damaged, or of a class that `transformers`
             doesn't have.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> ns.save_compact(ns.compact(model, "en-de"), folder / "small")
+        >>> small = ns.load_compact(folder / "small")
     """
     folder = Path(folder)
     content = _read_compact_file(folder)
