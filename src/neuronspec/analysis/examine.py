@@ -22,7 +22,18 @@ Featured = dict[str, dict[str, list[int]]]
 def choose_neurons(
     acts: Activations, masks: NeuronMasks, pivot: str | None, families: Mapping[str, str], number: int = 4
 ) -> Featured:
-    """Choose some neurons to show, by site and kind (`featured_neurons`)."""
+    """Choose some neurons to show, by site and kind (`featured_neurons`).
+
+    Args:
+        acts: recorded activations.
+        masks: selected from them.
+        pivot: the language in the middle.
+        families: by language.
+        number: of neurons per kind, at most.
+
+    Returns:
+        By site and kind, indices of neurons.
+    """
     featured = {}
     for site in masks.sites:
         directions = compared_directions(masks.directions, site, pivot)
@@ -34,14 +45,30 @@ def choose_neurons(
 def firings(
     model: nn.Module, tokenizer: Any, batches: Mapping[str, Sequence[Batch]], featured: Featured
 ) -> dict[str, dict[int, list[Firing]]]:
-    """Where the chosen neurons fire most in a text sample."""
+    """Find where the chosen neurons fire most in a text sample.
+
+    Args:
+        model: that was recorded.
+        tokenizer: of the model.
+        batches: by direction, the text sample.
+        featured: neurons by site and kind.
+
+    Returns:
+        By site and neuron, the firings with the greatest values.
+    """
     neurons = {site: sorted({n for chosen in kinds.values() for n in chosen}) for site, kinds in featured.items()}
     neurons = {site: chosen for site, chosen in neurons.items() if chosen}
     return top_tokens(model, (batch for part in batches.values() for batch in part), neurons, tokenizer)
 
 
 def drift_summary(name: str, before: NeuronMasks, after: NeuronMasks) -> DriftSummary:
-    """The drift of masks, mean over directions."""
+    """Summarize the drift of masks, mean over directions.
+
+    Args:
+        name: of the model that was recorded again.
+        before: masks of the baseline.
+        after: masks of that model.
+    """
     rows = drift(before, after)
     iou, kept = (
         {

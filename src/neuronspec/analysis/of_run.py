@@ -65,7 +65,14 @@ class Material:
 def analyse_run(
     material: Material, settings: AnalysisSettings, recording: RecordingSettings, progress: Progress = SILENT
 ) -> Findings:
-    """All analyses of a run that need its models."""
+    """Run all analyses of a run that need its models.
+
+    Args:
+        material: see `Material`.
+        settings: the section `analysis`.
+        recording: the section `recording`.
+        progress: shows how far the causal check is.
+    """
     store = material.store
     sample: dict[str, list[Batch]] = {
         str(direction): list(_batches(material, recording.split, direction, settings.sentences))

@@ -72,10 +72,17 @@ def overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] |
 
 
 def chance_overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] | None = None) -> torch.Tensor:
-    """The IoU expected of independent random masks of the same sizes: what overlap is to be held against.
+    """Compute the IoU expected of independent random masks of the same sizes.
 
     With a and b of n neurons the common ones are hypergeometric, so the expectation of x / (a + b - x) is exact.
-    Arguments, shape and errors as in `overlap`; the diagonal is what two random masks of that size would share.
+
+    Args:
+        masks: see `overlap`.
+        site: see `overlap`.
+        directions: see `overlap`.
+
+    Returns:
+        DoubleTensor `[directions, directions]`; the diagonal is what two random masks of that size would share.
     """
     selected = selected_rows(masks, site, directions)
     width = selected.shape[1]
@@ -93,6 +100,13 @@ def above_chance(measured: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
     """How far an overlap is above that of random masks: 0 is chance, 1 is identical, below 0 is less than chance.
 
     `(measured - chance) / (1 - chance)`, elementwise, as Cohen's kappa corrects agreement; 0 where chance is 1.
+
+    Args:
+        measured: overlaps, of any shape.
+        chance: those expected of random masks, of the same shape.
+
+    Returns:
+        Of that shape.
     """
     room = 1 - chance
     return torch.where(room > 1e-12, (measured - chance) / room.clamp(min=1e-12), 0.0)
@@ -144,7 +158,16 @@ def sparsity_table(masks: NeuronMasks) -> dict[str, dict[str, float]]:
 
 
 def selected_rows(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] | None) -> torch.Tensor:
-    """BoolTensor `[directions, width]`."""
+    """Stack the masks of a site.
+
+    Args:
+        masks: of the directions.
+        site: such as `decoder.0`.
+        directions: the rows; all by default.
+
+    Returns:
+        BoolTensor `[directions, width]`.
+    """
     if site not in masks.widths:
         raise MaskError(f"no masks for site {site!r}; {nearest(site, masks.sites)}")
     chosen = masks.directions if directions is None else directions

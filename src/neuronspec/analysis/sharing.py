@@ -71,7 +71,14 @@ def neuron_kinds(
 def sharing_row(
     masks: NeuronMasks, site: str, directions: Sequence[DirectionLike], families: Sequence[str]
 ) -> SharingRow:
-    """The numbers of a site; arguments and errors as of `neuron_kinds`."""
+    """Count the neurons of each kind at a site; errors as of `neuron_kinds`.
+
+    Args:
+        masks: see `neuron_kinds`.
+        site: see `neuron_kinds`.
+        directions: see `neuron_kinds`.
+        families: see `neuron_kinds`.
+    """
     counts = torch.bincount(neuron_kinds(masks, site, directions, families), minlength=len(KINDS)).tolist()
     return SharingRow(site, masks.widths[site], *counts)
 
@@ -93,7 +100,16 @@ class NeuronProfile:
 
 
 def firing_frequency(acts: Activations, site: str, directions: Sequence[DirectionLike] | None = None) -> torch.Tensor:
-    """The share of token positions at which each neuron is positive: DoubleTensor `[directions, width]`."""
+    """Compute the share of token positions at which each neuron is positive.
+
+    Args:
+        acts: recorded activations.
+        site: such as `decoder.0`.
+        directions: the rows; all by default.
+
+    Returns:
+        DoubleTensor `[directions, width]`, in [0, 1].
+    """
     chosen = acts.directions if directions is None else directions
     return torch.stack(
         [acts.counts[direction][site].double() / max(acts.tokens[direction][site], 1) for direction in chosen]
@@ -101,7 +117,13 @@ def firing_frequency(acts: Activations, site: str, directions: Sequence[Directio
 
 
 def neuron_profile(acts: Activations, masks: NeuronMasks, site: str, neuron: int) -> NeuronProfile:
-    """The profile of a neuron over all recorded directions.
+    """Describe a neuron over all recorded directions.
+
+    Args:
+        acts: recorded activations.
+        masks: selected from them.
+        site: such as `decoder.0`.
+        neuron: its index at the site.
 
     Raises:
         IndexError: the site has no such neuron.

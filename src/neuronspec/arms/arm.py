@@ -142,7 +142,12 @@ class Arm(ABC):
 
 
 def make(arm: Arm, given: Given) -> None:
-    """Train an arm and record its cost."""
+    """Train an arm and record its cost.
+
+    Args:
+        arm: to train.
+        given: what it is made from.
+    """
     arm.check(given.recipe)
     cost = arm.train(given)
     if processes().is_main:
@@ -203,7 +208,15 @@ def continue_training(
 def cost_of(
     given: Given, model: nn.Module, *, extra: int = 0, prepare_seconds: float = 0.0, folder: Path | None = None
 ) -> Cost:
-    """The cost of an arm whose model was trained in `folder` (the arm's without it)."""
+    """Measure the cost of an arm.
+
+    Args:
+        given: of the arm.
+        model: that was trained.
+        extra: parameters beside those of the dense model.
+        prepare_seconds: of training before the training that is compared.
+        folder: where it was trained, if not in the arm's folder.
+    """
     from neuronspec.training.log import read_log
     from neuronspec.training.memory import peak_memory
 
@@ -222,6 +235,12 @@ def start(given: Given) -> PreTrainedModel:
 
 
 def budget(settings: TrainingSettings, updates: int, **changes: Any) -> TrainingSettings:
-    """The same settings with another budget, in updates."""
+    """Give the same settings another budget, in updates.
+
+    Args:
+        settings: to change.
+        updates: the budget.
+        changes: other settings to change.
+    """
     fields = {"updates": updates, "epochs": None, "minutes": None, **changes}
     return TrainingSettings.model_validate(settings.model_dump() | fields)

@@ -76,11 +76,22 @@ class Grouped(Arm):
 
     @abstractmethod
     def info(self, recipe: Recipe, model: PreTrainedModel) -> GroupsInfo:
-        """What the recipe wants to be added to `model`."""
+        """Say what the recipe wants to be added to `model`.
+
+        Args:
+            recipe: of the run.
+            model: the baseline.
+        """
 
     @abstractmethod
     def put_on(self, model: PreTrainedModel, info: GroupsInfo, seed: int) -> Added:
-        """Add the parameters to `model`, all others of which are frozen; it then still computes what it did."""
+        """Add the parameters to a model, which then still computes what it did.
+
+        Args:
+            model: the baseline, frozen.
+            info: what to add.
+            seed: of the new weights.
+        """
 
     def train(self, given: Given) -> Cost:
         """Train what is added to the frozen baseline; see `Arm.train`.

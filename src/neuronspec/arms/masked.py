@@ -62,7 +62,17 @@ class Masked(Arm):
 
 
 def put_on(model: PreTrainedModel, masks: NeuronMasks, given: Given, method: Method = "auto") -> InDirection:
-    """Specialize `model` as the recipe says; the context of a direction, or of the directions of a batch's rows."""
+    """Specialize a model as the recipe says.
+
+    Args:
+        model: the baseline, or the trained arm.
+        masks: of all directions that will be computed.
+        given: has the section `specialization`.
+        method: how masked layers compute; see `specialize`.
+
+    Returns:
+        The context of a direction, or of the directions of a batch's rows.
+    """
     from neuronspec.specialization.apply import specialize
     from neuronspec.specialization.scope import use_direction, use_directions
 
@@ -86,9 +96,13 @@ class RandomMasks(Masked):
 
 
 def random_masks(masks: NeuronMasks, seed: int) -> NeuronMasks:
-    """As many neurons of every direction and site as in `masks`, drawn at random.
+    """Draw at random as many neurons of every direction and site as in `masks`.
 
     Directions that share a mask continue to share one. The same seed gives the same masks.
+
+    Args:
+        masks: whose numbers of neurons count.
+        seed: of the draws.
     """
     from neuronspec.neurons.criteria.random import Random
 
@@ -124,9 +138,13 @@ class Magnitude(Masked):
 
 
 def magnitude_masks(model: nn.Module, like: NeuronMasks) -> NeuronMasks:
-    """As many neurons of every direction and site as in `like`, the largest by `weight_norms`.
+    """Select as many neurons of every direction and site as in `like`, the largest by `weight_norms`.
 
     The choice doesn't know the direction: directions with equally many neurons at a site get the same ones.
+
+    Args:
+        model: whose weights count.
+        like: masks, whose numbers of neurons count.
     """
     from neuronspec.models.sites import find_ffn_sites
     from neuronspec.neurons.criteria.criterion import first_of

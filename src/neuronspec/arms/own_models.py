@@ -150,9 +150,14 @@ class Finetune(OwnModels):
 
 
 def divided(updates: int, shares: Mapping[Direction, float]) -> dict[Direction, int]:
-    """`updates` divided in proportion to `shares`, which sum to 1: whole numbers that sum to it, each at least 1.
+    """Divide updates among directions in proportion to shares.
 
-    Where there are fewer updates than directions, each gets 1.
+    Args:
+        updates: the whole budget.
+        shares: by direction, summing to 1.
+
+    Returns:
+        Whole numbers that sum to `updates`, each at least 1 (all 1 where there are fewer updates than directions).
     """
     parts = {direction: max(1, math.floor(updates * share)) for direction, share in shares.items()}
 

@@ -91,7 +91,11 @@ class NeuronMasks(ByDirection[DirectionMask]):
 
     @classmethod
     def from_dict(cls, masks: Mapping[Any, Mapping[str, torch.Tensor]], info: MaskInfo | None = None) -> NeuronMasks:
-        """Masks from `{"en-de": {"decoder.0": BoolTensor [width]}}`; directions are `str` or `Direction`.
+        """Make masks from `{"en-de": {"decoder.0": BoolTensor [width]}}`.
+
+        Args:
+            masks: by direction (`str` or `Direction`) and site, BoolTensor `[width]`.
+            info: where the masks come from.
 
         Raises:
             MaskError: a mask isn't a BoolTensor `[width]`, or directions differ in their sites or widths.

@@ -17,7 +17,7 @@ from neuronspec.neurons.positions import side_of
 
 
 class Recorder:
-    """Sums over the counted positions of all forward passes: one count and one magnitude a neuron and direction.
+    """Sums over the counted positions of all forward passes: one count and one magnitude per neuron and direction.
 
     Every tensor stays on the device where the neurons are; nothing is read back before `totals`.
     """

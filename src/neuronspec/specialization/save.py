@@ -77,6 +77,10 @@ def save_specialized(model: PreTrainedModel, folder: str | Path) -> None:
 
     Files of the same names are replaced when all are written; others in the folder stay.
 
+    Args:
+        model: a specialized model.
+        folder: made if it is missing.
+
     Raises:
         ModelError: the model isn't specialized.
 
@@ -140,6 +144,10 @@ def load(folder: str | Path, device: torch.device | str | None = None) -> PreTra
 
 def save_compact(model: PreTrainedModel, folder: str | Path) -> None:
     """Write a compact model; its weights alone, so a specialized folder stays the source of truth.
+
+    Args:
+        model: a model that `compact` made.
+        folder: made if it is missing.
 
     Raises:
         ModelError: the model isn't a compact one.
