@@ -12,6 +12,7 @@ from torch.nn import functional
 from neuronspec.analysis.ablation import Ablation, ablate, ablation_steps, turned_off
 from neuronspec.analysis.sharing import characteristic_neurons
 from neuronspec.core.errors import MaskError
+from neuronspec.core.progress import Progress, Task
 from neuronspec.models.batch import Batch
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.recording import record_activations
@@ -21,6 +22,19 @@ DIRECTIONS = ("de-en", "en-de", "en-fr", "fr-en")
 
 def batches_of(model: torch.nn.Module) -> dict[str, list[Batch]]:
     return {name: [Batch(name, padded_inputs(model, seed=seed))] for seed, name in enumerate(DIRECTIONS)}
+
+
+class Counting(Progress, Task):
+    """Counts what is done."""
+
+    done, total = 0.0, None
+
+    def task(self, title: str, total: float | None = None) -> Task:
+        self.total = total
+        return self
+
+    def advance(self, amount: float = 1, facts: str = "") -> None:
+        self.done += amount
 
 
 def loss_of(model: torch.nn.Module, batch: Batch) -> float:
@@ -41,9 +55,9 @@ def test_losses_are_those_of_the_model_with_neurons_off(family: str, sides: list
     model = build_family(family)
     batches = batches_of(model)
     acts = record_activations(model, (batch for part in batches.values() for batch in part))
-    counted: list[int] = []
-    found = ablate(model, acts, batches, pivot="en", share=0.25, progress=lambda: counted.append(1))
-    assert len(counted) == ablation_steps(acts, DIRECTIONS, "en")
+    progress = Counting()
+    found = ablate(model, acts, batches, pivot="en", share=0.25, progress=progress)
+    assert progress.done == progress.total == ablation_steps(acts, DIRECTIONS, "en")
     assert [ablation.side for ablation in found] == sides
     sites = find_ffn_sites(model)
     for ablation in found:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.helpers.toy_arm import counting, toy_recipe, trained
-from tests.helpers.toy_training import assert_same, quiet
+from tests.helpers.toy_training import assert_same
 
 from neuronspec.arms.arm import Given
 from neuronspec.core.signals import Interrupted
@@ -51,7 +51,7 @@ def test_each_segment_has_the_masks_of_the_weights_that_it_begins_with(whole: Gi
         model = load_model(whole.base)
         checkpoint.restore_model(model, whole.folder / "checkpoints" / f"step-{update}" / checkpoint.MODEL)
         activations = record_activations(
-            model, recording_batches(whole.store, whole.directions, whole.recipe.recording, quiet())
+            model, recording_batches(whole.store, whole.directions, whole.recipe.recording)
         )
         assert masks[update] == select_masks(activations, whole.recipe.selection, whole.recipe.corpus)
 

@@ -24,7 +24,7 @@ from neuronspec.recipe import Recipe
 from neuronspec.training.model_folder import export_model
 from neuronspec.training.trainer import Trainer
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, ToyStore, toy_model, toy_tokenizer
-from tests.helpers.toy_training import SETTINGS, SIZES, quiet
+from tests.helpers.toy_training import SETTINGS, SIZES
 
 DIRECTIONS = [DE_EN, EN_DE, EN_FR]
 
@@ -48,7 +48,7 @@ def toy_given(folder: Path, name: str = "arm", **sections: Any) -> Given:
     """What the arm `name` is given, in the run folder `folder`; the baseline is made on the first call."""
     recipe, store, base = toy_recipe(**sections), Store(SIZES), folder / "base"
     readable = declared(recipe, get_arm(name)) if name in ARMS else recipe
-    given = Given(readable, folder / "arms" / name, base, folder / "acts", folder / "masks", store, quiet())  # type: ignore[arg-type]
+    given = Given(readable, folder / "arms" / name, base, folder / "acts", folder / "masks", store)  # type: ignore[arg-type]
     if not base.exists():
         export_model(toy_model(), store.tokenizer, base)
         batches = [b for d in DIRECTIONS for b in eval_batches(store.pairs("valid", d), d, store.tokenizer)]

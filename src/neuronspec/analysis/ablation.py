@@ -14,13 +14,13 @@ from neuronspec.analysis.overlap import compared_directions
 from neuronspec.analysis.sharing import characteristic_neurons
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
+from neuronspec.core.progress import SILENT, Progress, Task
 from neuronspec.models.batch import Batch
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.positions import side_of
 from neuronspec.training.loss import batch_loss, target_tokens
 
-Progress = Callable[[], None]
 NeuronSet = Mapping[str, torch.Tensor]
 """Neurons by site: LongTensor of indices."""
 
@@ -34,10 +34,10 @@ class Ablation:
         neurons: turned off at each site, by site.
         rows: the directions whose neurons were turned off, one after the other.
         columns: the directions whose loss was measured.
-        dense: their loss with all neurons on, in nats a target token.
+        dense: their loss with all neurons on, in nats per target token.
         loss: `[rows, columns]` with the row's neurons off.
         random: `[draws, columns]` with as many random neurons off.
-        sentences: that the loss was measured on, a direction.
+        sentences: that the loss was measured on, per direction.
     """
 
     side: str
@@ -50,7 +50,7 @@ class Ablation:
     sentences: int
 
     def own(self) -> list[float]:
-        """What each row's direction loses without its own neurons, in nats a token."""
+        """What each row's direction loses without its own neurons, in nats per token."""
         places = [self.columns.index(row) for row in self.rows]
         return [self.loss[row][place] - self.dense[place] for row, place in enumerate(places)]
 
@@ -78,7 +78,7 @@ def ablate(
     share: float = 0.05,
     draws: int = 2,
     seed: int = 0,
-    progress: Progress = lambda: None,
+    progress: Progress = SILENT,
 ) -> list[Ablation]:
     """The ablation matrix of each side of a model.
 
@@ -94,7 +94,7 @@ def ablate(
         share: of a site's neurons that is turned off; at least one neuron.
         draws: of random neurons.
         seed: of the draws.
-        progress: called after each loss that was measured; `ablation_steps` says how many there are.
+        progress: shows how many losses are measured; `ablation_steps` says how many there are.
 
     Raises:
         MaskError: there is no text, or the batches have no labels.
@@ -103,9 +103,15 @@ def ablate(
         raise MaskError("the causal check needs text to measure the loss on; some direction has none")
     for batch in (one for part in batches.values() for one in part if "labels" not in one.inputs):
         raise MaskError(f"a batch of {batch.direction} has no labels, so its loss can't be measured")
-    sites = find_ffn_sites(model)
+    with progress.task("turning neurons off", ablation_steps(acts, list(batches), pivot, draws)) as task:
+        return _matrices(_Measure(model, batches, task), acts, pivot, share, draws, seed)
+
+
+def _matrices(
+    measure: _Measure, acts: Activations, pivot: str | None, share: float, draws: int, seed: int
+) -> list[Ablation]:
+    batches, sites = measure.batches, list(measure.sites.values())
     columns = list(batches)
-    measure = _Measure(model, batches, progress)
     dense = measure({})
     results = []
     for side in dict.fromkeys(side_of(site.name) for site in sites):
@@ -138,20 +144,20 @@ def _rows(acts: Activations, columns: Sequence[str], side: str, pivot: str | Non
 class _Measure:
     """The loss of every direction with some neurons off."""
 
-    def __init__(self, model: Any, batches: Mapping[str, Sequence[Batch]], progress: Progress) -> None:
-        self._model, self._batches, self._progress = model, batches, progress
-        self._sites = {site.name: site for site in find_ffn_sites(model)}
+    def __init__(self, model: Any, batches: Mapping[str, Sequence[Batch]], task: Task) -> None:
+        self._model, self.batches, self._task = model, batches, task
+        self.sites = {site.name: site for site in find_ffn_sites(model)}
         self._device = next(model.parameters()).device
 
     @torch.no_grad()
     def __call__(self, off: NeuronSet) -> list[float]:
         losses = []
-        with turned_off([(self._sites[name], neurons) for name, neurons in off.items()]):
-            for batches in self._batches.values():
+        with turned_off([(self.sites[name], neurons) for name, neurons in off.items()]):
+            for batches in self.batches.values():
                 parts = [batch.to(self._device) for batch in batches]
                 nats = sum(float(batch_loss(self._model, batch).nats) for batch in parts)
                 losses.append(nats / max(sum(target_tokens(self._model, batch) for batch in parts), 1))
-                self._progress()
+                self._task.advance()
         return losses
 
 

@@ -43,9 +43,16 @@ def coverage_curve(
     statistic: Statistic = "count",
     points: int = 50,
 ) -> CoverageCurve:
-    """The coverage curve of a site over directions (all by default), at `points` + 1 shares of neurons.
+    """Compute the coverage curve of a site: mean, least and greatest over directions.
 
-    A direction in which no neuron fires carries its nothing evenly: its curve is the diagonal.
+    A direction in which no neuron fires has the diagonal as its curve.
+
+    Args:
+        acts: recorded activations.
+        site: such as `decoder.0`.
+        directions: to average over; all by default.
+        statistic: `count` or `magnitude`.
+        points: shares of neurons at which the curve is given, beside 0.
     """
     recorded = acts.counts if statistic == "count" else acts.magnitudes
     values = torch.stack([recorded[d][site].double() for d in (acts.directions if directions is None else directions)])
@@ -95,9 +102,18 @@ def effect_of_coverage(
     granularity: Granularity = "direction",
     families: Mapping[str, str] | None = None,
 ) -> list[CoverageEffect]:
-    """Masks at several k: how sparse they are, and how much they overlap in the first and last layer of each side.
+    """Measure what k does to masks: their sparsity, and their overlap in the first and last layer of each side.
 
-    `statistic`, `granularity` and `families` are those of `select_neurons`.
+    Args:
+        acts: recorded activations.
+        pivot: the language in the middle.
+        levels: the values of k.
+        statistic: see `CumulativeActivation`.
+        granularity: see `select_neurons`.
+        families: see `select_neurons`.
+
+    Returns:
+        One entry per k and side.
     """
     effects = []
     for level in levels:

@@ -32,7 +32,14 @@ class DriftRow:
 
 
 def drift(before: NeuronMasks, after: NeuronMasks) -> list[DriftRow]:
-    """Overlap of masks with those of the same directions at another time, by direction and site.
+    """Compare masks with those of the same directions at another time.
+
+    Args:
+        before: masks.
+        after: masks of the same model shape, selected at another time.
+
+    Returns:
+        One row per common direction and site.
 
     Raises:
         DirectionError: the two have no direction in common.
@@ -47,7 +54,15 @@ def drift(before: NeuronMasks, after: NeuronMasks) -> list[DriftRow]:
 
 
 def mean_overlap(first: NeuronMasks, second: NeuronMasks) -> dict[str, float]:
-    """The mean IoU over directions of each site's masks with those of the same direction in `second`."""
+    """The mean IoU over directions of each site's masks with those of the same direction in `second`.
+
+    Args:
+        first: masks.
+        second: masks of the same sites, with the directions of `first` or more.
+
+    Returns:
+        By site.
+    """
     rows = drift(first, second)
     return {site: float(np.mean([row.iou for row in rows if row.site == site])) for site in first.sites}
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from torch import nn
 
-from neuronspec.analysis.ablation import Ablation, ablate, ablation_steps
 from neuronspec.analysis.drift import drift
 from neuronspec.analysis.findings import DriftSummary
 from neuronspec.analysis.overlap import compared_directions, other_language
@@ -21,29 +19,21 @@ from neuronspec.neurons.masks import NeuronMasks
 Featured = dict[str, dict[str, list[int]]]
 
 
-def causal_check(
-    model: nn.Module,
-    acts: Activations,
-    batches: Mapping[str, Sequence[Batch]],
-    *,
-    pivot: str | None,
-    share: float,
-    seed: int,
-    console: Console,
-) -> list[Ablation]:
-    """`ablate`, with a progress bar."""
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("turning neurons off", total=ablation_steps(acts, list(batches), pivot))
-        step = lambda: bar.advance(task)  # noqa: E731
-        return ablate(model, acts, batches, pivot=pivot, share=share, seed=seed, progress=step)
-
-
 def choose_neurons(
     acts: Activations, masks: NeuronMasks, pivot: str | None, families: Mapping[str, str], number: int = 4
 ) -> Featured:
-    """By site and kind, some neurons worth a look (`featured_neurons`)."""
+    """Choose some neurons to show, by site and kind (`featured_neurons`).
+
+    Args:
+        acts: recorded activations.
+        masks: selected from them.
+        pivot: the language in the middle.
+        families: by language.
+        number: of neurons per kind, at most.
+
+    Returns:
+        By site and kind, indices of neurons.
+    """
     featured = {}
     for site in masks.sites:
         directions = compared_directions(masks.directions, site, pivot)
@@ -55,14 +45,30 @@ def choose_neurons(
 def firings(
     model: nn.Module, tokenizer: Any, batches: Mapping[str, Sequence[Batch]], featured: Featured
 ) -> dict[str, dict[int, list[Firing]]]:
-    """Where the chosen neurons fire most in a text sample."""
+    """Find where the chosen neurons fire most in a text sample.
+
+    Args:
+        model: that was recorded.
+        tokenizer: of the model.
+        batches: by direction, the text sample.
+        featured: neurons by site and kind.
+
+    Returns:
+        By site and neuron, the firings with the greatest values.
+    """
     neurons = {site: sorted({n for chosen in kinds.values() for n in chosen}) for site, kinds in featured.items()}
     neurons = {site: chosen for site, chosen in neurons.items() if chosen}
     return top_tokens(model, (batch for part in batches.values() for batch in part), neurons, tokenizer)
 
 
 def drift_summary(name: str, before: NeuronMasks, after: NeuronMasks) -> DriftSummary:
-    """The drift of masks, mean over directions."""
+    """Summarize the drift of masks, mean over directions.
+
+    Args:
+        name: of the model that was recorded again.
+        before: masks of the baseline.
+        after: masks of that model.
+    """
     rows = drift(before, after)
     iou, kept = (
         {

@@ -36,10 +36,10 @@ class Findings:
     """Everything in `analysis.json`; parts that were not asked for are empty.
 
     Args:
-        ablation: a matrix a side.
-        featured: by site and kind, the neurons that `tokens` tells about.
+        ablation: one matrix per side.
+        featured: by site and kind, the neurons that `tokens` is about.
         tokens: by site and neuron, where it fired most.
-        drift: one a model that was recorded again.
+        drift: one per model that was recorded again.
         stability: masks from parts of the text.
     """
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
+from neuronspec.analysis.ablation import ablate
 from neuronspec.analysis.drift import stability
-from neuronspec.analysis.examine import causal_check, choose_neurons, drift_summary, firings
+from neuronspec.analysis.examine import choose_neurons, drift_summary, firings
 from neuronspec.analysis.findings import DriftSummary, Findings
 from neuronspec.batching.in_order import eval_batches, parts_of
 from neuronspec.core.direction import Direction
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.models.batch import Batch
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from neuronspec.analysis.settings import AnalysisSettings
     from neuronspec.corpus.store import TokenStore
     from neuronspec.neurons.settings import RecordingSettings
+
+logger = logging.getLogger(__name__)
 
 Loaded = tuple[Any, Callable[[Direction], AbstractContextManager[Any]]]
 """A model, and the context that a direction is run in."""
@@ -59,26 +62,33 @@ class Material:
 
 
 def analyse_run(
-    material: Material, settings: AnalysisSettings, recording: RecordingSettings, console: Console
+    material: Material, settings: AnalysisSettings, recording: RecordingSettings, progress: Progress = SILENT
 ) -> Findings:
-    """All analyses of a run that need its models."""
+    """Run all analyses of a run that need its models.
+
+    Args:
+        material: see `Material`.
+        settings: the section `analysis`.
+        recording: the section `recording`.
+        progress: shows how far the causal check is.
+    """
     store = material.store
     sample: dict[str, list[Batch]] = {
         str(direction): list(_batches(material, recording.split, direction, settings.sentences))
         for direction in material.directions
     }
     base = material.base()
-    console.print("[dim]turning neurons off[/]")
-    ablation = causal_check(
-        base, material.acts, sample, pivot=material.pivot, share=settings.share, seed=material.seed, console=console
+    logger.info("turning neurons off")
+    ablation = ablate(
+        base, material.acts, sample, pivot=material.pivot, share=settings.share, seed=material.seed, progress=progress
     )
-    console.print("[dim]looking at neurons[/]")
+    logger.info("looking at neurons")
     featured = choose_neurons(material.acts, material.masks, material.pivot, material.families)
     tokens = firings(base, store.tokenizer, sample, featured)
-    console.print("[dim]recording parts of the text[/]")
+    logger.info("recording parts of the text")
     parts = _recorded_parts(base, material, recording, settings.parts)
     rows = stability(parts, material.select) if len(parts) > 1 else []
-    console.print("[dim]recording the continuations[/]")
+    logger.info("recording the continuations")
     return Findings(ablation, featured, tokens, _drift(material, recording), rows)
 
 

@@ -13,7 +13,7 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.positions import side_of
 
 _BLOCK = 1 << 21
-"""Numbers in one block of the exact chance level, which has a row a pair of sizes and a column a neuron."""
+"""Numbers in one block of the exact chance level, which has one row per pair of sizes, one column per neuron."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,16 @@ def overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] |
     Raises:
         MaskError: no such site.
         DirectionError: a direction has no masks.
+
+    Example:
+        >>> masks = ns.NeuronMasks.from_dict(
+        ...     {
+        ...         "en-de": {"decoder.0": torch.tensor([True, True, False, False])},
+        ...         "en-fr": {"decoder.0": torch.tensor([True, False, False, False])},
+        ...     }
+        ... )
+        >>> ns.overlap(masks, "decoder.0").tolist()
+        [[1.0, 0.5], [0.5, 1.0]]
     """
     selected = selected_rows(masks, site, directions).double()
     common = selected @ selected.T
@@ -62,10 +72,17 @@ def overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] |
 
 
 def chance_overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] | None = None) -> torch.Tensor:
-    """The IoU expected of independent random masks of the same sizes: what overlap is to be held against.
+    """Compute the IoU expected of independent random masks of the same sizes.
 
     With a and b of n neurons the common ones are hypergeometric, so the expectation of x / (a + b - x) is exact.
-    Arguments, shape and errors as in `overlap`; the diagonal is what two random masks of that size would share.
+
+    Args:
+        masks: see `overlap`.
+        site: see `overlap`.
+        directions: see `overlap`.
+
+    Returns:
+        DoubleTensor `[directions, directions]`; the diagonal is what two random masks of that size would share.
     """
     selected = selected_rows(masks, site, directions)
     width = selected.shape[1]
@@ -83,14 +100,30 @@ def above_chance(measured: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
     """How far an overlap is above that of random masks: 0 is chance, 1 is identical, below 0 is less than chance.
 
     `(measured - chance) / (1 - chance)`, elementwise, as Cohen's kappa corrects agreement; 0 where chance is 1.
+
+    Args:
+        measured: overlaps, of any shape.
+        chance: those expected of random masks, of the same shape.
+
+    Returns:
+        Of that shape.
     """
     room = 1 - chance
     return torch.where(room > 1e-12, (measured - chance) / room.clamp(min=1e-12), 0.0)
 
 
 def overlap_progression(masks: NeuronMasks, pivot: str) -> list[LayerOverlap]:
-    """Mean pairwise IoU layer by layer: encoder sites over the directions into the pivot, decoder sites over those
-    out of it, the layers of a decoder-only model over all directions (as in Tan et al., 2024, arXiv 2404.11201).
+    """Compute the mean pairwise IoU of each layer (Tan et al., 2024, arXiv 2404.11201).
+
+    Encoder sites are compared over the directions into the pivot, decoder sites over those out of it, and the layers
+    of a decoder-only model over all directions.
+
+    Args:
+        masks: of all directions.
+        pivot: the language in the middle.
+
+    Returns:
+        One entry per site, in the model's order.
     """
     chosen = {
         "encoder": tuple(direction for direction in masks.directions if direction.target == pivot),
@@ -125,7 +158,16 @@ def sparsity_table(masks: NeuronMasks) -> dict[str, dict[str, float]]:
 
 
 def selected_rows(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] | None) -> torch.Tensor:
-    """BoolTensor `[directions, width]`."""
+    """Stack the masks of a site.
+
+    Args:
+        masks: of the directions.
+        site: such as `decoder.0`.
+        directions: the rows; all by default.
+
+    Returns:
+        BoolTensor `[directions, width]`.
+    """
     if site not in masks.widths:
         raise MaskError(f"no masks for site {site!r}; {nearest(site, masks.sites)}")
     chosen = masks.directions if directions is None else directions
@@ -156,8 +198,17 @@ def _expected_iou(a: torch.Tensor, b: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def compared_directions(directions: Sequence[Direction], site: str, pivot: str | None) -> list[Direction]:
-    """In the encoder the directions into the pivot, in the decoder those out of it (as Tan et al., 2024, do); all
-    directions without a pivot, in decoder-only models, or where fewer than two fit."""
+    """Choose the directions that are compared at a site, as Tan et al. (2024) do.
+
+    Args:
+        directions: to choose from.
+        site: such as `decoder.0`.
+        pivot: the language in the middle.
+
+    Returns:
+        In the encoder the directions into the pivot, in the decoder those out of it; all directions without a pivot,
+        in decoder-only models, or where fewer than two fit.
+    """
     into = [direction for direction in directions if direction.target == pivot]
     out = [direction for direction in directions if direction.source == pivot]
     chosen = {"encoder": into, "decoder": out}.get(site.partition(".")[0], [])

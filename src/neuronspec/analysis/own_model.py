@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from rich.console import Console
 
+from neuronspec.analysis.ablation import ablate
 from neuronspec.analysis.drift import stability
-from neuronspec.analysis.examine import causal_check, choose_neurons, firings
+from neuronspec.analysis.examine import choose_neurons, firings
 from neuronspec.analysis.findings import Findings
-from neuronspec.analysis.settings import Options, SubjectStatistic
+from neuronspec.analysis.settings import Options
 from neuronspec.batching.in_order import spread
 from neuronspec.core.direction import Direction
 from neuronspec.core.environment import environment
 from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.languages import canonical, is_known
-from neuronspec.corpus.ingest import read_rows
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import RunFolder
+from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.corpus.readers.rows import ReadCounts
 from neuronspec.corpus.settings import CorpusSettings
@@ -31,11 +33,14 @@ from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.recording import record_activations
-from neuronspec.neurons.selection import select_neurons
+from neuronspec.neurons.selection import families_of, select_neurons
+from neuronspec.neurons.settings import Statistic
+
+logger = logging.getLogger(__name__)
 
 
 class Subject(BaseModel):
-    """`subject.json` of an analysis: what was analysed and how.
+    """What was analysed and how: `subject.json` of an analysis.
 
     Args:
         model: name or folder.
@@ -43,7 +48,7 @@ class Subject(BaseModel):
         pivot: the language in the middle.
         directions: analysed.
         families: by language.
-        sentences: recorded a direction, at most.
+        sentences: recorded per direction, at most.
         coverage, statistic: of `CumulativeActivation`.
         environment: versions and machine.
     """
@@ -56,7 +61,7 @@ class Subject(BaseModel):
     families: dict[str, str]
     sentences: int
     coverage: float
-    statistic: SubjectStatistic
+    statistic: Statistic
     environment: dict[str, Any]
 
     @classmethod
@@ -75,9 +80,16 @@ class Subject(BaseModel):
             raise RunError(f"{path} is damaged ({error.errors()[0]['msg']}); run 'neuronspec analyse' again") from None
 
 
-def analyse_model(name: str, data: Path, out: Path, options: Options, console: Console) -> None:
-    """Record, select and analyse; writes `activations.safetensors`, `masks.safetensors`, `analysis.json` and
-    `subject.json` into `out`.
+def analyse_model(name: str, data: Path, out: Path, options: Options, progress: Progress = SILENT) -> None:
+    """Record and analyse the neurons of a model on a table of parallel text.
+
+    Args:
+        name: name or folder of the model.
+        data: the table, with one column per language.
+        out: the folder that `activations.safetensors`, `masks.safetensors`, `analysis.json` and `subject.json` are
+            written to.
+        options: see `Options`.
+        progress: shows how far the causal check is.
 
     Raises:
         RecipeError: options that don't fit each other or the table.
@@ -92,7 +104,7 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, console: C
     batches: dict[str, list[Batch]] = {}
     for direction, pairs in text.items():
         batches[str(direction)] = list(text_format.batches(direction, pairs))
-    console.print(f"recording {len(batches)} directions")
+    logger.info("recording %d directions", len(batches))
     parts = _record_in_parts(model, text, text_format)
     acts = parts[0]
     for part in parts[1:]:
@@ -100,8 +112,8 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, console: C
     statistic = options.statistic or _fitting_statistic(acts)
     criterion = CumulativeActivation(options.coverage, statistic=statistic)
     masks = select_neurons(acts, criterion)
-    families = {code: corpus.family(code) for code in corpus.all_languages}
-    findings = _findings(model, tokenizer, acts, masks, batches, families, options, console)
+    families = families_of(corpus)
+    findings = _findings(model, tokenizer, acts, masks, batches, families, options, progress)
     rows = stability(parts, lambda some: select_neurons(some, criterion)) if len(parts) > 1 else []
     findings = Findings(findings.ablation, findings.featured, findings.tokens, [], rows)
     out.mkdir(parents=True, exist_ok=True)
@@ -195,7 +207,7 @@ def _record_in_parts(
     ]
 
 
-def _fitting_statistic(acts: Activations) -> SubjectStatistic:
+def _fitting_statistic(acts: Activations) -> Statistic:
     return "count" if all(site.counts_mean_firing for site in acts.info.sites) else "magnitude"
 
 
@@ -207,13 +219,13 @@ def _findings(
     batches: Mapping[str, list[Batch]],
     families: Mapping[str, str],
     options: Options,
-    console: Console,
+    progress: Progress,
 ) -> Findings:
     featured = choose_neurons(acts, masks, options.pivot, families)
     ablation = []
     if options.ablation:
         some = {name: _first(part, options.ablation) for name, part in batches.items()}
-        ablation = causal_check(model, acts, some, pivot=options.pivot, share=options.share, seed=0, console=console)
+        ablation = ablate(model, acts, some, pivot=options.pivot, share=options.share, progress=progress)
     return Findings(ablation, featured, firings(model, tokenizer, batches, featured))
 
 

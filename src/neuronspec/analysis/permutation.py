@@ -50,7 +50,7 @@ class MantelTest:
 
 
 def family_test(overlap: np.ndarray, families: Sequence[str], *, permutations: int = 1999, seed: int = 0) -> FamilyTest:
-    """Do items of one family overlap more than items of different families?
+    """Test whether items of one family overlap more than items of different families.
 
     The statistic is the mean overlap of pairs within a family less that of pairs between families; the families are
     permuted among the items. `p = (1 + permutations that reach the statistic) / (1 + permutations)`, which is exact
@@ -58,7 +58,9 @@ def family_test(overlap: np.ndarray, families: Sequence[str], *, permutations: i
 
     Args:
         overlap: symmetric `[items, items]`.
-        families: one an item.
+        families: one per item.
+        permutations: how many to draw.
+        seed: of the draws.
 
     Raises:
         MaskError: the matrix isn't square or has another number of items.
@@ -87,10 +89,13 @@ def family_test(overlap: np.ndarray, families: Sequence[str], *, permutations: i
 
 
 def mantel_test(first: np.ndarray, second: np.ndarray, *, permutations: int = 1999, seed: int = 0) -> MantelTest:
-    """Do two matrices of distances of the same items agree (Mantel, 1967)?
+    """Test whether two matrices of distances of the same items agree (Mantel, 1967).
 
     Args:
-        first, second: symmetric `[items, items]`.
+        first: symmetric `[items, items]`.
+        second: of the same size.
+        permutations: how many to draw.
+        seed: of the draws.
 
     Raises:
         MaskError: the matrices aren't square or differ in size.

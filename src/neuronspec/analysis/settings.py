@@ -10,8 +10,7 @@ from pydantic import Field
 
 from neuronspec.core.errors import RecipeError, nearest
 from neuronspec.core.settings import Positive, Section
-
-SubjectStatistic = Literal["count", "magnitude"]
+from neuronspec.neurons.settings import Statistic
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +21,11 @@ class Options:
         pivot: the language in the middle.
         languages: the others; None: all columns of the table.
         directions: as a recipe has them: `both`, `out`, `into`, or names.
-        sentences: a direction, at most, spread over the table.
+        sentences: per direction, at most, spread over the table.
         coverage: k.
         statistic: None: `count` where a positive value means that a neuron fired, else `magnitude`.
         prompt: see `TextFormat.of_model`.
-        ablation: sentences a direction for the causal check; 0: none.
+        ablation: sentences per direction for the causal check; 0: none.
         share: of a site's neurons that the causal check turns off.
         families: by language, where it isn't the built-in table's.
     """
@@ -36,7 +35,7 @@ class Options:
     directions: Literal["both", "out", "into"] | Sequence[str] = "both"
     sentences: int = 200
     coverage: float = 0.95
-    statistic: SubjectStatistic | None = None
+    statistic: Statistic | None = None
     prompt: str | None = None
     ablation: int = 20
     share: float = 0.05
@@ -60,7 +59,7 @@ class Options:
         Raises:
             RecipeError: an unknown statistic, a coverage of 0, or a family that isn't written so.
         """
-        statistics: dict[str, SubjectStatistic | None] = {"auto": None, "count": "count", "magnitude": "magnitude"}
+        statistics: dict[str, Statistic | None] = {"auto": None, "count": "count", "magnitude": "magnitude"}
         if statistic not in statistics:
             raise RecipeError(f"--statistic {statistic!r}: {nearest(statistic, statistics)}")
         if coverage <= 0:
@@ -90,6 +89,6 @@ def _listed(text: str) -> list[str]:
 class AnalysisSettings(Section):
     """What is found out about the neurons with the trained models at hand."""
 
-    sentences: Positive = Field(20, description="held-out sentences a direction, for losses and for tokens")
+    sentences: Positive = Field(20, description="held-out sentences per direction, for losses and for tokens")
     share: float = Field(0.05, gt=0, le=0.5, description="share of a site's neurons that the causal check turns off")
     parts: Positive = Field(10, description="parts of the recording text whose masks are compared")

@@ -13,7 +13,7 @@ from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
 
 KINDS = ("shared by all", "several families", "one family", "one language", "unused")
-"""What `neuron_kinds` tells apart, by index."""
+"""The kinds that `neuron_kinds` distinguishes, by index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,16 @@ class SharingRow:
 def neuron_kinds(
     masks: NeuronMasks, site: str, directions: Sequence[DirectionLike], families: Sequence[str]
 ) -> torch.Tensor:
-    """For every neuron of a site the index in `KINDS`: LongTensor `[width]`.
+    """Classify the neurons of a site by the directions that use them.
 
     Args:
-        directions: those compared; one a language, such as all out of the pivot.
+        masks: of the directions.
+        site: such as `decoder.0`.
+        directions: those compared; one per language, such as all out of the pivot.
         families: the family of each direction's language.
+
+    Returns:
+        LongTensor `[width]` of indices in `KINDS`.
 
     Raises:
         MaskError: no such site.
@@ -66,7 +71,14 @@ def neuron_kinds(
 def sharing_row(
     masks: NeuronMasks, site: str, directions: Sequence[DirectionLike], families: Sequence[str]
 ) -> SharingRow:
-    """The numbers of a site; arguments and errors as of `neuron_kinds`."""
+    """Count the neurons of each kind at a site; errors as of `neuron_kinds`.
+
+    Args:
+        masks: see `neuron_kinds`.
+        site: see `neuron_kinds`.
+        directions: see `neuron_kinds`.
+        families: see `neuron_kinds`.
+    """
     counts = torch.bincount(neuron_kinds(masks, site, directions, families), minlength=len(KINDS)).tolist()
     return SharingRow(site, masks.widths[site], *counts)
 
@@ -88,7 +100,16 @@ class NeuronProfile:
 
 
 def firing_frequency(acts: Activations, site: str, directions: Sequence[DirectionLike] | None = None) -> torch.Tensor:
-    """The share of token positions at which each neuron is positive: DoubleTensor `[directions, width]`."""
+    """Compute the share of token positions at which each neuron is positive.
+
+    Args:
+        acts: recorded activations.
+        site: such as `decoder.0`.
+        directions: the rows; all by default.
+
+    Returns:
+        DoubleTensor `[directions, width]`, in [0, 1].
+    """
     chosen = acts.directions if directions is None else directions
     return torch.stack(
         [acts.counts[direction][site].double() / max(acts.tokens[direction][site], 1) for direction in chosen]
@@ -96,7 +117,13 @@ def firing_frequency(acts: Activations, site: str, directions: Sequence[Directio
 
 
 def neuron_profile(acts: Activations, masks: NeuronMasks, site: str, neuron: int) -> NeuronProfile:
-    """The profile of a neuron over all recorded directions.
+    """Describe a neuron over all recorded directions.
+
+    Args:
+        acts: recorded activations.
+        masks: selected from them.
+        site: such as `decoder.0`.
+        neuron: its index at the site.
 
     Raises:
         IndexError: the site has no such neuron.
@@ -111,9 +138,18 @@ def neuron_profile(acts: Activations, masks: NeuronMasks, site: str, neuron: int
 def characteristic_neurons(
     acts: Activations, site: str, directions: Sequence[DirectionLike], number: int
 ) -> torch.Tensor:
-    """The neurons that fire more in one direction than in the others: LongTensor `[directions, number]`, the most
-    characteristic first. They are ranked by the frequency in the direction less the mean of the others (ties: lower
-    index first)."""
+    """Rank the neurons that fire more in one direction than in the others.
+
+    Args:
+        acts: recorded activations.
+        site: such as `decoder.0`.
+        directions: those compared.
+        number: of neurons per direction.
+
+    Returns:
+        LongTensor `[directions, number]`: by the firing frequency in the direction less the mean of the others, in
+        descending order (ties: lower index first).
+    """
     rates = firing_frequency(acts, site, directions)
     others = (rates.sum(0) - rates) / max(len(rates) - 1, 1)
     return (rates - others).sort(dim=1, descending=True, stable=True).indices[:, :number]
@@ -127,10 +163,21 @@ def featured_neurons(
     families: Sequence[str],
     number: int = 4,
 ) -> dict[str, list[int]]:
-    """Some neurons of a site worth a look, by kind: of those shared by all the most active; of those of one family or
-    language the ones that fire most there compared with elsewhere.
+    """Choose some neurons of a site to show, by kind.
 
-    Arguments as of `neuron_kinds`; `number` is that of neurons a kind, at most.
+    Of the neurons that all share these are the most active; of those of one family or language the ones that fire
+    there most, compared with elsewhere.
+
+    Args:
+        acts: recorded activations.
+        masks: of the directions.
+        site: such as `decoder.0`.
+        directions: as for `neuron_kinds`.
+        families: as for `neuron_kinds`.
+        number: of neurons per kind, at most.
+
+    Returns:
+        Indices of neurons by kind.
     """
     rates, kinds = firing_frequency(acts, site, directions), neuron_kinds(masks, site, directions, families)
     users = selected_rows(masks, site, directions).double()

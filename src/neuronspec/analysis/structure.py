@@ -53,8 +53,12 @@ def cluster(distances: np.ndarray) -> Tree:
 
 
 def branches(tree: Tree) -> list[tuple[tuple[float, float, float, float], tuple[float, float, float, float]]]:
-    """The tree as one bracket a merge: four positions along the leaves (leaf i of `leaves` stands at i) and four
-    distances, from the foot of one side over the top to the foot of the other."""
+    """Give the brackets that a tree is drawn with, one per merge.
+
+    Returns:
+        By merge, four positions along the leaves (leaf i of `leaves` is at i) and four distances, from the foot of one
+        side over the top to the foot of the other.
+    """
     items = len(tree.leaves)
     place = {leaf: float(index) for index, leaf in enumerate(tree.leaves)}
     height = dict.fromkeys(range(items), 0.0)
@@ -67,8 +71,16 @@ def branches(tree: Tree) -> list[tuple[tuple[float, float, float, float], tuple[
 
 
 def tree_agreement(tree: Tree, families: Sequence[str]) -> float | None:
-    """How well a tree agrees with known families: the correlation of its cophenetic distances with 0 for pairs of one
-    family and 1 for others. 1: all families are separate subtrees of equal height; None where it isn't defined."""
+    """Measure how well a tree agrees with known families.
+
+    Args:
+        tree: of the items.
+        families: one per item.
+
+    Returns:
+        The correlation of the cophenetic distances with 0 for pairs of one family and 1 for other pairs; 1 where all
+        families are separate subtrees of equal height, None where it isn't defined.
+    """
     rows, columns = np.triu_indices(len(families), 1)
     names = np.asarray(families, dtype=object)
     return _correlation(tree.cophenetic[rows, columns], (names[rows] != names[columns]).astype(float))

@@ -30,7 +30,7 @@ class Firing:
     """One position at which a neuron fired.
 
     Args:
-        token: the token that the layer stood on: in the decoder the one it read, not the one it was to write.
+        token: the token at that position: in the decoder the one that was read, not the one to be predicted.
         value: of the neuron.
         direction: of the sentence.
         before, after: the text around it, on the same side.
@@ -51,7 +51,7 @@ def top_tokens(
     *,
     number: int = 8,
 ) -> dict[str, dict[int, list[Firing]]]:
-    """The positions of a text sample at which some neurons have their greatest values, one a token.
+    """The positions of a text sample at which some neurons have their greatest values, one per token.
 
     Args:
         model: a Hugging Face model; it runs in eval mode and is left as it was.
@@ -98,7 +98,7 @@ def top_tokens(
 
 
 class _Best:
-    """The greatest values seen so far, one a token id: `(value, direction, row of ids, place)`."""
+    """The greatest values seen so far, one per token id: `(value, direction, row of ids, place)`."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -135,7 +135,7 @@ def _firing(tokenizer: Any, found: tuple[float, str, list[int], int]) -> Firing:
 
 
 def _ids(batch: Batch, side: str) -> torch.Tensor:
-    """The tokens that the layers of a side stand on: `[batch, time]`."""
+    """The tokens that the layers of a side read: `[batch, time]`."""
     if side != "decoder":
         return batch.inputs["input_ids"].cpu()
     if "decoder_input_ids" not in batch.inputs:

@@ -38,10 +38,10 @@ def uriel_distances(languages: Sequence[str]) -> dict[str, np.ndarray]:
     """Distances between languages by kind (`genetic`, `geographic`, `syntactic`): `[languages, languages]` in [0, 1].
 
     Args:
-        languages: codes as neuronspec writes them (`de`, `pt_BR`); a variant stands where its base language does.
+        languages: codes as neuronspec writes them (`de`, `pt_BR`); a variant is where its base language is.
 
     Raises:
-        DirectionError: URIEL doesn't have a language; `known_languages` tells which it has.
+        DirectionError: URIEL doesn't have a language; `known_languages` lists those it has.
         MissingExtraError: lang2vec isn't installed.
     """
     unknown = [code for code in languages if _iso(code) is None]
@@ -79,8 +79,10 @@ def _rounded(distances: np.ndarray) -> np.ndarray:
 
 
 def _places(shares: np.ndarray, names: list[str]) -> np.ndarray:
-    """Unit vectors `[languages, 3]` from distances to the fixed points (`GC_LATITUDE_LONGITUDE`), as shares of half
-    the equator: the cosine of the angle to each point is the product of the two vectors."""
+    """Compute unit vectors `[languages, 3]` from distances to the fixed points (`GC_LATITUDE_LONGITUDE`).
+
+    Distances are shares of half the equator; the cosine of the angle to each point is the product of the two vectors.
+    """
     angles = np.radians([[float(number) for number in name.split("_")[1:]] for name in names])
     points = np.stack(
         [
@@ -95,8 +97,10 @@ def _places(shares: np.ndarray, names: list[str]) -> np.ndarray:
 
 
 def _iso(code: str) -> str | None:
-    """The ISO 639-3 code by which URIEL knows a language, or the base of a variant, with the most branches; None if it
-    doesn't."""
+    """Find the ISO 639-3 code by which URIEL knows a language, or the base of a variant, with the most branches.
+
+    None where URIEL doesn't have it.
+    """
     base = code.split("_")[0]
     long = _letter_codes().get(base, base)
     twins = next((pair.split() for pair in _TWINS if long in pair.split()), [long])
@@ -151,8 +155,11 @@ def _folder() -> Path:
 
 
 def _found() -> Path | None:
-    """The tables of the installed package. Not by import name: its wheel also puts a script `lang2vec.py` beside
-    Python, which a command that is started there would find first."""
+    """Find the tables of the installed package.
+
+    Not by import name: its wheel also puts a script `lang2vec.py` beside Python, which a command that is started there
+    would find first.
+    """
     try:
         folder = Path(str(metadata.distribution("lang2vec").locate_file("lang2vec/data")))
     except metadata.PackageNotFoundError:

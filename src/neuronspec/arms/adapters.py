@@ -34,18 +34,17 @@ class DirectionAdapters(Grouped):
     kind: ClassVar[str] = "adapters"
     info_type: ClassVar[type[GroupsInfo]] = AdaptersInfo
 
-    def route(self, recipe: Recipe, direction: Direction) -> Route:
-        return Route(str(direction), str(direction))
-
     def bottleneck(self, recipe: Recipe, model: PreTrainedModel) -> int:
         """The width of the adapters."""
         return recipe.baselines.adapters.bottleneck
 
     def info(self, recipe: Recipe, model: PreTrainedModel) -> AdaptersInfo:
+        """Give the groups and the width of the adapters; see `Grouped.info`."""
         encoder, decoder = self.groups(recipe)
         return AdaptersInfo(encoder=encoder, decoder=decoder, bottleneck=self.bottleneck(recipe, model))
 
     def put_on(self, model: PreTrainedModel, info: GroupsInfo, seed: int) -> Added:
+        """Add an adapter of each group after every layer; see `Grouped.put_on`."""
         from neuronspec.arms.bottleneck import Adapters
 
         assert isinstance(info, AdaptersInfo)
@@ -64,6 +63,7 @@ class FamilyAdapters(DirectionAdapters):
     sections: ClassVar[tuple[str, ...]] = ("continuation", "baselines.adapters", "corpus.families")
 
     def route(self, recipe: Recipe, direction: Direction) -> Route:
+        """Give the families of a direction; see `Grouped.route`."""
         pivot, family = recipe.corpus.pivot, recipe.corpus.family
         source, target = direction.source, direction.target
         return Route(family(target if source == pivot else source), family(source if target == pivot else target))
@@ -73,6 +73,7 @@ class MatchedAdapters(FamilyAdapters):
     """A set of adapters for every family, together as close as can be to the size of `adapters_direction`."""
 
     def bottleneck(self, recipe: Recipe, model: PreTrainedModel) -> int:
+        """Give the width with which all adapters together are nearest in size to those of `adapters_direction`."""
         wanted = total_parameters(model, DirectionAdapters().groups(recipe), recipe.baselines.adapters.bottleneck)
         none, one = (total_parameters(model, self.groups(recipe), width) for width in (0, 1))
         return max(1, round((wanted - none) / (one - none)))

@@ -1,4 +1,4 @@
-"""What every arm is: a way to go on from the baseline, at a cost that is written down.
+"""What every arm is: a way to continue from the baseline, at a cost that is recorded.
 
 An arm is trained in its folder, RUN/arms/NAME, and read from there. `arms.registry` lists the arms by name. What an
 arm declares about itself is read to plan a run, so the modules of arms import torch and what needs it in functions.
@@ -14,13 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from rich.console import Console
-
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.processes import processes
-from neuronspec.core.progress import SILENT, Bars, Progress
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import TRAINING_LOG
 from neuronspec.recipe import Recipe
 from neuronspec.training.settings import TrainingSettings
@@ -48,7 +46,7 @@ class Given:
         activations: recorded on the baseline.
         masks: selected from them.
         store: the text.
-        console: shows the progress.
+        progress: shows how far the work is.
     """
 
     recipe: Recipe
@@ -57,12 +55,7 @@ class Given:
     activations: Path
     masks: Path
     store: TokenStore
-    console: Console
-
-    @property
-    def progress(self) -> Progress:
-        """Shows how far the work is."""
-        return SILENT if self.console.quiet else Bars(self.console)
+    progress: Progress = SILENT
 
     @property
     def seed(self) -> int:
@@ -97,7 +90,7 @@ class Cost:
 
 
 class Arm(ABC):
-    """One way to go on from the baseline.
+    """One way to continue from the baseline.
 
     Attributes:
         needs: the tasks of the pipeline that it reads from.
@@ -105,7 +98,7 @@ class Arm(ABC):
             and what the tasks that it needs depend on; see `arms.declared`.
         composes: whether it can translate zero-shot directions.
         converts: whether the `ctranslate2` engine can compute it.
-        extends: whether a larger budget goes on from its checkpoints.
+        extends: whether a larger budget continues from its checkpoints.
         mixes: whether it can compute batches whose rows are of several directions.
     """
 
@@ -118,7 +111,7 @@ class Arm(ABC):
 
     @abstractmethod
     def train(self, given: Given) -> Cost:
-        """Train the arm in `given.folder`, going on where it was stopped; in joined processes, all call this."""
+        """Train the arm in `given.folder`, or resume where it was stopped; joined processes all call this."""
 
     @abstractmethod
     def load(
@@ -150,7 +143,12 @@ class Arm(ABC):
 
 
 def make(arm: Arm, given: Given) -> None:
-    """Train an arm and write down what it took."""
+    """Train an arm and record its cost.
+
+    Args:
+        arm: to train.
+        given: what it is made from.
+    """
     arm.check(given.recipe)
     cost = arm.train(given)
     if processes().is_main:
@@ -170,7 +168,7 @@ def read_cost(folder: Path) -> Cost:
         raise RunError(f"{path} can't be read ({error}); remove {folder} to train the arm again") from None
 
 
-def go_on(
+def continue_training(
     given: Given,
     model: PreTrainedModel,
     in_direction: InDirection | None = None,
@@ -214,7 +212,15 @@ def go_on(
 def cost_of(
     given: Given, model: nn.Module, *, extra: int = 0, prepare_seconds: float = 0.0, folder: Path | None = None
 ) -> Cost:
-    """The cost of an arm whose model was trained in `folder` (the arm's without it)."""
+    """Measure the cost of an arm.
+
+    Args:
+        given: of the arm.
+        model: that was trained.
+        extra: parameters beside those of the dense model.
+        prepare_seconds: of training before the training that is compared.
+        folder: where it was trained, if not in the arm's folder.
+    """
     from neuronspec.training.log import read_log
     from neuronspec.training.precision import peak_memory
 
@@ -233,6 +239,12 @@ def start(given: Given) -> PreTrainedModel:
 
 
 def budget(settings: TrainingSettings, updates: int, **changes: Any) -> TrainingSettings:
-    """The same settings with another budget, in updates."""
+    """Give the same settings another budget, in updates.
+
+    Args:
+        settings: to change.
+        updates: the budget.
+        changes: other settings to change.
+    """
     fields = {"updates": updates, "epochs": None, "minutes": None, **changes}
     return TrainingSettings.model_validate(settings.model_dump() | fields)

@@ -1,11 +1,11 @@
-"""Arm `dense`: training goes on without masks, what a gain must be compared with."""
+"""Arm `dense`: training continues without masks, which any gain must be compared with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, cost_of, go_on, start
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start
 from neuronspec.core.direction import Direction
 
 if TYPE_CHECKING:
@@ -18,13 +18,15 @@ class Dense(Arm):
     """The baseline, trained on."""
 
     def train(self, given: Given) -> Cost:
+        """Train the baseline on; see `Arm.train`."""
         model = start(given)
-        go_on(given, model)
+        continue_training(given, model)
         return cost_of(given, model)
 
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
     ) -> tuple[PreTrainedModel, InDirection]:
+        """Load the trained model; see `Arm.load`."""
         from neuronspec.models.load import load_model
         from neuronspec.training.loss import any_direction
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, cost_of, go_on, start
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, MaskError, ModelError, TrainingError
 from neuronspec.core.processes import processes
@@ -70,19 +70,35 @@ class Grouped(Arm):
     kind: ClassVar[str]
     info_type: ClassVar[type[GroupsInfo]]
 
-    @abstractmethod
     def route(self, recipe: Recipe, direction: Direction) -> Route:
-        """The groups of a trained direction."""
+        """The groups of a trained direction; by default each direction is a group of its own."""
+        return Route(str(direction), str(direction))
 
     @abstractmethod
     def info(self, recipe: Recipe, model: PreTrainedModel) -> GroupsInfo:
-        """What the recipe wants to be added to `model`."""
+        """Say what the recipe wants to be added to `model`.
+
+        Args:
+            recipe: of the run.
+            model: the baseline.
+        """
 
     @abstractmethod
     def put_on(self, model: PreTrainedModel, info: GroupsInfo, seed: int) -> Added:
-        """Add the parameters to `model`, all others of which are frozen; it then still computes what it did."""
+        """Add the parameters to a model, which then still computes what it did.
+
+        Args:
+            model: the baseline, frozen.
+            info: what to add.
+            seed: of the new weights.
+        """
 
     def train(self, given: Given) -> Cost:
+        """Train what is added to the frozen baseline; see `Arm.train`.
+
+        Raises:
+            TrainingError: several processes train together.
+        """
         if processes().size > 1:
             raise TrainingError(
                 f"an arm with {self.kind} by direction trains in one process: in several, each would have gradients "
@@ -91,7 +107,7 @@ class Grouped(Arm):
         model = start(given)
         info = self.info(given.recipe, model)
         added = self._add(model, info, given.seed)
-        go_on(given, model, _context(added, self._routes(given.recipe)), dense=added.dense)
+        continue_training(given, model, _context(added, self._routes(given.recipe)), dense=added.dense)
         tensors = {name: value.detach().contiguous() for name, value in added.parameters.items()}
         write_tensors(given.folder / f"{self.kind}.safetensors", self.kind, FORMAT_VERSION, info, tensors)
         return cost_of(given, model, extra=sum(value.numel() for value in tensors.values()))

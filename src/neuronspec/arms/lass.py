@@ -9,7 +9,7 @@ Lin et al., 2021, "Learning Language Specific Sub-network for Multilingual Machi
 
 As in the authors' code, masks act on weights and gradients, not on the optimizer: a weight that some directions leave
 out moves with the gradients of the others. A zero-shot direction has the encoder's masks of `SOURCE-PIVOT` and the
-decoder's of `PIVOT-TARGET`. The masks take a bit a weight and direction, which counts as no parameter.
+decoder's of `PIVOT-TARGET`. The masks take one bit per weight and direction, which counts as no parameter.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, cost_of, go_on, start
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start
 from neuronspec.arms.own_models import alone
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError
@@ -46,14 +46,16 @@ class Lass(Arm):
     mixes: ClassVar[bool] = False
 
     def train(self, given: Given) -> Cost:
+        """Find the sub-networks, then train the baseline on with them; see `Arm.train`."""
         masks = sub_networks(given)
         model = start(given)
-        go_on(given, model, InSubNetwork(model, masks))
+        continue_training(given, model, InSubNetwork(model, masks))
         return cost_of(given, model, prepare_seconds=masks.info.seconds)
 
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
     ) -> tuple[PreTrainedModel, InDirection]:
+        """Load the model and the sub-networks of its directions; see `Arm.load`."""
         from neuronspec.arms.weight_masks import WeightMasks
         from neuronspec.models.load import load_model
 
@@ -72,6 +74,7 @@ class InSubNetwork:
         self._kept: tuple[Direction, dict[str, torch.Tensor]] | None = None
 
     def __call__(self, asked: Direction | Sequence[Direction]) -> AbstractContextManager[Any]:
+        """Compute with the sub-network of a direction inside of the context that is returned."""
         from neuronspec.arms.swap import masked, one_direction
 
         direction = one_direction(asked)
@@ -97,7 +100,7 @@ def sub_networks(given: Given) -> WeightMasks:
     for direction in given.directions:
         model, folder = start(given), given.folder / FINETUNED / str(direction)
         own = alone(given.recipe.continuation, settings.updates)
-        result = go_on(given, model, settings=own, directions=[direction], folder=folder)
+        result = continue_training(given, model, settings=own, directions=[direction], folder=folder)
         begun = time.monotonic()
         packed[str(direction)] = packed_masks(model, settings.pruning_rate)
         seconds += result.seconds + time.monotonic() - begun
@@ -107,7 +110,7 @@ def sub_networks(given: Given) -> WeightMasks:
     if processes().is_main:
         masks.save(_file(given))
         for folder in (given.folder / FINETUNED).glob("*/checkpoints"):
-            shutil.rmtree(folder)  # they take the most room, and nothing goes on from them any more
+            shutil.rmtree(folder)  # they take the most room, and nothing continues from them any more
     processes().wait()
     return masks
 

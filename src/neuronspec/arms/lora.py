@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, PositiveInt
 
 from neuronspec.arms.grouped import Added, Grouped, GroupsInfo, Route, own_names
-from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MissingExtraError
 from neuronspec.core.randomness import torch_seed
 from neuronspec.recipe import Recipe
@@ -37,15 +36,14 @@ class Lora(Grouped):
     kind: ClassVar[str] = "lora"
     info_type: ClassVar[type[GroupsInfo]] = LoraInfo
 
-    def route(self, recipe: Recipe, direction: Direction) -> Route:
-        return Route(str(direction), str(direction))
-
     def info(self, recipe: Recipe, model: PreTrainedModel) -> LoraInfo:
+        """Give the directions, rank and alpha; see `Grouped.info`."""
         encoder, decoder = self.groups(recipe)
         settings = recipe.baselines.lora
         return LoraInfo(encoder=encoder, decoder=decoder, rank=settings.rank, alpha=settings.alpha)
 
     def put_on(self, model: PreTrainedModel, info: GroupsInfo, seed: int) -> Added:
+        """Replace all linear layers by PEFT's; see `Grouped.put_on`."""
         assert isinstance(info, LoraInfo)
         dense = own_names(model)
         linear = linear_layers(model)

@@ -1,4 +1,4 @@
-"""Arms that go on with masks on the FFNs; they differ in where the masks come from.
+"""Arms that continue with masks on the FFNs; they differ in where the masks come from.
 
 `random` is the control for the choice of neurons, `magnitude` keeps the neurons with the largest weights, and
 `top_fraction` the most active ones, the same share of every layer. All three have the sparsity of the selected masks.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, cost_of, go_on, start
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
 
@@ -36,11 +36,12 @@ class Masked(Arm):
         """The masks of all trained directions."""
 
     def train(self, given: Given) -> Cost:
+        """Train the baseline on with masks; see `Arm.train`."""
         from neuronspec.specialization.save import save_masks
 
         model = start(given)
         in_direction = put_on(model, self.masks(given), given)
-        go_on(given, model, in_direction)
+        continue_training(given, model, in_direction)
         if processes().is_main:
             save_masks(model, given.folder)
         return cost_of(given, model)
@@ -48,6 +49,7 @@ class Masked(Arm):
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
     ) -> tuple[PreTrainedModel, InDirection]:
+        """Load the model with its masks; see `Arm.load`."""
         from neuronspec.models.load import load_model
         from neuronspec.neurons.masks import NeuronMasks
         from neuronspec.specialization.save import MASKS_FILE
@@ -60,7 +62,17 @@ class Masked(Arm):
 
 
 def put_on(model: PreTrainedModel, masks: NeuronMasks, given: Given, method: Method = "auto") -> InDirection:
-    """Specialize `model` as the recipe says; the context of a direction, or of the directions of a batch's rows."""
+    """Specialize a model as the recipe says.
+
+    Args:
+        model: the baseline, or the trained arm.
+        masks: of all directions that will be computed.
+        given: has the section `specialization`.
+        method: how masked layers compute; see `specialize`.
+
+    Returns:
+        The context of a direction, or of the directions of a batch's rows.
+    """
     from neuronspec.specialization.apply import specialize
     from neuronspec.specialization.scope import use_direction, use_directions
 
@@ -77,15 +89,20 @@ class RandomMasks(Masked):
     """As many neurons of every direction and site as are selected, drawn at random."""
 
     def masks(self, given: Given) -> NeuronMasks:
+        """Permute the selected masks."""
         from neuronspec.neurons.masks import NeuronMasks
 
         return random_masks(NeuronMasks.load(given.masks), given.seed)
 
 
 def random_masks(masks: NeuronMasks, seed: int) -> NeuronMasks:
-    """As many neurons of every direction and site as in `masks`, drawn at random.
+    """Draw at random as many neurons of every direction and site as in `masks`.
 
-    Directions that share a mask go on sharing one. The same seed gives the same masks.
+    Directions that share a mask continue to share one. The same seed gives the same masks.
+
+    Args:
+        masks: whose numbers of neurons count.
+        seed: of the draws.
     """
     from neuronspec.neurons.criteria.random import Random
 
@@ -96,6 +113,7 @@ class Uniform(Masked):
     """The sparsity of the selected masks, spread evenly over layers and directions."""
 
     def masks(self, given: Given) -> NeuronMasks:
+        """Select the same share of every site."""
         from neuronspec.neurons.activations import Activations
         from neuronspec.neurons.criteria.top_fraction import TopFraction
         from neuronspec.neurons.masks import NeuronMasks
@@ -113,15 +131,20 @@ class Magnitude(Masked):
     """As many neurons of every direction and site as are selected, those with the largest weights."""
 
     def masks(self, given: Given) -> NeuronMasks:
+        """Select by the norms of the baseline's weights."""
         from neuronspec.neurons.masks import NeuronMasks
 
         return magnitude_masks(start(given), NeuronMasks.load(given.masks))
 
 
 def magnitude_masks(model: nn.Module, like: NeuronMasks) -> NeuronMasks:
-    """As many neurons of every direction and site as in `like`, the largest by `weight_norms`.
+    """Select as many neurons of every direction and site as in `like`, the largest by `weight_norms`.
 
     The choice doesn't know the direction: directions with equally many neurons at a site get the same ones.
+
+    Args:
+        model: whose weights count.
+        like: masks, whose numbers of neurons count.
     """
     from neuronspec.models.sites import find_ffn_sites
     from neuronspec.neurons.criteria.criterion import first_of

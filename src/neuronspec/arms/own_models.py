@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, budget, cost_of, go_on, start
+from neuronspec.arms.arm import Arm, Cost, Given, Method, budget, continue_training, cost_of, start
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, RecipeError, nearest
 from neuronspec.core.processes import processes
@@ -50,15 +50,17 @@ class OwnModels(Arm):
         """What each direction's training starts from."""
 
     def train(self, given: Given) -> Cost:
+        """Train one model after the other; see `Arm.train`."""
         settings = self.settings(given)
         for direction, own in settings.items():
             model = self.new_model(given)
-            go_on(given, model, settings=own, directions=[direction], folder=given.folder / str(direction))
+            continue_training(given, model, settings=own, directions=[direction], folder=given.folder / str(direction))
         return _cost(given, model, [given.folder / str(direction) for direction in settings])
 
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
     ) -> tuple[PreTrainedModel, InDirection]:
+        """Load the models of all directions as one; see `Arm.load`."""
         from neuronspec.models.load import load_model
 
         folders = {direction: given.folder / str(direction) for direction in self.directions(given.recipe)}
@@ -116,6 +118,7 @@ class Finetune(OwnModels):
     """The baseline, trained on for each direction by itself; over all directions, the continuation's budget."""
 
     def new_model(self, given: Given) -> PreTrainedModel:
+        """Give a copy of the baseline."""
         return start(given)
 
     def settings(self, given: Given) -> dict[Direction, TrainingSettings]:
@@ -147,9 +150,14 @@ class Finetune(OwnModels):
 
 
 def divided(updates: int, shares: Mapping[Direction, float]) -> dict[Direction, int]:
-    """`updates` divided in proportion to `shares`, which sum to 1: whole numbers that sum to it, each at least 1.
+    """Divide updates among directions in proportion to shares.
 
-    Where there are fewer updates than directions, each gets 1.
+    Args:
+        updates: the whole budget.
+        shares: by direction, summing to 1.
+
+    Returns:
+        Whole numbers that sum to `updates`, each at least 1 (all 1 where there are fewer updates than directions).
     """
     parts = {direction: max(1, math.floor(updates * share)) for direction, share in shares.items()}
 
@@ -174,15 +182,18 @@ class Bilingual(OwnModels):
     sections: ClassVar[tuple[str, ...]] = ("model", "training", "baselines.bilingual", "continuation.seed")
 
     def new_model(self, given: Given) -> PreTrainedModel:
+        """Give a new model of the recipe's shape."""
         from neuronspec.models.load import build_model
 
         return build_model(given.recipe.model, given.store.tokenizer, given.seed)
 
     def settings(self, given: Given) -> dict[Direction, TrainingSettings]:
+        """Give the training section's settings with the budget of `baselines.bilingual`, by direction."""
         chosen = given.recipe.baselines.bilingual
         if not chosen.directions or chosen.updates is None:
             raise RecipeError("the arm bilingual needs baselines.bilingual.directions and baselines.bilingual.updates")
         return {direction: alone(given.recipe.training, chosen.updates) for direction in chosen.chosen}
 
     def directions(self, recipe: Recipe) -> list[Direction]:
+        """Give the directions that have a model."""
         return recipe.baselines.bilingual.chosen

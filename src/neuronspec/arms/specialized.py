@@ -2,7 +2,7 @@
 
 With `specialization.rerecord_every` the masks are found anew every so many updates, from the weights as they are then.
 The training is cut into segments. In its folder, `masks-UPDATE.safetensors` are the masks of the segment that begins
-after that update, and `rerecording.json` says how long finding them took. A resumed run goes on with the masks that
+after that update, and `rerecording.json` says how long finding them took. A resumed run uses the masks that
 are there, so it ends with the weights of one that was never stopped.
 """
 
@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuronspec.arms.arm import Cost, Given, budget, cost_of, go_on, start
+from neuronspec.arms.arm import Cost, Given, budget, continue_training, cost_of, start
 from neuronspec.arms.masked import Masked, put_on
 from neuronspec.core.files import write_json
 from neuronspec.core.processes import processes
@@ -32,11 +32,13 @@ class Specialized(Masked):
     """
 
     def masks(self, given: Given) -> NeuronMasks:
+        """Read the masks that were selected on the baseline."""
         from neuronspec.neurons.masks import NeuronMasks
 
         return NeuronMasks.load(given.masks)
 
     def train(self, given: Given) -> Cost:
+        """Train the baseline on with masks, found anew in between if the recipe says so; see `Arm.train`."""
         every, updates = given.recipe.specialization.rerecord_every, given.recipe.continuation.updates
         if every is None or updates is None:
             return super().train(given)
@@ -49,7 +51,7 @@ SECONDS = "rerecording.json"
 def train_in_segments(given: Given, every: int, updates: int, first: Callable[[], NeuronMasks]) -> Cost:
     """Train the baseline for `updates` updates with new masks after each `every` of them.
 
-    They are recorded on the newest weights, which training goes on from, not on the best so far, computed densely.
+    They are recorded on the newest weights, which training continues from, not on the best so far, computed densely.
     The exported weights are the best of all segments; the masks beside them are those of their segment (with
     `average_checkpoints`, those of the last one).
 
@@ -68,7 +70,7 @@ def train_in_segments(given: Given, every: int, updates: int, first: Callable[[]
         masks = _masks_of(given, begin, first)
         model, end = start(given), min(begin + every, updates)
         in_direction = put_on(model, masks, given)
-        result = go_on(given, model, in_direction, settings=budget(given.recipe.continuation, end))
+        result = continue_training(given, model, in_direction, settings=budget(given.recipe.continuation, end))
         if result.updates < end or end == updates:  # patience may end it before
             break
         begin = end
@@ -93,7 +95,7 @@ def _segment_of(update: int, every: int) -> int:
 
 
 def _newest(root: Path) -> int:
-    """The update of the newest checkpoint that can be read, which training will go on from; 0 without any."""
+    """The update of the newest checkpoint that can be read, which training will continue from; 0 without any."""
     from neuronspec.training import checkpoint
 
     for update in reversed(checkpoint.updates_saved(root)):
@@ -136,7 +138,7 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
     checkpoint.restore_model(model, folder / checkpoint.MODEL)
     joined = processes()
     recipe = given.recipe
-    batches = recording_batches(given.store, given.directions, recipe.recording, given.console)
+    batches = recording_batches(given.store, given.directions, recipe.recording, given.progress)
     activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
     return select_masks(activations, recipe.selection, recipe.corpus)
 

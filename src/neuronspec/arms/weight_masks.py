@@ -1,4 +1,4 @@
-"""Masks of single weights by direction: which weights a direction's sub-network holds, one bit a weight.
+"""Masks of single weights by direction: which weights a direction's sub-network holds, one bit per weight.
 
 `weight_masks.safetensors` is a safetensors file of format `neuronspec.weight_masks` (see `core.tensor_files`). Its
 header holds the fields of `WeightMasksInfo`. A tensor `DIRECTION/PARAMETER`, uint8 `[ceil(size / 8)]`, holds the

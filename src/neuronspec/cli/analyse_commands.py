@@ -130,8 +130,9 @@ def run_analysis(
     if overrides:
         raise RecipeError(f"--set is for runs, and {target} is none")
     from neuronspec.analysis.own_model import analyse_model
+    from neuronspec.core.progress import Bars
 
-    analyse_model(target, data, out, options, console())
+    analyse_model(target, data, out, options, Bars(console()))
     write_reports(out, None, None)
 
 

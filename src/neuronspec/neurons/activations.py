@@ -36,8 +36,10 @@ class SiteInfo(Header):
 
     @property
     def counts_mean_firing(self) -> bool:
-        """Whether a value > 0 means that the neuron fired. Behind a gate, or an activation that is always
-        positive, the sign of the value says nothing about that."""
+        """Whether a value > 0 means that the neuron fired.
+
+        Behind a gate, or an activation that is always positive, the sign of the value says nothing about that.
+        """
         return self.keeps_sign and not self.gated
 
 
@@ -62,6 +64,14 @@ class Activations:
             input of `down`, is > 0. Padding never counts.
         magnitudes: DoubleTensor `[width]`: sum of |value| over the positions.
         tokens: number of positions.
+
+    Example:
+        >>> acts = ns.record_activations(model, batches[:1]) + ns.record_activations(model, batches[1:])
+        >>> acts.directions
+        (Direction(source='de', target='en'), Direction(source='en', target='de'))
+        >>> acts.save(folder / "activations.safetensors")
+        >>> ns.Activations.load(folder / "activations.safetensors").tokens["en-de"]["decoder.0"]
+        15
     """
 
     def __init__(
@@ -117,7 +127,7 @@ class Activations:
         """Write a safetensors file; `path` is complete or as it was before.
 
         Header: `sites` (name, width, activation, gated, keeps_sign), `fingerprint`, `positions`, `directions`.
-        Tensors, with a row a direction in the header's order: `counts/SITE` int64 `[directions, width]`,
+        Tensors, with one row per direction in the header's order: `counts/SITE` int64 `[directions, width]`,
         `magnitudes/SITE` float64 `[directions, width]`, `tokens` int64 `[directions, sites]`.
 
         Raises:

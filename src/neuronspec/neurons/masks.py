@@ -19,12 +19,15 @@ DirectionMask = Mapping[str, torch.Tensor]
 
 
 class SiteLike(Protocol):
-    """A site of a model, as far as masks care."""
+    """What masks need to know of a site of a model."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Such as `decoder.0`."""
+
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """Number of neurons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,19 @@ class NeuronMasks(ByDirection[DirectionMask]):
 
     Raises:
         MaskError: a mask isn't a BoolTensor `[width]`, or directions differ in their sites or widths.
+
+    Example:
+        >>> masks = ns.NeuronMasks.from_dict(
+        ...     {
+        ...         "en-de": {"decoder.0": torch.tensor([True, True, False, False])},
+        ...         "en-fr": {"decoder.0": torch.tensor([True, False, False, False])},
+        ...     }
+        ... )
+        >>> masks.sparsity(), masks.sparsity("direction")
+        (0.625, {'en-de': 0.5, 'en-fr': 0.75})
+        >>> masks.save(folder / "masks.safetensors")
+        >>> ns.NeuronMasks.load(folder / "masks.safetensors") == masks
+        True
     """
 
     def __init__(self, masks: Mapping[Any, DirectionMask], info: MaskInfo | None = None) -> None:
@@ -75,7 +91,11 @@ class NeuronMasks(ByDirection[DirectionMask]):
 
     @classmethod
     def from_dict(cls, masks: Mapping[Any, Mapping[str, torch.Tensor]], info: MaskInfo | None = None) -> NeuronMasks:
-        """Masks from `{"en-de": {"decoder.0": BoolTensor [width]}}`; directions are `str` or `Direction`.
+        """Make masks from `{"en-de": {"decoder.0": BoolTensor [width]}}`.
+
+        Args:
+            masks: by direction (`str` or `Direction`) and site, BoolTensor `[width]`.
+            info: where the masks come from.
 
         Raises:
             MaskError: a mask isn't a BoolTensor `[width]`, or directions differ in their sites or widths.
@@ -107,8 +127,17 @@ class NeuronMasks(ByDirection[DirectionMask]):
         raise MaskError(f"sparsity by {by!r}: {nearest(by, ['direction', 'site'])}")
 
     def compose(self, direction: DirectionLike, *, encoder: DirectionLike, decoder: DirectionLike) -> NeuronMasks:
-        """These masks and, for a zero-shot `direction`, the encoder masks of one direction and the decoder masks of
-        another: `masks.compose("de-fr", encoder="de-en", decoder="en-fr")`. `info.composed` remembers it.
+        """Add masks for a zero-shot direction, composed of those of two others.
+
+        `info.composed` records where they come from.
+
+        Args:
+            direction: the direction without masks, such as `de-fr`.
+            encoder: the direction whose encoder masks it gets, such as `de-en`.
+            decoder: the direction whose decoder masks it gets, such as `en-fr`.
+
+        Returns:
+            These masks and the new ones.
 
         Raises:
             DirectionError: `direction` has masks already, or one of the others has none.
@@ -196,7 +225,7 @@ class NeuronMasks(ByDirection[DirectionMask]):
         return f"NeuronMasks({len(self)} directions, {len(self.sites)} sites, sparsity {self.sparsity():.3f})"
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file, bit-packed; `path` is complete or as it was before. `packing` tells the format.
+        """Write a safetensors file, bit-packed; see `packing` for the format. `path` is complete or as it was before.
 
         Raises:
             MaskError: the file can't be written.

@@ -1,7 +1,7 @@
-"""The file of masks: one bit a neuron.
+"""The file of masks: one bit per neuron.
 
 A safetensors file of format `neuronspec.masks`. Header: `directions`, `sites` (pairs of name and width) and
-the fields of `MaskInfo`. Two tensors a site:
+the fields of `MaskInfo`. Two tensors per site:
 
 - `masks/SITE` uint8 `[distinct masks, ceil(width / 8)]`: neuron i is bit i % 8 (the lowest is 0) of byte i // 8;
   the bits past the width are 0;

@@ -48,6 +48,12 @@ def pool_activations(
     language and the decoder by the target language. A decoder-only model is pooled by the source where the
     prompt was recorded, by the target where the continuation was.
 
+    Args:
+        acts: recorded activations.
+        statistic: `count` or `magnitude`.
+        granularity: `direction`, `language` or `family`.
+        families: by language, where it isn't the built-in table's.
+
     Raises:
         MaskError: a decoder-only model of which all positions were recorded can't be pooled.
         DirectionError: no family is known for a language.

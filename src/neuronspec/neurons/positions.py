@@ -48,11 +48,20 @@ def counted_positions(
     pad_id: int | None,
     positions: Positions = "both",
 ) -> dict[str, torch.Tensor]:
-    """The positions that count, as a BoolTensor `[batch, time]` a side.
+    """Find the positions that count.
 
     Encoder and decoder-only: `attention_mask`, or `input_ids` other than padding. Decoder:
     `decoder_attention_mask`; else everything up to the last label of a row that is neither -100 nor padding
     (a -100 further in front is a real token without loss); else the same of `decoder_input_ids`.
+
+    Args:
+        inputs: of a batch.
+        sides: `encoder`, `decoder`, `layers`: those of the model.
+        pad_id: the id of padding, if it is known.
+        positions: of decoder-only models.
+
+    Returns:
+        By side, a BoolTensor `[batch, time]`.
 
     Raises:
         MaskError: the inputs don't say where padding is, or which positions are prompt and continuation.

@@ -17,7 +17,7 @@ from neuronspec.neurons.positions import side_of
 
 
 class Recorder:
-    """Sums over the counted positions of all forward passes: one count and one magnitude a neuron and direction.
+    """Sums over the counted positions of all forward passes: one count and one magnitude per neuron and direction.
 
     Every tensor stays on the device where the neurons are; nothing is read back before `totals`.
     """
@@ -47,8 +47,11 @@ class Recorder:
             yield
 
     def totals(self, directions: Sequence[Direction]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Counts `[directions, neurons]` (int64), magnitudes `[directions, neurons]` (float64) and tokens
-        `[directions, sites]` (int64) with the neurons of all sites side by side; zeros where nothing was seen.
+        """Give the sums over all batches, with the neurons of all sites side by side; zeros where nothing was seen.
+
+        Returns:
+            Counts `[directions, neurons]` (int64), magnitudes `[directions, neurons]` (float64) and tokens
+            `[directions, sites]` (int64).
 
         Raises:
             MaskError: forward passes ran and a site took no part in them.

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from rich.console import Console
 from torch import distributed, nn
 
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.models.batch import Batch
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
@@ -51,8 +51,13 @@ def record_activations(
         shared: whether the joined processes record together; without it, this one records alone.
 
     Raises:
-        MaskError: no batches, inputs that don't tell where padding is, or activations that aren't finite.
+        MaskError: no batches, inputs that don't show where padding is, or activations that aren't finite.
         ModelError: the model's FFN sites aren't known.
+
+    Example:
+        >>> acts = ns.record_activations(model, batches)
+        >>> acts.counts["en-de"]["decoder.0"].shape == (acts.widths["decoder.0"],)
+        True
     """
     sites = list(sites) if sites is not None else find_ffn_sites(model)
     sides = list(dict.fromkeys(side_of(site.name) for site in sites))
@@ -74,14 +79,23 @@ def record_activations(
 
 
 def recording_batches(
-    store: TokenStore, directions: Sequence[Direction], settings: RecordingSettings, console: Console
+    store: TokenStore,
+    directions: Sequence[Direction],
+    settings: RecordingSettings,
+    progress: Progress = SILENT,
 ) -> Iterator[Batch]:
-    """The batches that neurons are recorded on, direction by direction."""
-    from rich.progress import track
+    """The batches that neurons are recorded on, direction by direction.
 
-    for direction in track(
-        directions, description="recording", console=console, transient=True, disable=not console.is_terminal
-    ):
+    Args:
+        store: the text.
+        directions: to record.
+        settings: the section `recording`.
+        progress: shows how many directions are done.
+
+    Yields:
+        Batches of one direction each, of at most 4096 padded tokens.
+    """
+    for direction in progress.track(directions, "recording"):
         pairs = store.pairs(settings.split, direction)
         yield from eval_batches(pairs, direction, store.tokenizer, batch_tokens=4096, limit=settings.sentences)
 
@@ -120,8 +134,11 @@ class _Forward:
 
     @contextmanager
     def _one_position_projected(self, wanted: bool) -> Iterator[None]:
-        """Project one position of each row to the vocabulary: nobody reads the logits, and they are the largest
-        tensor of a forward pass. A model that makes its decoder inputs from labels needs all of them."""
+        """Project one position of each row to the vocabulary.
+
+        Nobody reads the logits, and they are the largest tensor of a forward pass. A model that makes its decoder
+        inputs from labels needs all of them.
+        """
         head = self._model.get_output_embeddings() if hasattr(self._model, "get_output_embeddings") else None
         if head is None or not wanted:
             yield

@@ -42,6 +42,11 @@ def select_neurons(
 
     Warns:
         UserWarning: the criterion reads counts, which mean nothing behind this model's activation.
+
+    Example:
+        >>> masks = ns.select_neurons(acts, ns.CumulativeActivation(0.95))
+        >>> masks["en-de"]["decoder.0"].dtype
+        torch.bool
     """
     if granularity not in get_args(Granularity):
         raise RecipeError(f"granularity {granularity!r}: {nearest(granularity, get_args(Granularity))}")

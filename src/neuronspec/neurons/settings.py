@@ -20,7 +20,7 @@ class RecordingSettings(Section):
     """Which text the neurons are recorded on."""
 
     split: Literal["valid", "train"] = Field("valid", description="the split that is read, under teacher forcing")
-    sentences: Positive = Field(1000, description="sentences a direction, at most")
+    sentences: Positive = Field(1000, description="sentences per direction, at most")
 
 
 CoverageKey = Literal[

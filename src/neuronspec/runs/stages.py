@@ -104,7 +104,7 @@ def record(run: Run) -> None:
 
     joined = processes()
     model = load_model(run.paths.base)
-    batches = recording_batches(run.store(), run.recipe.corpus.all_directions, run.recipe.recording, run.console)
+    batches = recording_batches(run.store(), run.recipe.corpus.all_directions, run.recipe.recording, run.progress)
     activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
     if joined.is_main:
         activations.save(run.paths.activations)
@@ -139,7 +139,7 @@ def given_to(run: Run, arm: str) -> Given:
     from neuronspec.arms.registry import get_arm
 
     recipe, paths = declared(run.recipe, get_arm(arm)), run.paths
-    return Given(recipe, paths.arm(arm), paths.base, paths.activations, paths.masks, run.store(), run.console)
+    return Given(recipe, paths.arm(arm), paths.base, paths.activations, paths.masks, run.store(), run.progress)
 
 
 def load_arm(
@@ -233,7 +233,7 @@ def analyse(run: Run) -> None:
         families=families_of(recipe.corpus),
         seed=recipe.seed,
     )
-    analyse_run(material, recipe.analysis, recipe.recording, run.console).save(run.paths.analysis)
+    analyse_run(material, recipe.analysis, recipe.recording, run.progress).save(run.paths.analysis)
 
 
 def report(run: Run) -> None:

@@ -54,6 +54,11 @@ def specialize(
         ModelError: the model is specialized already, has no known FFN sites, or none in `components`; its layers
             aren't plain linear layers (quantized, LoRA).
         MaskError: the masks are of another model (the message says how they differ) or select no neuron somewhere.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> with ns.use_direction(model, "en-de"):
+        ...     loss = model(**batches[0].inputs).loss
     """
     for name, value, valid in (
         ("semantics", semantics, SEMANTICS.names),
@@ -85,6 +90,10 @@ def unspecialize(model: nn.Module) -> None:
 
     Raises:
         ModelError: the model isn't specialized.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> ns.unspecialize(model)
     """
     state = specialization_of(model)
     uninstall(state)

@@ -43,15 +43,28 @@ class CompactReport:
 
 
 def compact(model: Model, direction: DirectionLike) -> Model:
-    """A smaller model that computes what `model` computes in `use_direction(model, direction)`.
+    """Make a smaller model that computes what `model` computes in `use_direction(model, direction)`.
 
     Its FFNs have the direction's neurons alone, in each layer another number; what unselected neurons give is
     folded into the bias of `down`, which gets one where it needs it. It is a copy: `model` stays as it is.
-    `compact_report` tells its size; `save_compact` and `load_compact` keep it on disk.
+    `compact_report` gives its size; `save_compact` and `load_compact` keep it on disk.
+
+    Args:
+        model: a specialized model.
+        direction: the direction that the small model computes.
+
+    Returns:
+        A model of the same class, without masks.
 
     Raises:
         ModelError: the model isn't specialized, or by semantics that compute all neurons.
         DirectionError: no masks for the direction.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> small = ns.compact(model, "en-de")
+        >>> small.num_parameters() < model.num_parameters()
+        True
     """
     semantics = specialization_of(model).semantics
     if not SEMANTICS.get(semantics).compacts:

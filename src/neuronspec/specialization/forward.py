@@ -48,6 +48,7 @@ class Link:
 
     @property
     def site(self) -> FFNSite:
+        """The site that the layer belongs to."""
         return self.state.sites[self.index]
 
 

@@ -29,7 +29,7 @@ _ATTRIBUTE = "_neuronspec"
 
 
 class Active:
-    """The direction (or one direction a row) that a model computes in a scope.
+    """The direction (or one direction per row) that a model computes in a scope.
 
     Attributes:
         label: its name, for messages.
@@ -91,7 +91,7 @@ class Specialization:
 
     @contextmanager
     def scope(self, directions: Sequence[DirectionLike], keeps_weights: bool) -> Iterator[None]:
-        """Compute one direction, or one direction a row, until the block ends; then the one before again.
+        """Compute one direction, or one direction per row, until the block ends; then the one before again.
 
         Raises:
             DirectionError: a direction without masks, or another thread has a scope open.

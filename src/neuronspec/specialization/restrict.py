@@ -4,7 +4,7 @@ With the selected neurons S of a block, weight semantics and no gate,
 
     down(f(m*W1 x + b1)) = W2[:, S] f(W1[S] x + b1[S]) + (b2 + W2[:, ~S] f(b1[~S])),
 
-and gated `f(b_gate) * b_up` stands for `f(b1)`. With neuron semantics the last term is missing.
+and in a gated block `f(b_gate) * b_up` in place of `f(b1)`. With neuron semantics the last term is missing.
 """
 
 from __future__ import annotations

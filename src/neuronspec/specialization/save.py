@@ -70,8 +70,19 @@ def save_specialized(model: PreTrainedModel, folder: str | Path) -> None:
 
     Files of the same names are replaced when all are written; others in the folder stay.
 
+    Args:
+        model: a specialized model.
+        folder: made if it is missing.
+
     Raises:
         ModelError: the model isn't specialized.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> ns.save_specialized(model, folder / "model")
+        >>> again = ns.load(folder / "model")
+        >>> with ns.use_direction(again, "en-de"):
+        ...     logits = again(**batches[0].to(again.device).inputs).logits
     """
     specialization_of(model)
     with filling_folder(Path(folder)) as temporary:
@@ -99,6 +110,13 @@ def load(folder: str | Path, device: torch.device | str | None = None) -> PreTra
     Raises:
         ModelError: there is no model in the folder, or it is damaged or a compact one.
         MaskError: there are no masks, or they are of another model.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> ns.save_specialized(model, folder / "model")
+        >>> again = ns.load(folder / "model")
+        >>> with ns.use_direction(again, "en-de"):
+        ...     logits = again(**batches[0].to(again.device).inputs).logits
     """
     folder = Path(folder)
     if (folder / COMPACT_FILE).is_file():
@@ -120,8 +138,17 @@ def load(folder: str | Path, device: torch.device | str | None = None) -> PreTra
 def save_compact(model: PreTrainedModel, folder: str | Path) -> None:
     """Write a compact model; its weights alone, so a specialized folder stays the source of truth.
 
+    Args:
+        model: a model that `compact` made.
+        folder: made if it is missing.
+
     Raises:
         ModelError: the model isn't a compact one.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> ns.save_compact(ns.compact(model, "en-de"), folder / "small")
+        >>> small = ns.load_compact(folder / "small")
     """
     report = compact_report(model)
     sites = {site.name: site for site in find_ffn_sites(model)}
@@ -156,6 +183,11 @@ def load_compact(folder: str | Path, device: torch.device | str | None = None) -
     Raises:
         ModelError: there is no compact model in the folder, it is damaged, or of a class that `transformers`
             doesn't have.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> ns.save_compact(ns.compact(model, "en-de"), folder / "small")
+        >>> small = ns.load_compact(folder / "small")
     """
     folder = Path(folder)
     content = _read_compact_file(folder)

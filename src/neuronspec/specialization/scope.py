@@ -24,7 +24,7 @@ def use_direction(model: nn.Module, direction: DirectionLike) -> Iterator[None]:
     """Compute with one direction's neurons inside of the block: forward, backward, `generate`.
 
     Blocks nest; the inner one counts, and after it the outer one again. Outside of any block the model is the dense
-    shared one. One thread at a time may have a block open on a model.
+    shared one. Only one thread at a time may have a block open on a model.
 
     Args:
         model: a specialized model, or its `DistributedDataParallel` or `torch.compile` wrapper.
@@ -33,6 +33,11 @@ def use_direction(model: nn.Module, direction: DirectionLike) -> Iterator[None]:
     Raises:
         ModelError: the model isn't specialized.
         DirectionError: no masks for the direction (the message lists those there are), or another thread is inside.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> with ns.use_direction(model, "en-de"):
+        ...     ids = model.generate(batches[0].inputs["input_ids"], max_new_tokens=5)
     """
     with _scope(model, [direction]):
         yield
@@ -46,10 +51,16 @@ def use_directions(model: nn.Module, directions: Sequence[DirectionLike]) -> Ite
 
     Args:
         model: as for `use_direction`.
-        directions: one a row, `len(directions) == batch`.
+        directions: one per row, `len(directions) == batch`.
 
     Raises:
         ModelError, DirectionError: as for `use_direction`; a forward with another number of rows, too.
+
+    Example:
+        >>> ns.specialize(model, masks)
+        >>> inputs = {name: tensor[:2] for name, tensor in batches[0].inputs.items()}
+        >>> with ns.use_directions(model, ["en-de", "de-en"]):
+        ...     logits = model(**inputs).logits
     """
     rows = len(directions)
 

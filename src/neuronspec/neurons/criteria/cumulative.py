@@ -47,6 +47,12 @@ class CumulativeActivation(Criterion):
 
     Raises:
         RecipeError: an unknown key or statistic, a number out of (0, 1], or a way without a pivot.
+
+    Example:
+        >>> masks = ns.select_neurons(acts, ns.CumulativeActivation(0.7))
+        >>> masks.sparsity() > ns.select_neurons(acts, ns.CumulativeActivation(0.95)).sparsity()
+        True
+        >>> by_side = ns.CumulativeActivation({"encoder": 0.9, "decoder/out": 0.95, "decoder": 0.9}, pivot="en")
     """
 
     coverage: float | Mapping[str, float] = 0.95

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LAPE(Criterion):
-    """Language activation probability entropy (Tang et al., 2024, "Language-Specific Neurons", arXiv 2402.16438,
-    with the bar of its published code).
+    """Language activation probability entropy: the neurons that few groups of directions use.
+
+    Tang et al., 2024, "Language-Specific Neurons" (arXiv 2402.16438), with the bar of the published code.
 
     p[g, i] is the share of positions at which neuron i is positive in group g (a language, a family or a
     direction). The entropy of p[:, i] / sum(p[:, i]) is low where few groups use the neuron. Of the neurons
@@ -43,6 +44,11 @@ class LAPE(Criterion):
 
     Raises:
         RecipeError: an unknown statistic, or a share out of (0, 1].
+
+    Example:
+        >>> specific = ns.select_neurons(acts, ns.LAPE(fraction=0.05))
+        >>> specific.sparsity() > 0.9
+        True
     """
 
     fraction: float = 0.01

@@ -21,15 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Random(Criterion):
-    """Masks of the same sparsity with the neurons permuted: the control that tells whether the choice matters.
+    """Masks of the same sparsity with the neurons permuted: a control for whether the choice matters.
 
-    Every direction and site keeps its number of neurons, and directions that share a mask go on sharing one.
+    Every direction and site keeps its number of neurons, and directions that share a mask continue to share one.
     The permutation depends on the seed, the site and the mask alone. In a recipe, the numbers of neurons are those of
     `CumulativeActivation` with the section's coverage.
 
     Args:
         like: the masks to permute, or the criterion that selects them.
         seed: of the permutations.
+
+    Example:
+        >>> control = ns.Random(like=masks, seed=1).masks()
+        >>> control.sparsity() == masks.sparsity() and control != masks
+        True
     """
 
     like: NeuronMasks | Criterion

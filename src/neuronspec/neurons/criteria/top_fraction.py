@@ -33,6 +33,10 @@ class TopFraction(Criterion):
 
     Raises:
         RecipeError: an unknown statistic, or a fraction out of (0, 1].
+
+    Example:
+        >>> round(ns.select_neurons(acts, ns.TopFraction(0.25)).sparsity(), 2)
+        0.75
     """
 
     fraction: float
