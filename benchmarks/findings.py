@@ -20,9 +20,8 @@ from neuronspec.evaluation.tables import average, directions_of
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.neurons.selection import families_of
 from neuronspec.neurons.positions import side_of
-from neuronspec.neurons.selection import select_neurons
+from neuronspec.neurons.selection import families_of, select_neurons
 from neuronspec.recipe import Recipe
 from neuronspec.report.numbers import compute
 

@@ -20,8 +20,8 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
 
 from machine import write_result
-from neuronspec.scoring.score import score_with_statistics
 from neuronspec.scoring.resampling import PairedTests
+from neuronspec.scoring.score import score_with_statistics
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.significance import arms_significance
 

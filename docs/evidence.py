@@ -172,7 +172,11 @@ def _groups(results: Results) -> list[str]:
 def _tables(results: Results) -> list[str]:
     lines = ["### Arms", ""]
     main = _only(results, MAIN)
-    lines += _show(entries_table(main)) + _show(tiers_table(Scores.model_validate(main))) + _show(tiers_table(Scores.model_validate(main), "bleu"))
+    lines += (
+        _show(entries_table(main))
+        + _show(tiers_table(Scores.model_validate(main)))
+        + _show(tiers_table(Scores.model_validate(main), "bleu"))
+    )
     differences = differences_table(_only(results, ("specialized",)))
     lines += _show(differences) if differences else []
     lines += ["### Ablations and baselines", "", "One seed where nothing else is said: hints, not proofs.", ""]

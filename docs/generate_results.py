@@ -49,7 +49,11 @@ def results_page() -> str:
         f"`make demo` (`recipes/demo.yaml`) on {machine['processor']}, {machine['cores']} cores, "
         f"torch {machine['torch']}, one seed: {sum(demo['seconds'].values()) / 60:.1f} minutes after installation.",
         "",
-        *(line for table in (arms_table(scores), tiers_table(scores), families_table(scores)) for line in _markdown(table)),
+        *(
+            line
+            for table in (arms_table(scores), tiers_table(scores), families_table(scores))
+            for line in _markdown(table)
+        ),
         "The baseline of the demo is small and has seen little text, and one seed proves little: these "
         "numbers show that the path runs, not what the method is worth.",
         "",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import json
+import logging
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from tests.helpers.prepared import prepare_recipe
 from tests.helpers.synthetic import write_table
 

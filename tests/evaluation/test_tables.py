@@ -16,19 +16,21 @@ def cell(chrf: float | None, loss: float | None = 2.0) -> dict[str, Any]:
     return {"bleu": None if chrf is None else chrf / 2, "chrf++": chrf, "loss": loss, "n": 10}
 
 
-RESULTS = Results.model_validate({
-    "arms": {
-        "copy": {"en-de": cell(10, None), "de-en": cell(12, None), "en-fr": cell(8, None), "de-fr": cell(9, None)},
-        "base": {"en-de": cell(40), "de-en": cell(44), "en-fr": cell(30), "de-fr": cell(20)},
-        "specialized": {"en-de": cell(42, 1.5), "de-en": cell(47.25, 1.75), "en-fr": cell(33)},
-        "dense": {"en-de": cell(41), "de-en": cell(45), "en-fr": cell(34), "de-fr": cell(21)},
-    },
-    "signatures": {},
-    "environment": {},
-    "pivot": "en",
-    "tiers": {"high": ["de"], "medium": [], "low": ["fr"]},
-    "families": {"de": "Germanic", "fr": "Romance"},
-})
+RESULTS = Results.model_validate(
+    {
+        "arms": {
+            "copy": {"en-de": cell(10, None), "de-en": cell(12, None), "en-fr": cell(8, None), "de-fr": cell(9, None)},
+            "base": {"en-de": cell(40), "de-en": cell(44), "en-fr": cell(30), "de-fr": cell(20)},
+            "specialized": {"en-de": cell(42, 1.5), "de-en": cell(47.25, 1.75), "en-fr": cell(33)},
+            "dense": {"en-de": cell(41), "de-en": cell(45), "en-fr": cell(34), "de-fr": cell(21)},
+        },
+        "signatures": {},
+        "environment": {},
+        "pivot": "en",
+        "tiers": {"high": ["de"], "medium": [], "low": ["fr"]},
+        "families": {"de": "Germanic", "fr": "Romance"},
+    }
+)
 
 
 def rows(table: Any) -> dict[str, list[str]]:

@@ -13,8 +13,8 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.significance import PairedTest
 
 from neuronspec.scoring import resampling
-from neuronspec.scoring.score import score_with_statistics
 from neuronspec.scoring.resampling import PairedTests, hierarchical_interval, holm
+from neuronspec.scoring.score import score_with_statistics
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.statistics import Statistics
 

@@ -20,14 +20,14 @@ from pydantic import ValidationError
 
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_text
+from neuronspec.evaluation.external import Files, evaluate_files
 from neuronspec.evaluation.results import DirectionScore, Results, read_scores, write_results, write_scores
 from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.evaluation.tables import other_scores_table
 from neuronspec.scoring.registry import METRICS
-from neuronspec.scoring.significance import arms_significance
-from neuronspec.evaluation.external import Files, evaluate_files
 from neuronspec.scoring.score import Computed, Lines, StringMetric, scales, score, score_with_statistics, values_of
 from neuronspec.scoring.settings import ScoreSettings
+from neuronspec.scoring.significance import arms_significance
 from neuronspec.scoring.statistics import load_statistics, save_statistics
 from neuronspec.scoring.tokenizers import bleu_tokenizer, check_tokenizers, parse_tokenizer
 

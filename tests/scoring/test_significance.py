@@ -43,14 +43,20 @@ def results(statistics: dict[str, dict[str, Statistics]]) -> Results:
     names = ["de-en", "de-fr", "en-de", "en-fr"]
     arms = {
         arm: {
-            name: {"bleu": 1.0, "chrf++": float(values_of("chrf++", rows["chrf++"].sum(axis=0)[None])[0]), "loss": 2.0, "n": 80}
+            name: {
+                "bleu": 1.0,
+                "chrf++": float(values_of("chrf++", rows["chrf++"].sum(axis=0)[None])[0]),
+                "loss": 2.0,
+                "n": 80,
+            }
             for name, rows in found.items()
         }
         for arm, found in statistics.items()
     }
     significance = arms_significance(statistics, names, ["de-fr"], SETTINGS)
     return Results.model_validate({
-        "arms": arms, "signatures": {}, "environment": {}, "directions": names, "zero_shot": ["de-fr"], "pivot": "en", "significance": significance,
+        "arms": arms, "signatures": {}, "environment": {}, "directions": names, "zero_shot": ["de-fr"],
+        "pivot": "en", "significance": significance,
         "tiers": {"high": ["de"], "low": ["fr"]}, "families": {"de": "Germanic", "fr": "Romance"},
     })  # fmt: skip
 

@@ -123,8 +123,8 @@ class Finetune(OwnModels):
 
     def settings(self, given: Given) -> dict[Direction, TrainingSettings]:
         """The continuation's, whose budget is divided by how often each direction would be drawn in it."""
-        from neuronspec.models.text_format import TextFormat
         from neuronspec.batching.stream import TrainingBatches
+        from neuronspec.models.text_format import TextFormat
         from neuronspec.training.progress_state import Budget
 
         whole = given.recipe.continuation

@@ -22,7 +22,11 @@ logger = logging.getLogger(__name__)
 
 
 def gather(
-    folder: Path, arms: Sequence[str], directions: Sequence[Direction], settings: EvaluationSettings, progress: Progress = SILENT
+    folder: Path,
+    arms: Sequence[str],
+    directions: Sequence[Direction],
+    settings: EvaluationSettings,
+    progress: Progress = SILENT,
 ) -> tuple[dict[str, ArmScores], dict[str, Any]]:
     """The scores by arm, and what else `results.json` says about them.
 

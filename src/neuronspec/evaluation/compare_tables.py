@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from neuronspec.core.table import Cell, Table
 from neuronspec.evaluation.compare import ExperimentsCompared, SeedsCompared
-from neuronspec.evaluation.seeds import SeedDifference, SeedSummary
 from neuronspec.evaluation.results import MAIN_SCORES
+from neuronspec.evaluation.seeds import SeedDifference, SeedSummary
 from neuronspec.evaluation.tables import digits_of, label_of
 from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, Comparison, marks
 

@@ -13,9 +13,9 @@ from neuronspec.evaluation.contamination import text_overlap
 from neuronspec.evaluation.samples import read_text_lines
 from neuronspec.evaluation.scorer import Scorer, check_scoring
 from neuronspec.evaluation.tables import digits_of, label_of
-from neuronspec.scoring.score import Score, check_lines
 from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.resampling import Difference, PairedTests
+from neuronspec.scoring.score import Score, check_lines
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.significance import LEVEL, method
 from neuronspec.scoring.statistics import Statistics
@@ -127,7 +127,7 @@ def _tests_json(tests: dict[str, Difference], settings: ScoreSettings) -> dict[s
 
 
 def external_table(content: dict[str, Any]) -> Table:
-    """The result of `evaluate_files` as a table: one row per score; with a baseline, the difference and p-values too."""
+    """The result of `evaluate_files` as a table with one row per score; with a baseline also differences and p-values."""
     baseline, tests = content.get("baseline"), content.get("significance", {})
     columns = ["score", "value", *(["baseline", "difference", "p bootstrap", "p randomization"] if baseline else [])]
     rows: list[list[str]] = []

@@ -14,8 +14,7 @@ from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
 from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.score import Score, scales
-from neuronspec.scoring.significance import Significance, DirectionTest
-
+from neuronspec.scoring.significance import DirectionTest, Significance
 
 MAIN_SCORES = ("bleu", "chrf++", "loss")
 """The scores that every arm has, in the order of the main tables; `copy` has no loss."""
@@ -106,7 +105,8 @@ class DirectionScore(DirectionResult):
 def mean_score(scores: Sequence[DirectionScore]) -> DirectionScore:
     """One direction over several trainings: the means of its scores; counts and signatures are those of the first."""
     columns = {name: [score.get(name) for score in scores] for name in (*MAIN_SCORES, *scores[0].others)}
-    means = {name: fmean(values) for name, values in columns.items() if all(isinstance(v, float) for v in values)}
+    known = {name: [value for value in values if value is not None] for name, values in columns.items()}
+    means = {name: fmean(values) for name, values in known.items() if len(values) == len(scores)}
     return DirectionScore.model_validate(scores[0].model_dump(by_alias=True) | means)
 
 

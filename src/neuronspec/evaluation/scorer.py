@@ -109,7 +109,9 @@ class Scorer:
         rates = {"off_target": hypotheses, "off_target_reference": references}
         found = {name: identifier.off_target(lines, language) for name, lines in rates.items()}
         return {
-            name: Score(rate, identifier.signature, sum(bool(line.strip()) for line in rates[name]), METRICS.get(name).scale)
+            name: Score(
+                rate, identifier.signature, sum(bool(line.strip()) for line in rates[name]), METRICS.get(name).scale
+            )
             for name, rate in found.items()
             if rate is not None
         }

@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 
-
 def label_of(score: str) -> str:
     """What tables call a score of `results.json`."""
     return METRICS.get(score).label if score in METRICS else score
@@ -101,7 +100,12 @@ def note(results: Results) -> str:
 
 
 def gain_cell(
-    results: Results, arm: str, other: str, directions: Sequence[str], metric: str = "chrf++", kind: Literal["average", "zero_shot"] = "average"
+    results: Results,
+    arm: str,
+    other: str,
+    directions: Sequence[str],
+    metric: str = "chrf++",
+    kind: Literal["average", "zero_shot"] = "average",
 ) -> str:
     """The mean difference over the directions that both have; marked if its interval excludes 0.
 

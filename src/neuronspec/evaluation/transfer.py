@@ -33,7 +33,7 @@ BASELINES = ("base", "bilingual", "dense")
 
 
 def transfer_table(results: Results, over: str, metric: str = "chrf++") -> Table | None:
-    """One row per arm, one column per tier and way: the mean gain over the arm `over`, and how many directions gain and lose.
+    """One row per arm, one column per tier and way: the mean gain over the arm `over`, and how many directions gain.
 
     None if `over` is no arm.
     """
@@ -96,7 +96,7 @@ def significance_table(results: Results, metric: str = "chrf++") -> Table | None
         return None
     label = label_of(metric)
     below = (
-        f"{METHOD_NOTE} Better and worse: directions out of {len(names)}; in brackets those with p < {LEVEL}, and those "
+        f"{METHOD_NOTE} Better, worse: directions of {len(names)}; in brackets those with p < {LEVEL}, and those "
         "with Holm's correction. The intervals cover the choice of directions and sentences, not of training seeds."
     )
     return Table(f"Differences in {label}", ["arms", label, "95% interval", "better", "worse"], rows, below)

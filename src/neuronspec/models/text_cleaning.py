@@ -92,13 +92,13 @@ class Framed:
 
 
 def framed(line: str) -> Framed:
-    """Split a line into its text, cleaned, and what is around it.
+    r"""Split a line into its text, cleaned, and what is around it.
 
     Example:
-        >>> framed("\\tSave  as\\u00a0... ").text
+        >>> framed("\tSave  as\u00a0... ").text
         'Save as ...'
-        >>> framed("\\tSave  as\\u00a0... ").around("Speichern unter ...")
-        '\\tSpeichern unter ... '
+        >>> framed("\tSave  as\u00a0... ").around("Speichern unter ...")
+        '\tSpeichern unter ... '
     """
     text = clean_text(line).text
     if not any(map(_is_visible, text)):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from neuronspec.analysis.findings import Findings
-from neuronspec.evaluation.results import Results
 from neuronspec.core.run_folder import RunFolder
+from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.samples import Sample
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks

@@ -24,8 +24,8 @@ from neuronspec.core.direction import Direction
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.settings import Statistic
-from neuronspec.scoring.resampling import holm
 from neuronspec.report.order import family, labels, ordered, shown_directions, site_title
+from neuronspec.scoring.resampling import holm
 
 PERMUTATIONS = 1999
 

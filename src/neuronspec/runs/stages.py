@@ -9,8 +9,6 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
 from neuronspec.core.progress import SILENT, Progress
@@ -38,11 +36,6 @@ class Run:
     recipe: Recipe
     paths: RunFolder
     progress: Progress = SILENT
-
-    @property
-    def console(self) -> Console:
-        """For functions that still print."""
-        return Console(highlight=False, soft_wrap=True, quiet=self.progress is SILENT)
 
     def store(self) -> TokenStore:
         """The token store of the run."""

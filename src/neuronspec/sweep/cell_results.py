@@ -26,9 +26,9 @@ from neuronspec.arms.arm import read_cost
 from neuronspec.core.direction import Direction, languages_of
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
-from neuronspec.evaluation.seeds import summarize_seeds
 from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, mean_score, write_results
 from neuronspec.evaluation.scorer import Scorer, score_arms
+from neuronspec.evaluation.seeds import summarize_seeds
 from neuronspec.evaluation.tables import tier_groups
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.recipe import Recipe

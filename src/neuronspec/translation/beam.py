@@ -144,7 +144,7 @@ class _State:
     cache: Any  # EncoderDecoderCache, whose annotations ask for LongTensor
 
     def advance(self, scores: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, done: torch.Tensor) -> None:
-        """Continue with hypotheses `rows` `[open, B]` extended by `tokens`; sentences that are `done` may be left out."""
+        """Continue with hypotheses `rows` `[open, B]` extended by `tokens`; `done` sentences may be left out."""
         leave = int(done.sum()) * DROP_SHARE >= len(done) and bool(done.any())
         if leave:
             scores, rows, tokens = scores[~done], rows[~done], tokens[~done]

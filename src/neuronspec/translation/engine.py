@@ -127,7 +127,7 @@ class Engine(ABC):
         """
         raise NotImplementedError(f"{cls.__name__} isn't made from a model in memory")
 
-    @classmethod
+    @classmethod  # noqa: B027 - most engines need nothing
     def check_installed(cls) -> None:
         """Check, before the long work, that what the engine needs is installed.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import pytest
 import torch
@@ -82,7 +81,8 @@ def test_families_and_causes_are_told_with_their_tests() -> None:
     text = " ".join(summary_sentences(data, compute(data.masks, "en", data.families)))
     assert "of 3 decoder layers (permutation test, p < 0.05 after Holm's correction)" in text
     assert (
-        "changes its loss by +0.500 nats per token on average; as many of another direction's change it by +0.100" in text
+        "changes its loss by +0.500 nats per token on average; as many of another direction's change it by +0.100"
+        in text
     )
     assert "Its own cost more than another's in 25 of 25 directions." in text
 

@@ -14,11 +14,12 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.report.colors import COLORS, SIDES
 from neuronspec.report.figures.style import graph_objects, transparent
 from neuronspec.report.figures.traces import scatter
-from neuronspec.report.series import effect_series, progression_series, sharing_series, stability_series
 from neuronspec.report.order import site_title
+from neuronspec.report.series import effect_series, progression_series, sharing_series, stability_series
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
+
 
 def overlap_progression_lines(masks: NeuronMasks, pivot: str | None) -> Figure:
     """Mean pairwise IoU layer by layer, in the encoder into the pivot and in the decoder out of it.

@@ -10,10 +10,11 @@ import numpy as np
 from neuronspec.analysis.ablation import Ablation
 from neuronspec.analysis.drift import StabilityRow
 from neuronspec.analysis.structure import branches
-from neuronspec.report.data import ReportData
 from neuronspec.report.colors import COLORS, SIDES, family_colors
+from neuronspec.report.data import ReportData
 from neuronspec.report.numbers import Numbers, SiteNumbers
 from neuronspec.report.order import site_title
+from neuronspec.report.paper.canvas import COLUMN, PAGE, PaperFigure, canvas, overlap_panels, side_by_side
 from neuronspec.report.series import (
     Line,
     ablation_series,
@@ -24,7 +25,6 @@ from neuronspec.report.series import (
     stability_series,
     uriel_series,
 )
-from neuronspec.report.paper.canvas import COLUMN, PAGE, PaperFigure, canvas, overlap_panels, side_by_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

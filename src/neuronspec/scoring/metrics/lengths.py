@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from neuronspec.scoring.score import Computed, StringMetric, Lines
+from neuronspec.scoring.score import Computed, Lines, StringMetric
 from neuronspec.scoring.settings import ScoreSettings
 
 

@@ -1,4 +1,4 @@
-"""The off-target rate: translations in another language than the one asked for, as `neuronspec.scoring.langid` finds."""
+"""The off-target rate: translations that `scoring.langid` takes for another language than the one asked for."""
 
 from __future__ import annotations
 

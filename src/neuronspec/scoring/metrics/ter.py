@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from neuronspec.scoring.sacrebleu_rows import computed_by
-from neuronspec.scoring.score import Computed, StringMetric, Lines
+from neuronspec.scoring.score import Computed, Lines, StringMetric
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.statistics import Rows, Values
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from neuronspec.models.sites import FFNSite
 from neuronspec.models.linear import bias_of
+from neuronspec.models.sites import FFNSite
 from neuronspec.specialization.restrict import has_constants
 from neuronspec.specialization.semantics.base import Selected, Semantics
 
