@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from neuronspec.cli.options import (
+    DeviceOption,
     DirectionsArgument,
     JsonOption,
     ModelArgument,

@@ -127,7 +127,7 @@ def _tests_json(tests: dict[str, Difference], settings: ScoreSettings) -> dict[s
 
 
 def external_table(content: dict[str, Any]) -> Table:
-    """The result of `evaluate_files` as a table with one row per score; with a baseline also differences and p-values."""
+    """The result of `evaluate_files` as a table with one row per score; with a baseline also the tests."""
     baseline, tests = content.get("baseline"), content.get("significance", {})
     columns = ["score", "value", *(["baseline", "difference", "p bootstrap", "p randomization"] if baseline else [])]
     rows: list[list[str]] = []
