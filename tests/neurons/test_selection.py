@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -360,3 +362,16 @@ def test_parameters_that_a_criterion_doesnt_have_are_refused() -> None:
     ]:
         with pytest.raises(ValidationError, match=re.escape(message)):
             settings_of(**values)
+
+
+def test_recipes_are_checked_without_torch() -> None:
+    code = """
+import sys
+from neuronspec.neurons.registry import CRITERIA
+from neuronspec.neurons.settings import SelectionSettings
+for name in CRITERIA:
+    SelectionSettings(criterion=name, fraction=0.5 if name == "top_fraction" else None)
+sys.exit("torch is imported" if "torch" in sys.modules else 0)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
