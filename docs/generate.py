@@ -16,6 +16,7 @@ from neuronspec.cli.app import app
 from neuronspec.corpus.readers.registry import READERS
 from neuronspec.corpus.settings import CleaningSettings, CorpusSettings
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
+from neuronspec.neurons.registry import CRITERIA
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
 from neuronspec.recipe import Recipe
 from neuronspec.report.settings import ReportSettings
@@ -50,7 +51,7 @@ SECTIONS = {
 
 
 def recipe_reference() -> str:
-    """The keys of a recipe, a table a section."""
+    """The keys of a recipe, one table per section."""
     lines = [
         "# Recipe keys",
         "",
@@ -72,7 +73,7 @@ def sweep_reference() -> str:
 
 
 def _tables(sections: dict[str, type[BaseModel]]) -> list[str]:
-    """A table a section."""
+    """One table per section."""
     lines: list[str] = []
     for title, section in sections.items():
         lines += [
@@ -89,7 +90,15 @@ def _tables(sections: dict[str, type[BaseModel]]) -> list[str]:
             f"| `{name}` | {_type(properties[name])} | {_default(info)} | {info.description or ''} |"
             for name, info in section.model_fields.items()
         ]
+        if section is SelectionSettings:
+            lines += ["", "| criterion | what it selects |", "|---|---|"]
+            lines += [f"| `{name}` | {_summary(CRITERIA.get(name))} |" for name in CRITERIA]
     return lines
+
+
+def _summary(kind: type) -> str:
+    """The first paragraph of a docstring, as one line."""
+    return " ".join((kind.__doc__ or "").split("\n\n")[0].split())
 
 
 def _type(schema: dict[str, Any]) -> str:

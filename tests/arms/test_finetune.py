@@ -14,7 +14,7 @@ from tests.helpers.toy_training import SIZES, assert_same
 from neuronspec.arms.arm import make
 from neuronspec.arms.own_models import Finetune, divided
 from neuronspec.arms.registry import get_arm
-from neuronspec.batching.stream import sampling_probabilities
+from neuronspec.batching.draws import sampling_probabilities
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError
 from neuronspec.core.signals import Interrupted

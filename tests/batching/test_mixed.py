@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, FORMAT, LAYOUT, ToyStore
 
 from neuronspec.batching import draws
-from neuronspec.batching.stream import Prefetched, TrainingBatches, Updates, weighted_probabilities
+from neuronspec.batching.draws import weighted_probabilities
+from neuronspec.batching.stream import Prefetched, TrainingBatches, Updates
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.processes import Processes

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, FORMAT, ToyStore
 
-from neuronspec.batching.draws import DirectionSampler
-from neuronspec.batching.stream import TrainingBatches, sampling_probabilities
+from neuronspec.batching.draws import DirectionSampler, sampling_probabilities
+from neuronspec.batching.stream import TrainingBatches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 

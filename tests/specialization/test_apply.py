@@ -159,3 +159,8 @@ def test_identical_masks_share_one_vector_and_only_some_directions_stay_on_the_d
     assert len(state._prepared) == 16
     assert len({id(selections[0]) for selections in state._prepared.values()}) == 1
     assert len(state._shared) == len(find_ffn_sites(model))
+
+
+def test_specialize_returns_the_model_it_changed() -> None:
+    model = build_family("m2m100")
+    assert specialize(model, random_masks(model)) is model

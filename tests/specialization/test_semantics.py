@@ -12,10 +12,11 @@ from tests.helpers.masked import random_masks
 from torch import nn
 from torch.nn import functional
 
-from neuronspec.core.errors import ModelError
+from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.specialization.apply import specialize
-from neuronspec.specialization.compact import compact
+from neuronspec.specialization.compact import compact, compact_report, deployable
+from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.scope import use_direction, use_directions
 from neuronspec.specialization.semantics.base import Selected, Semantics
@@ -62,6 +63,31 @@ def test_semantics_may_leave_the_forward_pass_dense() -> None:
         compact(model, "en-de")
     with pytest.raises(ModelError, match="method='compact': semantics 'updates_ups' computes all neurons"):
         specialize(build_family("m2m100"), masks, semantics="updates_ups", method="compact")
+
+
+@pytest.mark.usefixtures("registered")
+def test_such_semantics_are_deployed_as_the_dense_model() -> None:
+    model = build_family("m2m100").eval()
+    inputs = padded_inputs(model)
+    expected, masks = model(**inputs).logits, random_masks(model)
+    specialize(model, masks, semantics="updates_ups")
+    served = deployable(model, "en-de")
+    assert attached(served) is None and attached(model) is not None
+    assert torch.equal(served(**inputs).logits, expected)
+    report = compact_report(served)
+    assert report.parameters == report.dense_parameters and str(report.direction) == "en-de"
+    with pytest.raises(DirectionError):
+        deployable(model, "de-fr")
+
+
+@pytest.mark.parametrize("semantics", ["weight", "neuron"])
+def test_others_are_deployed_compact(semantics: str) -> None:
+    model = build_family("m2m100").eval()
+    specialize(model, random_masks(model), semantics=semantics)
+    inputs = padded_inputs(model)
+    small, same = deployable(model, "en-de"), compact(model, "en-de")
+    assert compact_report(small) == compact_report(same)
+    assert torch.equal(small(**inputs).logits, same(**inputs).logits)
 
 
 @pytest.mark.usefixtures("registered")

@@ -32,6 +32,7 @@ class DirectionAdapters(Grouped):
 
     sections: ClassVar[tuple[str, ...]] = ("continuation", "baselines.adapters")
     kind: ClassVar[str] = "adapters"
+    files: ClassVar[tuple[str, ...]] = ("adapters.safetensors",)
     info_type: ClassVar[type[GroupsInfo]] = AdaptersInfo
 
     def bottleneck(self, recipe: Recipe, model: PreTrainedModel) -> int:

@@ -100,6 +100,7 @@ class Arm(ABC):
         converts: whether the `ctranslate2` engine can compute it.
         extends: whether a larger budget continues from its checkpoints.
         mixes: whether it can compute batches whose rows are of several directions.
+        files: in its folder, without which the checkpoint there would be another model.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("train",)
@@ -108,6 +109,7 @@ class Arm(ABC):
     converts: ClassVar[bool] = True
     mixes: ClassVar[bool] = True
     extends: ClassVar[bool] = True
+    files: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def train(self, given: Given) -> Cost:

@@ -44,6 +44,7 @@ class Lass(Arm):
     sections: ClassVar[tuple[str, ...]] = ("continuation", "baselines.lass")
     converts: ClassVar[bool] = False
     mixes: ClassVar[bool] = False
+    files: ClassVar[tuple[str, ...]] = ("weight_masks.safetensors",)
 
     def train(self, given: Given) -> Cost:
         """Find the sub-networks, then train the baseline on with them; see `Arm.train`."""

@@ -34,6 +34,7 @@ class Lora(Grouped):
 
     sections: ClassVar[tuple[str, ...]] = ("continuation", "baselines.lora")
     kind: ClassVar[str] = "lora"
+    files: ClassVar[tuple[str, ...]] = ("lora.safetensors",)
     info_type: ClassVar[type[GroupsInfo]] = LoraInfo
 
     def info(self, recipe: Recipe, model: PreTrainedModel) -> LoraInfo:

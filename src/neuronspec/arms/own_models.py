@@ -128,16 +128,8 @@ class Finetune(OwnModels):
         from neuronspec.training.progress_state import Budget
 
         whole = given.recipe.continuation
-        batches = TrainingBatches(
-            given.store,
-            given.directions,
-            TextFormat.of(given.store.tokenizer, given.directions),
-            batch_tokens=whole.batch_tokens,
-            temperature=whole.temperature,
-            seed=given.seed,
-            weights=whole.weights,
-            mixed=whole.mix_directions,
-        )
+        text_format = TextFormat.of(given.store.tokenizer, given.directions)
+        batches = TrainingBatches.of(given.store, given.directions, text_format, whole, given.seed)
         updates = Budget.of(whole, batches, whole.accumulation * processes().size).updates
         if updates is not None:
             parts = divided(updates, batches.probabilities)

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from neuronspec.batching.plan import EpochPlan, plan_epoch, plan_in_order
-from neuronspec.core.direction import Direction
+from neuronspec.core.direction import Direction, weight_problems
+from neuronspec.core.errors import RecipeError
 from neuronspec.core.randomness import generator
 
 ROUND = 128
@@ -58,6 +59,44 @@ class Draw:
         """The direction of each row."""
         one = isinstance(self.directions, Direction)
         return [self.directions] * len(self.indices) if one else self.directions  # type: ignore[list-item, return-value]
+
+
+def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -> dict[Direction, float]:
+    """The probability of each direction, in proportion to `size ** (1 / temperature)`.
+
+    Source: Arivazhagan et al. (2019), section 4.2.
+
+    Args:
+        sizes: pairs of each direction.
+        temperature: 1 keeps the corpus as it is; a high one makes directions equal.
+
+    Example:
+        >>> shares = sampling_probabilities({"en-de": 400, "en-af": 100}, temperature=2)
+        >>> {direction: round(share, 3) for direction, share in shares.items()}
+        {'en-de': 0.667, 'en-af': 0.333}
+    """
+    # Through logarithms relative to the largest, so that no size overflows.
+    logs = np.log(np.array(list(sizes.values()), dtype=np.float64)) / temperature
+    weights = np.exp(logs - logs.max())
+    return dict(zip(sizes, (weights / weights.sum()).tolist(), strict=True))
+
+
+def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str, float]) -> dict[Direction, float]:
+    """The probability of each direction, in proportion to its weight.
+
+    Args:
+        directions: all that are trained.
+        weights: by direction, for each of them.
+
+    Raises:
+        RecipeError: a direction has no weight, or a weight is of no direction.
+    """
+    problems = weight_problems(weights, directions)
+    if problems:
+        raise RecipeError(f"weights: {'; '.join(problems)}; give a weight to every trained direction")
+    known = {Direction.parse(name): weight for name, weight in weights.items()}
+    total = sum(known.values())
+    return {one: known[one] / total for one in sorted(directions)}
 
 
 class DirectionSampler:

@@ -8,15 +8,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
-
 from neuronspec.batching.collate import collate, collate_mixed
-from neuronspec.batching.draws import Draw, MixedDraws, Pairs, SeparateDraws
-from neuronspec.core.direction import Direction, weight_problems
-from neuronspec.core.errors import RecipeError, TrainingError
+from neuronspec.batching.draws import (
+    Draw,
+    MixedDraws,
+    Pairs,
+    SeparateDraws,
+    sampling_probabilities,
+    weighted_probabilities,
+)
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.models.batch import Batch
 from neuronspec.models.text_format import TextFormat
+from neuronspec.training.settings import TrainingSettings
 
 
 class Store(Protocol):
@@ -27,44 +33,6 @@ class Store(Protocol):
 
     def pairs(self, split: str, direction: Direction) -> Pairs:
         """The pairs of a direction in a split."""
-
-
-def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -> dict[Direction, float]:
-    """The probability of each direction, in proportion to `size ** (1 / temperature)`.
-
-    Source: Arivazhagan et al. (2019), section 4.2.
-
-    Args:
-        sizes: pairs of each direction.
-        temperature: 1 keeps the corpus as it is; a high one makes directions equal.
-
-    Example:
-        >>> shares = sampling_probabilities({"en-de": 400, "en-af": 100}, temperature=2)
-        >>> {direction: round(share, 3) for direction, share in shares.items()}
-        {'en-de': 0.667, 'en-af': 0.333}
-    """
-    # Through logarithms relative to the largest, so that no size overflows.
-    logs = np.log(np.array(list(sizes.values()), dtype=np.float64)) / temperature
-    weights = np.exp(logs - logs.max())
-    return dict(zip(sizes, (weights / weights.sum()).tolist(), strict=True))
-
-
-def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str, float]) -> dict[Direction, float]:
-    """The probability of each direction, in proportion to its weight.
-
-    Args:
-        directions: all that are trained.
-        weights: by direction, for each of them.
-
-    Raises:
-        RecipeError: a direction has no weight, or a weight is of no direction.
-    """
-    problems = weight_problems(weights, directions)
-    if problems:
-        raise RecipeError(f"weights: {'; '.join(problems)}; give a weight to every trained direction")
-    known = {Direction.parse(name): weight for name, weight in weights.items()}
-    total = sum(known.values())
-    return {one: known[one] / total for one in sorted(directions)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +99,39 @@ class TrainingBatches:
         )
         kind = MixedDraws if mixed else SeparateDraws
         self._draws = kind(self._pairs, self.probabilities, batch_tokens, seed)
+
+    @classmethod
+    def of(
+        cls,
+        store: Store,
+        directions: Sequence[Direction],
+        text_format: TextFormat,
+        settings: TrainingSettings,
+        seed: int,
+    ) -> TrainingBatches:
+        """The stream that a training section of a recipe asks for.
+
+        Args:
+            store: gives the training pairs.
+            directions: all to draw from.
+            text_format: how the model reads a pair.
+            settings: say how directions are drawn, and how large micro-batches are.
+            seed: of the order of the data.
+
+        Raises:
+            TrainingError: a direction has no training pairs.
+            RecipeError: the weights aren't of these directions.
+        """
+        return cls(
+            store,
+            directions,
+            text_format,
+            batch_tokens=settings.batch_tokens,
+            temperature=settings.temperature,
+            seed=seed,
+            weights=settings.weights,
+            mixed=settings.mix_directions,
+        )
 
     def draw(self) -> Draw:
         """The next micro-batch, without its tensors."""

@@ -17,6 +17,8 @@ from neuronspec.cli.options import (
     ThreadsOption,
 )
 from neuronspec.cli.output import keep_stdout_free, print_json, progress
+from neuronspec.deploy.documents.registry import FORMATS
+from neuronspec.translation.registry import QUANTIZATIONS
 
 commands = typer.Typer()
 
@@ -54,7 +56,7 @@ def export(
     format_: Annotated[
         Literal["ctranslate2"], typer.Option("--format", help="Format of the exported model.")
     ] = "ctranslate2",
-    quantization: Annotated[Literal["int8", "float32", "float16"], typer.Option(help="Type of the weights.")] = "int8",
+    quantization: Annotated[str, typer.Option(help=f"Type of the weights: {', '.join(QUANTIZATIONS)}.")] = "int8",
     verify: Annotated[int, typer.Option(min=0, help="Sentences per direction to verify with; 0: none.")] = 64,
     sample: Annotated[
         Path | None,
@@ -80,7 +82,10 @@ def export(
     _print(export_directions(model, chosen, out, quantization, verify, sample, pivot, progress()), as_json)
 
 
-@commands.command(epilog="Example: neuronspec translate exported --from en --to de text.en > text.de")
+@commands.command(
+    help=f"Translate text line by line, or a document in its format, by its ending: {', '.join(FORMATS)}.",
+    epilog="Example: neuronspec translate exported --from en --to de text.en > text.de",
+)
 def translate(
     model: Annotated[Path, typer.Argument(help="Exported folder, run folder or model folder.", show_default=False)],
     file: Annotated[str, typer.Argument(metavar="[FILE]", help="What to translate; - is standard input.")] = "-",
@@ -105,7 +110,7 @@ def translate(
     threads: ThreadsOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Translate text line by line; or .po, .xliff, .tmx, .tsv and .jsonl files, by their ending."""
+    """Translate a document, or standard input."""
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
     options = {"device": device, "threads": threads, "split": split}
     translate_file(

@@ -26,6 +26,7 @@ from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.compact import CompactReport, compact, count_parameters
 from neuronspec.specialization.model_state import specialization_of
+from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.translation.conversion import convert
 from neuronspec.translation.registry import QUANTIZATIONS
@@ -51,6 +52,11 @@ def export_bundle(
     from tempfile import TemporaryDirectory
 
     directions, state = own_directions(opened.model), specialization_of(opened.model)
+    if not SEMANTICS.get(state.semantics).compacts:
+        raise ModelError(
+            f"semantics {state.semantics!r} computes all neurons in every direction, so a bundle has nothing to cut: "
+            "export the directions"
+        )
     with new_folder(folder) as temporary, TemporaryDirectory(prefix="neuronspec-") as exact:
         convert(opened.model, opened.tokenizer, temporary, quantization, LONGEST_TRANSLATION)
         state.masks.with_info(semantics=state.semantics).save(temporary / MASKS_FILE)

@@ -18,7 +18,7 @@ from neuronspec.models.frames import TAGGED
 from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.scoring.score import score
-from neuronspec.specialization.compact import CompactReport, compact, compact_report
+from neuronspec.specialization.compact import CompactReport, compact_report, deployable
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import convert, import_ctranslate2, vocabulary_of
@@ -101,7 +101,7 @@ def export_direction(
     import_ctranslate2()
     QUANTIZATIONS.check(quantization)
     serve(opened.model, direction, pivot)
-    small = compact(opened.model, direction)
+    small = deployable(opened.model, direction)
     with new_folder(folder) as temporary:
         convert(small, opened.tokenizer, temporary, quantization, LONGEST_TRANSLATION)
         checked = _verified(opened, direction, small, temporary, quantization, sample) if sample is not None else None

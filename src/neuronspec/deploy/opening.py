@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from neuronspec.arms.registry import ARMS
 from neuronspec.core.errors import CorpusError, DirectionError, ModelError, nearest
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 ARM = "specialized"
 """The arm of a run that is exported."""
-
-
-PARTS_OF_ARMS = ("adapters.safetensors", "lora.safetensors", "weight_masks.safetensors")
-"""What other arms have beside their checkpoint, and can't be left out silently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ def open_model(path: Path, device: str | None = None) -> Opened:
     elif (path / MASKS_FILE).is_file():
         model = load(path, device)
     else:
-        others = [name for name in PARTS_OF_ARMS if (path / name).is_file()]
+        others = [file for name in ARMS for file in ARMS.get(name).files if (path / file).is_file()]
         if others:
             raise ModelError(
                 f"{path} holds {others[0]}, which only the run that trained the arm can compute (neuronspec evaluate "

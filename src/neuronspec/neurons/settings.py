@@ -33,9 +33,7 @@ class SelectionSettings(Section):
 
     criterion: Annotated[str, OneOf(CRITERIA)] = Field(
         "cumulative",
-        description="cumulative: cover a share of the activation; top_fraction: the same share of every site; lape: "
-        "neurons that few languages use, which may leave a direction without any at some site; random: as many as "
-        "cumulative selects, at random",
+        description="the rule; see the list of criteria below",
     )
     coverage: Coverage | dict[CoverageKey, Coverage] = Field(
         0.95,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -24,16 +24,17 @@ from neuronspec.specialization.model_state import (
 )
 from neuronspec.specialization.registry import SEMANTICS
 
+Model = TypeVar("Model", bound=nn.Module)
 MasksLike = NeuronMasks | Mapping[Any, Mapping[str, torch.Tensor]]
 
 
 def specialize(
-    model: nn.Module,
+    model: Model,
     masks: MasksLike,
     semantics: str = "weight",
     components: Components = "both",
     method: Method = "auto",
-) -> None:
+) -> Model:
     """Restrict the FFNs of `model`, in place, to each direction's neurons inside of `use_direction(model, direction)`.
 
     The parameters, their names and the optimizer's view of them stay those of the dense model, and outside of any
@@ -49,6 +50,9 @@ def specialize(
             model count as decoder.
         method: `compact` computes the selected neurons alone; `rows` computes all and masks, row by row where a
             batch mixes directions; `auto` chooses compact where it pays. The results are the same up to rounding.
+
+    Returns:
+        The model, which is changed in place.
 
     Raises:
         ModelError: the model is specialized already, has no known FFN sites, or none in `components`; its layers
@@ -83,6 +87,7 @@ def specialize(
     state = Specialization(chosen, own, semantics, components, method)
     install(state)
     attach(model, state)
+    return model
 
 
 def unspecialize(model: nn.Module) -> None:

@@ -84,6 +84,28 @@ def compact(model: Model, direction: DirectionLike) -> Model:
     return small
 
 
+def deployable(model: Model, direction: DirectionLike) -> Model:
+    """The model that serves a direction: compact, or the dense one where the semantics compute all neurons.
+
+    Args:
+        model: a specialized model; left as it is.
+        direction: that it has masks for.
+
+    Raises:
+        ModelError: the model isn't specialized.
+        DirectionError: no masks for the direction.
+    """
+    state = specialization_of(model)
+    if SEMANTICS.get(state.semantics).compacts:
+        return compact(model, direction)
+    state.selections_of(direction)  # refuses a direction without masks
+    dense = copy.deepcopy(cast(Model, unwrap(model)))
+    unspecialize(dense)
+    size, widths = count_parameters(dense), {site.name: site.width for site in state.sites}
+    set_compact_report(dense, CompactReport(str(direction), state.semantics, widths, size, size))
+    return dense
+
+
 def compact_report(model: nn.Module) -> CompactReport:
     """What a model that `compact` or `load_compact` made is made of.
 

@@ -88,16 +88,7 @@ class Trainer:
 
         text_format = TextFormat.of(job.tokenizer, job.directions)
         valid = validation_batches(job.store, job.directions, job.tokenizer, settings)
-        self.batches = TrainingBatches(
-            job.store,
-            sorted(job.directions),
-            text_format,
-            batch_tokens=settings.batch_tokens,
-            temperature=settings.temperature,
-            seed=job.seed,
-            weights=settings.weights,
-            mixed=settings.mix_directions,
-        )
+        self.batches = TrainingBatches.of(job.store, sorted(job.directions), text_format, settings, job.seed)
         micro_batches = settings.accumulation * job.processes.size
         self.budget = Budget.of(settings, self.batches, micro_batches)
         self.matters = what_matters(settings, model, self.batches, job.seed, self.precision, micro_batches)

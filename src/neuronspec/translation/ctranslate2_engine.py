@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError
 from neuronspec.models.frames import TAGGED
-from neuronspec.specialization.compact import compact
+from neuronspec.specialization.compact import deployable
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import check_convertible, convert, import_ctranslate2, vocabulary_of
@@ -169,7 +169,7 @@ class _Converted:
             model = self._model
             if specialized:
                 serve(model, direction, self._pivot)
-                model = compact(model, direction)
+                model = deployable(model, direction)
             self._kept = (key, self._load(model))
         return self._kept[1]
 

@@ -20,7 +20,7 @@ from neuronspec.core.languages import name_of
 from neuronspec.deploy.server.batcher import Batcher, QueueFull
 from neuronspec.deploy.server.counters import Metrics
 from neuronspec.deploy.server.limits import Guard, Limits
-from neuronspec.deploy.server.requests import (
+from neuronspec.deploy.server.schemas import (
     Detected,
     DetectRequest,
     Error,

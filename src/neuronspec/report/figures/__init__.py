@@ -1,33 +1,22 @@
-"""Figures of neurons and training, as plotly figures for notebooks and the report."""
+"""Figures of neurons and training, as plotly figures for notebooks and the report.
 
-from neuronspec.report.figures.ablation import ablation_bars, ablation_heatmap
-from neuronspec.report.figures.by_layer import (
-    coverage_curves,
-    drift_lines,
-    effect_of_coverage_lines,
-    overlap_progression_lines,
-    sharing_bars,
-    sparsity_by_layer,
-    stability_lines,
-    training_curves,
-)
-from neuronspec.report.figures.frequency import neuron_frequency
-from neuronspec.report.figures.overlap import overlap_heatmap
-from neuronspec.report.figures.structure import language_map, language_tree
+Every public function of the modules here is also found as `neuronspec.report.figures.FUNCTION`.
+"""
 
-__all__ = [
-    "ablation_bars",
-    "ablation_heatmap",
-    "coverage_curves",
-    "drift_lines",
-    "effect_of_coverage_lines",
-    "language_map",
-    "language_tree",
-    "neuron_frequency",
-    "overlap_heatmap",
-    "overlap_progression_lines",
-    "sharing_bars",
-    "sparsity_by_layer",
-    "stability_lines",
-    "training_curves",
-]
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from typing import Any
+
+_MODULES = tuple(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def __getattr__(name: str) -> Any:
+    """A figure by the name of its function; plotly is slow to import, so nothing is imported before."""
+    if not name.startswith("_"):
+        for module in _MODULES:
+            found = getattr(import_module(f"{__name__}.{module}"), name, None)
+            if getattr(found, "__module__", None) == f"{__name__}.{module}":
+                return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
