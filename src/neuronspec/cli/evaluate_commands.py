@@ -13,7 +13,6 @@ from neuronspec.core.errors import RecipeError
 from neuronspec.core.table import Table, export
 from neuronspec.evaluation.compare import compare_runs
 from neuronspec.evaluation.compare_tables import compare_tables
-from neuronspec.evaluation.contamination import Overlap
 from neuronspec.evaluation.external import Files, evaluate_files, external_table
 from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import (
@@ -71,27 +70,23 @@ def score_files(
     )
     languages = [code.strip() for code in (options["languages"] or "").split(",") if code.strip()]
     given = {name: options[name] for name in ("hyp", "ref", "src", "baseline")}
-    content = evaluate_files(
+    found = evaluate_files(
         Files(**given, language=language, train=options["train"] or (), languages=languages), settings
     )
-    table = external_table(content)
-    _warn_overlap(content)
+    table = external_table(found)
+    if found.overlap and found.overlap.either:
+        message = f"[yellow]warning: {found.overlap}; scores on them say little[/]"
+        Console(stderr=True, soft_wrap=True).print(message)
     if as_json:
-        _print_json(content)
+        _print_json(found.to_json())
     else:
         console.print(table.to_rich())
-        for name in METRICS:
-            if name in content and METRICS.get(name).resampled():
-                console.print(f"{name}: {content[name]['signature']}", markup=False)
-        for name, reason in content["skipped"].items():
+        for name, score in found.scores.items():
+            if METRICS.get(name).resampled():
+                console.print(f"{name}: {score.signature}", markup=False)
+        for name, reason in found.skipped.items():
             console.print(f"{name} skipped: {reason}", markup=False)
     _export({"scores": table}, tables, console, quiet=as_json)
-
-
-def _warn_overlap(content: Mapping[str, Any]) -> None:
-    overlap = content.get("overlap")
-    if overlap and overlap["either"]:
-        Console(stderr=True, soft_wrap=True).print(f"[yellow]warning: {Overlap(**overlap)}; scores on them say little[/]")
 
 
 def show_run(run: Path, tables: Path | None, as_json: bool, console: Console) -> None:
