@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,7 @@ from neuronspec.core.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from neuronspec.core.table import Table
+    from neuronspec.evaluation.external import FilesScored
 
 commands = typer.Typer()
 logger = logging.getLogger(__name__)
@@ -139,35 +140,26 @@ def score_files(external: External, overrides: Sequence[str] | None, tables: Pat
         comet=external.comet,
         comet_python=external.comet_python,
     )
-    languages = [code.strip() for code in (external.languages or "").split(",") if code.strip()]
     files = Files(hyp, ref, lang, external.src, external.baseline, external.train or (), languages)
-    content = evaluate_files(files, settings)
-    _warn_overlap(content)
-    table = external_table(content)
+    found = evaluate_files(files, settings)
+    if found.overlap and found.overlap.either:
+        logger.warning("%s; scores on them say little", found.overlap)
+    table = external_table(found)
     if as_json:
-        print_json(content)
+        print_json(found.to_json())
     else:
         _show([table])
-        for line in _notes(content):
+        for line in _notes(found):
             typer.echo(line)
     _export({"scores": table}, tables, quiet=as_json)
 
 
-def _notes(content: Mapping[str, Any]) -> list[str]:
+def _notes(found: FilesScored) -> list[str]:
     """The signatures of the scores, and what was skipped."""
     from neuronspec.scoring.registry import METRICS
 
-    found = [name for name in METRICS if name in content and METRICS.get(name).resampled()]
-    signatures = [f"{name}: {content[name]['signature']}" for name in found]
-    return signatures + [f"{name} skipped: {reason}" for name, reason in content["skipped"].items()]
-
-
-def _warn_overlap(content: Mapping[str, Any]) -> None:
-    from neuronspec.evaluation.contamination import Overlap
-
-    overlap = content.get("overlap")
-    if overlap and overlap["either"]:
-        logger.warning("%s; scores on them say little", Overlap(**overlap))
+    signatures = [f"{name}: {score.signature}" for name, score in found.scores.items() if METRICS.get(name).resampled()]
+    return signatures + [f"{name} skipped: {reason}" for name, reason in found.skipped.items()]
 
 
 def show_run(run: Path, tables: Path | None, as_json: bool) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from neuronspec.core.errors import EvaluationError, RecipeError
 from neuronspec.core.table import Cell, Table
-from neuronspec.evaluation.contamination import text_overlap
+from neuronspec.evaluation.contamination import Overlap, text_overlap
 from neuronspec.evaluation.samples import read_text_lines
 from neuronspec.evaluation.scorer import Scorer, check_scoring
 from neuronspec.evaluation.tables import digits_of, label_of
@@ -43,11 +43,46 @@ class Files:
     languages: Sequence[str] = field(default_factory=list)
 
 
-def evaluate_files(files: Files, settings: ScoreSettings) -> dict[str, Any]:
-    """The scores as plain JSON: `{"bleu": {"score", "scale", "signature", "n"}, "chrf++": ...}`.
+@dataclass(frozen=True, slots=True)
+class FilesScored:
+    """The scores of a file.
 
-    With a baseline, `baseline` has its scores and `significance` the tests; with training text, `overlap` counts.
-    `skipped` says what wasn't computed, and why.
+    Args:
+        scores: by name.
+        skipped: scores that weren't computed, and why.
+        baseline: the baseline's scores; None without one.
+        tests: by metric, the difference to the baseline.
+        method: how the tests were made.
+        overlap: test sentences that are in the training text; None where none is given.
+    """
+
+    scores: dict[str, Score]
+    skipped: dict[str, str]
+    baseline: dict[str, Score] | None = None
+    tests: Mapping[str, Difference] = field(default_factory=dict)
+    method: Mapping[str, Any] = field(default_factory=dict)
+    overlap: Overlap | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values: `{"bleu": {"score", "scale", "signature", "n"}, "chrf++": ..., "skipped": ...}`.
+
+        With a baseline, `baseline` has its scores and `significance` the tests; with training text, `overlap` counts.
+        """
+        content = _scores_json(self.scores)
+        if self.baseline is not None:
+            content["baseline"] = _scores_json(self.baseline)
+            content["significance"] = {"method": dict(self.method), **_tests_json(self.tests)}
+        if self.overlap is not None:
+            content["overlap"] = asdict(self.overlap)
+        return content | {"skipped": self.skipped}
+
+
+def evaluate_files(files: Files, settings: ScoreSettings) -> FilesScored:
+    """Score the translations in a file.
+
+    Args:
+        files: hypotheses, references and what else there is.
+        settings: which scores, and how.
 
     Raises:
         EvaluationError: a file can't be read, the files differ in length, a reference is empty, or the language or
@@ -60,17 +95,17 @@ def evaluate_files(files: Files, settings: ScoreSettings) -> dict[str, Any]:
     baseline = _companion(files.baseline, "baseline translations", files, len(references))
     scorer = _scorer(files, settings, sources)
     scores, statistics = _score(scorer, sources, hypotheses, references, files.language)
-    content: dict[str, Any] = scores_json(scores)
-    if baseline is not None:
-        others, other_statistics = _score(scorer, sources, baseline, references, files.language)
-        systems = {"hyp": statistics, "baseline": other_statistics}
-        tests = PairedTests(systems, resamples=settings.resamples, trials=settings.trials)
-        content["baseline"] = scores_json(others)
-        content["significance"] = _tests_json(tests.compare([("hyp", "baseline")])["hyp", "baseline"], settings)
+    found = FilesScored(scores, scorer.skipped)
     if files.train:
-        content["overlap"] = asdict(text_overlap(sources, references, files.train))
-    content["skipped"] = scorer.skipped
-    return content
+        found = replace(found, overlap=text_overlap(sources, references, files.train))
+    if baseline is None:
+        return found
+    others, other_statistics = _score(scorer, sources, baseline, references, files.language)
+    systems = {"hyp": statistics, "baseline": other_statistics}
+    tests = PairedTests(systems, resamples=settings.resamples, trials=settings.trials)
+    used = method(settings.resamples, settings.trials)
+    kept = {name: used[name] for name in ("bootstrap", "randomization", "seed", "level")}
+    return replace(found, baseline=others, tests=tests.compare([("hyp", "baseline")])["hyp", "baseline"], method=kept)
 
 
 def _scorer(files: Files, settings: ScoreSettings, sources: Sequence[str] | None) -> Scorer:
@@ -108,50 +143,47 @@ def _score(
     return found.scores | {"comet": made[0]}, found.statistics | {"comet": made[1]}
 
 
-def scores_json(scores: dict[str, Score]) -> dict[str, Any]:
-    """`{"bleu": {"score", "scale", "signature", "n"}}`."""
+def _scores_json(scores: Mapping[str, Score]) -> dict[str, Any]:
     return {
         name: {"score": found.value, "scale": found.scale, "signature": found.signature, "n": found.n}
         for name, found in scores.items()
     }
 
 
-def _tests_json(tests: dict[str, Difference], settings: ScoreSettings) -> dict[str, Any]:
-    used = method(settings.resamples, settings.trials)
-    kept = {name: used[name] for name in ("bootstrap", "randomization", "seed", "level")}
+def _tests_json(tests: Mapping[str, Difference]) -> dict[str, Any]:
     found = {}
     for metric, test in tests.items():
         content = asdict(test)
         found[metric] = {"difference": content.pop("value"), **content}
-    return {"method": kept, **found}
+    return found
 
 
-def external_table(content: dict[str, Any]) -> Table:
-    """The result of `evaluate_files` as a table with one row per score; with a baseline also the tests."""
-    baseline, tests = content.get("baseline"), content.get("significance", {})
-    columns = ["score", "value", *(["baseline", "difference", "p bootstrap", "p randomization"] if baseline else [])]
+def external_table(found: FilesScored) -> Table:
+    """One row per score; with a baseline, the difference and p-values too."""
+    baseline = found.baseline
+    compared = ["baseline", "difference", "p bootstrap", "p randomization"] if baseline is not None else []
     rows: list[list[str]] = []
     for name in METRICS:
-        if name not in content:
+        if name not in found.scores:
             continue
         digits = digits_of(name)
-        row: list[str] = [label_of(name), _cell(content[name]["score"], digits)]
-        if baseline:
-            row.append(_cell(baseline[name]["score"], digits) if name in baseline else Cell("–"))
-            row += _test_cells(tests.get(name), digits)
+        row: list[str] = [label_of(name), _cell(found.scores[name].value, digits)]
+        if baseline is not None:
+            row.append(_cell(baseline[name].value, digits) if name in baseline else Cell("–"))
+            row += _test_cells(found.tests.get(name), digits)
         rows.append(row)
-    first = content["bleu"]
-    note = f"* p < {LEVEL}, paired bootstrap" if baseline else ""
-    return Table(f"{first['n']} sentences", columns, rows, note)
+    note = f"* p < {LEVEL}, paired bootstrap" if baseline is not None else ""
+    return Table(f"{found.scores['bleu'].n} sentences", ["score", "value", *compared], rows, note)
 
 
-def _test_cells(test: dict[str, Any] | None, digits: int) -> list[str]:
+def _test_cells(test: Difference | None, digits: int) -> list[str]:
     if test is None:
         return [Cell(""), Cell(""), Cell("")]
-    mark = "*" if test["bootstrap_p"] < LEVEL else ""
-    shown = f"{test['difference']:+.{digits + 1}f}{mark}"
-    p_values = (test["bootstrap_p"], test["randomization_p"])
-    return [Cell(shown, test["difference"], mark=mark), *(Cell(f"{p:.4f}", p) for p in p_values)]
+    mark = "*" if test.bootstrap_p < LEVEL else ""
+    cells: list[str] = [Cell(f"{test.value:+.{digits + 1}f}{mark}", test.value, mark=mark)]
+    for p in (test.bootstrap_p, test.randomization_p):
+        cells.append(Cell("–") if p is None else Cell(f"{p:.4f}", p))
+    return cells
 
 
 def _cell(value: float, digits: int) -> Cell:
