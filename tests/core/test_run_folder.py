@@ -11,7 +11,7 @@ RUN = Path(__file__).parents[1] / "fixtures" / "run_0_1" / "run"
 
 def test_paths_are_those_of_earlier_versions() -> None:
     run = RunFolder(RUN)
-    assert run.exists and not RunFolder(RUN.parent).exists
+    assert run.exists and not RunFolder(RUN / "base").exists
     files = [run.recipe, run.stages, run.activations, run.masks, run.results, run.analysis]
     folders = [run.data, run.base, run.arm("specialized"), run.evaluation("base"), run.evaluation("copy"), run.report]
     assert [path for path in files if not path.is_file()] == []

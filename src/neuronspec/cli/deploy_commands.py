@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from neuronspec.cli.options import (
+    DeviceOption,
     DirectionsArgument,
     JsonOption,
     ModelArgument,
@@ -102,9 +103,7 @@ def translate(
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Translate .po entries that are marked fuzzy, too.")] = False,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Padded source tokens in one batch.")] = 4096,
     threads: ThreadsOption = None,
-    device: Annotated[
-        Literal["cpu", "cuda"] | None, typer.Option(help="Device to compute on.", show_default=False)
-    ] = None,
+    device: DeviceOption = None,
 ) -> None:
     """Translate text line by line; or .po, .xliff, .tmx, .tsv and .jsonl files, by their ending."""
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
@@ -124,9 +123,7 @@ def serve(
         typer.Option(min=0, help="Megabytes of exported models to keep loaded; by default, all.", show_default=False),
     ] = None,
     threads: ThreadsOption = None,
-    device: Annotated[
-        Literal["cpu", "cuda"] | None, typer.Option(help="Device to compute on.", show_default=False)
-    ] = None,
+    device: DeviceOption = None,
     beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
     characters: Annotated[int, typer.Option(min=1, help="Maximal number of characters in a request.")] = 10_000,
     queue: Annotated[int, typer.Option(min=1, help="Maximal number of waiting characters; then 429.")] = 200_000,
