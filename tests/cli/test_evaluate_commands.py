@@ -167,7 +167,7 @@ def test_other_scores_do_not_translate_again(run: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(run, tmp_path / "run"))
     before = {path: path.stat().st_mtime_ns for path in copy.glob("evaluation/*/*.hyp")}
     printed = neuronspec("evaluate", copy, "--set", "evaluation.scores.ter=false").stdout
-    assert "evaluate/base: up to date" in printed and "evaluate (changed: evaluation.scores.ter" in printed
+    assert "evaluate/base: up to date" in printed and "evaluate: starts (changed: evaluation.scores.ter" in printed
     assert {path: path.stat().st_mtime_ns for path in copy.glob("evaluation/*/*.hyp")} == before and len(before) == 40
     assert "ter" not in Results.load(copy / "results.json").arms["base"]["en-de"].others
     assert "ter" in Results.load(run / "results.json").arms["base"]["en-de"].others
