@@ -140,6 +140,7 @@ def score_files(external: External, overrides: Sequence[str] | None, tables: Pat
         comet=external.comet,
         comet_python=external.comet_python,
     )
+    languages = [code.strip() for code in (external.languages or "").split(",") if code.strip()]
     files = Files(hyp, ref, lang, external.src, external.baseline, external.train or (), languages)
     found = evaluate_files(files, settings)
     if found.overlap and found.overlap.either:

@@ -180,10 +180,8 @@ def _test_cells(test: Difference | None, digits: int) -> list[str]:
     if test is None:
         return [Cell(""), Cell(""), Cell("")]
     mark = "*" if test.bootstrap_p < LEVEL else ""
-    cells: list[str] = [Cell(f"{test.value:+.{digits + 1}f}{mark}", test.value, mark=mark)]
-    for p in (test.bootstrap_p, test.randomization_p):
-        cells.append(Cell("–") if p is None else Cell(f"{p:.4f}", p))
-    return cells
+    p_values = [Cell("–") if p is None else Cell(f"{p:.4f}", p) for p in (test.bootstrap_p, test.randomization_p)]
+    return [Cell(f"{test.value:+.{digits + 1}f}{mark}", test.value, mark=mark), *p_values]
 
 
 def _cell(value: float, digits: int) -> Cell:
