@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuronspec.cli.options import SetOption
+from neuronspec.cli.options import AllowPluginsOption, SetOption
 from neuronspec.cli.output import console, progress
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.run_folder import RunFolder
@@ -30,6 +30,7 @@ def report(
         typer.Option(help="Also write vector figures with captions into this folder.", show_default=False),
     ] = None,
     overrides: SetOption = None,
+    allow_plugins: AllowPluginsOption = False,
 ) -> None:
     """Write RUN/report/index.html, and figures for papers."""
     write_reports(folder, overrides, figures)
@@ -70,6 +71,7 @@ def analyse(
         typer.Option(help="Family of a language, as kn=Indo-Aryan. Repeatable.", show_default=False),
     ] = None,
     overrides: SetOption = None,
+    allow_plugins: AllowPluginsOption = False,
 ) -> None:
     """Analyse the neurons of a model or a run (overlap, structure, causal effect) and write the report."""
     from neuronspec.analysis.settings import Options

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from neuronspec.cli.options import (
+    AllowPluginsOption,
     DeviceOption,
     DirectionsArgument,
     JsonOption,
@@ -33,6 +34,7 @@ def compact(
     ] = ...,  # type: ignore[assignment]
     pivot: PivotOption = None,
     as_json: JsonOption = False,
+    allow_plugins: AllowPluginsOption = False,
 ) -> None:
     """Cut the compact model of a direction out of a specialized model: a folder for ns.load_compact."""
     from neuronspec.deploy.directions import compact_directions
@@ -66,6 +68,7 @@ def export(
     ] = None,
     pivot: PivotOption = None,
     as_json: JsonOption = False,
+    allow_plugins: AllowPluginsOption = False,
 ) -> None:
     """Export directions to CTranslate2, verified: they translate a sample as the specialized model does."""
     from neuronspec.deploy.directions import export_directions, export_one_bundle
@@ -109,6 +112,7 @@ def translate(
     batch_tokens: Annotated[int, typer.Option(min=1, help="Padded source tokens in one batch.")] = 4096,
     threads: ThreadsOption = None,
     device: DeviceOption = None,
+    allow_plugins: AllowPluginsOption = False,
 ) -> None:
     """Translate a document, or standard input."""
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
@@ -133,6 +137,7 @@ def serve(
     characters: Annotated[int, typer.Option(min=1, help="Maximal number of characters in a request.")] = 10_000,
     queue: Annotated[int, typer.Option(min=1, help="Maximal number of waiting characters; then 429.")] = 200_000,
     seconds: Annotated[float, typer.Option(min=0.1, help="Maximal time of a request, in seconds.")] = 30.0,
+    allow_plugins: AllowPluginsOption = False,
 ) -> None:
     """Serve translations: LibreTranslate's interface, a page to try it, health and metrics."""
     from neuronspec.deploy.server.serve import serve as run_server

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuronspec.cli.options import JsonOption, SetOption, TablesOption
+from neuronspec.cli.options import AllowPluginsOption, JsonOption, SetOption, TablesOption
 from neuronspec.cli.output import console, keep_stdout_free, print_json
 from neuronspec.cli.run_commands import execute
 from neuronspec.core.errors import RecipeError
@@ -81,6 +81,7 @@ def evaluate(
     ] = False,
     comet: Annotated[Path | None, typer.Option(help="Local COMET checkpoint.")] = None,
     comet_python: Annotated[Path | None, typer.Option(help="Python interpreter that has unbabel-comet.")] = None,
+    allow_plugins: AllowPluginsOption = False,
 ) -> None:
     """Translate and score the test sets with every arm of a run, or score any system's output.
 
@@ -104,6 +105,7 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_A RUN_B ...", help="Run folders.", show_default=False)],
     as_json: JsonOption = False,
     tables: TablesOption = None,
+    allow_plugins: AllowPluginsOption = False,
 ) -> None:
     """Compare evaluated runs: one experiment with several seeds, or two experiments."""
     from neuronspec.evaluation.compare import compare_runs

@@ -34,3 +34,21 @@ PivotOption = Annotated[
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)]
 DeviceOption = Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Device to compute on.", show_default=False)]
+
+
+def _allow_plugins(given: bool) -> bool:
+    if given:
+        from neuronspec.core.plugins import allow_plugins
+
+        allow_plugins()
+    return given
+
+
+AllowPluginsOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-plugins",
+        callback=_allow_plugins,
+        help="Import the plug-ins that the recipe of the run names: code that runs on this machine.",
+    ),
+]

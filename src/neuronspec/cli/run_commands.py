@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuronspec.cli.options import JsonOption, OutOption, RecipeArgument, RunArgument, SetOption
+from neuronspec.cli.options import AllowPluginsOption, JsonOption, OutOption, RecipeArgument, RunArgument, SetOption
 from neuronspec.cli.output import console, progress
 
 if TYPE_CHECKING:
@@ -73,25 +73,25 @@ def prepare(recipe: RecipeArgument, out: OutOption, overrides: SetOption = None)
 
 
 @commands.command(epilog="Example: neuronspec train runs/demo")
-def train(run_folder: RunArgument, overrides: SetOption = None) -> None:
+def train(run_folder: RunArgument, overrides: SetOption = None, allow_plugins: AllowPluginsOption = False) -> None:
     """Train the multilingual baseline of a prepared run."""
     execute(run_folder, overrides, "train")
 
 
 @commands.command(epilog="Example: neuronspec record runs/demo")
-def record(run_folder: RunArgument, overrides: SetOption = None) -> None:
+def record(run_folder: RunArgument, overrides: SetOption = None, allow_plugins: AllowPluginsOption = False) -> None:
     """Record which neurons each direction uses."""
     execute(run_folder, overrides, "record")
 
 
 @commands.command(epilog="Example: neuronspec select runs/demo --set selection.coverage=0.9")
-def select(run_folder: RunArgument, overrides: SetOption = None) -> None:
+def select(run_folder: RunArgument, overrides: SetOption = None, allow_plugins: AllowPluginsOption = False) -> None:
     """Select the specialized neurons of each direction."""
     execute(run_folder, overrides, "select")
 
 
 @commands.command(epilog="Example: neuronspec specialize runs/demo")
-def specialize(run_folder: RunArgument, overrides: SetOption = None) -> None:
+def specialize(run_folder: RunArgument, overrides: SetOption = None, allow_plugins: AllowPluginsOption = False) -> None:
     """Continue the baseline as every arm: specialized, dense, random."""
     execute(run_folder, overrides, "specialize")
 
