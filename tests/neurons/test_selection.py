@@ -306,7 +306,7 @@ class AtLeast(Criterion):
         }
 
 
-CORPUS = CorpusSettings(languages=["de"])
+CORPUS = CorpusSettings.model_validate({"train": {"reader": "catalogs"}, "languages": ["de"]})
 
 
 def settings_of(**values: object) -> SelectionSettings:

@@ -242,7 +242,7 @@ def test_other_settings_are_refused_by_name(tmp_path: Path, whole: Path, change:
         toy_train(tmp_path / "run", 20, **change)
     assert named in str(caught.value)
     if "accumulation" in change:
-        assert "micro-batches an update (training.accumulation x processes): 2 before, 1 now" in str(caught.value)
+        assert "micro-batches per update (training.accumulation x processes): 2 before, 1 now" in str(caught.value)
     assert_same(tmp_path / "run", whole)
 
 
