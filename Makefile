@@ -1,18 +1,21 @@
-# neuronspec: `make demo` runs the main job on real text, `make test` runs the tests.
-# Both set up .venv first; a second call does not reinstall.
+# neuronspec: `make demo` runs the main job on real text, `make test` the tests but the slow ones, `make test-all` all.
+# They set up .venv first; a second call does not reinstall.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN ?= runs/demo
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test test-all check format docs bench clean
 
 demo: $(STAMP)
 	$(BIN)/neuronspec run recipes/demo.yaml --out $(RUN)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m ""
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -23,6 +26,11 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP)
+	$(BIN)/python tools/docs/generate_reference.py
+	$(BIN)/python tools/docs/generate_results.py
+	$(BIN)/python tools/docs/generate_findings.py
 
 bench: $(STAMP)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -17,13 +17,16 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_reference_pages_are_current() -> None:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    spec = importlib.util.spec_from_file_location(
+        "generate_reference", ROOT / "tools" / "docs" / "generate_reference.py"
+    )
     assert spec is not None and spec.loader is not None
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
-    message = "run python docs/generate.py"
+    message = "run make docs"
     assert (ROOT / "docs/reference/recipe.md").read_text(encoding="utf-8") == generate.recipe_reference(), message
     assert (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8") == generate.cli_reference(), message
+    assert (ROOT / "docs/reference/sweep.md").read_text(encoding="utf-8") == generate.sweep_reference(), message
 
 
 def test_links_between_pages_lead_somewhere() -> None:
@@ -71,13 +74,13 @@ def test_analysis_page_runs(
 
 
 def test_the_results_page_is_that_of_the_result_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "docs")
-    spec = importlib.util.spec_from_file_location("generate_results", ROOT / "docs" / "generate_results.py")
+    monkeypatch.syspath_prepend(ROOT / "tools" / "docs")
+    spec = importlib.util.spec_from_file_location("generate_results", ROOT / "tools" / "docs" / "generate_results.py")
     assert spec is not None and spec.loader is not None
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    assert page == generate.results_page(), "run python docs/generate_results.py"
+    assert page == generate.results_page(), "run make docs"
 
 
 def test_the_readme_tells_what_came_out() -> None:
@@ -128,10 +131,10 @@ def test_the_arms_of_the_page_are_valid(tmp_path: Path) -> None:
 
 
 def test_tables_of_the_findings_are_those_of_the_results() -> None:
-    spec = importlib.util.spec_from_file_location("generate_findings", ROOT / "docs" / "generate_findings.py")
+    spec = importlib.util.spec_from_file_location("generate_findings", ROOT / "tools" / "docs" / "generate_findings.py")
     assert spec is not None and spec.loader is not None
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
     page = generate.PAGE.read_text(encoding="utf-8")
     assert page.count("| encoder 1 |") >= 2
-    assert generate.with_tables(page) == page, "run python docs/generate_findings.py"
+    assert generate.with_tables(page) == page, "run make docs"

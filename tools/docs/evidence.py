@@ -199,7 +199,7 @@ def _tables(results: Results) -> list[str]:
 
 def _not_run(results: Results) -> list[str]:
     """The entries of the sweep file that the results don't have."""
-    file = Path(__file__).parent.parent / "recipes" / "sweeps" / f"{results['evidence']}.yaml"
+    file = Path(__file__).parents[2] / "recipes" / "sweeps" / f"{results['evidence']}.yaml"
     return [name for name in yaml.safe_load(file.read_text(encoding="utf-8"))["arms"] if name not in results["entries"]]
 
 

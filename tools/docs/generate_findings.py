@@ -1,4 +1,4 @@
-"""Put the tables of docs/findings.md in, from benchmarks/results/findings_*.json: python docs/generate_findings.py
+"""Put the tables into docs/findings.md, from benchmarks/results/findings_*.json.
 
 The words of the page are written by hand; what stands between `<!-- NAME -->` and `<!-- end -->` is made here.
 """
@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "findings.md"
 
 

@@ -1,4 +1,4 @@
-"""Make docs/reference/{cli,recipe,sweep}.md from the code: python docs/generate.py"""
+"""Make docs/reference/{cli,recipe,sweep}.md from the code: python tools/docs/generate_reference.py"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from neuronspec.sweep.settings import Entry, Sweep
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.translation.settings import EvaluationSettings
 
-REFERENCE = Path(__file__).parent / "reference"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 SECTIONS = {
     "(top level)": Recipe,
     "corpus": CorpusSettings,
@@ -57,7 +57,7 @@ def recipe_reference() -> str:
         "",
         "A recipe is a YAML file. Unknown keys are refused; `neuronspec validate RECIPE` lists every mistake at once.",
         "Any key can be set on the command line: `--set training.updates=200`. Paths start at the recipe's folder.",
-        "Made from the code by `docs/generate.py`.",
+        "Generated from the code: `make docs`.",
     ]
     return "\n".join(lines + _tables(SECTIONS)) + "\n"
 
@@ -67,7 +67,7 @@ def sweep_reference() -> str:
     lines = [
         "# Sweep keys",
         "",
-        "A sweep is a YAML file for [`neuronspec sweep`](../sweeps.md). Made from the code by `docs/generate.py`.",
+        "A sweep is a YAML file for [`neuronspec sweep`](../sweeps.md). Generated from the code: `make docs`.",
     ]
     return "\n".join(lines + _tables({"(top level)": Sweep, "arms.ENTRY": Entry})) + "\n"
 
@@ -143,7 +143,7 @@ def cli_reference() -> str:
         "# Command line",
         "",
         "Every command exits 0 when done, 1 when the work failed, 2 when it was misused, and 130 when",
-        "interrupted. Made from the code by `docs/generate.py`.",
+        "interrupted. Generated from the code: `make docs`.",
     ]
     group = typer.main.get_command(app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Make the picture and the results page from committed result files: python docs/generate_results.py [RUN]
+"""Make the picture and the results page from committed result files: python tools/docs/generate_results.py [RUN]
 
 With a run folder of the demo, first take over its numbers and masks into benchmarks/results.
 """
@@ -21,7 +21,7 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.report.paper.canvas import overlap_figure
 from neuronspec.report.paper.write import save
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 
 
@@ -41,7 +41,7 @@ def results_page() -> str:
     lines = [
         "# Results",
         "",
-        "Made by `docs/generate_results.py` from the files in `benchmarks/results/`.",
+        "Generated from the files in `benchmarks/results/`: `make docs`.",
         "",
         *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in section(path)),
         "## The demo",
