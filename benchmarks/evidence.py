@@ -6,8 +6,8 @@
     python benchmarks/evidence.py runs/bible sweeps/bible --tuning sweeps/tuning --long sweeps/long
 
 writes `benchmarks/results/bible_cpu.json`: the sweep's `results.json`, validation curves, the tuning, the longer
-training, and on which machine and from which commit. `make docs` makes the page of it. Without arguments (as `make bench`
-calls it) it only says so, since the sweeps take hours.
+training, and on which machine and from which commit. `make docs` makes the page of it. Without arguments (as
+`make bench` calls it) it only says so, since the sweeps take hours.
 """
 
 from __future__ import annotations
