@@ -23,9 +23,9 @@ from tests.helpers.toy_grouped import (
 )
 
 from neuronspec.arms.adapters import MatchedAdapters, total_parameters
+from neuronspec.arms.arm import get_arm
 from neuronspec.arms.bottleneck import Adapter, Adapters, adapter_parameters
 from neuronspec.arms.grouped import Route, compose
-from neuronspec.arms.registry import get_arm
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError, RecipeError, TrainingError
 from neuronspec.core.processes import Processes

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from tests.helpers.toy_arm import DIRECTIONS, logits, logits_of, toy_given, toy_recipe, trained
 from tests.helpers.toy_corpus import EN_DE
 
-from neuronspec.arms.arm import read_cost
+from neuronspec.arms.arm import get_arm, read_cost
 from neuronspec.arms.masked import magnitude_masks, random_masks, weight_norms
-from neuronspec.arms.registry import ARMS, get_arm
+from neuronspec.arms.registry import ARMS
 from neuronspec.core.errors import ModelError, RecipeError, RunError
 from neuronspec.deploy.opening import open_model
 from neuronspec.models.load import load_model

@@ -13,8 +13,7 @@ from tests.helpers.toy_arm import counting, logits_of, toy_given, toy_recipe
 from tests.helpers.toy_corpus import DE_EN, EN_DE
 from tests.helpers.toy_training import SETTINGS, assert_same
 
-from neuronspec.arms.arm import make
-from neuronspec.arms.registry import get_arm
+from neuronspec.arms.arm import get_arm, make
 from neuronspec.core.direction import Direction
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import build_model, load_model

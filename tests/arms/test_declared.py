@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from tests.helpers.toy_arm import toy_recipe
 
-from neuronspec.arms.arm import Arm
+from neuronspec.arms.arm import Arm, get_arm
 from neuronspec.arms.declared import STAGES, UndeclaredSectionError, declared
 from neuronspec.arms.dense import Dense
-from neuronspec.arms.registry import get_arm
 from neuronspec.recipe import Recipe
 from neuronspec.runs.pipeline import tasks_of
 

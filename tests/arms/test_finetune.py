@@ -11,9 +11,8 @@ from tests.helpers.toy_arm import DIRECTIONS, counting, logits_of, toy_given, tr
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR
 from tests.helpers.toy_training import SIZES, assert_same
 
-from neuronspec.arms.arm import make
+from neuronspec.arms.arm import get_arm, make
 from neuronspec.arms.own_models import Finetune, divided
-from neuronspec.arms.registry import get_arm
 from neuronspec.batching.draws import sampling_probabilities
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError

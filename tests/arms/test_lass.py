@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from tests.helpers.toy_arm import DIRECTIONS, counting, logits, logits_of, toy_given, toy_recipe, trained
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, toy_model
 
+from neuronspec.arms.arm import get_arm
 from neuronspec.arms.lass import InSubNetwork
-from neuronspec.arms.registry import get_arm
 from neuronspec.arms.weight_masks import WEIGHT_MASKS_FILE, WeightMasks, largest, matrices
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction

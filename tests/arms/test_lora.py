@@ -22,8 +22,8 @@ from tests.helpers.toy_grouped import (
     learns_in_its_group_alone,
 )
 
+from neuronspec.arms.arm import get_arm
 from neuronspec.arms.lora import linear_layers
-from neuronspec.arms.registry import get_arm
 from neuronspec.core.errors import MissingExtraError, ModelError, RecipeError
 from neuronspec.recipe import Recipe
 

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 from tests.helpers.toy_arm import toy_recipe, trained
 
+from neuronspec.arms.arm import get_arm
 from neuronspec.arms.dense import Dense
-from neuronspec.arms.registry import ARMS, get_arm, register_arm
+from neuronspec.arms.registry import ARMS, register_arm
 from neuronspec.core.errors import RecipeError
 from neuronspec.runs.pipeline import tasks_of
 
 PLAN = """
 import sys
-from neuronspec.arms.registry import ARMS, get_arm
+from neuronspec.arms.arm import get_arm
+from neuronspec.arms.registry import ARMS
 for name in ARMS:
     assert get_arm(name).needs and get_arm(name).sections
 sys.exit("torch is imported" if "torch" in sys.modules else 0)

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from neuronspec import record_activations
-from neuronspec.arms.arm import Arm, Given, make
+from neuronspec.arms.arm import Arm, Given, get_arm, make
 from neuronspec.arms.declared import declared
-from neuronspec.arms.registry import ARMS, get_arm
+from neuronspec.arms.registry import ARMS
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.batching.stream import Update
 from neuronspec.core.direction import Direction

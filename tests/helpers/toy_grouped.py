@@ -14,9 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from neuronspec.arms import grouped
-from neuronspec.arms.arm import Given, make
+from neuronspec.arms.arm import Given, get_arm, make
 from neuronspec.arms.grouped import Added, Grouped
-from neuronspec.arms.registry import get_arm
 from neuronspec.core.direction import Direction
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import load_model

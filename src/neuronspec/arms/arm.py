@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from neuronspec.arms.registry import ARMS
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError, RunError
 from neuronspec.core.files import write_json
@@ -142,6 +143,15 @@ class Arm(ABC):
                 "continuation.mix_directions is true, but arms with parameters by direction (adapters, LoRA, LaSS) "
                 "compute one direction a batch: set it to false, or leave those arms out"
             )
+
+
+def get_arm(name: str) -> Arm:
+    """The arm of a name.
+
+    Raises:
+        RecipeError: there is no such arm; the message has the nearest name.
+    """
+    return ARMS.get(name)()
 
 
 def make(arm: Arm, given: Given) -> None:

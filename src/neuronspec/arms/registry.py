@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from neuronspec.core.registry import Registry
 
-if TYPE_CHECKING:
-    from neuronspec.arms.arm import Arm
+Kind = TypeVar("Kind", bound=type)
 
-ARMS: Registry[type[Arm]] = Registry(
+
+ARMS: Registry[Any] = Registry(
     "arm",
     {
         "specialized": "neuronspec.arms.specialized:Specialized",
@@ -29,16 +29,7 @@ ARMS: Registry[type[Arm]] = Registry(
 )
 
 
-def get_arm(name: str) -> Arm:
-    """The arm of a name.
-
-    Raises:
-        RecipeError: there is no such arm; the message has the nearest name.
-    """
-    return ARMS.get(name)()
-
-
-def register_arm(name: str, arm: type[Arm] | None = None) -> Callable[[type[Arm]], type[Arm]]:
+def register_arm(name: str, arm: Kind | None = None) -> Callable[[Kind], Kind]:
     """Make an arm of your own known under a name, which recipes can list under `arms`.
 
     Args:

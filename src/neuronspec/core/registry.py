@@ -13,6 +13,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from neuronspec.core.errors import RecipeError, nearest
 
 T = TypeVar("T")
+Entry = TypeVar("Entry")
 
 
 class Registry(Generic[T]):
@@ -74,7 +75,7 @@ class Registry(Generic[T]):
             raise RecipeError(f"unknown {self.kind} {name!r}; {nearest(str(name), self._entries)}")
         return name
 
-    def register(self, name: str, entry: T | str | None = None) -> Callable[[T], T]:
+    def register(self, name: str, entry: T | str | None = None) -> Callable[[Entry], Entry]:
         """Add an entry, directly or as a decorator.
 
         Args:
@@ -88,7 +89,7 @@ class Registry(Generic[T]):
             RecipeError: the name is taken by another object.
         """
 
-        def add(found: T) -> T:
+        def add(found: Entry) -> Entry:
             self._add(name, found)
             return found
 
@@ -96,7 +97,7 @@ class Registry(Generic[T]):
             self._add(name, entry)
         return add
 
-    def _add(self, name: str, entry: T | str) -> None:
+    def _add(self, name: str, entry: Any) -> None:
         if self._entries.get(name, entry) is not entry:
             raise RecipeError(f"{self.kind} {name!r} is registered already; give yours another name")
         self._entries[name] = entry

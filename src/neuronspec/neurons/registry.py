@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from neuronspec.core.registry import Registry
 
-if TYPE_CHECKING:
-    from neuronspec.neurons.criteria.criterion import Criterion
+Kind = TypeVar("Kind", bound=type)
 
-CRITERIA: Registry[type[Criterion]] = Registry(
+
+CRITERIA: Registry[Any] = Registry(
     "criterion",
     {
         "cumulative": "neuronspec.neurons.criteria.cumulative:CumulativeActivation",
@@ -21,9 +21,7 @@ CRITERIA: Registry[type[Criterion]] = Registry(
 )
 
 
-def register_criterion(
-    name: str, criterion: type[Criterion] | None = None
-) -> Callable[[type[Criterion]], type[Criterion]]:
+def register_criterion(name: str, criterion: Kind | None = None) -> Callable[[Kind], Kind]:
     """Make a criterion of your own known under a name, which recipes can use as `selection.criterion`.
 
     Args:

@@ -142,7 +142,7 @@ class Pipeline:
 
     def _continues(self, task: Task, known: dict[str, Any]) -> bool:
         """Whether a training can continue from its checkpoints: only a larger budget, or what it keeps, changed."""
-        from neuronspec.arms.registry import get_arm
+        from neuronspec.arms.arm import get_arm
         from neuronspec.training.resume import may_change
         from neuronspec.training.settings import TrainingSettings
 

@@ -119,17 +119,15 @@ def continue_arm(arm: str) -> Callable[[Run], None]:
 
 
 def _continue_arm(name: str, run: Run) -> None:
-    from neuronspec.arms.arm import make
-    from neuronspec.arms.registry import get_arm
+    from neuronspec.arms.arm import get_arm, make
 
     make(get_arm(name), given_to(run, name))
 
 
 def given_to(run: Run, arm: str) -> Given:
     """What an arm is made from."""
-    from neuronspec.arms.arm import Given
+    from neuronspec.arms.arm import Given, get_arm
     from neuronspec.arms.declared import declared
-    from neuronspec.arms.registry import get_arm
 
     recipe, paths = declared(run.recipe, get_arm(arm)), run.paths
     return Given(recipe, paths.arm(arm), paths.base, paths.activations, paths.masks, run.store(), run.progress)
@@ -139,7 +137,7 @@ def load_arm(
     run: Run, name: str, zero_shot: Sequence[Direction] = (), method: Method = "auto"
 ) -> tuple[PreTrainedModel, InDirection]:
     """The trained model of an arm or `base`, and the context that a direction is run in."""
-    from neuronspec.arms.registry import get_arm
+    from neuronspec.arms.arm import get_arm
     from neuronspec.models.load import load_model
     from neuronspec.training.loss import any_direction
 
@@ -154,7 +152,7 @@ def evaluate(arm: str) -> Callable[[Run], None]:
 
 
 def _evaluate(arm: str, run: Run) -> None:
-    from neuronspec.arms.registry import get_arm
+    from neuronspec.arms.arm import get_arm
     from neuronspec.evaluation.collect import check_overlap
     from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
 

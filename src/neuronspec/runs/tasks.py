@@ -59,7 +59,7 @@ class Task:
 
 def tasks_of(recipe: Recipe) -> list[Task]:
     """The tasks of a recipe, in an order in which each comes after what it needs."""
-    from neuronspec.arms.registry import get_arm
+    from neuronspec.arms.arm import get_arm
 
     settings = partial(_settings, recipe)
     corpus = settings("corpus", "tokenizer")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from neuronspec.core.registry import Registry
 
-if TYPE_CHECKING:
-    from neuronspec.scoring.score import Metric
+Kind = TypeVar("Kind", bound=type)
 
-METRICS: Registry[type[Metric]] = Registry(
+
+METRICS: Registry[Any] = Registry(
     "metric",
     {
         "bleu": "neuronspec.scoring.metrics.bleu:Bleu",
@@ -28,7 +28,7 @@ METRICS: Registry[type[Metric]] = Registry(
 """A metric may use those before it: `length_ratio` counts the words of `bleu`."""
 
 
-def register_metric(name: str, metric: type[Metric] | None = None) -> Callable[[type[Metric]], type[Metric]]:
+def register_metric(name: str, metric: Kind | None = None) -> Callable[[Kind], Kind]:
     """Make a metric of your own known under a name, which files and tables show it by.
 
     Args:

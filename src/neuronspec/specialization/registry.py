@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from neuronspec.core.registry import Registry
 
-if TYPE_CHECKING:
-    from neuronspec.specialization.semantics.base import Semantics
-
-SEMANTICS: Registry[type[Semantics]] = Registry(
+SEMANTICS: Registry[Any] = Registry(
     "semantics",
     {
         "weight": "neuronspec.specialization.semantics.weight:WeightSemantics",

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -32,9 +32,8 @@ from neuronspec.evaluation.seeds import summarize_seeds
 from neuronspec.evaluation.tables import tier_groups
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.recipe import Recipe
-from neuronspec.scoring.statistics import Statistics
 from neuronspec.specialization.save import MASKS_FILE
-from neuronspec.sweep.differences import Differences
+from neuronspec.sweep.differences import Differences, Found
 from neuronspec.sweep.nodes import FLOOR, Node
 from neuronspec.sweep.settings import Sweep
 from neuronspec.training.log import read_log
@@ -42,20 +41,6 @@ from neuronspec.training.log import read_log
 logger = logging.getLogger(__name__)
 
 _PREPARING = ("record", "select")
-
-
-@dataclass
-class Found:
-    """What was evaluated under one label, by seed (0 for what has no seed).
-
-    Args:
-        nodes: the run folders.
-        scores, statistics: by direction.
-    """
-
-    nodes: dict[int, Node] = field(default_factory=dict)
-    scores: dict[int, ArmScores] = field(default_factory=dict)
-    statistics: dict[int, dict[str, Statistics]] = field(default_factory=dict)
 
 
 def gather(

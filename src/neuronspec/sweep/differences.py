@@ -8,21 +8,34 @@ training.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from neuronspec.evaluation.results import ArmScores
 from neuronspec.evaluation.seeds import summarize_seeds
 from neuronspec.scoring.resampling import PairedTests, hierarchical_interval
-from neuronspec.scoring.statistics import Values
+from neuronspec.scoring.statistics import Statistics, Values
+from neuronspec.sweep.nodes import Node
 from neuronspec.sweep.settings import Sweep
 
-if TYPE_CHECKING:
-    from neuronspec.sweep.cell_results import Found
-
 TESTED = ("bleu", "chrf++")
+
+
+@dataclass
+class Found:
+    """What was evaluated under one label, by seed (0 for what has no seed).
+
+    Args:
+        nodes: the run folders.
+        scores, statistics: by direction.
+    """
+
+    nodes: dict[int, Node] = field(default_factory=dict)
+    scores: dict[int, ArmScores] = field(default_factory=dict)
+    statistics: dict[int, dict[str, Statistics]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

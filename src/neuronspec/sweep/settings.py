@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from neuronspec.arms.registry import ARMS, get_arm
+from neuronspec.arms.registry import ARMS
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.mistakes import explain
 from neuronspec.core.registry import OneOf
@@ -141,7 +141,7 @@ class Sweep(Section):
         for cell in self.cells():
             try:
                 recipe = Recipe.load(self.recipe, cell.overrides)
-                get_arm(cell.arm).check(recipe)
+                ARMS.get(cell.arm)().check(recipe)
                 made.append((cell, recipe))
             except RecipeError as error:
                 mistakes.append(f"entry {cell.entry}: {error}")

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from neuronspec.core.registry import Registry
 
-if TYPE_CHECKING:
-    from neuronspec.training.optimizers import MakeOptimizer
-    from neuronspec.training.tracking import Tracker
-
-SCHEDULES: Registry[Callable[..., float]] = Registry(
+SCHEDULES: Registry[Any] = Registry(
     "schedule",
     {
         "inverse_sqrt": "neuronspec.training.schedules:inverse_sqrt",
@@ -33,7 +28,7 @@ def needs_updates(schedule: str) -> bool:
     return "updates" in inspect.signature(SCHEDULES.get(schedule)).parameters
 
 
-OPTIMIZERS: Registry[MakeOptimizer] = Registry(
+OPTIMIZERS: Registry[Any] = Registry(
     "optimizer",
     {
         "adamw": "neuronspec.training.optimizers:adamw",
@@ -43,7 +38,7 @@ OPTIMIZERS: Registry[MakeOptimizer] = Registry(
 )
 """What updates the weights; see `neuronspec.training.optimizers`."""
 
-TRACKERS: Registry[type[Tracker]] = Registry(
+TRACKERS: Registry[Any] = Registry(
     "tracker",
     {
         "tensorboard": "neuronspec.training.tracking:TensorBoard",

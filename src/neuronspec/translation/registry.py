@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from neuronspec.core.registry import Registry
 
-if TYPE_CHECKING:
-    from neuronspec.translation.conversion import Quantization
-    from neuronspec.translation.engine import Engine
-
-ENGINES: Registry[type[Engine]] = Registry(
+ENGINES: Registry[Any] = Registry(
     "engine",
     {
         "transformers": "neuronspec.translation.transformers_engine:TransformersEngine",
@@ -19,7 +15,7 @@ ENGINES: Registry[type[Engine]] = Registry(
 )
 """As `evaluation.engine` names them."""
 
-QUANTIZATIONS: Registry[Quantization] = Registry(
+QUANTIZATIONS: Registry[Any] = Registry(
     "quantization",
     {
         "float32": "neuronspec.translation.conversion:FLOAT32",

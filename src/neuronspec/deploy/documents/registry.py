@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from neuronspec.core.registry import Registry
 
-if TYPE_CHECKING:
-    from neuronspec.deploy.documents.document import Format
-
 _HERE = "neuronspec.deploy.documents"
 
-FORMATS: Registry[Format] = Registry(
+FORMATS: Registry[Any] = Registry(
     "document format",
     {
         ".txt": f"{_HERE}.text:TEXT",
