@@ -157,3 +157,35 @@ def test_malformed_override(tmp_path: Path) -> None:
 def test_run_folder_without_recipe(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="not a run folder"):
         Recipe.of_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        *((f"training.{key}={value}", "it should be a finite number") for key in ("learning_rate", "weight_decay")
+          for value in (".inf", "-.inf", ".nan")),
+        ("training.temperature=.inf", "it should be a finite number"),
+        ("training.clip_norm=.nan", "it should be a finite number"),
+        ("training.minutes=.inf", "it should be a finite number"),
+        ("model.init_std=.inf", "it should be a finite number"),
+        ("model.dropout=.nan", "it should be a finite number"),
+        ("corpus.cleaning.max_length_ratio=.inf", "it should be a finite number"),
+        ("evaluation.length_penalty=.nan", "it should be a finite number"),
+        ("evaluation.max_length_ratio=.inf", "it should be a finite number"),
+        ("training.adam_betas=[2, 3]", "training.adam_betas.0 is 2; it should be less than 1"),
+        ("training.adam_betas=[-1, .nan]", "training.adam_betas.0 is -1; it should be greater than or equal to 0"),
+        ("training.weights={en-de: .inf}", "it should be a finite number"),
+        ("seed=18446744073709551616", "seed is 18446744073709551616; it should be less than 9223372036854775808"),
+        ("continuation.seed=99999999999999999999", "continuation.seed is 99999999999999999999; it should be less than"),
+        ("model.d_model=1000000000", "model.d_model is 1000000000; it should be less than or equal to 65536"),
+        ("model.encoder_layers=100000", "it should be less than or equal to 1000"),
+        ("evaluation.beam=10000000001", "it should be less than or equal to 1000"),
+        ("tokenizer.vocabulary=100000000000000", "it should be less than or equal to 10000000"),
+        ("training.updates=1e99", "it should be"),
+        ("selection.coverage={}", "selection.coverage"),
+        ("selection.coverage=.nan", "selection.coverage"),
+    ],
+)  # fmt: skip
+def test_absurd_numbers_are_refused_at_once(tmp_path: Path, override: str, expected: str) -> None:
+    message = mistakes(tmp_path, GOOD, [override])
+    assert expected in message and f"--set {override}" in message

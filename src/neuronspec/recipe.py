@@ -21,7 +21,7 @@ from neuronspec.core.errors import DirectionError, RecipeError
 from neuronspec.core.mistakes import explain
 from neuronspec.core.plugins import load_plugins, load_plugins_of_run, resolve_plugin
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import Section
+from neuronspec.core.settings import Section, Seed
 from neuronspec.core.yaml_file import Document, load_yaml
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
@@ -40,7 +40,7 @@ class Recipe(Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
         description="names the experiment; a run folder belongs to one name",
     )
-    seed: int = Field(1, ge=0, description="of everything random: splits, weights, data order, dropout")
+    seed: Seed = Field(1, description="of everything random: splits, weights, data order, dropout")
     corpus: CorpusSettings = Field(description="text, languages, directions, splits, cleaning")
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings = ModelSettings()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuronspec.cli.options import AllowPluginsOption, SetOption
+from neuronspec.cli.options import MANY, AllowPluginsOption, SetOption
 from neuronspec.cli.output import console, progress
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.run_folder import RunFolder
@@ -53,7 +53,7 @@ def analyse(
     directions: Annotated[
         str, typer.Option(help="both, out (of the pivot), into (it), or names, as en-de,de-en.")
     ] = "both",
-    sentences: Annotated[int, typer.Option(min=1, help="Sentences to record per direction, at most.")] = 200,
+    sentences: Annotated[int, typer.Option(min=1, max=MANY, help="Sentences to record per direction, at most.")] = 200,
     coverage: Annotated[float, typer.Option(min=0, max=1, help="k: share of the activation to cover.")] = 0.95,
     statistic: Annotated[
         str, typer.Option(help="count, magnitude, or auto: count where a value > 0 means that a neuron fired.")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from neuronspec.cli.options import (
+    MANY,
     AllowPluginsOption,
     DeviceOption,
     DirectionsArgument,
@@ -97,8 +98,10 @@ def translate(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; by default, standard output.", show_default=False)
     ] = None,
-    beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
-    nbest: Annotated[int, typer.Option(min=1, help="Hypotheses per line, as 'number ||| text ||| score'.")] = 1,
+    beam: Annotated[int, typer.Option(min=1, max=1000, help="Beam size.")] = 5,
+    nbest: Annotated[
+        int, typer.Option(min=1, max=1000, help="Hypotheses per line, as 'number ||| text ||| score'.")
+    ] = 1,
     scores: Annotated[bool, typer.Option("--scores", help="Put the score and a tab before each translation.")] = False,
     split: Annotated[bool, typer.Option("--split", help="Translate each sentence of a line separately.")] = False,
     column: Annotated[
@@ -109,7 +112,7 @@ def translate(
         ),
     ] = None,
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Translate .po entries that are marked fuzzy, too.")] = False,
-    batch_tokens: Annotated[int, typer.Option(min=1, help="Padded source tokens in one batch.")] = 4096,
+    batch_tokens: Annotated[int, typer.Option(min=1, max=MANY, help="Padded source tokens in one batch.")] = 4096,
     threads: ThreadsOption = None,
     device: DeviceOption = None,
     allow_plugins: AllowPluginsOption = False,
@@ -133,9 +136,13 @@ def serve(
     ] = None,
     threads: ThreadsOption = None,
     device: DeviceOption = None,
-    beam: Annotated[int, typer.Option(min=1, help="Beam size.")] = 5,
-    characters: Annotated[int, typer.Option(min=1, help="Maximal number of characters in a request.")] = 10_000,
-    queue: Annotated[int, typer.Option(min=1, help="Maximal number of waiting characters; then 429.")] = 200_000,
+    beam: Annotated[int, typer.Option(min=1, max=1000, help="Beam size.")] = 5,
+    characters: Annotated[
+        int, typer.Option(min=1, max=MANY, help="Maximal number of characters in a request.")
+    ] = 10_000,
+    queue: Annotated[
+        int, typer.Option(min=1, max=MANY, help="Maximal number of waiting characters; then 429.")
+    ] = 200_000,
     seconds: Annotated[float, typer.Option(min=0.1, help="Maximal time of a request, in seconds.")] = 30.0,
     allow_plugins: AllowPluginsOption = False,
 ) -> None:

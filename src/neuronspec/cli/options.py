@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
+MANY = 1_000_000_000
+"""The largest number that an option takes where no other bound makes sense."""
+
 RecipeArgument = Annotated[Path, typer.Argument(help="Recipe file (YAML).", show_default=False)]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
 ModelArgument = Annotated[
@@ -32,7 +35,7 @@ PivotOption = Annotated[
     str | None,
     typer.Option(help="Language that zero-shot directions are composed over, if there are several candidates."),
 ]
-ThreadsOption = Annotated[int | None, typer.Option(min=1, help="CPU threads.", show_default=False)]
+ThreadsOption = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads.", show_default=False)]
 DeviceOption = Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Device to compute on.", show_default=False)]
 
 

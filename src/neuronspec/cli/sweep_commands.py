@@ -35,7 +35,9 @@ def sweep(
     overrides: SetOption = None,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of trainings at a time; by default, one per GPU, or one.", show_default=False),
+        typer.Option(
+            min=1, max=1024, help="Number of trainings at a time; by default, one per GPU, or one.", show_default=False
+        ),
     ] = None,
     base: Annotated[
         Path | None,

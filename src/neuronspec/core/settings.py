@@ -7,7 +7,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, le=1_000_000_000)]
+"""A whole number from 1 to a billion, which no setting of a real experiment exceeds."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What torch takes as a seed."""
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -30,6 +35,6 @@ RecipePath = Annotated[Path, AfterValidator(_from_recipe_folder)]
 
 
 class Section(BaseModel):
-    """A part of the recipe. Unknown keys are refused."""
+    """A part of the recipe. Unknown keys are refused, and so are numbers that aren't finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)

@@ -15,7 +15,7 @@ class TokenizerSettings(Section):
     """The SentencePiece model trained on the training text."""
 
     type: Literal["bpe", "unigram"] = Field("bpe", description="kind of SentencePiece model")
-    vocabulary: Positive = Field(8000, description="number of pieces, without language tags")
+    vocabulary: Positive = Field(8000, le=10_000_000, description="number of pieces, without language tags")
     temperature: float = Field(5.0, ge=1, description="languages are sampled in proportion to size^(1/temperature)")
     character_coverage: float = Field(
         1.0, gt=0.9, le=1, description="share of characters that get a piece of their own"
@@ -29,20 +29,20 @@ class ModelSettings(Section):
     preset: Annotated[str, OneOf(PRESETS)] = Field(
         "small", description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)"
     )
-    d_model: Positive | None = Field(None, description="width of the residual stream")
-    encoder_layers: Positive | None = None
-    decoder_layers: Positive | None = None
-    encoder_ffn_dim: Positive | None = Field(None, description="FFN neurons of an encoder layer")
-    decoder_ffn_dim: Positive | None = Field(None, description="FFN neurons of a decoder layer")
-    encoder_attention_heads: Positive | None = None
-    decoder_attention_heads: Positive | None = None
+    d_model: Positive | None = Field(None, le=65_536, description="width of the residual stream")
+    encoder_layers: Positive | None = Field(None, le=1000)
+    decoder_layers: Positive | None = Field(None, le=1000)
+    encoder_ffn_dim: Positive | None = Field(None, le=1_048_576, description="FFN neurons of an encoder layer")
+    decoder_ffn_dim: Positive | None = Field(None, le=1_048_576, description="FFN neurons of a decoder layer")
+    encoder_attention_heads: Positive | None = Field(None, le=1024)
+    decoder_attention_heads: Positive | None = Field(None, le=1024)
     activation_function: Literal["relu", "gelu", "silu"] | None = None
     dropout: float | None = Field(None, ge=0, lt=1)
     attention_dropout: float | None = Field(None, ge=0, lt=1)
     activation_dropout: float | None = Field(None, ge=0, lt=1)
     encoder_layerdrop: float | None = Field(None, ge=0, lt=1)
     decoder_layerdrop: float | None = Field(None, ge=0, lt=1)
-    max_position_embeddings: Positive | None = Field(None, description="longest sequence, in tokens")
+    max_position_embeddings: Positive | None = Field(None, le=1_048_576, description="longest sequence, in tokens")
     init_std: float | None = Field(None, gt=0)
     scale_embedding: bool | None = None
 

@@ -35,7 +35,7 @@ class SelectionSettings(Section):
         "cumulative",
         description="the rule; see the list of criteria below",
     )
-    coverage: Coverage | dict[CoverageKey, Coverage] = Field(
+    coverage: Coverage | Annotated[dict[CoverageKey, Coverage], Field(min_length=1)] = Field(
         0.95,
         description="k of cumulative and random: share of the activation that the selected neurons must cover; one "
         "number, or numbers for encoder and decoder, also by way past the pivot: {encoder: 0.9, decoder/out: 0.95, "

@@ -14,7 +14,7 @@ from neuronspec.arms.registry import ARMS
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.mistakes import explain
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import RecipePath, Section
+from neuronspec.core.settings import RecipePath, Section, Seed
 from neuronspec.core.yaml_file import load_yaml, parse_override
 from neuronspec.recipe import Recipe
 
@@ -45,7 +45,6 @@ _TRAINING_TEXT = ("corpus.train", "corpus.tier_shares", "corpus.cleaning")
 """What below `corpus` an entry may change all the same."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Seed = Annotated[int, Field(ge=0)]
 
 
 class Entry(Section):

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import Positive, Section
+from neuronspec.core.settings import Positive, Section, Seed
 from neuronspec.training.registry import OPTIMIZERS, SCHEDULES, needs_updates
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainingSettings(Section):
@@ -17,7 +19,7 @@ class TrainingSettings(Section):
     updates: Positive | None = Field(None, description="budget in optimizer updates (one of updates, epochs, minutes)")
     epochs: float | None = Field(None, gt=0, description="budget in passes over all training pairs of all directions")
     minutes: float | None = Field(None, gt=0, description="budget in minutes of training; not reproducible to the bit")
-    seed: int | None = Field(None, ge=0, description="of data order and dropout; the recipe's without it")
+    seed: Seed | None = Field(None, description="of data order and dropout; the recipe's without it")
     batch_tokens: Positive = Field(
         4096, description="padded tokens of the longer side in one micro-batch (one direction)"
     )
@@ -43,7 +45,7 @@ class TrainingSettings(Section):
     learning_rate: float = Field(5e-4, gt=0, description="peak of the schedule")
     warmup: Positive = Field(4000, description="updates of linear warm-up")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over the vocabulary")
-    adam_betas: tuple[float, float] = Field((0.9, 0.98), description="decay of the first and second moment")
+    adam_betas: tuple[Decay, Decay] = Field((0.9, 0.98), description="decay of the first and second moment")
     adam_epsilon: float = Field(1e-6, gt=0, description="added to the root of the second moment")
     weight_decay: float = Field(0.0, ge=0, description="decoupled, as in AdamW")
     clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient of an update")
