@@ -138,7 +138,9 @@ def step_load(folder: Path) -> dict[str, Any]:
     store = TokenStore.open(folder / "data")
     directions = store.directions("train")
     text_format = TextFormat.of(store.tokenizer, directions)
-    batches = TrainingBatches(store, directions, text_format, batch_tokens=BATCH_TOKENS, temperature=1, seed=1)
+    batches = TrainingBatches(
+        store, directions, text_format, TrainingSettings(updates=1, batch_tokens=BATCH_TOKENS, temperature=1), 1
+    )
     first, _ = _timed(lambda: list(islice(batches, len(directions) * 8)))  # plans the epoch of each direction
     loading, loaded = _timed(lambda: [one.batch.inputs["labels"] for one in islice(batches, 400)])
     tokens = sum(int((labels != -100).sum()) for labels in loaded)

@@ -28,8 +28,8 @@ from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
 from neuronspec.report.settings import ReportSettings
 from neuronspec.specialization.settings import SpecializationSettings
-from neuronspec.training.registry import TRACKERS
 from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.tracking import TRACKERS
 from neuronspec.translation.settings import EvaluationSettings
 
 
@@ -104,17 +104,25 @@ class Recipe(Section):
         return [*self.corpus.all_directions, *self.evaluation.zero_shot_directions]
 
     @classmethod
-    def load(cls, path: str | Path, overrides: list[str] | None = None) -> Recipe:
-        """Read a recipe file; `overrides` are `section.key=value` as given with `--set`.
+    def load(cls, path: str | Path, overrides: list[str] | None = None, *, trusted: bool = True) -> Recipe:
+        """Read a recipe file. Paths in it are taken relative to its folder.
 
-        Paths in the recipe are taken relative to the recipe's folder.
+        Args:
+            path: of the file.
+            overrides: `section.key=value`, as given with `--set`.
+            trusted: whether the user gave the recipe in order to run it. Otherwise its plug-ins, which are code, are
+                imported only if they are allowed.
 
         Raises:
-            RecipeError: the file is missing or not YAML, or holds mistakes: all of them in one message.
+            RecipeError: the file is missing or not YAML, or holds mistakes: all of them in one message. Or its plug-ins
+                aren't allowed.
         """
         document = load_yaml(Path(path), overrides or [])
         context = {"folder": Path(path).resolve().parent, "check_files": True}
-        load_plugins(_plugins_of(document, context))
+        if trusted:
+            load_plugins(_plugins_of(document, context))
+        else:
+            load_plugins_of_run(_plugins_of(document, context), Path(path))
         return explain(cls, document, context)
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,21 +18,15 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.processes import Processes
 from neuronspec.models.batch import MixedBatch
+from neuronspec.training.settings import TrainingSettings
 
 SIZES = {EN_DE: 60, DE_EN: 7, EN_FR: 25}
 
 
 def stream(mixed: bool = True, seed: int = 3, temperature: float = 2.0, **options: object) -> TrainingBatches:
-    return TrainingBatches(
-        ToyStore(SIZES),
-        list(SIZES),
-        FORMAT,
-        batch_tokens=60,
-        temperature=temperature,
-        seed=seed,
-        mixed=mixed,
-        **options,
-    )
+    chosen: dict[str, Any] = {"temperature": temperature, "mix_directions": mixed, **options}
+    asked = TrainingSettings(updates=1, batch_tokens=60, **chosen)
+    return TrainingBatches(ToyStore(SIZES), list(SIZES), FORMAT, asked, seed)
 
 
 def drawn(batches: TrainingBatches, count: int) -> list[tuple[tuple[str, int], ...]]:

@@ -10,13 +10,18 @@ from neuronspec.batching.draws import DirectionSampler, sampling_probabilities
 from neuronspec.batching.stream import TrainingBatches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
+from neuronspec.training.settings import TrainingSettings
 
 SIZES = {EN_DE: 60, DE_EN: 7, EN_FR: 25}
 
 
+def drawn(temperature: float) -> TrainingSettings:
+    return TrainingSettings(updates=1, batch_tokens=40, temperature=temperature)
+
+
 def stream(sizes: dict[Direction, int] = SIZES, seed: int = 3, temperature: float = 2.0) -> TrainingBatches:
     store = ToyStore(sizes)
-    return TrainingBatches(store, list(sizes), FORMAT, batch_tokens=40, temperature=temperature, seed=seed)
+    return TrainingBatches(store, list(sizes), FORMAT, drawn(temperature), seed)
 
 
 def content(batches: TrainingBatches, count: int) -> list[tuple[str, list[list[int]]]]:
@@ -103,14 +108,14 @@ def test_counts_of_padding_epochs_and_upsampling() -> None:
 def test_direction_without_pairs_is_named() -> None:
     store = ToyStore({EN_DE: 5, DE_EN: 0})
     with pytest.raises(TrainingError, match=r"no training pairs for de-en, en-fr; the data has de-en, en-de\."):
-        TrainingBatches(store, [EN_DE, DE_EN, EN_FR], FORMAT, batch_tokens=40, temperature=1, seed=1)
+        TrainingBatches(store, [EN_DE, DE_EN, EN_FR], FORMAT, drawn(1), 1)
     with pytest.raises(TrainingError, match="none was named"):
-        TrainingBatches(store, [], FORMAT, batch_tokens=40, temperature=1, seed=1)
+        TrainingBatches(store, [], FORMAT, drawn(1), 1)
 
 
 def test_order_of_directions_given_does_not_matter() -> None:
     store = ToyStore(SIZES)
     orders = [list(SIZES), list(reversed(SIZES))]
-    one, other = (TrainingBatches(store, order, FORMAT, batch_tokens=40, temperature=2, seed=1) for order in orders)
+    one, other = (TrainingBatches(store, order, FORMAT, drawn(2), 1) for order in orders)
     assert content(one, 20) == content(other, 20)
     assert np.isclose(sum(one.probabilities.values()), 1)

@@ -61,6 +61,9 @@ def test_everything_of_a_plugin_works_from_text_to_tables(recipe: Path) -> None:
     refused = neuronspec("evaluate", run, code=2)
     assert "my_parts.py" in refused.stderr and "--allow-plugins" in refused.stderr and refused.stdout == ""
     assert "exact" in neuronspec("evaluate", run, "--allow-plugins").stdout
+    for seen in (run, run / "recipe.yaml"):
+        assert "--allow-plugins" in neuronspec("inspect", seen, code=2).stderr
+        assert "specialized" in neuronspec("inspect", seen, "--allow-plugins").stdout
 
     # a changed plug-in runs again what it may have changed
     parts = recipe.parent / "my_parts.py"

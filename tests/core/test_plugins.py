@@ -109,6 +109,14 @@ def test_a_run_of_the_recipe_at_hand_is_opened(recipe: Path, tmp_path: Path) -> 
         ("import nothing_of_that_name", "needs the module 'nothing_of_that_name'"),
         ("1 / 0", "failed while it was imported: ZeroDivisionError"),
         ("def", "failed while it was imported: SyntaxError"),
+        ("import sys; sys.exit(3)", "failed while it was imported: SystemExit: 3"),
+        (
+            "import neuronspec as ns\nns.register_reader('x')(dict)",
+            "plugins: .*broken.py: reader 'x' must be a subclass of Source",
+        ),
+        ("import neuronspec as ns\nns.register_arm('x')(5)", "arm 'x' must be a subclass of Arm"),
+        ("import neuronspec as ns\nns.register_criterion('x', dict)", "criterion 'x' must be a subclass of Criterion"),
+        ("import neuronspec as ns\nns.register_metric('x')(dict)", "metric 'x' must be a subclass of Metric"),
         (READER.replace('"lines"', '"tsv"'), "reader 'tsv' is registered already"),
     ],
 )
@@ -137,3 +145,22 @@ def test_the_stamp_is_of_the_code(tmp_path: Path) -> None:
     (package.parent / "part.py").write_text("b = 3")
     stamps.add(module.plugin_stamp(str(package)))
     assert len(stamps) == 3 and module.plugin_stamp("json") == module.plugin_stamp("json")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "text.txt/", "1x"])
+def test_what_is_no_name_of_a_module(recipe: Path, name: str) -> None:
+    recipe.write_text(RECIPE.replace("[own_reader]", f"['{name}']"))
+    with pytest.raises(RecipeError, match="is no module; write a name such as my_module"):
+        Recipe.load(recipe)
+
+
+def test_what_a_plugin_prints_stays_out_of_standard_output(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (recipe.parent / "own_reader.py").write_text(READER + "\nprint('hello')\n")
+    Recipe.load(recipe)
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_looking_at_a_recipe_of_somebody_else_imports_nothing(recipe: Path) -> None:
+    with pytest.raises(RecipeError, match="with --allow-plugins"):
+        Recipe.load(recipe, trusted=False)
+    assert "own_reader" not in sys.modules

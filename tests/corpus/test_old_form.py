@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuronspec.core.errors import RecipeError
-from neuronspec.corpus.old_form import from_old_form, to_old_form
+from neuronspec.corpus.old_form import _warn, from_old_form, to_old_form
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.recipe import Recipe
 
@@ -30,6 +30,12 @@ OLD_AND_NEW: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"train": {"reader": "catalogs", "packages": ["django"], "path": "po", "max_characters": 80}},
     ),
 ]
+
+
+@pytest.fixture(autouse=True)
+def warned_of_nothing() -> None:
+    """The warning comes once in a process."""
+    _warn.cache_clear()
 
 
 @pytest.mark.parametrize(("old", "new"), OLD_AND_NEW)

@@ -62,7 +62,7 @@ def test_exported_float32_is_the_specialized_model_for_every_direction(specializ
 def test_a_conversion_that_translates_otherwise_is_not_kept(
     specialized: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = export_module.compact
+    real = export_module.deployable
 
     def wrong(model: Any, direction: Any) -> Any:
         small = real(model, direction)
@@ -70,7 +70,7 @@ def test_a_conversion_that_translates_otherwise_is_not_kept(
             small.model.encoder.layers[0].fc2.bias[::2].add_(3.0)
         return small
 
-    monkeypatch.setattr(export_module, "compact", wrong)
+    monkeypatch.setattr(export_module, "deployable", wrong)
     with pytest.raises(ModelError, match="doesn't translate as the specialized model does.*nothing was written"):
         export_directions(specialized, ["en-de"], tmp_path / "out", "int8", 40, sample, None)
     assert list(tmp_path.iterdir()) == []

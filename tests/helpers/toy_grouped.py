@@ -20,7 +20,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import load_model
 from neuronspec.training.loss import any_direction
-from neuronspec.training.optimizers import Optimizer
+from neuronspec.training.optimization import Optimizer
 from tests.helpers.toy_arm import DIRECTIONS, logits, logits_of, toy_given, trained
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR
 

@@ -7,8 +7,7 @@ import torch
 from pydantic import ValidationError
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from neuronspec.training.registry import SCHEDULES, needs_updates
-from neuronspec.training.schedules import cosine, inverse_sqrt, linear
+from neuronspec.training.schedules import SCHEDULES, cosine, inverse_sqrt, linear, needs_updates
 from neuronspec.training.settings import TrainingSettings
 
 

@@ -129,7 +129,7 @@ class Finetune(OwnModels):
 
         whole = given.recipe.continuation
         text_format = TextFormat.of(given.store.tokenizer, given.directions)
-        batches = TrainingBatches.of(given.store, given.directions, text_format, whole, given.seed)
+        batches = TrainingBatches(given.store, given.directions, text_format, whole, given.seed)
         updates = Budget.of(whole, batches, whole.accumulation * processes().size).updates
         if updates is not None:
             parts = divided(updates, batches.probabilities)

@@ -42,4 +42,6 @@ def register_arm(name: str, arm: Kind | None = None) -> Callable[[Kind], Kind]:
     Raises:
         RecipeError: the name is taken by another arm.
     """
-    return ARMS.register(name, arm)
+    from neuronspec.arms.arm import Arm
+
+    return ARMS.register_subclass(name, arm, Arm)

@@ -12,6 +12,7 @@ from neuronspec.batching.plan import EpochPlan, plan_epoch, plan_in_order
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.randomness import generator
+from neuronspec.training.settings import TrainingSettings
 
 ROUND = 128
 """Draws over which every direction gets its share to within one batch."""
@@ -97,6 +98,21 @@ def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str
     known = {Direction.parse(name): weight for name, weight in weights.items()}
     total = sum(known.values())
     return {one: known[one] / total for one in sorted(directions)}
+
+
+def probabilities_of(sizes: Mapping[Direction, int], settings: TrainingSettings) -> dict[Direction, float]:
+    """The probability of each direction as a training section asks for it: by weight if it gives weights.
+
+    Args:
+        sizes: pairs of each direction.
+        settings: of the training.
+
+    Raises:
+        RecipeError: the weights aren't of these directions.
+    """
+    if settings.weights is not None:
+        return weighted_probabilities(list(sizes), settings.weights)
+    return sampling_probabilities(sizes, settings.temperature)
 
 
 class DirectionSampler:

@@ -14,8 +14,7 @@ from neuronspec.batching.draws import (
     MixedDraws,
     Pairs,
     SeparateDraws,
-    sampling_probabilities,
-    weighted_probabilities,
+    probabilities_of,
 )
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
@@ -59,17 +58,14 @@ class TrainingBatches:
 
     Directions are drawn by temperature or by weight; each direction goes through all its pairs once per epoch, in an
     order that depends on (seed, epoch, direction) alone. A micro-batch holds one direction, or mixes them
-    (`mixed`). `draw` says which pairs come next, `make` makes tensors of them.
+    (`mix_directions`). `draw` says which pairs come next, `make` makes tensors of them.
 
     Args:
         store: gives the training pairs.
         directions: all to draw from.
         text_format: how the model reads a pair.
-        batch_tokens: padded tokens of the longer side per micro-batch.
-        temperature: see `sampling_probabilities`.
+        settings: say how directions are drawn, how large micro-batches are, and whether they mix directions.
         seed: of the order of the data.
-        weights: of the directions, instead of `temperature`.
-        mixed: whether micro-batches mix directions.
 
     Raises:
         TrainingError: a direction has no training pairs.
@@ -81,57 +77,16 @@ class TrainingBatches:
         store: Store,
         directions: Sequence[Direction],
         text_format: TextFormat,
-        *,
-        batch_tokens: int,
-        temperature: float,
+        settings: TrainingSettings,
         seed: int,
-        weights: Mapping[str, float] | None = None,
-        mixed: bool = False,
     ) -> None:
         _check_directions(store, directions)
         self._pairs = {direction: store.pairs("train", direction) for direction in sorted(directions)}
         self._text_format = text_format
         self.sizes = {direction: len(pairs) for direction, pairs in self._pairs.items()}
-        self.probabilities = (
-            sampling_probabilities(self.sizes, temperature)
-            if weights is None
-            else weighted_probabilities(list(self._pairs), weights)
-        )
-        kind = MixedDraws if mixed else SeparateDraws
-        self._draws = kind(self._pairs, self.probabilities, batch_tokens, seed)
-
-    @classmethod
-    def of(
-        cls,
-        store: Store,
-        directions: Sequence[Direction],
-        text_format: TextFormat,
-        settings: TrainingSettings,
-        seed: int,
-    ) -> TrainingBatches:
-        """The stream that a training section of a recipe asks for.
-
-        Args:
-            store: gives the training pairs.
-            directions: all to draw from.
-            text_format: how the model reads a pair.
-            settings: say how directions are drawn, and how large micro-batches are.
-            seed: of the order of the data.
-
-        Raises:
-            TrainingError: a direction has no training pairs.
-            RecipeError: the weights aren't of these directions.
-        """
-        return cls(
-            store,
-            directions,
-            text_format,
-            batch_tokens=settings.batch_tokens,
-            temperature=settings.temperature,
-            seed=seed,
-            weights=settings.weights,
-            mixed=settings.mix_directions,
-        )
+        self.probabilities = probabilities_of(self.sizes, settings)
+        kind = MixedDraws if settings.mix_directions else SeparateDraws
+        self._draws = kind(self._pairs, self.probabilities, settings.batch_tokens, seed)
 
     def draw(self) -> Draw:
         """The next micro-batch, without its tensors."""

@@ -20,7 +20,7 @@ from neuronspec.cli.options import (
 )
 from neuronspec.cli.output import keep_stdout_free, print_json, progress
 from neuronspec.deploy.documents.registry import FORMATS
-from neuronspec.translation.registry import QUANTIZATIONS
+from neuronspec.translation.quantizations import QUANTIZATIONS
 
 commands = typer.Typer()
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neuronspec.cli.options import JsonOption
+from neuronspec.cli.options import AllowPluginsOption, JsonOption
 from neuronspec.cli.output import console, print_json
 from neuronspec.core.errors import NeuronspecError
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
@@ -23,6 +23,7 @@ commands = typer.Typer()
 def inspect(
     file: Annotated[Path, typer.Argument(help="A file or folder that neuronspec wrote.", show_default=False)],
     as_json: JsonOption = False,
+    allow_plugins: AllowPluginsOption = False,
 ) -> None:
     """Show what a file or folder holds that neuronspec wrote."""
     facts = describe(file)
@@ -184,7 +185,7 @@ def _log(path: Path) -> Facts:
 def _recipe(path: Path) -> Facts:
     from neuronspec.recipe import Recipe
 
-    recipe = Recipe.load(path)
+    recipe = Recipe.load(path, trusted=False)  # to look at a file must not run code
     return {
         "name": recipe.name,
         "languages": recipe.corpus.all_languages,

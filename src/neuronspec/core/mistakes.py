@@ -164,7 +164,8 @@ def _is_section(annotation: Any) -> bool:
 def _is_type_name(part: str | int) -> bool:
     """Pydantic adds such names to the location for unions of plain types."""
     return isinstance(part, str) and (
-        part.startswith(("literal[", "list[", "function-", "constrained-")) or part in ("str", "int", "float")
+        part.startswith(("literal[", "list[", "dict[", "tuple[", "function-", "constrained-"))
+        or part in ("str", "int", "float")
     )
 
 

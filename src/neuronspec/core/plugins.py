@@ -13,6 +13,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -89,26 +90,37 @@ def plugin_stamp(name: str) -> str:
 
 def _import(name: str) -> ModuleType:
     path = Path(name)
+    if not path.is_absolute() and not all(part.isidentifier() for part in name.split(".")):
+        raise RecipeError(f"plugins: {name!r} is no module; write a name such as my_module for my_module.py")
+    if path.is_absolute() and not path.is_file():
+        raise RecipeError(f"plugins: {name} is gone")
     try:
-        if not path.is_absolute():
-            return importlib.import_module(name)
-        own = path.parent.name if path.name == "__init__.py" else path.stem
-        spec = importlib.util.spec_from_file_location(own, path)
-        if spec is None or spec.loader is None:
-            raise RecipeError(f"plugins: {name} is not a Python file")
-        if own in sys.modules:
-            raise RecipeError(f"plugins: there is another module named {own!r}; rename {name}")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[own] = module  # so that classes of the plug-in can be sent to worker processes
-        spec.loader.exec_module(module)
+        with redirect_stdout(sys.stderr):  # standard output is for results
+            return _from_file(path) if path.is_absolute() else importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name == name:
             raise RecipeError(
                 f"plugins: there is no module {name!r}, neither beside the recipe ({name}.py) nor installed"
             ) from None
         raise RecipeError(f"plugins: {name} needs the module {error.name!r}, which is not installed") from None
-    except RecipeError:
-        raise
-    except Exception as error:
+    except RecipeError as error:
+        raise RecipeError(f"plugins: {name}: {error}") from None
+    except (Exception, SystemExit) as error:
         raise RecipeError(f"plugins: {name} failed while it was imported: {type(error).__name__}: {error}") from error
+
+
+def _from_file(path: Path) -> ModuleType:
+    own = path.parent.name if path.name == "__init__.py" else path.stem
+    spec = importlib.util.spec_from_file_location(own, path)
+    if spec is None or spec.loader is None:
+        raise RecipeError("it is not a Python file")
+    if own in sys.modules:
+        raise RecipeError(f"there is another module named {own!r}; rename it")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[own] = module  # so that classes of the plug-in can be sent to worker processes
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[own]
+        raise
     return module

@@ -97,6 +97,23 @@ class Registry(Generic[T]):
             self._add(name, entry)
         return add
 
+    def register_subclass(self, name: str, entry: Any, base: type) -> Callable[[Entry], Entry]:
+        """As `register`, for classes that must be subclasses of `base`.
+
+        Raises:
+            RecipeError: the entry is none; or as `register`.
+        """
+
+        def add(found: Entry) -> Entry:
+            if not (isinstance(found, type) and issubclass(found, base)):
+                raise RecipeError(f"{self.kind} {name!r} must be a subclass of {base.__name__}, not {found!r}")
+            self._add(name, found)
+            return found
+
+        if entry is not None:
+            add(entry)
+        return add
+
     def _add(self, name: str, entry: Any) -> None:
         if self._entries.get(name, entry) is not entry:
             raise RecipeError(f"{self.kind} {name!r} is registered already; give yours another name")
@@ -136,15 +153,17 @@ class ByName:
     """Marks a setting that is a section of its own, whose class one of its keys names.
 
     With `train: Annotated[Source, ByName(READERS, "reader")]`, `{reader: tsv, path: text.tsv}` is read as the section
-    that the registry has under `tsv`. None stays None, where the setting allows it.
+    that the registry has under `tsv`.
 
     Args:
         registry: of sections.
         key: that holds the name.
+        optional: whether there may be no section.
     """
 
     registry: Registry[Any]
     key: str
+    optional: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.with_info_plain_validator_function(self._read)
@@ -160,7 +179,7 @@ class ByName:
         return self.registry.get(name) if isinstance(name, str) and name in self.registry else None
 
     def _read(self, value: Any, info: ValidationInfo) -> Any:
-        if value is None or isinstance(value, BaseModel):
+        if isinstance(value, BaseModel) or (value is None and self.optional):
             return value
         if not isinstance(value, Mapping):
             raise PydanticCustomError(

@@ -25,8 +25,13 @@ def _pattern_from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
 
 def _from_recipe_folder(path: Path, info: ValidationInfo) -> Path:
     resolved = Path(_pattern_from_recipe_folder(str(path), info))
-    if (info.context or {}).get("check_files") and not resolved.exists():
-        raise ValueError(f"no such file or folder: {resolved}")
+    if (info.context or {}).get("check_files"):
+        try:
+            there = resolved.exists()
+        except (OSError, ValueError) as error:  # too long, or with a character that no path has
+            raise ValueError(f"not a path: {getattr(error, 'strerror', None) or error}") from None
+        if not there:
+            raise ValueError(f"no such file or folder: {resolved}")
     return resolved
 
 

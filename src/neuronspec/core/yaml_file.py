@@ -58,11 +58,13 @@ class Document:
 
     def place(self, path: KeyPath) -> str:
         """`recipes/demo.yaml:12`, or the `--set` that gave the value; of the nearest parent if need be."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.overrides:
-                return f"--set {self.overrides[path[:length]]}"
-            if path[:length] in self.lines:
-                return f"{self.path}:{self.lines[path[:length]]}"
+        parents = [path[:length] for length in range(len(path), 0, -1)]
+        for parent in parents:
+            if parent in self.overrides:
+                return f"--set {self.overrides[parent]}"
+        for parent in parents:
+            if parent in self.lines:
+                return f"{self.path}:{self.lines[parent]}"
         return str(self.path)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +37,24 @@ def from_old_form(corpus: Any) -> Any:
     bare = [split for split in _SPLITS if isinstance(corpus.get(split), str | Path)]
     if not moved and not bare:
         return corpus
-    if "reader" in moved and not isinstance(corpus.get("train"), Mapping):
-        logger.warning(
-            "corpus: {reader: %s, ...} is the form of recipes before 0.2; now each split is a source, such as "
-            "train: {reader: %s, path: ...}",
-            *[moved["reader"]] * 2,
-        )
+    if isinstance(moved.get("reader"), str) and not isinstance(corpus.get("train"), Mapping):
+        _warn(moved["reader"])
     sections = {split: _section(corpus[split]) for split in _SPLITS if corpus.get(split) is not None}
     sections["train"] = sections.get("train", {}) | moved
     reader = {name: sections["train"][name] for name in ("reader",) if name in sections["train"]}
     kept = {key: value for key, value in corpus.items() if key not in _MOVED and key not in _SPLITS}
     return kept | {split: reader | section for split, section in sections.items()}
+
+
+@lru_cache
+def _warn(reader: str) -> None:
+    """Say it once in a process, however often a recipe is read."""
+    logger.warning(
+        "corpus: {reader: %s, ...} is the form of recipes before 0.2; now each split is a source, such as "
+        "train: {reader: %s, path: ...}",
+        reader,
+        reader,
+    )
 
 
 def _section(source: Any) -> dict[str, Any]:

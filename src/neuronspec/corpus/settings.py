@@ -64,10 +64,10 @@ class CorpusSettings(Section):
     train: Annotated[Source, ByName(READERS, "reader")] = Field(
         description="the source of the training text, {reader: tsv, path: text.tsv}; see the sources below"
     )
-    valid: Annotated[Source | None, ByName(READERS, "reader")] = Field(
+    valid: Annotated[Source | None, ByName(READERS, "reader", optional=True)] = Field(
         None, description="the source of the validation text; without it, valid_share of the training text"
     )
-    test: Annotated[Source | None, ByName(READERS, "reader")] = Field(
+    test: Annotated[Source | None, ByName(READERS, "reader", optional=True)] = Field(
         None, description="the source of the test text; without it, test_share of the training text"
     )
     cleaning: CleaningSettings = CleaningSettings()

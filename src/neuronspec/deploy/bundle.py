@@ -29,7 +29,7 @@ from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.translation.conversion import convert
-from neuronspec.translation.registry import QUANTIZATIONS
+from neuronspec.translation.quantizations import QUANTIZATIONS
 
 BIASES_FILE = "output_biases.safetensors"
 _MODEL_FILES = ("config.json", "shared_vocabulary.json")

@@ -23,7 +23,7 @@ from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import convert, import_ctranslate2, vocabulary_of
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
-from neuronspec.translation.registry import QUANTIZATIONS
+from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.transformers_engine import TransformersEngine
 

@@ -17,7 +17,7 @@ from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest, is_fo
 from neuronspec.deploy.opening import unknown_direction
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
-from neuronspec.translation.registry import QUANTIZATIONS
+from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 
 

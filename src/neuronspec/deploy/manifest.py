@@ -14,7 +14,7 @@ from neuronspec.core.errors import ModelError
 from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.core.registry import OneOf
 from neuronspec.specialization.registry import SEMANTICS
-from neuronspec.translation.registry import QUANTIZATIONS
+from neuronspec.translation.quantizations import QUANTIZATIONS
 
 MANIFEST = "neuronspec.json"
 

@@ -34,4 +34,6 @@ def register_criterion(name: str, criterion: Kind | None = None) -> Callable[[Ki
     Raises:
         RecipeError: the name is taken by another criterion.
     """
-    return CRITERIA.register(name, criterion)
+    from neuronspec.neurons.criteria.criterion import Criterion
+
+    return CRITERIA.register_subclass(name, criterion, Criterion)

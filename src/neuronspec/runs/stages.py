@@ -48,7 +48,7 @@ def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
     from neuronspec.evaluation.scorer import check_scoring
-    from neuronspec.training.optimizers import check_optimizer
+    from neuronspec.training.optimization import check_optimizer
     from neuronspec.training.tracking import check_trackers
     from neuronspec.translation.engine import check_engine
 

@@ -41,4 +41,6 @@ def register_metric(name: str, metric: Kind | None = None) -> Callable[[Kind], K
     Raises:
         RecipeError: the name is taken by another metric.
     """
-    return METRICS.register(name, metric)
+    from neuronspec.scoring.score import Metric
+
+    return METRICS.register_subclass(name, metric, Metric)

@@ -60,7 +60,7 @@ def specialize(
         MaskError: the masks are of another model (the message says how they differ) or select no neuron somewhere.
 
     Example:
-        >>> ns.specialize(model, masks)
+        >>> model = ns.specialize(model, masks)
         >>> with ns.use_direction(model, "en-de"):
         ...     loss = model(**batches[0].inputs).loss
     """
@@ -97,7 +97,7 @@ def unspecialize(model: nn.Module) -> None:
         ModelError: the model isn't specialized.
 
     Example:
-        >>> ns.specialize(model, masks)
+        >>> model = ns.specialize(model, masks)
         >>> ns.unspecialize(model)
     """
     state = specialization_of(model)

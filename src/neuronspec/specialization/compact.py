@@ -61,7 +61,7 @@ def compact(model: Model, direction: DirectionLike) -> Model:
         DirectionError: no masks for the direction.
 
     Example:
-        >>> ns.specialize(model, masks)
+        >>> model = ns.specialize(model, masks)
         >>> small = ns.compact(model, "en-de")
         >>> small.num_parameters() < model.num_parameters()
         True

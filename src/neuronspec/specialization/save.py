@@ -78,7 +78,7 @@ def save_specialized(model: PreTrainedModel, folder: str | Path) -> None:
         ModelError: the model isn't specialized.
 
     Example:
-        >>> ns.specialize(model, masks)
+        >>> model = ns.specialize(model, masks)
         >>> ns.save_specialized(model, folder / "model")
         >>> again = ns.load(folder / "model")
         >>> with ns.use_direction(again, "en-de"):
@@ -112,7 +112,7 @@ def load(folder: str | Path, device: torch.device | str | None = None) -> PreTra
         MaskError: there are no masks, or they are of another model.
 
     Example:
-        >>> ns.specialize(model, masks)
+        >>> model = ns.specialize(model, masks)
         >>> ns.save_specialized(model, folder / "model")
         >>> again = ns.load(folder / "model")
         >>> with ns.use_direction(again, "en-de"):
@@ -146,7 +146,7 @@ def save_compact(model: PreTrainedModel, folder: str | Path) -> None:
         ModelError: the model isn't a compact one.
 
     Example:
-        >>> ns.specialize(model, masks)
+        >>> model = ns.specialize(model, masks)
         >>> ns.save_compact(ns.compact(model, "en-de"), folder / "small")
         >>> small = ns.load_compact(folder / "small")
     """
@@ -185,7 +185,7 @@ def load_compact(folder: str | Path, device: torch.device | str | None = None) -
             doesn't have.
 
     Example:
-        >>> ns.specialize(model, masks)
+        >>> model = ns.specialize(model, masks)
         >>> ns.save_compact(ns.compact(model, "en-de"), folder / "small")
         >>> small = ns.load_compact(folder / "small")
     """

@@ -1,41 +1,58 @@
-"""Optimizers by name, stepped along a learning-rate schedule, with their state as named tensors."""
+"""Optimizers by name. Each is a function that takes parameters and, of the training section, the keys that it names.
+
+Torch is imported inside the functions, as recipes are checked against the names here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from typing import Any, TypeAlias
-
-import torch
-from torch import nn
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from neuronspec.core.errors import MissingExtraError
-from neuronspec.training.parallel import like, whole
-from neuronspec.training.registry import OPTIMIZERS, SCHEDULES, needs_updates
-from neuronspec.training.settings import TrainingSettings
+from neuronspec.core.registry import Registry
 
-MakeOptimizer: TypeAlias = Callable[[Iterable[nn.Parameter], TrainingSettings], torch.optim.Optimizer]
-"""Makes an optimizer of parameters; its learning rate is set before each step."""
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+OPTIMIZERS = Registry[Any]("optimizer", {})
+"""The functions below, by the name that `training.optimizer` gives."""
 
 
-def adamw(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+@OPTIMIZERS.register("adamw")
+def adamw(
+    parameters: Iterable[nn.Parameter],
+    *,
+    learning_rate: float,
+    adam_betas: tuple[float, float],
+    adam_epsilon: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
     """AdamW, fused: Adam with decoupled weight decay on all parameters (Loshchilov and Hutter, 2019, algorithm 2).
 
     Args:
         parameters: to train.
-        settings: `adam_betas`, `adam_epsilon` and `weight_decay`.
+        learning_rate: is set before each step.
+        adam_betas: decay of the first and second moment.
+        adam_epsilon: added to the root of the second moment.
+        weight_decay: decoupled.
     """
+    import torch
+
     return torch.optim.AdamW(
         parameters,
-        lr=settings.learning_rate,
-        betas=settings.adam_betas,
-        eps=settings.adam_epsilon,
-        weight_decay=settings.weight_decay,
+        lr=learning_rate,
+        betas=adam_betas,
+        eps=adam_epsilon,
+        weight_decay=weight_decay,
         fused=True,
     )
 
 
-def adafactor(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+@OPTIMIZERS.register("adafactor")
+def adafactor(
+    parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
     """Adafactor: second moments by rows and columns of each matrix, no first moment (Shazeer and Stern, 2018).
 
     Algorithm 4 with the paper's constants; its rate is the schedule's times the root mean square of the parameter
@@ -44,19 +61,33 @@ def adafactor(parameters: Iterable[nn.Parameter], settings: TrainingSettings) ->
 
     Args:
         parameters: to train.
-        settings: `weight_decay`.
+        learning_rate: is set before each step.
+        weight_decay: decoupled.
     """
-    return torch.optim.Adafactor(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    import torch
+
+    return torch.optim.Adafactor(parameters, lr=learning_rate, weight_decay=weight_decay)
 
 
-def adamw_8bit(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+@OPTIMIZERS.register("adamw_8bit")
+def adamw_8bit(
+    parameters: Iterable[nn.Parameter],
+    *,
+    learning_rate: float,
+    adam_betas: tuple[float, float],
+    adam_epsilon: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
     """AdamW with both moments in 8 bits, quantized in blocks (Dettmers et al., 2022), of bitsandbytes.
 
     Tensors of fewer than 4,096 elements keep moments of 32 bits.
 
     Args:
         parameters: to train.
-        settings: as for `adamw`.
+        learning_rate: is set before each step.
+        adam_betas: as for `adamw`.
+        adam_epsilon: as for `adamw`.
+        weight_decay: decoupled.
 
     Raises:
         MissingExtraError: bitsandbytes isn't installed.
@@ -67,97 +98,8 @@ def adamw_8bit(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -
         raise MissingExtraError("bitsandbytes", "8bit", "optimizer: adamw_8bit") from None
     return AdamW8bit(
         list(parameters),
-        lr=settings.learning_rate,
-        betas=settings.adam_betas,
-        eps=settings.adam_epsilon,
-        weight_decay=settings.weight_decay,
+        lr=learning_rate,
+        betas=adam_betas,
+        eps=adam_epsilon,
+        weight_decay=weight_decay,
     )
-
-
-def check_optimizer(settings: TrainingSettings) -> None:
-    """Check that an optimizer's package is there, before the long work.
-
-    Raises:
-        MissingExtraError: it isn't.
-    """
-    OPTIMIZERS.get(settings.optimizer)([nn.Parameter(torch.zeros(1))], settings)
-
-
-class Optimizer:
-    """The optimizer of `settings` over the parameters of a model that need gradients, by name.
-
-    Args:
-        model: whose parameters are trained.
-        settings: names the optimizer and the schedule, and gives their numbers.
-        updates: of the whole training, for schedules that fall towards its end.
-
-    Raises:
-        MissingExtraError: the optimizer's package isn't installed.
-    """
-
-    def __init__(self, model: nn.Module, settings: TrainingSettings, updates: int | None = None) -> None:
-        self.parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
-        self._optimizer = OPTIMIZERS.get(settings.optimizer)(self.parameters.values(), settings)
-        self._clip_norm = settings.clip_norm
-        known: dict[str, float | None] = {"peak": settings.learning_rate, "warmup": settings.warmup}
-        if needs_updates(settings.schedule):
-            known["updates"] = updates
-        self._rate = partial(SCHEDULES.get(settings.schedule), **known)
-
-    def clip(self) -> float:
-        """Scale the gradient down to the settings' norm if it is longer.
-
-        Returns:
-            Its norm before that.
-        """
-        return float(whole(nn.utils.clip_grad_norm_(self.parameters.values(), self._clip_norm)))
-
-    def step(self, update: int) -> float:
-        """Apply the gradient and clear it.
-
-        Args:
-            update: number of the update, from 1.
-
-        Returns:
-            The learning rate.
-        """
-        rate = self._rate(update)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._optimizer.step()
-        self.clear()
-        return rate
-
-    def clear(self) -> None:
-        """Discard the gradient."""
-        self._optimizer.zero_grad(set_to_none=True)
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """The state as `NAME.KEY`, such as `NAME.exp_avg`; nothing for parameters without a step so far."""
-        return {
-            f"{name}.{key}": value if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.int64)
-            for name, parameter in self.parameters.items()
-            for key, value in self._optimizer.state.get(parameter, {}).items()
-        }
-
-    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Take back what `tensors()` gave.
-
-        Args:
-            tensors: full ones, by name.
-        """
-        states: dict[str, dict[str, Any]] = {}
-        for full_name, value in tensors.items():
-            name, _, key = full_name.rpartition(".")
-            if name in self.parameters:  # not of one that is frozen now
-                states.setdefault(name, {})[key] = _restored(value, self.parameters[name])
-        state = {place: states[name] for place, name in enumerate(self.parameters) if name in states}
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _restored(value: torch.Tensor, parameter: torch.Tensor) -> Any:
-    """A number that was one before; and what has the form of a parameter is sharded as it is."""
-    if value.dtype == torch.int64 and value.dim() == 0:
-        return int(value)
-    return like(value, parameter) if value.shape == parameter.shape else value

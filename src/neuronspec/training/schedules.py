@@ -6,9 +6,17 @@ towards the end of the training takes one more argument, `updates`: the number o
 
 from __future__ import annotations
 
+import inspect
 import math
+from typing import Any
+
+from neuronspec.core.registry import Registry
+
+SCHEDULES = Registry[Any]("schedule", {})
+"""The functions below, by the name that `training.schedule` gives."""
 
 
+@SCHEDULES.register("inverse_sqrt")
 def inverse_sqrt(update: int, peak: float, warmup: int) -> float:
     """Fall with the inverse square root of the update: `peak * sqrt(warmup / update)`.
 
@@ -29,6 +37,7 @@ def inverse_sqrt(update: int, peak: float, warmup: int) -> float:
     return peak * min(update / warmup, (warmup / update) ** 0.5)
 
 
+@SCHEDULES.register("linear")
 def linear(update: int, peak: float, warmup: int, updates: int) -> float:
     """Fall linearly: `peak * (updates + 1 - update) / (updates + 1 - warmup)`, 0 one update after the last.
 
@@ -51,6 +60,7 @@ def linear(update: int, peak: float, warmup: int, updates: int) -> float:
     return peak * (update / warmup if update <= warmup else _left(update, warmup, updates))
 
 
+@SCHEDULES.register("cosine")
 def cosine(update: int, peak: float, warmup: int, updates: int) -> float:
     """Fall along half a cosine: `peak / 2 * (1 + cos(pi * (update - warmup) / (updates + 1 - warmup)))`.
 
@@ -74,6 +84,7 @@ def cosine(update: int, peak: float, warmup: int, updates: int) -> float:
     return peak / 2 * (1 + math.cos(math.pi * (1 - _left(update, warmup, updates))))
 
 
+@SCHEDULES.register("constant")
 def constant(update: int, peak: float, warmup: int) -> float:
     """Stay at `peak` after the warm-up; `constant_with_warmup` of transformers.
 
@@ -95,3 +106,12 @@ def constant(update: int, peak: float, warmup: int) -> float:
 def _left(update: int, warmup: int, updates: int) -> float:
     """The share of the training after the warm-up that is still to come; 0 after more updates than planned."""
     return max(0.0, (updates + 1 - update) / max(1, updates + 1 - warmup))
+
+
+def needs_updates(schedule: str) -> bool:
+    """Whether a schedule has the argument `updates`: it depends on how many updates the whole training has.
+
+    Args:
+        schedule: its name in `SCHEDULES`.
+    """
+    return "updates" in inspect.signature(SCHEDULES.get(schedule)).parameters

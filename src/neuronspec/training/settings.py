@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, Section, Seed
-from neuronspec.training.registry import OPTIMIZERS, SCHEDULES, needs_updates
+from neuronspec.training.optimizers import OPTIMIZERS
+from neuronspec.training.schedules import SCHEDULES, needs_updates
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 

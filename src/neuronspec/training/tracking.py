@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from neuronspec.core.errors import MissingExtraError
-from neuronspec.training.registry import TRACKERS
+from neuronspec.core.registry import Registry
+
+TRACKERS = Registry[Any]("tracker", {})
+"""The classes below, by the name that `tracking` gives."""
 
 
 class Tracker:
@@ -39,6 +42,7 @@ class Tracker:
         self._tracker.finish()
 
 
+@TRACKERS.register("tensorboard")
 class TensorBoard(Tracker):
     """Event files in `FOLDER/tensorboard/RUN`."""
 
@@ -51,6 +55,7 @@ class TensorBoard(Tracker):
         return TensorBoardTracker(run, logging_dir=folder / "tensorboard")
 
 
+@TRACKERS.register("wandb")
 class WeightsAndBiases(Tracker):
     """An offline run in `FOLDER/wandb`: nothing leaves the machine until `wandb sync` is called on it."""
 

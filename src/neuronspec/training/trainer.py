@@ -22,7 +22,7 @@ from neuronspec.training import checkpoint
 from neuronspec.training.gradient import GradientOf
 from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.model_folder import export_model
-from neuronspec.training.optimizers import Optimizer
+from neuronspec.training.optimization import Optimizer
 from neuronspec.training.parallel import Parallel
 from neuronspec.training.precision import resolve_precision
 from neuronspec.training.progress import Reporter
@@ -88,7 +88,7 @@ class Trainer:
 
         text_format = TextFormat.of(job.tokenizer, job.directions)
         valid = validation_batches(job.store, job.directions, job.tokenizer, settings)
-        self.batches = TrainingBatches.of(job.store, sorted(job.directions), text_format, settings, job.seed)
+        self.batches = TrainingBatches(job.store, sorted(job.directions), text_format, settings, job.seed)
         micro_batches = settings.accumulation * job.processes.size
         self.budget = Budget.of(settings, self.batches, micro_batches)
         self.matters = what_matters(settings, model, self.batches, job.seed, self.precision, micro_batches)

@@ -8,7 +8,6 @@ its tokenizer has in memory.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +18,7 @@ from transformers import M2M100ForConditionalGeneration, PreTrainedModel, PreTra
 from neuronspec.core.errors import MissingExtraError, ModelError
 from neuronspec.models.sites import unwrap
 from neuronspec.specialization.model_state import attached
-from neuronspec.translation.registry import QUANTIZATIONS
-
-
-@dataclass(frozen=True, slots=True)
-class Quantization:
-    """How the weights of a CTranslate2 model are stored.
-
-    Args:
-        weights: CTranslate2's name of the type that is stored.
-        on_cpu: of the type that a CPU computes in; a GPU computes in that of the weights.
-    """
-
-    weights: str
-    on_cpu: str
-
-    def computed(self, device: str) -> str:
-        """CTranslate2's name of the type that `cpu` or `cuda` computes in."""
-        return self.on_cpu if device == "cpu" else self.weights
-
-
-FLOAT32 = Quantization("float32", "float32")
-INT8 = Quantization("int8", "int8")
-FLOAT16 = Quantization("float16", "float32")
+from neuronspec.translation.quantizations import QUANTIZATIONS
 
 
 def import_ctranslate2() -> Any:

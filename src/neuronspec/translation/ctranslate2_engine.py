@@ -18,7 +18,7 @@ from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import check_convertible, convert, import_ctranslate2, vocabulary_of
 from neuronspec.translation.engine import Engine, Hypothesis
-from neuronspec.translation.registry import QUANTIZATIONS
+from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 
 

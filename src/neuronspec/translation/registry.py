@@ -1,4 +1,4 @@
-"""Translation engines and quantizations by name."""
+"""Translation engines by name."""
 
 from __future__ import annotations
 
@@ -14,13 +14,3 @@ ENGINES: Registry[Any] = Registry(
     },
 )
 """As `evaluation.engine` names them."""
-
-QUANTIZATIONS: Registry[Any] = Registry(
-    "quantization",
-    {
-        "float32": "neuronspec.translation.conversion:FLOAT32",
-        "int8": "neuronspec.translation.conversion:INT8",
-        "float16": "neuronspec.translation.conversion:FLOAT16",
-    },
-)
-"""How the weights of a CTranslate2 model are stored."""

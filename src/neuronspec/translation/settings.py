@@ -10,7 +10,8 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, Section
 from neuronspec.scoring.settings import ScoreSettings
-from neuronspec.translation.registry import ENGINES, QUANTIZATIONS
+from neuronspec.translation.quantizations import QUANTIZATIONS
+from neuronspec.translation.registry import ENGINES
 
 
 class EvaluationSettings(Section):

@@ -31,4 +31,4 @@ def register_reader(name: str, reader: type[Source] | None = None) -> Callable[[
     Raises:
         RecipeError: the name is taken by another reader.
     """
-    return READERS.register(name, reader)
+    return READERS.register_subclass(name, reader, Source)

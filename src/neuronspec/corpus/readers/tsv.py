@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from neuronspec.core.errors import CorpusError, DirectionError
 from neuronspec.core.languages import canonical
@@ -25,6 +25,13 @@ class TsvSource(Source):
 
     reader: Literal["tsv"]
     path: RecipePath = Field(description="the table; relative to the recipe's folder")
+
+    @field_validator("path")
+    @classmethod
+    def _check_file(cls, path: Path) -> Path:
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder, and a table is needed")
+        return path
 
     def inputs(self) -> dict[str, Any]:
         """The size and time of the table."""

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from tests.helpers.toy_corpus import toy_model
 
 from neuronspec.core.errors import MissingExtraError
-from neuronspec.training.optimizers import Optimizer, check_optimizer
+from neuronspec.training.optimization import Optimizer, check_optimizer
 from neuronspec.training.schedules import inverse_sqrt
 from neuronspec.training.settings import TrainingSettings
 

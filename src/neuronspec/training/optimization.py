@@ -1,0 +1,121 @@
+"""The optimizer of a training: stepped along a learning-rate schedule, with its state as named tensors."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from neuronspec.training.optimizers import OPTIMIZERS
+from neuronspec.training.parallel import like, whole
+from neuronspec.training.schedules import SCHEDULES, needs_updates
+from neuronspec.training.settings import TrainingSettings
+
+
+def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The optimizer that the settings name, with those of their numbers that it takes.
+
+    Args:
+        parameters: to train.
+        settings: of the training.
+
+    Raises:
+        MissingExtraError: its package isn't installed.
+    """
+    make = OPTIMIZERS.get(settings.optimizer)
+    _, *keys = inspect.signature(make).parameters
+    made: torch.optim.Optimizer = make(parameters, **{key: getattr(settings, key) for key in keys})
+    return made
+
+
+def check_optimizer(settings: TrainingSettings) -> None:
+    """Check that an optimizer's package is there, before the long work.
+
+    Raises:
+        MissingExtraError: it isn't.
+    """
+    make_optimizer([nn.Parameter(torch.zeros(1))], settings)
+
+
+class Optimizer:
+    """The optimizer of `settings` over the parameters of a model that need gradients, by name.
+
+    Args:
+        model: whose parameters are trained.
+        settings: names the optimizer and the schedule, and gives their numbers.
+        updates: of the whole training, for schedules that fall towards its end.
+
+    Raises:
+        MissingExtraError: the optimizer's package isn't installed.
+    """
+
+    def __init__(self, model: nn.Module, settings: TrainingSettings, updates: int | None = None) -> None:
+        self.parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        self._optimizer = make_optimizer(self.parameters.values(), settings)
+        self._clip_norm = settings.clip_norm
+        known: dict[str, float | None] = {"peak": settings.learning_rate, "warmup": settings.warmup}
+        if needs_updates(settings.schedule):
+            known["updates"] = updates
+        self._rate = partial(SCHEDULES.get(settings.schedule), **known)
+
+    def clip(self) -> float:
+        """Scale the gradient down to the settings' norm if it is longer.
+
+        Returns:
+            Its norm before that.
+        """
+        return float(whole(nn.utils.clip_grad_norm_(self.parameters.values(), self._clip_norm)))
+
+    def step(self, update: int) -> float:
+        """Apply the gradient and clear it.
+
+        Args:
+            update: number of the update, from 1.
+
+        Returns:
+            The learning rate.
+        """
+        rate = self._rate(update)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self.clear()
+        return rate
+
+    def clear(self) -> None:
+        """Discard the gradient."""
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The state as `NAME.KEY`, such as `NAME.exp_avg`; nothing for parameters without a step so far."""
+        return {
+            f"{name}.{key}": value if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.int64)
+            for name, parameter in self.parameters.items()
+            for key, value in self._optimizer.state.get(parameter, {}).items()
+        }
+
+    def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Take back what `tensors()` gave.
+
+        Args:
+            tensors: full ones, by name.
+        """
+        states: dict[str, dict[str, Any]] = {}
+        for full_name, value in tensors.items():
+            name, _, key = full_name.rpartition(".")
+            if name in self.parameters:  # not of one that is frozen now
+                states.setdefault(name, {})[key] = _restored(value, self.parameters[name])
+        state = {place: states[name] for place, name in enumerate(self.parameters) if name in states}
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _restored(value: torch.Tensor, parameter: torch.Tensor) -> Any:
+    """A number that was one before; and what has the form of a parameter is sharded as it is."""
+    if value.dtype == torch.int64 and value.dim() == 0:
+        return int(value)
+    return like(value, parameter) if value.shape == parameter.shape else value
