@@ -137,7 +137,9 @@ def analyse_model(name: str, data: Path, out: Path, options: Options, progress: 
 def _corpus(data: Path, options: Options) -> CorpusSettings:
     """The table as a corpus: its languages, directions and families are checked as a recipe's are."""
     if not data.is_file():
-        raise CorpusError(f"{data}: no such file; --data takes a table with a column a language (.tsv, .tsv.xz)")
+        raise CorpusError(
+            f"{data}: no such file; --data takes a table with one column for each language (.tsv, .tsv.xz)"
+        )
     languages = list(options.languages or _columns(data, options.pivot))
     families = dict(options.families or {})
     unknown = {code: "Unknown" for code in languages if code not in families and not is_known(code)}

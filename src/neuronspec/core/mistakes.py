@@ -124,7 +124,7 @@ def _expected(kind: str, item: dict[str, Any], message: str) -> str:
 
 def _shown(value: Any) -> str:
     """A value in a message; the beginning of a long one."""
-    text = repr(value)
+    text = "null" if value is None else repr(value)  # as in YAML
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 _AS_SPACE = {0x2581: " "}
 _SPACE_CONTROLS = frozenset([*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85])
 # C0 and C1 controls, soft hyphen, zero-width space, direction marks and embeddings, invisible operators, byte order
-# mark, annotations, and U+2585, which SentencePiece reserves. The joiners U+200C and U+200D are part of spelling.
+# mark, annotations, noncharacters, and U+2585, which SentencePiece reserves. The joiners U+200C and U+200D are part of
+# spelling.
 _REMOVED = dict.fromkeys(
     code
     for start, end in (
         (0x00, 0x1F), (0x7F, 0x9F), (0xAD, 0xAD), (0x61C, 0x61C), (0x200B, 0x200B), (0x200E, 0x200F), (0x202A, 0x202E),
         (0x2060, 0x206F), (0x2585, 0x2585), (0xFDD0, 0xFDEF), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0xFFFE, 0xFFFF),
+        *((plane << 16 | 0xFFFE, plane << 16 | 0xFFFF) for plane in range(1, 17)),
     )
     for code in range(start, end + 1)
     if code not in _SPACE_CONTROLS

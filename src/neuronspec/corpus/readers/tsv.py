@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from neuronspec.core.errors import CorpusError, DirectionError
 from neuronspec.core.languages import canonical
@@ -28,8 +28,8 @@ class TsvSource(Source):
 
     @field_validator("path")
     @classmethod
-    def _check_file(cls, path: Path) -> Path:
-        if path.is_dir():
+    def _check_file(cls, path: Path, info: ValidationInfo) -> Path:
+        if (info.context or {}).get("check_files") and path.is_dir():
             raise ValueError(f"{path} is a folder, and a table is needed")
         return path
 
