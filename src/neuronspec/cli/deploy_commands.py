@@ -23,16 +23,16 @@ from neuronspec.deploy.documents.registry import FORMATS
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
 commands = typer.Typer()
+FoldersOption = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder to create; for several directions, one folder each in it.")
+]
 
 
 @commands.command(epilog="Example: neuronspec compact runs/demo en-de --out models/en-de")
 def compact(
     model: ModelArgument,
     directions: DirectionsArgument = None,
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="Folder to create; for several directions, one folder each in it."),
-    ] = ...,  # type: ignore[assignment]
+    out: FoldersOption = ...,  # type: ignore[assignment]
     pivot: PivotOption = None,
     as_json: JsonOption = False,
     allow_plugins: AllowPluginsOption = False,
@@ -48,10 +48,7 @@ def compact(
 def export(
     model: ModelArgument,
     directions: DirectionsArgument = None,
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="Folder to create; for several directions, one folder each in it."),
-    ] = ...,  # type: ignore[assignment]
+    out: FoldersOption = ...,  # type: ignore[assignment]
     every: Annotated[bool, typer.Option("--all", help="Every direction that has masks.")] = False,
     bundle: Annotated[
         bool, typer.Option("--bundle", help="One folder for all directions: the dense model and the masks.")

@@ -107,8 +107,7 @@ class Registry(Generic[T]):
         def add(found: Entry) -> Entry:
             if not (isinstance(found, type) and issubclass(found, base)):
                 raise RecipeError(f"{self.kind} {name!r} must be a subclass of {base.__name__}, not {found!r}")
-            self._add(name, found)
-            return found
+            return self.register(name)(found)
 
         if entry is not None:
             add(entry)

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -75,15 +74,6 @@ def write_n_best(path: Path, translations: Translations) -> None:
     """Write n-best lists, one line per source: `[{"text": ..., "score": ...}, ...]`, best first."""
     lists = ([{"text": text, "score": score} for text, score in best] for best in translations.nbest)
     write_text(path, "".join(json.dumps(best, ensure_ascii=False) + "\n" for best in lists))
-
-
-class TranslationEngine(Protocol):
-    """What translates sentences."""
-
-    def translate(
-        self, sources: Sequence[str], direction: DirectionLike, *, progress: OnBatch | None = None
-    ) -> Translations:
-        """Translate sentences; see `Engine.translate`."""
 
 
 class Engine(ABC):
