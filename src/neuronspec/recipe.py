@@ -21,6 +21,7 @@ from neuronspec.core.errors import DirectionError, RecipeError
 from neuronspec.core.mistakes import explain
 from neuronspec.core.plugins import load_plugins, load_plugins_of_run, resolve_plugin
 from neuronspec.core.registry import OneOf
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.core.settings import Section, Seed
 from neuronspec.core.yaml_file import Document, load_yaml
 from neuronspec.corpus.settings import CorpusSettings
@@ -59,7 +60,6 @@ class Recipe(Section):
     tracking: list[Annotated[str, OneOf(TRACKERS)]] = Field(
         [], description="where training is logged beside log.jsonl, into RUN/tracking; wandb runs offline"
     )
-
     plugins: list[Annotated[str, AfterValidator(resolve_plugin)]] = Field(
         [],
         description="modules of your own that register readers, criteria, arms or metrics; a file beside the recipe "
@@ -132,7 +132,7 @@ class Recipe(Section):
         Raises:
             RecipeError: the folder has no recipe, `overrides` are mistaken, or its plug-ins aren't allowed.
         """
-        path = Path(run) / "recipe.yaml"
+        path = RunFolder(Path(run)).recipe
         if not path.is_file():
             raise RecipeError(
                 f"{run} is not a run folder: it has no recipe.yaml; make one with 'neuronspec run RECIPE --out {run}'"
