@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from neuronspec.core.errors import RecipeError, RunError
+from neuronspec.core.errors import MissingExtraError, RecipeError, RunError
 from neuronspec.recipe import Recipe
 from neuronspec.runs import pipeline as pipeline_module
 from neuronspec.runs import stages
@@ -112,6 +113,33 @@ def test_the_reason_names_the_changed_key(tmp_path: Path, ran: list[str]) -> Non
     assert reasons["select"] == "changed: selection.coverage 0.95 -> 0.5"
     assert reasons["specialize/specialized"] == "train or select changed"
     assert reasons["train"] is None
+
+
+def test_the_reason_speaks_of_the_corpus_as_recipes_write_it_today(tmp_path: Path, ran: list[str]) -> None:
+    def corpus(**source: object) -> dict[str, object]:
+        return {"corpus": {"train": {"reader": "catalogs"} | source, "languages": ["de"]}}
+
+    execute(tmp_path, recipe_with(**corpus(max_characters=200)))
+    later = Pipeline(recipe_with(**corpus(max_characters=100, packages=["wagtail"])), tmp_path)
+    reasons = {task.name: reason for task, reason in later.plan()}
+    assert reasons["prepare"] is not None
+    assert "corpus.train.max_characters 200 -> 100" in reasons["prepare"]
+    later = Pipeline(recipe_with(training={"updates": 10, "patience": 3}), tmp_path)
+    assert "training.patience not set -> 3" in str(later.stale(later.tasks["train"]))
+
+
+def test_a_missing_package_is_told_before_anything_changes(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(tmp_path, recipe_with())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    changed = recipe_with(training={"updates": 10, "optimizer": "adamw_8bit"})
+    with pytest.raises(MissingExtraError, match="needs the package 'bitsandbytes'"):
+        execute(tmp_path, changed)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    execute(tmp_path, changed, "prepare")  # which doesn't need it
 
 
 def test_outputs_of_other_settings_are_set_aside_not_lost(tmp_path: Path, ran: list[str]) -> None:

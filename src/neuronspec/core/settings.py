@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
@@ -43,3 +44,28 @@ class Section(BaseModel):
     """A part of the recipe. Unknown keys are refused, and so are numbers that aren't finite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Marks a key that came after run folders were made: one from before means the default.
+
+    Fingerprints and checkpoints leave such a key out while it has its default (`without_added`), so that older run
+    folders stay up to date.
+    """
+
+
+def without_added(section: BaseModel, dumped: dict[str, Any]) -> dict[str, Any]:
+    """What was dumped of a section, without the keys that are marked `Added` and have their default.
+
+    Args:
+        section: of a recipe, or the whole recipe.
+        dumped: by `section.model_dump`, of all keys or some; changed in place.
+    """
+    for name, info in type(section).model_fields.items():
+        value = getattr(section, name)
+        if any(isinstance(mark, Added) for mark in info.metadata) and value == info.default:
+            dumped.pop(name, None)
+        elif isinstance(value, BaseModel) and name in dumped:
+            without_added(value, dumped[name])
+    return dumped

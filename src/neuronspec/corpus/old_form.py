@@ -22,7 +22,7 @@ _MOVED = {"reader": "reader", "packages": "packages", "folder": "path", "max_cha
 """Keys that were the section's and are a source's now."""
 
 
-def from_old_form(corpus: Any) -> Any:
+def from_old_form(corpus: Any, *, warn: bool = True) -> Any:
     """The corpus section in the form of today; what is in it already is returned as it is.
 
     A split that is given as a path alone is read by the reader of the training text, so that
@@ -30,6 +30,7 @@ def from_old_form(corpus: Any) -> Any:
 
     Args:
         corpus: the section as it was written; anything that is no mapping is left to validation.
+        warn: tell the user, once, how the section is written today.
     """
     if not isinstance(corpus, Mapping):
         return corpus
@@ -37,7 +38,7 @@ def from_old_form(corpus: Any) -> Any:
     bare = [split for split in _SPLITS if isinstance(corpus.get(split), str | Path)]
     if not moved and not bare:
         return corpus
-    if isinstance(moved.get("reader"), str) and not isinstance(corpus.get("train"), Mapping):
+    if warn and isinstance(moved.get("reader"), str) and not isinstance(corpus.get("train"), Mapping):
         _warn(moved["reader"])
     sections = {split: _section(corpus[split]) for split in _SPLITS if corpus.get(split) is not None}
     sections["train"] = sections.get("train", {}) | moved

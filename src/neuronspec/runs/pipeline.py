@@ -23,10 +23,11 @@ from neuronspec.core.files import write_json, write_text
 from neuronspec.core.processes import Processes, join
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import RunFolder
+from neuronspec.corpus.old_form import from_old_form
 from neuronspec.recipe import Recipe
 from neuronspec.runs.run_log import RunLog, logging_to
-from neuronspec.runs.stages import Run
-from neuronspec.runs.tasks import STAGES, TOGETHER, TRAININGS, Task, fingerprint, tasks_of
+from neuronspec.runs.stages import TRAININGS, Run, check_installed
+from neuronspec.runs.tasks import STAGES, TOGETHER, Task, fingerprint, tasks_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Pipeline:
         if known is None:
             return "not run yet"
         if known["fingerprint"] != self.fingerprint(task):
-            changed = _changes(known["settings"], json.loads(json.dumps(task.settings)))
+            changed = _changes(_readable(known["settings"]), _readable(json.loads(json.dumps(task.settings))))
             return f"changed: {', '.join(changed)}" if changed else f"{' or '.join(task.needs)} changed"
         if known["state"] != "finished":
             return "interrupted before, continues"
@@ -99,6 +100,8 @@ class Pipeline:
             joined.wait()
             reasons = joined.gather([reason for _, reason in self.plan(stage, names)])[0]
             tasks = [task for task, _ in self.plan(stage, names)]
+            due = {task.stage for task, reason in zip(tasks, reasons, strict=True) if reason is not None}
+            check_installed(self.recipe, due)
             if joined.is_main:
                 write_text(self.run.paths.recipe, self.recipe.to_yaml())
             with logging_to(self.run.paths.log, logger) if joined.is_main else nullcontext() as log:
@@ -191,12 +194,18 @@ class Pipeline:
         return moved
 
 
+def _readable(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a task as recipes write them today; fingerprints are of the corpus section's old form."""
+    return settings | {"corpus": from_old_form(settings["corpus"], warn=False)} if "corpus" in settings else settings
+
+
 def _changes(old: Any, new: Any, path: str = "") -> list[str]:
     """`training.updates 100 -> 200` for every value that differs."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted({*old, *new})
         return [line for key in keys for line in _changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)]
-    return [] if old == new else [f"{path} {json.dumps(old)} -> {json.dumps(new)}"]
+    shown = ("not set" if value is None else json.dumps(value, ensure_ascii=False) for value in (old, new))
+    return [] if old == new else ["{} {} -> {}".format(path, *shown)]
 
 
 def _read_state(run: RunFolder, name: str) -> dict[str, Any]:

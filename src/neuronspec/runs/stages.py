@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,6 +16,9 @@ from neuronspec.core.run_folder import RunFolder
 from neuronspec.recipe import Recipe
 
 logger = logging.getLogger(__name__)
+
+TRAININGS = {"train": "training", "specialize": "continuation"}
+"""The stages that train, and their section of the recipe."""
 
 RECORDED_AGAIN = ("specialized", "dense")
 """Arms whose neurons are recorded again, to see whether they moved."""
@@ -44,21 +47,33 @@ class Run:
         return TokenStore.open(self.paths.data)
 
 
+def check_installed(recipe: Recipe, stages: Collection[str]) -> None:
+    """Check, before the long work and before anything is written, that what some stages need is there.
+
+    Raises:
+        NeuronspecError: a package, tokenizer or checkpoint is missing that an optimizer, tracker, engine or score needs.
+    """
+    trainings = [getattr(recipe, section) for stage, section in TRAININGS.items() if stage in stages]
+    if trainings:
+        from neuronspec.training.optimization import check_optimizer
+        from neuronspec.training.tracking import check_trackers
+
+        check_trackers(recipe.tracking)
+        for training in trainings:
+            check_optimizer(training)
+    if "evaluate" in stages:
+        from neuronspec.evaluation.scorer import check_scoring
+        from neuronspec.translation.engine import check_engine
+
+        check_engine(recipe.evaluation)
+        check_scoring(recipe.evaluation.scores, [direction.target for direction in recipe.evaluated_directions])
+
+
 def prepare(run: Run) -> None:
     """Text in: RUN/data."""
     from neuronspec.corpus.prepare import prepare as prepare_corpus
-    from neuronspec.evaluation.scorer import check_scoring
-    from neuronspec.training.optimization import check_optimizer
-    from neuronspec.training.tracking import check_trackers
-    from neuronspec.translation.engine import check_engine
 
     recipe = run.recipe
-    # before the long work, though later stages need them
-    check_trackers(recipe.tracking)
-    for training in (recipe.training, recipe.continuation):
-        check_optimizer(training)
-    check_engine(recipe.evaluation)
-    check_scoring(recipe.evaluation.scores, [direction.target for direction in recipe.evaluated_directions])
     prepare_corpus(
         recipe.corpus,
         recipe.tokenizer,

@@ -16,15 +16,13 @@ from typing import Any
 
 from neuronspec.core.plugins import plugin_stamp
 from neuronspec.core.run_folder import RunFolder
+from neuronspec.core.settings import without_added
 from neuronspec.corpus.old_form import to_old_form
 from neuronspec.recipe import Recipe
 from neuronspec.runs import stages
 
 TOGETHER = ("train", "record", "specialize/", "evaluate/")
 """How the names of tasks begin that all processes work on."""
-
-TRAININGS = {"train": "training", "specialize": "continuation"}
-"""The stages that train, and their section of the recipe."""
 
 STAGES = ("prepare", "train", "record", "select", "specialize", "evaluate", "analyse", "report")
 
@@ -107,7 +105,8 @@ def _settings(recipe: Recipe, *sections: str) -> dict[str, Any]:
     # without what isn't given, so that keys which are added later don't count as changed
     names = ("seed", *sections)
     found: dict[str, Any] = {}
-    dumped = recipe.model_dump(mode="json", include={name.split(".")[0] for name in names}, exclude_none=True)
+    included = {name.split(".")[0] for name in names}
+    dumped = without_added(recipe, recipe.model_dump(mode="json", include=included, exclude_none=True))
     for name in names:
         found[name] = dumped
         for key in name.split("."):

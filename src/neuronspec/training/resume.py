@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from neuronspec.batching.stream import TrainingBatches
 from neuronspec.core.errors import TrainingError
+from neuronspec.core.settings import without_added
 from neuronspec.training.checkpoint import model_tensors
 from neuronspec.training.settings import TrainingSettings
 
@@ -53,7 +54,7 @@ def what_matters(
         precision: as resolved.
         micro_batches: in an update, over all processes.
     """
-    trained = settings.model_dump(exclude={*may_change(settings), "accumulation", "seed"})
+    trained = without_added(settings, settings.model_dump(exclude={*may_change(settings), "accumulation", "seed"}))
     config = {key: value for key, value in model.config.to_dict().items() if key not in _INCIDENTAL}
     matters = {
         "seed": seed,

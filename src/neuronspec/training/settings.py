@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import Positive, Section, Seed
+from neuronspec.core.settings import Added, Positive, Section, Seed
 from neuronspec.training.optimizers import OPTIMIZERS
 from neuronspec.training.schedules import SCHEDULES, needs_updates
 
@@ -30,18 +30,15 @@ class TrainingSettings(Section):
         None, description="instead of temperature: how often each direction is sampled, {en-de: 2, de-en: 1}"
     )
     mix_directions: bool = Field(False, description="micro-batches mix directions instead of holding one each")
-    # What equals its default is left out of dumps, so that run folders from before these keys stay up to date.
-    optimizer: Annotated[str, OneOf(OPTIMIZERS)] = Field(
+    optimizer: Annotated[str, OneOf(OPTIMIZERS), Added()] = Field(
         "adamw",
         description="adamw; adafactor: less memory, learning_rate relative to each weight's size (such as 1e-2); "
         "adamw_8bit: needs the package bitsandbytes",
-        exclude_if=lambda name: name == "adamw",
     )
-    schedule: Annotated[str, OneOf(SCHEDULES)] = Field(
+    schedule: Annotated[str, OneOf(SCHEDULES), Added()] = Field(
         "inverse_sqrt",
         description="of the learning rate after a linear warm-up; linear and cosine fall to 0 at the end of the "
         "budget, which must then be updates or epochs",
-        exclude_if=lambda name: name == "inverse_sqrt",
     )
     learning_rate: float = Field(5e-4, gt=0, description="peak of the schedule")
     warmup: Positive = Field(4000, description="updates of linear warm-up")
