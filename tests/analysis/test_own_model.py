@@ -19,7 +19,7 @@ from neuronspec.analysis.findings import Findings
 from neuronspec.analysis.own_model import Subject
 from neuronspec.analysis.settings import Options
 from neuronspec.cli import analyse_commands as commands
-from neuronspec.core.errors import CorpusError, ModelError, RecipeError, RunError
+from neuronspec.core.errors import CorpusError, ModelError, PathError, RecipeError
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
 
@@ -140,5 +140,5 @@ def test_an_error_of_the_command_is_one_message(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_something_else_is_told(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="neither a run"):
+    with pytest.raises(PathError, match="neither a run"):
         Subject.load(tmp_path)

@@ -49,7 +49,7 @@ def test_each_segment_has_the_masks_of_the_weights_that_it_begins_with(whole: Gi
     assert masks[4] != masks[0] and masks[8] != masks[4]
     for update in (4, 8):
         model = load_model(whole.base)
-        checkpoint.restore_model(model, whole.folder / "checkpoints" / f"step-{update}" / checkpoint.MODEL)
+        checkpoint.restore_model(model, whole.folder / "checkpoints", update)
         activations = record_activations(
             model, recording_batches(whole.store, whole.directions, whole.recipe.recording)
         )
@@ -106,7 +106,7 @@ def test_a_damaged_checkpoint_leads_back_to_the_segment_before(
     root = given.folder / "checkpoints"
     for update in checkpoint.updates_saved(root):
         if update > 3:
-            (root / f"step-{update}" / checkpoint.OPTIMIZER).write_bytes(b"cut")
+            (root / f"step-{update}" / "optimizer.safetensors").write_bytes(b"cut")
     made = counting(monkeypatch)
     trained(tmp_path, "specialized", **SECTIONS)
     assert len(made) == UPDATES - 3

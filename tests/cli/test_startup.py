@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 from tests.helpers.synthetic import write_recipe
 from tests.helpers.toy_sweep import write_sweep
+from typer.main import get_command
+from typer.testing import CliRunner
 
 import neuronspec
+from neuronspec.cli.app import app
+from neuronspec.core.errors import NeuronspecError
+from neuronspec.runs.tasks import STAGES
 
 WITHOUT_TORCH = """
 import sys
@@ -39,6 +44,37 @@ def without_torch(*arguments: object) -> str:
 @pytest.mark.parametrize("command", [[], ["run"], ["sweep"], ["evaluate"], ["analyse"], ["translate"], ["serve"]])
 def test_help(command: list[str]) -> None:
     assert "Usage:" in without_torch(*command, "--help")
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (["run", "FILE", "--out", "OUT"], "recipe"),
+        (["validate", "FILE"], "recipe"),
+        (["sweep", "FILE", "--out", "OUT"], "sweep"),
+        (["train", "FILE"], "not a run folder"),
+        (["compare", "FILE"], "not a run folder"),
+        (["inspect", "FILE"], "no such file or folder"),
+        (["report", "FILE"], "holds neither a run"),
+        (["compact", "FILE", "en-de", "--out", "OUT"], "is no folder"),
+        (["export", "FILE", "--out", "OUT"], "is no folder"),
+        (["serve", "FILE"], "is no folder"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_a_path_that_is_not_there_is_misuse(tmp_path: Path, command: list[str], kind: str) -> None:
+    places = {"FILE": str(tmp_path / "absent"), "OUT": str(tmp_path / "out")}
+    result = CliRunner().invoke(app, [places.get(word, word) for word in command])
+    assert isinstance(result.exception, NeuronspecError)
+    assert result.exception.exit_code == 2
+    assert kind in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_of_stage_names_all_stages() -> None:
+    (option,) = (option for option in get_command(app).commands["run"].params if option.name == "stage")
+    assert option.help == f"Only this stage: {', '.join(STAGES[:-1])} or {STAGES[-1]}."
+    assert set(STAGES) <= get_command(app).commands.keys() | {"analyse"}
 
 
 def test_version() -> None:

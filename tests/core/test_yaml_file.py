@@ -59,7 +59,7 @@ def refused(folder: Path, content: bytes) -> str:
         ("a: b\n--- \nc: d\n", "not valid YAML"),
         ("a: *nobody\n", "recipe.yaml:1: not valid YAML: found undefined alias"),
         ("", "the recipe is empty"),
-        ("just text", "a recipe is a mapping of sections"),
+        ("just text", "a recipe is a mapping of keys"),
         ("x" * (LARGEST + 1), "larger than 1 MiB"),
     ],
     ids=lambda value: value[:20],

@@ -14,7 +14,7 @@ from tests.helpers.trained_toy import sentences, trained_model
 
 import neuronspec as ns
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, DirectionError, ModelError, RecipeError
+from neuronspec.core.errors import CorpusError, DirectionError, ModelError, PathError, RecipeError
 from neuronspec.deploy import export as export_module
 from neuronspec.deploy.directions import compact_directions, export_directions
 from neuronspec.deploy.export import export_direction, sample_of
@@ -169,7 +169,7 @@ def test_what_cannot_be_exported_is_told(specialized: Path, exported: Path, tmp_
         export(specialized, ["en-de", "en-de"])
     with pytest.raises(ModelError, match="exists already"):
         export(specialized, ["en-de"], exported / "en-de")
-    with pytest.raises(ModelError, match="does not exist"):
+    with pytest.raises(PathError, match="is no folder"):
         export(tmp_path / "absent", ["en-de"])
     with pytest.raises(RecipeError, match=r"unknown quantization 'int4'; did you mean 'int8'\?"):
         export(specialized, ["en-de"], quantization="int4")

@@ -16,7 +16,7 @@ from tests.helpers.trained_toy import sentences
 
 import neuronspec as ns
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, DirectionError, ModelError, RecipeError
+from neuronspec.core.errors import CorpusError, DirectionError, ModelError, PathError, RecipeError
 from neuronspec.deploy.documents.document import Options, translate_document
 from neuronspec.deploy.documents.lines import Source, windows
 from neuronspec.deploy.documents.text import translate_text
@@ -119,7 +119,7 @@ def test_the_least_recently_used_models_leave_when_memory_is_short(exported: Pat
 def test_what_is_not_there_is_told(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(DirectionError, match="no model for direction fr-de; .*de-en, en-de, en-fr"):
         ns.Translator(exported)("w1", "fr-de")
-    with pytest.raises(ModelError, match="does not exist"):
+    with pytest.raises(PathError, match="is no folder"):
         ns.Translator(tmp_path / "absent")
     with pytest.raises(RecipeError, match="n_best 7 is larger than beam 5"):
         ns.Translator(exported, n_best=7)

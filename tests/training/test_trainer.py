@@ -186,7 +186,10 @@ def test_a_line_now_and_then_where_there_is_no_terminal(
     assert "target tokens/s" in lines[2]
     assert lines[2].endswith(" left")
     assert lines[-2].startswith("base: update 4: validation loss ")
-    assert lines[-1].startswith("base: 4 updates in ") and "of the batches was padding; best at update 4" in lines[-1]
+    assert (
+        lines[-1].startswith("base: 4 updates in ")
+        and "of the tokens in batches were padding; best at update 4" in lines[-1]
+    )
 
 
 def test_exported_folder_needs_no_neuronspec(tmp_path: Path) -> None:

@@ -146,6 +146,8 @@ def cli_reference() -> str:
         "interrupted. Generated from the code: `make docs`.",
     ]
     group = typer.main.get_command(app)
+    lines += ["", "Options of `neuronspec` itself stand before the command:", "", "| option | meaning |", "|---|---|"]
+    lines += [f"| `{', '.join(option.opts)}` | {option.help} |" for option in group.params]
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         lines += [
             "",

@@ -17,7 +17,7 @@ from neuronspec.analysis.settings import Options
 from neuronspec.batching.in_order import spread
 from neuronspec.core.direction import Direction
 from neuronspec.core.environment import environment
-from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, RunError
+from neuronspec.core.errors import CorpusError, DirectionError, PathError, RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.languages import canonical, is_known
 from neuronspec.core.progress import SILENT, Progress
@@ -69,13 +69,14 @@ class Subject(BaseModel):
         """Read the file in a folder that `analyse_model` wrote.
 
         Raises:
-            RunError: it isn't there or is damaged.
+            PathError: it isn't there.
+            RunError: it is damaged.
         """
         path = folder / "subject.json"
         try:
             return cls.model_validate_json(path.read_bytes())
         except OSError:
-            raise RunError(f"{folder} holds neither a run (recipe.yaml) nor an analysis (subject.json)") from None
+            raise PathError(f"{folder} holds neither a run (recipe.yaml) nor an analysis (subject.json)") from None
         except ValidationError as error:
             raise RunError(f"{path} is damaged ({error.errors()[0]['msg']}); run 'neuronspec analyse' again") from None
 

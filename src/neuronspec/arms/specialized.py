@@ -19,6 +19,7 @@ from neuronspec.arms.arm import Cost, Given, budget, continue_training, cost_of,
 from neuronspec.arms.masked import Masked, put_on
 from neuronspec.core.files import write_json
 from neuronspec.core.processes import processes
+from neuronspec.core.run_folder import CHECKPOINTS
 
 if TYPE_CHECKING:
     from neuronspec.neurons.masks import NeuronMasks
@@ -64,7 +65,7 @@ def train_in_segments(given: Given, every: int, updates: int, first: Callable[[]
     from neuronspec.specialization.apply import unspecialize
     from neuronspec.specialization.save import save_masks
 
-    root = given.folder / "checkpoints"
+    root = given.folder / CHECKPOINTS
     begin = _segment_of(_newest(root), every)
     while True:
         masks = _masks_of(given, begin, first)
@@ -98,16 +99,7 @@ def _newest(root: Path) -> int:
     """The update of the newest checkpoint that can be read, which training will continue from; 0 without any."""
     from neuronspec.training import checkpoint
 
-    for update in reversed(checkpoint.updates_saved(root)):
-        folder = checkpoint.checkpoint_folder(root, update)
-        try:
-            checkpoint.read_record(root, update)
-            for name in (checkpoint.MODEL, checkpoint.OPTIMIZER):
-                checkpoint.read_tensors(folder / name)
-        except checkpoint.DamagedCheckpoint:
-            continue
-        return update
-    return 0
+    return next((update for update in reversed(checkpoint.updates_saved(root)) if checkpoint.is_whole(root, update)), 0)
 
 
 def _masks_of(given: Given, begin: int, first: Callable[[], NeuronMasks]) -> NeuronMasks:
@@ -134,8 +126,7 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
     from neuronspec.training import checkpoint
 
     model = start(given)
-    folder = checkpoint.checkpoint_folder(given.folder / "checkpoints", update)
-    checkpoint.restore_model(model, folder / checkpoint.MODEL)
+    checkpoint.restore_model(model, given.folder / CHECKPOINTS, update)
     joined = processes()
     recipe = given.recipe
     batches = recording_batches(given.store, given.directions, recipe.recording, given.progress)

@@ -134,12 +134,8 @@ def serve(
     threads: ThreadsOption = None,
     device: DeviceOption = None,
     beam: Annotated[int, typer.Option(min=1, max=1000, help="Beam size.")] = 5,
-    characters: Annotated[
-        int, typer.Option(min=1, max=MANY, help="Maximal number of characters in a request.")
-    ] = 10_000,
-    queue: Annotated[
-        int, typer.Option(min=1, max=MANY, help="Maximal number of waiting characters; then 429.")
-    ] = 200_000,
+    characters: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters in a request.")] = 10_000,
+    queue: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters waiting; then 429.")] = 200_000,
     seconds: Annotated[float, typer.Option(min=0.1, help="Maximal time of a request, in seconds.")] = 30.0,
     allow_plugins: AllowPluginsOption = False,
 ) -> None:

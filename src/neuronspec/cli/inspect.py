@@ -11,7 +11,7 @@ import typer
 
 from neuronspec.cli.options import AllowPluginsOption, JsonOption
 from neuronspec.cli.output import console, print_json
-from neuronspec.core.errors import NeuronspecError
+from neuronspec.core.errors import NeuronspecError, PathError
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 
 Facts = dict[str, Any]
@@ -34,18 +34,17 @@ def inspect(
 
 
 def describe(path: Path) -> Facts:
-    """What `path` holds, as plain JSON values; `kind` says which of our files it is.
+    """What `path` holds, as plain JSON values; `kind` says which kind of file it is.
 
     Raises:
-        NeuronspecError: there is no such path, it is damaged, or it isn't a file of ours.
+        PathError: there is no such path, or it isn't a file that neuronspec writes.
+        NeuronspecError: it is damaged.
     """
     if not path.exists():
-        raise NeuronspecError(f"{path}: no such file or folder")
+        raise PathError(f"{path}: no such file or folder")
     kind = _kind_of(path)
     if kind is None:
-        raise NeuronspecError(
-            f"{path} is not a file that neuronspec writes; known kinds: {', '.join(sorted(_DESCRIBERS))}"
-        )
+        raise PathError(f"{path} is not a file that neuronspec writes; known kinds: {', '.join(sorted(_DESCRIBERS))}")
     try:
         return {"kind": kind, "path": str(path), **_DESCRIBERS[kind](path)}
     except (ValueError, KeyError, TypeError, OSError) as error:

@@ -28,6 +28,12 @@ class DirectionError(NeuronspecError):
     exit_code = 2
 
 
+class PathError(NeuronspecError):
+    """A path given to a command or function where there is nothing, or nothing of the kind that it takes."""
+
+    exit_code = 2
+
+
 class CorpusError(NeuronspecError):
     """Text that can't be read: missing files, bad encoding, wrong number of cells or lines."""
 

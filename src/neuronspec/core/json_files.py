@@ -49,7 +49,7 @@ def parse_json(content: bytes | str, shape: type[Content] | Any) -> Content:
     except json.JSONDecodeError as problem:
         raise ValueError(f"not JSON: {problem.msg}, line {problem.lineno}, column {problem.colno}") from None
     except RecursionError:
-        raise ValueError("not JSON of ours: nested too deeply") from None
+        raise ValueError("nested too deeply") from None
     if shape is Any:
         return values
     try:

@@ -27,7 +27,7 @@ def explain(model: type[Model], document: Document, context: dict[str, Any] | No
         return model.model_validate(document.values, context=context)
     except ValidationError as error:
         lines = _all_mistakes(model, document, error)
-    count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''} in the recipe {document.path}:"
+    count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''} in the {document.kind} {document.path}:"
     raise RecipeError("\n".join([count, *(f"  {line}" for line in sorted(lines, key=_line_number))]))
 
 

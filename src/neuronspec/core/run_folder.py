@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+CHECKPOINTS = "checkpoints"
+"""The folder of checkpoints in each folder that is trained in."""
+
 TRAINING_LOG = "log.jsonl"
 """The log in each folder that is trained in."""
 

@@ -49,10 +49,19 @@ _Loader.add_implicit_resolver(
 
 @dataclass
 class Document:
-    """A recipe as written: its values, and the line of each."""
+    """A recipe or sweep as written: its values, and the line of each.
+
+    Args:
+        path: of the file.
+        values: as plain JSON values.
+        kind: what the file is, for messages.
+        lines: of the keys.
+        overrides: the keys that `--set` gave, each with what was written.
+    """
 
     path: Path
     values: dict[str, Any]
+    kind: str = "recipe"
     lines: dict[KeyPath, int] = field(default_factory=dict)
     overrides: dict[KeyPath, str] = field(default_factory=dict)
 
@@ -68,43 +77,40 @@ class Document:
         return str(self.path)
 
 
-def load_yaml(path: Path, overrides: list[str]) -> Document:
-    """Read a recipe file and apply `section.key=value` overrides.
+def load_yaml(path: Path, overrides: list[str], kind: str = "recipe") -> Document:
+    """Read a recipe or sweep file and apply `section.key=value` overrides.
 
     Raises:
         RecipeError: the file can't be read, isn't a YAML mapping, or names a key twice.
     """
-    document = Document(path, {})
-    values = _parse(_read(path), document)
+    document = Document(path, {}, kind)
+    values = _parse(_read(path, kind), document)
     if not isinstance(values, dict):
-        raise RecipeError(
-            f"{path}: a recipe is a mapping of sections (name, corpus, training, ...), not {type(values).__name__}"
-        )
+        raise RecipeError(f"{path}: a {kind} is a mapping of keys and their values, not {type(values).__name__}")
     document.values = values
     for override in overrides:
         _apply(document, override)
     return document
 
 
-def _read(path: Path) -> str:
-    """The text of a recipe: a regular file of bounded size in UTF-8, with or without a byte order mark."""
+def _read(path: Path, kind: str) -> str:
+    """The text of a recipe or sweep: a regular file of bounded size in UTF-8, with or without a byte order mark."""
+    example = " such as recipes/demo.yaml" if kind == "recipe" else ""
     try:
         if path.exists() and not path.is_file():
             what = "a folder" if path.is_dir() else "no regular file"
-            raise RecipeError(f"recipe {path}: it is {what}; give the path of a recipe such as recipes/demo.yaml")
+            raise RecipeError(f"{kind} {path}: it is {what}; give the path of a {kind}{example}")
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
-        raise RecipeError(
-            f"recipe {path}: {error.strerror or error}; give the path of a recipe such as recipes/demo.yaml"
-        ) from None
+        raise RecipeError(f"{kind} {path}: {error.strerror or error}; give the path of a {kind}{example}") from None
     if len(content) > LARGEST:
-        raise RecipeError(f"recipe {path}: larger than {LARGEST // 2**20} MiB, so it can't be a recipe")
+        raise RecipeError(f"{kind} {path}: larger than {LARGEST // 2**20} MiB, so it can't be a {kind}")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise RecipeError(f"{path}:{line}: the recipe isn't valid UTF-8; save it as UTF-8") from None
+        raise RecipeError(f"{path}:{line}: the {kind} isn't valid UTF-8; save it as UTF-8") from None
 
 
 def _parse(text: str, document: Document) -> Any:
@@ -113,7 +119,7 @@ def _parse(text: str, document: Document) -> Any:
         loader = _Loader(text)  # refuses control characters
         node = loader.get_single_node()
         if node is None:
-            raise RecipeError(f"{document.path}: the recipe is empty")
+            raise RecipeError(f"{document.path}: the {document.kind} is empty")
         _check_size(node, document)
         _note_lines(node, (), document)
         return _unshared(loader.construct_document(node))
@@ -124,7 +130,9 @@ def _parse(text: str, document: Document) -> Any:
         line = text[: error.position].count("\n") + 1
         raise RecipeError(f"{document.path}:{line}: not valid YAML: the character {error.character!r}") from None
     except RecursionError:
-        raise RecipeError(f"{document.path}: nested more than {DEEPEST} levels deep, so it can't be a recipe") from None
+        raise RecipeError(
+            f"{document.path}: nested more than {DEEPEST} levels deep, so it can't be a {document.kind}"
+        ) from None
     finally:
         if loader is not None:
             loader.dispose()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.arms.registry import ARMS
-from neuronspec.core.errors import CorpusError, DirectionError, ModelError, nearest
+from neuronspec.core.errors import CorpusError, DirectionError, ModelError, PathError, nearest
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
 from neuronspec.models.tokenizer import load_tokenizer
@@ -45,13 +45,14 @@ def open_model(path: Path, device: str | None = None) -> Opened:
     """Open a run (its specialized arm) or a model folder.
 
     Raises:
-        ModelError: there is no model, or it is damaged.
+        PathError: there is no such folder.
+        ModelError: it holds no model, or a damaged one.
         CorpusError: it has no tokenizer.
     """
     if RunFolder(path).exists:
         return _open_run(path, device)
     if not path.is_dir():
-        raise ModelError(f"{path} does not exist: give a run folder or a model folder")
+        raise PathError(f"{path} is no folder: give a run folder or a model folder")
     _check_not_exported(path)
     if (path / COMPACT_FILE).is_file():
         model = load_compact(path, device)
@@ -74,7 +75,7 @@ def open_specialized(path: Path, device: str | None = None) -> Opened:
     """As `open_model`, of a model with masks.
 
     Raises:
-        ModelError: as `open_model`; or the model isn't specialized.
+        NeuronspecError: as `open_model`; or the model isn't specialized.
     """
     opened = open_model(path, device)
     if attached(opened.model) is None:

@@ -39,7 +39,8 @@ class Translator:
         settings: of the search (`beam`, `length_penalty`, `n_best`, `batch_tokens`, ...), as the recipe's.
 
     Raises:
-        ModelError: there is no model, or the exported folder isn't whole; of several, none is.
+        PathError: there is no such folder.
+        ModelError: it holds no model, or the exported folder isn't whole; of several, none is.
     """
 
     def __init__(

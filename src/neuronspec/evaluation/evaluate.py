@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +101,10 @@ def evaluate_arm(
     done: ArmScores = {}
     for direction in progress.track(own, f"translating ({folder.name})"):
         test = read_test_set(store, direction, settings.max_sentences)
+        started = time.monotonic()
         with in_direction(direction):
             lines = engine.translate(test.sources, direction)
+        logger.debug("%s: %s: %d sentences in %.1f s", folder.name, direction, len(lines), time.monotonic() - started)
         if settings.n_best > 1:
             write_n_best(folder / f"{direction}.nbest.jsonl", lines)
         if lines.truncated:

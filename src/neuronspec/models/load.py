@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +22,14 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
+from transformers.utils import logging as transformers_logging
 
 from neuronspec.core.errors import ModelError
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.presets import PRESETS
 from neuronspec.models.settings import ModelSettings
+
+logger = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
@@ -113,7 +116,16 @@ def load_model(
             f"the weights in {name} lack {len(missing)} tensors that its config.json asks for, "
             f"such as {missing[0]!r}; the folder is damaged or its files belong to different models"
         )
-    return placed(model.eval(), device)
+    made = placed(model.eval(), device)
+    logger.debug(
+        "%s: %s, %s parameters, %s, on %s",
+        name,
+        type(made).__name__,
+        f"{made.num_parameters():,}",
+        made.dtype,
+        made.device,
+    )
+    return made
 
 
 def load_with_tokenizer(
@@ -156,13 +168,13 @@ def _reading(name: str | Path) -> Iterator[dict[str, Any]]:
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
     """Keep `transformers` from drawing progress bars of its own while it reads and writes models."""
-    were_on = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    were_on = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         if were_on:
-            logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()
 
 
 def default_device() -> torch.device:

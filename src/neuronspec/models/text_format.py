@@ -44,7 +44,7 @@ class TextFormat:
         """The format of the models that are trained here: `Tagged`.
 
         Args:
-            tokenizer: with a tag for each language, of ours, M2M100's or NLLB's.
+            tokenizer: with a tag for each language: this package's, M2M100's or NLLB's.
             directions: whose languages are used.
 
         Raises:

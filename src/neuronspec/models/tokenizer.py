@@ -1,6 +1,6 @@
 """The tokenizer: SentencePiece pieces in a Hugging Face tokenizer with language tags, in the manner of NLLB.
 
-What is saved is a stock class of transformers, so `AutoTokenizer.from_pretrained(folder)` needs nothing of ours:
+What is saved is a stock class of transformers, so `AutoTokenizer.from_pretrained(folder)` needs nothing else:
 `NllbTokenizer` for BPE, `MBart50Tokenizer` for unigram (the one stock class with a unigram model and language tags).
 Ids: <s> 0, <pad> 1, </s> 2, <unk> 3, pieces, then the tags `__en__`, `__de__`, ... A source comes out as
 [tag, pieces, </s>]. Special tokens written out in a text (`<s>`, `__de__`) are text like any other
@@ -223,7 +223,7 @@ def make_unigram(pieces: Sequence[tuple[str, float]], tags: Sequence[str]) -> An
 
 
 def keep_loadable(tokenizer: Any, source: str | None = None) -> Any:
-    """Leave `src_lang` out of what a unigram tokenizer of ours saves, and set it; other tokenizers stay as they are."""
+    """Leave `src_lang` out of what a unigram tokenizer saves, and set it; other tokenizers stay as they are."""
     if type(tokenizer).__name__ != "MBart50Tokenizer":
         return tokenizer
     ours = [str(token) for token in tokenizer.all_special_tokens if str(token).startswith("__")]

@@ -51,7 +51,7 @@ def check_installed(recipe: Recipe, stages: Collection[str]) -> None:
     """Check, before the long work and before anything is written, that what some stages need is there.
 
     Raises:
-        NeuronspecError: a package, tokenizer or checkpoint is missing that an optimizer, tracker, engine or score needs.
+        NeuronspecError: an optimizer, tracker, engine or score lacks a package, tokenizer or checkpoint.
     """
     trainings = [getattr(recipe, section) for stage, section in TRAININGS.items() if stage in stages]
     if trainings:

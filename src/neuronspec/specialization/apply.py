@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_args
 
@@ -23,6 +24,8 @@ from neuronspec.specialization.model_state import (
     specialization_of,
 )
 from neuronspec.specialization.registry import SEMANTICS
+
+logger = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=nn.Module)
 MasksLike = NeuronMasks | Mapping[Any, Mapping[str, torch.Tensor]]
@@ -87,6 +90,10 @@ def specialize(
     state = Specialization(chosen, own, semantics, components, method)
     install(state)
     attach(model, state)
+    logger.debug(
+        "specialized %s: semantics %s, method %s, %d sites, %d directions, sparsity %.3f",
+        type(unwrap(model)).__name__, semantics, method, len(chosen), len(own), own.sparsity(),
+    )  # fmt: skip
     return model
 
 

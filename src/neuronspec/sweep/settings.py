@@ -106,7 +106,7 @@ class Sweep(Section):
         Raises:
             RecipeError: the file is missing or mistaken, or an entry makes an invalid recipe; lists all mistakes.
         """
-        sweep = explain(cls, load_yaml(path, []), {"folder": path.resolve().parent, "check_files": True})
+        sweep = explain(cls, load_yaml(path, [], "sweep"), {"folder": path.resolve().parent, "check_files": True})
         given = dict(map(parse_override, overrides or []))
         problems = list(_reserved("--set", given, RESERVED))
         if problems:

@@ -9,6 +9,7 @@ process.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -26,7 +27,12 @@ from neuronspec.core.errors import TrainingError
 from neuronspec.core.files import write_json
 from neuronspec.training.parallel import like, whole
 
-MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
+logger = logging.getLogger(__name__)
+
+TRAINER = "trainer.json"
+"""The record of a checkpoint, in its folder."""
+
+_MODEL, _OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 FORMAT = 1
 _NAME = re.compile(r"step-(\d+)")
 
@@ -111,10 +117,10 @@ def save_checkpoint(root: Path, update: int, tensors: Tensors, record: Mapping[s
             write_json(final / TRAINER, content)
         else:
             temporary.mkdir(parents=True)
-            write_tensors(temporary / MODEL, tensors.model)
-            write_tensors(temporary / OPTIMIZER, tensors.optimizer)
+            write_tensors(temporary / _MODEL, tensors.model)
+            write_tensors(temporary / _OPTIMIZER, tensors.optimizer)
             write_json(temporary / TRAINER, content)
-            for name in (MODEL, OPTIMIZER, TRAINER):
+            for name in (_MODEL, _OPTIMIZER, TRAINER):
                 _sync(temporary / name)
             _sync(temporary)
             temporary.rename(final)
@@ -127,6 +133,7 @@ def save_checkpoint(root: Path, update: int, tensors: Tensors, record: Mapping[s
             + (f"the one of update {kept[-1]} is whole. " if kept else "there is no earlier one. ")
             + "Make room on the disk and run again to resume there"
         ) from error
+    logger.debug("saved %s", final)
     return final
 
 
@@ -164,34 +171,47 @@ def read_record(root: Path, update: int) -> dict[str, Any]:
     return record
 
 
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint's file.
+def read_optimizer(root: Path, update: int) -> dict[str, torch.Tensor]:
+    """The optimizer's state, by name.
 
     Raises:
-        DamagedCheckpoint: it is missing or cut off.
+        DamagedCheckpoint: its file is missing or cut off.
     """
+    return _read_tensors(checkpoint_folder(root, update) / _OPTIMIZER)
+
+
+def is_whole(root: Path, update: int) -> bool:
+    """Whether all of a checkpoint can be read."""
+    folder = checkpoint_folder(root, update)
+    try:
+        read_record(root, update)
+        for name in (_MODEL, _OPTIMIZER):
+            _read_tensors(folder / name)
+    except DamagedCheckpoint:
+        return False
+    return True
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{path} is damaged: {error}") from None
 
 
-def restore_model(model: nn.Module, path: Path) -> None:
+def restore_model(model: nn.Module, root: Path, update: int) -> None:
     """Copy a checkpoint's weights into `model`.
 
     Raises:
         DamagedCheckpoint: the file is damaged, or its names or shapes aren't the model's.
     """
-    fill_model(model, read_model(model, path))
+    _fill_model(model, _read_model(model, root, update))
 
 
-def read_model(model: nn.Module, path: Path) -> dict[str, torch.Tensor]:
-    """A checkpoint's weights, whose names and shapes are those of `model`.
-
-    Raises:
-        DamagedCheckpoint: the file is damaged, or of another model.
-    """
-    saved, own = read_tensors(path), model_tensors(model)
+def _read_model(model: nn.Module, root: Path, update: int) -> dict[str, torch.Tensor]:
+    """A checkpoint's weights, whose names and shapes are those of `model`."""
+    path = checkpoint_folder(root, update) / _MODEL
+    saved, own = _read_tensors(path), model_tensors(model)
     wrong = [
         name for name in {*saved, *own} if name not in saved or name not in own or saved[name].shape != own[name].shape
     ]
@@ -201,7 +221,7 @@ def read_model(model: nn.Module, path: Path) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
-def fill_model(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+def _fill_model(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     """Copy full tensors into the parameters and buffers of `model`, which may be sharded."""
     for name, value in model_tensors(model).items():
         value.copy_(like(tensors[name].to(value.dtype), value))
@@ -230,20 +250,21 @@ def set_aside(root: Path, update: int) -> Path:
 
 
 @torch.no_grad()
-def average_checkpoints(model: nn.Module, folders: Sequence[Path]) -> None:
+def average_checkpoints(model: nn.Module, root: Path, updates: Sequence[int]) -> None:
     """Give `model` the mean of the weights of several checkpoints, summed in float64.
 
     Source: Vaswani et al. (2017), section 6.1.
 
     Args:
         model: gets the mean; may be sharded.
-        folders: of the checkpoints.
+        root: folder of all checkpoints.
+        updates: whose checkpoints are averaged.
 
     Raises:
         DamagedCheckpoint: a file is damaged, or its names or shapes aren't the model's.
     """
     sums: dict[str, torch.Tensor] = {}
-    for folder in folders:
-        for name, value in read_model(model, folder / MODEL).items():
+    for update in updates:
+        for name, value in _read_model(model, root, update).items():
             sums[name] = sums[name] + value.double() if name in sums else value.double()
-    fill_model(model, {name: value / len(folders) for name, value in sums.items()})
+    _fill_model(model, {name: value / len(updates) for name, value in sums.items()})

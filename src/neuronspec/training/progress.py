@@ -113,5 +113,5 @@ class Reporter:
         self._log.write("end", state.update, state.seconds, **facts, passes=passes)
         self.say(
             f"{state.update} updates in {state.seconds:,.0f} s: {state.target_tokens:,} target tokens, "
-            f"{padding:.1%} of the batches was padding; best at update {state.best_update}"
+            f"{padding:.1%} of the tokens in batches were padding; best at update {state.best_update}"
         )

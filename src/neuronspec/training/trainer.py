@@ -16,6 +16,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.core.progress import SILENT, Progress
+from neuronspec.core.run_folder import CHECKPOINTS
 from neuronspec.core.signals import Interrupted, StopSignals
 from neuronspec.models.text_format import TextFormat
 from neuronspec.training import checkpoint
@@ -83,7 +84,7 @@ class Trainer:
     def __init__(self, job: Job) -> None:
         settings, model = job.settings, job.model
         self.job, self.model, self.settings, self.processes = job, model, settings, job.processes
-        self.root = job.folder / "checkpoints"
+        self.root = job.folder / CHECKPOINTS
         self.precision = resolve_precision(settings.precision, model.device)
 
         text_format = TextFormat.of(job.tokenizer, job.directions)
@@ -162,11 +163,10 @@ class Trainer:
             )
 
     def _restore(self, update: int) -> None:
-        folder = checkpoint.checkpoint_folder(self.root, update)
         record = checkpoint.read_record(self.root, update)
         check_unchanged(record["matters"], self.matters, self.job.folder)
-        moments = checkpoint.read_tensors(folder / checkpoint.OPTIMIZER)
-        checkpoint.restore_model(self.model, folder / checkpoint.MODEL)
+        moments = checkpoint.read_optimizer(self.root, update)
+        checkpoint.restore_model(self.model, self.root, update)
         self.optimizer.restore(moments)
         self.state = State.from_json(record["state"])
         self.batches.restore(self.state.batches)
@@ -304,7 +304,7 @@ class Trainer:
         if self.settings.average_checkpoints:
             losses = self._average(self.settings.average_checkpoints)
         elif best != state.update:
-            checkpoint.restore_model(self.model, checkpoint.checkpoint_folder(self.root, best) / checkpoint.MODEL)
+            checkpoint.restore_model(self.model, self.root, best)
         finish_step(self.model.eval())
         self._export()
         validation = {Direction.parse(name): loss for name, loss in losses.items()}
@@ -313,8 +313,7 @@ class Trainer:
     def _average(self, count: int) -> dict[str, float]:
         """Give the model the mean of the last checkpoints; its validation loss by direction."""
         updates = checkpoint.updates_saved(self.root)[-count:]
-        folders = [checkpoint.checkpoint_folder(self.root, update) for update in updates]
-        checkpoint.average_checkpoints(self.model, folders)
+        checkpoint.average_checkpoints(self.model, self.root, updates)
         losses = {str(one): loss for one, loss in self.validation.losses().items()}
         self.report.averaged(self.state, updates, losses)
         return losses

@@ -38,5 +38,4 @@ class Metrics:
 
     def text(self) -> bytes:
         """Everything, in the text format of Prometheus."""
-        """In Prometheus' text format."""
         return generate_latest(self.registry)
