@@ -53,7 +53,7 @@ def test_help(command: list[str]) -> None:
         (["validate", "FILE"], "recipe"),
         (["sweep", "FILE", "--out", "OUT"], "sweep"),
         (["train", "FILE"], "not a run folder"),
-        (["compare", "FILE"], "not a run folder"),
+        (["compare", "FILE", "OUT"], "not a run folder"),
         (["inspect", "FILE"], "no such file or folder"),
         (["report", "FILE"], "holds neither a run"),
         (["compact", "FILE", "en-de", "--out", "OUT"], "is no folder"),
