@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -357,6 +358,11 @@ def test_parameters_that_a_criterion_doesnt_have_are_refused() -> None:
         ({"criterion": "lape", "parameters": {"fraction": 0.9}}, "it is the key selection.fraction"),
         ({"criterion": "cumulative", "parameters": {"seed": 1}}, "has no 'seed' there; it has none"),
         ({"criterion": "lape", "parameters": {"quantile": 2}}, "quantile is 2: expected a number above 0"),
+        ({"criterion": "lape", "parameters": {"quantile": "abc"}}, "quantile is 'abc': expected a number above 0"),
+        *(
+            ({"criterion": "random", "parameters": {"seed": seed}}, "it should be a whole number from 0, below 2^63")
+            for seed in ("abc", -1, math.inf, math.nan, 2**63, True, None)
+        ),
         ({"coverage": {"encoder": 2}}, "less than or equal to 1"),
         ({"criterion": "lappe"}, "did you mean 'lape'"),
     ]:

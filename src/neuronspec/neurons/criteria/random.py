@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from neuronspec.core.errors import RecipeError
 from neuronspec.neurons.criteria.criterion import Criterion, Selected
 from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.settings import SelectionSettings, Statistic
@@ -31,6 +32,9 @@ class Random(Criterion):
         like: the masks to permute, or the criterion that selects them.
         seed: of the permutations.
 
+    Raises:
+        RecipeError: the seed isn't a whole number from 0, below 2^63.
+
     Example:
         >>> control = ns.Random(like=masks, seed=1).masks()
         >>> control.sparsity() == masks.sparsity() and control != masks
@@ -39,6 +43,10 @@ class Random(Criterion):
 
     like: NeuronMasks | Criterion
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
+            raise RecipeError(f"seed is {self.seed!r}; it should be a whole number from 0, below 2^63")
 
     @property
     def statistic(self) -> Statistic | None:  # type: ignore[override]
