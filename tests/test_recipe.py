@@ -97,7 +97,7 @@ def test_all_mistakes_at_once_with_lines_and_hints(tmp_path: Path) -> None:
         (("{reader: catalogs}", "{reader: tsv, path: .}"), "is a folder, and a table is needed"),
         (("{reader: catalogs}", "{reader: tsv, path: " + 5000 * "x" + "}"), "File name too long"),
         (("[de, nb, pt_BR]", "[de, de]"), "named twice"),
-        (("[de, nb, pt_BR]", "[de]\n  directions: [en-fr]"), "fr is not among the languages"),
+        (("[de, nb, pt_BR]", "[de]\n  directions: [en-fr]"), "'fr' is not among the languages"),
         (("[de, nb, pt_BR]", "[de]\n  directions: [en_de]"), "expected SOURCE-TARGET"),
         (("[de, nb, pt_BR]", "[de, nb]\n  tiers: {high: [de]}"), "'nb' is in no tier"),
         (("name: trial", "name: ../trial"), "name is '../trial'"),
@@ -192,3 +192,48 @@ def test_run_folder_without_recipe(tmp_path: Path) -> None:
 def test_absurd_numbers_are_refused_at_once(tmp_path: Path, override: str, expected: str) -> None:
     message = mistakes(tmp_path, GOOD, [override])
     assert expected in message and f"--set {override}" in message
+
+
+def test_languages_and_directions_in_any_spelling(tmp_path: Path) -> None:
+    text = """\
+name: trial
+corpus:
+  train: {reader: catalogs}
+  pivot: EN
+  languages: [deu_Latn, pt-BR, zh-TW]
+  directions: [en-DE, de-en, EN-pt-BR, pt-BR-en, eng-zho_Hant]
+  tiers: {high: [DE], medium: [pt], low: [zh_Hant]}
+  families: {de: Own}
+training: {updates: 10, weights: {en-de: 1, de-en: 1, en-pt: 2, pt-en: 1, en-zh_Hant: 1}}
+continuation: {updates: 5}
+baselines: {bilingual: {directions: [en-de], updates: 3}}
+evaluation: {zero_shot: [de-pt-BR], scores: {tokenizers: {zh_TW: char}}}
+"""
+    recipe = Recipe.load(write(tmp_path, text))
+    names = ["EN-deu_Latn", "EN-pt_BR", "EN-zh_Hant", "deu_Latn-EN", "pt_BR-EN"]
+    assert [str(direction) for direction in recipe.corpus.all_directions] == names
+    assert recipe.corpus.tiers == {"high": ["deu_Latn"], "medium": ["pt_BR"], "low": ["zh_Hant"]}
+    assert recipe.corpus.family("deu_Latn") == "Own" and recipe.corpus.family("EN") == "Germanic"
+    assert set(recipe.training.weights or {}) == set(names)
+    assert recipe.baselines.bilingual.directions == ["EN-deu_Latn"]
+    assert recipe.evaluation.zero_shot == ["deu_Latn-pt_BR"]
+    assert recipe.evaluation.scores.tokenizers == {"zh_Hant": "char"}
+    assert Recipe.load(write(tmp_path, recipe.to_yaml())) == recipe
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[de, nb, pt_BR]", "[de, deu_Latn]", "languages named twice (the pivot counts): deu_Latn"),
+        ("[de, nb, pt_BR]", "[de, eng]", "languages named twice (the pivot counts): eng"),
+        ("pt_BR]", "pt_BR, pt_PT]\n  directions: [en-pt]", "'pt' may mean pt_BR or pt_PT"),
+        (
+            "pt_BR]",
+            "pt_BR]\n  directions: [en-pl]",
+            "'pl' is not among the languages; corpus.languages and the pivot are ",
+        ),
+        ("{updates: 10,", "{updates: 10, weights: {en-de: 1, EN-de: 2},", "weights: a direction is named twice: en-de, en-de"),
+    ],
+)
+def test_spellings_that_mean_two_languages_or_none(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert message in mistakes(tmp_path, GOOD.replace(old, new))

@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.registry import ARMS
 from neuronspec.arms.settings import BaselinesSettings
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import DirectionError, RecipeError
+from neuronspec.core.languages import match_language
 from neuronspec.core.mistakes import explain
 from neuronspec.core.plugins import load_plugins, load_plugins_of_run, resolve_plugin
 from neuronspec.core.registry import OneOf
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.core.settings import Section, Seed
 from neuronspec.core.yaml_file import Document, load_yaml
-from neuronspec.corpus.settings import CorpusSettings
+from neuronspec.corpus.settings import CorpusSettings, not_among, spelled_as_in
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
 from neuronspec.report.settings import ReportSettings
@@ -65,6 +66,32 @@ class Recipe(Section):
         description="modules of your own that register readers, criteria, arms or metrics; a file beside the recipe "
         "(my_module for my_module.py), or any module that Python finds",
     )
+
+    @field_validator("training", "continuation")
+    @classmethod
+    def _spell_weights(cls, section: TrainingSettings, info: ValidationInfo) -> TrainingSettings:
+        names = spelled_as_in(info.data.get("corpus"), section.weights or {})
+        if len(set(names)) < len(names):
+            raise ValueError(f"weights: a direction is named twice: {', '.join(sorted(names))}")
+        values = dict(zip(names, (section.weights or {}).values(), strict=True))
+        return section if values == (section.weights or {}) else section.model_copy(update={"weights": values})
+
+    @field_validator("baselines")
+    @classmethod
+    def _spell_bilingual(cls, section: BaselinesSettings, info: ValidationInfo) -> BaselinesSettings:
+        named = section.bilingual.directions
+        update = {"directions": spelled_as_in(info.data.get("corpus"), named)}
+        return section.model_copy(update={"bilingual": section.bilingual.model_copy(update=update)})
+
+    @field_validator("evaluation")
+    @classmethod
+    def _spell_evaluation(cls, section: EvaluationSettings, info: ValidationInfo) -> EvaluationSettings:
+        corpus = info.data.get("corpus")
+        chosen = section.scores.tokenizers
+        known = corpus.all_languages if corpus else []
+        tokenizers = {match_language(code, known) or code: name for code, name in chosen.items()}
+        scores = section.scores.model_copy(update={"tokenizers": tokenizers})
+        return section.model_copy(update={"zero_shot": spelled_as_in(corpus, section.zero_shot), "scores": scores})
 
     @field_validator("arms")
     @classmethod
@@ -171,12 +198,12 @@ def _zero_shot_problems(corpus: CorpusSettings, zero_shot: list[str]) -> Iterato
         except DirectionError as error:
             yield str(error)
             continue
-        missing = {direction.source, direction.target} - set(corpus.all_languages)
+        missing = [code for code in (direction.source, direction.target) if code not in corpus.all_languages]
         pivots = {d.target for d in trained if d.source == direction.source} & {
             d.source for d in trained if d.target == direction.target
         }
         if missing:
-            yield f"{text}: {', '.join(sorted(missing))} is not among the languages {sorted(corpus.all_languages)}"
+            yield f"{text}: {not_among(missing[0], corpus.all_languages)}"
         elif direction in trained or zero_shot.count(text) > 1:
             yield f"{text} is {'trained' if direction in trained else 'named twice'}; leave it out"
         elif not pivots:

@@ -98,7 +98,7 @@ def test_report_draws_it_again_with_figures(analysed: Path, tmp_path: Path) -> N
         ({"out": None}, RecipeError, "needs --data"),
         ({"overrides": ["seed=2"]}, RecipeError, "--set is for runs"),
         ({"languages": "ru"}, CorpusError, "no column for ru"),
-        ({"directions": "en-ru"}, RecipeError, "ru is not among the languages"),
+        ({"directions": "en-ru"}, RecipeError, "'ru' is not among the languages"),
         ({"pivot": "ru"}, CorpusError, "no column for ru"),
         ({"statistic": "counts"}, RecipeError, "did you mean 'count'"),
         ({"prompt": "{txt}"}, RecipeError, "unknown place {txt}"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.direction import Direction, direction_between, languages_of, match_direction
 from neuronspec.core.errors import DirectionError
 
 codes = st.from_regex(r"\A[a-z]{2,3}(_[A-Za-z]{2,4})?\Z")
@@ -49,3 +49,52 @@ def test_hyphens_inside_languages(text: str, source: str, target: str) -> None:
 def test_what_can_be_read_in_two_ways_is_refused() -> None:
     with pytest.raises(DirectionError, match=r"can be read as .* or .*; write a region or script with '_'"):
         Direction.parse("es-ar-DZ")
+
+
+@pytest.mark.parametrize(
+    ("text", "among", "found"),
+    [
+        ("en-de", "de en", "en-de"),
+        ("EN-de", "de en", "en-de"),
+        ("eng_Latn-DEU", "de en", "en-de"),
+        ("en-pt-BR", "en pt pt_BR", "en-pt_BR"),
+        ("pt-BR-en", "br en pt_BR", "pt_BR-en"),
+        ("en-US-de-AT", "de en", "en-de"),
+        ("en-pt", "en pt_BR", "en-pt_BR"),
+        ("zh-TW-en", "en zh zh_Hant", "zh_Hant-en"),
+        ("de-en", "deu_Latn eng_Latn", "deu_Latn-eng_Latn"),
+        ("xx-DE", "de en", "xx-de"),
+        ("src-tgt", "", "src-tgt"),
+    ],
+)
+def test_a_direction_in_the_spelling_of_some_languages(text: str, among: str, found: str) -> None:
+    assert str(match_direction(text, among.split())) == found
+    if text.count("-") == 1:
+        assert str(match_direction(Direction(*text.split("-")), among.split())) == found
+
+
+def test_source_and_target_apart() -> None:
+    assert str(direction_between("EN", "pt-BR", ["en", "pt", "pt_BR"])) == "en-pt_BR"
+    assert str(direction_between("EN", "pt-BR", [])) == "EN-pt_BR"
+    with pytest.raises(DirectionError, match="'pt' may mean"):
+        direction_between("en", "pt", ["pt_PT", "pt_BR"])
+    with pytest.raises(DirectionError, match="unknown language 'x-y'"):
+        direction_between("en", "x-y", ["de"])
+
+
+@pytest.mark.parametrize(
+    ("text", "among", "message"),
+    [
+        ("en-pt", "en pt_BR pt_PT", "'en-pt' may mean en-pt_BR or en-pt_PT"),
+        ("pt-xx", "en pt_BR pt_PT", "'pt' may mean pt_BR or pt_PT"),
+        ("en-EN", "en de", "same language"),
+        ("ende", "en de", "expected SOURCE-TARGET"),
+        (None, "en de", r"a direction is a str such as 'en-de' or a Direction, not NoneType \(None\)"),
+        (b"en-de", "en de", "not bytes"),
+        (["en-de"], "en de", "not list"),
+        (7, "en de", "not int"),
+    ],
+)
+def test_what_is_no_direction_of_some_languages(text: object, among: str, message: str) -> None:
+    with pytest.raises(DirectionError, match=message):
+        match_direction(text, among.split())  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from tests.helpers.trained_toy import sentences
 
 import neuronspec as ns
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, DirectionError, ModelError, PathError, RecipeError
+from neuronspec.core.errors import CorpusError, DirectionError, InputError, ModelError, PathError, RecipeError
 from neuronspec.deploy.documents.document import Options, translate_document
 from neuronspec.deploy.documents.lines import Source, windows
 from neuronspec.deploy.documents.text import translate_text
@@ -51,6 +51,29 @@ def test_one_text_and_many(exported: Path) -> None:
     assert translator(["w1 w2", "", "w4\n\nw5 w6"], EN_DE) == ["w2 w1", "", "w4\n\nw6 w5"]
     assert translator([], "en-de") == []
     assert translator.neurons("en-de")[0] < translator.neurons("en-de")[1] == 192  # type: ignore[index]
+
+
+def test_languages_in_any_spelling(exported: Path) -> None:
+    translator = ns.Translator(exported)
+    for spelled in ("EN-de", "eng_Latn-deu_Latn", "en-GB-de-AT", Direction("EN", "DE")):
+        assert translator("w1 w2 w3", spelled) == "w3 w2 w1"
+    assert translator.neurons("ENG-de") == translator.neurons("en-de") is not None
+    assert str(translator.direction("en-US", "DEU")) == "en-de"
+    with pytest.raises(DirectionError, match="no model for direction en-zh_Hant; valid: de-en, en-de"):
+        translator("w1", "EN-zh-TW")
+
+
+@pytest.mark.parametrize("direction", [None, 7, b"en-de", ["en-de"], "en", ""])
+def test_what_is_no_direction_is_refused(exported: Path, direction: Any) -> None:
+    with pytest.raises(DirectionError, match="not NoneType|not int|not bytes|not list|expected SOURCE-TARGET"):
+        ns.Translator(exported)("w1", direction)
+
+
+@pytest.mark.parametrize("text", [None, 7, b"w1", {"a": "b"}, ["w1", None], ["w1", b"w2"], [["w1"]]])
+def test_what_is_no_text_is_refused(exported: Path, text: Any) -> None:
+    with pytest.raises(InputError, match="text is a str or a list of str") as caught:
+        ns.Translator(exported)(text, "en-de")
+    assert isinstance(caught.value, TypeError)
 
 
 @pytest.mark.parametrize("split", [False, True])

@@ -147,8 +147,18 @@ def test_masks_for_a_direction(make_masks: Make) -> None:
     assert derived.masks == {"encoder.0": masks["de-en"]["encoder.0"], "decoder.0": masks["en-fr"]["decoder.0"]}
     with pytest.raises(DirectionError, match=r"no masks for direction it-de.*\(it-PIVOT and PIVOT-de\)"):
         masks.for_direction("it-de")
-    with pytest.raises(DirectionError, match=r"\(de-fr and fr-en\)|\(de-it and it-fr\)"):
+    assert masks.for_direction("DE-fra", pivot="eng_Latn").masks == derived.masks
+    with pytest.raises(DirectionError, match="'it' is not among the languages; the masks have "):
         masks.for_direction("de-fr", pivot="it")
+
+
+def test_languages_in_any_spelling(make_masks: Make) -> None:
+    masks = make_masks(BITS)
+    assert masks["EN-deu_Latn"] is masks["en-de"] is masks.get("en-DE-AT")
+    assert "eng-DE" in masks and "en-zh" not in masks and "nonsense" not in masks and None not in masks
+    assert masks.compose("DE-fr", encoder="DE-en", decoder="EN-fr").info.composed == {"de-fr": ("de-en", "en-fr")}
+    with pytest.raises(DirectionError, match="no masks for direction en-zh; did you mean"):
+        masks["EN-zh"]
 
 
 def test_a_choice_of_pivots_must_be_made(make_masks: Make) -> None:

@@ -19,7 +19,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.environment import environment
 from neuronspec.core.errors import CorpusError, DirectionError, PathError, RecipeError, RunError
 from neuronspec.core.files import write_json
-from neuronspec.core.languages import canonical, is_known
+from neuronspec.core.languages import canonical, is_known, same_language
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.corpus.ingest import read_rows
@@ -170,7 +170,7 @@ def _columns(data: Path, pivot: str) -> list[str]:
                 f"{data}:1: column {name!r} is no language that is known; name the columns by language code, or say "
                 "which to read with --languages"
             ) from None
-    languages = [code for code in dict.fromkeys(found) if code != pivot]
+    languages = [code for code in dict.fromkeys(found) if not same_language(code, pivot)]
     if not languages:
         raise CorpusError(f"{data}:1: the header names no language beside the pivot {pivot!r}: {header}")
     return languages

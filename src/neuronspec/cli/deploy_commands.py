@@ -118,7 +118,7 @@ def translate(
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
     options = {"device": device, "threads": threads, "split": split}
     translate_file(
-        model, f"{source}-{target}", file, out, {"scores": scores, "column": column, "fuzzy": fuzzy}, settings, options
+        model, (source, target), file, out, {"scores": scores, "column": column, "fuzzy": fuzzy}, settings, options
     )
 
 
@@ -158,7 +158,7 @@ def _print(facts: list[dict[str, Any]], as_json: bool) -> None:
 
 def translate_file(
     model: Path,
-    direction: str,
+    languages: tuple[str, str],
     file: str,
     out: Path | None,
     document: dict[str, Any],
@@ -170,12 +170,10 @@ def translate_file(
     Raises:
         NeuronspecError: the model, the direction or the file can't be used; nothing is half-written.
     """
-    from neuronspec.core.direction import Direction
     from neuronspec.deploy.documents.document import Options, translate_document
     from neuronspec.deploy.translator import Translator
 
     keep_stdout_free()
-    name = Direction.parse(direction)
     with progress().task("translated sentences") as task:
         begun, done = time.monotonic(), 0
 
@@ -185,4 +183,4 @@ def translate_file(
             task.show(done, f"{done / max(1e-9, time.monotonic() - begun):,.0f} a second")
 
         translator = Translator(model, progress=count, **options, **settings)
-        translate_document(translator, name, file, out, Options(**document))
+        translate_document(translator, translator.direction(*languages), file, out, Options(**document))

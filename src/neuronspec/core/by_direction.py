@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.core.direction import Direction, DirectionLike, languages_of, match_direction
 from neuronspec.core.errors import DirectionError, nearest
 
 Value = TypeVar("Value")
@@ -14,12 +14,14 @@ Value = TypeVar("Value")
 class ByDirection(Mapping[str, Value]):
     """Values by direction. Keys are `str` and sorted by source, then target; lookup takes `str` or `Direction`.
 
+    Lookup knows the languages in any spelling (`match_direction`); keys are as they were given.
+
     Args:
         items: the values; keys are `str` or `Direction`.
         what: what the values are called in errors ("masks").
 
     Raises:
-        DirectionError: on lookup of a direction that isn't there, with the nearest that is.
+        DirectionError: on lookup of a direction that isn't there, with the nearest that is; or of what is none.
     """
 
     def __init__(self, items: Mapping[Any, Value], what: str) -> None:
@@ -32,8 +34,20 @@ class ByDirection(Mapping[str, Value]):
         """The directions, sorted."""
         return tuple(map(Direction.parse, self._items))
 
+    def named(self, direction: DirectionLike) -> Direction:
+        """A direction, there or not, with its languages as the keys spell them.
+
+        Raises:
+            DirectionError: it isn't one, or can be read in two ways.
+        """
+        return match_direction(direction, languages_of(self.directions))
+
+    def _key(self, direction: DirectionLike) -> str:
+        name = str(direction)
+        return name if name in self._items else str(self.named(direction))
+
     def __getitem__(self, direction: DirectionLike) -> Value:
-        name = str(Direction.parse(direction))
+        name = self._key(direction)
         if name not in self._items:
             raise DirectionError(
                 f"no {self._what} for direction {name}; {nearest(name, self._items) or 'there are none'}"
@@ -41,11 +55,16 @@ class ByDirection(Mapping[str, Value]):
         return self._items[name]
 
     def __contains__(self, direction: object) -> bool:
-        return str(direction) in self._items
+        if not isinstance(direction, (str, Direction)):
+            return False
+        try:
+            return self._key(direction) in self._items
+        except DirectionError:
+            return False
 
     def get(self, direction: DirectionLike, default: Any = None) -> Any:
         """The value of a direction, or `default` where there is none."""
-        return self._items.get(str(direction), default)
+        return self[direction] if direction in self else default  # noqa: SIM401 - this is get
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)

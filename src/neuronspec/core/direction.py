@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeAlias
 
 from neuronspec.core.errors import DirectionError
-from neuronspec.core.languages import LANGUAGES, canonical
+from neuronspec.core.languages import LANGUAGES, canonical, choose_language, fitting_languages
+
+DirectionLike: TypeAlias = "str | Direction"
 
 _LANGUAGE = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*")
 
@@ -47,7 +50,7 @@ class Direction:
         """
         if isinstance(text, Direction):
             return text
-        parts = str(text).split("-")
+        parts = _checked(text).split("-")
         if len(parts) == 2:
             return cls(*parts)
         found = [
@@ -71,15 +74,75 @@ class Direction:
         return f"{self.source}-{self.target}"
 
 
+def _checked(direction: object) -> str:
+    if not isinstance(direction, str):
+        raise DirectionError(
+            f"a direction is a str such as 'en-de' or a Direction, not {type(direction).__name__} ({direction!r})"
+        )
+    return direction
+
+
+def match_direction(direction: DirectionLike, languages: Iterable[str]) -> Direction:
+    """A direction with its languages as some model, recipe or corpus spells them.
+
+    Args:
+        direction: with languages in any spelling: `EN-de`, `eng_Latn-deu_Latn`, `en-pt-BR`.
+        languages: the codes that are known there. A language that is none of them stays as it is written.
+
+    Raises:
+        DirectionError: `direction` isn't two languages joined by `-`, or can be read in two ways; says in which.
+
+    Example:
+        >>> str(match_direction("EN-pt-BR", ["de", "en", "pt_BR"]))
+        'en-pt_BR'
+    """
+    known = sorted(set(languages))
+    found: dict[int, set[tuple[str, str]]] = {}
+    for source, target in _readings(direction):
+        (one, sources), (other, targets) = fitting_languages(source, known), fitting_languages(target, known)
+        found.setdefault(max(one, other), set()).update(product(sources, targets))
+    pairs = sorted(found[min(found)]) if found else []
+    if len(pairs) == 1:
+        return Direction(*pairs[0])
+    if pairs:
+        ways = " or ".join("-".join(pair) for pair in pairs)
+        raise DirectionError(f"direction '{direction}' may mean {ways}: write which")
+    parsed = Direction.parse(direction)
+    return direction_between(parsed.source, parsed.target, known)
+
+
+def direction_between(source: str, target: str, languages: Iterable[str]) -> Direction:
+    """As `match_direction`, from a source and a target that are given apart.
+
+    Raises:
+        DirectionError: a language may mean several of those that are known, or both are the same.
+    """
+    known = sorted(set(languages))
+    return Direction(*(_known_or_canonical(code, known) for code in (source, target)))
+
+
+def _readings(direction: DirectionLike) -> list[tuple[str, str]]:
+    """The ways to split a direction into two languages."""
+    if isinstance(direction, Direction):
+        return [(direction.source, direction.target)]
+    parts = _checked(direction).split("-")
+    return [("-".join(parts[:place]), "-".join(parts[place:])) for place in range(1, len(parts))]
+
+
+def _known_or_canonical(code: str, known: list[str]) -> str:
+    """A language as it is known, or as it is written, or where that has a hyphen in its canonical form."""
+    _, fitting = fitting_languages(code, known)
+    if fitting:
+        return choose_language(code, known)
+    return canonical(code) if "-" in code else code
+
+
 def _joined(parts: list[str]) -> str | None:
     """The canonical code of a language that is spelled with hyphens, or None."""
     try:
         return canonical("-".join(parts))
     except DirectionError:
         return None
-
-
-DirectionLike: TypeAlias = "str | Direction"
 
 
 def is_language_code(code: str) -> bool:

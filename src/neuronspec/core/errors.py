@@ -34,6 +34,12 @@ class PathError(NeuronspecError):
     exit_code = 2
 
 
+class InputError(NeuronspecError, TypeError):
+    """An argument of another type than text, where text is translated."""
+
+    exit_code = 2
+
+
 class CorpusError(NeuronspecError):
     """Text that can't be read: missing files, bad encoding, wrong number of cells or lines."""
 

@@ -13,7 +13,7 @@ otherwise, such as one that counts Amharic, Arabic and Hausa together as Afro-As
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -77,9 +77,9 @@ LANGUAGES, _SPELLINGS = _read_table()
 _SCRIPT_SPELLINGS = {spelling.lower(): code for code, name in SCRIPTS.items() for spelling in (code, name)}
 
 
-def is_known(code: str) -> bool:
-    """Whether `code` is a canonical code: one of the table, or a region or script variant of one."""
-    return code in LANGUAGES or _resolve(code) == code
+def is_known(spelling: str) -> bool:
+    """Whether a language is spelled so: one of the table, or a region or script variant of one."""
+    return _resolve(spelling) is not None
 
 
 def canonical(spelling: str) -> str:
@@ -97,28 +97,111 @@ def canonical(spelling: str) -> str:
     return code
 
 
-def match_language(spelling: str, among: Iterable[str]) -> str | None:
-    """Which of some languages a spelling means; None if none of them, or more than one.
+_SAME = 2
+"""The last of the ways to fit that leaves region and script as they are; see `fitting_languages`."""
 
-    In this order: the very same spelling; the same language (`deu_Latn` is `de`); the same language without its region,
-    in the same script, if only one fits (`en-US` is `en`, and `pt` is `pt_BR` where there is no other Portuguese).
-    Simplified and traditional Chinese stay two languages.
+
+def fitting_languages(spelling: str, among: Iterable[str]) -> tuple[int, list[str]]:
+    """Which of some languages fit a spelling best, and how well.
 
     Args:
-        spelling: in any form that `canonical` knows.
+        spelling: in any form that `canonical` knows, or a code of one's own.
         among: the codes of a recipe, model or corpus, as they are written there.
+
+    Returns:
+        How they fit, and which: 0, the very same spelling; 1, the same but for case and for what joins the parts; 2,
+        the same language (`deu_Latn` is `de`); 3, the same language without its region, in the same script (`en-US` is
+        `en`, and `pt` is `pt_BR`). Simplified and traditional Chinese stay two languages. 4 and nothing where none
+        fits.
     """
     known = list(among)
-    if spelling in known:
-        return spelling
-    code = _resolve(spelling)
-    if code is None:
-        return None
-    for same in (_resolve, _without_region):
-        fitting = [one for one in known if same(one) == same(code)]
+    ways: tuple[Callable[[str], object], ...] = (str, _plain, _resolve, _without_region)
+    for rank, same in enumerate(ways):
+        wanted = same(spelling)
+        fitting = [one for one in known if wanted is not None and same(one) == wanted]
         if fitting:
-            return fitting[0] if len(fitting) == 1 else None
-    return None
+            return rank, fitting
+    return len(ways), []
+
+
+def match_language(spelling: str, among: Iterable[str]) -> str | None:
+    """Which of some languages a spelling means; None if none of them, or more than one (see `fitting_languages`)."""
+    _, fitting = fitting_languages(spelling, among)
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def choose_language(spelling: str, among: Iterable[str], whose: str = "there are") -> str:
+    """As `match_language`, for what a user wrote.
+
+    Args:
+        spelling: in any form.
+        among: the codes to choose from.
+        whose: the words before the list of them in the message, such as `the model has`.
+
+    Raises:
+        DirectionError: none of them is meant, or more than one; lists them, the nearest first.
+    """
+    known = list(among)
+    if not isinstance(spelling, str):
+        raise DirectionError(f"a language is a str such as 'de' or 'pt_BR', not {type(spelling).__name__}")
+    _, fitting = fitting_languages(spelling, known)
+    if len(fitting) == 1:
+        return fitting[0]
+    what = f"may mean {' or '.join(fitting)}" if fitting else "is not among the languages"
+    listed = ", ".join(_nearest_first(spelling, known)) or "none"
+    raise DirectionError(f"language {spelling!r} {what}; {whose} {listed}")
+
+
+def same_language(one: str, other: str) -> bool:
+    """Whether two spellings mean the same language, region and script included."""
+    return fitting_languages(one, [other])[0] <= _SAME
+
+
+def best_tags(tags: Iterable[str], among: Iterable[str]) -> dict[str, list[str]]:
+    """By language, the tags of a source (column names, file names, attributes) that name it best.
+
+    Tags of the same language come first; only where there are none, those of it in another region. A tag that fits
+    several of the languages equally well names none of them.
+
+    Args:
+        tags: as the source spells them.
+        among: the codes of a recipe.
+    """
+    known = list(among)
+    found: dict[str, tuple[int, list[str]]] = {}
+    for tag in tags:
+        rank, fitting = fitting_languages(tag, known)
+        if len(fitting) != 1:
+            continue
+        rank = max(rank, _SAME)
+        best, others = found.get(fitting[0], (rank, []))
+        if rank <= best:
+            found[fitting[0]] = rank, [tag] if rank < best else [*others, tag]
+    return {code: spelled for code, (_, spelled) in found.items()}
+
+
+def base_language(spelling: str) -> str:
+    """The code without region and script, as libraries that know languages alone take it: `pt` of `por_Latn_BR`.
+
+    What no language is spelled like stays as it is, up to its first `_`.
+    """
+    return (_resolve(spelling) or spelling).split("_")[0]
+
+
+def script_of(spelling: str) -> str | None:
+    """The ISO 15924 script of a language; None where it isn't known."""
+    return get_language(spelling).script if is_known(spelling) else None
+
+
+def _nearest_first(spelling: str, known: Iterable[str]) -> list[str]:
+    """Codes by how near they are: variants of the same language first, then by likeness of code or name."""
+    base, wanted = base_language(spelling), spelling.lower()
+
+    def distance(code: str) -> tuple[bool, float, str]:
+        likeness = (difflib.SequenceMatcher(None, wanted, word.lower()).ratio() for word in (code, name_of(code)))
+        return base_language(code) != base, -max(likeness), code
+
+    return sorted(known, key=distance)
 
 
 def _without_region(spelling: str) -> tuple[str, str] | None:
@@ -127,25 +210,18 @@ def _without_region(spelling: str) -> tuple[str, str] | None:
     return None if code is None else (code.split("_")[0], get_language(code).script)
 
 
-def get_language(code: str) -> Language:
-    """The language of a canonical code.
+def get_language(spelling: str) -> Language:
+    """The language of a code, in any spelling that `canonical` knows.
 
     Raises:
-        DirectionError: the code is unknown, or another spelling of a known one; says which code to write.
+        DirectionError: no language is spelled so; names the nearest.
     """
-    known = LANGUAGES.get(code)
-    if known is not None:
-        return known
-    resolved = _resolve(code)
-    if resolved is None:
-        raise DirectionError(_unknown(code))
-    if resolved != code:
-        raise DirectionError(f"language {code!r}: write {resolved!r} ({name_of(resolved)})")
-    return _variant(code)
+    code = canonical(spelling)
+    return LANGUAGES[code] if code in LANGUAGES else _variant(code)
 
 
 def family_of(code: str) -> str:
-    """The family of a canonical code.
+    """The family of a language.
 
     Raises:
         DirectionError: as `get_language`.
@@ -154,7 +230,7 @@ def family_of(code: str) -> str:
 
 
 def name_of(code: str) -> str:
-    """The English name of a canonical code; the code itself if it isn't known."""
+    """The English name of a language; the code itself if it isn't known."""
     return get_language(code).name if is_known(code) else code
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from neuronspec.core.direction import Direction, is_language_code
+from neuronspec.core.direction import Direction, is_language_code, match_direction
 from neuronspec.core.errors import DirectionError
-from neuronspec.core.languages import family_of, get_language
+from neuronspec.core.languages import canonical, choose_language, family_of, is_known, match_language, same_language
 from neuronspec.core.registry import ByName
 from neuronspec.core.settings import Positive, Section, Share
 from neuronspec.corpus.old_form import from_old_form
@@ -18,6 +18,14 @@ from neuronspec.corpus.readers.rows import Pair, Split, pair_of
 from neuronspec.corpus.readers.source import Source, Wanted
 
 Tier = Literal["high", "medium", "low"]
+
+
+def _as_code(spelling: str) -> str:
+    """A code as files can be named by: as written, but where that has a hyphen, in its canonical form."""
+    return canonical(spelling) if not is_language_code(spelling) and is_known(spelling) else spelling
+
+
+Code = Annotated[str, AfterValidator(_as_code)]
 
 
 class CleaningSettings(Section):
@@ -37,8 +45,10 @@ class CleaningSettings(Section):
 class CorpusSettings(Section):
     """What is read, which languages and directions are used, how it is split and cleaned."""
 
-    pivot: str = Field("en", description="the language in the middle: directions go out of it and into it")
-    languages: list[str] = Field(min_length=1, description="the other languages, by code")
+    pivot: Code = Field("en", description="the language in the middle: directions go out of it and into it")
+    languages: list[Code] = Field(
+        min_length=1, description="the other languages, in any spelling (de, pt-BR, zho_Hans), which names all files"
+    )
     directions: Literal["both", "out", "into"] | list[str] = Field(
         "both",
         description="both: pivot-X and X-pivot; out: pivot-X; into: X-pivot; or a list such as [en-de, de-fr]",
@@ -79,6 +89,19 @@ class CorpusSettings(Section):
     @classmethod
     def _read_old_form(cls, values: Any) -> Any:
         return from_old_form(values)
+
+    @field_validator("directions", "families", "tiers")
+    @classmethod
+    def _spell_as_languages(cls, value: Any, info: ValidationInfo) -> Any:
+        """Languages in any spelling become those of `languages`; what is none of them is found by `_check`."""
+        known = [info.data["pivot"], *info.data["languages"]] if info.data.keys() >= {"pivot", "languages"} else []
+        if not known or isinstance(value, str):
+            return value
+        if isinstance(value, list):
+            return [_spelled(text, known) for text in value]
+        if info.field_name == "families":
+            return {match_language(code, known) or code: family for code, family in value.items()}
+        return {tier: [match_language(code, known) or code for code in codes] for tier, codes in value.items()}
 
     @property
     def sources(self) -> dict[Split, Source]:
@@ -145,10 +168,14 @@ class CorpusSettings(Section):
                 yield f"language code {code!r}: expected letters and digits joined by '_', such as 'de' or 'pt_BR'"
             elif code not in self.families:
                 try:
-                    get_language(code)
+                    family_of(code)
                 except DirectionError as error:
                     yield f"{error}; a code of your own needs a family: corpus.families: {{{code}: Germanic}}"
-        repeated = {code for code in self.all_languages if self.all_languages.count(code) > 1}
+        repeated = {
+            code
+            for place, code in enumerate(self.all_languages)
+            if any(same_language(code, other) for other in self.all_languages[:place])
+        }
         if repeated:
             yield f"languages named twice (the pivot counts): {', '.join(sorted(repeated))}"
 
@@ -162,9 +189,9 @@ class CorpusSettings(Section):
             except DirectionError as error:
                 yield str(error)
                 continue
-            missing = {direction.source, direction.target} - known
-            if missing:
-                yield f"direction {text}: {', '.join(sorted(missing))} is not among the languages {sorted(known)}"
+            for code in (direction.source, direction.target):
+                if code not in known:
+                    yield f"direction {text}: {not_among(code, self.all_languages)}"
 
     def _tier_problems(self) -> Iterator[str]:
         placed = [code for codes in self.tiers.values() for code in codes]
@@ -174,3 +201,24 @@ class CorpusSettings(Section):
             yield from (f"tiers: {code!r} is in no tier" for code in self.languages if code not in placed)
         if self.tier_shares and not self.tiers:
             yield "tier_shares: needs tiers, which say which languages are meant"
+
+
+def spelled_as_in(corpus: CorpusSettings | None, directions: Iterable[str]) -> list[str]:
+    """Directions with the languages as the corpus spells them; what is no direction of them stays as it is."""
+    return [_spelled(text, corpus.all_languages) if corpus else text for text in directions]
+
+
+def _spelled(text: str, known: list[str]) -> str:
+    try:
+        return str(match_direction(text, known))
+    except DirectionError:
+        return text
+
+
+def not_among(code: str, known: list[str]) -> str:
+    """The message of `choose_language` for a code that isn't among the corpus's languages."""
+    try:
+        choose_language(code, known, "corpus.languages and the pivot are")
+    except DirectionError as error:
+        return str(error)
+    return ""

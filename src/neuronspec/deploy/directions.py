@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from neuronspec.core.direction import Direction
+from neuronspec.core.direction import Direction, languages_of, match_direction
 from neuronspec.core.errors import DirectionError
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.deploy.bundle import export_bundle
@@ -139,7 +139,8 @@ def _folders(opened: Opened, directions: list[str], out: Path, pivot: str | None
     known = own_directions(opened.model)
     if not directions:
         raise DirectionError(f"no direction given: name some, such as {known[0]}; the model has {', '.join(known)}")
-    names = [str(Direction.parse(name)) for name in directions]
+    languages = languages_of(map(Direction.parse, known))
+    names = [str(match_direction(name, languages)) for name in directions]
     if len(set(names)) != len(names):
         raise DirectionError(f"a direction is named twice: {', '.join(names)}")
     for name in names:

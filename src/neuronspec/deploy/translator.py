@@ -9,8 +9,8 @@ from typing import Any, Literal, overload
 
 from pydantic import ValidationError
 
-from neuronspec.core.direction import Direction, DirectionLike
-from neuronspec.core.errors import DirectionError, RecipeError
+from neuronspec.core.direction import Direction, DirectionLike, direction_between, languages_of, match_direction
+from neuronspec.core.errors import DirectionError, InputError, RecipeError
 from neuronspec.deploy.exported import ExportedModels, exported_in
 from neuronspec.deploy.opening import open_model, own_directions, unknown_direction
 from neuronspec.models.text_cleaning import framed
@@ -76,8 +76,9 @@ class Translator:
 
         Raises:
             DirectionError: the model doesn't serve the direction; lists those that it does.
+            InputError: `text` is neither a str nor a list of them.
         """
-        texts = [text] if isinstance(text, str) else list(text)
+        texts = [text] if isinstance(text, str) else _texts(text)
         lines = [one.split("\n") for one in texts]
         found = iter(self.translate([line for each in lines for line in each], direction))
         joined = ["\n".join(next(found) for _ in each) for each in lines]
@@ -94,7 +95,7 @@ class Translator:
             ModelError: the direction's exported folder is damaged.
             EvaluationError: the model gives NaN, or `too_long` is `error` and a line is too long.
         """
-        wanted, frames = Direction.parse(direction), [framed(line) for line in lines]
+        wanted, frames = self.named(direction), [framed(line) for line in lines]
         texts = [frame.text for frame in frames]
         if self.split:
             sentences = [split_sentences(text, wanted.source) for text in texts]
@@ -124,7 +125,28 @@ class Translator:
 
     def neurons(self, direction: DirectionLike) -> tuple[int, int] | None:
         """Feed-forward neurons that serve a direction, and those of the dense model; None where that isn't known."""
-        return self._exported.neurons(Direction.parse(direction)) if self._exported else None
+        return self._exported.neurons(self.named(direction)) if self._exported else None
+
+    def named(self, direction: DirectionLike) -> Direction:
+        """A direction, served or not, with its languages as this model spells them: `en-pt_BR` of `EN-pt-BR`.
+
+        Raises:
+            DirectionError: it isn't one, or can be read in two ways.
+        """
+        return match_direction(direction, self.languages)
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages of the directions, sorted; empty where any language can be asked for."""
+        return languages_of(map(Direction.parse, self.directions))
+
+    def direction(self, source: str, target: str) -> Direction:
+        """The direction from one language to another, in any spelling.
+
+        Raises:
+            DirectionError: a language may mean several of the model's, or is none.
+        """
+        return direction_between(source, target, self.languages)
 
     def _translate(self, lines: Sequence[str], direction: Direction) -> Translations:
         if self._exported is not None:
@@ -136,6 +158,16 @@ class Translator:
                 if self.directions and str(direction) not in self.directions:
                     raise unknown_direction(str(direction), self.directions) from error
                 raise
+
+
+def _texts(texts: object) -> list[str]:
+    if not isinstance(texts, (list, tuple)):
+        raise InputError(f"text is a str or a list of str, not {type(texts).__name__}")
+    wrong = [(place, text) for place, text in enumerate(texts) if not isinstance(text, str)]
+    if wrong:
+        place, text = wrong[0]
+        raise InputError(f"text is a str or a list of str; item {place} of the list is {type(text).__name__}")
+    return list(texts)
 
 
 def _settings(options: dict[str, Any]) -> EvaluationSettings:

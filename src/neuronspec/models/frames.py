@@ -12,7 +12,7 @@ import torch
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError, nearest
-from neuronspec.core.languages import name_of
+from neuronspec.core.languages import fitting_languages, name_of
 
 IGNORED = -100
 """The label of positions that take no loss."""
@@ -145,11 +145,13 @@ class Coded(_OfModel):
         return self.encoder_decoder(sources, targets)
 
     def _code(self, language: str) -> str:
-        if language not in self._codes:
+        _, fitting = fitting_languages(language, self._codes)
+        tokens = {self._codes[spelling] for spelling in fitting}
+        if len(tokens) != 1:
             raise DirectionError(
                 f"the tokenizer has no code for language {language!r}; {nearest(language, self._codes)}"
             )
-        return self._codes[language]
+        return tokens.pop()
 
 
 class Prompted(_OfModel):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, nearest
-from neuronspec.core.languages import canonical
+from neuronspec.core.languages import canonical, match_language
 from neuronspec.models.settings import TokenizerSettings
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def tag_id(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
 
     Args:
         tokenizer: of Hugging Face.
-        code: canonical language code.
+        code: of the language, in any spelling.
 
     Raises:
         DirectionError: the tokenizer has no tag for the language; lists those that it has.
@@ -67,9 +67,10 @@ def tag_id(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
         except DirectionError:
             if tagged:
                 known.setdefault(spelling, token)
-    if code not in known:
+    found = match_language(code, known)
+    if found is None:
         raise DirectionError(f"the tokenizer has no tag for language {code!r}; {nearest(code, known) or 'it has none'}")
-    return _id_of(tokenizer, known[code])
+    return _id_of(tokenizer, known[found])
 
 
 def _id_of(tokenizer: Any, token: str) -> int:

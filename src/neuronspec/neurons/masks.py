@@ -10,8 +10,9 @@ from typing import Any, Literal, Protocol, overload
 import torch
 
 from neuronspec.core.by_direction import ByDirection
-from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.core.direction import Direction, DirectionLike, languages_of
 from neuronspec.core.errors import DirectionError, MaskError, nearest
+from neuronspec.core.languages import choose_language
 from neuronspec.neurons.packing import MaskInfo, pack, read_masks, write_masks
 from neuronspec.neurons.positions import side_of
 
@@ -143,10 +144,10 @@ class NeuronMasks(ByDirection[DirectionMask]):
             DirectionError: `direction` has masks already, or one of the others has none.
             MaskError: the sites are those of a decoder-only model.
         """
-        name = str(Direction.parse(direction))
+        name = str(self.named(direction))
         if name in self:
             raise DirectionError(f"{name} has masks already; compose is for directions without")
-        derived = self._composed(Direction.parse(name), Direction.parse(encoder), Direction.parse(decoder))
+        derived = self._composed(Direction.parse(name), self.named(encoder), self.named(decoder))
         origin = {name: (str(derived.encoder), str(derived.decoder))}
         info = self.info.model_copy(update={"composed": self.info.composed | origin})
         return NeuronMasks({**self._items, name: derived.masks}, info)
@@ -159,13 +160,15 @@ class NeuronMasks(ByDirection[DirectionMask]):
             pivot: the language in the middle; needed only where several would do and give different masks.
 
         Raises:
-            DirectionError: the direction has no masks and none can be composed, or the pivot must be named.
+            DirectionError: the direction has no masks and none can be composed, or the pivot is none or must be named.
             MaskError: none of its own, and the sites are those of a decoder-only model.
         """
-        wanted = Direction.parse(direction)
+        wanted = self.named(direction)
         if wanted in self:
             encoder, decoder = self.info.composed.get(str(wanted), (str(wanted), str(wanted)))
             return DerivedMask(wanted, self[wanted], Direction.parse(encoder), Direction.parse(decoder))
+        if pivot is not None:
+            pivot = choose_language(pivot, languages_of(self.directions), "the masks have")
         into = [own.target for own in self.directions if own.source == wanted.source]
         out_of = [own.source for own in self.directions if own.target == wanted.target]
         pivots = [code for code in into if code in out_of and pivot in (None, code)]

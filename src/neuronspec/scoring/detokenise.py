@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from neuronspec.core.errors import MissingExtraError
+from neuronspec.core.languages import base_language
 
 
 def detokenised(lines: Sequence[str], language: str) -> list[str]:
@@ -20,7 +21,7 @@ def detokenised(lines: Sequence[str], language: str) -> list[str]:
         from sacremoses import MosesDetokenizer, MosesTokenizer
     except ImportError:
         raise MissingExtraError("sacremoses", "moses", "scoring detokenised text") from None
-    base = language.partition("_")[0]
+    base = base_language(language)
     tokenizer, detokenizer = MosesTokenizer(base), MosesDetokenizer(base)
     return [detokenizer.detokenize(tokenizer.tokenize(line, escape=False)) for line in lines]
 

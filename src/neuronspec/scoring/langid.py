@@ -9,8 +9,8 @@ from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
-from neuronspec.core.errors import DirectionError, MissingExtraError
-from neuronspec.core.languages import get_language
+from neuronspec.core.errors import MissingExtraError
+from neuronspec.core.languages import base_language, is_known
 
 _LABELS = {"nb": "no"}
 """py3langid's labels where they aren't the ISO 639-1 code."""
@@ -98,9 +98,5 @@ def _load() -> Any:
 
 def _label(code: str) -> str:
     """py3langid's label: the base language of `pt_BR`, `zh_Hant`."""
-    try:
-        code = get_language(code).code
-    except DirectionError:
-        return ""
-    base = code.partition("_")[0]
+    base = base_language(code) if is_known(code) else ""
     return _LABELS.get(base, base)

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import nn
 
-from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.core.direction import DirectionLike
 from neuronspec.core.errors import DirectionError, ModelError, nearest
 from neuronspec.models.linear import weight_of
 from neuronspec.models.sites import FFNSite, unwrap
@@ -168,7 +168,7 @@ class Specialization:
         return Active(label, [RowSelections(site, label) for site in zip(*by_row, strict=True)], False)
 
     def _name_of(self, direction: DirectionLike) -> str:
-        name = str(Direction.parse(direction))
+        name = str(self.masks.named(direction))
         if name not in self.masks:
             raise DirectionError(f"no masks for direction {name} on this model; {nearest(name, self.masks)}")
         return name

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from transformers import PreTrainedTokenizerBase
 
 from neuronspec.core.errors import EvaluationError, MissingExtraError
-from neuronspec.core.languages import get_language, is_known
+from neuronspec.core.languages import base_language, script_of
 from neuronspec.models.text_cleaning import framed
 
 TooLong: TypeAlias = Literal["error", "truncate", "split"]
@@ -87,8 +87,7 @@ def split_sentences(text: str, language: str) -> list[str]:
     check_splitter()
     from sentencex import segment
 
-    code = language.split("_")[0]
-    return [sentence.strip() for sentence in segment(code, text) if sentence.strip()]
+    return [sentence.strip() for sentence in segment(base_language(language), text) if sentence.strip()]
 
 
 def check_splitter() -> None:
@@ -105,7 +104,7 @@ def check_splitter() -> None:
 
 def joiner(language: str) -> str:
     """What separates two sentences: nothing in scripts that are written without spaces."""
-    return "" if is_known(language) and get_language(language).script in _WITHOUT_SPACES else " "
+    return "" if script_of(language) in _WITHOUT_SPACES else " "
 
 
 def join_parts(

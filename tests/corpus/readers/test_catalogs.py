@@ -181,3 +181,14 @@ def test_the_catalogs_of_django_and_plone() -> None:
     assert counts.skipped["pl"]["untranslated"] > 0
     assert any(row.origin.startswith("django/conf:django:") for row in rows)
     assert any(row.origin.startswith("plone.app.locales:plone:") for row in rows)
+
+
+def test_catalogs_in_another_spelling_and_region(tmp_path: Path) -> None:
+    for spelling in ("deu", "de_AT", "pt_BR", "en_GB", "es_MX"):
+        po(tmp_path / f"tool/{spelling}.po", entry("Open", spelling), entry(f"Only {spelling}", spelling))
+    rows, _ = read(tmp_path, ["DE", "pt"], pivot="eng_Latn")
+    assert rows == [
+        Row({"eng_Latn": "Only deu", "DE": "deu"}, "tool:tool:Only deu"),
+        Row({"eng_Latn": "Only pt_BR", "pt": "pt_BR"}, "tool:tool:Only pt_BR"),
+        Row({"eng_Latn": "Open", "DE": "deu", "pt": "pt_BR"}, "tool:tool:Open"),
+    ]

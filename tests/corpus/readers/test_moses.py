@@ -71,3 +71,21 @@ def test_two_sets_of_files_are_refused(tmp_path: Path) -> None:
     write(tmp_path, t__de_en__en="a\n", t__de_en__de="A\n", t__en_de__en="b\n", t__en_de__de="B\n")
     with pytest.raises(CorpusError, match="two sets of files for de and en"):
         rows_of(tmp_path / "t.{pair}.{lang}", ["de"])
+
+
+@pytest.mark.parametrize("languages", [["de"], ["deu_Latn"], ["DE"]])
+def test_names_in_another_spelling(tmp_path: Path, languages: list[str]) -> None:
+    write(tmp_path, train__eng__deu__eng="a\n", train__eng__deu__deu="A\n")
+    for path in tmp_path.iterdir():
+        path.rename(path.with_name(path.name.replace(".deu.", "-deu.").replace("eng-", "eng_Latn-")))
+    (row,) = rows_of(tmp_path / "train.{pair}.{lang}", languages)
+    assert row.texts == {"en": "a", languages[0]: "A"}
+
+
+def test_names_of_single_files_in_another_spelling(tmp_path: Path) -> None:
+    write(tmp_path, en_US__txt="a\n", por_BR__txt="A\n")
+    (row,) = rows_of(tmp_path / "{lang}.txt", ["pt-BR"])
+    assert row.texts == {"en": "a", "pt_BR": "A"}
+    write(tmp_path, en_GB__txt="b\n")
+    with pytest.raises(CorpusError, match="two files for en"):
+        rows_of(tmp_path / "{lang}.txt", ["pt-BR"])

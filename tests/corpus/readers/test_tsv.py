@@ -72,3 +72,36 @@ def test_only_languages_that_a_direction_uses(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "de\tfr\nHallo\tSalut\n")
     rows = rows_of(path, ["de", "fr", "it"], directions=["de-fr"])
     assert rows == [Row({"de": "Hallo", "fr": "Salut"}, "a.tsv:2", "train")]
+
+
+@pytest.mark.parametrize(
+    ("header", "languages", "texts"),
+    [
+        ("EN\tdeu_Latn", ["de"], {"en": "a", "de": "b"}),
+        ("en-US\tpt-BR", ["pt-BR"], {"en": "a", "pt_BR": "b"}),
+        ("eng_Latn\tzho_Hant", ["zh-TW"], {"en": "a", "zh_Hant": "b"}),
+        ("en\tde", ["deu_Latn"], {"en": "a", "deu_Latn": "b"}),
+        ("en\tpt\tpt_BR", ["pt"], {"en": "a", "pt": "b"}),
+        ("en\tde_AT\tde", ["de"], {"en": "a", "de": "c"}),
+    ],
+)
+def test_columns_in_any_spelling_have_the_names_of_the_recipe(
+    tmp_path: Path, header: str, languages: list[str], texts: dict[str, str]
+) -> None:
+    cells = "\t".join("abc"[: header.count("\t") + 1])
+    path = write(tmp_path / "t.tsv", f"{header}\n{cells}\n")
+    assert [row.texts for row in rows_of(path, languages)] == [texts]
+
+
+@pytest.mark.parametrize(
+    ("header", "languages", "message"),
+    [
+        ("en\tzh_Hant", ["zh"], "no column for zh"),
+        ("en\tpt", ["pt_BR", "pt_PT"], "no column for pt_BR, pt_PT"),
+        ("en\tes-MX\tes-AR", ["es"], "columns 2 and 3 are both 'es'"),
+    ],
+)
+def test_columns_that_fit_no_language_or_two(tmp_path: Path, header: str, languages: list[str], message: str) -> None:
+    path = write(tmp_path / "t.tsv", header + "\n")
+    with pytest.raises(CorpusError, match=message):
+        rows_of(path, languages)

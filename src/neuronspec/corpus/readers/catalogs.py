@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import Field
 
 from neuronspec.core.errors import CorpusError, DirectionError, MissingExtraError
-from neuronspec.core.languages import canonical
+from neuronspec.core.languages import best_tags, canonical, same_language
 from neuronspec.core.settings import Positive, RecipePath
 from neuronspec.corpus.readers.messages import default_text, looks_like_key, same_markup, strip_accelerators
 from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, Split, in_columns
@@ -27,10 +27,11 @@ Message: TypeAlias = tuple[str, str]
 
 @dataclass(slots=True)
 class _Domain:
-    """The catalogs of one text domain: one `.po` per language, and the template if there is one."""
+    """The catalogs of one text domain: by language, the template if there is one, and what English is called."""
 
     name: str
     template: Path
+    english: str
     files: dict[str, list[Path]] = field(default_factory=dict)
 
 
@@ -118,29 +119,42 @@ def package_folder(name: str) -> Path:
 def _find_domains(package: str, root: Path, languages: list[str], counts: ReadCounts) -> list[_Domain]:
     """The domains below a folder, in the layouts LANG/LC_MESSAGES/DOMAIN.po, DOMAIN/LANG.po and LANG.po."""
     domains: dict[tuple[str, str], _Domain] = {}
-    for path in sorted(root.rglob("*.po")):
-        parts = path.relative_to(root).parts
-        if path.parent.name == "LC_MESSAGES" and len(parts) >= 3:
-            folder, spelling, domain = path.parents[2], parts[-3], path.stem
-        else:
-            folder, spelling, domain = path.parent, path.stem, path.parent.name if len(parts) > 1 else ""
-        code = _language_of(spelling, languages)
+    english = _english(languages)
+    places = [(path, *_place(path, root)) for path in sorted(root.rglob("*.po"))]
+    tags = best_tags(dict.fromkeys(spelling for _, _, spelling, _ in places), languages)
+    codes = {spelling: code for code, spelled in tags.items() for spelling in spelled}
+    # English is in the messages themselves, and no catalog of another region takes its place
+    codes = {tag: code for tag, code in codes.items() if code != english or same_language(tag, code)}
+    for path, folder, spelling, domain in places:
+        code = codes.get(spelling) or _other_language(spelling)
         if code is None:
             counts.skip(spelling, "no known language")
             continue
         place = "/".join(part for part in folder.relative_to(root).parts if part not in ("locale", "locales"))
         name = ":".join(part for part in ("/".join(filter(None, (package, place))), domain) if part)
         template = folder / f"{domain}.pot"
-        files = domains.setdefault((str(folder), domain), _Domain(name, template)).files.setdefault(code, [])
+        files = domains.setdefault((str(folder), domain), _Domain(name, template, english)).files.setdefault(code, [])
         # Where two folders are the same language (sr, sr@cyrl), the plainest spelling goes first.
         files.append(path)
         files.sort(key=lambda file: (len(str(file)), str(file)))
     return list(domains.values())
 
 
-def _language_of(spelling: str, languages: list[str]) -> str | None:
-    if spelling in languages:
-        return spelling
+def _place(path: Path, root: Path) -> tuple[Path, str, str]:
+    """The folder of a catalog's domain, how its language is spelled, and the domain."""
+    parts = path.relative_to(root).parts
+    if path.parent.name == "LC_MESSAGES" and len(parts) >= 3:
+        return path.parents[2], parts[-3], path.stem
+    return path.parent, path.stem, path.parent.name if len(parts) > 1 else ""
+
+
+def _english(languages: list[str]) -> str:
+    """What the recipe calls English."""
+    return next((code for code in languages if same_language(ENGLISH, code)), ENGLISH)
+
+
+def _other_language(spelling: str) -> str | None:
+    """A language that isn't asked for: its text may still tell the English of a message."""
     try:
         return canonical(spelling)
     except DirectionError:
@@ -149,7 +163,7 @@ def _language_of(spelling: str, languages: list[str]) -> str | None:
 
 def _check_languages(domains: list[_Domain], languages: list[str], roots: list[str]) -> None:
     found = {code for domain in domains for code in domain.files}
-    missing = [code for code in languages if code not in found and code != ENGLISH]
+    missing = [code for code in languages if code not in found and code != _english(languages)]
     if missing:
         there = ", ".join(sorted(found)) or "none at all (.po files as LANG/LC_MESSAGES/DOMAIN.po or DOMAIN/LANG.po)"
         raise CorpusError(f"no catalogs of {', '.join(missing)} in {', '.join(roots)}; languages there: {there}")
@@ -160,7 +174,7 @@ def _read_domain(
 ) -> Iterator[Row]:
     english = _english_texts(domain)
     translations = {
-        code: _translations(domain.files.get(code, ()), code, counts) for code in languages if code != ENGLISH
+        code: _translations(domain.files.get(code, ()), code, counts) for code in languages if code != domain.english
     }
     for message in sorted({message for entries in translations.values() for message in entries}):
         context, msgid = message
@@ -179,8 +193,8 @@ def _read_domain(
         for code in stripped:
             counts.change(code, "accelerator")
         texts = texts | stripped
-        if ENGLISH in languages:
-            texts = {ENGLISH: source} | texts
+        if domain.english in languages:
+            texts = {domain.english: source} | texts
         if len(texts) > 1:
             counts.sources[domain.name] += len(texts)
             yield Row(texts, ":".join(part for part in (domain.name, context, msgid) if part))
@@ -229,7 +243,7 @@ def _english_texts(domain: _Domain) -> dict[Message, str]:
     text, and with it its split, whatever languages are chosen.
     """
     texts: dict[Message, str] = {}
-    catalog = [entry for path in domain.files.get(ENGLISH, ()) for entry in _parse(path)]
+    catalog = [entry for path in domain.files.get(domain.english, ()) for entry in _parse(path)]
     if domain.template.is_file():
         texts = _most_frequent([domain.template])
     elif not catalog:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from neuronspec.core.errors import CorpusError
+from neuronspec.core.direction import match_direction
+from neuronspec.core.errors import CorpusError, DirectionError
+from neuronspec.core.languages import best_tags
 from neuronspec.core.settings import RecipePattern
 from neuronspec.corpus.readers.lines import count_lines, read_blocks
 from neuronspec.corpus.readers.rows import LineOrigins, Pair, ReadCounts, Rows, Split
@@ -27,8 +30,9 @@ class _Aligned:
 class MosesSource(Source):
     """Line-aligned text, one file for each language (the Moses layout).
 
-    In the pattern, `{lang}` is a language code and `{pair}` a language pair, tried as `en-de` and as `de-en`. A pattern
-    without `{pair}` names one multi-parallel file per language. Empty lines are missing text.
+    In the pattern, `{lang}` is a language code and `{pair}` a language pair, tried as `en-de` and as `de-en`. Where
+    there are no files of these names, languages may be spelled otherwise: `eng_Latn-deu_Latn`. A pattern without
+    `{pair}` names one multi-parallel file per language. Empty lines are missing text.
     """
 
     reader: Literal["moses"]
@@ -45,8 +49,7 @@ class MosesSource(Source):
 
     def inputs(self) -> dict[str, Any]:
         """The sizes and times of all files that the pattern can mean."""
-        path = Path(self.path.replace("{pair}", "*").replace("{lang}", "*"))
-        return stamps(sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))))
+        return stamps(_all_files(self.path))
 
     def check(self, wanted: Wanted) -> None:
         """Find all files and count their lines.
@@ -71,6 +74,8 @@ class MosesSource(Source):
             found = [each for pair in wanted.pairs for each in _of_pair(self.path, pair, missing)]
         else:
             paths = {code: Path(self.path.replace("{lang}", code)) for code in wanted.languages}
+            if not all(path.is_file() for path in paths.values()):
+                paths |= _of_languages(_tagged(self.path), wanted.languages)
             missing += [f"  {path}" for path in paths.values() if not path.is_file()]
             found = [_Aligned(Path(self.path).name, paths)]
         if missing:
@@ -85,8 +90,10 @@ def _of_pair(pattern: str, pair: Pair, missing: list[str]) -> Iterator[_Aligned]
         for name in (f"{pair[0]}-{pair[1]}", f"{pair[1]}-{pair[0]}")
     }
     found = {name: paths for name, paths in tried.items() if all(path.is_file() for path in paths.values())}
-    if len(found) == 2:
-        first, second = ([str(path) for path in paths.values()] for paths in found.values())
+    if not found:
+        found = _spelled_otherwise(pattern, pair)
+    if len(found) > 1:
+        first, second, *_ = ([str(path) for path in paths.values()] for paths in found.values())
         raise CorpusError(
             f"two sets of files for {pair[0]} and {pair[1]}: {', '.join(first)} and {', '.join(second)}; keep one"
         )
@@ -94,6 +101,54 @@ def _of_pair(pattern: str, pair: Pair, missing: list[str]) -> Iterator[_Aligned]
         missing.append("  " + ", or ".join(" and ".join(map(str, paths.values())) for paths in tried.values()))
     for name, paths in found.items():
         yield _Aligned(Path(pattern).name.replace("{pair}", name), paths)
+
+
+def _all_files(pattern: str) -> list[Path]:
+    """All files that a pattern can mean."""
+    path = Path(pattern.replace("{pair}", "*").replace("{lang}", "*"))
+    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+
+
+def _tagged(pattern: str) -> list[tuple[str, str, Path]]:
+    """The files that a pattern can mean, each with its `{pair}` (empty without one) and its `{lang}`."""
+    parts: list[str] = []
+    for part in re.split(r"(\{pair\}|\{lang\})", pattern):
+        group = part[1:-1] if part in ("{pair}", "{lang}") else ""
+        known = f"(?P<{group}>" in "".join(parts)
+        parts.append(f"(?P={group})" if known else f"(?P<{group}>[^/]+?)" if group else re.escape(part))
+    matches = ((re.fullmatch("".join(parts), str(path)), path) for path in _all_files(pattern) if path.is_file())
+    return [(match.groupdict().get("pair", ""), match["lang"], path) for match, path in matches if match]
+
+
+def _of_languages(tagged: list[tuple[str, str, Path]], languages: Sequence[str]) -> dict[str, Path]:
+    """By language, the file whose name has a tag of it.
+
+    Raises:
+        CorpusError: there are two for a language.
+    """
+    paths = {tag: path for _, tag, path in tagged}
+    found = best_tags(paths, languages)
+    for code, tags in found.items():
+        if len(tags) > 1 and code not in tags:
+            raise CorpusError(f"two files for {code}: {paths[tags[0]]} and {paths[tags[1]]}; keep one")
+    return {code: paths[code if code in tags else tags[0]] for code, tags in found.items()}
+
+
+def _spelled_otherwise(pattern: str, pair: Pair) -> dict[str, dict[str, Path]]:
+    """By the spelling of the pair, the files of a pair whose names spell its languages in another way."""
+    by_name: dict[str, list[tuple[str, str, Path]]] = {}
+    for each in _tagged(pattern):
+        by_name.setdefault(each[0], []).append(each)
+    found = {}
+    for name, tagged in by_name.items():
+        try:
+            direction = match_direction(name, pair)
+        except DirectionError:
+            continue
+        paths = _of_languages(tagged, pair)
+        if {direction.source, direction.target} == set(pair) == paths.keys():
+            found[name] = paths
+    return found
 
 
 def _check_lengths(aligned: list[_Aligned]) -> None:

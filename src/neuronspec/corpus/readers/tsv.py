@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from neuronspec.core.errors import CorpusError, DirectionError
-from neuronspec.core.languages import canonical
+from neuronspec.core.errors import CorpusError
+from neuronspec.core.languages import best_tags
 from neuronspec.core.settings import RecipePath
 from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.corpus.readers.rows import LineOrigins, ReadCounts, Rows, Split
@@ -20,7 +20,8 @@ class TsvSource(Source):
     """One multi-parallel table (`.tsv`, `.tsv.gz`, `.tsv.xz`) with a column for each language.
 
     UTF-8, split on tabs, no quoting; empty cells are missing text. The first line names the columns: language codes
-    (in any spelling that `languages.canonical` knows) and, if there, `id`. Columns of other languages are left out.
+    (in any spelling, `deu_Latn` for `de`; also of another region, `en-US` for `en`, where no other column fits) and, if
+    there, `id`. Columns of other languages are left out.
     """
 
     reader: Literal["tsv"]
@@ -87,14 +88,14 @@ def _columns(path: Path, names: list[str], languages: list[str]) -> dict[str, in
     Raises:
         CorpusError: a language has no column, or two.
     """
+    stripped = [name.strip() for name in names]
+    tags = best_tags((name for name in dict.fromkeys(stripped) if name != "id" or name in languages), languages)
     found: dict[str, int] = {}
-    for column, name in enumerate(names):
-        code = _code(name.strip(), languages)
-        if code is None:
-            continue
-        if code in found:
-            raise CorpusError(f"{path}:1: columns {found[code] + 1} and {column + 1} are both {code!r}; keep one")
-        found[code] = column
+    for code, spelled in tags.items():
+        columns = [column for column, name in enumerate(stripped) if name in spelled]
+        if len(columns) > 1:
+            raise CorpusError(f"{path}:1: columns {columns[0] + 1} and {columns[1] + 1} are both {code!r}; keep one")
+        found[code] = columns[0]
     missing = [code for code in languages if code not in found]
     if missing:
         raise CorpusError(
@@ -102,14 +103,3 @@ def _columns(path: Path, names: list[str], languages: list[str]) -> dict[str, in
             "Change corpus.languages, or name the columns by language code"
         )
     return found
-
-
-def _code(name: str, languages: list[str]) -> str | None:
-    """The language of the recipe that a column name means; None for `id` and other languages."""
-    if name in languages:
-        return name
-    try:
-        code = canonical(name) if name != "id" else None
-    except DirectionError:
-        return None
-    return code if code in languages else None

@@ -10,7 +10,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neuronspec.core.errors import DirectionError
-from neuronspec.core.languages import canonical
+from neuronspec.core.languages import choose_language
 
 Model = TypeVar("Model", bound=BaseModel)
 Language = Annotated[str, Field(min_length=1, max_length=40)]
@@ -134,18 +134,12 @@ def resolve(code: str, known: list[str]) -> str:
     """The model's code of a language that a client may spell in another way (`pt-BR`, `deu_Latn`).
 
     Raises:
-        Refused: the model doesn't have it.
+        Refused: the model doesn't have it, or it may mean several.
     """
-    if code in known:
-        return code
     try:
-        wanted = canonical(code)
-    except DirectionError:
-        wanted = code
-    for each in (wanted, wanted.split("_")[0]):
-        if each in known:
-            return each
-    raise Refused(400, f"{code!r} is not supported; this server has {', '.join(known)}")
+        return choose_language(code, known, "this server has")
+    except DirectionError as error:
+        raise Refused(400, str(error)) from None
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:
