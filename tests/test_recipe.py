@@ -232,7 +232,11 @@ evaluation: {zero_shot: [de-pt-BR], scores: {tokenizers: {zh_TW: char}}}
             "pt_BR]\n  directions: [en-pl]",
             "'pl' is not among the languages; corpus.languages and the pivot are ",
         ),
-        ("{updates: 10,", "{updates: 10, weights: {en-de: 1, EN-de: 2},", "weights: a direction is named twice: en-de, en-de"),
+        (
+            "{updates: 10,",
+            "{updates: 10, weights: {en-de: 1, EN-de: 2},",
+            "weights: a direction is named twice: en-de, en-de",
+        ),
     ],
 )
 def test_spellings_that_mean_two_languages_or_none(tmp_path: Path, old: str, new: str, message: str) -> None:
