@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from neuronspec.core.checksums import digest
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, RunError
 from neuronspec.corpus.encode import PairFile
@@ -33,15 +34,18 @@ def write_store(folder: Path, ids: pa.DataType, batches: list[Pairs] = BATCHES, 
                         pa.array([f"{name} {row}" for row in side]) for name, side in zip("ab", sides, strict=True)
                     ]
                 file.write(columns)
-    entry = {"pairs": sum(map(len, batches)), "sha256": ""}
+
+    def entry(name: str) -> dict[str, Any]:
+        return {"file": name, "pairs": sum(map(len, batches)), "sha256": digest(tokens / name)}
+
     manifest = {
         "format": FORMAT,
         "ids": 100,
         "directions": ["de-en", "en-de", "en-fr"],
         "tiers": {"high": ["de"], "low": ["fr"]},
         "splits": {
-            "train": {"de-en": entry | {"file": "train.de-en.arrow"}},
-            "valid": {"de-en": entry | {"file": "valid.de-en.arrow"}, "en-fr": {"file": "", "pairs": 0, "sha256": ""}},
+            "train": {"de-en": entry("train.de-en.arrow")},
+            "valid": {"de-en": entry("valid.de-en.arrow"), "en-fr": {"file": "", "pairs": 0, "sha256": ""}},
         },
     }
     (tokens / "manifest.json").write_text(json.dumps(manifest | changes))

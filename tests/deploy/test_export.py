@@ -113,7 +113,10 @@ def test_what_to_verify_with(specialized: Path, sample: Path, tmp_path: Path) ->
             lambda folder: (folder / MANIFEST).unlink(),
             f"has a CTranslate2 model but no {MANIFEST}.*neuronspec export RUN",
         ),
-        (lambda folder: (folder / "model.bin").write_bytes((folder / "model.bin").read_bytes()[:-9]), "it was cut"),
+        (
+            lambda folder: (folder / "model.bin").write_bytes((folder / "model.bin").read_bytes()[:-9]),
+            "bytes instead of",
+        ),
         (lambda folder: _flip(folder / "model.bin"), "its content changed"),
         (lambda folder: (folder / MANIFEST).write_text('{"format": "neuro'), "damaged or of another version"),
         (lambda folder: (folder / MANIFEST).write_text('{"format": "other"}'), "damaged or of another version"),
@@ -139,7 +142,9 @@ def test_a_damaged_sibling_matters_only_to_its_direction(exported: Path, tmp_pat
     translator = ns.Translator(folder)
     assert translator.directions == ["de-en", "en-de"]
     assert translator("w1 w2", "en-de") == "w2 w1"
-    problem = {"model.bin": "it was cut", MANIFEST: "damaged or of another", "no manifest": f"no {MANIFEST}"}[damage]
+    problem = {"model.bin": "bytes instead of", MANIFEST: "damaged or of another", "no manifest": f"no {MANIFEST}"}[
+        damage
+    ]
     for _ in range(2):
         with pytest.raises(ModelError, match=f"en-fr.*{problem}"):
             translator("w1", "en-fr")

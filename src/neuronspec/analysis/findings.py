@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from neuronspec.analysis.ablation import Ablation
 from neuronspec.analysis.drift import StabilityRow
 from neuronspec.analysis.tokens import Firing
+from neuronspec.core.checksums import verify
 from neuronspec.core.errors import RunError
 from neuronspec.core.files import write_json
 
@@ -58,8 +59,9 @@ class Findings:
         """Read what `save` wrote.
 
         Raises:
-            RunError: the file is missing or damaged.
+            RunError: the file is missing, damaged, or not what its run made.
         """
+        verify(path)
         try:
             content: Any = json.loads(path.read_text(encoding="utf-8"))
             return TypeAdapter(Findings).validate_python(content)

@@ -20,7 +20,7 @@ from neuronspec.core.errors import RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.processes import processes
 from neuronspec.core.progress import SILENT, Progress
-from neuronspec.core.run_folder import TRAINING_LOG
+from neuronspec.core.run_folder import COST, TRAINING_LOG
 from neuronspec.recipe import Recipe
 from neuronspec.training.settings import TrainingSettings
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from neuronspec.training.loss import InDirection
     from neuronspec.training.progress_state import TrainingResult
 
-COST = "cost.json"
 Method = Literal["auto", "compact", "rows"]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuronspec.cli.options import MANY, AllowPluginsOption, SetOption
+from neuronspec.cli.options import MANY, AllowPluginsOption, NoVerifyOption, SetOption
 from neuronspec.cli.output import console, progress
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.run_folder import RunFolder
@@ -31,6 +31,7 @@ def report(
     ] = None,
     overrides: SetOption = None,
     allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Write RUN/report/index.html, and figures for papers."""
     write_reports(folder, overrides, figures)
@@ -72,6 +73,7 @@ def analyse(
     ] = None,
     overrides: SetOption = None,
     allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Analyse the neurons of a model or a run (overlap, structure, causal effect) and write the report."""
     from neuronspec.analysis.settings import Options

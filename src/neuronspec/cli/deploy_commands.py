@@ -15,6 +15,7 @@ from neuronspec.cli.options import (
     DirectionsArgument,
     JsonOption,
     ModelArgument,
+    NoVerifyOption,
     PivotOption,
     ThreadsOption,
 )
@@ -36,6 +37,7 @@ def compact(
     pivot: PivotOption = None,
     as_json: JsonOption = False,
     allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Cut the compact model of a direction out of a specialized model: a folder for ns.load_compact."""
     from neuronspec.deploy.directions import compact_directions
@@ -67,6 +69,7 @@ def export(
     pivot: PivotOption = None,
     as_json: JsonOption = False,
     allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Export directions to CTranslate2, verified: they translate a sample as the specialized model does."""
     from neuronspec.deploy.directions import export_directions, export_one_bundle
@@ -113,6 +116,7 @@ def translate(
     threads: ThreadsOption = None,
     device: DeviceOption = None,
     allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Translate a document, or standard input."""
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
@@ -138,6 +142,7 @@ def serve(
     queue: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters waiting; then 429.")] = 200_000,
     seconds: Annotated[float, typer.Option(min=0.1, help="Maximal time of a request, in seconds.")] = 30.0,
     allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Serve translations: LibreTranslate's interface, a page to try it, health and metrics."""
     from neuronspec.deploy.server.serve import serve as run_server

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuronspec.cli.options import AllowPluginsOption, JsonOption, SetOption, TablesOption
+from neuronspec.cli.options import AllowPluginsOption, JsonOption, NoVerifyOption, SetOption, TablesOption
 from neuronspec.cli.output import console, keep_stdout_free, print_json
 from neuronspec.cli.run_commands import execute
 from neuronspec.core.errors import RecipeError
@@ -82,6 +82,7 @@ def evaluate(
     comet: Annotated[Path | None, typer.Option(help="Local COMET checkpoint.")] = None,
     comet_python: Annotated[Path | None, typer.Option(help="Python interpreter that has unbabel-comet.")] = None,
     allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Translate and score the test sets with every arm of a run, or score any system's output.
 
@@ -106,6 +107,7 @@ def compare(
     as_json: JsonOption = False,
     tables: TablesOption = None,
     allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Compare evaluated runs: one experiment with several seeds, or two experiments."""
     from neuronspec.evaluation.compare import compare_runs

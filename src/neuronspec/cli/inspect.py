@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from neuronspec.cli.options import AllowPluginsOption, JsonOption
+from neuronspec.cli.options import AllowPluginsOption, JsonOption, NoVerifyOption
 from neuronspec.cli.output import console, print_json
+from neuronspec.core.checksums import verify
 from neuronspec.core.errors import NeuronspecError, PathError
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 
@@ -24,6 +25,7 @@ def inspect(
     file: Annotated[Path, typer.Argument(help="A file or folder that neuronspec wrote.", show_default=False)],
     as_json: JsonOption = False,
     allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Show what a file or folder holds that neuronspec wrote."""
     facts = describe(file)
@@ -46,6 +48,8 @@ def describe(path: Path) -> Facts:
     if kind is None:
         raise PathError(f"{path} is not a file that neuronspec writes; known kinds: {', '.join(sorted(_DESCRIBERS))}")
     try:
+        if kind != "run":
+            verify(path)
         return {"kind": kind, "path": str(path), **_DESCRIBERS[kind](path)}
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise NeuronspecError(f"{path} looks like {kind} and can't be read: {error}") from None

@@ -55,3 +55,17 @@ AllowPluginsOption = Annotated[
         help="Import the plug-ins that the recipe of the run names: code that runs on this machine.",
     ),
 ]
+
+
+def _no_verify(given: bool) -> bool:
+    if given:
+        from neuronspec.core.checksums import skip_verification
+
+        skip_verification()
+    return given
+
+
+NoVerifyOption = Annotated[
+    bool,
+    typer.Option("--no-verify", callback=_no_verify, help="Don't check stored files against their checksums."),
+]

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuronspec.cli.options import AllowPluginsOption, JsonOption, OutOption, RecipeArgument, RunArgument, SetOption
+from neuronspec.cli.options import (
+    AllowPluginsOption,
+    JsonOption,
+    NoVerifyOption,
+    OutOption,
+    RecipeArgument,
+    RunArgument,
+    SetOption,
+)
 from neuronspec.cli.output import console, progress
 
 if TYPE_CHECKING:
@@ -32,6 +40,7 @@ def run(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and why, and exit.")] = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Run a recipe: all stages that are not up to date. A stopped run continues where it was."""
     from neuronspec.recipe import Recipe
@@ -73,25 +82,45 @@ def prepare(recipe: RecipeArgument, out: OutOption, overrides: SetOption = None)
 
 
 @commands.command(epilog="Example: neuronspec train runs/demo")
-def train(run_folder: RunArgument, overrides: SetOption = None, allow_plugins: AllowPluginsOption = False) -> None:
+def train(
+    run_folder: RunArgument,
+    overrides: SetOption = None,
+    allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
+) -> None:
     """Train the multilingual baseline of a prepared run."""
     execute(run_folder, overrides, "train")
 
 
 @commands.command(epilog="Example: neuronspec record runs/demo")
-def record(run_folder: RunArgument, overrides: SetOption = None, allow_plugins: AllowPluginsOption = False) -> None:
+def record(
+    run_folder: RunArgument,
+    overrides: SetOption = None,
+    allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
+) -> None:
     """Record which neurons each direction uses."""
     execute(run_folder, overrides, "record")
 
 
 @commands.command(epilog="Example: neuronspec select runs/demo --set selection.coverage=0.9")
-def select(run_folder: RunArgument, overrides: SetOption = None, allow_plugins: AllowPluginsOption = False) -> None:
+def select(
+    run_folder: RunArgument,
+    overrides: SetOption = None,
+    allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
+) -> None:
     """Select the specialized neurons of each direction."""
     execute(run_folder, overrides, "select")
 
 
 @commands.command(epilog="Example: neuronspec specialize runs/demo")
-def specialize(run_folder: RunArgument, overrides: SetOption = None, allow_plugins: AllowPluginsOption = False) -> None:
+def specialize(
+    run_folder: RunArgument,
+    overrides: SetOption = None,
+    allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
+) -> None:
     """Continue the baseline as every arm: specialized, dense, random."""
     execute(run_folder, overrides, "specialize")
 

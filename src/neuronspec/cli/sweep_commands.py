@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuronspec.cli.options import SetOption, TablesOption
+from neuronspec.cli.options import NoVerifyOption, SetOption, TablesOption
 from neuronspec.cli.output import console, progress
 from neuronspec.core.errors import NeuronspecError, RunError
 from neuronspec.core.files import write_json
@@ -45,6 +45,7 @@ def sweep(
     ] = None,
     tables: TablesOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is done and what isn't, and exit.")] = False,
+    no_verify: NoVerifyOption = False,
 ) -> None:
     """Train arms x seeds x settings over one corpus and baseline, and compare them. A stopped sweep continues."""
     if dry_run:

@@ -11,6 +11,9 @@ CHECKPOINTS = "checkpoints"
 TRAINING_LOG = "log.jsonl"
 """The log in each folder that is trained in."""
 
+COST = "cost.json"
+"""What an arm took, in its folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:

@@ -7,15 +7,18 @@ format is written: `Activations.save`, `NeuronMasks.save`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
+from neuronspec.core.checksums import verify
 from neuronspec.core.errors import MaskError
 from neuronspec.core.files import replacing
+from neuronspec.core.json_files import parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -44,8 +47,21 @@ def write_tensors(
     try:
         with replacing(Path(path)) as temporary:
             save_file(dict(tensors), temporary, metadata=metadata)
+            _sort_metadata(temporary)
     except (OSError, SafetensorError) as error:
         raise MaskError(f"{path}: the {kind} could not be written: {error}") from None
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata in alphabetical order, so that equal content is equal: safetensors writes it in a random one."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header: dict[str, Any] = parse_json(file.read(size), dict[str, Any])
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= size:
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def read_tensors(
@@ -56,7 +72,9 @@ def read_tensors(
     Raises:
         MaskError: there is no such file, it is damaged or cut short, holds something else, or was written by a
             newer version than `version`.
+        RunError: it isn't what its run made.
     """
+    verify(Path(path))
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 import time
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from neuronspec.core.checksums import digest
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.files import full_disk, replacing_folder, write_json
@@ -209,7 +209,7 @@ class _Preparation:
     ) -> None:
         entries = {
             split: {
-                "-".join(pair): {"file": path.name, "pairs": counts[split][pair].kept, "sha256": _digest(path)}
+                "-".join(pair): {"file": path.name, "pairs": counts[split][pair].kept, "sha256": digest(path)}
                 for pair, path in sorted(paths.items())
             }
             for split, paths in files.items()
@@ -218,14 +218,9 @@ class _Preparation:
         manifest = {
             "format": FORMAT,
             "ids": ids,
-            "tokenizer_sha256": _digest(self._folder / "tokenizer" / "tokenizer.json"),
+            "tokenizer_sha256": digest(self._folder / "tokenizer" / "tokenizer.json"),
             "directions": directions,
             "tiers": tiers,
             "splits": entries,
         }
         write_json(self._folder / "tokens" / "manifest.json", manifest)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from neuronspec.core.checksums import digest, verifies, verify
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import DirectionError, RunError, nearest
 from neuronspec.corpus.readers.rows import pair_of
@@ -44,9 +45,10 @@ class TokenStore:
         """Open the store in a data folder (`RUN/data`); reads no text.
 
         Raises:
-            RunError: there is no store, or one of another format.
+            RunError: there is no store, one of another format, or another one than its run made.
         """
         path = Path(folder) / "tokens" / "manifest.json"
+        verify(path)
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -62,6 +64,7 @@ class TokenStore:
         """The tokenizer of the store, loaded at first use."""
         from neuronspec.models.tokenizer import load_tokenizer
 
+        _check(self._folder / "tokenizer" / "tokenizer.json", self._manifest.get("tokenizer_sha256"))
         return load_tokenizer(self._folder / "tokenizer")
 
     @property
@@ -87,7 +90,7 @@ class TokenStore:
         """The pairs of a direction in a split.
 
         Raises:
-            RunError: there is no such split.
+            RunError: there is no such split, or its file is damaged.
             DirectionError: the store has no text of the two languages.
         """
         direction = Direction.parse(direction)
@@ -98,7 +101,9 @@ class TokenStore:
             raise DirectionError(f"no {split} text of {direction} in {self._folder}; {nearest(str(direction), valid)}")
         name = entry["file"]
         if name not in self._opened:
-            self._opened[name] = _PairFile(self._folder / "tokens" / name)
+            path = self._folder / "tokens" / name
+            _check(path, entry.get("sha256"))
+            self._opened[name] = _PairFile(path)
         return DirectionPairs(self._opened[name], direction)
 
     def _files(self, split: str) -> dict[str, dict[str, Any]]:
@@ -213,6 +218,22 @@ class _ListView:
 
     def at(self, row: int) -> Ids:
         return self._values[self._offsets[row] : self._offsets[row + 1]].astype(np.int64)
+
+
+def _check(path: Path, recorded: str | None) -> None:
+    """Check a file of the store against its SHA-256 in the manifest.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    if recorded is None or not verifies():
+        return
+    try:
+        reason = None if digest(path) == recorded else "its content changed"
+    except OSError as error:
+        reason = error.strerror
+    if reason is not None:
+        raise RunError(f"{path}: the token store is damaged ({reason}); run 'neuronspec prepare' again")
 
 
 def _pair_name(direction: Direction) -> str:

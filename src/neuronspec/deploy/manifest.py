@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from neuronspec.core.checksums import FileFacts
 from neuronspec.core.errors import ModelError
 from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.core.registry import OneOf
@@ -56,13 +56,6 @@ class DirectionFacts(_Strict):
     verification: Verification | None = None
 
 
-class FileFacts(_Strict):
-    """Size and SHA-256 of a file."""
-
-    bytes: int
-    sha256: str
-
-
 class Manifest(_Strict):
     """`neuronspec.json` of a folder that `export` wrote.
 
@@ -96,7 +89,7 @@ class Manifest(_Strict):
 
     def save(self, folder: Path) -> None:
         """Write it into a folder, with the facts of all files that are there."""
-        files = {path.name: _facts(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        files = {path.name: FileFacts.of(path) for path in sorted(folder.iterdir()) if path.is_file()}
         write_json(folder / MANIFEST, self.model_copy(update={"files": files}).model_dump(mode="json"))
 
     @classmethod
@@ -121,7 +114,8 @@ class Manifest(_Strict):
             ) from None
         if check:
             for name, facts in manifest.files.items():
-                _check_file(folder / name, facts)
+                if problem := facts.problem(folder / name):
+                    raise ModelError(f"{folder / name} {problem}; export again, or copy the whole folder again")
         return manifest
 
 
@@ -136,21 +130,6 @@ def without_manifest(folder: Path) -> ModelError:
         f"{folder} has a CTranslate2 model but no {MANIFEST}, which neuronspec exports with it: copy the folder "
         f"again with all its files, or make it again with neuronspec export RUN DIRECTION --out {folder}"
     )
-
-
-def _facts(path: Path) -> FileFacts:
-    with path.open("rb") as file:
-        return FileFacts(bytes=path.stat().st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _check_file(path: Path, facts: FileFacts) -> None:
-    if not path.is_file():
-        raise ModelError(f"{path} is missing: the exported folder isn't whole; export again or copy it again")
-    size = path.stat().st_size
-    if size != facts.bytes:
-        raise ModelError(f"{path} has {size} bytes instead of {facts.bytes}: it was cut; copy or export it again")
-    if _facts(path).sha256 != facts.sha256:
-        raise ModelError(f"{path} isn't what was exported: its content changed; copy or export it again")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from neuronspec.core.checksums import verify
 from neuronspec.core.environment import environment
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
@@ -163,7 +164,9 @@ class Results(BaseModel):
 
         Raises:
             EvaluationError: it is missing or damaged.
+            RunError: it isn't what its run made.
         """
+        verify(path)
         try:
             return cls.model_validate_json(path.read_text(encoding="utf-8"))
         except OSError as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuronspec.core.checksums import verify
 from neuronspec.core.errors import EvaluationError
 
 
@@ -24,7 +25,9 @@ def read_lines(path: Path) -> list[str]:
 
     Raises:
         EvaluationError: the file is missing or isn't UTF-8.
+        RunError: it isn't what its run made.
     """
+    verify(path)
     try:
         return read_text_lines(path)
     except EvaluationError as error:

@@ -24,6 +24,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from neuronspec.core.checksums import verify
 from neuronspec.core.errors import ModelError
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.presets import PRESETS
@@ -102,10 +103,13 @@ def load_model(
 
     Raises:
         ModelError: there is no model, its files are damaged or don't fit each other, or it is of another kind.
+        RunError: its files aren't those that its run made.
 
     Example:
         >>> model = load_model(Path("RUN/base"))  # doctest: +SKIP
     """
+    if Path(name).exists():
+        verify(Path(name))
     with _reading(name) as options:
         config = AutoConfig.from_pretrained(name, **options)
         auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuronspec.core.checksums import verify
 from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, nearest
 from neuronspec.core.languages import canonical, match_language
 from neuronspec.models.settings import TokenizerSettings
@@ -112,6 +113,7 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
+    verify(Path(folder))
     if not (Path(folder) / "tokenizer_config.json").is_file():
         raise CorpusError(f"{folder}: no tokenizer there (tokenizer_config.json is missing)")
     try:

@@ -23,6 +23,9 @@ TRAININGS = {"train": "training", "specialize": "continuation"}
 RECORDED_AGAIN = ("specialized", "dense")
 """Arms whose neurons are recorded again, to see whether they moved."""
 
+SCORES = ("scores.json", "*.statistics.safetensors")
+"""Files of an arm's evaluation that are written again when all arms are scored."""
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 

@@ -41,6 +41,7 @@ class Task:
         settings: what of the recipe changes its outcome, as plain JSON values.
         outputs: what it makes, relative to the run folder.
         work: does it.
+        rewrites: which files of the tasks it needs it writes anew, by their names (`*` stands for any part).
     """
 
     name: str
@@ -48,6 +49,7 @@ class Task:
     settings: dict[str, Any]
     outputs: tuple[str, ...]
     work: Callable[[stages.Run], None]
+    rewrites: tuple[str, ...] = ()
 
     @property
     def stage(self) -> str:
@@ -84,7 +86,14 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         tasks.append(Task(f"evaluate/{name}", (need,), translation, _made(HERE.evaluation(name)), work))
     evaluated = tuple(f"evaluate/{arm}" for arm in arms)
     tasks += [
-        Task("evaluate", evaluated, families | settings("evaluation"), _made(HERE.results), stages.gather_results),
+        Task(
+            "evaluate",
+            evaluated,
+            families | settings("evaluation"),
+            _made(HERE.results),
+            stages.gather_results,
+            rewrites=stages.SCORES,
+        ),
         Task(
             "analyse",
             ("select", *_continued(recipe)),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neuronspec.core.checksums import verify
 from neuronspec.core.files import replacing
 
 Rows = npt.NDArray[np.float64]
@@ -34,7 +35,12 @@ def save_statistics(path: Path, statistics: Statistics, scored_from: str) -> Non
 
 
 def load_statistics(path: Path, scored_from: str) -> Statistics | None:
-    """The statistics in a file; None if there is none that is whole and was made from the same."""
+    """The statistics in a file; None if there is none that is whole and was made from the same.
+
+    Raises:
+        RunError: it isn't what its run made.
+    """
+    verify(path)
     from safetensors import SafetensorError, safe_open
 
     try:
