@@ -114,8 +114,8 @@ class Manifest(_Strict):
             ) from None
         if check:
             for name, facts in manifest.files.items():
-                if problem := facts.problem(folder / name):
-                    raise ModelError(f"{folder / name} {problem}; export again, or copy the whole folder again")
+                if wrong := facts.problem(folder / name):
+                    raise ModelError(f"{folder / name} {wrong}; export again, or copy the whole folder again")
         return manifest
 
 
