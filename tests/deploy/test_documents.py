@@ -20,7 +20,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RecipeError
 from neuronspec.corpus.readers.messages import verbatim
 from neuronspec.deploy.documents.checks import kept, lost
-from neuronspec.deploy.documents.document import Options, translate_document
+from neuronspec.deploy.documents.document import Options, format_of, translate_document
 from neuronspec.deploy.documents.po_file import read_catalog
 
 EN_DE = Direction("en", "de")
@@ -150,6 +150,129 @@ def test_flags_contexts_plurals_line_ends_and_obsolete_entries(tmp_path: Path) -
     assert 'msgstr[0] "¡%d files"' in through(tmp_path, "b.po", one_form)
 
 
+RUSSIAN = HEADER.replace(
+    "nplurals=2; plural=n != 1;",
+    "nplurals=3; plural=(n%10==1 && n%100!=11 ? 0 : n%10>=2 && n%10<=4 && (n%100<12 || n%100>14) ? 1 : 2);",
+)
+PAGES = 'msgid "%d page"\nmsgid_plural "%d pages"\n'
+
+
+def test_finished_forms_stay_and_empty_ones_are_filled(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = f'{RUSSIAN}\n{PAGES}msgstr[0] "HUMAN %d"\nmsgstr[1]  "HUMAN-2 "\n  " %d"\nmsgstr[2] ""\n'
+    assert through(tmp_path, "a.po", content) == content.replace("msgid ", "#, fuzzy\nmsgid ").replace(
+        '#, fuzzy\nmsgid ""', 'msgid ""'
+    ).replace('msgstr[2] ""', 'msgstr[2] "¡%d pages"')
+    assert told.messages == ["filled 1 of 1 entries and marked them fuzzy"]
+    full = content.replace('msgstr[2] ""', 'msgstr[2] "HUMAN %d"')
+    assert through(tmp_path, "b.po", full) == full
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('msgstr[0] ""', 'msgstr[0] "¡%d page"\nmsgstr[1] "¡%d pages"\nmsgstr[2] "¡%d pages"'),
+        ('msgstr[0] "HUMAN %d"', 'msgstr[0] "HUMAN %d"\nmsgstr[1] "¡%d pages"\nmsgstr[2] "¡%d pages"'),
+        (
+            'msgstr[0] ""\n"HUMAN "\n"%d"\nmsgstr[1] ""\n""',
+            'msgstr[0] ""\n"HUMAN "\n"%d"\nmsgstr[1] "¡%d pages"\nmsgstr[2] "¡%d pages"',
+        ),
+    ],
+)
+def test_forms_that_an_entry_lacks_are_added(tmp_path: Path, before: str, after: str, end: str) -> None:
+    found = through(tmp_path, "a.po", f"{RUSSIAN}\n{PAGES}{before}{end}")
+    assert found == f"{RUSSIAN}\n#, fuzzy\n{PAGES}{after}{end}"
+    windows = through(tmp_path, "b.po", f"{RUSSIAN}\n{PAGES}{before}{end}".replace("\n", "\r\n"))
+    assert windows == found.replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "forms", "problem"),
+    [
+        (
+            HEADER.replace("nplurals", "n"),
+            '[0] ""\nmsgstr[1] ""',
+            "the header has no Plural-Forms",
+        ),
+        (HEADER.replace("=2", "=99999999999"), '[0] ""', "the header has no Plural-Forms"),
+        (HEADER.replace("=2", "=0"), '[0] ""', "the header has no Plural-Forms"),
+        (HEADER, '[0] ""\nmsgstr[1] ""\nmsgstr[2] ""', "the plural forms 0, 1, 2, and the header says nplurals=2"),
+        (HEADER, '[1] ""', "the plural forms 1, and the header says nplurals=2"),
+    ],
+)
+def test_defective_entries_are_listed_and_the_others_filled(
+    tmp_path: Path, told: pytest.LogCaptureFixture, header: str, forms: str, problem: str
+) -> None:
+    content = f'{header}\nmsgid "a"\nmsgstr ""\n\n{PAGES}msgstr{forms}\n\nmsgid "b"\nmsgstr ""\n'
+    expected = content
+    for name in "ab":
+        expected = expected.replace(f'msgid "{name}"\nmsgstr ""', f'#, fuzzy\nmsgid "{name}"\nmsgstr "¡{name}"')
+    assert through(tmp_path, "a.po", content) == expected
+    assert told.messages[0] == "filled 2 of 3 entries and marked them fuzzy"
+    assert "a.po:9: " in told.messages[2] and problem in told.messages[2]
+
+
+@pytest.mark.parametrize(
+    ("formula", "singular"),
+    [
+        ("nplurals=6; plural=n==0 ? 0 : n==1 ? 1 : n==2 ? 2 : n%100>=3 && n%100<=10 ? 3 : n%100>=11 ? 4 : 5;", {1}),
+        ("nplurals=1; plural=0;", set()),
+        ("nplurals=2; plural=n>1;", {0}),
+        ("nplurals=2; plural=__import__('os');", {0}),
+        ("nplurals=2; plural=n/0;", {0}),
+    ],
+)
+def test_the_form_for_one_gets_the_singular(tmp_path: Path, formula: str, singular: set[int]) -> None:
+    number = int(formula[9])
+    header = HEADER.replace("nplurals=2; plural=n != 1;", formula)
+    forms = "".join(f'msgstr[{form}] ""\n' for form in range(number))
+    after = through(tmp_path, "a.po", f"{header}\n{PAGES}{forms}")
+    for form in range(number):
+        assert f'msgstr[{form}] "¡%d page{"" if form in singular else "s"}"' in after
+
+
+def test_a_form_for_more_numbers_than_one_needs_the_number(tmp_path: Path) -> None:
+    hours = 'msgid "an hour"\nmsgid_plural "%d hours"\nmsgstr[0] ""\nmsgstr[1] ""\n'
+    assert 'msgstr[0] "¡an hour"\nmsgstr[1] "¡%d hours"' in through(tmp_path, "a.po", f"{HEADER}\n{hours}")
+    russian = through(tmp_path, "b.po", f"{RUSSIAN}\n{hours}")
+    assert 'msgstr[0] "¡%d hours"' in russian, "21 hours take the same form"
+
+
+def test_how_an_entry_is_written_stays(tmp_path: Path) -> None:
+    content = f'{HEADER}\n  msgid   "a"  \n\tmsgstr  ""\t\n  ""\t\n\nmsgid\t"b"\nmsgstr\t""\n'
+    expected = content.replace('  msgid   "a"  \n\tmsgstr  ""\t\n  ""', '#, fuzzy\n  msgid   "a"  \n\tmsgstr  "¡a"')
+    assert through(tmp_path, "a.po", content) == expected.replace(
+        'msgid\t"b"\nmsgstr\t""', '#, fuzzy\nmsgid\t"b"\nmsgstr\t"¡b"'
+    )
+
+
+def test_a_template_is_a_catalog(tmp_path: Path) -> None:
+    content = f'{HEADER}\n#: a.py:1\nmsgid "a"\nmsgstr ""\n'
+    assert through(tmp_path, "a.pot", content) == content.replace(
+        'msgid "a"\nmsgstr ""', '#, fuzzy\nmsgid "a"\nmsgstr "¡a"'
+    )
+
+
+@pytest.mark.parametrize("ending", ["srt", "csv", "json", "html", "sdlxliff", "md", "docx", "TXT.bak", "de"])
+def test_unknown_files_are_refused_and_not_touched(tmp_path: Path, ending: str) -> None:
+    name = f"a.{ending}"
+    (tmp_path / name).write_text("1\n00:00:01,000 --> 00:00:02,000\nSave\n")
+    with pytest.raises(RecipeError, match=r"files that end in \.\w+ aren't supported; supported: \.txt, \.po, .*--as"):
+        translate_document(Marking(), EN_DE, str(tmp_path / name), tmp_path / "out")  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_file_is_can_be_said(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(f'{HEADER}\nmsgid "a"\nmsgstr ""\n')
+    translate_document(Marking(), EN_DE, str(tmp_path / "a.md"), tmp_path / "out", kind="po")  # type: ignore[arg-type]
+    assert 'msgstr "¡a"' in (tmp_path / "out").read_text(encoding="utf-8")
+    with pytest.raises(RecipeError, match="unknown document format 'pox'; did you mean 'po'"):
+        format_of("a.md", "en", "pox")
+    assert [format_of(name, "en") for name in ("-", "README", "news.en", "news.eng_Latn", "A.TXT", "a.PO")] == [
+        "text", "text", "text", "text", "text", "po",
+    ]  # fmt: skip
+
+
 def test_a_full_catalog_comes_back_as_it_is(tmp_path: Path) -> None:
     content = f'{HEADER}\nmsgid "a"\nmsgstr "b"\n\n\n# end, without a line end'
     assert through(tmp_path, "a.po", content) == content
@@ -166,12 +289,9 @@ def test_a_full_catalog_comes_back_as_it_is(tmp_path: Path) -> None:
         (HEADER.replace("UTF-8", "CHARSET"), r"a.po:3: the header's charset 'CHARSET' is none"),
         (HEADER + '\nmsgid "a\nmsgstr ""\n', r"a.po:6: not a line of a catalog: 'msgid \"a'"),
         (HEADER.encode() + b'\nmsgid "\xff"\nmsgstr ""\n', r"a.po:6: not valid utf-8"),
-        (HEADER.replace("nplurals", "n") + '\nmsgid "a"\nmsgid_plural "b"\nmsgstr[0] ""\n',
-         r"has no Plural-Forms.*line 6"),
-        (HEADER + '\nmsgid "a"\nmsgid_plural "b"\nmsgstr[0] ""\n', r"a.po:6: 1 plural forms, and the header says npl"),
         ('# charset=UTF-8\nmsgid "a"\nmsgstr ""\n', r"a.po:1: the catalog has no header"),
     ],
-    ids=["no header", "charset", "quote", "bytes", "no plurals", "plurals", "no header entry"],
+    ids=["no header", "charset", "quote", "bytes", "no header entry"],
 )  # fmt: skip
 def test_broken_catalogs_are_told_and_nothing_is_written(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
@@ -264,9 +384,9 @@ def test_options_of_other_kinds_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.po").write_text(HEADER)
     (tmp_path / "a.txt").write_text("a\n")
     for name, options, message in (
-        ("a.po", {"scores": True}, "--scores and --nbest are for plain text, not for .po"),
-        ("a.po", {"column": "1"}, "--column is for .tsv and .jsonl"),
-        ("a.txt", {"fuzzy": True}, "--fuzzy is for .po"),
+        ("a.po", {"scores": True}, "--scores and --nbest are for plain text, not for po files"),
+        ("a.po", {"column": "1"}, "--column is for tsv and jsonl files"),
+        ("a.txt", {"fuzzy": True}, "--fuzzy is for po files"),
     ):
         with pytest.raises(RecipeError, match=message):
             translate_document(Marking(), EN_DE, str(tmp_path / name), None, Options(**options))  # type: ignore[arg-type]

@@ -51,6 +51,10 @@ def test_translate_as_libretranslate_does(url: str) -> None:
     many = ask(f"{url}/translate", {"q": ["w1 w2\n\nw3 w4", ""], "source": "en", "target": "de", "alternatives": 1})
     assert many.json["translatedText"] == ["w2 w1\n\nw4 w3", ""]
     assert [len(each) for each in many.json["alternatives"]] == [1, 0]
+    framed = ask(f"{url}/translate", {"q": " w1 w2\r\n\tw3 w4\r", "source": "en", "target": "de", "alternatives": 1})
+    assert framed.json["translatedText"] == " w2 w1\r\n\tw4 w3\r"
+    other = framed.json["alternatives"][0]
+    assert other.startswith(" ") and other.endswith("\r") and "\r\n\t" in other
     form = ask(f"{url}/translate", b"q=w1+w2&source=en&target=de", "application/x-www-form-urlencoded")
     assert form.json["translatedText"] == "w2 w1"
     same = ask(f"{url}/translate", {"q": "w1", "source": "en", "target": "en"})

@@ -95,6 +95,11 @@ def test_text_is_cleaned_as_in_training_and_its_frame_is_kept(
     assert translator(variant, "en-de") == frame.format(translator("w1 w2 w3", "en-de"))
 
 
+def test_every_line_keeps_its_end(exported: Path) -> None:
+    translator = ns.Translator(exported / "en-de", beam=2)
+    assert translator("w1 w2\r\n\tw3 w4\rw5 w6\n\r\n", "en-de") == "w2 w1\r\n\tw4 w3\rw6 w5\n\r\n"
+
+
 def test_lines_without_text_pass_through(exported: Path) -> None:
     blank = ["", "  ", "\t\u200b", "\u00ad", "\u200d", "\r"]
     translator = ns.Translator(exported / "en-de", beam=2, n_best=2)

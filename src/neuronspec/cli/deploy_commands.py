@@ -20,7 +20,7 @@ from neuronspec.cli.options import (
     ThreadsOption,
 )
 from neuronspec.cli.output import keep_stdout_free, print_json, progress
-from neuronspec.deploy.documents.registry import FORMATS
+from neuronspec.deploy.documents.registry import ENDINGS, FORMATS
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
 commands = typer.Typer()
@@ -87,7 +87,7 @@ def export(
 
 
 @commands.command(
-    help=f"Translate text line by line, or a document in its format, by its ending: {', '.join(FORMATS)}.",
+    help=f"Translate text line by line, or a document in its format, by its ending: {', '.join(ENDINGS)}.",
     epilog="Example: neuronspec translate exported --from en --to de text.en > text.de",
 )
 def translate(
@@ -97,6 +97,15 @@ def translate(
     target: Annotated[str, typer.Option("--to", help="Language to translate to.", show_default=False)] = ...,  # type: ignore[assignment]
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; by default, standard output.", show_default=False)
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            help=f"Format, where the ending doesn't say it: {', '.join(FORMATS)}.",
+            metavar="FORMAT",
+            show_default=False,
+        ),
     ] = None,
     beam: Annotated[int, typer.Option(min=1, max=1000, help="Beam size.")] = 5,
     nbest: Annotated[
@@ -122,7 +131,14 @@ def translate(
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
     options = {"device": device, "threads": threads, "split": split}
     translate_file(
-        model, (source, target), file, out, {"scores": scores, "column": column, "fuzzy": fuzzy}, settings, options
+        model,
+        (source, target),
+        file,
+        out,
+        {"scores": scores, "column": column, "fuzzy": fuzzy},
+        settings,
+        options,
+        kind,
     )
 
 
@@ -169,16 +185,18 @@ def translate_file(
     document: dict[str, Any],
     settings: dict[str, Any],
     options: dict[str, Any],
+    kind: str | None = None,
 ) -> None:
-    """Translate a file or standard input, by the ending of its name.
+    """Translate a file or standard input, in the format `kind` or by the ending of its name.
 
     Raises:
         NeuronspecError: the model, the direction or the file can't be used; nothing is half-written.
     """
-    from neuronspec.deploy.documents.document import Options, translate_document
+    from neuronspec.deploy.documents.document import Options, format_of, translate_document
     from neuronspec.deploy.translator import Translator
 
     keep_stdout_free()
+    format_of(file, languages[0], kind)  # before the model is loaded
     with progress().task("translated sentences") as task:
         begun, done = time.monotonic(), 0
 
@@ -188,4 +206,4 @@ def translate_file(
             task.show(done, f"{done / max(1e-9, time.monotonic() - begun):,.0f} a second")
 
         translator = Translator(model, progress=count, **options, **settings)
-        translate_document(translator, translator.direction(*languages), file, out, Options(**document))
+        translate_document(translator, translator.direction(*languages), file, out, Options(**document), kind)

@@ -13,7 +13,7 @@ from neuronspec.core.direction import Direction, DirectionLike, direction_betwee
 from neuronspec.core.errors import DirectionError, InputError, RecipeError
 from neuronspec.deploy.exported import ExportedModels, exported_in
 from neuronspec.deploy.opening import open_model, own_directions, unknown_direction
-from neuronspec.models.text_cleaning import framed
+from neuronspec.models.text_cleaning import Lines, framed
 from neuronspec.translation.engine import Engine, Translations
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import joiner, split_sentences
@@ -72,16 +72,16 @@ class Translator:
     @overload
     def __call__(self, text: list[str], direction: DirectionLike) -> list[str]: ...
     def __call__(self, text: str | list[str], direction: DirectionLike) -> str | list[str]:
-        """The translation of a text, or of each text of a list; line breaks stay where they are.
+        """The translation of a text, or of each text of a list; line ends stay as they are.
 
         Raises:
             DirectionError: the model doesn't serve the direction; lists those that it does.
             InputError: `text` is neither a str nor a list of them.
         """
         texts = [text] if isinstance(text, str) else _texts(text)
-        lines = [one.split("\n") for one in texts]
-        found = iter(self.translate([line for each in lines for line in each], direction))
-        joined = ["\n".join(next(found) for _ in each) for each in lines]
+        split = [Lines.of(one) for one in texts]
+        found = iter(self.translate([line for each in split for line in each.texts], direction))
+        joined = [each.joined([next(found) for _ in each.texts]) for each in split]
         return joined[0] if isinstance(text, str) else joined
 
     def translate(self, lines: Sequence[str], direction: DirectionLike) -> Translations:

@@ -5,8 +5,9 @@ What happens to which characters, and why, is a table in docs/text.md.
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 # Whitespace: SentencePiece writes a space as U+2581, so that character can't be kept apart from one.
@@ -26,6 +27,8 @@ _REMOVED = dict.fromkeys(
     if code not in _SPACE_CONTROLS
 )  # fmt: skip
 
+
+_LINE_END = re.compile(r"(\r\n|\r|\n)")
 
 _RESERVED = ("\u2581", "\u2585")
 
@@ -108,6 +111,34 @@ def framed(line: str) -> Framed:
     first = next(place for place, character in enumerate(line) if not _belongs_to_frame(character))
     last = next(place for place in reversed(range(len(line))) if not _belongs_to_frame(line[place]))
     return Framed(line[:first], text, line[last + 1 :])
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    r"""The lines of a text, each with the line end that it has.
+
+    Args:
+        texts: the lines, without their ends.
+        ends: what follows each: `\n`, `\r\n` or `\r`; nothing after the last.
+    """
+
+    texts: list[str]
+    ends: list[str]
+
+    @classmethod
+    def of(cls, text: str) -> Lines:
+        """Split a text at its line ends."""
+        pieces = _LINE_END.split(text)
+        return cls(pieces[::2], [*pieces[1::2], ""])
+
+    def joined(self, texts: Iterable[str]) -> str:
+        r"""The text with other lines.
+
+        Example:
+            >>> Lines.of("Save\r\n\tDelete").joined(["Sichern", "\tLöschen"])
+            'Sichern\r\n\tLöschen'
+        """
+        return "".join(text + end for text, end in zip(texts, self.ends, strict=True))
 
 
 def _belongs_to_frame(character: str) -> bool:

@@ -1,4 +1,4 @@
-"""Translating a file by the end of its name; what every format is."""
+"""Translating a file in its format; what every format is."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import BinaryIO
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RecipeError
 from neuronspec.core.files import replacing
+from neuronspec.core.languages import match_language
 from neuronspec.deploy.documents.lines import Source
-from neuronspec.deploy.documents.registry import FORMATS
+from neuronspec.deploy.documents.registry import ENDINGS, FORMATS
 from neuronspec.deploy.translator import Translator
 
 STANDARD_INPUT = "-"
-PLAIN = ".txt"
-"""What standard input and files of all other endings are."""
+PLAIN = "text"
+"""What standard input is, and files whose name ends in nothing or in the language (`news.en`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +53,66 @@ class Format:
     options: tuple[str, ...] = ()
 
 
+def format_of(file: str, source: str, kind: str | None = None) -> str:
+    """The name of a document's format.
+
+    Args:
+        file: its path; `-` is standard input.
+        source: the language that it is in. A file that is named for it, `news.en`, is plain text.
+        kind: the format, where the user says it.
+
+    Raises:
+        RecipeError: there is no such format, or nothing says what the file is: treating it as plain text would destroy
+            it line by line.
+    """
+    if kind is not None:
+        return FORMATS.check(kind)
+    suffix = "" if file == STANDARD_INPUT else Path(file).suffix
+    if not suffix or match_language(suffix[1:], [source]):
+        return PLAIN
+    if suffix.lower() not in ENDINGS:
+        raise RecipeError(
+            f"{file}: files that end in {suffix} aren't supported; supported: {', '.join(ENDINGS)}. "
+            f"To treat it as one of {', '.join(FORMATS)}, say so with --as; text is translated line by line"
+        )
+    return ENDINGS[suffix.lower()]
+
+
 def translate_document(
-    translator: Translator, direction: Direction, file: str, out: Path | None, options: Options | None = None
+    translator: Translator,
+    direction: Direction,
+    file: str,
+    out: Path | None,
+    options: Options | None = None,
+    kind: str | None = None,
 ) -> None:
-    """Translate a file (`-`: standard input) by what its name ends in; `out` is complete or as it was before.
+    """Translate a file in its format; `out` is complete or as it was before.
+
+    Args:
+        translator: serves the direction.
+        direction: of the translation.
+        file: its path; `-` is standard input.
+        out: where the translated file goes; standard output without it.
+        options: see `Options`.
+        kind: the format; by default it is known by the end of the name, see `format_of`.
 
     Raises:
         CorpusError: the file can't be read: it is missing, not UTF-8, or not what its name says.
-        RecipeError: options that don't belong to this kind of file.
+        RecipeError: the format isn't known, or options don't belong to it.
     """
-    options = options or Options()
-    suffix = PLAIN if file == STANDARD_INPUT else Path(file).suffix.lower()
-    if suffix not in FORMATS:
-        suffix = PLAIN
-    _check_options(suffix, translator, options)
+    options, kind = options or Options(), format_of(file, direction.source, kind)
+    _check_options(kind, translator, options)
     with _opened(file) as source, _output(out) as stream:
-        FORMATS.get(suffix).translate(translator, direction, source, stream, options)
+        FORMATS.get(kind).translate(translator, direction, source, stream, options)
 
 
-def _check_options(suffix: str, translator: Translator, options: Options) -> None:
-    obeyed = FORMATS.get(suffix).options
+def _check_options(kind: str, translator: Translator, options: Options) -> None:
+    obeyed = FORMATS.get(kind).options
     if "scores" not in obeyed and (options.scores or translator.n_best > 1):
-        raise RecipeError(f"--scores and --nbest are for plain text, not for {suffix} files")
+        raise RecipeError(f"--scores and --nbest are for plain text, not for {kind} files")
     for option, given in (("column", options.column is not None), ("fuzzy", options.fuzzy)):
         if given and option not in obeyed:
-            suited = [ending for ending in FORMATS if option in FORMATS.get(ending).options]
+            suited = [name for name in FORMATS if option in FORMATS.get(name).options]
             raise RecipeError(f"--{option} is for {' and '.join(suited)} files")
 
 

@@ -1,12 +1,12 @@
-"""gettext catalogs (`.po`): fill what isn't translated, mark it fuzzy, and leave every other byte as it was."""
+"""gettext catalogs (`.po`, `.pot`): fill what isn't translated, mark it fuzzy, and leave every other byte as it was."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.checks import kept, log_problems, lost
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
@@ -14,47 +14,57 @@ from neuronspec.deploy.documents.po_file import Catalog, Entry, escape, read_cat
 from neuronspec.deploy.translator import Translator
 
 
+@dataclass(frozen=True, slots=True)
+class _Filling:
+    """An entry to fill: by the number of each form that gets a translation, the text that is translated for it."""
+
+    entry: Entry
+    texts: dict[int, str]
+
+
 def translate_po(
     translator: Translator, direction: Direction, source: Source, stream: BinaryIO, options: Options
 ) -> None:
-    """Fill the untranslated entries (with `options.fuzzy` those marked fuzzy, too) and mark them fuzzy.
+    """Fill the entries that lack a translation or a plural form, and mark them fuzzy.
 
-    A translation that doesn't have exactly the placeholders of its source isn't taken: the entry stays as it was, and
-    is listed. Plural entries get the translation of the singular as form 0 and of the plural as the others; languages
-    with one form get the plural's.
+    Only forms without text are filled; with `options.fuzzy`, all forms of entries that are marked fuzzy. The plural
+    form that the catalog's formula gives for 1 gets the translation of the singular, the others that of the plural.
+    Forms that the entry lacks are added. A translation that doesn't have exactly the placeholders of its source isn't
+    taken. Entries that can't be filled stay as they were, and are listed.
 
     Raises:
         CorpusError: the catalog can't be read; see `read_catalog`.
     """
     catalog = read_catalog(source.name, source.stream.read())
-    wanted = [
-        entry
-        for entry in catalog.entries
-        if not entry.is_header and (not entry.is_translated or (options.fuzzy and entry.is_fuzzy))
-    ]
-    _check_plurals(catalog, wanted)
-    found = iter(translator([text for entry in wanted for text in _texts(entry)], str(direction)))
-    problems = []
-    for entry in wanted:
-        pairs = [(text, _framed(text, next(found))) for text in _texts(entry)]
-        problem = next((_problem(text, translation) for text, translation in pairs if _problem(text, translation)), "")
+    fillings: list[_Filling] = []
+    problems: list[str] = []
+    for entry in catalog.entries:
+        again = options.fuzzy and entry.is_fuzzy
+        if entry.is_header or not (again or catalog.lacks(entry)):
+            continue
+        problem = catalog.problem_of(entry)
         if problem:
-            problems.append(f"{catalog.name}:{entry.strings['msgid'].first + 1}: {problem}")
+            problems.append(_located(catalog, entry, problem))
         else:
-            _fill(catalog, entry, [translation for _, translation in pairs])
+            forms = catalog.forms_of(entry) if again else catalog.lacks(entry)
+            fillings.append(_Filling(entry, {form: catalog.text_of(entry, form) for form in forms}))
+    wanted, filled = len(fillings) + len(problems), 0
+    found = iter(translator([text for each in fillings for text in each.texts.values()], str(direction)))
+    for each in fillings:
+        translations = {form: next(found) for form in each.texts}
+        wrong = [_problem(text, translations[form]) for form, text in each.texts.items()]
+        problem = next(filter(None, wrong), "")
+        if problem:
+            problems.append(_located(catalog, each.entry, problem))
+        else:
+            _fill(catalog, each.entry, translations)
+            filled += 1
     stream.write(catalog.encoded())
-    log_problems(len(wanted) - len(problems), len(wanted), problems, "entries and marked them fuzzy")
+    log_problems(filled, wanted, problems, "entries and marked them fuzzy")
 
 
-def _texts(entry: Entry) -> list[str]:
-    return [entry.msgid] if entry.msgid_plural is None else [entry.msgid, entry.msgid_plural]
-
-
-def _framed(source: str, translation: str) -> str:
-    """The translation with the white space that the source begins and ends with."""
-    body = source.strip()
-    first = source.index(body) if body else 0
-    return source[:first] + translation.strip() + source[first + len(body) :]
+def _located(catalog: Catalog, entry: Entry, problem: str) -> str:
+    return f"{catalog.name}:{entry.strings['msgid'].first + 1}: {problem}"
 
 
 def _problem(source: str, translation: str) -> str:
@@ -63,26 +73,38 @@ def _problem(source: str, translation: str) -> str:
     return "" if kept(source, translation) else f"the translation is {lost(source, translation)}"
 
 
-def _fill(catalog: Catalog, entry: Entry, translations: list[str]) -> None:
-    """Write the translations into the lines of an entry, which keep their number."""
-    for number, text in entry.translations.items():
-        value = translations[0]
-        if entry.msgid_plural is not None and (number > 0 or catalog.plurals == 1):
-            value = translations[1]
-        keyword = "msgstr" if entry.msgid_plural is None else f"msgstr[{number}]"
-        end = re.search(r"\r?\n?$", catalog.lines[text.last - 1])
-        catalog.lines[text.first] = _quoted(keyword, value, end[0] if end else "\n")
+def _fill(catalog: Catalog, entry: Entry, translations: dict[int, str]) -> None:
+    """Write translations into the lines of an entry, or after them; the lines keep their number."""
+    for form, value in sorted(translations.items()):
+        text = entry.translations.get(form)
+        if text is None:
+            _add(catalog, entry, form, value)
+            continue
+        first, last = catalog.lines[text.first], catalog.lines[text.last - 1]
+        keyword, end = re.match(r"[^\"]*", first), re.search(r"\s*$", last)
+        assert keyword is not None and end is not None, "a line of a catalog has a keyword and an end"
+        catalog.lines[text.first] = _quoted(keyword[0], value, end[0], catalog.line_end)
         catalog.lines[text.first + 1 : text.last] = [""] * (text.last - text.first - 1)
     _mark_fuzzy(catalog, entry)
 
 
-def _quoted(keyword: str, value: str, end: str) -> str:
+def _add(catalog: Catalog, entry: Entry, form: int, value: str) -> None:
+    """Write a form that the entry doesn't have after its last one."""
+    last = max(entry.translations.values(), key=lambda text: text.last).last - 1
+    # lines that a filled form doesn't need any more are empty
+    written = next(line for line in reversed(catalog.lines[: last + 1]) if line)
+    ended = written.endswith(("\n", "\r"))  # or it is the last line of the file
+    added = _quoted(f"msgstr[{form}] ", value, catalog.line_end if ended else "", catalog.line_end)
+    catalog.lines[last] += added if ended else catalog.line_end + added
+
+
+def _quoted(keyword: str, value: str, end: str, line_end: str) -> str:
     """A line, or for text with line breaks inside an empty one and a line for each of its lines, as gettext does."""
     pieces = re.findall(r"[^\n]*\n|[^\n]+", value)
     if len(pieces) < 2:
-        return f'{keyword} "{escape(value)}"{end}'
-    rest = f"{end or chr(10)}".join(f'"{escape(piece)}"' for piece in pieces)
-    return f'{keyword} ""{end or chr(10)}{rest}{end}'
+        return f'{keyword}"{escape(value)}"{end}'
+    rest = line_end.join(f'"{escape(piece)}"' for piece in pieces)
+    return f'{keyword}""{line_end}{rest}{end}'
 
 
 def _mark_fuzzy(catalog: Catalog, entry: Entry) -> None:
@@ -92,24 +114,7 @@ def _mark_fuzzy(catalog: Catalog, entry: Entry) -> None:
         catalog.lines[entry.flags] = re.sub(r"#,\s*", "#, fuzzy, ", catalog.lines[entry.flags], count=1)
         return
     at = entry.insert if entry.insert is not None else entry.strings["msgid"].first
-    end = "\r\n" if catalog.lines[at].endswith("\r\n") else "\n"
-    catalog.lines[at] = f"#, fuzzy{end}{catalog.lines[at]}"
-
-
-def _check_plurals(catalog: Catalog, wanted: list[Entry]) -> None:
-    for entry in wanted:
-        if entry.msgid_plural is None:
-            continue
-        if catalog.plurals is None:
-            raise CorpusError(
-                f"{catalog.name}:1: the header has no Plural-Forms (nplurals=...), but line "
-                f"{entry.strings['msgid'].first + 1} has plural forms; add them"
-            )
-        if sorted(entry.translations) != list(range(catalog.plurals)):
-            raise CorpusError(
-                f"{catalog.name}:{entry.strings['msgid'].first + 1}: {len(entry.translations)} plural forms, and the "
-                f"header says nplurals={catalog.plurals}"
-            )
+    catalog.lines[at] = f"#, fuzzy{catalog.line_end}{catalog.lines[at]}"
 
 
 PO = Format(translate_po, ("fuzzy",))

@@ -5,14 +5,21 @@ So one entry can be changed and every other byte stays.
 
 from __future__ import annotations
 
+import gettext
 import re
 from dataclasses import dataclass, field
 
 from neuronspec.core.errors import CorpusError
+from neuronspec.deploy.documents.checks import kept
 
 _KEYWORD = re.compile(r'\s*(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d+)\])?)\s*"(.*)"\s*$', re.DOTALL)
 _CONTINUED = re.compile(r'\s*"(.*)"\s*$', re.DOTALL)
-_PLURALS = re.compile(r"nplurals\s*=\s*(\d+)")
+_PLURALS = re.compile(r"nplurals\s*=\s*(\d{1,9})\s*;(?:\s*plural\s*=\s*([^;\n]+))?")
+_MOST_PLURALS = 10
+"""No language has more; Arabic has 6."""
+_COUNTS = 201
+"""The formulas depend on the last two digits."""
+
 _CHARSET = re.compile(r"charset=([^\s;\\]+)", re.IGNORECASE)
 
 
@@ -58,21 +65,66 @@ class Entry:
         """Whether it is the header of the catalog."""
         return self.msgid == "" and "msgctxt" not in self.strings
 
-    @property
-    def is_translated(self) -> bool:
-        """Whether it has all its translations."""
-        return all(text.value for text in self.translations.values())
-
 
 @dataclass(slots=True)
 class Catalog:
-    """A catalog: its lines with their ends, its entries (obsolete ones left out), its encoding and plural forms."""
+    """A catalog.
+
+    Args:
+        name: for messages.
+        lines: with their ends.
+        entries: obsolete ones left out.
+        encoding: that its header names.
+        plurals: number of plural forms (`nplurals`); None where the header has none that makes sense.
+        one: the form for the number 1, by the header's formula.
+        one_alone: whether that form is for no other number, as 21 in Russian.
+    """
 
     name: str
     lines: list[str]
     entries: list[Entry]
     encoding: str
     plurals: int | None
+    one: int = 0
+    one_alone: bool = False
+
+    @property
+    def line_end(self) -> str:
+        """The end of the first line."""
+        first = self.lines[0] if self.lines else ""
+        return first[len(first.rstrip("\r\n")) :] or "\n"
+
+    def forms_of(self, entry: Entry) -> list[int]:
+        """The numbers of all forms that an entry should have."""
+        return [0] if entry.msgid_plural is None or self.plurals is None else list(range(self.plurals))
+
+    def lacks(self, entry: Entry) -> list[int]:
+        """The numbers of the forms that have no text, or aren't there."""
+        present = {form for form, text in entry.translations.items() if text.value}
+        return [form for form in dict.fromkeys((*entry.translations, *self.forms_of(entry))) if form not in present]
+
+    def text_of(self, entry: Entry, form: int) -> str:
+        """What is translated for a form: the singular for the number 1, else the plural.
+
+        A form for 1 and other numbers gets the plural where the singular leaves the number out ("an hour").
+        """
+        if entry.msgid_plural is None:
+            return entry.msgid
+        for_one = form == self.one and self.plurals != 1
+        if for_one and (self.one_alone or kept(entry.msgid, entry.msgid_plural)):
+            return entry.msgid
+        return entry.msgid_plural
+
+    def problem_of(self, entry: Entry) -> str:
+        """Why an entry can't be filled: its plural forms don't fit the header. Empty where it can."""
+        forms = sorted(entry.translations)
+        if entry.msgid_plural is None:
+            return "" if forms == [0] else "it has several translations and no msgid_plural"
+        if self.plurals is None:
+            return "it has plural forms, and the header has no Plural-Forms with a number of them (nplurals=2, ...)"
+        if forms != list(range(len(forms))) or len(forms) > self.plurals:
+            return f"it has the plural forms {', '.join(map(str, forms))}, and the header says nplurals={self.plurals}"
+        return ""
 
     def encoded(self) -> bytes:
         """Its bytes.
@@ -100,13 +152,26 @@ def read_catalog(name: str, raw: bytes) -> Catalog:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise CorpusError(f"{name}:{line}: not valid {encoding}, which the catalog's header names") from None
-    lines = text.splitlines(keepends=True) if "\r" in text.replace("\r\n", "") else re.findall(r"[^\n]*\n|[^\n]+", text)
+    lines = re.findall(r"[^\n]*\n|[^\n]+" if "\n" in text else r"[^\r]*\r|[^\r]+", text)
     entries = _entries(name, lines)
     header = entries[0].translations.get(0) if entries and entries[0].is_header else None
     if header is None:
         raise CorpusError(f"{name}:1: the catalog has no header (an entry with an empty msgid and the charset)")
-    plurals = _PLURALS.search(header.value)
-    return Catalog(name, lines, entries, encoding, int(plurals[1]) if plurals else None)
+    return Catalog(name, lines, entries, encoding, *_plural_forms(header.value))
+
+
+def _plural_forms(header: str) -> tuple[int | None, int, bool]:
+    """The number of plural forms (None where it makes no sense), the form for 1, and whether it is for 1 alone."""
+    found = _PLURALS.search(header)
+    number = int(found[1]) if found else 0
+    if found is None or not 1 <= number <= _MOST_PLURALS:
+        return None, 0, False
+    try:
+        form_of = gettext.c2py(found[2] or "n != 1")
+        forms = [int(form_of(count)) for count in range(_COUNTS)]
+    except (ValueError, ArithmeticError, RecursionError):
+        return number, 0, False
+    return number, forms[1] if 0 <= forms[1] < number else 0, forms.count(forms[1]) == 1
 
 
 def escape(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The formats of documents, by the end of a file's name; all others are plain text."""
+"""The formats of documents, and which one a file is by the end of its name."""
 
 from __future__ import annotations
 
@@ -11,12 +11,23 @@ _HERE = "neuronspec.deploy.documents"
 FORMATS: Registry[Any] = Registry(
     "document format",
     {
-        ".txt": f"{_HERE}.text:TEXT",
-        ".po": f"{_HERE}.po:PO",
-        ".tsv": f"{_HERE}.columns:TSV",
-        ".jsonl": f"{_HERE}.columns:JSONL",
-        ".xlf": f"{_HERE}.xml_files:XLIFF",
-        ".xliff": f"{_HERE}.xml_files:XLIFF",
-        ".tmx": f"{_HERE}.xml_files:TMX",
+        "text": f"{_HERE}.text:TEXT",
+        "po": f"{_HERE}.po:PO",
+        "tsv": f"{_HERE}.columns:TSV",
+        "jsonl": f"{_HERE}.columns:JSONL",
+        "xliff": f"{_HERE}.xml_files:XLIFF",
+        "tmx": f"{_HERE}.xml_files:TMX",
     },
 )
+
+ENDINGS = {
+    ".txt": "text",
+    ".po": "po",
+    ".pot": "po",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".xlf": "xliff",
+    ".xliff": "xliff",
+    ".tmx": "tmx",
+}
+"""The format of a file by the end of its name."""

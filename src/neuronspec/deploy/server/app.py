@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from neuronspec.deploy.server.schemas import (
     resolve,
 )
 from neuronspec.deploy.translator import Translator
+from neuronspec.models.text_cleaning import Lines, framed
 from neuronspec.scoring.langid import Detector
 from neuronspec.translation.engine import Translations
 
@@ -153,11 +155,12 @@ class Server:
         direction = self._direction(source, resolve(wanted.target, self._codes))
         if direction is None:  # the same language
             return self._answer(wanted, texts, [[] for _ in texts], detected, Served(direction=f"{source}-{source}"))
-        lines = [text.split("\n") for text in texts]
-        found = await self._wait([line for each in lines for line in each], direction)
+        lines = [Lines.of(text) for text in texts]
+        found = await self._wait([line for each in lines for line in each.texts], direction)
         self.metrics.texts.labels(direction).inc(len(texts))
         self.metrics.characters.labels(direction).inc(sum(map(len, texts)))
-        ranks = [_ranked(found, first, size) for first, size in _places([len(each) for each in lines])]
+        firsts = accumulate((len(each.texts) for each in lines), initial=0)
+        ranks = [_ranked(found, each, first) for each, first in zip(lines, firsts, strict=False)]
         neurons = self.translator.neurons(direction) or (None, None)
         served = Served(direction=direction, neurons=neurons[0], dense_neurons=neurons[1], composed=found.composed)
         return self._answer(wanted, [each[0] for each in ranks], [each[1:] for each in ranks], detected, served)
@@ -229,15 +232,24 @@ class Server:
         self.metrics.observe_batch(jobs, lines, seconds)
 
 
-def _places(sizes: list[int]) -> list[tuple[int, int]]:
-    return [(sum(sizes[:place]), size) for place, size in enumerate(sizes)]
+def _ranked(found: Translations, lines: Lines, first: int) -> list[str]:
+    """The translations of a text of several lines, best first: rank by rank of its lines' n-best lists.
 
-
-def _ranked(found: Translations, first: int, size: int) -> list[str]:
-    """The translations of a text of several lines, best first: rank by rank of its lines' n-best lists."""
-    lists = found.nbest[first : first + size]
+    Args:
+        found: the translations of all texts.
+        lines: of this text.
+        first: where its translations begin.
+    """
+    frames = [framed(line) for line in lines.texts]
+    lists = found.nbest[first : first + len(frames)]
     ranks = max((len(best) for best in lists), default=0) or 1
-    return ["\n".join(best[min(rank, len(best) - 1)][0] if best else "" for best in lists) for rank in range(ranks)]
+    return [
+        lines.joined(
+            frame.around(best[min(rank, len(best) - 1)][0] if best else "")
+            for frame, best in zip(frames, lists, strict=True)
+        )
+        for rank in range(ranks)
+    ]
 
 
 async def _refused(request: Request, error: Exception) -> Response:
