@@ -283,7 +283,8 @@ def test_a_damaged_folder_is_told_and_the_others_are_served(exported: Path, tmp_
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"})
     try:
         assert process.stderr is not None
-        assert re.match(r"warning: not served: en-fr: .*model.bin is damaged: it has 3 bytes instead of", process.stderr.readline())
+        said = process.stderr.readline()
+        assert re.match(r"warning: not served: en-fr: .*model.bin is damaged: it has 3 bytes instead of", said)
         started = process.stderr.readline()
         assert "serving 2 directions" in started
         languages = ask(re.findall(r"http://\S+/", started)[0] + "languages").json

@@ -21,6 +21,7 @@ from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
 from neuronspec.recipe import Recipe
 from neuronspec.report.settings import ReportSettings
 from neuronspec.scoring.settings import ScoreSettings
+from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.settings import SpecializationSettings
 from neuronspec.sweep.settings import Entry, Sweep
 from neuronspec.training.settings import TrainingSettings
@@ -48,6 +49,13 @@ SECTIONS = {
     "analysis": AnalysisSettings,
     "report": ReportSettings,
 }
+
+
+LISTED = {
+    SelectionSettings: (CRITERIA, "| criterion | what it selects |"),
+    SpecializationSettings: (SEMANTICS, "| semantics | what it does |"),
+}
+"""Sections with the registry whose entries are explained below their keys."""
 
 
 def recipe_reference() -> str:
@@ -90,9 +98,10 @@ def _tables(sections: dict[str, type[BaseModel]]) -> list[str]:
             f"| `{name}` | {_type(properties[name])} | {_default(info)} | {info.description or ''} |"
             for name, info in section.model_fields.items()
         ]
-        if section is SelectionSettings:
-            lines += ["", "| criterion | what it selects |", "|---|---|"]
-            lines += [f"| `{name}` | {_summary(CRITERIA.get(name))} |" for name in CRITERIA]
+        if section in LISTED:
+            registry, heading = LISTED[section]
+            lines += ["", heading, "|---|---|"]
+            lines += [f"| `{name}` | {_summary(registry.get(name))} |" for name in registry]
     return lines
 
 

@@ -13,7 +13,7 @@ from neuronspec.cli.options import AllowPluginsOption, JsonOption, NoVerifyOptio
 from neuronspec.cli.output import console, print_json
 from neuronspec.core.checksums import verify
 from neuronspec.core.errors import NeuronspecError, PathError
-from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
+from neuronspec.core.run_folder import CHECKPOINT_RECORD, TRAINING_LOG, RunFolder
 
 Facts = dict[str, Any]
 HERE = RunFolder(Path())
@@ -86,7 +86,7 @@ def _kind_of(path: Path) -> str | None:
             ("exported model", "neuronspec.json"),
             ("model", "config.json"),
             ("tokenizer", "tokenizer_config.json"),
-            ("checkpoint", "trainer.json"),
+            ("checkpoint", CHECKPOINT_RECORD),
             ("analysis", "subject.json"),
             ("corpus", "corpus.json"),
         ):
@@ -260,7 +260,7 @@ _COMPACT = "neuronspec_compact.json"
 _DESCRIBERS: dict[str, Callable[[Path], Facts]] = {
     "activations": _activations,
     "analysis": lambda path: _subject(path / "subject.json"),
-    "checkpoint": lambda path: {"state": _json(path / "trainer.json")},
+    "checkpoint": lambda path: {"state": _json(path / CHECKPOINT_RECORD)},
     "corpus": lambda path: _corpus(path / "corpus.json"),
     "corpus report": _corpus,
     "exported model": _exported,

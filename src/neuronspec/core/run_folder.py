@@ -8,6 +8,9 @@ from pathlib import Path
 CHECKPOINTS = "checkpoints"
 """The folder of checkpoints in each folder that is trained in."""
 
+CHECKPOINT_RECORD = "trainer.json"
+"""What a checkpoint says about itself, in its folder."""
+
 TRAINING_LOG = "log.jsonl"
 """The log in each folder that is trained in."""
 

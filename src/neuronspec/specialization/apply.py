@@ -47,8 +47,8 @@ def specialize(
     Args:
         model: a Hugging Face model with known FFN sites; see `find_ffn_sites`.
         masks: by direction and site, BoolTensor `[width]`.
-        semantics: `weight` masks the rows of the ups' weights and keeps their bias (the paper's);
-            `neuron` makes unselected neurons 0.
+        semantics: what masks do to a block: `weight`, the paper's, or another name of
+            `neuronspec.specialization.registry`.
         components: specialize the sites of the encoder, the decoder, or both. The layers of a decoder-only
             model count as decoder.
         method: `compact` computes the selected neurons alone; `rows` computes all and masks, row by row where a

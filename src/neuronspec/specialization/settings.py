@@ -16,7 +16,7 @@ class SpecializationSettings(Section):
 
     semantics: Annotated[str, OneOf(SEMANTICS)] = Field(
         "weight",
-        description="weight: mask the rows of fc1 and keep its bias (the paper); neuron: unselected neurons give 0",
+        description="what masks do to a feed-forward layer; see the list below",
     )
     components: Literal["both", "encoder", "decoder"] = Field("both", description="which FFNs are specialized")
     rerecord_every: Positive | None = Field(

@@ -25,12 +25,10 @@ from torch import nn
 
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.files import write_json
+from neuronspec.core.run_folder import CHECKPOINT_RECORD
 from neuronspec.training.parallel import like, whole
 
 logger = logging.getLogger(__name__)
-
-TRAINER = "trainer.json"
-"""The record of a checkpoint, in its folder."""
 
 _MODEL, _OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 FORMAT = 1
@@ -114,13 +112,13 @@ def save_checkpoint(root: Path, update: int, tensors: Tensors, record: Mapping[s
     temporary = root / f".{final.name}.tmp"
     try:
         if final.is_dir():
-            write_json(final / TRAINER, content)
+            write_json(final / CHECKPOINT_RECORD, content)
         else:
             temporary.mkdir(parents=True)
             write_tensors(temporary / _MODEL, tensors.model)
             write_tensors(temporary / _OPTIMIZER, tensors.optimizer)
-            write_json(temporary / TRAINER, content)
-            for name in (_MODEL, _OPTIMIZER, TRAINER):
+            write_json(temporary / CHECKPOINT_RECORD, content)
+            for name in (_MODEL, _OPTIMIZER, CHECKPOINT_RECORD):
                 _sync(temporary / name)
             _sync(temporary)
             temporary.rename(final)
@@ -161,7 +159,7 @@ def read_record(root: Path, update: int) -> dict[str, Any]:
     Raises:
         DamagedCheckpoint: it is missing or cut off.
     """
-    path = checkpoint_folder(root, update) / TRAINER
+    path = checkpoint_folder(root, update) / CHECKPOINT_RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

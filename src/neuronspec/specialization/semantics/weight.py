@@ -12,7 +12,7 @@ from neuronspec.specialization.semantics.base import Selected, Semantics
 
 
 class WeightSemantics(Semantics):
-    """`FFN(x) = f((m*W1) x + b1) W2 + b2`: an unselected neuron gives the constant `f(b1)`.
+    """`FFN(x) = f((m*W1) x + b1) W2 + b2`: an unselected neuron gives the constant `f(b1)`; the paper's semantics.
 
     Masked weights make the pre-activation of an unselected neuron its bias, which is how it is computed here.
     """
