@@ -146,7 +146,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
         Recipe.load(tmp_path / "latin.yaml")
     with pytest.raises(RecipeError, match="empty"):
         Recipe.load(write(tmp_path, ""))
-    with pytest.raises(RecipeError, match="mapping of sections"):
+    with pytest.raises(RecipeError, match="mapping of keys"):
         Recipe.load(write(tmp_path, "- a\n"))
 
 

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import unicodedata
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,35 @@ except CorpusError as error:
     assert done.returncode == 0, done.stderr
     assert "data: can't be written: File too large" in done.stdout and "free some space" in done.stdout
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_references_are_kept_as_read_and_sources_cleaned(tmp_path: Path) -> None:
+    def write(name: str, *rows: list[str]) -> str:
+        (tmp_path / name).write_text(table([["en", "de"], *rows]), encoding="utf-8", newline="")
+        return str(tmp_path / name)
+
+    nfd = unicodedata.normalize("NFD", "schön")
+    test = [
+        ["  two\u00a0words ", f" {nfd}\u00a0! "],
+        ["shy\u00adhyphen", "Bild\u00adschirm \u200ftext"],
+        ["plain", "einfach"],
+        ["line\rbreak", "Zeilen\rumbruch"],
+    ]
+    corpus = {
+        "reader": "tsv",
+        "languages": ["de"],
+        "train": write("train.tsv", *([f"{word(i)} the", f"der {word(i)}"] for i in range(40)), ["x", "schön !"]),
+        "valid": write("valid.tsv", ["valid one", f"Valides {nfd}"]),
+        "test": write("test.tsv", *test),
+    }
+    prepare_recipe(recipe(corpus), tmp_path / "data")
+    store = TokenStore.open(tmp_path / "data")
+    pairs = store.pairs("test", "en-de")
+    assert pairs.source_texts() == ["two words", "shyhyphen", "plain", "line break"]
+    assert pairs.references() == [f" {nfd}\u00a0! ", "Bild\u00adschirm \u200ftext", "einfach", "Zeilen umbruch"]
+    assert pairs.target_texts() == ["schön !", "Bildschirm text", "einfach", "Zeilen umbruch"]
+    assert store.pairs("test", "de-en").references()[0] == "  two\u00a0words "
+    assert store.pairs("valid", "en-de").references() == ["Valides schön"]
+    assert store.references == json.loads((tmp_path / "data" / "corpus.json").read_text())["references"] == "as read"
+    dropped = json.loads((tmp_path / "data" / "corpus.json").read_text())["splits"]["train"]["en-de"]["dropped"]
+    assert dropped == {"held out": 1}, "the cleaned reference is in the training text"

@@ -24,7 +24,7 @@ def write_store(folder: Path, ids: pa.DataType, batches: list[Pairs] = BATCHES, 
     tokens = folder / "tokens"
     tokens.mkdir(parents=True)
     for split in ("train", "valid"):
-        with PairFile(tokens / f"{split}.de-en.arrow", ids, with_text=split == "valid") as file:
+        with PairFile(tokens / f"{split}.de-en.arrow", ids, split) as file:
             for batch in batches:
                 sides = list(zip(*batch, strict=True))
                 columns = [pa.array(side, type=pa.list_(ids)) for side in sides]

@@ -58,12 +58,14 @@ class Pairs:
     def source_texts(self) -> list[str]:
         return self.sources
 
-    def target_texts(self) -> list[str]:
+    def references(self) -> list[str]:
         return self.targets
 
 
 class Store:
     """A token store of test pairs alone."""
+
+    references = "as read"
 
     def __init__(self, size: int = 10, name: str = "one") -> None:
         self._size, self._name = size, name

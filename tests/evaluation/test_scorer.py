@@ -30,9 +30,9 @@ def count_scoring(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     real = scoring.score_with_statistics
 
-    def watched(*arguments: object) -> object:
+    def watched(*arguments: object, **options: object) -> object:
         calls.append(1)
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(scoring, "score_with_statistics", watched)
     return calls
@@ -109,3 +109,14 @@ def test_check_scoring_comes_before_long_work(tmp_path: Path) -> None:
         check_scoring(ScoreSettings(comet=tmp_path), ["de"])
     with pytest.raises(EvaluationError, match="no BLEU tokenizer for 'xx'"):
         check_scoring(ScoreSettings(), ["de", "xx"])
+
+
+def test_runs_of_version_0_1_keep_their_scores_and_signatures(tmp_path: Path) -> None:
+    old = Scorer(ScoreSettings(off_target=False), ["zh", "en", "th"], ["zh", "th"], uniform=True)
+    new = Scorer(ScoreSettings(off_target=False), ["zh", "en", "th"], ["zh", "th"])
+    lines = ["我们今天去公园。"], ["我们今天去学校。"]
+    assert old.skipped == {} and set(new.skipped) == {"ter"}
+    assert (old.score(*lines, "zh").scores["ter"].value, new.score(*lines, "zh").scores["ter"].value) == (100, 25)
+    assert "asian:no" in old.score(*lines, "zh").scores["ter"].signature
+    assert "ter" in old.score(*lines, "th").scores and "ter" not in new.score(*lines, "th").scores
+    assert old.fingerprint([], *lines) != new.fingerprint([], *lines)

@@ -25,7 +25,16 @@ from neuronspec.evaluation.results import DirectionScore, Results, read_scores, 
 from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.evaluation.tables import other_scores_table
 from neuronspec.scoring.registry import METRICS
-from neuronspec.scoring.score import Computed, Lines, StringMetric, scales, score, score_with_statistics, values_of
+from neuronspec.scoring.score import (
+    Computed,
+    Lines,
+    StringMetric,
+    scales,
+    score,
+    score_with_statistics,
+    skipped_metrics,
+    values_of,
+)
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.significance import arms_significance
 from neuronspec.scoring.statistics import load_statistics, save_statistics
@@ -277,3 +286,40 @@ def test_metrics_are_only_computed_where_they_are_asked_for(words: None) -> None
         score(HYPOTHESES, REFERENCES, "en", ScoreSettings(metrics=["comet"]))
     with pytest.raises(EvaluationError, match=r"spbleu needs the path of flores200"):
         score(HYPOTHESES, REFERENCES, "en", ScoreSettings(metrics=["spbleu"]))
+
+
+@pytest.mark.parametrize(
+    ("language", "hypothesis", "reference", "value"),
+    [
+        ("zh", "我们今天去公园散步。", "我们今天去公园玩耍。", 20),
+        ("zho_Hant", "我們今天去公園散步。", "我們今天去公園玩耍。", 20),
+        ("yue", "我哋今日去公園散步。", "我哋今日去公園玩。", 200 / 9),
+        ("ja", "私は学校に行きます。", "私は学校へ行きます。", 12.5),
+        ("ko", "나는 학교에 갑니다.", "나는 학교에 갔습니다.", 25),
+        ("de", "Das Haus, es steht.", "Das Haus, es fällt.", 25),
+    ],
+)
+def test_ter_of_near_identical_sentences_is_low(language: str, hypothesis: str, reference: str, value: float) -> None:
+    """Without settings of its own the TER of Chinese and Japanese is 100 (mjpost/sacrebleu 229)."""
+    found = score([hypothesis], [reference], language)["ter"]
+    assert found.value == pytest.approx(value)
+    asian = "norm:yes|punct:yes|asian:yes" if language != "de" else "norm:no|punct:yes|asian:no"
+    assert f"case:lc|tok:tercom|{asian}" in found.signature
+    sums = score_with_statistics([hypothesis], [reference], language, ScoreSettings())[1]["ter"].sum(0, keepdims=True)
+    assert values_of("ter", sums)[0] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("language", ["th", "lo", "km", "my", "bo", "dz", "shn", "tha_Thai"])
+def test_scripts_without_spaces_are_scored_by_character_and_have_no_ter(language: str) -> None:
+    found = score(["สวัสดีชาวโลก"], ["สวัสดีชาวโลกนี้"], language)
+    assert "ter" not in found and found["bleu"].value > 50 and "tok:char" in found["bleu"].signature
+    assert skipped_metrics([language, "de"], ScoreSettings()) == {
+        "ter": f"not into {language}: it counts words, which have no spaces between them there"
+    }
+    early = score_with_statistics(["สวัสดี"], ["สวัสดีค่ะ"], language, ScoreSettings(), uniform=True)[0]
+    assert "norm:no|punct:yes|asian:no" in early["ter"].signature
+
+
+def test_nothing_is_skipped_where_words_have_spaces_or_ter_is_off() -> None:
+    assert skipped_metrics(["de", "zh", "ja", "ko", "own_code"], ScoreSettings()) == {}
+    assert skipped_metrics(["th"], ScoreSettings(ter=False)) == {}

@@ -291,10 +291,12 @@ def test_an_arm_is_evaluated_with_the_engine_that_the_settings_name(tmp_path: An
         def source_texts(self) -> list[str]:
             return [" ".join(f"w{word - 4}" for word in source) for source, _ in self.pairs]
 
-        def target_texts(self) -> list[str]:
+        def references(self) -> list[str]:
             return [" ".join(f"w{word - 4}" for word in target) for _, target in self.pairs]
 
     class Store:
+        references = "as read"
+
         def fingerprint(self) -> str:
             return "one"
 

@@ -32,6 +32,8 @@ SCRIPTS = {
     "Taml": "Tamil", "Telu": "Telugu", "Tfng": "Tifinagh", "Thaa": "Thaana", "Thai": "Thai", "Tibt": "Tibetan",
     "Yiii": "Yi",
 }  # fmt: skip
+WITHOUT_WORD_SPACES = frozenset({"Hans", "Hant", "Jpan", "Khmr", "Laoo", "Mymr", "Thai", "Tibt"})
+"""Scripts that are written without spaces between words."""
 _RIGHT_TO_LEFT = frozenset({"Adlm", "Arab", "Hebr", "Nkoo", "Syrc", "Thaa"})
 # ISO 3166-1, and 419: Latin America.
 _REGIONS = frozenset(

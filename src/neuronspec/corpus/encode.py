@@ -39,12 +39,14 @@ class PairCounts:
 class PairFile:
     """Writes one file of the token store, batch by batch. Use as a context manager."""
 
-    def __init__(self, path: Path, ids: pa.DataType, with_text: bool) -> None:
+    def __init__(self, path: Path, ids: pa.DataType, split: Split) -> None:
         sides = ("first", "second")
-        self.path, self.with_text = path, with_text
+        self.path, self.split = path, split
         fields = [(side, pa.list_(ids)) for side in sides] + [(f"{side}_length", pa.int32()) for side in sides]
-        if with_text:
+        if split != "train":
             fields += [(f"{side}_text", pa.string()) for side in sides]
+        if split == "test":
+            fields += [(f"{side}_read", pa.string()) for side in sides]
         self._schema = pa.schema(fields)
         self._writer = pa.ipc.new_file(str(path), self._schema)
 
@@ -68,6 +70,7 @@ class _Encoded:
     side: Side
     tokens: pa.ListArray
     texts: pa.StringArray
+    read: pa.StringArray
 
 
 class Encoder:
@@ -100,17 +103,16 @@ class Encoder:
     def write_split(
         self, split: Split, spool: Spool, rules: PairFilter, folder: Path, watch: Callable[[int], None]
     ) -> tuple[dict[Pair, PairCounts], dict[Pair, Path]]:
-        """Write the files of a split, valid and test with their text; what was counted, and the files, by pair.
+        """Write the files of a split; what was counted, and the files, by pair.
 
-        `watch` is called with the number of rows done, batch by batch.
+        Valid and test are kept with their text, the test also as read. `watch` is called with the number of rows done,
+        batch by batch.
         """
         counts = {pair: PairCounts() for pair in self._pairs}
         tokenize = Tokenize(spool.path(split), self._tokenizer / "tokenizer.json", self._languages, self._dtype)
         with ExitStack() as stack:
             files = {
-                pair: stack.enter_context(
-                    PairFile(folder / f"{split}.{pair[0]}-{pair[1]}.arrow", self._ids, split != "train")
-                )
+                pair: stack.enter_context(PairFile(folder / f"{split}.{pair[0]}-{pair[1]}.arrow", self._ids, split))
                 for pair in self._pairs
             }
             tokenized = self._work(tokenize, range(spool.batches[split]))
@@ -132,7 +134,7 @@ class Encoder:
         offsets = np.concatenate([[0], np.cumsum(column.lengths)]).astype(np.int32)
         tokens = pa.ListArray.from_arrays(pa.array(offsets), pa.array(column.values))
         held_out = contains(self._held_out[code], keys) & there
-        return _Encoded(Side(there, column.lengths, hashes, held_out), tokens, texts)
+        return _Encoded(Side(there, column.lengths, hashes, held_out), tokens, texts, batch.column(f"{code} read"))
 
     def _write(
         self, file: PairFile, counts: PairCounts, pair: Pair, sides: tuple[_Encoded, _Encoded], rows: np.ndarray
@@ -144,8 +146,10 @@ class Encoder:
             lengths = encoded.side.lengths[rows]
             counts.tokens[code] += int(lengths.sum())
             columns.append(pa.array(lengths))
-        if file.with_text:
+        if file.split != "train":
             columns += [encoded.texts.take(chosen) for encoded in sides]
+        if file.split == "test":
+            columns += [encoded.read.take(chosen) for encoded in sides]
         file.write(columns)
 
 

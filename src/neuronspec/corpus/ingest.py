@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ class Cleaner:
             keys[code] = sentence_keys(columns[code])
         present = {code: np.fromiter(map(bool, texts), np.bool_, len(texts)) for code, texts in columns.items()}
         kept = np.sum(list(present.values()), axis=0) >= 2
-        batch = self._batch(columns, keys)
+        batch = self._batch(columns, keys, _as_read(rows, changes, splits))
         batches = {}
         for place, split in enumerate(SPLITS):
             chosen = np.flatnonzero(kept & (splits == place))
@@ -86,7 +87,9 @@ class Cleaner:
             cells["train"][code]["sampled_out"] += bool(texts[row])
             texts[row] = ""
 
-    def _batch(self, columns: dict[str, list[str]], keys: dict[str, list[str]]) -> pa.RecordBatch:
+    def _batch(
+        self, columns: dict[str, list[str]], keys: dict[str, list[str]], read: dict[str, list[str | None]]
+    ) -> pa.RecordBatch:
         schema = spool_schema(self.languages)
         size = len(next(iter(columns.values())))
         arrays = {name: pa.nulls(size, kind) for name, kind in zip(schema.names, schema.types, strict=True)}
@@ -94,7 +97,22 @@ class Cleaner:
             arrays[code] = pa.array([text or None for text in texts], pa.string())
             arrays[f"{code} text"] = pa.array(hash_texts(texts))
             arrays[f"{code} key"] = pa.array(hash_texts(keys[code]))
+            arrays[f"{code} read"] = pa.array(read[code], pa.string())
         return pa.record_batch(arrays, schema=schema)
+
+
+def _as_read(
+    rows: Rows, changes: dict[str, dict[int, list[str]]], splits: npt.NDArray[np.uint8]
+) -> dict[str, list[str | None]]:
+    """By language, the cells of the test that cleaning changed, as they were read, but a line break is a space."""
+    test, read = SPLITS.index("test"), {}
+    for code, changed in changes.items():
+        cells: list[str | None] = [None] * len(rows)
+        for row in changed:
+            if splits[row] == test:
+                cells[row] = re.sub(r"\r\n|\r|\n", " ", rows.texts[code][row])
+        read[code] = cells
+    return read
 
 
 def _characters(columns: dict[str, list[str]], kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:

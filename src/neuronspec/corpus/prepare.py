@@ -133,6 +133,7 @@ class _Preparation:
             "reader": self._corpus.train.reader,
             "pivot": self._corpus.pivot,
             "languages": self._languages,
+            "references": "as read",
             "rows": found.spool.rows,
             "rows_in_one_language": found.lone,
             "read": read_report(read),
@@ -221,6 +222,7 @@ class _Preparation:
             "tokenizer_sha256": digest(self._folder / "tokenizer" / "tokenizer.json"),
             "directions": directions,
             "tiers": tiers,
+            "references": "as read",
             "splits": entries,
         }
         write_json(self._folder / "tokens" / "manifest.json", manifest)

@@ -1,8 +1,8 @@
 """Cleaned rows on disk between the passes of `prepare`: one Arrow file a split.
 
-For each language there are three columns: `de`, the text (null where there is none), and `de text` and `de key`, the
-64-bit hashes of the text and of its sentence key. Batches are read into memory of their own, one at a time: a memory
-map would keep all that was ever read resident.
+For each language there are four columns: `de`, the text (null where there is none), `de text` and `de key`, the 64-bit
+hashes of the text and of its sentence key, and for the test `de read`, the text as read where it was another. Batches
+are read into memory of their own, one at a time: a memory map would keep all that was ever read resident.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from neuronspec.corpus.readers.rows import SPLITS, Split
 def spool_schema(languages: Sequence[str]) -> pa.Schema:
     """The columns of a spool."""
     texts = [(code, pa.string()) for code in languages]
-    return pa.schema(texts + [(f"{code} {kind}", pa.uint64()) for code in languages for kind in ("text", "key")])
+    hashes = [(f"{code} {kind}", pa.uint64()) for code in languages for kind in ("text", "key")]
+    return pa.schema([*texts, *hashes, *((f"{code} read", pa.string()) for code in languages)])
 
 
 class Spool:

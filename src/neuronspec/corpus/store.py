@@ -2,7 +2,8 @@
 
 `DATA/tokens/SPLIT.de-en.arrow` (codes in alphabetical order; both directions read it) is an Arrow IPC file with the
 columns `first`, `second` (lists of uint16, or uint32 above 65,536 ids: piece ids without tags and </s>),
-`first_length`, `second_length` (int32) and, in valid and test, `first_text`, `second_text` (cleaned text).
+`first_length`, `second_length` (int32), in valid and test `first_text`, `second_text` (cleaned text), and in test
+`first_read`, `second_read` (text as read, null where cleaning changed nothing), which translations are scored against.
 `DATA/tokens/manifest.json` names the files with their SHA-256, the directions and the resource tiers.
 """
 
@@ -13,7 +14,7 @@ import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +72,11 @@ class TokenStore:
     def tiers(self) -> dict[str, list[str]]:
         """Resource tiers (high, medium, low) of the languages beside the pivot, as resolved."""
         return {tier: list(codes) for tier, codes in self._manifest["tiers"].items()}
+
+    @property
+    def references(self) -> Literal["as read", "cleaned"]:
+        """How the references of the test are kept: as they were read, or cleaned, as version 0.1 did."""
+        return "as read" if self._manifest.get("references") == "as read" else "cleaned"
 
     def fingerprint(self) -> str:
         """A hash of everything in the store, from the manifest alone."""
@@ -169,6 +175,14 @@ class DirectionPairs:
         """
         return self._file.texts(self._target)
 
+    def references(self) -> list[str]:
+        """The target sentences of the test as they were read; cleaned where the store has them no other way.
+
+        Raises:
+            RunError: the split is train, which keeps no text.
+        """
+        return self._file.read(self._target)
+
 
 class _PairFile:
     """A file of the store, which both directions of a language pair share. Its sides are `first` and `second`."""
@@ -194,6 +208,14 @@ class _PairFile:
         if self._batches and name not in self._batches[0].schema.names:
             raise RunError(f"{self._path}: training text is kept as tokens only; decode them with the tokenizer")
         return [text for batch in self._batches for text in batch.column(name).to_pylist()]
+
+    def read(self, side: str) -> list[str]:
+        """The sentences of a side as they were read."""
+        name, cleaned = f"{side}_read", self.texts(side)
+        if not self._batches or name not in self._batches[0].schema.names:
+            return cleaned
+        kept = (text for batch in self._batches for text in batch.column(name).to_pylist())
+        return [text if raw is None else raw for text, raw in zip(cleaned, kept, strict=True)]
 
     def _lengths(self, side: str) -> Lengths:
         columns = [batch.column(f"{side}_length").to_numpy() for batch in self._batches]

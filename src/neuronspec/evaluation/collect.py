@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.direction import Direction
 from neuronspec.core.files import write_json
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.store import TokenStore
@@ -26,6 +26,7 @@ def gather(
     arms: Sequence[str],
     directions: Sequence[Direction],
     settings: EvaluationSettings,
+    store: TokenStore,
     progress: Progress = SILENT,
 ) -> tuple[dict[str, ArmScores], dict[str, Any]]:
     """The scores by arm, and what else `results.json` says about them.
@@ -35,9 +36,10 @@ def gather(
         arms: in the order of the tables.
         directions: all that were to be evaluated, the zero-shot ones among them.
         settings: say what is scored, and which directions are zero-shot.
+        store: of the run.
         progress: shows how far scoring and testing are.
     """
-    scorer = Scorer(settings.scores, languages_of(directions))
+    scorer = Scorer.of_run(settings.scores, directions, store)
     for name, reason in scorer.skipped.items():
         logger.info("%s skipped: %s", name, reason)
     found = score_arms(folder, arms, scorer, progress)
@@ -48,6 +50,7 @@ def gather(
         "directions": names,
         "zero_shot": zero_shot,
         "skipped": scorer.skipped,
+        "references": store.references,
         "overlap": read_overlap(folder),
         "significance": significance,
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.in_order import eval_batches, spread
-from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_text
 from neuronspec.core.processes import processes
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TestSet:
-    """The test sentences of a direction: as many sources as references."""
+    """The test sentences of a direction: as many sources, cleaned, as references, as they were read."""
 
     direction: Direction
     sources: list[str]
@@ -51,7 +51,7 @@ def read_test_set(store: TokenStore, direction: Direction, limit: int | None) ->
         raise EvaluationError(
             f"no test sentences for {direction}: give it some (corpus.test, corpus.test_share), or leave it out"
         )
-    sources, references = pairs.source_texts(), pairs.target_texts()
+    sources, references = pairs.source_texts(), pairs.references()
     return TestSet(direction, [sources[i] for i in chosen], [references[i] for i in chosen])
 
 
@@ -92,7 +92,7 @@ def evaluate_arm(
         DirectionError: the tokenizer has no tag for a language.
     """
     check_scoring(settings.scores, [direction.target for direction in directions])
-    scorer = Scorer(settings.scores, languages_of(directions))
+    scorer = Scorer.of_run(settings.scores, directions, store)
     made_from = _fingerprint(store, settings, model_fingerprint(model))
     scores = {name: score for name, score in read_scores(folder, made_from).items() if name in map(str, directions)}
     engine = make_engine(model, tokenizer, settings)
@@ -126,7 +126,7 @@ def evaluate_copy(
 ) -> None:
     """Score the source as its own translation: the floor. Writes the same files as `evaluate_arm`."""
     check_scoring(settings.scores, [direction.target for direction in directions])
-    scorer = Scorer(settings.scores, languages_of(directions))
+    scorer = Scorer.of_run(settings.scores, directions, store)
     scores: ArmScores = {}
     for direction in directions:
         test = read_test_set(store, direction, settings.max_sentences)

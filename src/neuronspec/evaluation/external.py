@@ -112,10 +112,8 @@ def _scorer(files: Files, settings: ScoreSettings, sources: Sequence[str] | None
     choices = {*files.languages, files.language} if files.languages else set()
     if not choices:
         settings = settings.model_copy(update={"off_target": False})
-    scorer = Scorer(settings, sorted(choices))
-    if not choices:
-        scorer.skipped["off_target"] = "no languages to choose from were given (--languages de,en,fr)"
-    if sources is None and "comet" not in scorer.skipped:
+    scorer = Scorer(settings, sorted(choices), [files.language])
+    if sources is None and settings.comet is not None and "comet" not in scorer.skipped:
         raise RecipeError("COMET needs the sources: give them with --src")
     return scorer
 

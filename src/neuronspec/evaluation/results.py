@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -136,7 +136,8 @@ class Results(BaseModel):
         families: by language.
         directions: that were to be evaluated; version 0.1 of the file may lack them.
         zero_shot: those of them that weren't trained.
-        skipped: scores that weren't computed, and why.
+        skipped: scores that weren't computed, or not into some languages, and why.
+        references: whether they were scored as read or, in runs that version 0.1 prepared, cleaned.
         overlap: by direction, how many test sentences are in the training text (`Overlap`).
         significance: tests of the differences between arms.
         others: what sweeps and benchmarks add.
@@ -155,6 +156,7 @@ class Results(BaseModel):
     directions: list[str] = []
     zero_shot: list[str] = []
     skipped: dict[str, str] = {}
+    references: Literal["as read", "cleaned"] = "cleaned"
     overlap: dict[str, dict[str, int]] = {}
     significance: Significance | None = None
 

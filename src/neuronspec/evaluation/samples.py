@@ -29,19 +29,24 @@ def read_lines(path: Path) -> list[str]:
     """
     verify(path)
     try:
-        return read_text_lines(path)
+        return _lines(path)
     except EvaluationError as error:
         raise EvaluationError(f"{error}; remove its folder and evaluate again") from None
 
 
 def read_text_lines(path: Path) -> list[str]:
-    """The lines of any text file; only LF and CR LF end a line.
+    """The lines of any text file, with or without a byte order mark; only LF and CR LF end a line.
 
     Raises:
         EvaluationError: the file is missing or isn't UTF-8.
     """
+    lines = _lines(path)
+    return [lines[0].removeprefix("\ufeff"), *lines[1:]] if lines else []
+
+
+def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8")
     except OSError as error:
         raise EvaluationError(f"{path} can't be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from neuronspec.core.direction import Direction, languages_of
 from neuronspec.core.errors import MissingExtraError
 from neuronspec.core.progress import SILENT, Progress
+from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores_file, write_scores
 from neuronspec.evaluation.samples import read_lines
 from neuronspec.scoring.comet import comet, find_checkpoint, why_not
 from neuronspec.scoring.langid import LanguageIdentifier
 from neuronspec.scoring.metrics.comet import Comet
 from neuronspec.scoring.registry import METRICS
-from neuronspec.scoring.score import Score, check_lines, check_metrics, score_with_statistics
+from neuronspec.scoring.score import Score, check_lines, check_metrics, score_with_statistics, skipped_metrics
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.statistics import Statistics, load_statistics, save_statistics
 
@@ -46,23 +48,32 @@ class Scorer:
     Args:
         settings: which, and how.
         languages: the choices of the language identifier: those that the model translates between.
+        targets: the languages that are translated into.
+        uniform: score as version 0.1 did, for runs that were prepared by it: with the same TER in all languages.
 
     Attributes:
-        skipped: scores that can't be computed here, and why.
+        skipped: scores that are asked for and can't be computed here, or not into some languages, and why.
     """
 
-    def __init__(self, settings: ScoreSettings, languages: Sequence[str]) -> None:
+    def __init__(
+        self, settings: ScoreSettings, languages: Sequence[str], targets: Sequence[str] = (), *, uniform: bool = False
+    ) -> None:
         self.settings = settings
         self.languages = sorted(set(languages))
-        self.skipped: dict[str, str] = {}
+        self.uniform = uniform
+        self.skipped: dict[str, str] = {} if uniform else skipped_metrics(targets, settings)
         self._identifier = self._make_identifier()
-        if settings.comet is None:
-            self.skipped["comet"] = "no checkpoint given (evaluation.scores.comet, or --comet)"
-        else:
+        if settings.comet is not None:
             find_checkpoint(settings.comet)
             reason = why_not(settings.comet_python)
             if reason is not None:
                 self.skipped["comet"] = reason
+
+    @classmethod
+    def of_run(cls, settings: ScoreSettings, directions: Sequence[Direction], store: TokenStore) -> Scorer:
+        """For the directions of a run with this store."""
+        targets = [direction.target for direction in directions]
+        return cls(settings, languages_of(directions), targets, uniform=store.references == "cleaned")
 
     def _make_identifier(self) -> LanguageIdentifier | None:
         if not self.settings.off_target:
@@ -83,7 +94,8 @@ class Scorer:
         if kept["metrics"] is None:  # as before there was this setting
             del kept["metrics"]
         versions = [metadata.version("sacrebleu"), self._identifier.signature if self._identifier else None]
-        content = json.dumps([kept, self.languages, versions, texts])
+        rules = [] if self.uniform else ["metrics by language"]  # as before there were any
+        content = json.dumps([kept, self.languages, versions, texts, *rules])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def score(self, hypotheses: Sequence[str], references: Sequence[str], language: str) -> Scored:
@@ -98,7 +110,7 @@ class Scorer:
             from neuronspec.scoring.detokenise import detokenised, signature
 
             texts, suffix = [detokenised(lines, language) for lines in texts], f"|{signature()}"
-        scores, statistics = score_with_statistics(texts[0], texts[1], language, self.settings)
+        scores, statistics = score_with_statistics(texts[0], texts[1], language, self.settings, uniform=self.uniform)
         scores = {name: replace(found, signature=found.signature + suffix) for name, found in scores.items()}
         return Scored(scores | self._off_target(hypotheses, references, language), statistics)
 

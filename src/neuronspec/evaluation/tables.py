@@ -158,7 +158,8 @@ def other_scores_table(results: Results) -> Table:
         for arm, scores in arms.items()
     ]
     title = f"Other scores, mean of {len(directions)} directions"
-    return Table(title, ["arm", *map(label_of, there)], rows)
+    reasons = "; ".join(f"{label_of(name)}: {reason}" for name, reason in results.skipped.items())
+    return Table(title, ["arm", *map(label_of, there)], rows, f"Left out: {reasons}" if reasons else "")
 
 
 def group_by_tier(results: Results) -> dict[str, list[str]]:

@@ -208,7 +208,7 @@ def gather_results(run: Run) -> None:
 
     recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
     folder = run.paths.evaluations
-    scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.progress)
+    scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.store(), run.progress)
     facts = {
         "recipe": recipe.name,
         "seed": recipe.seed,

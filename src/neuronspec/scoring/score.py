@@ -38,11 +38,13 @@ class Lines:
         hypotheses: translations, one per sentence.
         references: as many.
         language: the code of both.
+        uniform: score as version 0.1 did, whose TER was the same in all languages.
     """
 
     hypotheses: list[str]
     references: list[str]
     language: str
+    uniform: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,10 @@ class StringMetric(Metric, ABC):
             EvaluationError: something is missing; says what.
         """
 
+    def why_not(self, language: str) -> str | None:
+        """Why it says nothing about text in a language, and isn't computed for it; None if it does."""
+        return None
+
     @abstractmethod
     def compute(self, lines: Lines, settings: ScoreSettings, before: Mapping[str, Computed]) -> Computed:
         """The score of a test set.
@@ -152,6 +158,24 @@ def string_metrics(settings: ScoreSettings) -> dict[str, StringMetric]:
     }
 
 
+def skipped_metrics(languages: Sequence[str], settings: ScoreSettings) -> dict[str, str]:
+    """The metrics that aren't computed for text in some of the languages, and why.
+
+    Args:
+        languages: that are translated into.
+        settings: which metrics are asked for.
+    """
+    skipped = {}
+    for name, metric in string_metrics(settings).items():
+        reasons: dict[str, list[str]] = {}
+        for language in sorted(set(languages)):
+            if reason := metric.why_not(language):
+                reasons.setdefault(reason, []).append(language)
+        if reasons:
+            skipped[name] = "; ".join(f"not into {', '.join(codes)}: {reason}" for reason, codes in reasons.items())
+    return skipped
+
+
 def check_metrics(languages: Sequence[str], settings: ScoreSettings) -> None:
     """Check that the string metrics can be computed for text in each of the languages.
 
@@ -166,6 +190,8 @@ def score(
     hypotheses: Sequence[str], references: Sequence[str], language: str, settings: ScoreSettings | None = None
 ) -> dict[str, Score]:
     """The string metrics of one test set: `bleu`, `chrf++`, `length_ratio`, `empty`, and those the settings switch on.
+
+    A metric that says nothing about the language is left out (`skipped_metrics`).
 
     Args:
         hypotheses: translations, one per sentence.
@@ -184,19 +210,33 @@ def score(
 
 
 def score_with_statistics(
-    hypotheses: Sequence[str], references: Sequence[str], language: str, settings: ScoreSettings
+    hypotheses: Sequence[str],
+    references: Sequence[str],
+    language: str,
+    settings: ScoreSettings,
+    *,
+    uniform: bool = False,
 ) -> tuple[dict[str, Score], Statistics]:
     """As `score`, with the statistics of each metric that can be resampled, `[sentences, columns]`.
+
+    Args:
+        hypotheses: translations, one per sentence.
+        references: as many.
+        language: the code of both.
+        settings: which metrics, and how.
+        uniform: see `Lines`.
 
     Raises:
         EvaluationError: as `check_lines` and `check_metrics`.
     """
     check_lines(hypotheses, references)
     check_metrics([language], settings)
-    lines = Lines(list(hypotheses), list(references), language)
+    lines = Lines(list(hypotheses), list(references), language, uniform)
     found: dict[str, Computed] = {}
     scores = {}
     for name, metric in string_metrics(settings).items():
+        if not uniform and metric.why_not(language):
+            continue
         found[name] = metric.compute(lines, settings, found)
         scores[name] = Score(found[name].value, found[name].signature, len(references), metric.scale)
     return scores, {name: one.rows for name, one in found.items() if one.rows is not None}

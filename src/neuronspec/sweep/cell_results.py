@@ -23,9 +23,10 @@ from statistics import fmean
 from typing import Any
 
 from neuronspec.arms.arm import read_cost
-from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.direction import Direction
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
+from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, mean_score, write_results
 from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.evaluation.seeds import summarize_seeds
@@ -62,12 +63,13 @@ def gather(
         progress: shows that it scores.
     """
     recipe = next(node.recipe for node in nodes if node.cell)
-    scorer = Scorer(recipe.evaluation.scores, languages_of(recipe.evaluated_directions))
+    store = _store(nodes)
+    scorer = Scorer.of_run(recipe.evaluation.scores, recipe.evaluated_directions, store)
     for name, reason in scorer.skipped.items():
         logger.info("%s skipped: %s", name, reason)
     with progress.task("scoring"):
         found = _find([node for node in nodes if node.folder in done], scorer)
-    facts = _facts(recipe, nodes, scorer)
+    facts = _facts(recipe, store, scorer)
     groups = _groups(facts)
     with progress.task("testing significance"):
         differences = Differences(sweep, found, groups, recipe.evaluation.scores.resamples).to_json()
@@ -97,19 +99,23 @@ def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
     return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
 
 
-def _facts(recipe: Recipe, nodes: Sequence[Node], scorer: Scorer) -> dict[str, Any]:
-    """What `results.json` of a run says about the experiment."""
-    from neuronspec.corpus.store import TokenStore
-
+def _store(nodes: Sequence[Node]) -> TokenStore:
+    """The prepared text of a sweep."""
     data = next(RunFolder(node.folder).data for node in nodes if "prepare" in (*node.tasks, *node.linked))
+    return TokenStore.open(data)
+
+
+def _facts(recipe: Recipe, store: TokenStore, scorer: Scorer) -> dict[str, Any]:
+    """What `results.json` of a run says about the experiment."""
     return {
         "seed": recipe.seed,
         "pivot": recipe.corpus.pivot,
-        "tiers": TokenStore.open(data).tiers,
+        "tiers": store.tiers,
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
         "directions": [str(direction) for direction in recipe.evaluated_directions],
         "zero_shot": [str(direction) for direction in recipe.evaluation.zero_shot_directions],
         "skipped": scorer.skipped,
+        "references": store.references,
     }
 
 
