@@ -89,6 +89,26 @@ def test_files_and_functions_are_short() -> None:
     assert {name: lines for name, lines in functions.items() if lines > LONGEST_FUNCTION} == {}
 
 
+def test_json_is_read_by_one_reader() -> None:
+    """`core/json_files.py` reads all of it, so that whatever is in a file, one message names it."""
+    alone = (
+        "core/json_files.py",
+        "scoring/comet_worker.py",  # runs where neuronspec isn't installed
+    )
+    readers = {"json.load", "json.loads", "model_validate_json", "validate_json"}
+    found = {
+        f"{name_of(path)}:{node.lineno}"
+        for path in FILES
+        if name_of(path) not in alone
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).endswith(tuple(readers))
+        # what was just dumped comes back as plain values: no file is read
+        and not (node.args and ast.unparse(node.args[0]).startswith("json.dumps("))
+    }
+    assert found == set()
+
+
 def test_tests_mirror_the_packages() -> None:
     tests = Path(__file__).parent
     folders = {path.name for path in tests.iterdir() if list(path.glob("test_*.py")) or path.name in PACKAGES}

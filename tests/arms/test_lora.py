@@ -100,7 +100,7 @@ def test_all_linear_layers_of_both_sides_have_updates() -> None:
 @pytest.mark.parametrize(("key", "value"), [("rank", 0), ("alpha", 0)])
 def test_a_rank_or_alpha_of_0_is_refused(tmp_path: Path, key: str, value: int) -> None:
     (tmp_path / "recipe.yaml").write_text(toy_recipe().to_yaml())
-    with pytest.raises(RecipeError, match=rf"baselines\.lora\.{key}.*greater than 0"):
+    with pytest.raises(RecipeError, match=rf"baselines\.lora\.{key}.*more than 0"):
         Recipe.load(tmp_path / "recipe.yaml", [f"baselines.lora.{key}={value}"])
 
 

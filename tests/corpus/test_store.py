@@ -41,6 +41,7 @@ def write_store(folder: Path, ids: pa.DataType, batches: list[Pairs] = BATCHES, 
     manifest = {
         "format": FORMAT,
         "ids": 100,
+        "tokenizer_sha256": "",
         "directions": ["de-en", "en-de", "en-fr"],
         "tiers": {"high": ["de"], "low": ["fr"]},
         "splits": {
@@ -94,7 +95,7 @@ def test_a_file_without_pairs(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"manifest.json: no token store .*neuronspec prepare"):
+    with pytest.raises(RunError, match=r"manifest.json: no token store; .*neuronspec prepare"):
         TokenStore.open(tmp_path)
     store = TokenStore.open(write_store(tmp_path / "a", pa.uint16()))
     with pytest.raises(DirectionError, match="no train text of de-fr in .*did you mean 'de-en'"):
@@ -111,5 +112,5 @@ def test_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"train.de-en.arrow: the token store is damaged"):
         TokenStore.open(tmp_path).pairs("train", "de-en")
     (tmp_path / "tokens" / "manifest.json").write_text("{")
-    with pytest.raises(RunError, match="manifest.json: damaged"):
+    with pytest.raises(RunError, match="manifest.json is damaged"):
         TokenStore.open(tmp_path)

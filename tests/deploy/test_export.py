@@ -118,8 +118,8 @@ def test_what_to_verify_with(specialized: Path, sample: Path, tmp_path: Path) ->
             "bytes instead of",
         ),
         (lambda folder: _flip(folder / "model.bin"), "its content changed"),
-        (lambda folder: (folder / MANIFEST).write_text('{"format": "neuro'), "damaged or of another version"),
-        (lambda folder: (folder / MANIFEST).write_text('{"format": "other"}'), "damaged or of another version"),
+        (lambda folder: (folder / MANIFEST).write_text('{"format": "neuro'), r"is damaged \(not JSON"),
+        (lambda folder: (folder / MANIFEST).write_text('{"format": "other"}'), "format is 'other' and should be"),
     ],
     ids=["missing", "no manifest", "cut", "changed", "cut manifest", "other manifest"],
 )
@@ -142,9 +142,7 @@ def test_a_damaged_sibling_matters_only_to_its_direction(exported: Path, tmp_pat
     translator = ns.Translator(folder)
     assert translator.directions == ["de-en", "en-de"]
     assert translator("w1 w2", "en-de") == "w2 w1"
-    problem = {"model.bin": "bytes instead of", MANIFEST: "damaged or of another", "no manifest": f"no {MANIFEST}"}[
-        damage
-    ]
+    problem = {"model.bin": "bytes instead of", MANIFEST: "is damaged", "no manifest": f"no {MANIFEST}"}[damage]
     for _ in range(2):
         with pytest.raises(ModelError, match=f"en-fr.*{problem}"):
             translator("w1", "en-fr")

@@ -263,7 +263,7 @@ def _change(path: Path, header: dict[str, object] | None = None, **tensors: torc
             "doesn't name a mask",
         ),
         (lambda path: _change(path, rows__decoder_0=torch.tensor([0, 1, 2], dtype=torch.int32)), "doesn't name a mask"),
-        (lambda path: _change(path, {"semantics": "weights"}), "header.semantics"),
+        (lambda path: _change(path, {"semantics": "weights"}), "header: semantics is 'weights'"),
         (lambda path: _change(path, {"sites": [["encoder.0", 9], ["decoder.0", 3]]}), "for 9 neurons"),
         (
             lambda path: _change(path, {"directions": ["en-de", "en-fr"]}),

@@ -133,7 +133,7 @@ def test_folders_that_are_not_compact_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "small" / "neuronspec_compact.json"
     content = json.loads(path.read_text())
     for change, message in (
-        ({"version": 2}, "damaged or of another version: version"),
+        ({"version": 2}, "version is 2 and should be 1"),
         ({"model_class": "Nothing"}, "no model class 'Nothing'"),
         ({"sites": {"encoder.9": {"width": 3, "down_bias": True}}}, "encoder.9"),
         ({"sites": {"encoder.0": {"width": 3, "down_bias": True}}}, "can't be loaded"),

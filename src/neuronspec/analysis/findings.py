@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from neuronspec.analysis.ablation import Ablation
 from neuronspec.analysis.drift import StabilityRow
@@ -15,6 +13,7 @@ from neuronspec.analysis.tokens import Firing
 from neuronspec.core.checksums import verify
 from neuronspec.core.errors import RunError
 from neuronspec.core.files import write_json
+from neuronspec.core.json_files import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +61,6 @@ class Findings:
             RunError: the file is missing, damaged, or not what its run made.
         """
         verify(path)
-        try:
-            content: Any = json.loads(path.read_text(encoding="utf-8"))
-            return TypeAdapter(Findings).validate_python(content)
-        except OSError as error:
-            raise RunError(f"{path} can't be read ({error.strerror}); run 'neuronspec analyse' first") from None
-        except (ValueError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
-            raise RunError(f"{path} is damaged ({reason}); run 'neuronspec analyse' again") from None
+        if not path.exists():
+            raise RunError(f"{path} is missing; run 'neuronspec analyse' first")
+        return read_json(path, cls, "remove it and run 'neuronspec analyse' again")

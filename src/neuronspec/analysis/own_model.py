@@ -17,8 +17,9 @@ from neuronspec.analysis.settings import Options
 from neuronspec.batching.in_order import spread
 from neuronspec.core.direction import Direction
 from neuronspec.core.environment import environment
-from neuronspec.core.errors import CorpusError, DirectionError, PathError, RecipeError, RunError
+from neuronspec.core.errors import CorpusError, DirectionError, PathError, RecipeError
 from neuronspec.core.files import write_json
+from neuronspec.core.json_files import read_json
 from neuronspec.core.languages import canonical, is_known, same_language
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import RunFolder
@@ -73,12 +74,9 @@ class Subject(BaseModel):
             RunError: it is damaged.
         """
         path = folder / "subject.json"
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError:
-            raise PathError(f"{folder} holds neither a run (recipe.yaml) nor an analysis (subject.json)") from None
-        except ValidationError as error:
-            raise RunError(f"{path} is damaged ({error.errors()[0]['msg']}); run 'neuronspec analyse' again") from None
+        if not path.exists():
+            raise PathError(f"{folder} holds neither a run (recipe.yaml) nor an analysis (subject.json)")
+        return read_json(path, cls, "run 'neuronspec analyse' again")
 
 
 def analyse_model(name: str, data: Path, out: Path, options: Options, progress: Progress = SILENT) -> None:

@@ -11,7 +11,6 @@ distances are a download. Its feature tables are in the package; the distances b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from neuronspec.core.errors import DirectionError, MissingExtraError
+from neuronspec.core.json_files import read_json
 
 KINDS = ("genetic", "geographic", "syntactic")
 # Macrolanguages and their standard languages: URIEL has the branches of one or the other.
@@ -144,7 +144,7 @@ def _table(name: str) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=1)
 def _letter_codes() -> dict[str, str]:
-    return dict(json.loads((_folder() / "letter_codes.json").read_text(encoding="utf-8")))
+    return read_json(_folder() / "letter_codes.json", dict[str, str], "install lang2vec again")
 
 
 def _folder() -> Path:

@@ -6,7 +6,6 @@ arm declares about itself is read to plan a run, so the modules of arms import t
 
 from __future__ import annotations
 
-import json
 import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from neuronspec.arms.registry import ARMS
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import RecipeError, RunError
+from neuronspec.core.errors import RecipeError
 from neuronspec.core.files import write_json
+from neuronspec.core.json_files import read_json
 from neuronspec.core.processes import processes
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import COST, TRAINING_LOG
@@ -173,10 +173,7 @@ def read_cost(folder: Path) -> Cost:
         RunError: the file is missing or damaged.
     """
     path = folder / COST
-    try:
-        return Cost(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path} can't be read ({error}); remove {folder} to train the arm again") from None
+    return read_json(path, Cost, f"remove {folder} to train the arm again")
 
 
 def continue_training(
@@ -235,9 +232,8 @@ def cost_of(
     from neuronspec.training.log import read_log
     from neuronspec.training.precision import peak_memory
 
-    times = [
-        line["update_seconds"] for line in read_log((folder or given.folder) / TRAINING_LOG) if "update_seconds" in line
-    ]
+    lines = read_log((folder or given.folder) / TRAINING_LOG)
+    times = [time for line in lines if (time := line.get("update_seconds")) is not None]
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     return Cost(trained, extra, prepare_seconds, statistics.median(times) if times else None, peak_memory(model))
 

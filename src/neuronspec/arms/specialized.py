@@ -8,7 +8,6 @@ are there, so it ends with the weights of one that was never stopped.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from neuronspec.arms.arm import Cost, Given, budget, continue_training, cost_of, start
 from neuronspec.arms.masked import Masked, put_on
 from neuronspec.core.files import write_json
+from neuronspec.core.json_files import read_json
 from neuronspec.core.processes import processes
 from neuronspec.core.run_folder import CHECKPOINTS
 
@@ -137,4 +137,4 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
 def _seconds(given: Given) -> dict[str, float]:
     """By update, how long recording and selecting took."""
     path = given.folder / SECONDS
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    return read_json(path, dict[str, float], f"remove {given.folder} to train the arm again") if path.exists() else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from neuronspec.cli.options import AllowPluginsOption, JsonOption, NoVerifyOptio
 from neuronspec.cli.output import console, print_json
 from neuronspec.core.checksums import verify
 from neuronspec.core.errors import NeuronspecError, PathError
+from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import CHECKPOINT_RECORD, TRAINING_LOG, RunFolder
 
 Facts = dict[str, Any]
@@ -47,12 +47,9 @@ def describe(path: Path) -> Facts:
     kind = _kind_of(path)
     if kind is None:
         raise PathError(f"{path} is not a file that neuronspec writes; known kinds: {', '.join(sorted(_DESCRIBERS))}")
-    try:
-        if kind != "run":
-            verify(path)
-        return {"kind": kind, "path": str(path), **_DESCRIBERS[kind](path)}
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise NeuronspecError(f"{path} looks like {kind} and can't be read: {error}") from None
+    if kind != "run":
+        verify(path)
+    return {"kind": kind, "path": str(path), **_DESCRIBERS[kind](path)}
 
 
 def show(facts: Facts) -> None:
@@ -159,21 +156,25 @@ def _activations(path: Path) -> Facts:
     return {"tokens": tokens, "metadata": _metadata(path)}
 
 
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def _json(path: Path, shape: Any = Facts) -> Any:
+    return read_json(path, shape, "copy it again, or make it again", error=NeuronspecError)
 
 
 def _results(path: Path) -> Facts:
-    arms = _json(path)["arms"]
+    from neuronspec.evaluation.results import Results
+
+    results = Results.load(path)
     means = {}
-    for arm, scores in arms.items():
-        kept = [score["chrf++"] for score in scores.values() if score["chrf++"] is not None]
+    for arm, scores in results.arms.items():
+        kept = [score.chrf for score in scores.values() if score.chrf is not None]
         means[arm] = f"chrF++ {sum(kept) / len(kept):.1f}, mean of {len(kept)} directions" if kept else "no scores"
-    return {"arms": means, "signatures": _json(path).get("signatures", {})}
+    return {"arms": means, "signatures": results.signatures}
 
 
 def _corpus(path: Path) -> Facts:
-    report = _json(path)
+    from neuronspec.corpus.counts import read_corpus_report
+
+    report = read_corpus_report(path)
     kept = {
         split: {pair: counts["kept"] for pair, counts in pairs.items()} for split, pairs in report["splits"].items()
     }
@@ -181,7 +182,9 @@ def _corpus(path: Path) -> Facts:
 
 
 def _log(path: Path) -> Facts:
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    from neuronspec.training.log import read_log
+
+    lines = read_log(path)
     return {"lines": len(lines), "last": lines[-1] if lines else {}}
 
 
@@ -200,8 +203,13 @@ def _recipe(path: Path) -> Facts:
 def _run(path: Path) -> Facts:
     run = RunFolder(path)
     recipe = _recipe(run.recipe)
-    stages = _json(run.stages)["tasks"] if run.stages.exists() else {}
-    return recipe | {"stages": {name: entry["state"] for name, entry in stages.items()}}
+    return recipe | {"stages": _stages(run.stages) if run.stages.exists() else {}}
+
+
+def _stages(path: Path) -> Facts:
+    from neuronspec.runs.state import read_stages
+
+    return {name: entry["state"] for name, entry in read_stages(path)["tasks"].items()}
 
 
 def _model(path: Path) -> Facts:
@@ -223,11 +231,10 @@ def _model(path: Path) -> Facts:
         _metadata(masks)  # says if it is damaged
     facts["masks"] = masks.exists()
     if compact.exists():
-        cut = _json(compact)
-        facts |= {
-            "compact for": cut["direction"],
-            "neurons": {name: site["width"] for name, site in cut["sites"].items()},
-        }
+        from neuronspec.specialization.save import read_compact_file
+
+        cut = read_compact_file(path)
+        facts |= {"compact for": cut.direction, "neurons": {name: site.width for name, site in cut.sites.items()}}
     return facts
 
 
@@ -239,15 +246,14 @@ def _exported(path: Path) -> Facts:
 
 
 def _tokenizer(path: Path) -> Facts:
-    config = _json(path / "tokenizer_config.json")
-    if not isinstance(config, dict):
-        raise NeuronspecError(f"{path / 'tokenizer_config.json'} is damaged: it holds no JSON object")
+    config: Facts = _json(path / "tokenizer_config.json")
     return {"class": config.get("tokenizer_class"), "tags": config.get("extra_special_tokens", [])}
 
 
 def _findings(path: Path) -> Facts:
     """How much each kind of analysis found."""
-    return {name: f"{len(found)} entries" for name, found in _json(path).items()}
+    found: dict[str, list[Any] | Facts] = _json(path, dict[str, list[Any] | Facts])
+    return {name: f"{len(entries)} entries" for name, entries in found.items()}
 
 
 def _subject(path: Path) -> Facts:
@@ -271,7 +277,7 @@ _DESCRIBERS: dict[str, Callable[[Path], Facts]] = {
     "results": _results,
     "run": _run,
     "subject": _subject,
-    "stages": lambda path: {name: entry["state"] for name, entry in _json(path)["tasks"].items()},
+    "stages": _stages,
     "tokenizer": _tokenizer,
     "training log": _log,
     "weights": _weights,

@@ -9,9 +9,10 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from neuronspec.core.errors import RunError
 from neuronspec.core.json_files import read_json
@@ -24,6 +25,18 @@ LARGE = 1 << 20
 """Bytes from which a file is read once in a process, as long as it stays as it is on the disk."""
 
 _known: dict[tuple[int, ...], str] = {}
+
+
+def _stays_below(name: str) -> str:
+    """Refuse the name of a file that isn't below the folder it belongs to."""
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or "\0" in name:
+        raise ValueError(f"{name!r} is no file in the folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_stays_below)]
+"""The path of a recorded file, relative to its folder, which it doesn't leave."""
 
 
 class FileFacts(BaseModel):
@@ -164,7 +177,7 @@ def _is_in(name: str, folder: str) -> bool:
 
 
 class _Entry(BaseModel):
-    files: dict[str, FileFacts] = {}
+    files: dict[FileName, FileFacts] = {}
 
 
 class _Stages(BaseModel):
@@ -175,5 +188,5 @@ class _Stages(BaseModel):
 def _facts_in(stages: Path, *state: int) -> dict[str, FileFacts]:
     """All facts in a `stages.json`, which is read again when it changed."""
     remedy = "delete it to run all stages again (--no-verify reads what is there as it is)"
-    content: _Stages = read_json(stages, _Stages, remedy)
+    content = read_json(stages, _Stages, remedy)
     return {name: facts for entry in content.tasks.values() for name, facts in entry.files.items()}

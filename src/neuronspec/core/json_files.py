@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from neuronspec.core.errors import NeuronspecError, RunError
+from neuronspec.core.wording import first_mistake
 
 Content = TypeVar("Content")
 
+LARGEST = 2**28
+"""Bytes of a JSON file at most. The largest real ones, vocabularies and findings, have some ten megabytes."""
 
-def read_json(
-    path: Path, shape: type[Content] | Any, remedy: str, *, error: type[NeuronspecError] = RunError
-) -> Content:
+DEEPEST = 100
+"""Levels of nesting at most."""
+
+_HALF_OF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def read_json(path: Path, shape: type[Content], remedy: str, *, error: type[NeuronspecError] = RunError) -> Content:
     """The content of a JSON file in UTF-8, checked against its shape.
 
     Args:
         path: of the file.
-        shape: a pydantic model, a dataclass, a `TypedDict` or a type such as `dict[str, int]`.
+        shape: a pydantic model, a dataclass, a `TypedDict`, a type such as `dict[str, int]`, or `object` for any.
         remedy: what the user can do where the file is missing or damaged: `"remove RUN/data to prepare it again"`.
         error: what is raised.
 
@@ -28,37 +37,106 @@ def read_json(
         NeuronspecError: of the kind `error`: the file can't be read, isn't JSON, is nested too deeply, has numbers that
             aren't finite, or has another shape; the message names the file, what is wrong, and the remedy.
     """
+    content = _read(path, remedy, error)
     try:
-        return parse_json(path.read_bytes(), shape)
-    except OSError as problem:
-        raise error(f"{path} can't be read ({problem.strerror or problem}); {remedy}") from None
+        return parse_json(content, shape)
     except ValueError as problem:
         raise error(f"{path} is damaged ({problem}); {remedy}") from None
 
 
-def parse_json(content: bytes | str, shape: type[Content] | Any) -> Content:
+def read_json_lines(
+    path: Path, shape: type[Content], remedy: str, *, error: type[NeuronspecError] = RunError
+) -> Iterator[Content]:
+    """The lines of a file in which each is JSON, checked against the shape of a line.
+
+    A last line that was cut off, by a process that was killed while it wrote, is left out.
+
+    Args:
+        path: of the file.
+        shape: of a line; see `read_json`.
+        remedy: as of `read_json`.
+        error: what is raised.
+
+    Raises:
+        NeuronspecError: as of `read_json`; the message names the line, too.
+    """
+    lines = _read(path, remedy, error).split(b"\n")
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            yield parse_json(line, shape)
+        except ValueError as problem:
+            reason = re.sub(r", line 1, column (\d+)$", r", column \1", str(problem))
+            raise error(f"{path}:{number} is damaged ({reason}); {remedy}") from None
+
+
+def parse_json(content: bytes | str, shape: type[Content]) -> Content:
     """JSON text, checked against its shape.
 
     Raises:
         ValueError: it isn't JSON or has another shape; the message says what and where in a few words.
     """
+    values = _parse(content)
+    if shape is object:
+        return cast(Content, values)
     try:
-        values = json.loads(content.decode("utf-8") if isinstance(content, bytes) else content, parse_constant=_refuse)
+        return TypeAdapter(shape).validate_python(values)
+    except ValidationError as problem:
+        raise ValueError(first_mistake(problem)) from None
+
+
+def _read(path: Path, remedy: str, error: type[NeuronspecError]) -> bytes:
+    """The bytes of a regular file of bounded size."""
+    try:
+        if path.exists() and not path.is_file():
+            raise error(f"{path} is {'a folder' if path.is_dir() else 'no regular file'}, not JSON; {remedy}")
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise error(f"{path} is damaged ({size:,} bytes, more than {LARGEST // 2**20} MiB); {remedy}")
+        return path.read_bytes()
+    except OSError as problem:
+        raise error(f"{path} can't be read ({problem.strerror or problem}); {remedy}") from None
+
+
+def _parse(content: bytes | str) -> Any:
+    try:
+        text = content.decode("utf-8") if isinstance(content, bytes) else content
+        values = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except UnicodeDecodeError as problem:
         raise ValueError(f"not UTF-8: byte {problem.start + 1}") from None
     except json.JSONDecodeError as problem:
         raise ValueError(f"not JSON: {problem.msg}, line {problem.lineno}, column {problem.colno}") from None
     except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if shape is Any:
-        return values
-    try:
-        return TypeAdapter(shape).validate_python(values)
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        raise ValueError(f"{place}: {str(first['msg']).removeprefix('Value error, ')}") from None
+        raise ValueError(f"nested more than {DEEPEST} levels deep") from None
+    _check_depth(values)
+    if _HALF_OF_A_PAIR.search(text):
+        try:
+            json.dumps(values, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("text with half of a surrogate pair, which is no character") from None
+    return values
+
+
+def _check_depth(values: Any) -> None:
+    level = [values]
+    for _ in range(DEEPEST):
+        level = [
+            child
+            for value in level
+            if isinstance(value, dict | list)
+            for child in (value.values() if isinstance(value, dict) else value)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise ValueError(f"nested more than {DEEPEST} levels deep")
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if abs(number) == float("inf"):
+        raise ValueError(f"{text[:20]} is too large for a number")
+    return number

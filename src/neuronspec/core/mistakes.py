@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from neuronspec.core.errors import RecipeError, nearest
 from neuronspec.core.registry import ByName
+from neuronspec.core.wording import expected, is_type_name, message_of, shown
 from neuronspec.core.yaml_file import Document, KeyPath, dotted
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -84,48 +85,12 @@ def _explain_one(model: type[BaseModel], document: Document, item: dict[str, Any
         return f"{place}: the key {key!r} is missing"
     if kind == "missing_name":
         return f"{place}: the key {key!r} is missing; {item['msg']}"
-    message = str(item["msg"]).removeprefix("Value error, ")
+    message = message_of(item)
     if kind == "unknown_name":
-        return f"{place}: {key} is {_shown(item['input'])}; {message}"
+        return f"{place}: {key} is {shown(item['input'])}; {message}"
     if kind == "value_error":
         return f"{place}: {key}: {message}" if key else f"{place}: {message}"
-    return f"{place}: {key} is {_shown(item['input'])}; it should be {_expected(kind, item, message)}"
-
-
-_WORDS = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "int_parsing_size": "a whole number of fewer digits",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "a mapping such as {{key: value}}",
-    "model_type": "a section: a mapping such as {{key: value}}",
-    "invalid_key": "a mapping with text as keys",
-    "path_type": "a path",
-    "too_short": "a list with at least {min_length} of them",
-    "too_long": "a list with at most {max_length} of them",
-    "string_pattern_mismatch": "text that matches {pattern}",
-}
-"""What a value should be, in plain words, by pydantic's type of the error."""
-
-
-def _expected(kind: str, item: dict[str, Any], message: str) -> str:
-    if kind in _WORDS:
-        return _WORDS[kind].format(**item.get("ctx", {}))
-    return message.removeprefix("Input should be ")
-
-
-def _shown(value: Any) -> str:
-    """A value in a message; the beginning of a long one."""
-    text = "null" if value is None else repr(value)  # as in YAML
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return f"{place}: {key} is {shown(item['input'])}; it should be {expected(item)}"
 
 
 def _walk(model: type[BaseModel], values: Any, loc: KeyPath) -> tuple[KeyPath, type[BaseModel] | None]:
@@ -134,7 +99,7 @@ def _walk(model: type[BaseModel], values: Any, loc: KeyPath) -> tuple[KeyPath, t
     section: type[BaseModel] | None = model
     inside: type[BaseModel] | None = model
     for part in loc:
-        if _is_type_name(part):
+        if is_type_name(part):
             continue
         path.append(part)
         try:
@@ -159,14 +124,6 @@ def _section_of(info: FieldInfo | None, values: Any) -> type[BaseModel] | None:
 
 def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _is_type_name(part: str | int) -> bool:
-    """Pydantic adds such names to the location for unions of plain types."""
-    return isinstance(part, str) and (
-        part.startswith(("literal[", "list[", "dict[", "tuple[", "function-", "constrained-"))
-        or part in ("str", "int", "float")
-    )
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 
 from neuronspec.core.checksums import verify
@@ -80,13 +80,14 @@ def read_tensors(
             metadata = file.metadata() or {}
             _check_format(path, metadata, kind, version)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        return header_type.model_validate_json(metadata.get("header", "")), tensors
     except FileNotFoundError:
         raise MaskError(f"{path}: no such file of {kind}") from None
     except (OSError, SafetensorError) as error:
         raise MaskError(f"{path} is damaged or not a file of {kind}: {error}") from None
-    except ValidationError as error:
-        raise damaged(path, kind, _first_problem(error)) from None
+    try:
+        return parse_json(metadata.get("header", ""), header_type), tensors
+    except ValueError as problem:
+        raise damaged(path, kind, f"header: {problem}") from None
 
 
 def damaged(path: str | Path, kind: str, reason: str) -> MaskError:
@@ -106,9 +107,3 @@ def _check_format(path: str | Path, metadata: Mapping[str, str], kind: str, vers
         raise MaskError(
             f"{path}: written in version {text} of the {kind} format; this neuronspec reads up to {version}: upgrade it"
         )
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
-    place = ".".join(map(str, problem["loc"]))
-    return f"header{'.' if place else ''}{place}: {problem['msg']}"

@@ -6,16 +6,51 @@ import io
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
 from rich.console import Console
 from rich.table import Table
+from typing_extensions import TypedDict
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
+from neuronspec.core.json_files import read_json
 from neuronspec.corpus.cleaning import PAIR_RULES
 from neuronspec.corpus.encode import PairCounts
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Split, pair_of
+
+
+class DirectionReport(TypedDict):
+    """A direction in a split: rows, what each rule dropped, pairs kept, tokens of both sides."""
+
+    rows: int
+    dropped: dict[str, int]
+    kept: int
+    source_tokens: int
+    target_tokens: int
+
+
+class CorpusReport(TypedDict):
+    """What is read of `corpus.json`; the file holds more."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    reader: str
+    languages: list[str]
+    rows: dict[str, int]
+    splits: dict[str, dict[str, DirectionReport]]
+
+
+def read_corpus_report(path: Path) -> CorpusReport:
+    """Read `corpus.json`.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    return read_json(path, CorpusReport, f"remove {path.parent} to prepare the text again")
+
 
 SplitCounts = Mapping[Split, Mapping[Pair, PairCounts]]
 

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import TypedDict
 
 from neuronspec.core.checksums import digest, verifies, verify
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import DirectionError, RunError, nearest
+from neuronspec.core.json_files import read_json
 from neuronspec.corpus.readers.rows import pair_of
 
 if TYPE_CHECKING:
@@ -33,10 +35,29 @@ Ids = npt.NDArray[np.int64]
 Lengths = npt.NDArray[np.int32]
 
 
+class StoredPair(TypedDict):
+    """A file of the store: its name, its number of pairs and its SHA-256."""
+
+    file: str
+    pairs: int
+    sha256: str
+
+
+class StoreManifest(TypedDict):
+    """`manifest.json`: `splits` has the files by split and pair of languages, `tiers` the languages of each tier."""
+
+    format: str
+    ids: int
+    tokenizer_sha256: str
+    directions: list[str]
+    tiers: dict[str, list[str]]
+    splits: dict[str, dict[str, StoredPair]]
+
+
 class TokenStore:
     """The prepared corpus of a run: pairs of token ids by split and direction, the tokenizer, the tiers."""
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, manifest: StoreManifest) -> None:
         self._folder = folder
         self._manifest = manifest
         self._opened: dict[str, _PairFile] = {}
@@ -50,15 +71,12 @@ class TokenStore:
         """
         path = Path(folder) / "tokens" / "manifest.json"
         verify(path)
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise RunError(f"{path}: no token store ({error.strerror}); run 'neuronspec prepare' first") from None
-        except ValueError as error:
-            raise RunError(f"{path}: damaged ({error}); run 'neuronspec prepare' again") from None
-        if manifest.get("format") != FORMAT:
-            raise RunError(f"{path}: format is {manifest.get('format')!r}, expected {FORMAT!r}; prepare the run again")
-        return cls(Path(folder), manifest)
+        if not path.exists():
+            raise RunError(f"{path}: no token store; run 'neuronspec prepare' first")
+        remedy = f"remove {folder} and run 'neuronspec prepare' again"
+        if (found := read_json(path, dict[str, Any], remedy).get("format")) != FORMAT:
+            raise RunError(f"{path}: format is {found!r}, expected {FORMAT!r}; {remedy}")
+        return cls(Path(folder), read_json(path, StoreManifest, remedy))
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -90,7 +108,8 @@ class TokenStore:
         """
         files = self._files(split)
         directions = [Direction.parse(text) for text in self._manifest["directions"]]
-        return sorted(d for d in directions if files.get(_pair_name(d), {}).get("pairs"))
+        filled = {name for name, entry in files.items() if entry["pairs"]}
+        return sorted(direction for direction in directions if _pair_name(direction) in filled)
 
     def pairs(self, split: str, direction: DirectionLike) -> DirectionPairs:
         """The pairs of a direction in a split.
@@ -112,8 +131,8 @@ class TokenStore:
             self._opened[name] = _PairFile(path)
         return DirectionPairs(self._opened[name], direction)
 
-    def _files(self, split: str) -> dict[str, dict[str, Any]]:
-        splits: dict[str, dict[str, dict[str, Any]]] = self._manifest["splits"]
+    def _files(self, split: str) -> dict[str, StoredPair]:
+        splits = self._manifest["splits"]
         if split not in splits:
             raise RunError(f"the token store has no split {split!r}; {nearest(split, splits)}")
         return splits[split]

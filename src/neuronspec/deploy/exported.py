@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError
+from neuronspec.core.json_files import read_json
 from neuronspec.deploy.bundle import composed_in, cut_files
 from neuronspec.deploy.export import translator_of_files
 from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest, is_folder_of_ctranslate2
@@ -143,9 +143,10 @@ class ExportedModels:
                 translator = translator_of_files(files, computed, self._device, self._threads)
             else:
                 translator = load_translator(folder, self._device, computed, self._threads)
-            vocabulary = json.loads((folder / "shared_vocabulary.json").read_text(encoding="utf-8"))
         except (RuntimeError, ValueError, OSError) as error:
             raise ModelError(f"the exported model in {folder} can't be loaded: {error}") from None
+        remedy = "copy the folder again, or export again"
+        vocabulary = read_json(folder / "shared_vocabulary.json", list[str], remedy, error=ModelError)
         settings = self._settings.model_copy(
             update={"max_new_tokens": min(self._settings.max_new_tokens, manifest.longest_translation)}
         )

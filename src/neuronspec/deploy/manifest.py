@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from neuronspec.core.checksums import FileFacts
 from neuronspec.core.errors import ModelError
 from neuronspec.core.files import replacing_folder, write_json
+from neuronspec.core.json_files import read_json
 from neuronspec.core.registry import OneOf
 from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.translation.quantizations import QUANTIZATIONS
@@ -102,16 +103,9 @@ class Manifest(_Strict):
         path = folder / MANIFEST
         if not path.is_file() and is_folder_of_ctranslate2(folder):
             raise without_manifest(folder)
-        try:
-            manifest = cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"{folder} is not an exported model: {MANIFEST} can't be read ({error})") from None
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            place = ".".join(map(str, problem["loc"]))
-            raise ModelError(
-                f"{path} is damaged or of another version: {place}: {problem['msg']}; export again"
-            ) from None
+        if not path.exists():
+            raise ModelError(f"{folder} is not an exported model: it has no {MANIFEST}")
+        manifest = read_json(path, cls, "copy the folder again, or export again", error=ModelError)
         if check:
             for name, facts in manifest.files.items():
                 if wrong := facts.problem(folder / name):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from neuronspec.core.direction import Direction
+from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
+from neuronspec.core.json_files import read_json
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.contamination import Overlap, store_overlap
@@ -73,6 +75,14 @@ def check_overlap(store: TokenStore, directions: Sequence[Direction], limit: int
 
 
 def read_overlap(folder: Path) -> Mapping[str, Any]:
-    """What `check_overlap` counted, from `RUN/evaluation`."""
+    """What `check_overlap` counted, from `RUN/evaluation`.
+
+    Raises:
+        EvaluationError: the file is damaged.
+    """
     path = folder / "copy" / "overlap.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+    if not path.exists():
+        return {}
+    remedy = f"remove {path.parent} and evaluate again"
+    found = read_json(path, dict[str, Overlap], remedy, error=EvaluationError)
+    return {name: asdict(overlap) for name, overlap in found.items()}

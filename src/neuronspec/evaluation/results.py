@@ -7,12 +7,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from neuronspec.core.checksums import verify
 from neuronspec.core.environment import environment
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
+from neuronspec.core.json_files import read_json
 from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.score import Score, scales
 from neuronspec.scoring.significance import DirectionTest, Significance
@@ -169,17 +170,9 @@ class Results(BaseModel):
             RunError: it isn't what its run made.
         """
         verify(path)
-        try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise EvaluationError(
-                f"{path} can't be read ({error.strerror}); run 'neuronspec evaluate RUN' first"
-            ) from None
-        except (UnicodeDecodeError, ValidationError) as error:
-            reason = _first(error) if isinstance(error, ValidationError) else error
-            raise EvaluationError(
-                f"{path} is damaged ({reason}); remove it and run 'neuronspec evaluate RUN'"
-            ) from None
+        if not path.exists():
+            raise EvaluationError(f"{path} is missing; run 'neuronspec evaluate RUN' first")
+        return read_json(path, cls, "remove it and run 'neuronspec evaluate RUN'", error=EvaluationError)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, as in the file."""
@@ -213,10 +206,7 @@ def read_scores_file(folder: Path) -> ScoresFile | None:
     path = folder / "scores.json"
     if not path.exists():
         return None
-    try:
-        return ScoresFile.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise EvaluationError(f"{path} is damaged ({_first(error)}); remove it and evaluate again") from None
+    return read_json(path, ScoresFile, "remove it and evaluate again", error=EvaluationError)
 
 
 def write_scores(folder: Path, scores: ArmScores, made_from: str) -> None:
@@ -247,13 +237,6 @@ def write_results(path: Path, arms: Mapping[str, ArmScores], facts: Mapping[str,
     )
     write_json(path, results.to_json())
     return results
-
-
-def _first(error: ValidationError) -> str:
-    """The first mistake: where it is, and what."""
-    first = error.errors()[0]
-    where = " > ".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def _signatures(arms: Iterable[ArmScores]) -> dict[str, dict[str, str]]:

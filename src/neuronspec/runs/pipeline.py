@@ -31,6 +31,7 @@ from neuronspec.corpus.old_form import from_old_form
 from neuronspec.recipe import Recipe
 from neuronspec.runs.run_log import RunLog, logging_to
 from neuronspec.runs.stages import TRAININGS, Run, check_installed
+from neuronspec.runs.state import FileRecord, Made, TaskState, read_stages
 from neuronspec.runs.tasks import STAGES, TOGETHER, Task, fingerprint, tasks_of
 
 logger = logging.getLogger(__name__)
@@ -77,9 +78,9 @@ class Pipeline:
         missing = [output for output in task.outputs if not (folder / output).exists()]
         if missing:
             return f"{missing[0]} is missing"
-        return first_problem(folder, _files_of(self.state.get(task.name, {}))) if check else None
+        return first_problem(folder, _files_of(self.state.get(task.name))) if check else None
 
-    def _follows(self, task: Task, known: dict[str, Any]) -> str | None:
+    def _follows(self, task: Task, known: TaskState) -> str | None:
         """Why a task has to run after one that it needs has; None if that one's files are as they were."""
         inputs = known.get("inputs", {})
         for need in _read_by(task):
@@ -154,14 +155,14 @@ class Pipeline:
 
     def _execute(self, task: Task, reason: str, joined: Processes, log: RunLog | None) -> None:
         """Do a task; `log` is the main process's."""
-        entry = {"fingerprint": self.fingerprint(task), "settings": task.settings}
+        entry = TaskState(fingerprint=self.fingerprint(task), settings=task.settings, state="started")
         known, aside = self.state.get(task.name), {}
         if log is not None:
             logger.info("%s: starts (%s)", task.name, reason)
             log.write(f"{task.name}: starts ({reason})")
             aside = self._cleared(task, known)
             self._forget_rewritten(task)
-            self.remember(task, entry | {"state": "started"})
+            self.remember(task, entry)
         joined.wait()
         started = time.monotonic()
         try:
@@ -181,11 +182,12 @@ class Pipeline:
         seconds = round(time.monotonic() - started, 1)
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         self._ran.add(task.name)
-        self.remember(task, entry | {"state": "finished", "seconds": seconds, "finished": finished} | self._made(task))
+        made = self._made(task)
+        self.remember(task, {**entry, "state": "finished", "seconds": seconds, "finished": finished, **made})
         log.write(f"{task.name}: finished in {seconds} s")
         logger.info("%s: done in %.0f s", task.name, seconds)
 
-    def _continues(self, task: Task, known: dict[str, Any]) -> bool:
+    def _continues(self, task: Task, known: TaskState) -> bool:
         """Whether a training can continue from its checkpoints: only a larger budget, or what it keeps, changed."""
         from neuronspec.arms.arm import get_arm
         from neuronspec.training.resume import may_change
@@ -216,12 +218,12 @@ class Pipeline:
                         "or 'neuronspec run' for all stages"
                     )
 
-    def _made(self, task: Task) -> dict[str, Any]:
+    def _made(self, task: Task) -> Made:
         """What is recorded of the files of a task that has just been done, and of those it was made from."""
         folder = self.run.paths.folder
         for name in task.needs if task.rewrites else ():
-            known = self.state.get(name, {})
-            if "files" in known:
+            known = self.state.get(name)
+            if known is not None and "files" in known:
                 known["files"] = _facts_below(folder, self.tasks[name])
         inputs = {name: _digest(self.state[name]) for name in _read_by(task) if "files" in self.state.get(name, {})}
         return {"files": _facts_below(folder, task), "inputs": inputs}
@@ -229,11 +231,12 @@ class Pipeline:
     def _forget_rewritten(self, task: Task) -> None:
         """While a task writes files of others anew, nothing is known of these files."""
         for name in task.needs if task.rewrites else ():
-            files = self.state.get(name, {}).get("files", {})
+            known = self.state.get(name)
+            files = known.get("files", {}) if known else {}
             for path in [path for path in files if any(Path(path).match(each) for each in task.rewrites)]:
                 del files[path]
 
-    def _cleared(self, task: Task, known: dict[str, Any] | None) -> dict[Path, Path]:
+    def _cleared(self, task: Task, known: TaskState | None) -> dict[Path, Path]:
         """Move away what a task must not find: outputs of other settings, and damaged ones. Where each went."""
         if known is None:
             return {}
@@ -248,7 +251,7 @@ class Pipeline:
         bad = [name for name, facts in _files_of(known).items() if facts.problem(folder / name)]
         return self._set_aside(bad, "is damaged")
 
-    def remember(self, task: Task, entry: dict[str, Any]) -> None:
+    def remember(self, task: Task, entry: TaskState) -> None:
         """Write what is known of a task into RUN/stages.json."""
         self.state[task.name] = entry
         write_json(self.run.paths.stages, {"recipe": self.recipe.name, "tasks": self.state})
@@ -278,16 +281,20 @@ def _read_by(task: Task) -> list[str]:
     return list(dict.fromkeys([*task.needs, *(["prepare"] if task.needs else [])]))
 
 
-def _files_of(entry: dict[str, Any]) -> dict[str, FileFacts]:
+def _files_of(entry: TaskState | None) -> dict[str, FileFacts]:
     """The facts of the files that a finished task made, by path."""
-    return {name: FileFacts.model_validate(facts) for name, facts in entry.get("files", {}).items()}
+    files = entry.get("files", {}) if entry else {}
+    return {name: FileFacts.model_validate(facts) for name, facts in files.items()}
 
 
-def _facts_below(folder: Path, task: Task) -> dict[str, Any]:
-    return {name: facts.model_dump() for name, facts in facts_below(folder, task.outputs).items()}
+def _facts_below(folder: Path, task: Task) -> dict[str, FileRecord]:
+    return {
+        name: FileRecord(bytes=facts.bytes, sha256=facts.sha256)
+        for name, facts in facts_below(folder, task.outputs).items()
+    }
 
 
-def _digest(entry: dict[str, Any]) -> str:
+def _digest(entry: TaskState) -> str:
     """Of all files of a task but those that say how long it took."""
     files = {name: facts["sha256"] for name, facts in entry["files"].items() if Path(name).name != COST}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
@@ -302,7 +309,7 @@ def _changes(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else ["{} {} -> {}".format(path, *shown)]
 
 
-def _read_state(run: RunFolder, name: str) -> dict[str, Any]:
+def _read_state(run: RunFolder, name: str) -> dict[str, TaskState]:
     path, folder = run.stages, run.folder
     if not path.exists():
         strangers = [item.name for item in folder.iterdir() if item != run.lock] if folder.is_dir() else []
@@ -311,19 +318,13 @@ def _read_state(run: RunFolder, name: str) -> dict[str, Any]:
                 f"{folder} is not a run folder and not empty (it holds {strangers[0]}); choose another --out"
             )
         return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        owner, tasks = content["recipe"], content["tasks"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{path} is damaged ({error}); choose another --out, or delete the file to run all stages again"
-        ) from None
-    if owner != name:
+    content = read_stages(path)
+    if (owner := content["recipe"]) != name:
         raise RunError(
             f"{folder} was made by another recipe: {owner!r}, not {name!r}; choose another --out, "
             "or give the recipe that name if it is the same experiment"
         )
-    return dict(tasks)
+    return content["tasks"]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuronspec.core.errors import EvaluationError
+from neuronspec.core.json_files import read_json
 
 BATCH_SIZE = 16
 _WORKER = Path(__file__).with_name("comet_worker.py")
@@ -32,6 +33,14 @@ class CometScores:
 
     segments: list[float]
     signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """What the worker writes."""
+
+    scores: list[float]
+    version: str
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -113,7 +122,7 @@ def comet(
         if done.returncode or not out.exists():
             last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
             raise EvaluationError(f"COMET failed on {file} (exit code {done.returncode}): {last}")
-        content = json.loads(out.read_text(encoding="utf-8"))
-    if len(content["scores"]) != len(samples):
-        raise EvaluationError(f"COMET gave {len(content['scores'])} scores for {len(samples)} sentences")
-    return CometScores(content["scores"], f"COMET {file.parent.parent.name}|unbabel-comet:{content['version']}")
+        content = read_json(out, _Scores, "check unbabel-comet's environment", error=EvaluationError)
+    if len(content.scores) != len(samples):
+        raise EvaluationError(f"COMET gave {len(content.scores)} scores for {len(samples)} sentences")
+    return CometScores(content.scores, f"COMET {file.parent.parent.name}|unbabel-comet:{content.version}")

@@ -16,13 +16,14 @@ from typing import Annotated, Any, Literal
 
 import torch
 import transformers
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file, load_model, save_model
 from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 
 from neuronspec.core.errors import MaskError, ModelError
 from neuronspec.core.files import filling_folder
+from neuronspec.core.json_files import read_json
 from neuronspec.core.registry import OneOf
 from neuronspec.models import load as build
 from neuronspec.models.linear import bias_of
@@ -44,14 +45,16 @@ COMPACT_FILE = "neuronspec_compact.json"
 WEIGHTS_FILE = "model.safetensors"
 
 
-class _CompactSite(BaseModel):
+class CompactSite(BaseModel):
+    """A site: its number of neurons, and whether `down` has a bias."""
+
     model_config = ConfigDict(extra="forbid")
     width: int
     down_bias: bool
 
 
-class _CompactFile(BaseModel):
-    """`neuronspec_compact.json`: `sites` by name, the number of neurons and whether `down` has a bias."""
+class CompactFile(BaseModel):
+    """`neuronspec_compact.json`: what a compact model is made of, and its sites by name."""
 
     model_config = ConfigDict(extra="forbid")
     format: Literal["neuronspec.compact"] = "neuronspec.compact"
@@ -62,7 +65,7 @@ class _CompactFile(BaseModel):
     dtype: str
     parameters: int
     dense_parameters: int
-    sites: dict[str, _CompactSite]
+    sites: dict[str, CompactSite]
 
 
 def save_specialized(model: PreTrainedModel, folder: str | Path) -> None:
@@ -152,7 +155,7 @@ def save_compact(model: PreTrainedModel, folder: str | Path) -> None:
     """
     report = compact_report(model)
     sites = {site.name: site for site in find_ffn_sites(model)}
-    content = _CompactFile(
+    content = CompactFile(
         direction=report.direction,
         semantics=report.semantics,
         model_class=type(model).__name__,
@@ -160,7 +163,7 @@ def save_compact(model: PreTrainedModel, folder: str | Path) -> None:
         parameters=report.parameters,
         dense_parameters=report.dense_parameters,
         sites={
-            name: _CompactSite(width=width, down_bias=bias_of(sites[name].down) is not None)
+            name: CompactSite(width=width, down_bias=bias_of(sites[name].down) is not None)
             for name, width in report.widths.items()
         },
     )
@@ -190,7 +193,7 @@ def load_compact(folder: str | Path, device: torch.device | str | None = None) -
         >>> small = ns.load_compact(folder / "small")
     """
     folder = Path(folder)
-    content = _read_compact_file(folder)
+    content = read_compact_file(folder)
     model_class = getattr(transformers, content.model_class, None)
     if not (isinstance(model_class, type) and issubclass(model_class, PreTrainedModel)):
         raise ModelError(
@@ -214,19 +217,19 @@ def load_compact(folder: str | Path, device: torch.device | str | None = None) -
     return build.placed(model.eval(), device)
 
 
-def _read_compact_file(folder: Path) -> _CompactFile:
+def read_compact_file(folder: Path) -> CompactFile:
+    """Read `neuronspec_compact.json` of a folder.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
     path = folder / COMPACT_FILE
     if not path.is_file():
         raise ModelError(f"{folder} holds no compact model: {COMPACT_FILE} is missing; save_compact writes one")
-    try:
-        return _CompactFile.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        place = ".".join(map(str, problem["loc"]))
-        raise ModelError(f"{path} is damaged or of another version: {place}: {problem['msg']}") from None
+    return read_json(path, CompactFile, "copy the folder again, or make it again", error=ModelError)
 
 
-def _resize_sites(model: PreTrainedModel, content: _CompactFile) -> None:
+def _resize_sites(model: PreTrainedModel, content: CompactFile) -> None:
     sites = {site.name: site for site in find_ffn_sites(model)}
     for name, wanted in content.sites.items():
         resize(sites[name], wanted.width, wanted.down_bias)

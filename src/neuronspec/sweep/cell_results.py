@@ -14,7 +14,6 @@ GROUP is `all`, `zero-shot`, or a tier and way past the pivot (`high out`).
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -33,6 +32,7 @@ from neuronspec.evaluation.seeds import summarize_seeds
 from neuronspec.evaluation.tables import tier_groups
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.recipe import Recipe
+from neuronspec.runs.state import read_stages
 from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.sweep.differences import Differences, Found
 from neuronspec.sweep.nodes import FLOOR, Node
@@ -137,7 +137,7 @@ def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     assert node.cell is not None, "entries have cells"
     arm = node.cell.arm
     folders = [RunFolder(each.folder).arm(arm) for each in one.nodes.values()]
-    best = [line["loss"] for line in (_best(folder) for folder in folders) if line]
+    best = [loss for folder in folders if (loss := _best(folder)) is not None]
     return {
         "arm": arm,
         "changes": node.cell.changes,
@@ -149,10 +149,9 @@ def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     }
 
 
-def _best(folder: Path) -> dict[str, Any] | None:
-    path = folder / TRAINING_LOG
-    lines = [line for line in read_log(path) if line["kind"] == "validation"] if path.exists() else []
-    return min(lines, key=lambda line: line["loss"], default=None)
+def _best(folder: Path) -> float | None:
+    lines = (line for line in read_log(folder / TRAINING_LOG) if line["kind"] == "validation")
+    return min((loss for line in lines if (loss := line.get("loss")) is not None), default=None)
 
 
 def _means(one: Found, names: Sequence[str]) -> dict[str, Any]:
@@ -181,8 +180,8 @@ def _cost(node: Node, folders: Sequence[Path]) -> dict[str, Any]:
     from statistics import median
 
     costs = [read_cost(folder) for folder in folders]
-    state = json.loads(RunFolder(node.folder).stages.read_text(encoding="utf-8"))["tasks"]
-    before = sum(state[name]["seconds"] for name in _PREPARING if name in node.linked)
+    state = read_stages(RunFolder(node.folder).stages)["tasks"]
+    before = sum(state[name].get("seconds", 0.0) for name in _PREPARING if name in node.linked)
     times = [cost.update_seconds for cost in costs if cost.update_seconds is not None]
     return asdict(costs[0]) | {
         "prepare_seconds": before + median(cost.prepare_seconds for cost in costs),

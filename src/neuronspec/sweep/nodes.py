@@ -12,12 +12,17 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from neuronspec.core.errors import RunError
 from neuronspec.core.files import write_text
+from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.recipe import Recipe
 from neuronspec.runs.pipeline import Pipeline
+from neuronspec.runs.state import read_stages
 from neuronspec.runs.tasks import Task
 from neuronspec.sweep.settings import Cell, Sweep
 
@@ -26,6 +31,13 @@ OWNER = "sweep.json"
 
 FLOOR = ("evaluate/copy", "evaluate/base")
 """What is evaluated beside the arms, once for each baseline."""
+
+
+class Owner(TypedDict):
+    """`sweep.json`: the name of the sweep, and the run that it began from."""
+
+    sweep: str
+    base: NotRequired[str | None]
 
 
 @dataclass(frozen=True)
@@ -106,8 +118,8 @@ class _Places:
 
     def of(self, pipeline: Pipeline, name: str) -> Path:
         fingerprint = pipeline.fingerprint(pipeline.tasks[name])
-        known = self._given.state.get(name, {}) if self._given else {}
-        if self._base and known.get("fingerprint") == fingerprint and known["state"] == "finished":
+        known = self._given.state.get(name) if self._given else None
+        if self._base and known and (known["fingerprint"], known["state"]) == (fingerprint, "finished"):
             self._used |= name == "train"
             return self._base
         return self._folder / "shared" / f"{name.replace('/', '-')}-{fingerprint}"
@@ -148,7 +160,7 @@ def link(node: Node) -> None:
         task = pipeline.tasks[name]
         for target, place in _outputs(task, source, node.folder):
             _point(place, target)
-        entry = json.loads(RunFolder(source).stages.read_text(encoding="utf-8"))["tasks"][name]
+        entry = read_stages(RunFolder(source).stages)["tasks"][name]
         if pipeline.state.get(name) != entry:
             pipeline.remember(task, entry)
 
@@ -182,11 +194,13 @@ def base_of(out: Path, sweep: Sweep, base: Path | None) -> Path | None:
         if out.exists() and (not out.is_dir() or any(item != RunFolder(out).lock for item in out.iterdir())):
             raise RunError(f"{out} is no sweep folder and not empty; choose another --out")
         return base
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        owner, began = content["sweep"], content.get("base")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged ({error}); remove it if {out} is the folder of this sweep") from None
+    content = read_json(
+        path,
+        Owner,
+        f"if {out} is the folder of this sweep, write {json.dumps({'sweep': sweep.name, 'base': None})} into the file, "
+        "with the folder that --base named if it was given",
+    )
+    owner, began = content["sweep"], content.get("base")
     if owner != sweep.name:
         raise RunError(f"{out} was made by another sweep: {owner!r}, not {sweep.name!r}; choose another --out")
     if base is not None and (began is None or Path(began) != base.resolve()):

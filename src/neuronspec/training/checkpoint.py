@@ -8,7 +8,6 @@ process.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -16,17 +15,20 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from typing_extensions import TypedDict
 
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.files import write_json
+from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import CHECKPOINT_RECORD
 from neuronspec.training.parallel import like, whole
+from neuronspec.training.progress_state import State
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,14 @@ _NAME = re.compile(r"step-(\d+)")
 
 class DamagedCheckpoint(TrainingError):
     """A checkpoint whose files are missing, cut off or of another model."""
+
+
+class Record(TypedDict):
+    """`trainer.json`: the state of the training, and the settings that mattered when it was made."""
+
+    format: Literal[1]
+    state: State
+    matters: dict[str, Any]
 
 
 def checkpoint_folder(root: Path, update: int) -> Path:
@@ -153,20 +163,16 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def read_record(root: Path, update: int) -> dict[str, Any]:
+def read_record(root: Path, update: int) -> Record:
     """The `record` of a checkpoint.
 
     Raises:
-        DamagedCheckpoint: it is missing or cut off.
+        DamagedCheckpoint: it is missing, cut off or of another format.
     """
-    path = checkpoint_folder(root, update) / CHECKPOINT_RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DamagedCheckpoint(f"{path} is damaged: {error}") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise DamagedCheckpoint(f"{path} isn't a trainer record of format {FORMAT}")
-    return record
+    folder = checkpoint_folder(root, update)
+    return read_json(
+        folder / CHECKPOINT_RECORD, Record, f"remove {folder} to resume before it", error=DamagedCheckpoint
+    )
 
 
 def read_optimizer(root: Path, update: int) -> dict[str, torch.Tensor]:

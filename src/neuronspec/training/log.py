@@ -18,9 +18,27 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Required, TextIO
+
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
 
 from neuronspec.core.files import write_text
+from neuronspec.core.json_files import read_json_lines
+
+
+class LogLine(TypedDict, total=False):
+    """What is read of a line; it may hold more. Numbers that weren't finite are None."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    kind: Required[str]
+    update: Required[int]
+    seconds: Required[float]
+    loss: float | None
+    nll: float | None
+    losses: dict[str, float | None]
+    update_seconds: float | None
 
 
 class TrainingLog:
@@ -54,28 +72,33 @@ class TrainingLog:
         if self._file is None:
             return
         line = _finite({"kind": kind, "update": update, "seconds": round(seconds, 3), **facts})
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.write(_written(line))
         self._file.flush()
         if self._also is not None:
             self._also(line)
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; a last line that was cut off is left out."""
-    return [json.loads(line) for line in _whole_lines(path)]
+def read_log(path: Path) -> list[LogLine]:
+    """The lines of a log, none if there is no file; a last line that was cut off is left out.
 
-
-def _whole_lines(path: Path) -> list[str]:
+    Raises:
+        RunError: the file is damaged; names the line.
+    """
     if not path.exists():
         return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("}\n")]
+    remedy = f"remove the line, or {path.parent} to train again"
+    return list(read_json_lines(path, LogLine, remedy))
 
 
 def _lines_until(path: Path, update: int) -> list[str]:
     """The lines up to `update`; none of a training that starts over."""
     if update == 0:
         return []
-    return [line for line in _whole_lines(path) if json.loads(line)["update"] <= update]
+    return [_written(line) for line in read_log(path) if line["update"] <= update]
+
+
+def _written(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def _finite(value: Any) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from neuronspec.batching.stream import TrainingBatches, Update
 from neuronspec.core.direction import Direction
@@ -34,7 +36,7 @@ class State:
     update: int = 0
     validated: int = 0
     best_update: int | None = None
-    best_loss: float = math.inf
+    best_loss: Annotated[float, BeforeValidator(lambda saved: math.inf if saved is None else saved)] = math.inf
     best_losses: dict[str, float] = field(default_factory=dict)
     without_gain: int = 0
     target_tokens: int = 0
@@ -62,17 +64,8 @@ class State:
         return is_best
 
     def to_json(self) -> dict[str, Any]:
-        """The fields; an infinite `best_loss` (none yet) as null."""
+        """The fields, as `trainer.json` has them; an infinite `best_loss` (none yet) as null."""
         return asdict(self) | {"best_loss": None if math.isinf(self.best_loss) else self.best_loss}
-
-    @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> State:
-        """What `to_json` gave.
-
-        Raises:
-            TypeError: there are other fields.
-        """
-        return cls(**fields | {"best_loss": math.inf if fields.get("best_loss") is None else fields["best_loss"]})
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.stream import Prefetched, Store, TrainingBatches, Update, Updates
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import TrainingError
+from neuronspec.core.errors import DirectionError, TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import CHECKPOINTS
@@ -168,8 +168,11 @@ class Trainer:
         moments = checkpoint.read_optimizer(self.root, update)
         checkpoint.restore_model(self.model, self.root, update)
         self.optimizer.restore(moments)
-        self.state = State.from_json(record["state"])
-        self.batches.restore(self.state.batches)
+        self.state = record["state"]
+        try:
+            self.batches.restore(self.state.batches)
+        except (DirectionError, LookupError, TypeError, ValueError):
+            raise checkpoint.DamagedCheckpoint(f"{self.root}/step-{update}: the place in the data is damaged") from None
         self.saved = update
 
     def _report_start(self) -> None:
@@ -287,7 +290,8 @@ class Trainer:
             checkpoint.save_checkpoint(self.root, self.state.update, tensors, record)
             keep = max(self.settings.keep_checkpoints, self.settings.average_checkpoints or 0)
             last = checkpoint.updates_saved(self.root)[-keep:]
-            best = [checkpoint.read_record(self.root, update)["state"]["best_update"] for update in last]
+            states = [checkpoint.read_record(self.root, update)["state"] for update in last]
+            best = [state.best_update for state in states if state.best_update is not None]
             checkpoint.remove_all_but(self.root, {*last, *best})
         self.saved = self.state.update
         self.processes.wait()

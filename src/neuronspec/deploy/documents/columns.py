@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RecipeError
+from neuronspec.core.json_files import parse_json
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source, windows
 from neuronspec.deploy.translator import Translator
@@ -95,9 +96,9 @@ def _column(name: str, cells: list[str], column: str | None) -> tuple[int, bool]
 
 def _row(name: str, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = parse_json(line, object)
     except ValueError as error:
-        raise CorpusError(f"{name}:{number}: not JSON: {error}") from None
+        raise CorpusError(f"{name}:{number}: {error}") from None
     if not isinstance(row, dict):
         raise CorpusError(f"{name}:{number}: a line must be a JSON object, this is a {type(row).__name__}")
     return row

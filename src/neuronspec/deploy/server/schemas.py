@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
@@ -10,7 +9,9 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neuronspec.core.errors import DirectionError
+from neuronspec.core.json_files import parse_json
 from neuronspec.core.languages import choose_language
+from neuronspec.core.wording import first_mistake
 
 Model = TypeVar("Model", bound=BaseModel)
 Language = Annotated[str, Field(min_length=1, max_length=40)]
@@ -102,18 +103,16 @@ async def parsed(request: Request, model: type[Model]) -> Model:
         if kind == "application/x-www-form-urlencoded":
             values = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict"))
         elif kind in ("application/json", ""):
-            values = json.loads(body)
+            values = parse_json(body, object)
         else:
             raise Refused(415, f"content type {kind!r}: send application/json or application/x-www-form-urlencoded")
-    except (ValueError, RecursionError):
+    except ValueError as error:
         wanted = "a form" if kind == "application/x-www-form-urlencoded" else "JSON"
-        raise Refused(400, f"the body isn't valid: send {wanted} in UTF-8") from None
+        raise Refused(400, f"the body isn't valid ({error}): send {wanted} in UTF-8") from None
     try:
         found = model.model_validate(values)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, problem["loc"]))
-        raise Refused(400, f"{place}: {problem['msg']}" if place else str(problem["msg"])) from None
+        raise Refused(400, first_mistake(error)) from None
     check_text(found.model_dump_json)
     return found
 
