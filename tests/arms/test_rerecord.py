@@ -39,7 +39,9 @@ def segment_masks(given: Given) -> dict[int, NeuronMasks]:
 
 def best_update(given: Given) -> int:
     root = given.folder / "checkpoints"
-    return int(checkpoint.read_record(root, checkpoint.updates_saved(root)[-1])["state"]["best_update"])
+    best = checkpoint.read_record(root, checkpoint.updates_saved(root)[-1])["state"].best_update
+    assert best is not None
+    return best
 
 
 def test_each_segment_has_the_masks_of_the_weights_that_it_begins_with(whole: Given) -> None:
