@@ -247,7 +247,7 @@ def test_inspect_tells_damaged_weights_of_a_model(finished: Path, tmp_path: Path
 def test_inspect_refuses_strangers_and_damage(finished: Path, tmp_path: Path) -> None:
     failed(neuronspec("inspect", tmp_path / "none"), 2, "no such file")
     (tmp_path / "x.txt").write_text("x")
-    failed(neuronspec("inspect", tmp_path / "x.txt"), 1, "not a file that neuronspec writes")
+    failed(neuronspec("inspect", tmp_path / "x.txt"), 2, "not a file that neuronspec writes")
     (tmp_path / "masks.safetensors").write_bytes((finished / "masks.safetensors").read_bytes()[:100])
     failed(neuronspec("inspect", tmp_path / "masks.safetensors"), 1, "masks.safetensors")
 
