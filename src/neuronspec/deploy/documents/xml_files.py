@@ -1,188 +1,247 @@
-"""Translators' XML: XLIFF 1.2 and 2.0 and TMX. Empty targets are filled; what has markup inside is left to people."""
+"""Translators' XML, edited in place: XLIFF 1.2 and 2, TMX. Empty targets are filled; units with markup inside stay."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any, BinaryIO
+from typing import BinaryIO
+from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, MissingExtraError
+from neuronspec.core.errors import CorpusError
+from neuronspec.core.languages import match_language
 from neuronspec.deploy.documents.checks import kept, log_problems, lost
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
+from neuronspec.deploy.documents.xml_source import XML, Document, Element
 from neuronspec.deploy.translator import Translator
 
-LANG = "{http://www.w3.org/XML/1998/namespace}lang"
-_DECLARATION = re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml\s.*?\?>)?\s*", re.DOTALL)  # with a byte order mark
 XLIFF_1, XLIFF_2 = "urn:oasis:names:tc:xliff:document:1.2", "urn:oasis:names:tc:xliff:document:2.0"
+FILLED_1, FILLED_2 = "needs-review-translation", "translated"
+"""States of what is filled here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What can be filled: the source element, and where its translation goes."""
+    """What can be filled.
 
-    source: Any
-    parent: Any
+    Args:
+        sources: the elements whose texts are translated, one for each segment.
+        put: writes their translations, as markup, into the document.
+    """
+
+    sources: list[Element]
+    put: Callable[[list[str]], None]
 
 
 def translate_xliff(
     translator: Translator, direction: Direction, source: Source, stream: BinaryIO, options: Options
 ) -> None:
-    """Fill the units of an XLIFF file that have no target.
+    """Fill the units of an XLIFF file that have no target; every other byte stays.
 
-    They get the state `needs-review-translation` in 1.2, `translated` in 2.0.
-
-    Units marked `translate="no"`, and those with a target, stay. Units with inline markup or segmentation inside stay
-    and are listed, as are those whose translation lost a placeholder.
+    They get the state `needs-review-translation` in 1.2, `translated` in 2.0 and 2.1, and the file its target language
+    where it names none. A unit of 1.2 that was segmented (`seg-source`) is filled segment by segment. Units marked
+    `translate="no"`, and those with a target, stay. Units with inline markup inside stay and are listed, as are those
+    whose translation lost a placeholder.
 
     Raises:
-        CorpusError: not XML, not XLIFF 1.2 or 2.0, or for another pair of languages.
+        CorpusError: not XML, not XLIFF 1.2, 2.0 or 2.1, or for another pair of languages.
     """
-    tree, raw = _parse(source)
-    root = tree.getroot()
-    namespace = root.tag.partition("}")[0].strip("{")
-    if root.tag not in (f"{{{XLIFF_1}}}xliff", f"{{{XLIFF_2}}}xliff"):
-        raise CorpusError(f"{source.name}: not XLIFF 1.2 or 2.0: its root is {root.tag!r}")
-    if namespace == XLIFF_1:
-        for file in root.iter(f"{{{XLIFF_1}}}file"):
-            _check_languages(source.name, direction, file.get("source-language"), file.get("target-language"))
-        parents = list(root.iter(f"{{{XLIFF_1}}}trans-unit"))
-    else:
-        _check_languages(source.name, direction, root.get("srcLang"), root.get("trgLang"))
-        parents = list(root.iter(f"{{{XLIFF_2}}}segment"))
-        if root.get("trgLang") is None:
-            root.set("trgLang", direction.target.replace("_", "-"))
-    units = [
-        Unit(found, parent)
-        for parent in parents
-        if (found := parent.find(f"{{{namespace}}}source")) is not None
-        and not _is_protected(parent)
-        and _is_empty(parent.find(f"{{{namespace}}}target"))
-    ]
-    problems = _fill(translator, direction, source.name, units, _xliff_target)
-    stream.write(_serialized(tree, raw))
-    log_problems(len(units) - len(problems), len(units), problems, "units")
+    document = Document(source.name, source.stream.read())
+    root = document.root
+    if root.name != "xliff" or root.namespace not in (XLIFF_1, XLIFF_2):
+        version = f" {root.attributes['version']}" if root.name == "xliff" and "version" in root.attributes else ""
+        found = f"{root.name}{version} of the namespace {root.namespace or 'none'!r}"
+        raise CorpusError(
+            f"{source.name}:{root.line}: not XLIFF 1.2, 2.0 or 2.1, which are supported: its root is {found}"
+        )
+    units = list((_units_1 if root.namespace == XLIFF_1 else _units_2)(document, direction))
+    _translate(translator, direction, document, units)
+    stream.write(document.encoded())
 
 
 def translate_tmx(
     translator: Translator, direction: Direction, source: Source, stream: BinaryIO, options: Options
 ) -> None:
-    """Add a variant in the target language to the units of a translation memory that have none.
+    """Add a variant in the target language to the units of a translation memory that have none; every other byte stays.
 
     Raises:
         CorpusError: not XML, or not TMX.
     """
-    tree, raw = _parse(source)
-    root = tree.getroot()
-    if root.tag != "tmx":
-        raise CorpusError(f"{source.name}: not TMX: its root is {root.tag!r}")
+    document = Document(source.name, source.stream.read())
+    if document.root.name != "tmx":
+        raise CorpusError(f"{source.name}: not TMX: its root is {document.root.name!r}")
+    _translate(translator, direction, document, list(_units_of_memory(document, direction)))
+    stream.write(document.encoded())
+
+
+def _units_1(document: Document, direction: Direction) -> Iterator[Unit]:
+    """The units of XLIFF 1.2 to fill; names the target language of files in which there are some."""
+    for file in document.root.iter("file"):
+        _check_languages(document, file, direction, "source-language", "target-language")
+        units = [
+            unit
+            for element in file.iter("trans-unit")
+            if element.inherited("translate") != "no" and (unit := _unit_1(document, element)) is not None
+        ]
+        yield from units
+        if units and "target-language" not in file.attributes:
+            document.set_attribute(file, "target-language", _tag(direction.target))
+
+
+def _unit_1(document: Document, element: Element) -> Unit | None:
+    """What of a `trans-unit` is to be filled; None if nothing is."""
+    source, segmented, target = (element.child(name) for name in ("source", "seg-source", "target"))
+    if source is None:
+        return None
+    segments = [one for one in segmented.iter("mrk") if one.attributes.get("mtype") == "seg"] if segmented else []
+    if not segments:
+        return Unit([source], lambda found: _set_target(document, source, target, found[0])) if _empty(target) else None
+    assert segmented is not None, "it has segments"
+    if _empty(target):
+        return Unit(
+            segments,
+            lambda found: _set_target(document, segmented, target, _exchanged(document, segmented, segments, found)),
+        )
+    assert target is not None, "it isn't empty"
+    open_ones = {one.attributes.get("mid"): one for one in target.iter("mrk") if _empty(one)}
+    wanted = [one for one in segments if one.attributes.get("mid") in open_ones]
+
+    def put(found: list[str]) -> None:
+        for one, text in zip(wanted, found, strict=True):
+            document.fill(open_ones[one.attributes.get("mid")], text)
+        document.set_attribute(target, "state", FILLED_1)
+
+    return Unit(wanted, put) if wanted else None
+
+
+def _set_target(document: Document, after: Element, target: Element | None, content: str) -> None:
+    """Fill the target of a unit of XLIFF 1.2, or make one after its source."""
+    if target is None:
+        document.insert_after(after, "target", {"state": FILLED_1}, content)
+    else:
+        document.set_attribute(target, "state", FILLED_1)
+        document.fill(target, content)
+
+
+def _exchanged(document: Document, element: Element, segments: list[Element], texts: list[str]) -> str:
+    """The content of an element as it is written, with other texts in some elements of it."""
+    pieces, at = [], element.inside
+    for segment, text in zip(segments, texts, strict=True):
+        pieces += [document.written(at, segment.inside), text]
+        at = segment.close
+    return "".join([*pieces, document.written(at, element.close)])
+
+
+def _units_2(document: Document, direction: Direction) -> Iterator[Unit]:
+    """The segments of XLIFF 2 to fill; names the target language of the file if there are some."""
+    root = document.root
+    _check_languages(document, root, direction, "srcLang", "trgLang")
     units = []
-    for unit in root.iter("tu"):
-        variants = {_language(each.get(LANG) or each.get("lang")): each for each in unit.findall("tuv")}
-        own = variants.get(_language(direction.source))
-        if own is not None and own.find("seg") is not None and _language(direction.target) not in variants:
-            units.append(Unit(own.find("seg"), unit))
-    problems = _fill(translator, direction, source.name, units, _tmx_variant)
-    stream.write(_serialized(tree, raw))
+    for segment in root.iter("segment"):
+        source, target = segment.child("source"), segment.child("target")
+        if source is not None and segment.inherited("translate") != "no" and _empty(target):
+            units.append(_unit_2(document, segment, source, target))
+    if units and "trgLang" not in root.attributes:
+        document.set_attribute(root, "trgLang", _tag(direction.target))
+    yield from units
+
+
+def _unit_2(document: Document, segment: Element, source: Element, target: Element | None) -> Unit:
+    def put(found: list[str]) -> None:
+        document.set_attribute(segment, "state", FILLED_2)
+        if target is None:
+            document.insert_after(source, "target", {}, found[0])
+        else:
+            document.fill(target, found[0])
+
+    return Unit([source], put)
+
+
+def _units_of_memory(document: Document, direction: Direction) -> Iterator[Unit]:
+    """The units of a translation memory that have the source and lack the target."""
+    for unit in document.root.iter("tu"):
+        variants = [one for one in unit.children if one.name == "tuv"]
+        sources = [one for one in variants if _is(one, direction.source)]
+        segment = sources[0].child("seg") if sources else None
+        if segment is not None and not any(_is(one, direction.target) for one in variants):
+            yield _unit_of_memory(document, variants[-1], segment, _tag(direction.target))
+
+
+def _unit_of_memory(document: Document, last: Element, segment: Element, tag: str) -> Unit:
+    attributes = {"xml:lang": tag, "creationid": "neuronspec"}
+
+    def put(found: list[str]) -> None:
+        text = document.tagged(segment, "seg", {}, found[0])
+        document.insert_after(last, "tuv", attributes, f"{document.indent(segment)}{text}{_closing(document, last)}")
+
+    return Unit([segment], put)
+
+
+def _closing(document: Document, element: Element) -> str:
+    """The white space before an element's end tag."""
+    inside = document.written(element.inside, element.close)
+    return inside[len(inside.rstrip()) :]
+
+
+def _translate(translator: Translator, direction: Direction, document: Document, units: list[Unit]) -> None:
+    """Translate and put; tell how many were filled, and list those that weren't."""
+    units = [unit for unit in units if any(source.text.strip() for source in unit.sources)]
+    problems: list[str] = []
+    plain: list[Unit] = []
+    for unit in units:
+        odd = [source for source in unit.sources if source.children or not source.whole]
+        if odd:
+            what = "it has markup inside" if odd[0].children else "it has an entity that the file doesn't define"
+            problems.append(f"{document.name}:{odd[0].line}: {what}")
+        else:
+            plain.append(unit)
+    found = iter(translator([_text(source) for unit in plain for source in unit.sources], str(direction)))
+    for unit in plain:
+        pairs = [(source, next(found)) for source in unit.sources]
+        wrong = next((each for each in (_problem(*pair) for pair in pairs) if each), None)
+        if wrong is None:
+            unit.put([escape(translation).replace("\n", document.line_end) for _, translation in pairs])
+        else:
+            problems.append(f"{document.name}:{unit.sources[0].line}: {wrong}")
     log_problems(len(units) - len(problems), len(units), problems, "units")
 
 
-def _parse(source: Source) -> tuple[Any, bytes]:
-    """The tree, and the bytes that it was read from."""
-    try:
-        from lxml import etree
-    except ImportError:
-        raise MissingExtraError("lxml", "deploy", "translating XLIFF and TMX files") from None
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    raw = source.stream.read()
-    try:
-        return etree.parse(BytesIO(raw), parser), raw
-    except etree.XMLSyntaxError as error:
-        line = error.lineno or 1
-        raise CorpusError(f"{source.name}:{line}: not XML: {error.msg}") from None
+def _text(source: Element) -> str:
+    """The text of an element; lines that were only wrapped are joined, white space around the text stays."""
+    if source.keeps_space:
+        return source.text
+    body = source.text.strip()
+    first = source.text.index(body)
+    return f"{source.text[:first]}{' '.join(body.split())}{source.text[first + len(body) :]}"
 
 
-def _serialized(tree: Any, raw: bytes) -> bytes:
-    """The tree as bytes. lxml would write another declaration, line end and end of the file: they stay as in `raw`."""
-    from lxml import etree
-
-    encoding = tree.docinfo.encoding or "UTF-8"
-    if b"\0" in raw[:4]:  # UTF-16 or UTF-32: what is written here in bytes wouldn't fit
-        return bytes(etree.tostring(tree, encoding=encoding, xml_declaration=True))
-    content = etree.tostring(tree, encoding=encoding, xml_declaration=False)
-    if raw.count(b"\r\n") == raw.count(b"\n"):
-        content = content.replace(b"\n", b"\r\n")
-    found = _DECLARATION.match(raw)
-    return (found[0] if found else b"") + content.strip() + raw[len(raw.rstrip()) :]
+def _problem(source: Element, translation: str) -> str | None:
+    if source.text.strip() and not translation.strip():
+        return "the translation is empty"
+    return None if kept(source.text, translation) else f"the translation is {lost(source.text, translation)}"
 
 
-def _fill(translator: Translator, direction: Direction, name: str, units: list[Unit], put: Any) -> list[str]:
-    """Translate and put; what couldn't be."""
-    plain = [unit for unit in units if len(unit.source) == 0 and (unit.source.text or "").strip()]
-    texts = [unit.source.text for unit in plain]
-    problems = [
-        f"{name}:{unit.source.sourceline}: it has markup or segments inside" for unit in units if unit not in plain
-    ]
-    for unit, text, translation in zip(plain, texts, translator(texts, str(direction)), strict=True):
-        body = text.strip()
-        first = text.index(body)
-        if not translation.strip():
-            problems.append(f"{name}:{unit.source.sourceline}: the translation is empty")
-        elif not kept(text, translation):
-            problems.append(f"{name}:{unit.source.sourceline}: the translation is {lost(text, translation)}")
-        else:
-            put(unit, text[:first] + translation.strip() + text[first + len(body) :], direction)
-    return problems
+def _empty(target: Element | None) -> bool:
+    return target is None or (not target.children and not target.text.strip())
 
 
-def _xliff_target(unit: Unit, text: str, direction: Direction) -> None:
-    from lxml import etree
-
-    namespace = unit.parent.tag.partition("}")[0].strip("{")
-    target = unit.parent.find(f"{{{namespace}}}target")
-    if target is None:
-        target = etree.Element(f"{{{namespace}}}target")
-        target.tail = unit.source.tail
-        unit.source.addnext(target)
-    target.text = text
-    if namespace == XLIFF_1:
-        target.set("state", "needs-review-translation")
-    else:
-        unit.parent.set("state", "translated")
+def _is(variant: Element, language: str) -> bool:
+    tag = variant.attributes.get(f"{XML} lang") or variant.attributes.get("lang") or ""
+    return bool(tag) and match_language(tag, [language]) is not None
 
 
-def _tmx_variant(unit: Unit, text: str, direction: Direction) -> None:
-    from lxml import etree
-
-    last = unit.parent[-1]
-    variant = etree.SubElement(unit.parent, "tuv", {LANG: direction.target.replace("_", "-")})
-    variant.set("creationid", "neuronspec")
-    variant.tail = last.tail
-    etree.SubElement(variant, "seg").text = text
+def _tag(language: str) -> str:
+    """A language as BCP 47 writes it."""
+    return language.replace("_", "-")
 
 
-def _is_empty(target: Any) -> bool:
-    return target is None or (len(target) == 0 and not (target.text or "").strip())
-
-
-def _is_protected(element: Any) -> bool:
-    """Whether the nearest `translate` attribute says no, or the text was segmented (XLIFF 1.2)."""
-    for each in (element, *element.iterancestors()):
-        if each.get("translate") is not None:
-            return bool(each.get("translate") == "no")
-    return element.find(f"{{{XLIFF_1}}}seg-source") is not None
-
-
-def _language(code: str | None) -> str:
-    return re.split(r"[-_]", code or "")[0].lower()
-
-
-def _check_languages(name: str, direction: Direction, source: str | None, target: str | None) -> None:
-    for seen, wanted in ((source, direction.source), (target, direction.target)):
-        if seen and _language(seen) != _language(wanted):
-            raise CorpusError(f"{name}: the file is from {source} to {target}, not {direction}")
+def _check_languages(document: Document, element: Element, direction: Direction, source: str, target: str) -> None:
+    for attribute, wanted in ((source, direction.source), (target, direction.target)):
+        seen = element.attributes.get(attribute)
+        if seen and match_language(seen, [wanted]) is None:
+            languages = " to ".join(str(element.attributes.get(name)) for name in (source, target))
+            raise CorpusError(f"{document.name}:{element.line}: the file is from {languages}, not {direction}")
 
 
 XLIFF = Format(translate_xliff)
