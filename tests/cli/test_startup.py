@@ -23,7 +23,7 @@ import sys
 
 class Refused:
     def find_spec(self, name, path=None, target=None):
-        if name in ("torch", "transformers", "datasets", "pyarrow", "ctranslate2", "lxml"):
+        if name in ("torch", "transformers", "datasets", "pyarrow", "ctranslate2"):
             raise AssertionError(f"{name} is imported")
 
 sys.meta_path.insert(0, Refused())
