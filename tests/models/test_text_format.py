@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.helpers.families import build_family
 from tests.helpers.toy_corpus import DE_EN, EN_DE, LAYOUT, toy_tokenizer
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from neuronspec.core.direction import Direction
@@ -17,6 +17,7 @@ from neuronspec.core.errors import DirectionError, ModelError, RecipeError
 from neuronspec.models.frames import Tagged
 from neuronspec.models.text_format import TextFormat
 from neuronspec.models.tokenizer import load_tokenizer
+from neuronspec.translation.sources import prepare_sources
 
 WORDS = "<s> <pad> </s> <unk> a b c German English : translate to de en x y z French".split()  # noqa: SIM905
 PAIRS = [("a b", "x"), ("a", "x y")]
@@ -119,6 +120,20 @@ def test_text_is_framed_as_its_pieces() -> None:
     expected = TextFormat(LAYOUT).pieces([EN_DE, EN_DE], pairs)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_tokenizer_that_normalises_gets_text_as_it_is_written() -> None:
+    plain, normalising = words_tokenizer(), words_tokenizer()
+    normalising.backend_tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Strip()])
+    line = "  a\u200e b\u00a0c  "
+    for tokenizer, cleaning, seen in (
+        (plain, "neuronspec", ["a", "b", "c"]),
+        (normalising, "tokenizer", ["<unk>", "b", "c"]),
+    ):
+        assert TextFormat.of_model(tokenizer, build_family("llama")).cleaning == cleaning
+        (part,) = prepare_sources(tokenizer, [line, " \u200e"], None, "error", "en").parts
+        assert tokenizer.convert_ids_to_tokens(part.ids) == seen
+    assert TextFormat.of(toy_tokenizer(), [EN_DE]).cleaning == "neuronspec"
 
 
 def test_other_models_are_not_trained_on_a_token_store() -> None:

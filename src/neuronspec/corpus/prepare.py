@@ -35,6 +35,7 @@ from neuronspec.corpus.splits import Sample, Splitter
 from neuronspec.corpus.store import FORMAT
 from neuronspec.corpus.workers import Workers, available_cores
 from neuronspec.models.settings import TokenizerSettings
+from neuronspec.models.text_format import cleaning_of
 from neuronspec.models.tokenizer import sample, sample_sizes, train_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -144,6 +145,7 @@ class _Preparation:
             "tiers": tiers,
             "tokenizer": {
                 "type": self._tokenizer.type,
+                "cleaning": cleaning_of(tokenizer),
                 "ids": len(tokenizer),
                 "characters": len(found.characters),
                 "sentences": sizes,

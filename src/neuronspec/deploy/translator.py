@@ -96,7 +96,7 @@ class Translator:
             EvaluationError: the model gives NaN, or `too_long` is `error` and a line is too long.
         """
         wanted, frames = self.named(direction), [framed(line) for line in lines]
-        texts = [frame.text for frame in frames]
+        texts = [frame.written for frame in frames]  # the engine cleans them, as its tokenizer needs it
         if self.split:
             sentences = [split_sentences(text, wanted.source) for text in texts]
             found = self._translate([sentence for each in sentences for sentence in each], wanted)

@@ -33,6 +33,8 @@ Inputs: TypeAlias = dict[str, torch.Tensor]
 class Frame(ABC):
     """What a kind of model has around, before and between the two sentences of a pair."""
 
+    tokenizer: Any
+
     @abstractmethod
     def texts(self, direction: Direction, sources: Sequence[str], targets: Sequence[str]) -> Inputs:
         """Encode raw text.

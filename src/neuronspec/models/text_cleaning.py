@@ -83,21 +83,26 @@ class Framed:
 
     Args:
         before: what comes before the text; the whole line where it holds no text.
-        text: cleaned; empty where there is nothing to translate.
+        written: the text as it is written; empty where there is nothing to translate.
         after: what comes after the text.
     """
 
     before: str
-    text: str
+    written: str
     after: str
+
+    @property
+    def text(self) -> str:
+        """The text, cleaned."""
+        return clean_text(self.written).text
 
     def around(self, text: str) -> str:
         """The line with another text in it; a line without text as it was."""
-        return f"{self.before}{text}{self.after}" if self.text else self.before
+        return f"{self.before}{text}{self.after}" if self.written else self.before
 
 
 def framed(line: str) -> Framed:
-    r"""Split a line into its text, cleaned, and what is around it.
+    r"""Split a line into its text and what is around it.
 
     Example:
         >>> framed("\tSave  as\u00a0... ").text
@@ -105,12 +110,11 @@ def framed(line: str) -> Framed:
         >>> framed("\tSave  as\u00a0... ").around("Speichern unter ...")
         '\tSpeichern unter ... '
     """
-    text = clean_text(line).text
-    if not any(map(_is_visible, text)):
+    if not any(map(_is_visible, clean_text(line).text)):
         return Framed(line, "", "")
     first = next(place for place, character in enumerate(line) if not _belongs_to_frame(character))
     last = next(place for place in reversed(range(len(line))) if not _belongs_to_frame(line[place]))
-    return Framed(line[:first], text, line[last + 1 :])
+    return Framed(line[:first], line[first : last + 1], line[last + 1 :])
 
 
 @dataclass(frozen=True, slots=True)

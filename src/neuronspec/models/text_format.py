@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from transformers import PreTrainedTokenizerBase
 
@@ -25,6 +25,23 @@ T5_PROMPT = "translate {source} to {target}: {text}"
 PLACES = ("text", "source", "target", "source_code", "target_code")
 
 
+Cleaning: TypeAlias = Literal["neuronspec", "tokenizer"]
+
+
+def cleaning_of(tokenizer: Any) -> Cleaning:
+    """Which cleaning a tokenizer was trained with, and so needs.
+
+    Args:
+        tokenizer: of Hugging Face.
+
+    Returns:
+        `tokenizer` where it normalises text by itself, as those of pretrained models do; `neuronspec` where it takes
+        text as it is, as those that are trained here: `neuronspec.models.text_cleaning` cleans it.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    return "neuronspec" if getattr(backend, "normalizer", None) is None else "tokenizer"
+
+
 @dataclass(frozen=True, slots=True)
 class TextFormat:
     """How a model reads a sentence pair.
@@ -38,6 +55,11 @@ class TextFormat:
     """
 
     frame: Frame
+
+    @property
+    def cleaning(self) -> Cleaning:
+        """Which cleaning a text gets before it is tokenized; see `cleaning_of`."""
+        return cleaning_of(self.frame.tokenizer)
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, directions: Iterable[Direction]) -> TextFormat:

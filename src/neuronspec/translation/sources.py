@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from neuronspec.core.errors import EvaluationError, MissingExtraError
 from neuronspec.core.languages import base_language, script_of
 from neuronspec.models.text_cleaning import framed
+from neuronspec.models.text_format import cleaning_of
 
 TooLong: TypeAlias = Literal["error", "truncate", "split"]
 
@@ -44,7 +45,7 @@ class Prepared:
 def prepare_sources(
     tokenizer: PreTrainedTokenizerBase, sources: Sequence[str], longest: int | None, too_long: TooLong, language: str
 ) -> Prepared:
-    """Clean the sources as training text was, and tokenize those that aren't empty.
+    """Clean the sources as the tokenizer's training text was, and tokenize those that aren't empty.
 
     Args:
         tokenizer: of the model.
@@ -58,7 +59,9 @@ def prepare_sources(
         EvaluationError: a source is too long and `too_long` is `error`.
     """
     prepared = Prepared()
-    texts = [framed(source).text for source in sources]
+    frames = [framed(source) for source in sources]
+    ours = cleaning_of(tokenizer) == "neuronspec"
+    texts = [frame.text if ours else frame.written for frame in frames]
     filled = [index for index, text in enumerate(texts) if text]
     for index, ids in zip(filled, _pieces(tokenizer, [texts[index] for index in filled]), strict=True):
         if longest is None or len(ids) <= longest:
