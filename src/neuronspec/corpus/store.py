@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,10 @@ class StoredPair(TypedDict):
 
 
 class StoreManifest(TypedDict):
-    """`manifest.json`: `splits` has the files by split and pair of languages, `tiers` the languages of each tier."""
+    """`manifest.json`: `splits` has the files by split and pair of languages, `tiers` the languages of each tier.
+
+    `references` says how the references of the test are kept; version 0.1, which cleaned them, didn't say it.
+    """
 
     format: str
     ids: int
@@ -52,6 +55,7 @@ class StoreManifest(TypedDict):
     directions: list[str]
     tiers: dict[str, list[str]]
     splits: dict[str, dict[str, StoredPair]]
+    references: NotRequired[Literal["as read"]]
 
 
 class TokenStore:
@@ -94,7 +98,7 @@ class TokenStore:
     @property
     def references(self) -> Literal["as read", "cleaned"]:
         """How the references of the test are kept: as they were read, or cleaned, as version 0.1 did."""
-        return "as read" if self._manifest.get("references") == "as read" else "cleaned"
+        return self._manifest.get("references", "cleaned")
 
     def fingerprint(self) -> str:
         """A hash of everything in the store, from the manifest alone."""
