@@ -54,3 +54,10 @@ def test_compact(specialized: Path, tmp_path: Path) -> None:
     assert "en-de" in made.stdout and "of the dense model's" in made.stdout
     again = neuronspec("compact", specialized, "en-de", "--out", tmp_path / "small")
     assert again.returncode == 1 and "exists already" in again.stderr
+
+
+def test_standard_input_with_a_byte_order_mark_and_other_spellings(specialized: Path) -> None:
+    plain = neuronspec("translate", specialized, "--from", "en", "--to", "de", text="w1 w2\nw3\n")
+    marked = neuronspec("translate", specialized, "--from", "ENG", "--to", "de-AT", text="\ufeffw1 w2\nw3\n")
+    assert (plain.returncode, marked.returncode) == (0, 0), plain.stderr + marked.stderr
+    assert marked.stdout == "\ufeff" + plain.stdout

@@ -53,6 +53,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, lines in texts.items():
         write_text(folder / name, "".join(f"{line}\n" for line in lines))
     (folder / "latin1").write_bytes("Straße\n".encode("latin-1"))
+    (folder / "wide").write_bytes("Haus\n".encode("utf-16"))
     (folder / "windows").write_bytes("\r\n".join([*GOOD * 20, ""]).encode("utf-8-sig"))
     return folder
 
@@ -102,6 +103,7 @@ def test_wrong_files_and_options_are_told(files: Path, tmp_path: Path) -> None:
     assert "3 baseline translations in" in failed(1, *good, "--lang", "de", "--baseline", files / "short")
     assert "3 sources in" in failed(1, *good, "--lang", "de", "--src", files / "short")
     assert "latin1:1 can't be read: it isn't UTF-8" in failed(1, "--hyp", files / "latin1", *good[2:], "--lang", "de")
+    assert "wide can't be read: it is in UTF-16" in failed(1, "--hyp", files / "wide", *good[2:], "--lang", "de")
     assert "can't be read: No such file" in failed(1, "--hyp", files / "none", *good[2:], "--lang", "de")
     assert "--lang missing" in failed(2, *good)
     assert "--hyp, --ref, --lang missing: give a run folder" in failed(2)
@@ -256,3 +258,25 @@ def test_runs_that_cannot_be_compared(made: dict[str, Path], tmp_path: Path) -> 
     assert "different test sets of en-de" in refused(1, "compare", made["one"], changed)
     (twin / "results.json").unlink()
     assert "run 'neuronspec evaluate RUN' first" in refused(1, "compare", twin, made["two"])
+
+
+@pytest.mark.parametrize("spelling", ["DE", "deu_Latn", "ger", "de-AT"])
+def test_the_language_of_files_in_any_spelling(files: Path, spelling: str) -> None:
+    arguments = ["evaluate", "--hyp", str(files / "good"), "--ref", str(files / "ref"), "--json", "--lang"]
+    plain, spelled = (json.loads(CliRunner().invoke(app, [*arguments, code]).stdout) for code in ("de", spelling))
+    assert spelled == plain
+
+
+@pytest.mark.parametrize(("spelling", "tokenizer"), [("zho_Hans", "zh"), ("zh_CN", "zh"), ("THA", "char")])
+def test_the_metrics_of_files_by_language(files: Path, spelling: str, tokenizer: str) -> None:
+    arguments = ["evaluate", "--hyp", str(files / "good"), "--ref", str(files / "ref"), "--lang", spelling]
+    found = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert f"tok:{tokenizer}|" in found["bleu"]["signature"]
+    shown = CliRunner().invoke(app, arguments).stdout
+    if tokenizer == "char":
+        assert "ter" not in found and shown.count("it counts words") == 1
+        assert found["skipped"] == {
+            "ter": f"not into {spelling}: it counts words, which have no spaces between them there"
+        }
+    else:
+        assert "asian:yes" in found["ter"]["signature"] and found["skipped"] == {}

@@ -104,3 +104,7 @@ def test_any_bytes_are_content_or_a_value_error(content: bytes) -> None:
         parse_json(content, object)
     except ValueError as error:
         assert str(error)
+
+
+def test_a_byte_order_mark_is_no_json() -> None:
+    assert parse_json(b'\xef\xbb\xbf{"a": 1}', dict[str, int]) == {"a": 1}

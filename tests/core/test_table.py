@@ -6,9 +6,10 @@ import csv
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
-from neuronspec.core.table import Cell, Table, export
+from neuronspec.core.table import Cell, Table, export, guarded
 
 TABLE = Table(
     "Gain & loss_1",
@@ -63,3 +64,21 @@ def test_terminal_shows_markup_as_it_is() -> None:
     console.print(Table("[red]t", ["a", "[b]"], [["[bold]x", "1"]], "[dim]n").to_rich())
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert all(text in printed for text in ("[red]t", "[b]", "[bold]x", "[dim]n"))
+
+
+@pytest.mark.parametrize("text", ["=cmd|1", "+1+cmd", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-", "--1", "-0.3.4", "-a%"])
+def test_text_that_a_spreadsheet_takes_for_a_formula_is_guarded(text: str) -> None:
+    assert guarded(text) == f"'{text}"
+    rows = list(csv.reader(io.StringIO(Table("t", [text, "b"], [[text, text]]).to_csv(), newline="")))
+    written = f"'{text}".replace("\r", "\n")
+    assert rows == [[written, "b"], [written, written]]
+
+
+@pytest.mark.parametrize("text", ["-0.3", "+1.5", "-1e-05", "12%", "-.5", "3", "", "a=b", "–", "en-de", "'=1"])
+def test_numbers_and_other_text_are_not(text: str) -> None:
+    assert guarded(text) == text
+
+
+def test_numbers_of_a_table_stay_numbers() -> None:
+    table = Table("t", ["family", "gain"], [["=cmd|1", Cell("-0.3*", -0.3, mark="*")], ["Bantu", Cell("+0.2", 0.2)]])
+    assert table.to_csv() == "family,gain,gain: mark\n'=cmd|1,-0.3,*\nBantu,0.2,\n"

@@ -285,7 +285,7 @@ def test_a_full_catalog_comes_back_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('msgid "a"\nmsgstr ""\n', r"a.po:1: the header names no charset"),
+        ('msgid "a"\nmsgstr ""\n', r"a.po:1: the catalog has no header"),
         (HEADER.replace("UTF-8", "CHARSET"), r"a.po:3: the header's charset 'CHARSET' is none"),
         (HEADER + '\nmsgid "a\nmsgstr ""\n', r"a.po:6: not a line of a catalog: 'msgid \"a'"),
         (HEADER.encode() + b'\nmsgid "\xff"\nmsgstr ""\n', r"a.po:6: not valid utf-8"),
@@ -398,3 +398,96 @@ def test_the_model_translates_a_catalog(exported: Path, tmp_path: Path) -> None:
     content = f'{HEADER}\nmsgid "w1 w2 w3"\nmsgstr ""\n'
     translator = ns.Translator(exported / "en-de")
     assert 'msgstr "w3 w2 w1"' in through(tmp_path, "a.po", content, translator)
+
+
+MARK = "\ufeff"
+MARKED = {
+    "a.txt": "one\ntwo\n",
+    "a.tsv": "one\ntwo\n",
+    "a.jsonl": '{"text": "one"}\n',
+    "a.po": HEADER + '\nmsgid "one"\nmsgstr ""\n',
+    "a.xlf": '<?xml version="1.0"?>\n<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" version="2.0" srcLang="en" '
+    'trgLang="de"><file id="f"><unit id="u"><segment><source>one</source></segment></unit></file></xliff>\n',
+    "a.tmx": '<tmx version="1.4"><body><tu><tuv xml:lang="en"><seg>one</seg></tuv></tu></body></tmx>\n',
+}
+
+
+class MarkingLines(Marking):
+    """As the translators of plain text."""
+
+    def translate(self, lines: list[str], direction: Direction) -> Any:
+        from neuronspec.translation.engine import Translations
+
+        assert not any(MARK in line for line in lines), "a byte order mark is no text"
+        return Translations(self(lines, ""), nbest=[[(line, -1.0)] for line in self(lines, "")])
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_a_byte_order_mark_is_no_text_and_stays(tmp_path: Path, name: str) -> None:
+    plain = through(tmp_path, name, MARKED[name], MarkingLines())
+    assert "¡one" in plain
+    assert through(tmp_path, name, MARK + MARKED[name], MarkingLines()) == MARK + plain
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("name", ["a.txt", "a.tsv", "a.jsonl", "a.po"])
+def test_utf_16_is_refused_where_it_cannot_be_read(tmp_path: Path, name: str, encoding: str) -> None:
+    with pytest.raises(CorpusError, match=rf"{name}: not UTF-8 but UTF-16 or UTF-32, or no text; convert it"):
+        through(tmp_path, name, MARKED[name].encode(encoding), MarkingLines())
+    assert not (tmp_path / f"out-{name}").exists()
+
+
+@pytest.mark.parametrize(
+    "charset",
+    ["utf-7", "base64", "rot13", "hex", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf-16", "hz",
+     "cp037", "undefined", "zlib", "quopri", "iso2022_jp", "x" * 5000, "\0"],
+)  # fmt: skip
+def test_charsets_that_are_none_of_catalogs_are_refused(charset: str) -> None:
+    raw = HEADER.replace("UTF-8", charset).encode() + b'\nmsgid "a"\nmsgstr ""\n'
+    with pytest.raises(CorpusError, match=r"a.po:\d: the header's charset .*write charset=UTF-8"):
+        read_catalog("a.po", raw)
+
+
+@pytest.mark.parametrize(
+    "charset", ["UTF-8", "utf-8-sig", "ISO-8859-1", "KOI8-R", "EUC-JP", "Shift_JIS", "GB18030", "ascii"]
+)
+def test_charsets_of_catalogs_keep_their_bytes(charset: str) -> None:
+    raw = HEADER.replace("UTF-8", charset).encode() + b'\nmsgid "a\\n"\nmsgstr ""\n'
+    assert read_catalog("a.po", raw).encoded() == raw
+
+
+def test_a_header_is_found_after_any_comment(tmp_path: Path) -> None:
+    comment = "# a licence, charset=none of it\n" * 2000
+    plain = through(tmp_path, "a.po", MARKED["a.po"])
+    assert through(tmp_path, "a.po", comment + MARKED["a.po"]) == comment + plain
+    with pytest.raises(CorpusError, match="the header names no charset"):
+        read_catalog("a.po", (comment + 'msgid ""\nmsgstr ""\n\nmsgid "charset=UTF-8"\nmsgstr ""\n').encode())
+    with pytest.raises(CorpusError, match=r"a.po:\d+: not a line of a catalog"):
+        read_catalog("a.po", (HEADER + f'\nmsgid "a"\nmsgid_plural "b"\nmsgstr[{"9" * 5000}] ""\n').encode())
+
+
+@pytest.mark.parametrize(
+    ("line", "extended"),
+    [
+        ('{"n": 1e400, "text": "one"}', '{"n": 1e400, "text": "one", "translation": "¡one"}'),
+        ('{"a":1,"a":2,"text":"one"}', '{"a":1,"a":2,"text":"one","translation":"¡one"}'),
+        ('{"a": "\\ud800", "text": "one"}', '{"a": "\\ud800", "text": "one", "translation": "¡one"}'),
+        ('{ "text": "\\u00fc", "x": [1.50, -0] }', '{ "text": "\\u00fc", "x": [1.50, -0], "translation": "¡ü" }'),
+        ('{"text": "one"} \t', '{"text": "one", "translation": "¡one"} \t'),
+        ('{"n": %s, "text": "one"}' % ("9" * 5000), '{"n": %s, "text": "one", "translation": "¡one"}' % ("9" * 5000)),
+    ],
+)
+def test_rows_of_jsonl_are_extended_and_not_written_anew(tmp_path: Path, line: str, extended: str) -> None:
+    assert through(tmp_path, "a.jsonl", f"{line}\r\n") == f"{extended}\r\n"
+
+
+def test_rows_of_jsonl_without_one_text_are_listed_and_stay(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = '{"text": "one"}\n{"text": "one", "text": "two"}\n{"text": "\\ud800"}\n'
+    found = through(tmp_path, "a.jsonl", content)
+    assert found == content.replace('"one"}', '"one", "translation": "¡one"}', 1)
+    assert "filled 1 of 3 rows" in told.text
+    assert "a.jsonl:2: it has the field 'text' more than once" in told.text
+    assert "a.jsonl:3: the field 'text' has half of a surrogate pair" in told.text
+    for bad, message in (("[" * 100_000, "nested too deeply"), ('{"text": 1.5}', "no text in the field 'text'")):
+        with pytest.raises(CorpusError, match=message):
+            through(tmp_path, "a.jsonl", bad)

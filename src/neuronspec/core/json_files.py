@@ -99,7 +99,7 @@ def _read(path: Path, remedy: str, error: type[NeuronspecError]) -> bytes:
 
 def _parse(content: bytes | str) -> Any:
     try:
-        text = content.decode("utf-8") if isinstance(content, bytes) else content
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
         values = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except UnicodeDecodeError as problem:
         raise ValueError(f"not UTF-8: byte {problem.start + 1}") from None
@@ -129,6 +129,30 @@ def _check_depth(values: Any) -> None:
         if not level:
             return
     raise ValueError(f"nested more than {DEEPEST} levels deep")
+
+
+class Number(str):
+    """A number as it is written, of any size."""
+
+    __slots__ = ()
+
+
+class Pairs(list[tuple[str, Any]]):
+    """The keys of a JSON object with their values, in their order, repeated ones as often as they are written."""
+
+
+def parse_row(text: str) -> object:
+    """A line of JSON of a user's, in which objects are `Pairs` and numbers are as they are written.
+
+    Raises:
+        ValueError: it isn't JSON; the message says what and where in a few words.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=Pairs, parse_int=Number, parse_float=Number, parse_constant=Number)
+    except json.JSONDecodeError as problem:
+        raise ValueError(f"not JSON: {problem.msg}, column {problem.colno}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _refuse(constant: str) -> None:

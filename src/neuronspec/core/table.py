@@ -13,6 +13,9 @@ from rich.table import Table as RichTable
 
 from neuronspec.core.files import write_text
 
+_FORMULA = tuple("=+-@\t\r\n")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?%?")
+
 
 class Cell(str):
     """The text of a cell, and the number behind it.
@@ -73,11 +76,12 @@ class Table:
         """Full numbers; missing ones are empty.
 
         A column with missing directions is followed by one that says how many directions each number covers, a column
-        with marks by one of marks.
+        with marks by one of marks. No text is a formula to a spreadsheet; see `guarded`.
         """
         columns = list(zip(*self.rows, strict=True)) or [() for _ in self.columns]
         out: list[list[str]] = []
         for head, cells in zip(self.columns, columns, strict=True):
+            head = guarded(head)
             out.append([head, *(_number(cell) for cell in cells)])
             known = [cell for cell in cells if isinstance(cell, Cell)]
             if any(cell.n < cell.of for cell in known):
@@ -86,7 +90,8 @@ class Table:
             if any(cell.mark for cell in known):
                 out.append([f"{head}: mark", *(cell.mark if isinstance(cell, Cell) else "" for cell in cells)])
         file = io.StringIO()
-        csv.writer(file, lineterminator="\n").writerows(zip(*out, strict=True))
+        rows = ([re.sub(r"\r\n?", "\n", cell) for cell in row] for row in zip(*out, strict=True))  # no CR is quoted
+        csv.writer(file, lineterminator="\n").writerows(rows)
         return file.getvalue()
 
     def to_markdown(self) -> str:
@@ -127,9 +132,18 @@ def export(tables: Mapping[str, Table], folder: Path) -> list[Path]:
     return paths
 
 
+def guarded(text: str) -> str:
+    """A cell of CSV that no spreadsheet takes for a formula: with an apostrophe in front where it begins like one.
+
+    Text that is a number stays. The report's page does the same (`guarded` in report.js). Source: OWASP, "CSV
+    Injection".
+    """
+    return f"'{text}" if text[:1] in _FORMULA and not _NUMBER.fullmatch(text) else text
+
+
 def _number(cell: str) -> str:
     if not isinstance(cell, Cell):
-        return cell
+        return guarded(cell)
     return "" if cell.value is None else f"{cell.value:.6g}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ def _lines(path: Path) -> list[str]:
     except OSError as error:
         raise EvaluationError(f"{path} can't be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
+        if error.start == 0 and error.object.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            raise EvaluationError(f"{path} can't be read: it is in UTF-16; convert it to UTF-8") from None
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise EvaluationError(f"{path}:{line} can't be read: it isn't UTF-8") from None
     return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []

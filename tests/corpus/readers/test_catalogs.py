@@ -192,3 +192,11 @@ def test_catalogs_in_another_spelling_and_region(tmp_path: Path) -> None:
         Row({"eng_Latn": "Only pt_BR", "pt": "pt_BR"}, "tool:tool:Only pt_BR"),
         Row({"eng_Latn": "Open", "DE": "deu", "pt": "pt_BR"}, "tool:tool:Open"),
     ]
+
+
+def test_catalogs_with_a_byte_order_mark(tmp_path: Path) -> None:
+    po(tmp_path / "plain/de.po", entry("Grüße", "Schöne Grüße"))
+    (tmp_path / "marked").mkdir()
+    (tmp_path / "marked/de.po").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "plain/de.po").read_bytes())
+    found = [[row.texts for row in read(tmp_path / name, ["de"])[0]] for name in ("plain", "marked")]
+    assert found[0] == found[1] == [{"en": "Grüße", "de": "Schöne Grüße"}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import lzma
 import subprocess
@@ -78,3 +79,17 @@ print(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1])
     *messages, kilobytes = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(messages) == 2 and all(f"{name}:2: a line of more than 1 MiB" in message for message in messages)
     assert int(kilobytes) * 1024 < size / 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_told(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.tsv"
+    mark = b"" if encoding == "utf-16" else codecs.BOM_UTF16_LE if encoding.endswith("le") else codecs.BOM_UTF16_BE
+    path.write_bytes(mark + "en\tde\n".encode(encoding))
+    with pytest.raises(CorpusError, match=r"a.tsv: not UTF-8 but UTF-16; convert it, for example with iconv"):
+        list(read_blocks(path))
+
+
+def test_a_mark_alone_is_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(codecs.BOM_UTF8)
+    assert list(read_blocks(tmp_path / "a.txt")) == [(1, [""])]

@@ -143,6 +143,24 @@ def test_every_figure_gives_csv_svg_and_png(shared: Watched, name: str) -> None:
     assert shared.messages == []
 
 
+def test_no_text_of_a_csv_is_a_formula_and_numbers_stay_numbers(chromium: Any, tmp_path: Path) -> None:
+    families = {"=cmd|1": ["de", "nl", "da"], "-2+3": ["fr", "es"]}
+    write_report(fake_run(families), tmp_path / "index.html")
+    found = []
+    with opened(chromium, tmp_path / "index.html") as watched:
+        for name in ("map", "overlap", "drift"):
+            card = block(watched, name)
+            with watched.page.expect_download() as download:
+                card.get_by_role("button", name="CSV", exact=True).click()
+            content = Path(download.value.path()).read_bytes().decode("utf-8-sig")
+            found += [cell for row in csv.reader(io.StringIO(content)) for cell in row]
+        assert watched.messages == []
+    assert any("'=cmd|1" in cell for cell in found)
+    formulas = [cell for cell in found if cell[:1] in tuple("=+-@") and not cell[1:].replace(".", "").isdigit()]
+    assert [cell for cell in formulas if "e-" not in cell] == []
+    assert not [cell for cell in found if cell[:2] == "'-" and cell[2:].replace(".", "").isdigit()]
+
+
 def test_the_table_under_a_figure_follows_the_slider(shared: Watched) -> None:
     card = block(shared, "overlap")
     card.get_by_text("Table", exact=True).click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -271,7 +272,10 @@ def _parse(path: Path) -> Iterable[Any]:
     import polib
 
     try:
-        entries: Iterable[Any] = polib.pofile(str(path))
+        with path.open("rb") as file:
+            marked = file.read(len(BOM_UTF8)) == BOM_UTF8
+        # polib takes a byte order mark for text
+        entries: Iterable[Any] = polib.pofile(str(path), **({"encoding": "utf-8-sig"} if marked else {}))
     except UnicodeDecodeError as error:
         raise CorpusError(f"{_bad_line(path, error.encoding)}; save it in the charset that its header names") from None
     except (OSError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -63,6 +64,10 @@ def _decode(path: Path, number: int, raw: bytes) -> list[str]:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
+        if number == 1 and raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            raise CorpusError(
+                f"{path}: not UTF-8 but UTF-16; convert it, for example with iconv -f UTF-16 -t UTF-8"
+            ) from None
         start = raw.rfind(b"\n", 0, error.start) + 1
         line = number + raw.count(b"\n", 0, start)
         raise CorpusError(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RecipeError
-from neuronspec.core.json_files import parse_json
+from neuronspec.core.json_files import Number, Pairs, parse_row
+from neuronspec.deploy.documents.checks import log_problems
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source, windows
 from neuronspec.deploy.translator import Translator
@@ -30,7 +31,7 @@ def translate_tsv(
     column, named, number = 1, False, 0
     for window in windows(source):
         if number == 0:
-            column, named = _column(source.name, window[0][0].removeprefix("\ufeff").split("\t"), options.column)
+            column, named = _column(source.name, window[0][0].split("\t"), options.column)
         texts = []
         for line, _ in window:
             number += 1
@@ -52,27 +53,42 @@ def translate_jsonl(
 ) -> None:
     """Add the translation of a field as the field `translation`.
 
-    The field is `options.column`; without it, `text` or the only field.
+    The field is `options.column`; without it, `text` or the only field. All else in a row stays as it is written. Rows
+    whose text can't be told (the field is there twice, or has no text) stay as they are, and are listed.
 
     Raises:
         RecipeError: no `column`, and the first line has no `text` but several fields; lists them.
         CorpusError: a line isn't a JSON object with that field, or isn't UTF-8.
     """
-    name, number = options.column, 0
+    name, number, wanted = options.column, 0, 0
+    problems: list[str] = []
     for window in windows(source):
-        rows: list[dict[str, Any] | None] = []
-        for line, _ in window:
+        texts: dict[int, str] = {}
+        for place, (line, _) in enumerate(window):
             number += 1
             row = _row(source.name, number, line) if line.strip() else None
-            if row is not None:
-                name = _field(source.name, row) if name is None else name
-                _check_row(source.name, number, row, name)
-            rows.append(row)
-        found = iter(translator([row[str(name)] for row in rows if row is not None], str(direction)))
-        for row, (line, end) in zip(rows, window, strict=True):
-            text = line if row is None else json.dumps(row | {ADDED: next(found)}, ensure_ascii=False)
-            stream.write((text + end).encode())
+            if row is None:
+                continue
+            name = _field(source.name, row) if name is None else name
+            text, wanted = _text(source.name, number, row, name), wanted + 1
+            problem = _problem(row, name, text)
+            if problem:
+                problems.append(f"{source.name}:{number}: {problem}")
+            else:
+                texts[place] = text
+        found = dict(zip(texts, translator(list(texts.values()), str(direction)), strict=True))
+        for place, (line, end) in enumerate(window):
+            stream.write(((_extended(line, found[place]) if place in found else line) + end).encode())
         stream.flush()
+    if problems:
+        log_problems(wanted - len(problems), wanted, problems, "rows")
+
+
+def _extended(line: str, translation: str) -> str:
+    """A row with one more field; all that is there stays as it is written."""
+    body = line.rstrip()[:-1].rstrip()
+    comma, colon = (", ", ": ") if '": ' in line else (",", ":")
+    return f"{body}{comma}{json.dumps(ADDED)}{colon}{json.dumps(translation, ensure_ascii=False)}{line[len(body) :]}"
 
 
 def _column(name: str, cells: list[str], column: str | None) -> tuple[int, bool]:
@@ -94,31 +110,43 @@ def _column(name: str, cells: list[str], column: str | None) -> tuple[int, bool]
     return cells.index(column) + 1, True
 
 
-def _row(name: str, number: int, line: str) -> dict[str, Any]:
+def _row(name: str, number: int, line: str) -> Pairs:
     try:
-        row = parse_json(line, object)
+        row = parse_row(line)
     except ValueError as error:
         raise CorpusError(f"{name}:{number}: {error}") from None
-    if not isinstance(row, dict):
+    if not isinstance(row, Pairs):
         raise CorpusError(f"{name}:{number}: a line must be a JSON object, this is a {type(row).__name__}")
     return row
 
 
-def _field(name: str, row: dict[str, Any]) -> str:
-    if FIELD in row:
+def _field(name: str, row: Pairs) -> str:
+    keys = list(dict(row))
+    if FIELD in keys:
         return FIELD
-    if len(row) == 1:
-        return next(iter(row))
-    listed = ", ".join(map(repr, row)) or "none"
+    if len(keys) == 1:
+        return keys[0]
+    listed = ", ".join(map(repr, keys)) or "none"
     raise RecipeError(f"{name} has no field {FIELD!r} but {listed}: say with --column which one to translate")
 
 
-def _check_row(name: str, number: int, row: dict[str, Any], field: str) -> None:
-    if not isinstance(row.get(field), str):
-        seen = ", ".join(map(repr, row))
+def _text(name: str, number: int, row: Pairs, field: str) -> str:
+    text = dict(row).get(field)
+    if not isinstance(text, str) or isinstance(text, Number):
+        seen = ", ".join(map(repr, dict(row)))
         raise CorpusError(f"{name}:{number}: no text in the field {field!r} (seen: {seen}); name it with --column")
-    if ADDED in row:
+    if ADDED in dict(row):
         raise CorpusError(f"{name}:{number}: the field {ADDED!r} is there already; rename it first")
+    return text
+
+
+def _problem(row: Pairs, field: str, text: str) -> str:
+    """Why a row is left as it is; empty where it can be translated."""
+    if [key for key, _ in row].count(field) > 1:
+        return f"it has the field {field!r} more than once"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return f"the field {field!r} has half of a surrogate pair, which is no character"
+    return ""
 
 
 TSV = Format(translate_tsv, ("column",))

@@ -13,7 +13,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RecipeError
 from neuronspec.core.files import replacing
 from neuronspec.core.languages import match_language
-from neuronspec.deploy.documents.lines import Source
+from neuronspec.deploy.documents.lines import Source, without_mark
 from neuronspec.deploy.documents.registry import ENDINGS, FORMATS
 from neuronspec.deploy.translator import Translator
 
@@ -47,10 +47,12 @@ class Format:
     Args:
         translate: reads the source, writes the same with translations.
         options: those of `Options` that it obeys; `scores` also stands for n-best lists.
+        own_marks: whether it reads byte order marks, those of UTF-16 and UTF-32 too, by itself.
     """
 
     translate: Handler
     options: tuple[str, ...] = ()
+    own_marks: bool = False
 
 
 def format_of(file: str, source: str, kind: str | None = None) -> str:
@@ -86,7 +88,7 @@ def translate_document(
     options: Options | None = None,
     kind: str | None = None,
 ) -> None:
-    """Translate a file in its format; `out` is complete or as it was before.
+    """Translate a file in its format; `out` is complete or as it was before. A byte order mark stays.
 
     Args:
         translator: serves the direction.
@@ -102,8 +104,12 @@ def translate_document(
     """
     options, kind = options or Options(), format_of(file, direction.source, kind)
     _check_options(kind, translator, options)
+    found = FORMATS.get(kind)
     with _opened(file) as source, _output(out) as stream:
-        FORMATS.get(kind).translate(translator, direction, source, stream, options)
+        if not found.own_marks:
+            mark, source = without_mark(source)
+            stream.write(mark)
+        found.translate(translator, direction, source, stream, options)
 
 
 def _check_options(kind: str, translator: Translator, options: Options) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from typing import BinaryIO
 
 from neuronspec.core.errors import CorpusError
@@ -18,6 +20,23 @@ class Source:
 
     name: str
     stream: BinaryIO
+
+
+def without_mark(source: Source) -> tuple[bytes, Source]:
+    """The byte order mark of UTF-8 that a document begins with, or nothing, and the document without it.
+
+    Raises:
+        CorpusError: the document is in UTF-16 or UTF-32.
+    """
+    stream = source.stream if hasattr(source.stream, "peek") else BufferedReader(source.stream)  # type: ignore[type-var]
+    head = stream.peek(4)[:4]
+    if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or b"\0" in head:
+        raise CorpusError(
+            f"{source.name}: not UTF-8 but UTF-16 or UTF-32, or no text; convert it, for example with "
+            "iconv -f UTF-16 -t UTF-8"
+        )
+    mark = stream.read(len(BOM_UTF8)) if head.startswith(BOM_UTF8) else b""
+    return mark, Source(source.name, stream)
 
 
 def decode(name: str, number: int, raw: bytes) -> str:

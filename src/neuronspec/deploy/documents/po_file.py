@@ -5,6 +5,7 @@ So one entry can be changed and every other byte stays.
 
 from __future__ import annotations
 
+import codecs
 import gettext
 import re
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.checks import kept
 
-_KEYWORD = re.compile(r'\s*(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d+)\])?)\s*"(.*)"\s*$', re.DOTALL)
+_KEYWORD = re.compile(r'\s*(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d{1,3})\])?)\s*"(.*)"\s*$', re.DOTALL)
 _CONTINUED = re.compile(r'\s*"(.*)"\s*$', re.DOTALL)
 _PLURALS = re.compile(r"nplurals\s*=\s*(\d{1,9})\s*;(?:\s*plural\s*=\s*([^;\n]+))?")
 _MOST_PLURALS = 10
@@ -20,6 +21,9 @@ _MOST_PLURALS = 10
 _COUNTS = 201
 """The formulas depend on the last two digits."""
 
+_HEADER = re.compile(rb'(?:\A|(?<=[\r\n]))[ \t]*msgid[ \t]+""[ \t]*[\r\n]+(?:[ \t]*(?:msgstr[ \t]*)?"[^\r\n]*[\r\n]*)+')
+_ASCII = bytes(range(0x20, 0x7F)) + b"\t\r\n\\n\\x41\\u0041 +AGE- ~{ =41 .xn--bcher-kva. \x1b$B"
+"""With what escapes in encodings that aren't of text alone."""
 _CHARSET = re.compile(r"charset=([^\s;\\]+)", re.IGNORECASE)
 
 
@@ -182,19 +186,30 @@ def escape(text: str) -> str:
 
 
 def _encoding(name: str, raw: bytes) -> str:
-    import codecs
-
-    head = raw[:4096].decode("ascii", "replace")
-    found = _CHARSET.search(head)
+    header = _HEADER.search(raw)
+    found = _CHARSET.search(raw[: header.end()].decode("ascii", "replace"), header.start()) if header else None
+    if header is None:
+        raise CorpusError(f"{name}:1: the catalog has no header (an entry with an empty msgid and the charset)")
     if found is None:
         raise CorpusError(
             f'{name}:1: the header names no charset; it needs "Content-Type: text/plain; charset=UTF-8\\n"'
         )
+    if _is_charset(found[1]):
+        encoding = codecs.lookup(found[1]).name
+        return "utf-8" if encoding == "utf-8-sig" else encoding  # the document keeps its own byte order mark
+    line = raw[: found.start()].count(b"\n") + 1
+    raise CorpusError(
+        f"{name}:{line}: the header's charset {found[1]!r} is none, or none that keeps ASCII as it is; convert the "
+        "catalog to UTF-8 and write charset=UTF-8"
+    )
+
+
+def _is_charset(name: str) -> bool:
+    """Whether an encoding is one of text in which ASCII stays what it is; backslashes and quotes are escaped in it."""
     try:
-        return codecs.lookup(found[1]).name
-    except LookupError:
-        line = head[: found.start()].count("\n") + 1
-        raise CorpusError(f"{name}:{line}: the header's charset {found[1]!r} is none; write charset=UTF-8") from None
+        return _ASCII.decode(name) == _ASCII.decode("ascii")
+    except (LookupError, ValueError, TypeError, AssertionError):
+        return False
 
 
 def _entries(name: str, lines: list[str]) -> list[Entry]:

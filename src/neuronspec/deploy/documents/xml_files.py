@@ -244,5 +244,5 @@ def _check_languages(document: Document, element: Element, direction: Direction,
             raise CorpusError(f"{document.name}:{element.line}: the file is from {languages}, not {direction}")
 
 
-XLIFF = Format(translate_xliff)
-TMX = Format(translate_tmx)
+XLIFF = Format(translate_xliff, own_marks=True)
+TMX = Format(translate_tmx, own_marks=True)

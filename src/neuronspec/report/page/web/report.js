@@ -128,8 +128,14 @@
     state.place.replaceChildren(element("table", {}, [element("thead", {}, [head]), element("tbody", {}, body)]), ...more);
   }
 
+  // No text is a formula to a spreadsheet: it gets an apostrophe in front where it begins like one, unless it is a number.
+  const guarded = (text) => (/^[=+\-@\t\r\n]/.test(text) && !/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?%?$/i.test(text) ? `'${text}` : text);
+
   function csv(block) {
-    const quoted = (value) => (value === null ? "" : /[",\n\r]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
+    const quoted = (value) => {
+      const text = value === null ? "" : typeof value === "number" ? String(value) : guarded(String(value));
+      return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    };
     return [block.columns, ...block.rows].map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
   }
 
