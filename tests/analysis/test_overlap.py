@@ -105,3 +105,10 @@ def test_two_families_share_within_and_not_between(make_masks: Make) -> None:
                      ["en-de", "en-nl", "en-fr", "en-it"])  # fmt: skip
     assert (matrix[0, 1], matrix[2, 3]) == (0.75, 0.5)
     assert not matrix[:2, 2:].any()
+
+
+def test_directions_in_any_spelling(make_masks: Make) -> None:
+    masks = make_masks({"en-de": {"decoder.0": "110"}, "en-pt_BR": {"decoder.0": "100"}})
+    assert overlap(masks, "decoder.0", ["EN-deu_Latn", "en-pt-BR"]).tolist() == [[1, 0.5], [0.5, 1]]
+    with pytest.raises(DirectionError, match="not bytes"):
+        overlap(masks, "decoder.0", [b"en-de"])  # type: ignore[list-item]

@@ -15,6 +15,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.specialization.apply import specialize, unspecialize
+from neuronspec.specialization.compact import compact, compact_report
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.scope import use_direction, use_directions
 
@@ -262,3 +263,16 @@ def test_a_model_in_bfloat16() -> None:
         run.loss.backward()
         assert run.logits.dtype == torch.bfloat16
         assert _logits(model, inputs).dtype == torch.bfloat16
+
+
+def test_directions_in_any_spelling() -> None:
+    model, inputs, expected = _specialized()
+    for spelled in ("EN-de", "eng_Latn-deu_Latn", "en-US-DE", Direction("EN", "ger")):
+        with use_direction(model, spelled):
+            assert _same(_logits(model, inputs), expected["en-de"])
+    small = compact(model, "ENG-de")
+    assert compact_report(small).direction == "en-de"
+    assert torch.allclose(_logits(small, inputs), expected["en-de"], atol=1e-5)
+    for wrong in (None, 7, b"en-de", ["en-de"]):
+        with pytest.raises(DirectionError, match="a direction is a str such as 'en-de' or a Direction, not"):
+            use_direction(model, wrong).__enter__()  # type: ignore[arg-type]

@@ -79,7 +79,10 @@ def compact(model: Model, direction: DirectionLike) -> Model:
     unspecialize(small)
     widths = {site.name: len(s.selected) for site, s in zip(state.sites, selections, strict=True)}
     set_compact_report(
-        small, CompactReport(str(direction), state.semantics, widths, count_parameters(small), dense_parameters)
+        small,
+        CompactReport(
+            str(state.masks.named(direction)), state.semantics, widths, count_parameters(small), dense_parameters
+        ),
     )
     return small
 
@@ -102,7 +105,7 @@ def deployable(model: Model, direction: DirectionLike) -> Model:
     dense = copy.deepcopy(cast(Model, unwrap(model)))
     unspecialize(dense)
     size, widths = count_parameters(dense), {site.name: site.width for site in state.sites}
-    set_compact_report(dense, CompactReport(str(direction), state.semantics, widths, size, size))
+    set_compact_report(dense, CompactReport(str(state.masks.named(direction)), state.semantics, widths, size, size))
     return dense
 
 

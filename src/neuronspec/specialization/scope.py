@@ -87,7 +87,7 @@ def serve(model: nn.Module, direction: Direction, pivot: str | None = None) -> N
         DirectionError: they can't be composed, or the pivot must be named.
     """
     state = attached(model)
-    if state is not None and str(direction) not in state.masks:
+    if state is not None and direction not in state.masks:
         derived = state.masks.for_direction(direction, pivot)
         state.masks = state.masks.compose(direction, encoder=derived.encoder, decoder=derived.decoder)
 
