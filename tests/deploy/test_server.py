@@ -29,6 +29,7 @@ from tests.helpers.running_server import ask, running
 
 import neuronspec as ns
 from neuronspec.deploy.server.batcher import Batcher, QueueFull
+from neuronspec.deploy.server.schemas import Refused, resolve
 from neuronspec.translation.engine import Translations
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -355,3 +356,32 @@ def test_the_page_translates_what_one_types(url: str, theme: str, width: int, tm
         page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + f"/page-{theme}.png")
         browser.close()
     assert [text for text in problems if "413" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "known", "found"),
+    [
+        ("pt-BR", ["en", "pt_BR"], "pt_BR"),
+        ("por_Latn", ["en", "pt_BR"], "pt_BR"),
+        ("EN-us", ["en", "pt_BR"], "en"),
+        ("zho_Hans", ["zh", "zh_Hant"], "zh"),
+        ("zh-TW", ["zh", "zh_Hant"], "zh_Hant"),
+        ("de", ["deu_Latn"], "deu_Latn"),
+    ],
+)
+def test_languages_as_clients_spell_them(code: str, known: list[str], found: str) -> None:
+    assert resolve(code, known) == found
+
+
+@pytest.mark.parametrize(
+    ("code", "known", "message"),
+    [
+        ("zh-TW", ["en", "zh"], "language 'zh-TW' is not among the languages; this server has zh, en"),
+        ("pt", ["en", "pt_BR", "pt_PT"], "language 'pt' may mean pt_BR or pt_PT; this server has pt_"),
+        ("sr-Latn", ["en", "sr"], "'sr-Latn' is not among"),
+    ],
+)
+def test_languages_that_are_not_served_are_never_another(code: str, known: list[str], message: str) -> None:
+    with pytest.raises(Refused, match=message) as caught:
+        resolve(code, known)
+    assert caught.value.status == 400

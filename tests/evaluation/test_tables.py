@@ -9,7 +9,14 @@ import pytest
 from rich.console import Console
 
 from neuronspec.evaluation.results import Results
-from neuronspec.evaluation.tables import arms_table, average, directions_table, families_table, tiers_table
+from neuronspec.evaluation.tables import (
+    arms_table,
+    average,
+    directions_table,
+    families_table,
+    other_scores_table,
+    tiers_table,
+)
 
 
 def cell(chrf: float | None, loss: float | None = 2.0) -> dict[str, Any]:
@@ -92,3 +99,12 @@ def test_tables_print(make: Any) -> None:
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     assert make(RESULTS).title in printed
     assert all(row[0] in printed for row in make(RESULTS).rows)
+
+
+def test_why_a_score_is_left_out_is_said_once_below_the_table() -> None:
+    reason = "not into th: it counts words, which have no spaces between them there"
+    skipped = {"ter": reason, "off_target": "py3langid can't distinguish: ti"}
+    table = other_scores_table(RESULTS.model_copy(update={"skipped": skipped}))
+    assert table.note == f"Left out: TER: {reason}; off-target %: py3langid can't distinguish: ti"
+    assert table.to_markdown().count("it counts words") == 1
+    assert other_scores_table(RESULTS).note == ""

@@ -228,8 +228,9 @@ def _paired_runs(
         if references[0] != references[1]:
             raise EvaluationError(
                 f"{first.folder} and {second.folder} have different test sets of {name} "
-                f"({len(references[0])} and {len(references[1])} sentences): a paired test needs the same one; "
-                "give both recipes the same test text and seed, or compare several seeds of each"
+                f"({len(references[0])} and {len(references[1])} sentences, references {first.results.references} and "
+                f"{second.results.references}): a paired test needs the same one; give both recipes the same test text "
+                "and seed, prepare both anew if one has cleaned references, or compare several seeds of each"
             )
     content = {}
     for arm in arms:
