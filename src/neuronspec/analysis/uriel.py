@@ -21,6 +21,7 @@ import numpy as np
 
 from neuronspec.core.errors import DirectionError, MissingExtraError
 from neuronspec.core.json_files import read_json
+from neuronspec.core.languages import base_language
 
 KINDS = ("genetic", "geographic", "syntactic")
 # Macrolanguages and their standard languages: URIEL has the branches of one or the other.
@@ -101,7 +102,7 @@ def _iso(code: str) -> str | None:
 
     None where URIEL doesn't have it.
     """
-    base = code.split("_")[0]
+    base = base_language(code)
     long = _letter_codes().get(base, base)
     twins = next((pair.split() for pair in _TWINS if long in pair.split()), [long])
     index, branches = _index("family_features.npz"), _branches()
