@@ -68,14 +68,19 @@ def test_all_pairs_of_arms_but_copy(results: Results) -> None:
         ("specialized", "base"), ("dense", "base"), ("dense", "specialized"),
     }  # fmt: skip
     json.dumps(pairs, allow_nan=False)
-    assert "200 resamples" in results.significance.method["bootstrap"]
+    assert "200 trials" in results.significance.method["p"]
+    assert "200 resamples" in results.significance.method["these_directions"]
     entry = pairs["specialized"]["base"]["chrf++"]
     assert set(entry["directions"]) == {"en-de", "de-en", "de-fr"}
     assert set(entry["directions"]["en-de"]) == {
-        "difference", "low", "high", "bootstrap_p", "randomization_p", "holm_p",
+        "difference", "low", "high", "p", "holm_p", "sacrebleu_bootstrap_p",
     }  # fmt: skip
     assert (entry["average"]["n"], entry["average"]["of"]) == (2, 3)
     assert (entry["zero_shot"]["n"], entry["zero_shot"]["of"]) == (1, 1)
+    assert entry["zero_shot"]["other_directions"] is None, "one direction says nothing of others"
+    these, other = (entry["average"][kind] for kind in ("these_directions", "other_directions"))
+    assert other["low"] < these["low"] < entry["average"]["difference"] < these["high"] < other["high"]
+    assert entry["average"]["correlation"] is None, "nothing says that the directions share sentences"
 
 
 def test_differences_are_found_both_ways(results: Results) -> None:
@@ -85,18 +90,21 @@ def test_differences_are_found_both_ways(results: Results) -> None:
     assert one is not None and other is not None
     assert one.difference == -other.difference > 2
     assert (one.low, one.high) == (-other.high, -other.low)
-    assert one.bootstrap_p == other.bootstrap_p < 0.05
+    assert one.p == other.p and one.significant
     scores = results.arms
     expected = (scores["specialized"]["en-de"].chrf or 0) - (scores["base"]["en-de"].chrf or 0)
     assert one.difference == pytest.approx(expected, abs=1e-4)
     mean = results.significance.average("base", "dense", "chrf++")
     assert mean is not None and mean.difference < 0
+    turned = results.significance.average("dense", "base", "chrf++")
+    assert turned is not None and turned.these_directions is not None and mean.these_directions is not None
+    assert turned.these_directions.low == -mean.these_directions.high
     assert results.difference("specialized", "base", "chrf++", "en-fr") is None
     assert changed(results, significance=None).difference("specialized", "base", "chrf++", "en-de") is None
 
 
 def judged(p: float, holm_p: float) -> DirectionTest:
-    return DirectionTest(difference=1, low=0, high=2, bootstrap_p=p, randomization_p=p, holm_p=holm_p)
+    return DirectionTest(difference=1, low=0, high=2, p=p, holm_p=holm_p, sacrebleu_bootstrap_p=0.001)
 
 
 def test_marks() -> None:
@@ -104,6 +112,8 @@ def test_marks() -> None:
     assert marks(judged(0.05, 0.05)) == ""
     assert marks(judged(0.02, 0.06)) == "*"
     assert marks(judged(0.001, 0.02)) == "**"
+    older = DirectionTest(difference=1, low=0, high=2, p=None, holm_p=None, sacrebleu_bootstrap_p=0.001)
+    assert marks(older) == "", "sacreBLEU's bootstrap marks nothing"
 
 
 def rows(table: Any) -> dict[str, list[str]]:
@@ -112,7 +122,8 @@ def rows(table: Any) -> dict[str, list[str]]:
 
 def test_tables_mark_what_is_significant(results: Results) -> None:
     found = rows(arms_table(results))
-    assert found["specialized"][3].endswith("* (2 of 3)") and found["specialized"][3].startswith("+")
+    assert found["specialized"][3].endswith(" (2 of 3)") and found["specialized"][3].startswith("+")
+    assert "Means: *" in arms_table(results).note and "Other training seeds may differ" in arms_table(results).note
     by_direction = directions_table(results)
     assert "not corrected" in by_direction.note and "Holm" in by_direction.note
     shown = rows(by_direction)
@@ -152,8 +163,10 @@ def test_significance_table_counts_directions(results: Results) -> None:
     table = significance_table(results)
     assert table is not None
     found = rows(table)
-    assert found["specialized − base"][2:] == ["2 (2, 2)", "0 (0, 0)"]
-    assert found["specialized − base"][0].endswith("* (2 of 3)")
+    assert table.columns[2:5] == ["95%, these directions", "95%, other directions", "r"]
+    assert found["specialized − base"][4:] == ["2 (2, 2)", "0 (0, 0)"]
+    assert found["specialized − base"][0].endswith(" (2 of 3)")
+    assert "for the models that were trained" in table.note
     assert "of 3" in table.note
     assert significance_table(changed(results, significance=None)) is None
 

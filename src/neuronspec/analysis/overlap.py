@@ -9,8 +9,10 @@ import torch
 
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import MaskError, nearest
+from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.positions import side_of
+from neuronspec.neurons.settings import Statistic
 
 _BLOCK = 1 << 21
 """Numbers in one block of the exact chance level, which has one row per pair of sizes, one column per neuron."""
@@ -69,6 +71,32 @@ def overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] |
     sizes = common.diagonal()
     union = sizes[:, None] + sizes[None, :] - common
     return torch.where(union > 0, common / union, 1.0)
+
+
+def most_active_overlap(
+    acts: Activations, site: str, directions: Sequence[DirectionLike], number: int, statistic: Statistic = "count"
+) -> torch.Tensor:
+    """Intersection over union of each direction's most active neurons, the same number for every direction.
+
+    Masks that differ in size overlap less than masks of one size, whatever their neurons, also above chance. Where
+    families differ in the size of their masks, only sets of one size tell whether they differ in their neurons.
+
+    Args:
+        acts: recorded activations.
+        site: `encoder.N`, `decoder.N` or `layers.N`.
+        directions: rows and columns, in this order.
+        number: of neurons per direction.
+        statistic: what activity is: `count` or `magnitude`.
+
+    Returns:
+        Symmetric DoubleTensor `[directions, directions]` in [0, 1] with ones on the diagonal.
+    """
+    recorded = acts.counts if statistic == "count" else acts.magnitudes
+    activity = torch.stack([recorded[direction][site].double() for direction in directions])
+    places = activity.sort(dim=1, descending=True, stable=True).indices[:, :number]
+    selected = torch.zeros_like(activity).scatter(1, places, 1.0)
+    common = selected @ selected.T
+    return common / (2 * places.shape[1] - common)
 
 
 def chance_overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] | None = None) -> torch.Tensor:

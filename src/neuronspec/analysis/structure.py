@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuronspec.core.errors import MissingExtraError
-
 
 @dataclass(frozen=True, slots=True)
 class Tree:
@@ -33,15 +31,10 @@ def cluster(distances: np.ndarray) -> Tree:
 
     Args:
         distances: symmetric `[items, items]`, zeros on the diagonal; 1 - IoU for masks.
-
-    Raises:
-        MissingExtraError: scipy isn't installed.
     """
-    try:
-        from scipy.cluster.hierarchy import cophenet, leaves_list, linkage
-        from scipy.spatial.distance import squareform
-    except ImportError:
-        raise MissingExtraError("scipy", "report", "clustering") from None
+    from scipy.cluster.hierarchy import cophenet, leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
     values = np.asarray(distances, dtype=float)
     if len(values) < 2:
         return Tree(np.empty((0, 4)), tuple(range(len(values))), np.zeros_like(values), None)

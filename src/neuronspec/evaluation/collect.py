@@ -14,6 +14,7 @@ from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.store import TokenStore
+from neuronspec.evaluation.alignment import sentence_ids
 from neuronspec.evaluation.contamination import Overlap, store_overlap
 from neuronspec.evaluation.results import ArmScores
 from neuronspec.evaluation.scorer import Scorer, score_arms
@@ -47,7 +48,8 @@ def gather(
     found = score_arms(folder, arms, scorer, progress)
     names, zero_shot = [str(d) for d in directions], [str(d) for d in settings.zero_shot_directions]
     statistics = {arm: rows for arm, (_, rows) in found.items()}
-    significance = arms_significance(statistics, names, zero_shot, settings.scores, progress)
+    ids = sentence_ids([folder / arm for arm in arms], names)
+    significance = arms_significance(statistics, names, zero_shot, settings.scores, ids, progress)
     facts = {
         "directions": names,
         "zero_shot": zero_shot,

@@ -15,6 +15,7 @@ from typing import Any
 
 from neuronspec.core.errors import EvaluationError, RecipeError
 from neuronspec.core.run_folder import RunFolder
+from neuronspec.evaluation.alignment import sentence_ids
 from neuronspec.evaluation.results import MAIN_SCORES, DirectionResult, Results, read_scores_file
 from neuronspec.evaluation.samples import read_lines
 from neuronspec.evaluation.seeds import SeedDifference, SeedSummary, seed_test, summarize_seeds
@@ -232,10 +233,13 @@ def _paired_runs(
                 f"{second.results.references}): a paired test needs the same one; give both recipes the same test text "
                 "and seed, prepare both anew if one has cleaned references, or compare several seeds of each"
             )
+    ids = sentence_ids([RunFolder(first.folder).evaluation(arms[0])], names)
     content = {}
     for arm in arms:
         statistics = {"second": second.statistics(arm), "first": first.statistics(arm)}
-        found: Pairs = compare_systems(statistics, [("second", "first")], names, resamples=resamples, trials=trials)
+        found: Pairs = compare_systems(
+            statistics, [("second", "first")], names, ids=ids, resamples=resamples, trials=trials
+        )
         content[arm] = found["second", "first"]
     return content
 

@@ -9,6 +9,7 @@ from neuronspec.evaluation.compare import ExperimentsCompared, SeedsCompared
 from neuronspec.evaluation.results import MAIN_SCORES
 from neuronspec.evaluation.seeds import SeedDifference, SeedSummary
 from neuronspec.evaluation.tables import digits_of, label_of
+from neuronspec.evaluation.transfer import INTERVALS, INTERVALS_NOTE, interval_cells
 from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, Comparison, marks
 
 _SEEDS_NOTE = (
@@ -100,17 +101,17 @@ def _differences_table(arms: Mapping[str, Mapping[str, Comparison]], first: str,
             shown = f"{mean.difference:+.{digits + 1}f}{mark}"
             missing = f" ({mean.n} of {mean.of})" if mean.n < mean.of else ""
             better, worse = ([t for t in tests if t.difference * side > 0] for side in (1, -1))
-            counts = [f"{len(side)} ({sum(t.bootstrap_p < LEVEL for t in side)})" for side in (better, worse)]
+            counts = [f"{len(side)} ({sum(t.significant for t in side)})" for side in (better, worse)]
             rows.append(
                 [
                     f"{arm}: {label}",
                     Cell(shown + missing, mean.difference, mean.n, mean.of, mark),
-                    f"{mean.low:+.{digits + 1}f} to {mean.high:+.{digits + 1}f}",
+                    *interval_cells(mean, digits + 1),
                     *counts,
                 ]
             )
-    heads = ["", "difference", "95% interval", f"better in (p < {LEVEL})", f"worse in (p < {LEVEL})"]
-    return Table(f"{second} minus {first}", heads, rows, METHOD_NOTE)
+    heads = ["", "difference", *INTERVALS, f"better in (p < {LEVEL})", f"worse in (p < {LEVEL})"]
+    return Table(f"{second} minus {first}", heads, rows, f"{METHOD_NOTE} {INTERVALS_NOTE}")
 
 
 def _directions_table(arms: Mapping[str, Mapping[str, Comparison]], directions: list[str], metric: str) -> Table:

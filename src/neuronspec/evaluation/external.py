@@ -104,7 +104,7 @@ def evaluate_files(files: Files, settings: ScoreSettings) -> FilesScored:
     systems = {"hyp": statistics, "baseline": other_statistics}
     tests = PairedTests(systems, resamples=settings.resamples, trials=settings.trials)
     used = method(settings.resamples, settings.trials)
-    kept = {name: used[name] for name in ("bootstrap", "randomization", "seed", "level")}
+    kept = {name: used[name] for name in ("p", "sacrebleu_bootstrap_p", "seed", "level")}
     return replace(found, baseline=others, tests=tests.compare([("hyp", "baseline")])["hyp", "baseline"], method=kept)
 
 
@@ -159,7 +159,7 @@ def _tests_json(tests: Mapping[str, Difference]) -> dict[str, Any]:
 def external_table(found: FilesScored) -> Table:
     """One row per score; with a baseline, the difference and p-values too."""
     baseline = found.baseline
-    compared = ["baseline", "difference", "p bootstrap", "p randomization"] if baseline is not None else []
+    compared = ["baseline", "difference", "p", "sacreBLEU's bootstrap"] if baseline is not None else []
     rows: list[list[str]] = []
     for name in METRICS:
         if name not in found.scores:
@@ -170,15 +170,20 @@ def external_table(found: FilesScored) -> Table:
             row.append(_cell(baseline[name].value, digits) if name in baseline else Cell("–"))
             row += _test_cells(found.tests.get(name), digits)
         rows.append(row)
-    note = f"* p < {LEVEL}, paired bootstrap" if baseline is not None else ""
+    note = (
+        f"* p < {LEVEL} on these sentences: approximate randomization, two-sided. sacreBLEU's bootstrap: the p of "
+        "--paired-bs, which is too small"
+        if baseline is not None
+        else ""
+    )
     return Table(f"{found.scores['bleu'].n} sentences", ["score", "value", *compared], rows, note)
 
 
 def _test_cells(test: Difference | None, digits: int) -> list[str]:
     if test is None:
         return [Cell(""), Cell(""), Cell("")]
-    mark = "*" if test.bootstrap_p < LEVEL else ""
-    p_values = [Cell("–") if p is None else Cell(f"{p:.4f}", p) for p in (test.bootstrap_p, test.randomization_p)]
+    mark = "*" if test.p < LEVEL else ""
+    p_values = [Cell(f"{p:.4f}", p) for p in (test.p, test.sacrebleu_bootstrap_p)]
     return [Cell(f"{test.value:+.{digits + 1}f}{mark}", test.value, mark=mark), *p_values]
 
 

@@ -14,6 +14,7 @@ from neuronspec.core.environment import environment
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
+from neuronspec.scoring.old_significance import upgraded
 from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.score import Score, scales
 from neuronspec.scoring.significance import DirectionTest, Significance
@@ -160,6 +161,17 @@ class Results(BaseModel):
     references: Literal["as read", "cleaned"] = "cleaned"
     overlap: dict[str, dict[str, int]] = {}
     significance: Significance | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upgrade(cls, content: Any) -> Any:
+        """Results from before version 0.2 have other tests."""
+        if not isinstance(content, dict) or not isinstance(content.get("significance"), dict):
+            return content
+        try:
+            return content | {"significance": upgraded(content["significance"], content.get("zero_shot") or ())}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"significance of an older version is damaged: {error!r}") from None
 
     @classmethod
     def load(cls, path: Path) -> Results:

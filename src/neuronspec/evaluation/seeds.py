@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neuronspec.core.errors import MissingExtraError
-
 
 @dataclass(frozen=True, slots=True)
 class SeedSummary:
@@ -54,11 +52,7 @@ class SeedDifference:
 
 
 def summarize_seeds(values: Sequence[float], *, test: bool = False) -> SeedSummary:
-    """Mean and deviation over runs, and for differences the t-test.
-
-    Raises:
-        MissingExtraError: scipy isn't installed and a test is asked for.
-    """
+    """Mean and deviation over runs, and for differences the t-test."""
     deviation = statistics.stdev(values) if len(values) > 1 else None
     p = _t_test(values) if test and len(values) > 1 else None
     return SeedSummary(list(values), statistics.fmean(values), deviation, p)
@@ -66,10 +60,8 @@ def summarize_seeds(values: Sequence[float], *, test: bool = False) -> SeedSumma
 
 def _t_test(differences: Sequence[float]) -> float:
     """The p of the paired t-test, two-sided; 1 where all differences are 0, 0 where they are equal and aren't 0."""
-    try:
-        from scipy import stats
-    except ImportError:
-        raise MissingExtraError("scipy", "report", "the test over seeds") from None
+    from scipy import stats
+
     if len(set(differences)) == 1:
         return float(differences[0] == 0)
     return float(stats.ttest_1samp(differences, 0.0).pvalue)

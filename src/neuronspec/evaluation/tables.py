@@ -107,7 +107,7 @@ def gain_cell(
     metric: str = "chrf++",
     kind: Literal["average", "zero_shot"] = "average",
 ) -> str:
-    """The mean difference over the directions that both have; marked if its interval excludes 0.
+    """The mean difference over the directions that both have; marked if its interval for other directions excludes 0.
 
     Args:
         results: of a run.

@@ -26,8 +26,14 @@ from neuronspec.evaluation.tables import (
     trained_directions,
     zero_shot_table,
 )
-from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, marks
+from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, Bounds, MeanDifference, marks
 
+INTERVALS = ("95%, these directions", "95%, other directions", "r")
+"""The columns of intervals of a mean difference; `INTERVALS_NOTE` says what they are."""
+INTERVALS_NOTE = (
+    "Intervals of the mean: for other sentences in these directions; for other directions of this kind. Both are for "
+    "the models that were trained. r: mean correlation of two directions' differences, from the sentences they share."
+)
 BASELINES = ("base", "bilingual", "dense")
 """What gains are shown over, where they are arms."""
 
@@ -97,9 +103,10 @@ def significance_table(results: Results, metric: str = "chrf++") -> Table | None
     label = label_of(metric)
     below = (
         f"{METHOD_NOTE} Better, worse: directions of {len(names)}; in brackets those with p < {LEVEL}, and those "
-        "with Holm's correction. The intervals cover the choice of directions and sentences, not of training seeds."
+        f"with Holm's correction. {INTERVALS_NOTE}"
     )
-    return Table(f"Differences in {label}", ["arms", label, "95% interval", "better", "worse"], rows, below)
+    heads = ["arms", label, *INTERVALS, "better", "worse"]
+    return Table(f"Differences in {label}", heads, rows, below)
 
 
 def _pair_row(results: Results, system: str, baseline: str, metric: str, names: Sequence[str]) -> list[str] | None:
@@ -113,11 +120,25 @@ def _pair_row(results: Results, system: str, baseline: str, metric: str, names: 
     cells: list[str] = []
     for side in (1, -1):
         own = [test for test in known if test.difference * side > 0]
-        significant = sum(test.bootstrap_p < LEVEL for test in own), sum(test.holm_p < LEVEL for test in own)
+        significant = sum(test.significant for test in own), sum(test.significant_corrected for test in own)
         cells.append(f"{len(own)} ({significant[0]}, {significant[1]})")
     mark = "*" if mean.significant else ""
-    interval = f"{mean.low:+.{digits}f} to {mean.high:+.{digits}f}"
-    return [f"{system} − {baseline}", shown.show(digits, signed=True, mark=mark), interval, *cells]
+    intervals = interval_cells(mean, digits)
+    return [f"{system} − {baseline}", shown.show(digits, signed=True, mark=mark), *intervals, *cells]
+
+
+def interval_cells(mean: MeanDifference, digits: int) -> list[str]:
+    """The cells of the columns `INTERVALS`."""
+    return [
+        bounds_cell(mean.these_directions, digits),
+        bounds_cell(mean.other_directions, digits),
+        Cell("–" if mean.correlation is None else f"{mean.correlation:.2f}", mean.correlation),
+    ]
+
+
+def bounds_cell(bounds: Bounds | None, digits: int) -> Cell:
+    """`+0.1 to +0.3`; `–` without an interval."""
+    return Cell("–" if bounds is None else f"{bounds.low:+.{digits}f} to {bounds.high:+.{digits}f}")
 
 
 def all_tables(results: Results) -> dict[str, Table]:

@@ -12,9 +12,11 @@ from neuronspec.analysis.overlap import (
     LayerOverlap,
     above_chance,
     chance_overlap,
+    most_active_overlap,
     other_language,
     overlap,
     overlap_progression,
+    selected_rows,
     sparsity_table,
 )
 from neuronspec.analysis.permutation import FamilyTest, MantelTest, family_test, mantel_test
@@ -40,10 +42,12 @@ class SiteNumbers:
         iou, chance, above: `[directions, directions]`.
         tree, plane: clustering and map of 1 - IoU.
         agreement: of the tree with the families.
-        test: of within-family against between-family overlap, on `above`: families whose masks are alike in sparsity
-            alone would otherwise be a finding.
+        sizes: by family, the mean share of neurons that its masks select.
+        compared: how many of each direction's most active neurons `test` and `mantel` compare, the same for all:
+            families whose masks are alike in size alone would otherwise be a finding. 0 without activations.
+        test: of within-family against between-family overlap of these neurons.
         adjusted: its p-value, corrected for the number of sites (Holm).
-        mantel: of 1 - `above` with each kind of URIEL distance; empty without lang2vec.
+        mantel: of 1 - that overlap with each kind of URIEL distance; empty without lang2vec or activations.
         sharing: who uses the neurons.
     """
 
@@ -59,6 +63,8 @@ class SiteNumbers:
     tree: Tree
     plane: Map
     agreement: float | None
+    sizes: dict[str, float]
+    compared: int
     test: FamilyTest
     adjusted: float | None
     mantel: dict[str, MantelTest]
@@ -119,16 +125,13 @@ def compute(
     activations: Activations | None = None,
     statistic: Statistic = "count",
 ) -> Numbers:
-    """All numbers of masks, and of the activations that they were selected from.
-
-    Raises:
-        MissingExtraError: scipy isn't installed.
-    """
+    """All numbers of masks, and of the activations that they were selected from."""
     distances, why_not = _uriel(masks, pivot)
     sites: list[SiteNumbers] = []
     for site in masks.sites:
         before = sites[-1].plane if sites and sites[-1].side == site.partition(".")[0] else None
-        sites.append(site_numbers(masks, site, pivot, families, before, distances))
+        recorded = Recorded(activations, statistic) if activations else None
+        sites.append(site_numbers(masks, site, pivot, families, before, distances, recorded))
     _adjust(sites)
     chosen = {numbers.site: numbers.directions for numbers in sites}
     curves = (
@@ -145,6 +148,14 @@ def compute(
     return Numbers(sites, overlap_progression(masks, pivot or ""), sparsity_table(masks), curves, effects, why_not)
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """Recorded activations, and the statistic that says how active a neuron is."""
+
+    activations: Activations
+    statistic: Statistic
+
+
 Distances = Mapping[str, Mapping[tuple[str, str], float]]
 
 
@@ -155,6 +166,7 @@ def site_numbers(
     families: Mapping[str, str],
     like: Map | None = None,
     distances: Distances | None = None,
+    recorded: Recorded | None = None,
 ) -> SiteNumbers:
     """The numbers of one site.
 
@@ -165,10 +177,10 @@ def site_numbers(
         families: by language, where it isn't the built-in table's.
         like: a map to turn this site's towards.
         distances: by kind and pair of languages, to compare with.
+        recorded: what the masks were selected from; without it, families and distances are not tested.
 
     Raises:
         MaskError: no such site.
-        MissingExtraError: scipy isn't installed.
     """
     directions = ordered(shown_directions(masks, site, pivot), "family", pivot, families)
     codes = [other_language(direction, pivot) for direction in directions]
@@ -176,6 +188,9 @@ def site_numbers(
     measured, chance = overlap(masks, site, directions), chance_overlap(masks, site, directions)
     iou, above = measured.numpy(), above_chance(measured, chance).numpy()
     tree = cluster(1 - iou)
+    shares = selected_rows(masks, site, directions).double().mean(1).tolist()
+    compared = max(1, round(sum(shares) / len(shares) * masks.widths[site])) if recorded else 0
+    test, mantel = _tests(recorded, site, directions, compared, groups, codes, distances or {})
     return SiteNumbers(
         site,
         site_title(site),
@@ -189,11 +204,36 @@ def site_numbers(
         tree,
         embed(1 - iou, like),
         tree_agreement(tree, groups),
-        family_test(above, groups, permutations=PERMUTATIONS),
+        _mean_by(groups, shares),
+        compared,
+        test,
         None,
-        {kind: _mantel(above, codes, table) for kind, table in (distances or {}).items()},
+        mantel,
         sharing_row(masks, site, directions, groups),
     )
+
+
+def _tests(
+    recorded: Recorded | None,
+    site: str,
+    directions: Sequence[Direction],
+    compared: int,
+    groups: Sequence[str],
+    codes: Sequence[str],
+    distances: Distances,
+) -> tuple[FamilyTest, dict[str, MantelTest]]:
+    """The tests on the directions' most active neurons, as many for each."""
+    if recorded is None:
+        return FamilyTest(None, None, None, 0), {}
+    alike = most_active_overlap(recorded.activations, site, directions, compared, recorded.statistic).numpy()
+    test = family_test(alike, groups, permutations=PERMUTATIONS)
+    return test, {kind: _mantel(alike, codes, table) for kind, table in distances.items()}
+
+
+def _mean_by(groups: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    """The mean of the values of each group."""
+    members = {group: [v for g, v in zip(groups, values, strict=True) if g == group] for group in groups}
+    return {group: sum(own) / len(own) for group, own in members.items()}
 
 
 def _adjust(sites: list[SiteNumbers]) -> None:
@@ -219,8 +259,8 @@ def _uriel(masks: NeuronMasks, pivot: str | None) -> tuple[dict[str, dict[tuple[
     }, ""
 
 
-def _mantel(above: np.ndarray, codes: Sequence[str], table: Mapping[tuple[str, str], float]) -> MantelTest:
-    """Of 1 - overlap above chance with URIEL's distances, over the languages that it has."""
+def _mantel(alike: np.ndarray, codes: Sequence[str], table: Mapping[tuple[str, str], float]) -> MantelTest:
+    """Of 1 - overlap with URIEL's distances, over the languages that it has."""
     known = [index for index, code in enumerate(codes) if (code, code) in table]
     other = np.array([[table[codes[a], codes[b]] for b in known] for a in known]).reshape(len(known), len(known))
-    return mantel_test(1 - above[np.ix_(known, known)], other, permutations=PERMUTATIONS)
+    return mantel_test(1 - alike[np.ix_(known, known)], other, permutations=PERMUTATIONS)

@@ -47,7 +47,6 @@ def ordered(
 
     Raises:
         RecipeError: an unknown order.
-        MissingExtraError: scipy, which clusters, isn't installed.
     """
     if order not in get_args(Order):
         raise RecipeError(f"order {order!r}: {nearest(order, get_args(Order))}")

@@ -130,7 +130,7 @@ def stability_series(rows: Sequence[StabilityRow]) -> list[Line]:
 
 
 def family_series(sites: Sequence[SiteNumbers]) -> list[Line]:
-    """Overlap above chance within and between families, by layer, with the corrected p of their difference."""
+    """Overlap of equally many neurons within and between families, by layer, with the corrected p of the difference."""
     layers: list[float] = [site.layer for site in sites]
     p = [site.adjusted for site in sites]
     return [
@@ -140,7 +140,7 @@ def family_series(sites: Sequence[SiteNumbers]) -> list[Line]:
 
 
 def uriel_series(sites: Sequence[SiteNumbers]) -> list[Line]:
-    """Per kind of distance its correlation with 1 - overlap above chance, by layer."""
+    """Per kind of distance its correlation with 1 - overlap of equally many neurons, by layer."""
     lines = []
     for kind, color in zip(sites[0].mantel if sites else (), COLORS, strict=False):
         tests = [site.mantel[kind] for site in sites]

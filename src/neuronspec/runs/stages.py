@@ -94,14 +94,15 @@ def train_base(run: Run) -> None:
     from neuronspec.training.train import train
 
     store = run.store()
-    model = build_model(run.recipe.model, store.tokenizer, run.recipe.seed)
+    seed = run.recipe.seed if run.recipe.training.seed is None else run.recipe.training.seed
+    model = build_model(run.recipe.model, store.tokenizer, seed)
     train(
         model,
         store.tokenizer,
         store,
         run.recipe.training,
         directions=run.recipe.corpus.all_directions,
-        seed=run.recipe.seed if run.recipe.training.seed is None else run.recipe.training.seed,
+        seed=seed,
         folder=run.paths.base,
         progress=run.progress,
         tracking=Tracking(run.recipe.tracking, run.paths.tracking, "base"),

@@ -1,12 +1,17 @@
 """Paired tests on sufficient statistics: sacreBLEU's tests with its random draws, for all arms of a direction at once.
 
+- Paired approximate randomization (Riezler and Maxwell, 2005): the two systems swap each sentence with probability 1/2.
+  Marks and Holm's correction are based on it: under the null hypothesis that the systems are interchangeable, its
+  two-sided p-value is exact for any metric and any number of sentences, and the bootstrap's only nearly so.
+- Paired bootstrap (Koehn, 2004): sentences are drawn with replacement. It gives the interval. The p-value that
+  sacreBLEU computes from it is one-sided in effect (`benchmarks/calibration.py`: at p < 0.05 it finds twice as many
+  differences as it should where there are none). It is kept to be compared with sacreBLEU's command line, and marks
+  nothing.
+
 `sacrebleu --paired-bs` and `--paired-ar` draw the same resamples for every system of a test set. So the draws are made
 once per test set, the sums of all arms are matrix products, and the p-values are those that sacreBLEU prints, at a
 hundredth of its time. With one exception: draws that tie with the difference count here. sacreBLEU leaves them out,
 which calls two equal systems, or two that differ in a single sentence, significantly different.
-
-- Paired bootstrap (Koehn, 2004): sentences are drawn with replacement.
-- Paired approximate randomization (Riezler and Maxwell, 2005): the two systems swap each sentence with probability 1/2.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ Key = TypeVar("Key", bound=Hashable)
 SEED = 12345
 """sacreBLEU's."""
 
-_CHUNK = 1 << 22
+CHUNK = 1 << 22
 """Random numbers drawn at a time; a multiple of 32, so that the stream of random bits is the same as undivided."""
 
 
@@ -37,15 +42,15 @@ class Difference:
     Args:
         value: score of the system minus that of the baseline.
         low, high: 95% interval of the difference (percentiles of the bootstrap).
-        bootstrap_p: of the paired bootstrap, two-sided.
-        randomization_p: of the paired approximate randomization, two-sided; None if it wasn't asked for.
+        p: of the paired approximate randomization, two-sided.
+        sacrebleu_bootstrap_p: what `sacrebleu --paired-bs` prints; too small.
     """
 
     value: float
     low: float
     high: float
-    bootstrap_p: float
-    randomization_p: float | None
+    p: float
+    sacrebleu_bootstrap_p: float
 
 
 class PairedTests:
@@ -54,7 +59,7 @@ class PairedTests:
     Args:
         systems: statistics of each system, `{system: {metric: [sentences, columns]}}`.
         resamples: of the bootstrap.
-        trials: of the approximate randomization; 0 leaves it out.
+        trials: of the approximate randomization.
         seed: of both.
     """
 
@@ -81,7 +86,7 @@ class PairedTests:
         """Test pairs (system, baseline) by every metric that both have: `{pair: {metric: Difference}}`."""
         shared = {pair: [m for m in self._systems[pair[0]] if m in self._systems[pair[1]]] for pair in pairs}
         keys = [(pair, metric) for pair, metrics in shared.items() for metric in metrics]
-        randomized = self._randomize(keys) if self._trials else {}
+        randomized = self._randomize(keys)
         tests: dict[tuple[str, str], dict[str, Difference]] = {pair: {} for pair in pairs}
         for (system, baseline), metric in keys:
             difference = self.score(system, metric) - self.score(baseline, metric)
@@ -92,8 +97,8 @@ class PairedTests:
                 difference,
                 float(low),
                 float(high),
+                randomized[(system, baseline), metric],
                 _p_value(_reaching(absolute - absolute.mean(), abs(difference)), len(absolute)),
-                randomized.get(((system, baseline), metric)),
             )
         return tests
 
@@ -132,7 +137,7 @@ def _bootstrap_sums(systems: list[np.ndarray], resamples: int, seed: int) -> lis
     sentences = len(stacked)
     random = np.random.default_rng(seed)
     parts = []
-    for start in range(0, resamples, rows := max(1, _CHUNK // sentences)):
+    for start in range(0, resamples, rows := max(1, CHUNK // sentences)):
         count = min(rows, resamples - start)
         drawn = random.choice(sentences, size=(count, sentences), replace=True)
         places = drawn + np.arange(count)[:, None] * sentences
@@ -145,57 +150,9 @@ def _bootstrap_sums(systems: list[np.ndarray], resamples: int, seed: int) -> lis
 def _coin_flips(trials: int, sentences: int, seed: int) -> Iterator[npt.NDArray[np.bool_]]:
     """The sentences that come from the first system, in parts of `[trials, sentences]`."""
     random = np.random.default_rng(seed)
-    rows = max(32, _CHUNK // sentences // 32 * 32)
+    rows = max(32, CHUNK // sentences // 32 * 32)
     for start in range(0, trials, rows):
         yield random.integers(2, size=(min(rows, trials - start), sentences), dtype=np.bool_)
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean difference over directions, and its 95% interval.
-
-    Args:
-        mean: over the directions that were tested.
-        low, high: percentiles of the hierarchical bootstrap.
-        n: directions that were tested.
-        of: directions that should have been.
-    """
-
-    mean: float
-    low: float
-    high: float
-    n: int
-    of: int
-
-    @property
-    def significant(self) -> bool:
-        """Whether 0 lies outside."""
-        return self.low > 0 or self.high < 0
-
-
-def hierarchical_interval(
-    differences: list[float], samples: list[Values], of: int, seed: int = SEED, draws: int = 10_000
-) -> Interval:
-    """The mean over directions with an interval from a hierarchical bootstrap.
-
-    Each draw takes directions with replacement, and for each direction taken one of its resamples of sentences. The
-    interval therefore covers the choice of languages and of sentences, and not the choice of the training seed.
-    Sentences are drawn in each direction by itself, also where test sets are translations of each other.
-
-    Args:
-        differences: of each direction, on its test set.
-        samples: of each direction, on resamples of its sentences. Each of shape [resamples].
-        of: directions that should have been tested.
-        seed: of the draws.
-        draws: how many.
-    """
-    count = len(differences)
-    table = np.stack(samples)
-    random = np.random.default_rng(seed)
-    directions = random.integers(count, size=(draws, count))
-    means = table[directions, random.integers(table.shape[1], size=(draws, count))].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(np.mean(differences)), float(low), float(high), count, of)
 
 
 def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:

@@ -3,31 +3,41 @@
 `results.json` holds them under `significance`:
 
     {"method": {...}, "pairs": {SYSTEM: {BASELINE: {METRIC: {
-        "directions": {"en-de": {"difference", "low", "high", "bootstrap_p", "randomization_p", "holm_p"}},
-        "average": {"difference", "low", "high", "n", "of"}, "zero_shot": the same or absent}}}}}
+        "directions": {"en-de": {"difference", "low", "high", "p", "holm_p", "sacrebleu_bootstrap_p"}},
+        "average": {"difference", "n", "of", "these_directions": {"low", "high"}, "other_directions": {"low", "high"},
+                    "correlation"},
+        "zero_shot": the same or absent}}}}}
 
 Each pair of arms is there once, as later arm minus earlier arm; `Significance.difference` and `average` find both ways.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from math import ceil
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from neuronspec.core.progress import SILENT, Progress
-from neuronspec.scoring.resampling import SEED, Difference, PairedTests, hierarchical_interval, holm
+from neuronspec.scoring.intervals import Interval, correlation, over_sentences, over_units
+from neuronspec.scoring.joint import Ids, JointSamples
+from neuronspec.scoring.resampling import SEED, Difference, PairedTests, holm
 from neuronspec.scoring.settings import ScoreSettings
-from neuronspec.scoring.statistics import Statistics, Values
+from neuronspec.scoring.statistics import Statistics
+
+logger = logging.getLogger(__name__)
 
 LEVEL = 0.05
 """Differences with a smaller p-value are marked."""
 
 METHOD_NOTE = (
-    "* p < 0.05, paired bootstrap, not corrected; ** also after Holm's correction for the number of directions. "
-    "Means: * the 95% interval of the hierarchical bootstrap (directions, then sentences) excludes 0."
+    "* p < 0.05 in this direction (approximate randomization, two-sided, not corrected); ** also after Holm's "
+    "correction for the number of directions. Means: * the 95% interval for other directions of this kind excludes 0. "
+    "Other training seeds may differ."
 )
 """What the marks in tables mean."""
 
@@ -43,48 +53,92 @@ class DirectionTest(_Entry):
 
     Args:
         difference: of the scores.
-        low, high: its 95% interval.
-        bootstrap_p: of the paired bootstrap.
-        randomization_p: of the paired approximate randomization; None if it wasn't asked for.
-        holm_p: `bootstrap_p`, corrected for the number of directions.
+        low, high: its 95% interval, for other sentences.
+        p: of the paired approximate randomization; None where an older version didn't compute it.
+        holm_p: `p`, corrected for the number of directions.
+        sacrebleu_bootstrap_p: what `sacrebleu --paired-bs` prints; too small, and marks nothing.
     """
 
     difference: float
     low: float
     high: float
-    bootstrap_p: float
-    randomization_p: float | None
-    holm_p: float
-
-    def turned(self) -> DirectionTest:
-        """The other arm against this one."""
-        return self.model_copy(update=_turned(self))
-
-
-class MeanDifference(_Entry):
-    """One arm against another over directions.
-
-    Args:
-        difference: the mean.
-        low, high: its 95% interval.
-        n: directions that were tested.
-        of: directions that should have been.
-    """
-
-    difference: float
-    low: float
-    high: float
-    n: int
-    of: int
+    p: float | None
+    holm_p: float | None
+    sacrebleu_bootstrap_p: float
 
     @property
     def significant(self) -> bool:
-        """Whether 0 is outside of the interval."""
+        """Whether p is below the level, not corrected."""
+        return self.p is not None and self.p < LEVEL
+
+    @property
+    def significant_corrected(self) -> bool:
+        """Whether it still is after Holm's correction."""
+        return self.holm_p is not None and self.holm_p < LEVEL
+
+    def turned(self) -> DirectionTest:
+        """The other arm against this one."""
+        turned = {"difference": -self.difference, "low": -self.high, "high": -self.low}
+        return self.model_copy(update=turned)
+
+
+class Bounds(_Entry):
+    """The ends of a 95% interval."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, interval: Interval | None) -> Bounds | None:
+        """From an interval, if there is one."""
+        return None if interval is None else cls(low=_short(interval.low), high=_short(interval.high))
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether 0 lies outside."""
         return self.low > 0 or self.high < 0
+
+    def turned(self) -> Bounds:
+        """Of the difference with the opposite sign."""
+        return Bounds(low=-self.high, high=-self.low)
+
+
+class MeanDifference(_Entry):
+    """One arm against another over directions, for the models that were trained.
+
+    Args:
+        difference: the mean.
+        n: directions that were tested.
+        of: directions that should have been.
+        these_directions: its 95% interval for other sentences; None in results of older versions.
+        other_directions: its 95% interval for other directions of this kind and other sentences; None for one
+            direction.
+        correlation: of the directions' differences over resamples of the sentences that they share, mean over pairs;
+            None where they share none.
+    """
+
+    difference: float
+    n: int
+    of: int
+    these_directions: Bounds | None = None
+    other_directions: Bounds | None = None
+    correlation: float | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether 0 is outside of the interval for other directions."""
+        return self.other_directions is not None and self.other_directions.excludes_zero
 
     def turned(self) -> MeanDifference:
         """The other arm against this one."""
-        return self.model_copy(update=_turned(self))
+        turned = {
+            name: None if bounds is None else bounds.turned()
+            for name, bounds in (
+                ("these_directions", self.these_directions),
+                ("other_directions", self.other_directions),
+            )
+        }
+        return self.model_copy(update={"difference": -self.difference, **turned})
 
 
 class Comparison(_Entry):
@@ -150,6 +204,7 @@ def compare_systems(
     directions: Sequence[str],
     zero_shot: Sequence[str] = (),
     *,
+    ids: Mapping[str, Ids] | None = None,
     resamples: int = 1000,
     trials: int = 10_000,
     progress: Progress = SILENT,
@@ -161,11 +216,12 @@ def compare_systems(
         pairs: (system, baseline).
         directions: that should be tested.
         zero_shot: those of them that weren't trained; they get an average of their own.
+        ids: by direction, which sentences the test sets have in common; None: none.
         resamples: of the bootstrap.
-        trials: of the approximate randomization; 0 leaves it out.
+        trials: of the approximate randomization.
         progress: shows how far it is, in directions.
     """
-    tests: dict[tuple[str, str], dict[str, dict[str, tuple[Difference, Values]]]] = {pair: {} for pair in pairs}
+    tests: dict[tuple[str, str], dict[str, dict[str, Difference]]] = {pair: {} for pair in pairs}
     for name in progress.track(directions, "testing significance"):
         systems = {system: found[name] for system, found in statistics.items() if name in found}
         here = [pair for pair in pairs if set(pair) <= set(systems)]
@@ -173,43 +229,66 @@ def compare_systems(
             made = PairedTests(systems, resamples=resamples, trials=trials)
             for pair, metrics in made.compare(here).items():
                 for metric, difference in metrics.items():
-                    samples = made.samples(pair[0], metric) - made.samples(pair[1], metric)
-                    tests[pair].setdefault(metric, {})[name] = difference, samples
-    untrained = set(zero_shot)
-    trained = [name for name in directions if name not in untrained]
+                    tests[pair].setdefault(metric, {})[name] = difference
+    samples = JointSamples(statistics, ids, resamples=resamples)
+    trained = [name for name in directions if name not in set(zero_shot)]
+    kinds = {"average": trained, "zero_shot": list(zero_shot)}
     return {
-        pair: {metric: _comparison(found, trained, list(zero_shot)) for metric, found in metrics.items()}
+        pair: {metric: _comparison(found, kinds, samples, pair, metric) for metric, found in metrics.items()}
         for pair, metrics in tests.items()
     }
 
 
-def _comparison(found: Mapping[str, tuple[Difference, Values]], trained: list[str], zero_shot: list[str]) -> Comparison:
-    def interval(names: list[str]) -> MeanDifference | None:
-        there = [name for name in names if name in found]
-        if not there:
-            return None
-        made = hierarchical_interval(
-            [found[name][0].value for name in there], [found[name][1] for name in there], len(names)
-        )
-        return MeanDifference(
-            difference=_short(made.mean), low=_short(made.low), high=_short(made.high), n=made.n, of=made.of
-        )
-
-    directions = {name: difference for name, (difference, _) in found.items()}
-    corrected = holm({name: difference.bootstrap_p for name, difference in directions.items()})
+def _comparison(
+    found: Mapping[str, Difference],
+    kinds: Mapping[str, list[str]],
+    samples: JointSamples[str],
+    pair: tuple[str, str],
+    metric: str,
+) -> Comparison:
+    corrected = holm({name: test.p for name, test in found.items()})
     tests = {
         name: DirectionTest(
-            difference=_short(found.value),
-            low=_short(found.low),
-            high=_short(found.high),
-            bootstrap_p=_short(found.bootstrap_p),
-            randomization_p=None if found.randomization_p is None else _short(found.randomization_p),
+            difference=_short(test.value),
+            low=_short(test.low),
+            high=_short(test.high),
+            p=_short(test.p),
             holm_p=_short(corrected[name]),
+            sacrebleu_bootstrap_p=_short(test.sacrebleu_bootstrap_p),
         )
-        for name, found in directions.items()
+        for name, test in found.items()
     }
-    means = {"average": interval(trained), "zero_shot": interval(zero_shot)}
-    return Comparison(directions=tests, **{name: mean for name, mean in means.items() if mean is not None})
+    means = {}
+    for kind, names in kinds.items():
+        there = [name for name in names if name in found]
+        if there:
+            drawn = np.stack([samples.differences(*pair, name, metric) for name in there])
+            means[kind] = mean_difference([found[name].value for name in there], drawn, samples, len(names))
+    return Comparison(directions=tests, **means)
+
+
+def mean_difference(
+    differences: Sequence[float], drawn: np.ndarray, samples: JointSamples[Any], of: int
+) -> MeanDifference:
+    """The mean over directions with its intervals.
+
+    Args:
+        differences: of each direction.
+        drawn: the same on resamples, `[directions, resamples]`.
+        samples: what the resamples were drawn from.
+        of: directions that should have been tested.
+    """
+    mean = float(np.mean(differences))
+    shared = drawn if samples.shared else None
+    measured = correlation(drawn) if samples.shared else None
+    return MeanDifference(
+        difference=_short(mean),
+        n=len(differences),
+        of=of,
+        these_directions=Bounds.of(over_sentences(mean, drawn.mean(axis=0), samples.sentences)),
+        other_directions=Bounds.of(over_units(differences, shared, samples.sentences)),
+        correlation=None if measured is None else _short(measured),
+    )
 
 
 def arms_significance(
@@ -217,6 +296,7 @@ def arms_significance(
     directions: Sequence[str],
     zero_shot: Sequence[str],
     settings: ScoreSettings,
+    ids: Mapping[str, Ids] | None = None,
     progress: Progress = SILENT,
 ) -> Significance:
     """Test all pairs of arms (but `copy`).
@@ -226,39 +306,53 @@ def arms_significance(
         directions: that were to be evaluated.
         zero_shot: those of them that weren't trained.
         settings: say how many resamples and trials.
+        ids: by direction, which sentences the test sets have in common; None: none.
         progress: shows how far it is, in directions.
     """
     resamples, trials = settings.resamples, settings.trials
     arms = {arm: found for arm, found in statistics.items() if arm != "copy"}
     pairs = [(later, earlier) for earlier, later in combinations(arms, 2)]
-    made = compare_systems(arms, pairs, directions, zero_shot, resamples=resamples, trials=trials, progress=progress)
+    warn_of_few_trials(trials, len(directions))
+    made = compare_systems(
+        arms, pairs, directions, zero_shot, ids=ids, resamples=resamples, trials=trials, progress=progress
+    )
     found: dict[str, dict[str, dict[str, Comparison]]] = {}
     for (system, baseline), metrics in made.items():
         found.setdefault(system, {})[baseline] = metrics
     return Significance(method=method(resamples, trials), pairs=found)
 
 
+def warn_of_few_trials(trials: int, tests: int) -> None:
+    """Say so if Holm's correction leaves no p-value below the level, however large a difference is."""
+    if tests / (trials + 1) >= LEVEL:
+        logger.warning(
+            "evaluation.scores.trials: with %d trials and %d directions no difference can be marked ** (Holm's "
+            "correction); set it to %d or more",
+            trials, tests, 2 * ceil(tests / LEVEL),
+        )  # fmt: skip
+
+
 def method(resamples: int, trials: int) -> dict[str, Any]:
     """How the tests were made, as plain JSON values."""
     return {
-        "bootstrap": f"paired, {resamples} resamples, two-sided",
-        "randomization": f"paired approximate, {trials} trials, two-sided",
+        "p": f"paired approximate randomization, {trials} trials, two-sided",
+        "holm_p": "p, corrected by Holm over the directions of a pair of arms; the others are not corrected",
+        "sacrebleu_bootstrap_p": f"as sacrebleu --paired-bs, {resamples} resamples; too small, for comparison only",
         "seed": SEED,
         "level": LEVEL,
-        "correction": "holm_p: Holm over the directions of a pair of arms, of bootstrap_p; the others: none",
-        "average": "95% interval, hierarchical bootstrap: directions, then sentences",
+        "these_directions": "95% interval of the mean for other sentences, which are drawn jointly where directions "
+        f"share them ({resamples} resamples)",
+        "other_directions": "95% interval of the mean for other directions of this kind and other sentences (Student's "
+        "t over directions, and the covariance of directions that share sentences)",
+        "training": "the intervals and tests are for the models that were trained, not for other seeds",
     }
 
 
 def marks(test: DirectionTest | None) -> str:
     """`**`, `*` or nothing, for a test of one direction."""
-    if test is None or test.bootstrap_p >= LEVEL:
+    if test is None or not test.significant:
         return ""
-    return "**" if test.holm_p < LEVEL else "*"
-
-
-def _turned(entry: DirectionTest | MeanDifference) -> dict[str, float]:
-    return {"difference": -entry.difference, "low": -entry.high, "high": -entry.low}
+    return "**" if test.significant_corrected else "*"
 
 
 def _short(value: float) -> float:

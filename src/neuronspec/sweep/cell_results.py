@@ -2,14 +2,18 @@
 
 It holds what the `results.json` of a run holds, with means over seeds as the scores of an entry, and beside it:
 
-    {"sweep": NAME, "baselines": [ENTRY, ...], "recipe": YAML,
-     "entries": {ENTRY: {"arm", "changes", "seeds", "means": {GROUP: {METRIC: {"mean", "sd", "values"}}},
+    {"sweep": NAME, "baselines": [ENTRY, ...], "base_seeds": [SEED, ...], "recipe": YAML,
+     "entries": {ENTRY: {"arm", "changes", "seeds", "base_seeds",
+                         "means": {GROUP: {METRIC: {"mean", "sd", "values"}}},
                          "validation": {"mean", ...}, "sparsity", "cost": {...}}},
      "differences": {ENTRY: {BASELINE: {METRIC: {GROUP:
-         {"difference", "low", "high", "n", "of", "seeds": {"mean", "sd", "p", "values"}}}}}},
+         {"difference", "n", "of", "over", "these_trainings": {"low", "high"}, "other_trainings": {"low", "high"},
+          "other_directions": {"low", "high"}, "correlation", "seeds": {"mean", "sd", "p", "values"}}}}}},
      "failed": {CELL: why}}
 
-GROUP is `all`, `zero-shot`, or a tier and way past the pivot (`high out`).
+GROUP is `all`, `zero-shot`, or a tier and way past the pivot (`high out`). There is a value of each training: each
+seed, or each seed on each baseline. Differences are tested over baselines where there are several (`over`), and else
+over seeds on the one baseline. Intervals that more than one training is needed for are null with one.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 from neuronspec.corpus.store import TokenStore
+from neuronspec.evaluation.alignment import sentence_ids
 from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, mean_score, write_results
 from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.evaluation.seeds import summarize_seeds
@@ -33,6 +38,7 @@ from neuronspec.evaluation.tables import tier_groups
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.recipe import Recipe
 from neuronspec.runs.state import read_stages
+from neuronspec.scoring.joint import Ids
 from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.sweep.differences import Differences, Found
 from neuronspec.sweep.nodes import FLOOR, Node
@@ -68,14 +74,16 @@ def gather(
     for name, reason in scorer.skipped.items():
         logger.info("%s skipped: %s", name, reason)
     with progress.task("scoring"):
-        found = _find([node for node in nodes if node.folder in done], scorer)
+        found = _find([node for node in nodes if node.folder in done], scorer, bool(sweep.base_seeds))
     facts = _facts(recipe, store, scorer)
     groups = _groups(facts)
     with progress.task("testing significance"):
-        differences = Differences(sweep, found, groups, recipe.evaluation.scores.resamples).to_json()
+        ids = _sentences(nodes, done, facts["directions"])
+        differences = Differences(sweep, found, groups, ids, recipe.evaluation.scores.resamples).to_json()
     facts |= {
         "sweep": sweep.name,
         "baselines": sweep.baselines,
+        "base_seeds": sweep.base_seeds or [],
         "recipe": recipe.to_yaml(),
         "entries": {label: _entry(one, groups) for label, one in found.items() if one.nodes[min(one.nodes)].cell},
         "differences": differences,
@@ -85,18 +93,28 @@ def gather(
     return write_results(RunFolder(folder).results, means, facts).to_json()
 
 
-def _find(nodes: Sequence[Node], scorer: Scorer) -> dict[str, Found]:
-    """What is evaluated, by label: `copy`, `base`, then the entries. Of several baselines, it is the first one's."""
+def _find(nodes: Sequence[Node], scorer: Scorer, several: bool) -> dict[str, Found]:
+    """What is evaluated, by label: `copy`, `base`, then the entries.
+
+    Of baselines that differ because entries change them, it is the first one; of `several` base seeds, it is all.
+    """
     found: dict[str, Found] = {}
     for node in nodes:
         for arm in [node.cell.arm] if node.cell else [name.partition("/")[2] for name in node.tasks if name in FLOOR]:
-            label, seed = (node.cell.entry, node.cell.seed) if node.cell else (arm, 0)
+            base_seed = (node.recipe.training.seed or 0) if several and arm == "base" else 0
+            label, training = (node.cell.entry, node.cell.training) if node.cell else (arm, (base_seed, 0))
             one = found.setdefault(label, Found())
-            if seed not in one.nodes:
-                one.nodes[seed] = node
+            if training not in one.nodes:
+                one.nodes[training] = node
                 scored = score_arms(RunFolder(node.folder).evaluations, [arm], scorer)
-                one.scores[seed], one.statistics[seed] = scored[arm]
+                one.scores[training], one.statistics[training] = scored[arm]
     return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
+
+
+def _sentences(nodes: Sequence[Node], done: set[Path], directions: Sequence[str]) -> Mapping[str, Ids]:
+    """The test sentences by direction."""
+    evaluated = [RunFolder(node.folder).evaluations for node in nodes if node.folder in done]
+    return sentence_ids([arm for each in evaluated if each.is_dir() for arm in sorted(each.iterdir())], directions)
 
 
 def _store(nodes: Sequence[Node]) -> TokenStore:
@@ -141,7 +159,8 @@ def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
         "arm": arm,
         "changes": node.cell.changes,
-        "seeds": sorted(one.nodes),
+        "seeds": sorted({seed for _, seed in one.nodes}),
+        "base_seeds": sorted({base for base, _ in one.nodes if base}),
         "means": {group: _means(one, names) for group, names in groups.items()},
         "validation": _summary(best) if len(best) == len(folders) else None,
         "sparsity": _sparsity(folders[0]),

@@ -1,49 +1,40 @@
-"""How much each entry gains over the baselines of the sweep, and how sure that is.
+"""How much each entry gains over the baselines of the sweep, and for what it would hold.
 
-Two kinds of uncertainty are kept apart. The interval of the hierarchical bootstrap covers the choice of directions and
-of test sentences, for the mean over the seeds that were trained; the t-test over seeds covers the randomness of
-training.
+A gain varies with the test sentences, with the directions, and with the randomness of training: of the continuation
+(seeds), and of the baseline model that entries continue from (base seeds). Each interval names what it covers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from neuronspec.evaluation.results import ArmScores
 from neuronspec.evaluation.seeds import summarize_seeds
-from neuronspec.scoring.resampling import PairedTests, hierarchical_interval
-from neuronspec.scoring.statistics import Statistics, Values
+from neuronspec.scoring.intervals import Interval, correlation, over_both, over_sentences, over_units
+from neuronspec.scoring.joint import Ids, JointSamples
+from neuronspec.scoring.statistics import Statistics
 from neuronspec.sweep.nodes import Node
-from neuronspec.sweep.settings import Sweep
+from neuronspec.sweep.settings import Sweep, Training
 
 TESTED = ("bleu", "chrf++")
 
 
 @dataclass
 class Found:
-    """What was evaluated under one label, by seed (0 for what has no seed).
+    """What was evaluated under one label, by the seeds of its training.
 
     Args:
         nodes: the run folders.
         scores, statistics: by direction.
     """
 
-    nodes: dict[int, Node] = field(default_factory=dict)
-    scores: dict[int, ArmScores] = field(default_factory=dict)
-    statistics: dict[int, dict[str, Statistics]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Direction:
-    """One direction: the difference of each seed, and the mean over seeds on resamples of the sentences."""
-
-    by_seed: list[float]
-    samples: Values
+    nodes: dict[Training, Node] = field(default_factory=dict)
+    scores: dict[Training, ArmScores] = field(default_factory=dict)
+    statistics: dict[Training, dict[str, Statistics]] = field(default_factory=dict)
 
 
 class Differences:
@@ -53,13 +44,26 @@ class Differences:
         sweep: says which entries are baselines.
         found: what was evaluated, by entry.
         groups: directions by name of the group.
-        resamples: of the bootstrap.
+        ids: by direction, which sentences the test sets have in common.
+        resamples: of the sentences.
     """
 
     def __init__(
-        self, sweep: Sweep, found: Mapping[str, Found], groups: Mapping[str, Sequence[str]], resamples: int
+        self,
+        sweep: Sweep,
+        found: Mapping[str, Found],
+        groups: Mapping[str, Sequence[str]],
+        ids: Mapping[str, Ids],
+        resamples: int,
     ) -> None:
-        self._sweep, self._found, self._groups, self._resamples = sweep, found, groups, resamples
+        self._sweep, self._found, self._groups = sweep, found, groups
+        systems = {
+            (label, training): statistics
+            for label, one in found.items()
+            if one.nodes[min(one.nodes)].cell
+            for training, statistics in one.statistics.items()
+        }
+        self._samples = JointSamples(systems, ids, resamples=resamples, metrics=TESTED)
 
     def to_json(self) -> dict[str, Any]:
         """By entry and baseline; the layout is described in `cell_results`."""
@@ -69,51 +73,67 @@ class Differences:
                 continue
             for baseline in self._sweep.baselines:
                 name = self._sweep.baseline_of(entry, baseline, self._found)
-                seeds = sorted(one.scores.keys() & self._found[name].scores.keys()) if name else []
-                if name and name != entry and seeds:
-                    content.setdefault(entry, {})[name] = self._compare(entry, name, seeds)
+                trainings = sorted(one.scores.keys() & self._found[name].scores.keys()) if name else []
+                if name and name != entry and trainings:
+                    content.setdefault(entry, {})[name] = self._compare(entry, name, trainings)
         return content
 
-    def _compare(self, entry: str, baseline: str, seeds: Sequence[int]) -> dict[str, Any]:
-        by_direction = self._test(entry, baseline, seeds)
+    def _compare(self, entry: str, baseline: str, trainings: Sequence[Training]) -> dict[str, Any]:
         content: dict[str, Any] = {}
+        pairs = [(self._found[entry].scores[each], self._found[baseline].scores[each]) for each in trainings]
         for metric in TESTED:
             for group, names in self._groups.items():
-                tested = [by_direction[name][metric] for name in names if name in by_direction]
+                tested = [name for name in names if all(name in one and name in other for one, other in pairs)]
                 if tested:
-                    content.setdefault(metric, {})[group] = _group(tested, len(names))
+                    values = np.array([[_difference(*pair, name, metric) for name in tested] for pair in pairs])
+                    drawn = self._drawn(entry, baseline, trainings, tested, metric)
+                    found = group_difference(values, drawn, [base for base, _ in trainings], self._samples)
+                    content.setdefault(metric, {})[group] = found | {"n": len(tested), "of": len(names)}
         return content
 
-    def _test(self, entry: str, baseline: str, seeds: Sequence[int]) -> dict[str, dict[str, _Direction]]:
-        """By direction that both have in all seeds, and metric."""
-        pairs = [(self._found[entry].statistics[seed], self._found[baseline].statistics[seed]) for seed in seeds]
-        names = [name for name in pairs[0][0] if all(name in one and name in other for one, other in pairs)]
-        return {name: self._test_direction([(one[name], other[name]) for one, other in pairs]) for name in names}
-
-    def _test_direction(self, pairs: Sequence[tuple[Any, Any]]) -> dict[str, _Direction]:
-        tests = [
-            PairedTests({"entry": one, "baseline": other}, resamples=self._resamples, trials=0) for one, other in pairs
-        ]
-        return {
-            metric: _Direction(
-                [test.score("entry", metric) - test.score("baseline", metric) for test in tests],
-                np.mean([test.samples("entry", metric) - test.samples("baseline", metric) for test in tests], axis=0),
-            )
-            for metric in TESTED
-        }
+    def _drawn(
+        self, entry: str, baseline: str, trainings: Sequence[Training], directions: Sequence[str], metric: str
+    ) -> np.ndarray:
+        """The differences on resamples: `[trainings, directions, resamples]`."""
+        pairs = [((entry, each), (baseline, each)) for each in trainings]
+        return np.stack([[self._samples.differences(*pair, name, metric) for name in directions] for pair in pairs])
 
 
-def _group(tested: Sequence[_Direction], of: int) -> dict[str, Any]:
-    interval = hierarchical_interval(
-        [fmean(direction.by_seed) for direction in tested], [direction.samples for direction in tested], of
-    )
-    by_seed = [fmean(values) for values in zip(*(direction.by_seed for direction in tested), strict=True)]
-    seeds = summarize_seeds(by_seed, test=True)
+def group_difference(
+    values: np.ndarray, drawn: np.ndarray, bases: Sequence[int], samples: JointSamples[Any]
+) -> dict[str, Any]:
+    """The mean difference over a group of directions, with its intervals.
+
+    Args:
+        values: `[trainings, directions]`.
+        drawn: the same on resamples, `[trainings, directions, resamples]`.
+        bases: by training, the seed of the baseline that it continues.
+        samples: what the resamples were drawn from.
+    """
+    shared, sentences = samples.shared, samples.sentences
+    several = sorted(set(bases))
+    if len(several) > 1:  # seeds on one baseline are no replications of each other
+        members = [[base == each for base in bases] for each in several]
+        values = np.stack([values[own].mean(axis=0) for own in members])
+        drawn = np.stack([drawn[own].mean(axis=0) for own in members])
+    by_unit, unit_samples = values.mean(axis=1), drawn.mean(axis=1)
+    summary = summarize_seeds([float(value) for value in by_unit], test=True)
     return {
-        "difference": interval.mean,
-        "low": interval.low,
-        "high": interval.high,
-        "n": interval.n,
-        "of": of,
-        "seeds": {"mean": seeds.mean, "sd": seeds.deviation, "p": seeds.p, "values": seeds.values},
+        "difference": summary.mean,
+        "over": "baselines" if len(several) > 1 else "seeds",
+        "these_trainings": _bounds(over_sentences(summary.mean, unit_samples.mean(axis=0), sentences)),
+        "other_trainings": _bounds(over_units(summary.values, unit_samples, sentences)),
+        "other_directions": _bounds(over_both(values, drawn if shared else None, sentences)),
+        "correlation": correlation(drawn.mean(axis=0)) if shared else None,
+        "seeds": {"mean": summary.mean, "sd": summary.deviation, "p": summary.p, "values": summary.values},
     }
+
+
+def _difference(one: ArmScores, other: ArmScores, name: str, metric: str) -> float:
+    mine, theirs = one[name].get(metric), other[name].get(metric)
+    assert mine is not None and theirs is not None, "every direction has BLEU and chrF++"
+    return mine - theirs
+
+
+def _bounds(interval: Interval | None) -> dict[str, float] | None:
+    return None if interval is None else {"low": interval.low, "high": interval.high}

@@ -98,7 +98,7 @@ def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]
         given = Pipeline(recipes[0][1], base)
         nodes[base] = Node(base, recipes[0][1], tuple(name for name in FLOOR if places.of(given, name) == base), {})
     for cell, recipe in recipes:
-        where = folder / "cells" / cell.entry / f"seed-{cell.seed}"
+        where = folder / "cells" / cell.name
         pipeline = Pipeline(recipe, where)
         own = (f"specialize/{cell.arm}", f"evaluate/{cell.arm}")
         for name in (*_before(pipeline, {*own, *FLOOR}), *FLOOR):

@@ -30,6 +30,7 @@ RESERVED = {
     "continuation.seed": "seeds set it",
 }
 """Keys that no change may name, and why."""
+BASE_SEED = "training.seed"
 
 _SAME_TEST = "all entries are scored on the same test sentences; set it for all (set)"
 SHARED = {
@@ -43,6 +44,9 @@ SHARED = {
 
 _TRAINING_TEXT = ("corpus.train", "corpus.tier_shares", "corpus.cleaning")
 """What below `corpus` an entry may change all the same."""
+
+Training: TypeAlias = tuple[int, int]
+"""The seeds of a training: of its baseline (0: the recipe's) and of the continuation."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -62,6 +66,12 @@ class Sweep(Section):
     recipe: RecipePath = Field(description="the recipe that all share; relative to the sweep file")
     set: Changes = Field({}, description="recipe keys that are changed for all, as {continuation.updates: 500}")
     seeds: list[Seed] = Field([1], min_length=1, description="of each continuation: data order, dropout, random masks")
+    base_seeds: list[Seed] | None = Field(
+        None,
+        min_length=1,
+        description="baselines: one is trained with each of these (training.seed: weights, data order, dropout), and "
+        "every entry continues from each with each of its seeds; without it, one baseline with the recipe's seed",
+    )
     arms: dict[Name, Entry] = Field(min_length=1, description="the entries by name")
     settings: dict[Name, Changes] = Field(
         {}, description="groups of changes by name; each entry is trained with each of them, named ENTRY+NAME"
@@ -80,7 +90,7 @@ class Sweep(Section):
     def _check(self) -> Sweep:
         problems = [
             f"seeds {seeds} name a seed twice"
-            for seeds in (self.seeds, *(entry.seeds or [] for entry in self.arms.values()))
+            for seeds in (self.seeds, self.base_seeds or [], *(entry.seeds or [] for entry in self.arms.values()))
             if len(set(seeds)) < len(seeds)
         ]
         problems += [
@@ -91,10 +101,11 @@ class Sweep(Section):
         problems += [
             f"an entry can't be named {name!r}: that is a row of its own" for name in FLOOR if name in self.arms
         ]
-        problems += _reserved("set", self.set, RESERVED)
+        reserved = self._reserved_keys()
+        problems += _reserved("set", self.set, reserved)
         parts = {f"arms.{name}.set": entry.set for name, entry in self.arms.items()}
         for where, changes in (parts | {f"settings.{name}": part for name, part in self.settings.items()}).items():
-            problems += _reserved(where, changes, RESERVED | SHARED)
+            problems += _reserved(where, changes, reserved | SHARED)
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -108,7 +119,7 @@ class Sweep(Section):
         """
         sweep = explain(cls, load_yaml(path, [], "sweep"), {"folder": path.resolve().parent, "check_files": True})
         given = dict(map(parse_override, overrides or []))
-        problems = list(_reserved("--set", given, RESERVED))
+        problems = list(_reserved("--set", given, sweep._reserved_keys()))
         if problems:
             raise RecipeError("; ".join(problems))
         sweep = sweep.model_copy(update={"set": sweep.set | given})
@@ -119,10 +130,16 @@ class Sweep(Section):
         """All trainings, entry by entry."""
         for name, entry in self.arms.items():
             for setting, changes in (self.settings or {"": {}}).items():
-                for seed in entry.seeds or self.seeds:
-                    label = f"{name}+{setting}" if setting else name
-                    # a name that is no arm's is refused when the recipe is made
-                    yield Cell(label, entry.arm or name, seed, self.set | entry.set | changes)
+                label = f"{name}+{setting}" if setting else name
+                bases: list[int | None] = [*self.base_seeds] if self.base_seeds else [None]
+                for base in bases:
+                    for seed in entry.seeds or self.seeds:
+                        # a name that is no arm's is refused when the recipe is made
+                        yield Cell(label, entry.arm or name, seed, self.set | entry.set | changes, base)
+
+    def _reserved_keys(self) -> dict[str, str]:
+        """Keys that no change may name, and why."""
+        return RESERVED | ({BASE_SEED: "base_seeds set it"} if self.base_seeds else {})
 
     @staticmethod
     def baseline_of(entry: str, baseline: str, known: Collection[str]) -> str | None:
@@ -158,22 +175,31 @@ class Cell:
         arm: which arm it trains.
         seed: of the continuation.
         changes: to the recipe.
+        base_seed: of the baseline that it continues; None: the recipe's.
     """
 
     entry: str
     arm: str
     seed: int
     changes: Changes
+    base_seed: int | None = None
 
     @property
     def name(self) -> str:
         """For messages, and the folder below `cells/`."""
-        return f"{self.entry}/seed-{self.seed}"
+        base = "" if self.base_seed is None else f"base-{self.base_seed}/"
+        return f"{self.entry}/{base}seed-{self.seed}"
+
+    @property
+    def training(self) -> Training:
+        """Its seeds."""
+        return self.base_seed or 0, self.seed
 
     @property
     def overrides(self) -> list[str]:
         """As `--set` takes them."""
-        changes = self.changes | {"continuation.seed": self.seed, "arms": [self.arm]}
+        seeds = {"continuation.seed": self.seed} | ({BASE_SEED: self.base_seed} if self.base_seed is not None else {})
+        changes = self.changes | seeds | {"arms": [self.arm]}
         return [f"{key}={json.dumps(value, default=str)}" for key, value in changes.items()]
 
 

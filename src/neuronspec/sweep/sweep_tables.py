@@ -17,14 +17,22 @@ from neuronspec.evaluation.tables import (
     zero_shot_table,
 )
 
-_NOTE = (
-    "Mean over directions ± standard deviation over seeds. Gains: * the 95% interval of the hierarchical bootstrap "
-    "(directions, then sentences) excludes 0."
-)
-_DIFFERENCES_NOTE = (
-    "Interval: 95%, hierarchical bootstrap over directions and sentences, of the mean over seeds; sd and p (paired "
-    "t-test) over seeds."
-)
+
+def _notes(results: Mapping[str, Any]) -> tuple[str, str]:
+    """What the marks and the columns mean: of the entries, and of the differences."""
+    several = len(results.get("base_seeds") or ()) > 1
+    over, given = ("baselines", "") if several else ("seeds", ", given this baseline")
+    star = (
+        f"* the 95% interval for other directions of this kind and other {over}{given} excludes 0; never with one of "
+        f"these {over}."
+    )
+    entries = f"Mean over directions ± standard deviation over trainings. Gains: {star}"
+    differences = (
+        f"{star} Intervals for: other sentences, with these directions and trainings; other {over}{given}, and "
+        f"sentences, with these directions; other directions, {over} and sentences. sd and p (paired t-test): over "
+        f"{over}{given}. r: mean correlation of two directions' differences, from the sentences they share."
+    )
+    return entries, differences
 
 
 def sweep_tables(results: Mapping[str, Any]) -> dict[str, Table]:
@@ -46,7 +54,7 @@ def sweep_tables(results: Mapping[str, Any]) -> dict[str, Table]:
 
 
 def entries_table(results: Mapping[str, Any], group: str = "all") -> Table:
-    """A row an entry: scores, and the gain in chrF++ over each baseline."""
+    """One row per entry: scores, and the gain in chrF++ over each baseline."""
     baselines = sorted(
         {name for gains in results["differences"].values() for name in gains},
         key=lambda name: results["baselines"].index(name.partition("+")[0]),
@@ -63,7 +71,7 @@ def entries_table(results: Mapping[str, Any], group: str = "all") -> Table:
         rows.append([label, seeds, share, *scores, *gains])
     heads = ["entry", "seeds", "sparsity", *map(label_of, MAIN_SCORES)]
     heads += [f"chrF++ over {baseline}" for baseline in baselines]
-    return Table(f"{results['sweep']}: {group} directions", heads, rows, _NOTE)
+    return Table(f"{results['sweep']}: {group} directions", heads, rows, _notes(results)[0])
 
 
 def _plain(results: Mapping[str, Any], label: str, group: str) -> dict[str, Any]:
@@ -90,33 +98,46 @@ def _gain(results: Mapping[str, Any], label: str, baseline: str, metric: str, gr
     found = results["differences"].get(label, {}).get(baseline, {}).get(metric, {}).get(group)
     if found is None:
         return Cell("")
-    mark = "*" if found["low"] > 0 or found["high"] < 0 else ""
-    text = f"{found['difference']:+.2f}{mark}"
-    return Cell(text, found["difference"], found["n"], found["of"], mark)
+    return _difference(found)
+
+
+def _difference(found: Mapping[str, Any]) -> Cell:
+    bounds = found["other_directions"]
+    mark = "*" if bounds is not None and (bounds["low"] > 0 or bounds["high"] < 0) else ""
+    return Cell(f"{found['difference']:+.2f}{mark}", found["difference"], found["n"], found["of"], mark)
+
+
+def _bounds(bounds: Mapping[str, float] | None) -> Cell:
+    return Cell("–" if bounds is None else f"{bounds['low']:+.2f} to {bounds['high']:+.2f}")
 
 
 def differences_table(results: Mapping[str, Any], metric: str = "chrf++") -> Table | None:
-    """A row an entry, baseline and group of directions; None if nothing was compared."""
+    """One row per entry, baseline and group of directions; None if nothing was compared."""
     rows: list[list[str]] = []
     for label, baselines in results["differences"].items():
         for baseline, found in baselines.items():
             for group, one in found.get(metric, {}).items():
-                seeds = one["seeds"]
+                seeds, r = one["seeds"], one["correlation"]
                 rows.append(
                     [
                         f"{label} − {baseline}: {group}",
-                        Cell(f"{one['difference']:+.2f}", one["difference"], one["n"], one["of"]),
-                        f"{one['low']:+.2f} to {one['high']:+.2f}",
+                        _difference(one),
+                        *(_bounds(one[name]) for name in ("these_trainings", "other_trainings", "other_directions")),
                         Cell("–" if seeds["sd"] is None else f"{seeds['sd']:.2f}", seeds["sd"]),
                         Cell("–" if seeds["p"] is None else f"{seeds['p']:.3f}", seeds["p"]),
+                        Cell("–" if r is None else f"{r:.2f}", r),
                     ]
                 )
-    heads = ["entries and directions", label_of(metric), "95% interval", "sd", "p"]
-    return Table(f"Differences in {label_of(metric)}", heads, rows, _DIFFERENCES_NOTE) if rows else None
+    over = "baselines" if len(results.get("base_seeds") or ()) > 1 else "seeds"
+    heads = [
+        "entries and directions", label_of(metric), "95%, these trainings", f"95%, other {over}",
+        f"95%, other directions and {over}", "sd", "p" if over == "baselines" else "p, given this baseline", "r",
+    ]  # fmt: skip
+    return Table(f"Differences in {label_of(metric)}", heads, rows, _notes(results)[1]) if rows else None
 
 
 def costs_table(results: Mapping[str, Any]) -> Table:
-    """A row an entry: parameters, time and memory."""
+    """One row per entry: parameters, time and memory."""
     rows: list[list[str]] = []
     for label, entry in results["entries"].items():
         cost = entry["cost"]

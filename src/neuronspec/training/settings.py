@@ -20,7 +20,9 @@ class TrainingSettings(Section):
     updates: Positive | None = Field(None, description="budget in optimizer updates (one of updates, epochs, minutes)")
     epochs: float | None = Field(None, gt=0, description="budget in passes over all training pairs of all directions")
     minutes: float | None = Field(None, gt=0, description="budget in minutes of training; not reproducible to the bit")
-    seed: Seed | None = Field(None, description="of data order and dropout; the recipe's without it")
+    seed: Seed | None = Field(
+        None, description="of data order and dropout, and of the baseline's weights; the recipe's without it"
+    )
     batch_tokens: Positive = Field(
         4096, description="padded tokens of the longer side in one micro-batch (one direction)"
     )

@@ -41,7 +41,7 @@ def overlap_heatmap(
     Raises:
         MaskError: no such site.
         RecipeError: an unknown order.
-        MissingExtraError: plotly isn't installed, or for `cluster` scipy.
+        MissingExtraError: plotly isn't installed.
     """
     go = graph_objects()
     panels = {

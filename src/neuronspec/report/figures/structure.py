@@ -25,7 +25,7 @@ def language_tree(
 
     Raises:
         MaskError: no such site.
-        MissingExtraError: plotly or scipy isn't installed.
+        MissingExtraError: plotly isn't installed.
     """
     return tree_figure(site_numbers(masks, site, pivot, families or {}))
 
@@ -75,7 +75,7 @@ def language_map(
 
     Raises:
         MaskError: no such site.
-        MissingExtraError: plotly or scipy isn't installed.
+        MissingExtraError: plotly isn't installed.
     """
     return map_figure(site_numbers(masks, site, pivot, families or {}))
 
@@ -111,17 +111,17 @@ def map_figure(numbers: SiteNumbers) -> Figure:
 
 
 def family_lines(sites: Sequence[SiteNumbers]) -> Figure:
-    """Overlap above chance within and between families, by site; filled: a difference after Holm's correction."""
+    """Overlap of equally many neurons within and between families, by site; filled: after Holm's correction."""
     go = graph_objects()
     figure = go.Figure()
     for line in family_series(sites):
         figure.add_trace(scatter(line, x=[site.title for site in sites], line={"color": line.color}))
-    figure.update_layout(yaxis={"title": "IoU above chance", "rangemode": "tozero"}, hovermode="x unified")
+    figure.update_layout(yaxis={"title": "IoU, equally many neurons", "rangemode": "tozero"}, hovermode="x unified")
     return figure
 
 
 def uriel_lines(sites: Sequence[SiteNumbers]) -> Figure:
-    """Correlation of 1 - overlap above chance with URIEL's distances, by site; filled: above 0 at p < 0.05 (Mantel)."""
+    """Correlation of 1 - overlap with URIEL's distances, by site; filled: above 0 at p < 0.05 (Mantel)."""
     go = graph_objects()
     figure = go.Figure()
     for line in uriel_series(sites):

@@ -24,7 +24,7 @@ def write_report(data: ReportData, path: Path) -> None:
     """Write a self-contained page: it works offline and fetches nothing.
 
     All text is escaped. Raises:
-        MissingExtraError: plotly, jinja2 or scipy isn't installed.
+        MissingExtraError: plotly or jinja2 isn't installed.
     """
     write_text(path, render(data))
 

@@ -138,17 +138,22 @@ def _maps(sites: list[SiteNumbers]) -> Block:
 
 
 def _families(sites: list[SiteNumbers]) -> Block:
+    families = sorted({family for site in sites for family in site.sizes})
     return figure_block(
         "families",
         "Families",
-        "Mean overlap above chance of two directions of one family, and of different families. Filled marks: the "
-        f"difference is significant (permutation test of {sites[0].test.permutations} draws, p < 0.05 after Holm's "
-        "correction for the number of layers).",
+        "Mean overlap (IoU) of two directions of one family, and of different families. For every direction the same "
+        "number of its most active neurons is compared, as masks of like sizes overlap more, whatever their neurons. "
+        f"Filled marks: the difference is significant (permutation test of {sites[0].test.permutations} draws, "
+        "p < 0.05 after Holm's correction for the number of layers). The table also has the share of neurons that "
+        "each family's masks select.",
         structure.family_lines(sites),
-        ["layer", "within", "between", "difference", "p", "p corrected"],
+        ["layer", "neurons compared", "within", "between", "difference", "p", "p corrected",
+         *(f"selected, {family}" for family in families)],
         [
-            [site.title, rounded(site.test.within), rounded(site.test.between), rounded(site.test.difference),
-             rounded(site.test.p), rounded(site.adjusted)]
+            [site.title, site.compared, rounded(site.test.within), rounded(site.test.between),
+             rounded(site.test.difference), rounded(site.test.p), rounded(site.adjusted),
+             *(rounded(site.sizes.get(family)) for family in families)]
             for site in sites
         ],
     )  # fmt: skip
@@ -160,7 +165,8 @@ def _uriel(sites: list[SiteNumbers]) -> Block:
     return figure_block(
         "uriel",
         "Distances between languages",
-        "Correlation of 1 - overlap above chance with distances between the languages in URIEL. Filled marks: above 0 "
+        "Correlation of 1 - overlap with distances between the languages in URIEL; for every direction the same "
+        "number of its most active neurons is compared. Filled marks: above 0 "
         f"at p < 0.05 (Mantel test; over {languages} languages; not corrected for the number of tests).",
         structure.uriel_lines(sites),
         ["layer", *(f"{kind} {part}" for kind in kinds for part in ("r", "p"))],

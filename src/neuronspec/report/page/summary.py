@@ -48,11 +48,17 @@ def _comparison(results: Results, other: str, directions: Sequence[str]) -> Iter
     if not gains:
         return
     mean, better = sum(gains) / len(gains), sum(gain > 0 for gain in gains)
-    interval = results.significance.average("specialized", other, "chrf++") if results.significance else None
-    tested = "no significance test"
-    if interval is not None:
-        verdict = "excludes 0: significant" if interval.significant else "includes 0: not significant"
-        tested = f"the 95% interval, {interval.low:+.2f} to {interval.high:+.2f}, {verdict}"
+    found = results.significance.average("specialized", other, "chrf++") if results.significance else None
+    told = [
+        f"{'beyond chance' if bounds.excludes_zero else 'not beyond chance'} for {what} (95% interval "
+        f"{bounds.low:+.2f} to {bounds.high:+.2f})"
+        for bounds, what in (
+            (found.these_directions if found else None, "other sentences in these directions"),
+            (found.other_directions if found else None, "other directions of this kind"),
+        )
+        if bounds is not None
+    ]
+    tested = "; ".join(told) or "no significance test"
     yield (
         f"Specialized is {abs(mean):.2f} chrF++ {'above' if mean > 0 else 'below'} {other} on average, better in "
         f"{better} of {len(gains)} directions (one seed; {tested})."
@@ -95,8 +101,9 @@ def _families(numbers: Numbers) -> Iterator[str]:
         where = "layers of the model" if side == "layers" else f"{side} layers"
         yield (
             f"Directions of one language family overlap more than others do in {len(found)} of {len(tested)} {where} "
-            f"(permutation test, p < 0.05 after Holm's correction); most in layer {best.layer}: "
-            f"{_two(best.test.within)} above chance within families and {_two(best.test.between)} between."
+            f"(equally many of the most active neurons compared; permutation test, p < 0.05 after Holm's correction); "
+            f"most in layer {best.layer}: IoU {_two(best.test.within)} within families and "
+            f"{_two(best.test.between)} between."
         )
 
 

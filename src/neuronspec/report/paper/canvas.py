@@ -79,7 +79,7 @@ def overlap_figure(
 
     Raises:
         MaskError: no site, an unknown one, or a single direction.
-        MissingExtraError: matplotlib or scipy isn't installed.
+        MissingExtraError: matplotlib isn't installed.
     """
     if not sites:
         raise MaskError(f"a picture of overlap needs at least one site; there are {', '.join(masks.sites)}")

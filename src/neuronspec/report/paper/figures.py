@@ -179,10 +179,11 @@ def _families(numbers: Numbers) -> PaperFigure:
 
     number = max(site.test.permutations for site in numbers.sites)
     caption = (
-        "Mean IoU above chance of two directions of one family and of different families. "
+        "Mean IoU of two directions of one family and of different families, with equally many of the most active "
+        "neurons for every direction. "
         f"*: p < 0.05, permutation test ({number} draws) with Holm's correction over layers."
     )
-    return PaperFigure("families", side_by_side(numbers, draw, "IoU above chance"), caption)
+    return PaperFigure("families", side_by_side(numbers, draw, "IoU, equally many neurons"), caption)
 
 
 def _uriel(numbers: Numbers) -> PaperFigure:
@@ -195,8 +196,8 @@ def _uriel(numbers: Numbers) -> PaperFigure:
         axis.legend()
 
     caption = (
-        "Correlation of 1 - overlap above chance with URIEL's distances between the languages; filled: p < 0.05 "
-        "(Mantel test)."
+        "Correlation of 1 - overlap (equally many of the most active neurons for every direction) with URIEL's "
+        "distances between the languages; filled: p < 0.05 (Mantel test)."
     )
     return PaperFigure("uriel", side_by_side(numbers, draw, "Mantel's r"), caption)
 

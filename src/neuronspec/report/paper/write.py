@@ -24,7 +24,7 @@ def write_figures(data: ReportData, folder: Path) -> list[Path]:
         The files.
 
     Raises:
-        MissingExtraError: matplotlib or scipy isn't installed.
+        MissingExtraError: matplotlib isn't installed.
     """
     numbers = compute(data.masks, data.pivot, data.families, data.activations, data.statistic)
     folder.mkdir(parents=True, exist_ok=True)
