@@ -74,7 +74,7 @@ def test_losses_are_those_of_the_model_with_neurons_off(family: str, sides: list
             assert ablation.loss[0] == pytest.approx(
                 [loss_of(model, batches[name][0]) for name in DIRECTIONS], rel=1e-4
             )
-        assert len(ablation.random) == 2 and all(math.isfinite(value) for row in ablation.random for value in row)
+        assert len(ablation.random) == 10 and all(math.isfinite(value) for row in ablation.random for value in row)
     assert loss_of(model, batches["en-de"][0]) == pytest.approx(found[0].dense[1], rel=1e-4), "all neurons are on again"
 
 

@@ -47,6 +47,20 @@ arms:
     }  # fmt: skip
 
 
+def test_base_seeds_have_a_baseline_each(tmp_path: Path) -> None:
+    found = nodes(tmp_path, "base_seeds: [1, 2]\nseeds: [1, 2]\narms: {dense: , specialized: }\n")
+    names = shared(found)
+    assert {name: names.count(name) for name in names} == {
+        "prepare": 1, "train": 2, "record": 2, "select": 2, "evaluate-base": 2, "evaluate-copy": 1
+    }  # fmt: skip
+    cells = {node.name: node for node in found if node.cell}
+    assert len(cells) == 8
+    assert cells["dense/base-1/seed-1"].folder == tmp_path / "out" / "cells" / "dense" / "base-1" / "seed-1"
+    one, other = (cells[f"dense/base-{base}/seed-1"].linked for base in (1, 2))
+    assert one["prepare"] == other["prepare"] and one["train"] != other["train"]
+    assert one["train"] == cells["specialized/base-1/seed-2"].linked["train"]
+
+
 def test_nodes_come_after_what_they_need(tmp_path: Path) -> None:
     seen: set[Path] = set()
     for node in nodes(tmp_path, "arms: {dense: , specialized: }\n"):

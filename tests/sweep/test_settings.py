@@ -34,6 +34,18 @@ settings:
     assert {recipe.seed for _, recipe in made} == {3}, "corpus and baseline are those of the recipe"
 
 
+def test_every_entry_continues_from_every_baseline(tmp_path: Path) -> None:
+    text = "base_seeds: [5, 6]\nseeds: [1, 2]\narms: {dense: , random: {seeds: [1]}}\n"
+    made = Sweep.load(write_sweep(tmp_path, text)).recipes()
+    assert [cell.name for cell, _ in made] == [
+        "dense/base-5/seed-1", "dense/base-5/seed-2", "dense/base-6/seed-1", "dense/base-6/seed-2",
+        "random/base-5/seed-1", "random/base-6/seed-1",
+    ]  # fmt: skip
+    assert [cell.training for cell, _ in made] == [(5, 1), (5, 2), (6, 1), (6, 2), (5, 1), (6, 1)]
+    assert [recipe.training.seed for _, recipe in made] == [5, 5, 6, 6, 5, 6]
+    assert {recipe.seed for _, recipe in made} == {3}, "the corpus is the recipe's"
+
+
 def test_what_all_entries_share_can_be_set_from_outside(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, "set: {continuation.updates: 5}\narms: {dense: , random: {}}\n")
     (_, first), (_, second) = Sweep.load(path, ["continuation.updates=7", "model.d_model=16"]).recipes()
@@ -55,6 +67,9 @@ def test_the_baseline_of_an_entry_has_its_settings() -> None:
         ("arms: {dense: {set: {continuation.upadtes: 3}}}", "entry dense.*upadtes.*updates"),
         ("arms: {dense: {set: {selection.coverage: 1.5}}}", "entry dense.*coverage"),
         ("arms: {dense: }\nseeds: [1, 1]", "twice"),
+        ("arms: {dense: }\nbase_seeds: [1, 1]", "twice"),
+        ("arms: {dense: }\nbase_seeds: []", "base_seeds"),
+        ("arms: {dense: {set: {training.seed: 4}}}\nbase_seeds: [1]", "base_seeds set it"),
         ("arms: {random: }", "baseline 'dense' is no entry"),
         ("arms: {dense: {set: {continuation.seed: 4}}}", "seeds set it"),
         ("arms: {dense: {set: {arms: [lora]}}}", "an entry names its arm"),

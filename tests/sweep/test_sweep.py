@@ -49,7 +49,10 @@ def test_one_table_with_scores_differences_and_costs(finished: Path) -> None:
     assert gain["difference"] == pytest.approx(means["specialized"]["mean"] - means["dense"]["mean"], abs=1e-6)
     by_seed = [one - other for one, other in zip(means["specialized"]["values"], means["dense"]["values"], strict=True)]
     assert gain["seeds"]["values"] == pytest.approx(by_seed, abs=1e-6)
-    assert gain["low"] <= gain["difference"] <= gain["high"]
+    assert gain["over"] == "seeds" and found["base_seeds"] == []
+    for name in ("these_trainings", "other_trainings", "other_directions"):
+        assert gain[name]["low"] <= gain["difference"] <= gain[name]["high"]
+    assert gain["correlation"] is not None, "both directions have the same sentences"
     for name, direction in (("specialized", "en-de"), ("dense", "de-en")):
         folders = [finished / "cells" / name / f"seed-{seed}" / "evaluation" / name for seed in (1, 2)]
         cells = [json.loads((folder / "scores.json").read_text()) for folder in folders]
@@ -58,6 +61,27 @@ def test_one_table_with_scores_differences_and_costs(finished: Path) -> None:
     assert found["entries"]["dense"]["cost"]["prepare_seconds"] == 0
     assert found["entries"]["specialized"]["cost"]["prepare_seconds"] > 0
     assert (finished.parent / "tables" / "entries.md").read_text().count("specialized") == 1
+
+
+@pytest.mark.slow
+def test_several_baselines_are_trained_and_generalised_over(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, SMALL + "base_seeds: [1, 2]\nseeds: [1, 2]\narms: {dense: , specialized: }\n")
+    done = sweep(path, "--out", tmp_path / "out", "--processes", 2, "--tables", tmp_path / "tables")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "other baselines excludes 0" in " ".join(done.stdout.split())
+    found = results(tmp_path / "out")
+    entry, gain = found["entries"]["specialized"], found["differences"]["specialized"]["dense"]["chrf++"]["all"]
+    assert (entry["seeds"], entry["base_seeds"]) == ([1, 2], [1, 2]) and len(
+        entry["means"]["all"]["loss"]["values"]
+    ) == 4
+    assert gain["over"] == "baselines" and len(gain["seeds"]["values"]) == 2
+    losses = [
+        json.loads((folder / "evaluation" / "base" / "scores.json").read_text())["scores"]["en-de"]["loss"]
+        for folder in sorted((tmp_path / "out" / "shared").glob("evaluate-base-*"))
+    ]
+    assert len(losses) == 2 and losses[0] != losses[1]
+    assert found["arms"]["base"]["en-de"]["loss"] == pytest.approx(sum(losses) / 2)
+    assert "p, given this baseline" not in (tmp_path / "tables" / "differences.md").read_text()
 
 
 def test_arms_of_one_seed_see_the_same_data_and_seeds_differ(finished: Path) -> None:

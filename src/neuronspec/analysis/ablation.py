@@ -19,10 +19,15 @@ from neuronspec.models.batch import Batch
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.positions import side_of
+from neuronspec.scoring.intervals import Interval, over_units
 from neuronspec.training.loss import batch_loss, target_tokens
 
 NeuronSet = Mapping[str, torch.Tensor]
 """Neurons by site: LongTensor of indices."""
+
+
+DRAWS = 10
+"""Sets of random neurons that are turned off: the differences are held against their mean, so it must be known well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,26 @@ class Ablation:
             means.append(sum(losses) / len(losses) if losses else 0.0)
         return means
 
+    def above_others(self) -> tuple[float, Interval | None]:
+        """How much more a direction loses without its own neurons than without another's: mean over directions.
+
+        With the 95% interval for other directions of this kind; None for a single one.
+        """
+        return _mean_gain(self.own(), self.others())
+
+    def above_chance(self) -> tuple[float, Interval | None]:
+        """The same against random neurons."""
+        return _mean_gain(self.own(), self.by_chance())
+
     def by_chance(self) -> list[float]:
         """What each row's direction loses without as many random neurons, mean over draws."""
         places = [self.columns.index(row) for row in self.rows]
         return [sum(draw[place] for draw in self.random) / len(self.random) - self.dense[place] for place in places]
+
+
+def _mean_gain(own: Sequence[float], other: Sequence[float]) -> tuple[float, Interval | None]:
+    gains = [mine - theirs for mine, theirs in zip(own, other, strict=True)]
+    return sum(gains) / len(gains), over_units(gains)
 
 
 def ablate(
@@ -76,7 +97,7 @@ def ablate(
     *,
     pivot: str | None,
     share: float = 0.05,
-    draws: int = 2,
+    draws: int = DRAWS,
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> list[Ablation]:
@@ -129,7 +150,7 @@ def _matrices(
     return results
 
 
-def ablation_steps(acts: Activations, directions: Sequence[str], pivot: str | None, draws: int = 2) -> int:
+def ablation_steps(acts: Activations, directions: Sequence[str], pivot: str | None, draws: int = DRAWS) -> int:
     """How many losses `ablate` measures."""
     sides = dict.fromkeys(map(side_of, acts.sites))
     rows = [len(_rows(acts, directions, side, pivot)) for side in sides]

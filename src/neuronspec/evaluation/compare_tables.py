@@ -13,7 +13,8 @@ from neuronspec.evaluation.transfer import INTERVALS, INTERVALS_NOTE, interval_c
 from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, Comparison, marks
 
 _SEEDS_NOTE = (
-    f"Mean ± standard deviation over the seeds of means over directions. * p < {LEVEL}, paired t-test over seeds."
+    f"Mean ± standard deviation over the seeds of means over directions. * p < {LEVEL}, paired t-test over seeds: it "
+    "holds for other seeds in these directions. Every run has a baseline of its own."
 )
 
 
@@ -39,10 +40,14 @@ def seeds_tables(content: SeedsCompared) -> dict[str, Table]:
             cells = [
                 cell
                 for metric in shown
-                for cell in (_mean_cell(found.get(metric), digits_of(metric) + 1, signed=True), _p(found.get(metric)))
+                for cell in (
+                    _mean_cell(found.get(metric), digits_of(metric) + 1, signed=True),
+                    _interval(found.get(metric), digits_of(metric) + 1),
+                    _p(found.get(metric)),
+                )
             ]
             pair_rows.append([f"{later} − {earlier}", *cells])
-    heads = [head for label in labels for head in (label, f"p ({label})")]
+    heads = [head for label in labels for head in (label, "95%, other seeds", f"p ({label})")]
     return {"arms": arms, "pairs": Table("Differences within a seed", ["arms", *heads], pair_rows, _SEEDS_NOTE)}
 
 
@@ -52,6 +57,11 @@ def _mean_cell(summary: SeedSummary | None, digits: int, *, signed: bool = False
     mark = "*" if summary.p is not None and summary.p < LEVEL else ""
     deviation = f" ± {summary.deviation:.{digits}f}" if summary.deviation is not None else ""
     return Cell(f"{summary.mean:{'+' if signed else ''}.{digits}f}{mark}{deviation}", summary.mean, mark=mark)
+
+
+def _interval(summary: SeedSummary | None, digits: int) -> Cell:
+    found = summary.interval if summary is not None else None
+    return Cell("–" if found is None else f"{found.low:+.{digits}f} to {found.high:+.{digits}f}")
 
 
 def _p(summary: SeedSummary | SeedDifference | None) -> Cell:
@@ -85,7 +95,10 @@ def _seeds_table(arms: Mapping[str, Mapping[str, SeedDifference]], first: str, s
             difference = Cell(f"{found.difference:+.{digits + 1}f}{mark}", found.difference, mark=mark)
             sides = [_mean_cell(side, digits) for side in (found.first, found.second)]
             rows.append([f"{arm}: {label}", *sides, difference, _p(found), found.test])
-    note = f"Mean ± standard deviation over seeds of means over directions. * p < {LEVEL}."
+    note = (
+        f"Mean ± standard deviation over seeds of means over directions. * p < {LEVEL} in the test named: it holds for "
+        "other seeds in these directions."
+    )
     return Table(f"{second} against {first}", ["", "first", "second", "difference", "p", "test"], rows, note)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from neuronspec.scoring.intervals import Interval, over_units
+
 
 @dataclass(frozen=True, slots=True)
 class SeedSummary:
@@ -16,16 +18,19 @@ class SeedSummary:
         values: of each run.
         mean, deviation: of the values; the deviation (of a sample) is None for one run.
         p: of the two-sided t-test that the mean is 0, for differences; None for fewer than 2 runs.
+        interval: its 95% interval for other seeds, for differences; None for fewer than 2 runs.
     """
 
     values: list[float]
     mean: float
     deviation: float | None
     p: float | None
+    interval: Interval | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"mean": self.mean, "sd": self.deviation, "p": self.p, "values": self.values}
+        bounds = {"low": self.interval.low, "high": self.interval.high} if self.interval else None
+        return {"mean": self.mean, "sd": self.deviation, "p": self.p, "other_seeds": bounds, "values": self.values}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ def summarize_seeds(values: Sequence[float], *, test: bool = False) -> SeedSumma
     """Mean and deviation over runs, and for differences the t-test."""
     deviation = statistics.stdev(values) if len(values) > 1 else None
     p = _t_test(values) if test and len(values) > 1 else None
-    return SeedSummary(list(values), statistics.fmean(values), deviation, p)
+    return SeedSummary(list(values), statistics.fmean(values), deviation, p, over_units(values) if test else None)
 
 
 def _t_test(differences: Sequence[float]) -> float:

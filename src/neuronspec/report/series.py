@@ -168,6 +168,22 @@ def ablation_series(ablation: Ablation) -> list[Bars]:
     ]
 
 
+def ablation_gains(ablation: Ablation) -> str:
+    """How much more a direction's own neurons matter than others, with intervals over directions."""
+    told = []
+    for (mean, interval), what in (
+        (ablation.above_others(), "another direction's"),
+        (ablation.above_chance(), "random ones"),
+    ):
+        bounds = (
+            ""
+            if interval is None
+            else f" (95% interval for other directions {interval.low:+.3f} to {interval.high:+.3f})"
+        )
+        told.append(f"{mean:+.3f} nats more than {what}{bounds}")
+    return f"Its own cost a direction {' and '.join(told)}, mean over {len(ablation.rows)} directions."
+
+
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

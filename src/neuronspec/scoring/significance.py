@@ -281,12 +281,14 @@ def mean_difference(
     mean = float(np.mean(differences))
     shared = drawn if samples.shared else None
     measured = correlation(drawn) if samples.shared else None
+    these = over_sentences(mean, drawn.mean(axis=0), samples.sentences)
+    other = over_units(differences, shared, samples.sentences)
     return MeanDifference(
         difference=_short(mean),
         n=len(differences),
         of=of,
-        these_directions=Bounds.of(over_sentences(mean, drawn.mean(axis=0), samples.sentences)),
-        other_directions=Bounds.of(over_units(differences, shared, samples.sentences)),
+        these_directions=Bounds.of(these),
+        other_directions=Bounds.of(other and other.around(these)),
         correlation=None if measured is None else _short(measured),
     )
 

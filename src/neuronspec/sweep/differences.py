@@ -118,12 +118,17 @@ def group_difference(
         drawn = np.stack([drawn[own].mean(axis=0) for own in members])
     by_unit, unit_samples = values.mean(axis=1), drawn.mean(axis=1)
     summary = summarize_seeds([float(value) for value in by_unit], test=True)
+    these = over_sentences(summary.mean, unit_samples.mean(axis=0), sentences)
+    trainings = over_units(summary.values, unit_samples, sentences)
+    trainings = trainings and trainings.around(these)
+    directions = over_both(values, drawn if shared else None, sentences)
+    directions = directions and trainings and directions.around(trainings)
     return {
         "difference": summary.mean,
         "over": "baselines" if len(several) > 1 else "seeds",
-        "these_trainings": _bounds(over_sentences(summary.mean, unit_samples.mean(axis=0), sentences)),
-        "other_trainings": _bounds(over_units(summary.values, unit_samples, sentences)),
-        "other_directions": _bounds(over_both(values, drawn if shared else None, sentences)),
+        "these_trainings": _bounds(these),
+        "other_trainings": _bounds(trainings),
+        "other_directions": _bounds(directions),
         "correlation": correlation(drawn.mean(axis=0)) if shared else None,
         "seeds": {"mean": summary.mean, "sd": summary.deviation, "p": summary.p, "values": summary.values},
     }

@@ -78,13 +78,18 @@ def test_sparsity_is_told() -> None:
 
 def test_families_and_causes_are_told_with_their_tests() -> None:
     data = fake_run()
-    text = " ".join(summary_sentences(data, compute(data.masks, "en", data.families)))
-    assert "of 3 decoder layers (permutation test, p < 0.05 after Holm's correction)" in text
+    numbers = compute(data.masks, "en", data.families, data.activations)
+    text = " ".join(summary_sentences(data, numbers))
+    assert (
+        "of 3 decoder layers (equally many of the most active neurons compared; permutation test, p < 0.05 af" in text
+    )
     assert (
         "changes its loss by +0.500 nats per token on average; as many of another direction's change it by +0.100"
         in text
     )
-    assert "Its own cost more than another's in 25 of 25 directions." in text
+    assert "+0.400 nats more than another direction's (95% interval for other directions +0.400 to +0.400)" in text
+    assert "+0.450 nats more than random ones" in text and "mean over 25 directions." in text
+    assert "Its own cost more than another's in 25 of them." in text
 
 
 def test_without_results_there_is_no_word_of_arms() -> None:
@@ -93,13 +98,15 @@ def test_without_results_there_is_no_word_of_arms() -> None:
     assert "chrF++" not in text and "Turning off" not in text and "leave out" in text
 
 
-@pytest.mark.parametrize(("low", "high", "verdict"), [(0.2, 1.8, "excludes 0: significant"), (-0.3, 2.3, "includes 0")])
+@pytest.mark.parametrize(("low", "high", "verdict"), [(0.2, 1.8, "beyond chance"), (-0.3, 2.3, "not beyond chance")])
 def test_the_interval_is_told_where_there_is_one(low: float, high: float, verdict: str) -> None:
     data = fake_run(SMALL)
-    entry = {"directions": {}, "average": {"difference": 1.0, "low": low, "high": high, "n": 6, "of": 6}}
+    bounds = {"these_directions": {"low": 0.6, "high": 1.4}, "other_directions": {"low": low, "high": high}}
+    entry = {"directions": {}, "average": {"difference": 1.0, "n": 6, "of": 6, **bounds}}
     pairs = {"specialized": {"dense": {"chrf++": entry}}}
     results = changed(data.results, significance={"method": {}, "pairs": pairs})
     numbers = compute(data.masks, "en", data.families)
     text = " ".join(summary_sentences(dataclasses.replace(data, results=results), numbers))
-    assert f"(one seed; the 95% interval, {low:+.2f} to {high:+.2f}, {verdict}" in text
+    assert "(one seed; beyond chance for other sentences in these directions (95% interval +0.60 to +1.40); " in text
+    assert f"; {verdict} for other directions of this kind (95% interval {low:+.2f} to {high:+.2f}))" in text
     assert "random on average, better in" in text and "no significance test" in text

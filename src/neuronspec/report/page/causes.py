@@ -8,6 +8,7 @@ from neuronspec.report.figures import ablation as figures
 from neuronspec.report.figures import by_layer as layers
 from neuronspec.report.order import site_title
 from neuronspec.report.page.blocks import Block, figure_block, rounded
+from neuronspec.report.series import ablation_gains
 
 
 def causal_blocks(findings: Findings | None) -> list[Block]:
@@ -30,7 +31,8 @@ def _bars(ablation: Ablation) -> Block:
         f"Causal check, {ablation.side}",
         f"The rise of a direction's loss when {number} neurons of every {where} are off: those that fire "
         "more in the direction itself than in the others, those of another direction (mean over these), or random "
-        f"ones (mean of {len(ablation.random)} draws). {ablation.sentences} sentences per direction.",
+        f"ones (mean of {len(ablation.random)} draws). {ablation.sentences} sentences per direction. "
+        f"{ablation_gains(ablation)}",
         figures.ablation_bars(ablation),
         ["direction", "loss", "own off", "another's off", "random off"],
         [

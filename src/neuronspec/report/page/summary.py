@@ -10,6 +10,7 @@ from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import average, gains_of, trained_directions
 from neuronspec.report.data import ReportData
 from neuronspec.report.numbers import Numbers, SiteNumbers
+from neuronspec.report.series import ablation_gains
 
 SIGNIFICANT = 0.05
 
@@ -134,7 +135,7 @@ def _causes(ablation: Ablation) -> Iterator[str]:
     yield (
         f"Turning off a direction's {number} most characteristic neurons of each {where} changes its loss "
         f"by {own:+.3f} nats per token on average; as many of another direction's change it by {others:+.3f}, random "
-        f"ones by {random:+.3f}. Its own cost more than another's in {worse} of {len(ablation.rows)} directions."
+        f"ones by {random:+.3f}. {ablation_gains(ablation)} Its own cost more than another's in {worse} of them."
     )
 
 

@@ -17,6 +17,7 @@ from neuronspec.report.order import site_title
 from neuronspec.report.paper.canvas import COLUMN, PAGE, PaperFigure, canvas, overlap_panels, side_by_side
 from neuronspec.report.series import (
     Line,
+    ablation_gains,
     ablation_series,
     effect_series,
     family_series,
@@ -245,7 +246,7 @@ def _ablation(ablation: Ablation) -> PaperFigure:
         f"Rise of a direction's loss when {number} neurons of each layer ({ablation.side}) are off: the direction's "
         f"most characteristic, another direction's, or random ones. Mean rise: {np.mean(ablation.own()):.3f}, "
         f"{np.mean(ablation.others()):.3f}, {np.mean(ablation.by_chance()):.3f} nats per token; {ablation.sentences} "
-        "sentences per direction."
+        f"sentences per direction, {len(ablation.random)} draws of random neurons. {ablation_gains(ablation)}"
     )
     return PaperFigure(f"ablation-{ablation.side}", figure, caption)
 

@@ -1,0 +1,90 @@
+"""Differences of a sweep: what is a replication, and what one training can't tell. Their tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neuronspec.scoring.intervals import over_units
+from neuronspec.scoring.joint import JointSamples
+from neuronspec.sweep.differences import group_difference
+from neuronspec.sweep.sweep_tables import differences_table, entries_table
+
+RANDOM = np.random.default_rng(6)
+DIRECTIONS = ["de-en", "en-de", "en-fr", "fr-en"]
+
+
+def samples_of(values: np.ndarray, shared: bool) -> tuple[np.ndarray, JointSamples[Any]]:
+    """Resamples of systems with these scores, `[trainings, directions]`."""
+    noise = RANDOM.normal(0, 0.5, size=(len(values), 1, 60)) + RANDOM.normal(0, 0.5, size=(*values.shape, 60))
+    scores = values[:, :, None] + noise - noise.mean(axis=2, keepdims=True)
+    systems = {
+        training: {
+            name: {"comet": np.stack([scores[training, place], np.ones(60)], axis=1)}
+            for place, name in enumerate(DIRECTIONS)
+        }
+        for training in range(len(values))
+    }
+    ids = dict.fromkeys(DIRECTIONS, np.arange(60)) if shared else None
+    samples: JointSamples[Any] = JointSamples(systems, ids, resamples=300)
+    drawn = np.stack([[samples.samples(each, name, "comet") for name in DIRECTIONS] for each in systems])
+    return drawn, samples
+
+
+def group(values: np.ndarray, bases: list[int], shared: bool = True) -> dict[str, Any]:
+    drawn, samples = samples_of(values, shared)
+    return group_difference(values, drawn, bases, samples)
+
+
+def test_one_seed_says_nothing_of_others() -> None:
+    found = group(np.array([[5.0, 5.1, 4.9, 5.0]]), [0])
+    assert found["these_trainings"]["low"] > 4
+    assert (found["other_trainings"], found["other_directions"], found["seeds"]["p"]) == (None, None, None)
+
+
+def test_seeds_on_one_baseline_are_tested_over_seeds() -> None:
+    found = group(RANDOM.normal(1, 0.1, size=(3, 4)), [0, 0, 0])
+    assert found["over"] == "seeds" and len(found["seeds"]["values"]) == 3
+    width = {name: found[name]["high"] - found[name]["low"] for name in ("these_trainings", "other_trainings")}
+    assert width["other_trainings"] >= width["these_trainings"], "no narrower, though three seeds may agree by chance"
+    assert 0 < found["correlation"] < 1
+    assert group(RANDOM.normal(1, 0.1, size=(3, 4)), [0, 0, 0], shared=False)["correlation"] is None
+
+
+def test_seeds_on_several_baselines_are_no_replications() -> None:
+    values = np.repeat(np.array([[0.0], [1.0], [2.0]]), 4, axis=1).repeat(5, axis=0)
+    found = group(values, [base for base in (1, 2, 3) for _ in range(5)])
+    assert found["over"] == "baselines" and found["seeds"]["values"] == pytest.approx([0, 1, 2])
+    expected = over_units([0.0, 1.0, 2.0])
+    assert expected is not None and found["other_trainings"]["high"] == pytest.approx(expected.high, rel=0.1)
+
+
+def content(base_seeds: list[int]) -> dict[str, Any]:
+    """What `gather` writes, as far as the tables read it: one entry with three seeds, one with one."""
+    differences = {
+        name: {"dense": {"chrf++": {"all": group(values, [0] * len(values)) | {"n": 4, "of": 4}}}}
+        for name, values in (("sure", np.full((3, 4), 9.0) + RANDOM.normal(0, 0.1, (3, 4))), ("once", np.ones((1, 4))))
+    }
+    entry = {"means": {}, "sparsity": None}
+    return {
+        "sweep": "made", "baselines": ["dense"], "base_seeds": base_seeds, "differences": differences,
+        "arms": {"sure": {}, "once": {}},
+        "entries": {"sure": entry | {"seeds": [1, 2, 3]}, "once": entry | {"seeds": [1]}},
+    }  # fmt: skip
+
+
+def test_one_seed_has_no_star() -> None:
+    rows = {row[0]: row[-1] for row in entries_table(content([])).rows}
+    assert rows["sure"].endswith("*") and rows["once"] == "+1.00"
+
+
+def test_tables_say_what_they_are_for() -> None:
+    table = differences_table(content([]))
+    assert table is not None and "p, given this baseline" in table.columns
+    assert "other seeds, given this baseline" in table.note and table.note.startswith("* the 95% interval")
+    once = next(row for row in table.rows if row[0].startswith("once"))
+    assert once[3:7] == ["–", "–", "–", "–"] and once[2] != "–"
+    several = differences_table(content([1, 2]))
+    assert several is not None and "95%, other baselines" in several.columns and "given" not in several.note
