@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from neuronspec.core.direction import Direction
 from neuronspec.core.table import Cell, Table
 from neuronspec.evaluation.results import Results as Scores
-from neuronspec.evaluation.tables import other_scores_table, tiers_table
+from neuronspec.evaluation.tables import other_scores_table, tier_groups, tiers_table
 from neuronspec.evaluation.transfer import transfer_table
+from neuronspec.scoring.intervals import over_both, over_units
 from neuronspec.sweep.sweep_tables import costs_table, differences_table, entries_table
 
 MAIN = ("copy", "base", "dense", "random", "specialized")
@@ -26,13 +29,12 @@ PARTS = {
         "finetune",
     ),
 }  # fmt: skip
-LEVEL = 0.05
 Results = Mapping[str, Any]
 
 
 def section(path: Path) -> list[str]:
     """The lines of the section, from a result file of `benchmarks/evidence.py`."""
-    results = json.loads(path.read_text(encoding="utf-8"))
+    results = with_intervals(json.loads(path.read_text(encoding="utf-8")))
     machine = results["machine"]
     count = len(results["directions"]) - len(results["zero_shot"])
     return [
@@ -49,6 +51,89 @@ def section(path: Path) -> list[str]:
     ]
 
 
+def with_intervals(results: dict[str, Any]) -> Results:
+    """Results of a sweep from before version 0.2, with the intervals of today as far as their numbers go.
+
+    They have the scores by direction (mean over seeds) and by seed (mean over directions), and no statistics of
+    sentences. So there is no interval for other sentences, that for other directions counts the variance of directions
+    and seeds in full, and what directions share through common sentences is in none.
+    """
+    if "long" in results:
+        results = results | {"long": with_intervals(results["long"])}
+    if "base_seeds" in results:
+        return results
+    groups = {"all": [name for name in results["directions"] if name not in results["zero_shot"]]}
+    groups |= tier_groups(sorted(groups["all"], key=Direction.parse), results["tiers"], results["pivot"])
+    groups["zero-shot"] = results["zero_shot"]
+    differences = {
+        entry: {
+            baseline: {
+                metric: {group: _with_intervals(results, entry, baseline, metric, groups[group], old)
+                         for group, old in found.items()}
+                for metric, found in metrics.items()
+            }
+            for baseline, metrics in others.items()
+        }
+        for entry, others in results["differences"].items()
+    }  # fmt: skip
+    return results | {"base_seeds": [], "old": True, "differences": differences}
+
+
+def _with_intervals(
+    results: Results, entry: str, baseline: str, metric: str, names: Sequence[str], old: Mapping[str, Any]
+) -> dict[str, Any]:
+    by_seed = old["seeds"]["values"]
+    new = {key: old[key] for key in ("difference", "n", "of", "seeds")} | {"over": "seeds", "correlation": None}
+    new |= {"before": {"low": old["low"], "high": old["high"]}}
+    new |= {"these_trainings": None, "other_trainings": None, "other_directions": None}
+    if len(by_seed) < 2 or results["entries"][entry]["seeds"] != results["entries"][baseline]["seeds"]:
+        return new
+    one, other = results["arms"][entry], results["arms"][baseline]
+    by_direction = np.array(
+        [one[name][metric] - other[name][metric] for name in names if name in one and name in other]
+    )
+    assert abs(by_direction.mean() - old["difference"]) < 1e-6, "the scores are means over the same seeds"
+    trainings = over_units(by_seed)
+    directions = over_both(np.add.outer(np.array(by_seed) - np.mean(by_seed), by_direction))
+    if directions is not None and trainings is not None:
+        directions = directions.around(trainings)
+    for name, interval in (("other_trainings", trainings), ("other_directions", directions)):
+        new[name] = interval and {"low": interval.low, "high": interval.high}
+    return new
+
+
+def _changes_told(results: Results) -> list[str]:
+    """What these intervals are made from, and whose verdict is another than with the method before."""
+    once = {name for name, entry in results["entries"].items() if len(entry["seeds"]) < 2}
+    lost: dict[str, list[str]] = {}
+    alone = 0
+    for entry, others in results["differences"].items():
+        for baseline, found in others.items():
+            groups = [
+                group
+                for group, one in found["chrf++"].items()
+                if _outside(one["before"]) and not _outside(one["other_directions"])
+            ]
+            if entry in once:
+                alone += len(groups)
+            elif groups and f"{baseline} − {entry}" not in lost:
+                lost[f"{entry} − {baseline}"] = groups
+    assert not any("all" in groups for groups in lost.values()), "the text below says so"
+    told = "; ".join(f"{pair}: {', '.join(groups)}" for pair, groups in lost.items())
+    return [
+        "The sweep was run before version 0.2. Of its trainings the scores are kept, and not the statistics of their "
+        "sentences. So these intervals are made from the scores: they cover directions and seeds, and sentences as far "
+        "as each direction has its own. The directions share verses, and what that adds can't be told any more: the "
+        "intervals may be too narrow. All seeds continue one baseline, and say nothing of others.",
+        "",
+        "**What changed.** This page used a hierarchical bootstrap over directions and sentences, which left the seeds "
+        "out, and marked entries with one seed. No longer beyond chance for other directions and seeds, though they "
+        f"were marked before: {told}; and all {alone} marked differences of entries with one seed, of which nothing is "
+        "known for other seeds. The verdicts over all trained directions stay.",
+        "",
+    ]
+
+
 def verdict(results: Results) -> list[str]:
     """What the numbers say, in words."""
     lines = ["### Verdict", ""]
@@ -58,7 +143,7 @@ def verdict(results: Results) -> list[str]:
         tiers = [group for group in _groups(results) if group not in ("all", "zero-shot") and "all" not in group]
         told = [_short(results, "specialized", baseline, group) for group in tiers]
         lines += [f"- By tier, over {baseline}: {'; '.join(told)}.", ""]
-    return lines
+    return [*lines, *(_changes_told(results) if "old" in results else [])]
 
 
 def investigation(results: Results) -> list[str]:
@@ -138,21 +223,24 @@ def _judged(results: Results, entry: str, baseline: str, group: str) -> list[str
         return []
     seeds = found["seeds"]
     side = "above" if found["difference"] > 0 else "below"
-    outside = found["low"] > 0 or found["high"] < 0
-    steady = seeds["p"] is not None and seeds["p"] < LEVEL
-    if outside and steady:
-        sure = "beyond chance, over sentences and over seeds"
-    elif outside:
-        sure = "beyond chance over directions and sentences, not over seeds"
-    elif steady:
-        sure = "the same way in every seed, but within what the choice of directions and sentences makes"
-    else:
-        sure = "not distinguishable from chance"
+    told = [
+        f"{'beyond chance' if _outside(found[name]) else 'not beyond chance'} for {what} (95% interval "
+        f"{found[name]['low']:+.2f} to {found[name]['high']:+.2f})"
+        for name, what in (
+            ("other_trainings", f"other {found['over']} in these directions"),
+            ("other_directions", f"other directions of this kind and other {found['over']}"),
+        )
+        if found[name] is not None
+    ]
+    sure = "; ".join(told) or "one seed, so nothing is known of others"
     over = f"; sd over {len(seeds['values'])} seeds {seeds['sd']:.2f}, p {seeds['p']:.3f}" if seeds["p"] else ""
     return [
-        f"- **{entry} is {abs(found['difference']):.2f} chrF++ {side} {baseline}** in {_named(group)}: {sure} (95% "
-        f"interval {found['low']:+.2f} to {found['high']:+.2f}{over})."
+        f"- **{entry} is {abs(found['difference']):.2f} chrF++ {side} {baseline}** in {_named(group)}: {sure}{over}."
     ]
+
+
+def _outside(bounds: Mapping[str, float] | None) -> bool:
+    return bounds is not None and (bounds["low"] > 0 or bounds["high"] < 0)
 
 
 def _named(group: str) -> str:
@@ -161,7 +249,7 @@ def _named(group: str) -> str:
 
 def _short(results: Results, entry: str, baseline: str, group: str) -> str:
     found = results["differences"][entry][baseline]["chrf++"][group]
-    mark = "*" if found["low"] > 0 or found["high"] < 0 else ""
+    mark = "*" if _outside(found["other_directions"]) else ""
     return f"{group} {found['difference']:+.2f}{mark}"
 
 

@@ -1,4 +1,4 @@
-"""Make the picture and the results page from committed result files: python tools/docs/generate_results.py [RUN]
+"""Make the picture, the results page and the table of docs/statistics.md: python tools/docs/generate_results.py [RUN]
 
 With a run folder of the demo, first take over its numbers and masks into benchmarks/results.
 """
@@ -6,6 +6,7 @@ With a run folder of the demo, first take over its numbers and masks into benchm
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -88,7 +89,8 @@ def _benchmarks() -> list[str]:
     lines = ["## Benchmarks", ""]
     for path in sorted(RESULTS.glob("*.json")):
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if "benchmark" not in content or path.stem.startswith("findings"):  # these have a page of their own
+        # some have a page of their own
+        if "benchmark" not in content or path.stem.startswith(("findings", "calibration")):
             continue
         machine = content.pop("machine")
         title, arguments = content.pop("benchmark"), content.pop("arguments", "")
@@ -102,6 +104,42 @@ def _benchmarks() -> list[str]:
         ]
         lines += ["| what | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in _leaves(content)), ""]
     return lines
+
+
+def with_calibration(page: str) -> str:
+    """The page `docs/statistics.md` with the table between `<!-- calibration -->` and `<!-- end -->` made anew."""
+    content = json.loads((RESULTS / "calibration.json").read_text(encoding="utf-8"))
+    return re.sub(
+        r"(?<=<!-- calibration -->\n).*?(?=<!-- end -->)",
+        lambda _: "\n".join(_calibration(content)) + "\n",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def _calibration(content: dict[str, Any]) -> Iterator[str]:
+    machine, before = content["machine"], content["before"]
+    yield (
+        f"{content['simulations']:,} simulations, {content['resamples']:,} resamples and {content['trials']:,} trials "
+        f"each, {content['processor seconds'] / 60:.0f} minutes of one core of {machine['cpu']}:"
+    )
+    counts = list(content["coverage"]["other directions"])
+    yield "\n| method | directions: | " + " | ".join(counts) + " |"
+    yield "|---|---|" + "---:|" * len(counts)
+    for kind, told in (("coverage", "coverage of 95%"), ("family_wise_error", "any `**`, of directions without one")):
+        for prefix, found in (("", content[kind]), ("*before:* ", before[kind])):
+            for name, rates in found.items():
+                cells = [f"{rates[count]:.3f}" if count in rates else "" for count in counts]
+                if any(cells):
+                    yield f"| {prefix}{name} | {told} | {' | '.join(cells)} |"
+    yield "\n| test | rejects at 0.05 where there is nothing |"
+    yield "|---|---:|"
+    for prefix, found in (("", content["size"]), ("*before:* ", before["size"])):
+        for name, rate in found.items():
+            yield f"| {prefix}{name} | {rate:.3f} |"
+    alone = {name: rates["1"] for name, rates in content["coverage"].items() if "1" in rates}
+    told = "; ".join(f"{name} {rate:.3f}" for name, rate in alone.items())
+    yield f"\nCoverage of the 95% intervals of a direction: {told}."
 
 
 def _leaves(content: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -118,6 +156,8 @@ def main() -> None:
     if len(sys.argv) > 1:
         take_over(Path(sys.argv[1]))
     (ROOT / "docs" / "results.md").write_text(results_page(), encoding="utf-8")
+    statistics = ROOT / "docs" / "statistics.md"
+    statistics.write_text(with_calibration(statistics.read_text(encoding="utf-8")), encoding="utf-8")
     masks = NeuronMasks.load(RESULTS / "demo_masks.safetensors")
     decoder = [site for site in masks.sites if site.startswith("decoder")]
     save(overlap_figure(masks, [decoder[0], decoder[-1]]), ROOT / "docs" / "images" / "overlap.svg")

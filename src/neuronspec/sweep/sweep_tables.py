@@ -23,8 +23,8 @@ def _notes(results: Mapping[str, Any]) -> tuple[str, str]:
     several = len(results.get("base_seeds") or ()) > 1
     over, given = ("baselines", "") if several else ("seeds", ", given this baseline")
     star = (
-        f"* the 95% interval for other directions of this kind and other {over}{given} excludes 0; never with one of "
-        f"these {over}."
+        f"* the 95% interval for other directions of this kind and other {over}{given} excludes 0; nothing is marked "
+        "with one seed."
     )
     entries = f"Mean over directions ± standard deviation over trainings. Gains: {star}"
     differences = (
