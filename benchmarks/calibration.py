@@ -31,8 +31,9 @@ from neuronspec.evaluation.seeds import summarize_seeds
 from neuronspec.neurons.activations import Activations, RecordingInfo, SiteInfo
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.scoring.joint import JointSamples
+from neuronspec.scoring.pairwise import compare_systems, mean_difference
 from neuronspec.scoring.resampling import holm
-from neuronspec.scoring.significance import LEVEL, compare_systems, mean_difference
+from neuronspec.scoring.significance import LEVEL
 from neuronspec.scoring.statistics import Statistics
 from neuronspec.sweep.differences import group_difference
 

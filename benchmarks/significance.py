@@ -20,10 +20,10 @@ from sacrebleu.metrics import BLEU, CHRF
 from sacrebleu.significance import PairedTest
 
 from machine import write_result
+from neuronspec.scoring.pairwise import arms_significance
 from neuronspec.scoring.resampling import PairedTests
 from neuronspec.scoring.score import score_with_statistics
 from neuronspec.scoring.settings import ScoreSettings
-from neuronspec.scoring.significance import arms_significance
 
 ARMS = {"base": 0.35, "specialized": 0.33, "dense": 0.34, "random": 0.345}
 SETTINGS = ScoreSettings(ter=False)

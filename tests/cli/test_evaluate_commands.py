@@ -20,8 +20,8 @@ from neuronspec.core.files import write_text
 from neuronspec.evaluation.results import DirectionScore, Results, write_results, write_scores
 from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.recipe import Recipe
+from neuronspec.scoring.pairwise import arms_significance
 from neuronspec.scoring.settings import ScoreSettings
-from neuronspec.scoring.significance import arms_significance
 
 pytestmark = pytest.mark.cli
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "160"}

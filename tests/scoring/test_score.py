@@ -24,6 +24,7 @@ from neuronspec.evaluation.external import Files, evaluate_files
 from neuronspec.evaluation.results import DirectionScore, Results, read_scores, write_results, write_scores
 from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.evaluation.tables import other_scores_table
+from neuronspec.scoring.pairwise import arms_significance
 from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.score import (
     Computed,
@@ -36,7 +37,6 @@ from neuronspec.scoring.score import (
     values_of,
 )
 from neuronspec.scoring.settings import ScoreSettings
-from neuronspec.scoring.significance import arms_significance
 from neuronspec.scoring.statistics import load_statistics, save_statistics
 from neuronspec.scoring.tokenizers import bleu_tokenizer, check_tokenizers, parse_tokenizer
 

@@ -12,9 +12,10 @@ from tests.helpers.fake_run import changed
 from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import arms_table, directions_table, zero_shot_table
 from neuronspec.evaluation.transfer import all_tables, gains_table, significance_table, transfer_table
+from neuronspec.scoring.pairwise import arms_significance, compare_systems
 from neuronspec.scoring.score import values_of
 from neuronspec.scoring.settings import ScoreSettings
-from neuronspec.scoring.significance import DirectionTest, arms_significance, compare_systems, marks
+from neuronspec.scoring.significance import DirectionTest, marks
 from neuronspec.scoring.statistics import Statistics
 
 SETTINGS = ScoreSettings(resamples=200, trials=200)

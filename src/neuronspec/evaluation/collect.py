@@ -18,7 +18,7 @@ from neuronspec.evaluation.alignment import sentence_ids
 from neuronspec.evaluation.contamination import Overlap, store_overlap
 from neuronspec.evaluation.results import ArmScores
 from neuronspec.evaluation.scorer import Scorer, score_arms
-from neuronspec.scoring.significance import arms_significance
+from neuronspec.scoring.pairwise import arms_significance
 from neuronspec.translation.settings import EvaluationSettings
 
 logger = logging.getLogger(__name__)

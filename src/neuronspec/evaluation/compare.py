@@ -20,7 +20,8 @@ from neuronspec.evaluation.results import MAIN_SCORES, DirectionResult, Results,
 from neuronspec.evaluation.samples import read_lines
 from neuronspec.evaluation.seeds import SeedDifference, SeedSummary, seed_test, summarize_seeds
 from neuronspec.recipe import Recipe
-from neuronspec.scoring.significance import Comparison, Pairs, compare_systems, method
+from neuronspec.scoring.pairwise import Pairs, compare_systems, method
+from neuronspec.scoring.significance import Comparison
 from neuronspec.scoring.statistics import Statistics, load_statistics
 
 

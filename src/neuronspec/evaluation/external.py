@@ -13,11 +13,12 @@ from neuronspec.evaluation.contamination import Overlap, text_overlap
 from neuronspec.evaluation.samples import read_text_lines
 from neuronspec.evaluation.scorer import Scorer, check_scoring
 from neuronspec.evaluation.tables import digits_of, label_of
+from neuronspec.scoring.pairwise import method
 from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.resampling import Difference, PairedTests
 from neuronspec.scoring.score import Score, check_lines
 from neuronspec.scoring.settings import ScoreSettings
-from neuronspec.scoring.significance import LEVEL, method
+from neuronspec.scoring.significance import LEVEL
 from neuronspec.scoring.statistics import Statistics
 
 

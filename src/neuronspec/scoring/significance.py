@@ -1,4 +1,4 @@
-"""Which differences between arms are more than chance: tests by direction, intervals over directions.
+"""What `results.json` says of differences between arms: tests by direction, intervals over directions; and marks.
 
 `results.json` holds them under `significance`:
 
@@ -13,23 +13,12 @@ Each pair of arms is there once, as later arm minus earlier arm; `Significance.d
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
-from math import ceil
+from collections.abc import Iterator
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from neuronspec.core.progress import SILENT, Progress
-from neuronspec.scoring.intervals import Interval, correlation, over_sentences, over_units
-from neuronspec.scoring.joint import Ids, JointSamples
-from neuronspec.scoring.resampling import SEED, Difference, PairedTests, holm
-from neuronspec.scoring.settings import ScoreSettings
-from neuronspec.scoring.statistics import Statistics
-
-logger = logging.getLogger(__name__)
+from neuronspec.scoring.intervals import Interval
 
 LEVEL = 0.05
 """Differences with a smaller p-value are marked."""
@@ -91,7 +80,7 @@ class Bounds(_Entry):
     @classmethod
     def of(cls, interval: Interval | None) -> Bounds | None:
         """From an interval, if there is one."""
-        return None if interval is None else cls(low=_short(interval.low), high=_short(interval.high))
+        return None if interval is None else cls(low=short(interval.low), high=short(interval.high))
 
     @property
     def excludes_zero(self) -> bool:
@@ -194,162 +183,6 @@ class Significance(_Entry):
                 yield self.pairs[one][other], swapped
 
 
-Pairs = dict[tuple[str, str], dict[str, Comparison]]
-"""By (system, baseline), and by metric."""
-
-
-def compare_systems(
-    statistics: Mapping[str, Mapping[str, Statistics]],
-    pairs: Sequence[tuple[str, str]],
-    directions: Sequence[str],
-    zero_shot: Sequence[str] = (),
-    *,
-    ids: Mapping[str, Ids] | None = None,
-    resamples: int = 1000,
-    trials: int = 10_000,
-    progress: Progress = SILENT,
-) -> Pairs:
-    """Test pairs of systems on every test set that both translated.
-
-    Args:
-        statistics: by system, direction and metric.
-        pairs: (system, baseline).
-        directions: that should be tested.
-        zero_shot: those of them that weren't trained; they get an average of their own.
-        ids: by direction, which sentences the test sets have in common; None: none.
-        resamples: of the bootstrap.
-        trials: of the approximate randomization.
-        progress: shows how far it is, in directions.
-    """
-    tests: dict[tuple[str, str], dict[str, dict[str, Difference]]] = {pair: {} for pair in pairs}
-    for name in progress.track(directions, "testing significance"):
-        systems = {system: found[name] for system, found in statistics.items() if name in found}
-        here = [pair for pair in pairs if set(pair) <= set(systems)]
-        if here:
-            made = PairedTests(systems, resamples=resamples, trials=trials)
-            for pair, metrics in made.compare(here).items():
-                for metric, difference in metrics.items():
-                    tests[pair].setdefault(metric, {})[name] = difference
-    samples = JointSamples(statistics, ids, resamples=resamples)
-    trained = [name for name in directions if name not in set(zero_shot)]
-    kinds = {"average": trained, "zero_shot": list(zero_shot)}
-    return {
-        pair: {metric: _comparison(found, kinds, samples, pair, metric) for metric, found in metrics.items()}
-        for pair, metrics in tests.items()
-    }
-
-
-def _comparison(
-    found: Mapping[str, Difference],
-    kinds: Mapping[str, list[str]],
-    samples: JointSamples[str],
-    pair: tuple[str, str],
-    metric: str,
-) -> Comparison:
-    corrected = holm({name: test.p for name, test in found.items()})
-    tests = {
-        name: DirectionTest(
-            difference=_short(test.value),
-            low=_short(test.low),
-            high=_short(test.high),
-            p=_short(test.p),
-            holm_p=_short(corrected[name]),
-            sacrebleu_bootstrap_p=_short(test.sacrebleu_bootstrap_p),
-        )
-        for name, test in found.items()
-    }
-    means = {}
-    for kind, names in kinds.items():
-        there = [name for name in names if name in found]
-        if there:
-            drawn = np.stack([samples.differences(*pair, name, metric) for name in there])
-            means[kind] = mean_difference([found[name].value for name in there], drawn, samples, len(names))
-    return Comparison(directions=tests, **means)
-
-
-def mean_difference(
-    differences: Sequence[float], drawn: np.ndarray, samples: JointSamples[Any], of: int
-) -> MeanDifference:
-    """The mean over directions with its intervals.
-
-    Args:
-        differences: of each direction.
-        drawn: the same on resamples, `[directions, resamples]`.
-        samples: what the resamples were drawn from.
-        of: directions that should have been tested.
-    """
-    mean = float(np.mean(differences))
-    shared = drawn if samples.shared else None
-    measured = correlation(drawn) if samples.shared else None
-    these = over_sentences(mean, drawn.mean(axis=0), samples.sentences)
-    other = over_units(differences, shared, samples.sentences)
-    return MeanDifference(
-        difference=_short(mean),
-        n=len(differences),
-        of=of,
-        these_directions=Bounds.of(these),
-        other_directions=Bounds.of(other and other.around(these)),
-        correlation=None if measured is None else _short(measured),
-    )
-
-
-def arms_significance(
-    statistics: Mapping[str, Mapping[str, Statistics]],
-    directions: Sequence[str],
-    zero_shot: Sequence[str],
-    settings: ScoreSettings,
-    ids: Mapping[str, Ids] | None = None,
-    progress: Progress = SILENT,
-) -> Significance:
-    """Test all pairs of arms (but `copy`).
-
-    Args:
-        statistics: by arm, direction and metric.
-        directions: that were to be evaluated.
-        zero_shot: those of them that weren't trained.
-        settings: say how many resamples and trials.
-        ids: by direction, which sentences the test sets have in common; None: none.
-        progress: shows how far it is, in directions.
-    """
-    resamples, trials = settings.resamples, settings.trials
-    arms = {arm: found for arm, found in statistics.items() if arm != "copy"}
-    pairs = [(later, earlier) for earlier, later in combinations(arms, 2)]
-    warn_of_few_trials(trials, len(directions))
-    made = compare_systems(
-        arms, pairs, directions, zero_shot, ids=ids, resamples=resamples, trials=trials, progress=progress
-    )
-    found: dict[str, dict[str, dict[str, Comparison]]] = {}
-    for (system, baseline), metrics in made.items():
-        found.setdefault(system, {})[baseline] = metrics
-    return Significance(method=method(resamples, trials), pairs=found)
-
-
-def warn_of_few_trials(trials: int, tests: int) -> None:
-    """Say so if Holm's correction leaves no p-value below the level, however large a difference is."""
-    if tests / (trials + 1) >= LEVEL:
-        logger.warning(
-            "evaluation.scores.trials: with %d trials and %d directions no difference can be marked ** (Holm's "
-            "correction); set it to %d or more",
-            trials, tests, 2 * ceil(tests / LEVEL),
-        )  # fmt: skip
-
-
-def method(resamples: int, trials: int) -> dict[str, Any]:
-    """How the tests were made, as plain JSON values."""
-    return {
-        "p": f"paired approximate randomization, {trials} trials, two-sided",
-        "holm_p": "p, corrected by Holm over the directions of a pair of arms; the others are not corrected",
-        "sacrebleu_bootstrap_p": f"as sacrebleu --paired-bs, {resamples} resamples; too small, for comparison only",
-        "seed": SEED,
-        "level": LEVEL,
-        "these_directions": "95% interval of the mean for other sentences, which are drawn jointly where directions "
-        f"share them ({resamples} resamples)",
-        "other_directions": "95% interval of the mean for other directions of this kind and other sentences (Student's "
-        "t over directions, and the covariance of directions that share sentences)",
-        "training": "the intervals and tests are for the models that were trained, not for other seeds",
-    }
-
-
 def marks(test: DirectionTest | None) -> str:
     """`**`, `*` or nothing, for a test of one direction."""
     if test is None or not test.significant:
@@ -357,5 +190,6 @@ def marks(test: DirectionTest | None) -> str:
     return "**" if test.significant_corrected else "*"
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
+    """A number as `results.json` has it: six digits."""
     return float(f"{value:.6g}")
