@@ -24,6 +24,7 @@ from neuronspec.neurons.positions import side_of
 from neuronspec.neurons.selection import families_of, select_neurons
 from neuronspec.recipe import Recipe
 from neuronspec.report.numbers import compute
+from neuronspec.scoring.intervals import Interval
 
 
 def sites_of(recipe: Recipe, masks: NeuronMasks, acts: Activations) -> dict[str, Any]:
@@ -36,6 +37,8 @@ def sites_of(recipe: Recipe, masks: NeuronMasks, acts: Activations) -> dict[str,
             "iou": row.mean,
             "chance": row.chance,
             "above_chance": row.above_chance,
+            "sizes": site.sizes,
+            "compared": site.compared,
             "within": site.test.within,
             "between": site.test.between,
             "p_holm": site.adjusted,
@@ -46,7 +49,11 @@ def sites_of(recipe: Recipe, masks: NeuronMasks, acts: Activations) -> dict[str,
             "one_family": site.sharing.family / site.sharing.width,
             "one_language": site.sharing.language / site.sharing.width,
         }
-    return {name: {key: _short(value) for key, value in row.items()} for name, row in rows.items()}
+    return {name: _shortened(row) for name, row in rows.items()}
+
+
+def _shortened(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: _shortened(value) if isinstance(value, dict) else _short(value) for key, value in row.items()}
 
 
 def checks_of(findings: Findings) -> dict[str, Any]:
@@ -57,6 +64,9 @@ def checks_of(findings: Findings) -> dict[str, Any]:
             "own": _short(mean(found.own())),
             "others": _short(mean(found.others())),
             "random": _short(mean(found.by_chance())),
+            "draws": len(found.random),
+            "own_minus_others": _gain(*found.above_others()),
+            "own_minus_random": _gain(*found.above_chance()),
             "own_above_others": sum(a > b for a, b in zip(found.own(), found.others(), strict=True)),
             "own_above_random": sum(a > b for a, b in zip(found.own(), found.by_chance(), strict=True)),
             "directions": len(found.rows),
@@ -85,6 +95,11 @@ def scores_of(results: Results) -> dict[str, Any]:
         arm: {metric: _short(average(scores, names, metric).value) for metric in ("chrf++", "loss")}
         for arm, scores in results.arms.items()
     }
+
+
+def _gain(difference: float, interval: Interval | None) -> dict[str, float | None]:
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return {"mean": _short(difference), "low": _short(low), "high": _short(high)}
 
 
 def _short(value: float | None) -> float | None:

@@ -46,13 +46,20 @@ def _sites(content: dict[str, Any], k: str) -> str:
 
 
 def _checks(content: dict[str, Any], _: str) -> str:
-    lines = ["| neurons off | own | another direction's | random | own above another's |", "|---|---|---|---|---|"]
+    heads = ("neurons off", "own", "another direction's", "random", "own above another's", "own − another's (95%)")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for side, row in content["ablation"].items():
         lines.append(
             f"| {row['neurons']} of every {side} layer | {row['own']:+.3f} | {row['others']:+.3f} | "
-            f"{row['random']:+.3f} | {row['own_above_others']} of {row['directions']} |"
+            f"{row['random']:+.3f} | {row['own_above_others']} of {row['directions']} | {_gain(row)} |"
         )
     return "\n".join(lines)
+
+
+def _gain(row: dict[str, Any]) -> str:
+    """How much more its own neurons cost a direction, for other directions of the kind; version 0.1 doesn't say."""
+    gain = row.get("own_minus_others")
+    return f"{gain['mean']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})" if gain else "–"
 
 
 if __name__ == "__main__":
