@@ -13,6 +13,7 @@ from neuronspec.arms.registry import ARMS
 from neuronspec.core.errors import CorpusError, DirectionError, ModelError, PathError, nearest
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
+from neuronspec.models.fit import check_fit
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.save import COMPACT_FILE, MASKS_FILE, load, load_compact
@@ -68,7 +69,7 @@ def open_model(path: Path, device: str | None = None) -> Opened:
         from neuronspec.models.load import load_model
 
         model = load_model(path, device)
-    return Opened(path, model, _tokenizer(path))
+    return _fitting(Opened(path, model, _tokenizer(path)))
 
 
 def open_specialized(path: Path, device: str | None = None) -> Opened:
@@ -125,7 +126,13 @@ def _open_run(path: Path, device: str | None) -> Opened:
     if not (arm / MASKS_FILE).is_file():
         raise _not_trained(path)
     store = TokenStore.open(RunFolder(path).data)
-    return Opened(path, load(arm, device), store.tokenizer, store)
+    return _fitting(Opened(path, load(arm, device), store.tokenizer, store))
+
+
+def _fitting(opened: Opened) -> Opened:
+    """The same, checked: the tokenizer can be the model's."""
+    check_fit(opened.model, opened.tokenizer, opened.path)
+    return opened
 
 
 def _not_trained(path: Path) -> ModelError:

@@ -23,6 +23,7 @@ from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores, write_scores
 from neuronspec.evaluation.scorer import Scorer, check_scoring, score_direction
 from neuronspec.models.fingerprint import model_fingerprint
+from neuronspec.models.fit import check_fit
 from neuronspec.training.loss import InDirection, any_direction, validation_loss
 from neuronspec.translation.engine import make_engine, write_n_best
 from neuronspec.translation.settings import EvaluationSettings
@@ -90,8 +91,10 @@ def evaluate_arm(
     Raises:
         EvaluationError: no test sentences, a BLEU tokenizer isn't installed, or the model gives NaN.
         DirectionError: the tokenizer has no tag for a language.
+        ModelError: the tokenizer isn't the model's.
     """
     check_scoring(settings.scores, [direction.target for direction in directions])
+    check_fit(model, tokenizer, folder)
     scorer = Scorer.of_run(settings.scores, directions, store)
     made_from = _fingerprint(store, settings, model_fingerprint(model))
     scores = {name: score for name, score in read_scores(folder, made_from).items() if name in map(str, directions)}

@@ -27,6 +27,7 @@ from transformers.utils import logging as transformers_logging
 from neuronspec.core.checksums import verify
 from neuronspec.core.errors import ModelError
 from neuronspec.models.fast_attention import use_fast_attention
+from neuronspec.models.fit import check_fit, check_generation, check_tokenizer_folder
 from neuronspec.models.presets import PRESETS
 from neuronspec.models.settings import ModelSettings
 
@@ -34,7 +35,16 @@ logger = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 
-UNREADABLE = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError, json.JSONDecodeError)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    KeyError,
+    ImportError,
+    SafetensorError,
+    json.JSONDecodeError,
+)
 """What reading damaged or missing files of a model raises."""
 
 LONGEST_TRANSLATION = 256
@@ -112,6 +122,7 @@ def load_model(
         verify(Path(name))
     with _reading(name) as options:
         config = AutoConfig.from_pretrained(name, **options)
+        check_generation(Path(name), getattr(config.get_text_config(), "vocab_size", None))
         auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         model, report = auto.from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
     missing = sorted(report["missing_keys"])
@@ -143,11 +154,16 @@ def load_with_tokenizer(
         dtype: see `load_model`.
 
     Raises:
-        ModelError: as for `load_model`; or there is no tokenizer.
+        ModelError: as for `load_model`; or there is no tokenizer, or it isn't the model's.
+        CorpusError: the tokenizer isn't whole.
     """
     model = load_model(name, device, dtype=dtype)
+    if (Path(name) / "tokenizer_config.json").is_file():
+        check_tokenizer_folder(Path(name))
     with _reading(name) as options:
-        return model, AutoTokenizer.from_pretrained(name, **options)
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+    check_fit(model, tokenizer, name)
+    return model, tokenizer
 
 
 @contextmanager

@@ -110,16 +110,25 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
 
     Raises:
         CorpusError: there is none, or it can't be read.
+        ModelError: its class is another one than that of its vocabulary.
+        RunError: it isn't the one that its run made.
     """
     from transformers import AutoTokenizer
+
+    from neuronspec.models.fit import check_class, check_tokenizer_folder
 
     verify(Path(folder))
     if not (Path(folder) / "tokenizer_config.json").is_file():
         raise CorpusError(f"{folder}: no tokenizer there (tokenizer_config.json is missing)")
+    check_tokenizer_folder(Path(folder))
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    except (OSError, ValueError, KeyError) as error:
-        raise CorpusError(f"{folder}: the tokenizer can't be read: {error}") from None
+    except Exception as error:  # noqa: BLE001 (every class of tokenizers fails in its own way)
+        raise CorpusError(
+            f"{folder}: the tokenizer can't be read: {error}; copy its files again from where the folder is from"
+        ) from None
+    if any(_TAG.fullmatch(str(token)) for token in tokenizer.all_special_tokens):
+        check_class(tokenizer, folder)
     return keep_loadable(tokenizer)
 
 
