@@ -6,13 +6,22 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from neuronspec.core.files import filling_folder, full_disk, replacing, replacing_folder, write_text
+from neuronspec.core import files
+from neuronspec.core.files import (
+    filling_folder,
+    full_disk,
+    replacing,
+    replacing_folder,
+    scratch_folder,
+    write_text,
+)
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -89,26 +98,78 @@ def test_what_a_killed_process_left_is_cleared_away(manager: str, tmp_path: Path
     assert content(tmp_path) == {"data/file": "after"}
 
 
-def test_killed_between_the_two_renames(tmp_path: Path) -> None:
+def left_by(pid: int, folder: Path, kind: str) -> Path:
+    """As a process of that number names what it hasn't finished."""
+    return folder.with_name(f".{folder.name}.{files._machine()}-{pid}.{kind}")
+
+
+@pytest.fixture
+def dead() -> int:
+    """The number of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_killed_between_the_two_renames(tmp_path: Path, dead: int) -> None:
     """The old folder is aside and the new one not in its place: the old one is what counts until it is replaced."""
-    folder, old, new = tmp_path / "data", tmp_path / ".data.old", tmp_path / ".data.new"
-    for aside in (old, new):
+    folder = tmp_path / "data"
+    for kind in ("old", "new"):
+        aside = left_by(dead, folder, kind)
+        aside.mkdir()
+        (aside / "file").write_text(kind)
+    with pytest.raises(RuntimeError), replacing_folder(folder):
+        assert content(folder) == {"file": "old"}
+        raise RuntimeError
+    assert content(tmp_path) == {"data/file": "old"}
+
+
+def test_killed_before_the_old_folder_was_removed(tmp_path: Path, dead: int) -> None:
+    folder = tmp_path / "data"
+    for aside in (folder, left_by(dead, folder, "old")):
         aside.mkdir()
         (aside / "file").write_text(aside.name)
     with pytest.raises(RuntimeError), replacing_folder(folder):
-        assert content(folder) == {"file": ".data.old"}
-        raise RuntimeError
-    assert content(tmp_path) == {"data/file": ".data.old"}
-
-
-def test_killed_before_the_old_folder_was_removed(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    for name in ("data", ".data.old"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text(name)
-    with pytest.raises(RuntimeError), replacing_folder(folder):
         raise RuntimeError
     assert content(tmp_path) == {"data/file": "data"}
+
+
+def test_leftovers_of_dead_processes_are_cleared_and_nothing_else(tmp_path: Path, dead: int) -> None:
+    mine = {name: name for name in (".notes.tmp", ".data.old", f".a.0123abcd-{dead}.tmp", f"a.{dead}.tmp", ".x.new")}
+    running = left_by(os.getppid(), tmp_path / "results.json", "tmp")
+    for name in (*mine, running.name, left_by(dead, tmp_path / "results.json", "tmp").name):
+        (tmp_path / name).write_text(name)
+    write_text(tmp_path / "other", "text")
+    assert content(tmp_path) == mine | {running.name: running.name, "other": "text"}
+
+
+def test_scratch_folders_of_dead_processes_are_cleared(
+    tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder() as folder:
+        assert folder.parent == tmp_path and folder.is_dir()
+        folder.rename(tmp_path / folder.name.replace(f"-{os.getpid()}.", f"-{dead}."))
+    with scratch_folder() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("manager", [replacing, replacing_folder, filling_folder])
+def test_errors_name_the_path_that_the_user_gave(
+    manager: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    """The temporary name beside it is nobody's but ours."""
+    path = tmp_path / ("long" * 60)
+    with pytest.raises(OSError, match="File name too long") as error, manager(path) as work:
+        work.write_text("text")
+    assert error.value.filename == str(path)
+
+
+def test_a_folder_where_a_file_is_to_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError) as error, replacing(tmp_path):
+        raise AssertionError("no work was to be done")
+    assert error.value.filename == str(tmp_path)
 
 
 def test_full_disks_are_told_from_other_errors() -> None:

@@ -17,10 +17,9 @@ from neuronspec.cli import (
 )
 from neuronspec.cli.output import show_log
 from neuronspec.core.errors import NeuronspecError
+from neuronspec.core.files import full_disk
 from neuronspec.core.processes import launched, leave
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C or SIGTERM."""
+from neuronspec.core.signals import INTERRUPTED, SignalReceived, heed_signals
 
 app = typer.Typer(
     name="neuronspec",
@@ -64,6 +63,7 @@ for group in (run_commands, sweep_commands, evaluate_commands, analyse_commands,
 
 def main() -> None:
     """Run the command line. Exits 0 done, 1 failed, 2 misused, 130 interrupted."""
+    heed_signals()
     leave(_run())
 
 
@@ -78,8 +78,8 @@ def _run() -> int:
             typer.secho("error: ", fg="red", bold=True, nl=False, err=True)
         typer.echo(str(error), err=True)
         return error.exit_code
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command continues from here", err=True)
+    except SignalReceived as stopped:
+        typer.echo(str(stopped), err=True)
         return INTERRUPTED
     except RuntimeError as error:
         if not (launched() and "onnection" in str(error)):
@@ -92,6 +92,11 @@ def _run() -> int:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         typer.echo(f"error: {error.strerror or error}{where}; what was finished before is kept", err=True)
+        return 1
+    except Exception as error:
+        if (reason := full_disk(error)) is None:
+            raise
+        typer.echo(f"error: {reason}; what was finished before is kept: make room and repeat the command", err=True)
         return 1
     return 0
 

@@ -32,6 +32,8 @@ class _Lines(logging.Handler):
             mark = f"{record.levelname.lower()}: " if important else ""
             stream = sys.stderr if important or self.only_stderr else sys.stdout
             print(f"{mark}{self.format(record)}", file=stream, flush=True)
+        except BrokenPipeError:
+            raise  # nobody reads on: the command ends, without a word
         except OSError:
             self.handleError(record)
 

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
 import shutil
+import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; renamed to `path` if the block succeeds, removed if not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """A temporary path beside `path` to write to; renamed to `path` if the block succeeds, removed if not.
+
+    Raises:
+        IsADirectoryError: `path` is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    temporary = _aside(path, "tmp")
+    with _named(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _tidy_once(path.parent)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -40,12 +53,9 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         >>> [path.name for path in folder.iterdir()]
         ['file']
     """
-    old = folder.with_name(f".{folder.name}.old")
-    if old.exists() and not folder.exists():
-        old.rename(folder)  # killed between the two renames below
-    shutil.rmtree(old, ignore_errors=True)
     with _new_folder(folder) as new:
         yield new
+        old = _aside(folder, "old")
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
@@ -67,13 +77,97 @@ def filling_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    new = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(new, ignore_errors=True)  # of a killed process
-    new.mkdir(parents=True)
+    new = _aside(folder, "new")
+    with _named(folder, new):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        clear_leftovers(folder.parent)
+        new.mkdir()
+        try:
+            yield new
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for what isn't kept, where the system has such; those of killed processes are cleared away."""
+    place = Path(tempfile.gettempdir())
+    clear_leftovers(place)
+    folder = Path(tempfile.mkdtemp(prefix=".neuronspec.", suffix=f".{_owner()}.new", dir=place))
     try:
-        yield new
+        yield folder
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_LEFT = re.compile(r"\.(?P<name>.+)\.(?P<machine>[0-9a-f]{8})-(?P<pid>[0-9]+)\.(?P<kind>tmp|new|old)", re.DOTALL)
+_tidied: set[Path] = set()
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed processes of this machine left half-written in a folder; old content comes back.
+
+    The names say which process wrote them: what a running process writes stays, and so does any other name.
+    """
+    for item in list(folder.iterdir()):
+        found = _LEFT.fullmatch(item.name)
+        if found is None or found["machine"] != _machine() or _runs(int(found["pid"])):
+            continue
+        with contextlib.suppress(OSError):  # another user's, or another process is clearing too
+            if found["kind"] == "old" and not (folder / found["name"]).exists():
+                item.rename(folder / found["name"])  # killed between the two renames of `replacing_folder`
+            elif item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            else:
+                item.unlink()
+
+
+def _tidy_once(folder: Path) -> None:
+    """Clear leftovers once in a process: a folder may hold many files, and get many."""
+    if folder not in _tidied:
+        _tidied.add(folder)
+        clear_leftovers(folder)
+
+
+def _aside(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{_owner()}.{kind}")
+
+
+def _owner() -> str:
+    return f"{_machine()}-{os.getpid()}"
+
+
+@cache
+def _machine() -> str:
+    """This machine, or the container, as numbers of processes mean something in one only."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 (it isn't a path)
+    except OSError:
+        space = ""
+    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:8]
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process of this machine is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
+
+
+@contextmanager
+def _named(path: Path, temporary: Path) -> Iterator[None]:
+    """Let errors name `path`, which the user knows, and not what is written for it."""
+    try:
+        yield
+    except OSError as error:
+        name = str(error.filename or "")
+        if not name.startswith(str(temporary)):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path) + name.removeprefix(str(temporary))) from error
 
 
 def full_disk(error: Exception) -> str | None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from neuronspec.core.errors import NeuronspecError, RecipeError
+
 if TYPE_CHECKING:
     import torch
 
@@ -82,7 +84,17 @@ def processes() -> Processes:
 
 
 def launched() -> bool:
-    """Whether `torchrun` (or another launcher that sets its variables) started several processes."""
+    """Whether `torchrun` (or another launcher that sets its variables) started several processes.
+
+    Raises:
+        RecipeError: WORLD_SIZE or RANK isn't a number.
+    """
+    for name in ("WORLD_SIZE", "RANK"):
+        if not os.environ.get(name, "1").isdecimal():
+            raise RecipeError(
+                f"the environment variable {name} is {os.environ[name]!r}, not a number: torchrun sets it for the "
+                "processes that it starts; unset it to work in one process"
+            )
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
@@ -102,8 +114,9 @@ def leave(code: int) -> NoReturn:
     Joined processes end at once: taking the process group down now and then waits for ever (gloo under DDP in torch
     2.13), and a process that failed must not wait for the others.
     """
-    if not launched():
-        sys.exit(code)
+    with contextlib.suppress(NeuronspecError):
+        if not launched():
+            sys.exit(code)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import ModelError
+from neuronspec.core.files import scratch_folder
 from neuronspec.deploy.ct2_file import cut, read_model_file
 from neuronspec.deploy.export import Sample, describe, translator_of_files, verify
 from neuronspec.deploy.manifest import DirectionFacts, Manifest, new_folder
@@ -49,21 +50,19 @@ def export_bundle(
     Raises:
         ModelError: the folder exists, the model can't be converted, or a direction translates otherwise.
     """
-    from tempfile import TemporaryDirectory
-
     directions, state = own_directions(opened.model), specialization_of(opened.model)
     if not SEMANTICS.get(state.semantics).compacts:
         raise ModelError(
             f"semantics {state.semantics!r} computes all neurons in every direction, so a bundle has nothing to cut: "
             "export the directions"
         )
-    with new_folder(folder) as temporary, TemporaryDirectory(prefix="neuronspec-") as exact:
+    with new_folder(folder) as temporary, scratch_folder() as exact:
         convert(opened.model, opened.tokenizer, temporary, quantization, LONGEST_TRANSLATION)
         state.masks.with_info(semantics=state.semantics).save(temporary / MASKS_FILE)
         _save_biases(opened, directions, temporary)
         float32 = temporary
         if quantization != "float32" and samples:
-            float32 = Path(exact)
+            float32 = exact
             convert(opened.model, opened.tokenizer, float32, "float32", LONGEST_TRANSLATION)
             for name in (MASKS_FILE, BIASES_FILE):
                 if (temporary / name).is_file():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, ModelError
+from neuronspec.core.files import scratch_folder
 from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.deploy.manifest import DirectionFacts, Manifest, Verification, new_folder
 from neuronspec.deploy.opening import Opened
@@ -191,8 +191,8 @@ def _verified(
 ) -> Verification:
     if quantization == "float32":
         return verify(opened, direction, load_translator(exported), None, sample)
-    with TemporaryDirectory(prefix="neuronspec-") as folder:
-        convert(small, opened.tokenizer, Path(folder), "float32", LONGEST_TRANSLATION)
+    with scratch_folder() as folder:
+        convert(small, opened.tokenizer, folder, "float32", LONGEST_TRANSLATION)
         exact = load_translator(folder)
     computed = QUANTIZATIONS.get(quantization).computed("cpu")
     return verify(opened, direction, exact, load_translator(exported, "cpu", computed), sample)

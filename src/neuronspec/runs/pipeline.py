@@ -27,6 +27,7 @@ from neuronspec.core.files import write_json, write_text
 from neuronspec.core.processes import Processes, join
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import COST, RunFolder
+from neuronspec.core.signals import SignalReceived
 from neuronspec.corpus.old_form import from_old_form
 from neuronspec.recipe import Recipe
 from neuronspec.runs.run_log import RunLog, logging_to
@@ -169,7 +170,7 @@ class Pipeline:
             if joined.is_main or task.name.startswith(TOGETHER):
                 task.work(self.run)
         except BaseException as error:
-            if log is not None:
+            if log is not None and not isinstance(error, SignalReceived):
                 log.write(f"{task.name}: stopped by {type(error).__name__}: {error}")
             if known is not None and aside and not any(path.exists() for path in aside):
                 for path, moved in aside.items():  # it made nothing: what was there before is better than nothing

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+
+from neuronspec.core.signals import SignalReceived
 
 LIBRARY = "neuronspec"
 
@@ -26,15 +29,12 @@ class RunLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record of the library's log."""
-        try:
-            mark = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-            self.write(f"{mark}{self.format(record)}")
-        except OSError:
-            self.handleError(record)
+        mark = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        self.write(f"{mark}{self.format(record)}")
 
     def write(self, line: str) -> None:
-        """Add a line."""
-        with self._path.open("a", encoding="utf-8") as file:
+        """Add a line; a disk without room for it stops nothing."""
+        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
 
 
@@ -45,5 +45,8 @@ def logging_to(path: Path, besides: logging.Logger) -> Iterator[RunLog]:
     library.addHandler(log)
     try:
         yield log
+    except SignalReceived as stopped:
+        log.write(f"stopped by {stopped.name}")
+        raise
     finally:
         library.removeHandler(log)

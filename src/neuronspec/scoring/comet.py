@@ -10,12 +10,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from neuronspec.core.errors import EvaluationError
+from neuronspec.core.files import scratch_folder
 from neuronspec.core.json_files import read_json
 
 BATCH_SIZE = 16
@@ -111,8 +111,8 @@ def comet(
     file = find_checkpoint(checkpoint)
     triples = zip(sources, hypotheses, references, strict=True)
     samples = [{"src": source, "mt": hypothesis, "ref": reference} for source, hypothesis, reference in triples]
-    with tempfile.TemporaryDirectory() as folder:
-        given, out = Path(folder) / "samples.json", Path(folder) / "scores.json"
+    with scratch_folder() as folder:
+        given, out = folder / "samples.json", folder / "scores.json"
         given.write_text(json.dumps(samples), encoding="utf-8")
         # As text, not as a file: then the worker's folder, with this comet.py, isn't on the path of its imports.
         command = [str(python or sys.executable), "-c", _WORKER.read_text(encoding="utf-8")]

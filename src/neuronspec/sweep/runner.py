@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 LOG = "sweep.log"
 POLL_SECONDS = 0.2
-INTERRUPTED = 130
 
 
 @dataclass

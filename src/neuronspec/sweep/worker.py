@@ -16,6 +16,7 @@ from pathlib import Path
 
 from neuronspec.core.errors import NeuronspecError
 from neuronspec.core.progress import Bars
+from neuronspec.core.signals import INTERRUPTED, SignalReceived, heed_signals
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ def main(arguments: list[str]) -> int:
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
 
+    heed_signals()
     _stop_with_parent()
     folder, tasks = Path(arguments[0]), arguments[1:]
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
@@ -37,8 +39,9 @@ def main(arguments: list[str]) -> int:
     except NeuronspecError as error:
         logger.error("error: %s", error)
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    except SignalReceived as stopped:
+        logger.error("%s", stopped)
+        return INTERRUPTED
     return 0
 
 

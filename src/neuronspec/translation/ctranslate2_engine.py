@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError
+from neuronspec.core.files import scratch_folder
 from neuronspec.models.frames import TAGGED
 from neuronspec.specialization.compact import deployable
 from neuronspec.specialization.model_state import attached
@@ -179,8 +179,8 @@ class _Converted:
     def _load(self, model: PreTrainedModel) -> Any:
         settings = self._settings
         quantization = settings.quantization or "float32"
-        with tempfile.TemporaryDirectory(prefix="neuronspec-") as folder:
-            convert(model, self._tokenizer, Path(folder), quantization, settings.max_new_tokens)
+        with scratch_folder() as folder:
+            convert(model, self._tokenizer, folder, quantization, settings.max_new_tokens)
             device = self._model.device.type
             return load_translator(folder, device, QUANTIZATIONS.get(quantization).computed(device))
 

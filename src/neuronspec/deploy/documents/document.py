@@ -125,6 +125,8 @@ def _check_options(kind: str, translator: Translator, options: Options) -> None:
 @contextmanager
 def _opened(file: str) -> Iterator[Source]:
     if file == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise CorpusError("standard input is closed: name a file to translate")
         yield Source("standard input", sys.stdin.buffer)
         return
     try:
@@ -138,6 +140,8 @@ def _opened(file: str) -> Iterator[Source]:
 @contextmanager
 def _output(out: Path | None) -> Iterator[BinaryIO]:
     if out is None:
+        if sys.stdout is None:
+            raise CorpusError("standard output is closed: name a file to write with --out")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return

@@ -45,6 +45,7 @@ def serve(model: Path, host: str, port: int, limits: dict[str, Any], options: di
             "serving %d directions of %s at %s (its interface: /docs)", len(translator.directions), model, address
         )
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, server_header=False)
+        signal.set_wakeup_fd(-1)  # nothing cuts the running requests off
         # uvicorn sends itself the signal again after it has ended in peace
         before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

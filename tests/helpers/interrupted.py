@@ -1,0 +1,198 @@
+"""Commands that are cut off at their n-th change of a folder: killed, stopped by a signal, or with no room on the disk.
+
+A server process imports everything once and forks for every command, as importing torch takes seconds. What counts as
+a change is told by Python's audit hooks: files opened for writing, renamed, linked or removed, folders made or removed.
+The workers of a sweep are forks as well; the changes of all processes count together.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import mmap
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.symlink", "os.link"}
+NEVER = 1 << 40
+
+
+@dataclass
+class Ended:
+    """How a command ended.
+
+    Args:
+        code: exit code, or minus the number of the signal that killed it.
+        changes: of the folder until then.
+        output: on standard output and error.
+    """
+
+    code: int
+    changes: int
+    output: str
+
+
+class Commands:
+    """Runs commands in forks of a server process."""
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self._process, self._folder = process, folder
+
+    def __call__(
+        self,
+        *arguments: object,
+        below: Path = Path("/"),
+        at: int = NEVER,
+        how: str = "SIGKILL",
+        reads: bool = False,
+        largest: int | None = None,
+    ) -> Ended:
+        """Run `neuronspec ARGUMENTS`; do `how` (a signal, or `full`) at change number `at` of the folder `below`.
+
+        With `reads`, opening a file to read it counts, too. With `largest`, no file can become larger than that many
+        bytes.
+        """
+        output = self._folder / "output"
+        order = {"arguments": [str(each) for each in arguments], "below": str(below), "at": at, "how": how,
+                 "reads": reads, "largest": largest, "output": str(output)}  # fmt: skip
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        code, changes = json.loads(self._process.stdout.readline())
+        return Ended(code, changes, output.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def commands(folder: Path) -> Iterator[Commands]:
+    """A server for as long as the block runs."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": path}
+    command = [sys.executable, "-m", "tests.helpers.interrupted"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder
+    ) as process:
+        yield Commands(process, folder)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _serve() -> None:
+    import neuronspec.cli.app
+    import neuronspec.deploy.translator
+    import neuronspec.runs.pipeline
+    import neuronspec.sweep.runner
+    import neuronspec.training.train
+
+    neuronspec.sweep.runner.subprocess.Popen = _Worker  # type: ignore[attr-defined, misc]
+    for line in sys.stdin:
+        order = json.loads(line)
+        counter = mmap.mmap(-1, 8)
+        reader, writer = os.pipe()  # no file: its size would count
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            _redirect(writer)
+            _run(order, counter)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            Path(order["output"]).write_bytes(pipe.read())
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        print(json.dumps([status, int.from_bytes(counter[:8], "little")]), flush=True)
+
+
+def _run(order: dict[str, Any], counter: mmap.mmap) -> None:
+    from neuronspec.cli.app import main
+
+    sys.argv = ["neuronspec", *order["arguments"]]
+    if order["largest"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest"],) * 2)
+    _count(order, counter, os.getpid())
+    _leave(main)
+
+
+def _redirect(writer: int) -> None:
+    for number in (1, 2):
+        os.dup2(writer, number)
+    os.close(writer)
+
+
+def _leave(main: Any) -> None:
+    code = 1
+    try:
+        code = main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:  # noqa: BLE001 (as Python does at the top)
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
+
+
+def _count(order: dict[str, Any], counter: mmap.mmap, main: int) -> None:
+    below, at, how, reads = (order[name] for name in ("below", "at", "how", "reads"))
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if not _counts(event, arguments, below, reads):
+            return
+        number = int.from_bytes(counter[:8], "little") + 1
+        counter[:8] = number.to_bytes(8, "little")
+        if how == "full":
+            if number >= at and event in ("open", "os.mkdir"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
+        elif number == at:
+            for process in (main, os.getpid()) if how == "SIGKILL" else (main,):
+                os.kill(process, signal.Signals[how])
+
+    sys.addaudithook(hook)
+
+
+def _counts(event: str, arguments: tuple[Any, ...], below: str, reads: bool) -> bool:
+    if event == "open":
+        writes = arguments[2] is not None and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        return bool(writes or reads) and str(arguments[0]).startswith(below)
+    return event in CHANGES and any(str(each).startswith(below) for each in arguments[:2])
+
+
+class _Worker:
+    """Stands in for the process that a sweep starts."""
+
+    def __init__(self, command: list[str], *, stdout: Any, start_new_session: bool, **_: Any) -> None:
+        from neuronspec.sweep.worker import main
+
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            for number in (1, 2):
+                os.dup2(stdout.fileno(), number)
+            _leave(lambda: main(command[3:]))
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def terminate(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self) -> int:
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.returncode
+
+
+if __name__ == "__main__":
+    _serve()
