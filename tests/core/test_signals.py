@@ -106,9 +106,30 @@ from neuronspec.core import signals
 signals.PATIENCE = 0.1
 logging.basicConfig(format="%(message)s")
 signals.heed_signals()
-if os.fork() == 0:
-    os.kill(os.getppid(), signal.SIGTERM)
-    os._exit(0)
-hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000_000)
+try:
+    if os.fork() == 0:
+        os.kill(os.getppid(), signal.SIGTERM)
+        os._exit(0)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000_000)
+except signals.SignalReceived:  # before it began
+    os._exit(130)
 """)
-    assert ended.returncode == 130 and ended.stderr.count("stopped by SIGTERM") == 1
+    assert ended.returncode == 130
+
+
+def test_an_exception_that_python_drops_does_not_lose_the_signal() -> None:
+    ended = python("""
+import logging, os, signal
+from neuronspec.core import signals
+signals.PATIENCE = 0.1
+logging.basicConfig(format="%(message)s")
+class Dropping:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        len("")
+signals.heed_signals()
+Dropping()
+while True:
+    pass
+""")
+    assert ended.returncode == 130 and "stopped by SIGTERM" in ended.stderr

@@ -17,8 +17,8 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED = 130
 """Exit code of a process that a signal stopped."""
 
-PATIENCE = 5.0
-"""Seconds that code in other languages, during which Python handles no signal, may go on after one came."""
+PATIENCE = 10.0
+"""Seconds after a signal in which a process can end by itself."""
 
 
 class Interrupted(NeuronspecError):
@@ -39,7 +39,8 @@ def heed_signals() -> None:
     """From now on SIGINT and SIGTERM raise `SignalReceived` in the main thread, once; the next ends the process.
 
     A signal that is ignored (as SIGINT in background jobs of a shell) stays so. While other code than Python's runs,
-    such as the trainer of the tokenizer, nothing can be raised: then the process ends after `PATIENCE`.
+    such as the trainer of the tokenizer, nothing can be raised, and in some places (`__del__`) Python drops what is
+    raised: then the process ends after `PATIENCE`.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -50,11 +51,10 @@ def heed_signals() -> None:
             signal.signal(number, _raise)
 
 
-_heeded = threading.Event()
+_noted = threading.Event()
 
 
 def _raise(number: int, frame: FrameType | None) -> NoReturn:
-    _heeded.set()
     for each in STOPPING:
         if signal.getsignal(each) == _raise:
             signal.signal(each, signal.SIG_DFL)
@@ -62,10 +62,15 @@ def _raise(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _watch(reader: int) -> None:
-    """End the process if Python gets no chance to handle a signal."""
+    """End the process if it doesn't by itself, and no `StopSignals` has noted the signal."""
     while number := os.read(reader, 1)[0]:
-        if number in STOPPING and not _heeded.wait(PATIENCE):
-            logger.warning("%s", SignalReceived(signal.Signals(number).name))
+        if number in STOPPING and not _noted.wait(PATIENCE):
+            words = str(SignalReceived(signal.Signals(number).name))
+            saying = threading.Thread(target=logger.warning, args=("%s", words), daemon=True)
+            saying.start()
+            saying.join(1)
+            if saying.is_alive():  # the signal came while the main thread held the log's lock
+                os.write(2, f"{words}\n".encode())
             os._exit(INTERRUPTED)
 
 
@@ -95,7 +100,7 @@ class StopSignals:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.requested = signal.Signals(number).name
-        _heeded.set()
+        _noted.set()
         self._give_back()
 
     def _give_back(self) -> None:
