@@ -163,18 +163,18 @@ FULL = {
     "evaluate": ["evaluate", "RUN", "--set", "evaluation.max_new_tokens=12"],
     "report": ["report", "RUN", "--set", "report.samples=1"],
     "export": ["export", "RUN", "en-de", "--out", "RUN/exported", "--verify", "4"],
-    "translate": ["translate", "RUN", "RUN/recipe.yaml", "--from", "en", "--to", "de", "--out", "RUN/de.txt"],
+    "translate": ["translate", "RUN", "TEXT", "--from", "en", "--to", "de", "--out", "RUN/de.txt"],
 }
 
 
 @pytest.mark.parametrize("name", FULL)
 def test_a_full_disk_gives_one_message_and_a_rerun_succeeds(
-    name: str, run: Path, neuronspec: Commands, tmp_path: Path
+    name: str, run: Path, toy: Path, neuronspec: Commands, tmp_path: Path
 ) -> None:
     folder, fresh = (Path(shutil.copytree(run, tmp_path / each / "run")) for each in ("full", "fresh"))
 
     def attempt(where: Path, **options: object) -> Ended:
-        arguments = [part.replace("RUN", str(where)) for part in FULL[name]]
+        arguments = [part.replace("RUN", str(where)).replace("TEXT", str(toy / "in.txt")) for part in FULL[name]]
         return neuronspec(*arguments, below=where, **options)  # type: ignore[arg-type]
 
     ended = attempt(fresh)
