@@ -46,7 +46,7 @@ def _results(sweep: Path) -> dict[str, Any]:
     del content["recipe"]
     for name, entry in content["entries"].items():
         entry["changes"] = {key: value for key, value in entry["changes"].items() if not key.startswith("corpus.")}
-        folders = [sweep / "cells" / name / f"seed-{seed}" / "arms" / entry["arm"] for seed in entry["seeds"]]
+        folders = sorted((sweep / "cells" / name).glob(f"**/seed-*/arms/{entry['arm']}"))
         entry["curve"] = _mean_curve([_validations(folder) for folder in folders])
     return content
 

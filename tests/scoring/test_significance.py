@@ -117,6 +117,36 @@ def test_marks() -> None:
     assert marks(older) == "", "sacreBLEU's bootstrap marks nothing"
 
 
+def test_too_few_trials_for_holm_are_told(
+    statistics: dict[str, dict[str, Statistics]], caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["de-en", "de-fr", "en-de", "en-fr"]
+    arms_significance(statistics, names, [], ScoreSettings(resamples=20, trials=100))
+    assert not caplog.records
+    arms_significance(statistics, names, [], ScoreSettings(resamples=20, trials=79))
+    assert "with 79 trials and 4 directions no difference can be marked **" in caplog.text
+    assert "set it to 160 or more" in caplog.text
+
+
+def test_sentences_that_directions_share_are_drawn_jointly(statistics: dict[str, dict[str, Statistics]]) -> None:
+    """The same errors in every direction: drawn one by one they would average out."""
+    same = {arm: dict.fromkeys(("en-de", "en-fr", "en-it"), found["en-de"]) for arm, found in statistics.items()}
+    ids = dict.fromkeys(("en-de", "en-fr", "en-it"), np.arange(80))
+    pair = ("specialized", "base")
+    apart, together = (
+        compare_systems(same, [pair], list(ids), ids=one, resamples=400, trials=10)[pair]["chrf++"].average
+        for one in (None, ids)
+    )
+    assert apart is not None and together is not None
+    assert apart.correlation is None and together.correlation == pytest.approx(1)
+    widths = []
+    for mean in (apart, together):
+        assert mean.these_directions is not None and mean.other_directions is not None
+        widths.append(mean.these_directions.high - mean.these_directions.low)
+        assert mean.other_directions.high - mean.other_directions.low >= widths[-1] * 0.999
+    assert widths[1] == pytest.approx(3**0.5 * widths[0], rel=0.2)
+
+
 def rows(table: Any) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in table.rows}
 

@@ -71,13 +71,18 @@ def content(base_seeds: list[int]) -> dict[str, Any]:
     return {
         "sweep": "made", "baselines": ["dense"], "base_seeds": base_seeds, "differences": differences,
         "arms": {"sure": {}, "once": {}},
-        "entries": {"sure": entry | {"seeds": [1, 2, 3]}, "once": entry | {"seeds": [1]}},
+        "entries": {
+            "sure": entry | {"seeds": [1, 2, 3], "base_seeds": base_seeds},
+            "once": entry | {"seeds": [1], "base_seeds": base_seeds},
+        },
     }  # fmt: skip
 
 
 def test_one_seed_has_no_star() -> None:
     rows = {row[0]: row[-1] for row in entries_table(content([])).rows}
     assert rows["sure"].endswith("*") and rows["once"] == "+1.00"
+    assert [row[1] for row in entries_table(content([])).rows] == ["3", "1"]
+    assert [row[1] for row in entries_table(content([1, 2])).rows] == ["2 x 3", "2 x 1"]
 
 
 def test_tables_say_what_they_are_for() -> None:

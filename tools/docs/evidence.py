@@ -76,7 +76,8 @@ def with_intervals(results: dict[str, Any]) -> Results:
         }
         for entry, others in results["differences"].items()
     }  # fmt: skip
-    return results | {"base_seeds": [], "old": True, "differences": differences}
+    entries = {name: entry | {"base_seeds": []} for name, entry in results["entries"].items()}
+    return results | {"base_seeds": [], "old": True, "entries": entries, "differences": differences}
 
 
 def _with_intervals(
@@ -203,11 +204,8 @@ def _validation(results: Results, name: str) -> float:
 def _gap(results: Results, name: str) -> float:
     """The lowest validation loss above that of `dense` with the same seeds."""
     entry, dense = results["entries"][name], results["entries"]["dense"]
-    own = [
-        value
-        for seed, value in zip(dense["seeds"], dense["validation"]["values"], strict=True)
-        if seed in entry["seeds"]
-    ]
+    by_training = zip(dense["seeds"] * max(1, len(results["base_seeds"])), dense["validation"]["values"], strict=True)
+    own = [value for seed, value in by_training if seed in entry["seeds"]]
     return float(entry["validation"]["mean"]) - sum(own) / len(own)
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -121,8 +120,7 @@ def correlation(samples: Array) -> float | None:
     varying = samples[samples.std(axis=1) > 0]
     if len(varying) < 2:
         return None
-    matrix = np.corrcoef(varying)
-    return float(np.mean([matrix[one, other] for one, other in combinations(range(len(matrix)), 2)]))
+    return float(np.corrcoef(varying)[np.triu_indices(len(varying), 1)].mean())
 
 
 def _correction(sentences: int) -> float:

@@ -11,6 +11,7 @@ is ever left without a sentence.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping
+from itertools import groupby
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -49,22 +50,24 @@ class JointSamples(Generic[System]):
         for found in statistics.values():
             lines |= {name: len(next(iter(rows.values()))) for name, rows in found.items() if rows}
         self._places, self.sentences, self.shared = _number(lines, ids)
-        self._samples: dict[tuple[System, str, str], Values] = {}
-        stacks = {name: _stack(statistics, name, metrics) for name in lines}
-        self._samples = {
-            (system, name, metric): np.empty(resamples)
-            for name, (_, columns) in stacks.items()
-            for system, metric, _ in columns
-        }
+        wanted = [
+            (system, name, metric, rows)
+            for system, found in statistics.items()
+            for name, by_metric in found.items()
+            for metric, rows in by_metric.items()
+            if metrics is None or metric in metrics
+        ]
+        wanted.sort(key=lambda one: one[1])  # by direction: its weights are drawn once
+        self._samples = {(system, name, metric): np.empty(resamples) for system, name, metric, _ in wanted}
         random = np.random.default_rng(seed)
         for start in range(0, resamples, step := max(1, CHUNK // max(self.sentences, 1))):
-            count = min(step, resamples - start)
-            weights = random.standard_exponential(size=(count, self.sentences))
-            for name, (rows, columns) in stacks.items():
+            part = slice(start, min(start + step, resamples))
+            weights = random.standard_exponential(size=(part.stop - start, self.sentences))
+            for name, group in groupby(wanted, key=lambda one: one[1]):
                 own = weights[:, self._places[name]]
-                sums = (own * (len(rows) / own.sum(axis=1, keepdims=True))) @ rows
-                for system, metric, place in columns:
-                    self._samples[system, name, metric][start : start + count] = values_of(metric, sums[:, place])
+                own *= own.shape[1] / own.sum(axis=1, keepdims=True)
+                for system, _, metric, rows in group:
+                    self._samples[system, name, metric][part] = values_of(metric, own @ rows)
 
     def samples(self, system: System, direction: str, metric: str) -> Values:
         """The scores of a system in a direction. Shape [resamples]."""
@@ -87,17 +90,3 @@ def _number(lines: Mapping[str, int], ids: Mapping[str, Ids] | None) -> tuple[di
     parts = np.split(inverse, np.cumsum(list(lines.values()))[:-1])
     places = dict(zip(lines, parts, strict=True))
     return places, len(known), len(known) < sum(len(np.unique(part)) for part in parts)
-
-
-def _stack(
-    statistics: Mapping[System, Mapping[str, Statistics]], name: str, metrics: Collection[str] | None
-) -> tuple[npt.NDArray[np.float64], list[tuple[System, str, slice]]]:
-    """The rows of all systems and metrics of a direction side by side, and which columns are whose."""
-    parts, columns, end = [], [], 0
-    for system, found in statistics.items():
-        for metric, rows in found.get(name, {}).items():
-            if metrics is None or metric in metrics:
-                parts.append(rows)
-                columns.append((system, metric, slice(end, end + rows.shape[1])))
-                end += rows.shape[1]
-    return np.concatenate(parts, axis=1), columns

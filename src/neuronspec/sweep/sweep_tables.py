@@ -24,7 +24,7 @@ def _notes(results: Mapping[str, Any]) -> tuple[str, str]:
     over, given = ("baselines", "") if several else ("seeds", ", given this baseline")
     star = (
         f"* the 95% interval for other directions of this kind and other {over}{given} excludes 0; nothing is marked "
-        "with one seed."
+        f"with one {over.removesuffix('s')}."
     )
     entries = f"Mean over directions ± standard deviation over trainings. Gains: {star}"
     differences = (
@@ -66,12 +66,18 @@ def entries_table(results: Mapping[str, Any], group: str = "all") -> Table:
         scores = [_mean(means.get(metric), digits_of(metric)) for metric in MAIN_SCORES]
         gains = [_gain(results, label, baseline, "chrf++", group) for baseline in baselines]
         sparsity = entry["sparsity"] if entry else None
-        seeds = Cell(str(len(entry["seeds"])), len(entry["seeds"])) if entry else Cell("")
+        seeds = _trainings(entry) if entry else Cell("")
         share = Cell("" if sparsity is None else f"{sparsity:.0%}", sparsity)
         rows.append([label, seeds, share, *scores, *gains])
     heads = ["entry", "seeds", "sparsity", *map(label_of, MAIN_SCORES)]
     heads += [f"chrF++ over {baseline}" for baseline in baselines]
     return Table(f"{results['sweep']}: {group} directions", heads, rows, _notes(results)[0])
+
+
+def _trainings(entry: Mapping[str, Any]) -> Cell:
+    """The number of seeds; `2 x 3` for three seeds on each of two baselines."""
+    bases, seeds = len(entry["base_seeds"]), len(entry["seeds"])
+    return Cell(f"{bases} x {seeds}" if bases else str(seeds), max(bases, 1) * seeds)
 
 
 def _plain(results: Mapping[str, Any], label: str, group: str) -> dict[str, Any]:
