@@ -43,5 +43,5 @@ class ScoreSettings(Section):
     comet_python: Path | None = Field(
         None, description="Python of an environment with unbabel-comet; without it, the one that runs neuronspec"
     )
-    resamples: Positive = Field(1000, description="resamples of the bootstrap")
-    trials: Positive = Field(10_000, description="trials of the approximate randomization")
+    resamples: Positive = Field(1000, description="resamples of the sentences, for intervals")
+    trials: Positive = Field(10_000, description="trials of the approximate randomization, for stars and p")
