@@ -26,10 +26,13 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.helpers.running_server import ask, running
+from tests.helpers.toy_corpus import toy_tokenizer
+from tests.helpers.trained_toy import trained_model
 
 import neuronspec as ns
 from neuronspec.deploy.server.batcher import Batcher, QueueFull
-from neuronspec.deploy.server.schemas import Refused, resolve
+from neuronspec.deploy.server.schemas import Refused
+from neuronspec.deploy.server.spellings import Spellings
 from neuronspec.translation.engine import Translations
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -160,7 +163,7 @@ def test_no_request_breaks_it(url: str) -> None:
 
         fuzz()
         fuzzed.append(operation.path)
-    assert set(fuzzed) == {"/translate", "/detect", "/languages", "/health", "/metrics"}
+    assert set(fuzzed) >= {"/translate", "/detect", "/languages", "/frontend/settings", "/health", "/metrics"}
 
 
 class Slow:
@@ -173,10 +176,13 @@ class Slow:
         self.go, self.busy = threading.Event(), threading.Event()
         self.calls: list[int] = []
 
+    def reachable(self) -> list[str]:
+        return self.directions
+
     def neurons(self, direction: str) -> None:
         return None
 
-    def translate(self, lines: list[str], direction: str) -> Translations:
+    def translate(self, lines: list[str], direction: str, progress: Any = None) -> Translations:
         self.calls.append(len(lines))
         self.busy.set()
         assert self.go.wait(20)
@@ -217,7 +223,7 @@ def test_what_takes_too_long_is_given_up() -> None:
 
 
 def test_errors_of_a_call_reach_its_requests_and_the_next_is_served() -> None:
-    def broken(lines: list[str], direction: str) -> Translations:
+    def broken(lines: list[str], direction: str, progress: Any) -> Translations:
         if "bad" in lines:
             raise RuntimeError("broken")
         return Translations(lines, nbest=[[] for _ in lines])
@@ -370,7 +376,7 @@ def test_the_page_translates_what_one_types(url: str, theme: str, width: int, tm
     ],
 )
 def test_languages_as_clients_spell_them(code: str, known: list[str], found: str) -> None:
-    assert resolve(code, known) == found
+    assert Spellings(known).resolve(code) == found
 
 
 @pytest.mark.parametrize(
@@ -383,5 +389,59 @@ def test_languages_as_clients_spell_them(code: str, known: list[str], found: str
 )
 def test_languages_that_are_not_served_are_never_another(code: str, known: list[str], message: str) -> None:
     with pytest.raises(Refused, match=message) as caught:
-        resolve(code, known)
+        Spellings(known).resolve(code)
     assert caught.value.status == 400
+
+
+def test_directions_that_a_bundle_composes_are_served(specialized: Path, tmp_path: Path) -> None:
+    from neuronspec.deploy.directions import export_one_bundle
+
+    export_one_bundle(specialized, tmp_path / "bundle", "float32", 0, None)
+    for folder in (tmp_path / "bundle", specialized):
+        translator = ns.Translator(folder, threads=1, beam=2)
+        assert translator.directions == ["de-en", "en-de", "en-fr"]
+        assert translator.reachable() == ["de-en", "de-fr", "en-de", "en-fr"]
+        expected = translator("w1 w2", "de-fr")
+        with running(translator) as address:
+            languages = {each["code"]: each["targets"] for each in ask(f"{address}/languages").json}
+            assert languages["de"] == ["en", "fr"]
+            answer = ask(f"{address}/translate", {"q": "w1 w2", "source": "de", "target": "fr"})
+            assert (answer.status, answer.json["translatedText"]) == (200, expected)
+            assert answer.json["model"]["composed"] == ["de-en", "en-fr"]
+
+
+def test_a_dense_model_folder_is_served_in_all_its_languages(tmp_path: Path) -> None:
+    trained_model().save_pretrained(tmp_path)
+    toy_tokenizer().save_pretrained(tmp_path)
+    translator = ns.Translator(tmp_path, threads=1, beam=2)
+    with running(translator) as address:
+        languages = {each["code"]: each["targets"] for each in ask(f"{address}/languages").json}
+        assert languages["cs"] == ["de", "en", "fr"] and set(languages) == {"cs", "de", "en", "fr"}
+        answer = ask(f"{address}/translate", {"q": "w1 w2", "source": "en", "target": "de"})
+        assert (answer.status, answer.json["translatedText"]) == (200, translator("w1 w2", "en-de"))
+
+
+def test_what_is_given_up_leaves_the_queue_and_the_engine() -> None:
+    """The engine asks after each batch whether anyone still waits."""
+    going, go, steps = threading.Event(), threading.Event(), []
+
+    def engine(lines: list[str], direction: str, progress: Any) -> Translations:
+        for line in lines:
+            going.set()
+            assert go.wait(20)
+            steps.append(line)
+            progress(1)
+        return Translations(lines, nbest=[[] for _ in lines])
+
+    batcher = Batcher(engine)
+    long = batcher.submit(["first", "second", "third"], "en-de")
+    assert going.wait(10)
+    waiting, other = batcher.submit(["never"], "en-de"), batcher.submit(["other"], "en-fr")
+    before = batcher.waiting
+    batcher.drop(waiting)
+    assert waiting.cancelled() and batcher.waiting == before - len("never") - 1
+    batcher.drop(long)
+    go.set()
+    assert list(other.result(10)) == ["other"]
+    assert steps == ["first", "other"], "the call ended after its first batch"
+    batcher.close()

@@ -16,6 +16,7 @@ import uvicorn
 
 from neuronspec.deploy.server.app import create_app
 from neuronspec.deploy.server.limits import Limits
+from neuronspec.deploy.server.posture import Posture
 
 
 @dataclass
@@ -30,9 +31,9 @@ class Answer:
 
 
 @contextmanager
-def running(translator: Any, **limits: Any) -> Iterator[str]:
+def running(translator: Any, posture: Posture | None = None, **limits: Any) -> Iterator[str]:
     """The address of a server for `translator`."""
-    app = create_app(translator, Limits(**limits))
+    app = create_app(translator, Limits(**limits), posture)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -48,10 +49,14 @@ def running(translator: Any, **limits: Any) -> Iterator[str]:
         assert not thread.is_alive(), "the server ends"
 
 
-def ask(url: str, body: Any = None, kind: str = "application/json") -> Answer:
-    """GET, or POST of JSON, or of bytes as they are."""
+def ask(
+    url: str, body: Any = None, kind: str = "application/json", method: str | None = None, **headers: str
+) -> Answer:
+    """GET, or POST of JSON, or of bytes as they are; `_` in the names of headers stands for `-`."""
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": kind} if data is not None else {})
+    kinds = {"Content-Type": kind} if data is not None else {}
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(url, data, kinds | given, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return Answer(answer.status, dict(answer.headers), answer.read())

@@ -157,6 +157,24 @@ def serve(
     characters: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters in a request.")] = 10_000,
     queue: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters waiting; then 429.")] = 200_000,
     seconds: Annotated[float, typer.Option(min=0.1, help="Maximal time of a request, in seconds.")] = 30.0,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Site whose pages may use the server, such as https://example.org; repeat it for several; '*' for "
+            "any. By default, none.",
+            metavar="ORIGIN",
+            show_default=False,
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name that clients reach the server by, beside localhost and --host; repeat it for several; '*' for "
+            "any.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
     allow_plugins: AllowPluginsOption = False,
     no_verify: NoVerifyOption = False,
 ) -> None:
@@ -165,8 +183,9 @@ def serve(
 
     limits = {"characters": characters, "queue": queue, "seconds": seconds}
     options = {"memory": memory, "threads": threads, "device": device, "beam": beam, "n_best": min(beam, 5)}
+    posture = {"cors": tuple(cors or ()), "allowed": tuple(allow_host or ())}
     keep_stdout_free()
-    run_server(model, host, port, limits, options)
+    run_server(model, host, port, limits, options, posture)
 
 
 def _print(facts: list[dict[str, Any]], as_json: bool) -> None:

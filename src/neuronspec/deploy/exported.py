@@ -14,8 +14,10 @@ from neuronspec.core.json_files import read_json
 from neuronspec.deploy.bundle import composed_in, cut_files
 from neuronspec.deploy.export import translator_of_files
 from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest, is_folder_of_ctranslate2
-from neuronspec.deploy.opening import unknown_direction
+from neuronspec.deploy.opening import composable, unknown_direction
 from neuronspec.models.tokenizer import load_tokenizer
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
 from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
@@ -89,6 +91,11 @@ class ExportedModels:
     def loaded(self) -> list[str]:
         """The directions that are in memory, least recently used first."""
         return list(self._loaded)
+
+    def composable(self) -> list[str]:
+        """The directions without masks of their own that a bundle composes."""
+        bundles = [folder for folder, manifest in self._homes.values() if manifest.kind == "bundle"]
+        return composable(NeuronMasks.load(bundles[0] / MASKS_FILE)) if bundles else []
 
     def engine(self, direction: Direction) -> CTranslate2Engine:
         """The engine of a direction, loaded if it isn't.

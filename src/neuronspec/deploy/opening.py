@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.arms.registry import ARMS
-from neuronspec.core.errors import CorpusError, DirectionError, ModelError, PathError, nearest
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError, DirectionError, MaskError, ModelError, PathError, nearest
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
 from neuronspec.models.fit import check_fit
@@ -20,6 +22,7 @@ from neuronspec.specialization.save import COMPACT_FILE, MASKS_FILE, load, load_
 
 if TYPE_CHECKING:
     from neuronspec.corpus.store import TokenStore
+    from neuronspec.neurons.masks import NeuronMasks
 
 ARM = "specialized"
 """The arm of a run that is exported."""
@@ -91,13 +94,26 @@ def own_directions(model: PreTrainedModel) -> list[str]:
     return sorted(state.masks) if state is not None else []
 
 
+def composable(masks: NeuronMasks) -> list[str]:
+    """The directions without masks of their own that are composed, zero-shot, without being told the pivot."""
+    own = list(masks.directions)
+    pairs = {(into.source, out_of.target) for into in own for out_of in own if into.target == out_of.source}
+    found = []
+    for source, target in sorted(pairs):
+        if source == target or Direction(source, target) in masks:
+            continue
+        with suppress(DirectionError, MaskError):
+            masks.for_direction(Direction(source, target))
+            found.append(f"{source}-{target}")
+    return found
+
+
 def check_directions(model: PreTrainedModel, directions: list[str], pivot: str | None = None) -> None:
     """Check that a specialized model can serve the directions, its own or composed.
 
     Raises:
         DirectionError: it can't; lists those that it has.
     """
-    from neuronspec.core.direction import Direction
     from neuronspec.specialization.scope import serve
 
     for name in directions:

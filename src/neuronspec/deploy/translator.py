@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -12,8 +13,10 @@ from pydantic import ValidationError
 from neuronspec.core.direction import Direction, DirectionLike, direction_between, languages_of, match_direction
 from neuronspec.core.errors import DirectionError, InputError, RecipeError
 from neuronspec.deploy.exported import ExportedModels, exported_in
-from neuronspec.deploy.opening import open_model, own_directions, unknown_direction
+from neuronspec.deploy.opening import composable, open_model, own_directions, unknown_direction
 from neuronspec.models.text_cleaning import Lines, framed
+from neuronspec.models.tokenizer import tagged_languages
+from neuronspec.specialization.model_state import attached
 from neuronspec.translation.engine import Engine, Translations
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import joiner, split_sentences
@@ -65,7 +68,7 @@ class Translator:
             self._exported = ExportedModels(folders, self._settings, device or "cpu", threads, memory)
             self.directions = self._exported.directions
         else:
-            self._engine, self.directions = _own_engine(self.path, self._settings, device, threads)
+            self._engine, self.directions, self._further = _own_engine(self.path, self._settings, device, threads)
 
     @overload
     def __call__(self, text: str, direction: DirectionLike) -> str: ...
@@ -84,11 +87,18 @@ class Translator:
         joined = [each.joined([next(found) for _ in each.texts]) for each in split]
         return joined[0] if isinstance(text, str) else joined
 
-    def translate(self, lines: Sequence[str], direction: DirectionLike) -> Translations:
+    def translate(
+        self, lines: Sequence[str], direction: DirectionLike, progress: Callable[[int], None] | None = None
+    ) -> Translations:
         """Translate lines, with counts, scores and n-best lists: see `Translations`.
 
         White space and invisible characters around the text of a line stay where they are, and a line that holds
         nothing else passes through; n-best lists are without them.
+
+        Args:
+            lines: without line ends.
+            direction: of the translation.
+            progress: as of the class, for this call alone. What it raises ends the call.
 
         Raises:
             DirectionError: the model doesn't serve the direction; lists those that it does.
@@ -99,14 +109,23 @@ class Translator:
         texts = [frame.written for frame in frames]  # the engine cleans them, as its tokenizer needs it
         if self.split:
             sentences = [split_sentences(text, wanted.source) for text in texts]
-            found = self._translate([sentence for each in sentences for sentence in each], wanted)
+            found = self._translate([sentence for each in sentences for sentence in each], wanted, progress)
             found = _put_together(found, [len(each) for each in sentences], joiner(wanted.target))
         else:
-            found = self._translate(texts, wanted)
+            found = self._translate(texts, wanted, progress)
         lines = [frame.around(line) for frame, line in zip(frames, found, strict=True)]
         return Translations(
             lines, found.truncated, split=found.split, nbest=found.nbest, tokens=found.tokens, composed=found.composed
         )
+
+    def reachable(self) -> list[str]:
+        """All directions that can be translated, sorted.
+
+        Those of the model, those that it composes zero-shot, and of a dense model every pair of languages that its
+        tokenizer has tags for.
+        """
+        further = self._exported.composable() if self._exported is not None else self._further
+        return sorted({*self.directions, *further})
 
     @property
     def n_best(self) -> int:
@@ -148,12 +167,15 @@ class Translator:
         """
         return direction_between(source, target, self.languages)
 
-    def _translate(self, lines: Sequence[str], direction: Direction) -> Translations:
+    def _translate(
+        self, lines: Sequence[str], direction: Direction, progress: Callable[[int], None] | None
+    ) -> Translations:
+        progress = progress or self._progress
         if self._exported is not None:
-            return self._exported.engine(direction).translate(lines, direction, progress=self._progress)
+            return self._exported.engine(direction).translate(lines, direction, progress=progress)
         with self._lock:  # a model computes one direction at a time
             try:
-                return self._engine.translate(lines, direction, progress=self._progress)
+                return self._engine.translate(lines, direction, progress=progress)
             except DirectionError as error:
                 if self.directions and str(direction) not in self.directions:
                     raise unknown_direction(str(direction), self.directions) from error
@@ -181,7 +203,8 @@ def _settings(options: dict[str, Any]) -> EvaluationSettings:
 
 def _own_engine(
     path: Path, settings: EvaluationSettings, device: str | None, threads: int | None
-) -> tuple[Engine, list[str]]:
+) -> tuple[Engine, list[str], list[str]]:
+    """The engine of a model, the directions that it has, and the others that it can compute."""
     import torch
 
     from neuronspec.specialization.save import COMPACT_FILE
@@ -194,8 +217,13 @@ def _own_engine(
     if (path / COMPACT_FILE).is_file():
         from neuronspec.specialization.compact import compact_report
 
-        return _OneDirection(engine, compact_report(opened.model).direction), [compact_report(opened.model).direction]
-    return engine, own_directions(opened.model)
+        direction = compact_report(opened.model).direction
+        return _OneDirection(engine, direction), [direction], []
+    state = attached(opened.model)
+    if state is not None:
+        return engine, own_directions(opened.model), composable(state.masks)
+    languages = sorted(tagged_languages(opened.tokenizer))
+    return engine, [], [str(Direction(*pair)) for pair in permutations(languages, 2)]
 
 
 class _OneDirection(Engine):

@@ -45,6 +45,24 @@ def language_tag(code: str) -> str:
     return f"__{code}__"
 
 
+def tagged_languages(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+    """The tokens that are tags of languages, by code: in our tokenizers, M2M100's and NLLB's.
+
+    Args:
+        tokenizer: of Hugging Face.
+    """
+    special = [str(token) for token in tokenizer.all_special_tokens]
+    tagged = {match[1]: token for token in special if (match := _TAG.fullmatch(token))}
+    known: dict[str, str] = {}
+    for spelling, token in (tagged or {token: token for token in special}).items():
+        try:
+            known.setdefault(canonical(spelling), token)
+        except DirectionError:
+            if tagged:
+                known.setdefault(spelling, token)
+    return known
+
+
 def tag_id(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
     """The id of a language's tag, in our tokenizers and in those of M2M100 (`__de__`) and NLLB (`deu_Latn`).
 
@@ -60,14 +78,7 @@ def tag_id(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
     special = [str(token) for token in tokenizer.all_special_tokens]
     if language_tag(code) in special:
         return _id_of(tokenizer, language_tag(code))
-    tagged = {match[1]: token for token in special if (match := _TAG.fullmatch(token))}
-    known: dict[str, str] = {}
-    for spelling, token in (tagged or {token: token for token in special}).items():
-        try:
-            known.setdefault(canonical(spelling), token)
-        except DirectionError:
-            if tagged:
-                known.setdefault(spelling, token)
+    known = tagged_languages(tokenizer)
     found = match_language(code, known)
     if found is None:
         raise DirectionError(f"the tokenizer has no tag for language {code!r}; {nearest(code, known) or 'it has none'}")

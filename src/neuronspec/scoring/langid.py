@@ -63,26 +63,40 @@ class Detector:
 
     def __init__(self, codes: list[str]) -> None:
         self._lock = threading.Lock()
-        self._codes: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
         self.works = False
         try:
             from py3langid.langid import MODEL_FILE, LanguageIdentifier
         except ImportError:
             return
         self._model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        for code in codes:
-            label = _label(code)
-            if label in self._model.labels:
-                self._codes.setdefault(label, code)
-        self.works = bool(self._codes)
-        if self.works:
-            self._model.set_languages(list(self._codes))
+        known = set(self._model.labels)
+        self._labels = {code: label for code in codes if (label := _label(code)) in known}
+        self.works = bool(self._labels)
+        self._restricted = lru_cache(maxsize=16)(self._restrict)
 
-    def __call__(self, text: str) -> tuple[str, float]:
-        """The code of the likeliest language, and its probability among the served ones."""
+    def __call__(self, text: str, among: Iterable[str] | None = None) -> list[tuple[str, float]]:
+        """The languages that a text may be in with their probabilities, which sum to 1, the likeliest first.
+
+        Args:
+            text: of any length.
+            among: the codes to choose from; all served ones by default. Those that py3langid doesn't know are left
+                out, so nothing comes back where it knows none.
+        """
+        codes: dict[str, str] = {}
+        for code in self._labels if among is None else among:
+            if code in self._labels:
+                codes.setdefault(self._labels[code], code)
+        if not codes:
+            return []
         with self._lock:
-            label, probability = self._model.classify(text)
-        return self._codes[label], float(probability)
+            ranked = self._restricted(frozenset(codes)).rank(text)
+        return [(codes[label], float(probability)) for label, probability in ranked]
+
+    def _restrict(self, labels: frozenset[str]) -> Any:
+        model = copy.copy(self._model)  # choosing languages changes the copy alone
+        model.set_languages(sorted(labels))
+        return model
 
 
 @lru_cache(maxsize=1)

@@ -12,11 +12,15 @@ from typing import Any
 
 from neuronspec.translation.engine import Translations
 
-Translate = Callable[[list[str], str], Translations]
+Translate = Callable[[list[str], str, Callable[[int], None]], Translations]
 
 
 class QueueFull(Exception):
     """There is no room for a request now."""
+
+
+class _Dropped(Exception):
+    """Nobody waits for a call of the model any more."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,13 +30,14 @@ class Job:
     lines: list[str]
     direction: str
     future: Future[Translations] = field(default_factory=Future)
+    dropped: bool = False
 
 
 class Batcher:
     """Translates jobs in the order they came, those of one direction together.
 
     Args:
-        translate: `Translator.translate`.
+        translate: `Translator.translate`; ends with what its `progress` raises.
         queue: characters that may wait; a job that finds an empty queue is always taken.
         batch: characters of one call of `translate`, unless a single job has more.
         gather: seconds to wait for more jobs when one comes to an idle server.
@@ -51,6 +56,7 @@ class Batcher:
         self._translate, self._observe = translate, observe
         self._queue, self._batch, self._gather = queue, batch, gather
         self._jobs: deque[Job] = deque()
+        self._running: list[Job] = []
         self._waiting = 0
         self._closed = False
         self._changed = threading.Condition()
@@ -78,6 +84,16 @@ class Batcher:
             self._changed.notify()
         return job.future
 
+    def drop(self, future: Future[Translations]) -> None:
+        """Give up a job: one that waits leaves the queue, one that runs is ended once all that run with it are."""
+        with self._changed:
+            for job in [*self._jobs, *self._running]:
+                job.dropped |= job.future is future
+            left = [job for job in self._jobs if job.dropped]
+            self._jobs = deque(job for job in self._jobs if not job.dropped)
+            self._waiting -= sum(map(_size, left))
+        future.cancel()
+
     def close(self, timeout: float | None = None) -> None:
         """Take no more jobs, finish those that wait."""
         with self._changed:
@@ -94,7 +110,7 @@ class Batcher:
                     return
             time.sleep(self._gather)
             with self._changed:
-                jobs = self._next()
+                jobs = self._running = self._next() if self._jobs else []
             self._serve([job for job in jobs if job.future.set_running_or_notify_cancel()])
 
     def _next(self) -> list[Job]:
@@ -115,8 +131,13 @@ class Batcher:
             return
         lines = [line for job in jobs for line in job.lines]
         start = time.perf_counter()
+
+        def go_on(sentences: int) -> None:
+            if all(job.dropped for job in jobs):
+                raise _Dropped
+
         try:
-            found = self._translate(lines, jobs[0].direction)
+            found = self._translate(lines, jobs[0].direction, go_on)
         except Exception as error:  # noqa: BLE001 (whatever it is, the requests must get an answer)
             for job in jobs:
                 job.future.set_exception(error)

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import parse_qsl
+from typing import Annotated, Any, Literal
 
-from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from neuronspec.core.errors import DirectionError
-from neuronspec.core.json_files import parse_json
-from neuronspec.core.languages import choose_language
-from neuronspec.core.wording import first_mistake
-
-Model = TypeVar("Model", bound=BaseModel)
 Language = Annotated[str, Field(min_length=1, max_length=40)]
 
 
@@ -25,16 +17,33 @@ class Refused(Exception):
         self.status, self.message, self.retry_after = status, message, retry_after
 
 
-class TranslateRequest(BaseModel):
-    """A text, or several, to translate."""
+def _text_by_default(value: Any) -> Any:
+    return "text" if value is None or value == "" else value
+
+
+def _none_by_default(value: Any) -> Any:
+    return 0 if value is None or value == "" else value
+
+
+class WithKey(BaseModel):
+    """A request that may need an API key."""
 
     model_config = ConfigDict(extra="ignore")
+    api_key: str | None = Field(None, description="needed where the server was started with `--keys`")
+
+
+class TranslateRequest(WithKey):
+    """A text, or several, to translate."""
+
     q: str | list[str] = Field(description="text, or a list of texts; line breaks stay where they are")
     source: Language = Field(description="language of the text, or `auto`")
     target: Language = Field(description="language to translate to")
-    format: Literal["text"] = Field("text", description="only plain text is translated")
-    alternatives: int = Field(0, ge=0, le=4, description="further translations of each text, best first")
-    api_key: str | None = Field(None, description="ignored: the server has no keys")
+    format: Annotated[Literal["text"], BeforeValidator(_text_by_default)] = Field(
+        "text", description="only plain text is translated; an empty one is `text`"
+    )
+    alternatives: Annotated[int, BeforeValidator(_none_by_default)] = Field(
+        0, description="further translations of each text, best first; as many as there are where more are asked for"
+    )
 
 
 class Served(BaseModel):
@@ -54,20 +63,20 @@ class Detected(BaseModel):
 
 
 class TranslateResponse(BaseModel):
-    """Translations, and what served them."""
+    """Translations, and what served them; for a list of texts in several languages, by text."""
 
     translatedText: str | list[str]
     alternatives: list[str] | list[list[str]] | None = None
     detectedLanguage: Detected | list[Detected] | None = None
-    model: Served
+    model: Served | list[Served]
 
 
-class DetectRequest(BaseModel):
-    """A text whose language is to be detected."""
+class DetectRequest(WithKey):
+    """A text, or several, whose language is to be detected."""
 
-    model_config = ConfigDict(extra="ignore")
-    q: str = Field(min_length=1, description="text")
-    api_key: str | None = Field(None, description="ignored")
+    q: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)] = Field(
+        description="text, or a list of texts"
+    )
 
 
 class SupportedLanguage(BaseModel):
@@ -90,59 +99,21 @@ class Error(BaseModel):
     error: str
 
 
-async def parsed(request: Request, model: type[Model]) -> Model:
-    """The body of a request, JSON or a form, as LibreTranslate's clients send either.
+class LanguageName(BaseModel):
+    """A language by code and English name."""
 
-    Raises:
-        Refused: it is neither, or a field is wrong.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await request.body()
-    values: Any
-    try:
-        if kind == "application/x-www-form-urlencoded":
-            values = dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict"))
-        elif kind in ("application/json", ""):
-            values = parse_json(body, object)
-        else:
-            raise Refused(415, f"content type {kind!r}: send application/json or application/x-www-form-urlencoded")
-    except ValueError as error:
-        wanted = "a form" if kind == "application/x-www-form-urlencoded" else "JSON"
-        raise Refused(400, f"the body isn't valid ({error}): send {wanted} in UTF-8") from None
-    try:
-        found = model.model_validate(values)
-    except ValidationError as error:
-        raise Refused(400, first_mistake(error)) from None
-    check_text(found.model_dump_json)
-    return found
+    code: str
+    name: str
 
 
-def check_text(dump: Any) -> None:
-    """Refuse what isn't text: half of a surrogate pair.
+class FrontendSettings(BaseModel):
+    """What a user interface of LibreTranslate needs to know."""
 
-    Raises:
-        Refused: it isn't.
-    """
-    try:
-        dump()
-    except (UnicodeEncodeError, ValueError):
-        raise Refused(400, "the text has half of a surrogate pair, which is no character") from None
-
-
-def resolve(code: str, known: list[str]) -> str:
-    """The model's code of a language that a client may spell in another way (`pt-BR`, `deu_Latn`).
-
-    Raises:
-        Refused: the model doesn't have it, or it may mean several.
-    """
-    try:
-        return choose_language(code, known, "this server has")
-    except DirectionError as error:
-        raise Refused(400, str(error)) from None
-
-
-def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """For OpenAPI, of a body that `parsed` reads."""
-    schema = model.model_json_schema()
-    kinds = ("application/json",)
-    return {"requestBody": {"required": True, "content": {kind: {"schema": schema} for kind in kinds}}}
+    charLimit: int = Field(description="most characters of a request")
+    frontendTimeout: int = Field(description="milliseconds to wait for more input before translating")
+    apiKeys: bool = False
+    keyRequired: bool = False
+    suggestions: bool = False
+    filesTranslation: bool = True
+    supportedFilesFormat: list[str] = Field(description="endings of files that are translated")
+    language: dict[Literal["source", "target"], LanguageName]

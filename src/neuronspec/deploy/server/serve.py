@@ -16,11 +16,21 @@ GRACE = 30
 """Seconds that running requests have left to finish when the server is stopped."""
 
 
-def serve(model: Path, host: str, port: int, limits: dict[str, Any], options: dict[str, Any]) -> None:
+def serve(
+    model: Path, host: str, port: int, limits: dict[str, Any], options: dict[str, Any], posture: dict[str, Any]
+) -> None:
     """Serve until SIGTERM or Ctrl-C: then no new requests are taken, and those that run are answered.
 
+    Args:
+        model: a folder that `Translator` takes.
+        host: address to listen at.
+        port: to listen at; 0 for any that is free.
+        limits: see `Limits`.
+        options: of `Translator`.
+        posture: see `Posture`.
+
     Raises:
-        MissingExtraError: fastapi, uvicorn or prometheus-client isn't installed.
+        MissingExtraError: fastapi, uvicorn, werkzeug or prometheus-client isn't installed.
         ModelError: the model can't be loaded, or serves no direction.
         NeuronspecError: the port is taken, or the address isn't this machine's.
     """
@@ -29,21 +39,21 @@ def serve(model: Path, host: str, port: int, limits: dict[str, Any], options: di
 
         from neuronspec.deploy.server.app import create_app
         from neuronspec.deploy.server.limits import Limits
+        from neuronspec.deploy.server.posture import Posture
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "the server") from None
     from neuronspec.deploy.translator import Translator
 
     translator = Translator(model, **options)
-    if not translator.directions:
-        raise ModelError(f"{model} is a dense model, which says nothing about its directions: serve a specialized one")
+    directions = translator.reachable()
+    if not directions:
+        raise ModelError(f"{model} is a dense model whose tokenizer has no tags of languages: serve a specialized one")
     for name, problem in translator.damaged.items():
         logger.warning("not served: %s: %s", name, problem)
-    app = create_app(translator, Limits(**limits))
+    app = create_app(translator, Limits(**limits), Posture(host, **posture))
     with _bound(host, port) as listener:
         address = f"http://{host}:{listener.getsockname()[1]}/"
-        logger.info(
-            "serving %d directions of %s at %s (its interface: /docs)", len(translator.directions), model, address
-        )
+        logger.info("serving %d directions of %s at %s (its interface: /docs)", len(directions), model, address)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, server_header=False)
         signal.set_wakeup_fd(-1)  # nothing cuts the running requests off
         # uvicorn sends itself the signal again after it has ended in peace

@@ -1,0 +1,105 @@
+"""The paths of texts: LibreTranslate's, and those for whoever runs the server."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from neuronspec.deploy.documents.registry import ENDINGS
+from neuronspec.deploy.server.bodies import body_schema, parsed
+from neuronspec.deploy.server.schemas import (
+    Detected,
+    DetectRequest,
+    Error,
+    FrontendSettings,
+    Health,
+    SupportedLanguage,
+    TranslateRequest,
+    TranslateResponse,
+)
+from neuronspec.deploy.server.service import AUTO, Service
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Error, "description": "The request is wrong, or the languages aren't served."},
+    403: {"model": Error, "description": "An API key is missing, or a page of another site asks."},
+    408: {"model": Error, "description": "The body took too long to arrive."},
+    413: {"model": Error, "description": "The text is over the limit."},
+    415: {"model": Error, "description": "The body is of another type."},
+    429: {"model": Error, "description": "Too much is waiting; try again after `Retry-After` seconds."},
+    504: {"model": Error, "description": "It took too long."},
+}
+
+
+def add_text_routes(app: FastAPI, service: Service) -> None:
+    """`/translate`, `/detect`, and what clients ask before."""
+
+    @app.post(
+        "/translate", response_model=TranslateResponse, response_model_exclude_none=True, responses=REFUSALS,
+        openapi_extra=body_schema(TranslateRequest),
+    )  # fmt: skip
+    async def translate(request: Request) -> TranslateResponse:
+        """Translate a text or several: JSON, a form (`q` may be repeated), or a query string."""
+        wanted = await parsed(request, TranslateRequest)
+        return await service.translate(wanted, partial(left, request))
+
+    @app.post("/detect", responses=REFUSALS, openapi_extra=body_schema(DetectRequest))
+    async def detect(request: Request) -> list[Detected]:
+        """Tell which of the served languages a text, or several together, may be in, the likeliest first."""
+        wanted = await parsed(request, DetectRequest)
+        texts = [wanted.q] if isinstance(wanted.q, str) else wanted.q
+        service.check_size(texts)
+        return service.detect(texts)
+
+    @app.get("/languages")
+    async def languages() -> list[SupportedLanguage]:
+        """The languages, and what each can be translated to."""
+        return service.languages
+
+    @app.get("/frontend/settings")
+    async def frontend_settings() -> FrontendSettings:
+        """What LibreTranslate's clients ask before they show themselves."""
+        return settings_of(service)
+
+
+def add_operator_routes(app: FastAPI, service: Service) -> None:
+    """`/health`, `/metrics`, and the description of the interface."""
+
+    @app.get("/health")
+    async def health() -> Health:
+        """Whether the server is up."""
+        return Health()
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @app.get("/spec", include_in_schema=False)
+    async def spec() -> Response:
+        """The description of the interface, where LibreTranslate has it."""
+        return JSONResponse(app.openapi())
+
+
+def settings_of(service: Service) -> FrontendSettings:
+    """What LibreTranslate's clients ask before they show themselves."""
+    served = [each for each in service.languages if each.targets]
+    names = {each.code: each.name for each in service.languages}
+    target = served[0].targets[0] if served else ""
+    return FrontendSettings(
+        charLimit=service.limits.characters,
+        frontendTimeout=250,
+        supportedFilesFormat=list(ENDINGS),
+        language={
+            "source": {"code": AUTO, "name": "Auto Detect"},
+            "target": {"code": target, "name": names.get(target, target)},
+        },
+    )
+
+
+async def left(request: Request) -> None:
+    """Return when the client has left; to be awaited once the body was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,187 @@
+"""What LibreTranslate's clients send: bodies of all kinds, spellings of languages, lists, detection, files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from tests.helpers.running_server import ask, running
+
+from neuronspec.translation.engine import Translations
+
+GERMAN = "Das ist ein deutscher Satz, und er ist lang genug für den Test."
+FRENCH = "Ceci est une phrase en français, assez longue pour être reconnue."
+RUSSIAN = "Это предложение написано на русском языке и достаточно длинное."
+FORM = "application/x-www-form-urlencoded"
+
+
+class Marks:
+    """A translator that says what it was asked: `en>de:text`, and its further hypotheses."""
+
+    loaded, n_best = 1, 3
+
+    def __init__(self, *directions: str) -> None:
+        self.directions = list(directions)
+
+    def reachable(self) -> list[str]:
+        return self.directions
+
+    def neurons(self, direction: str) -> tuple[int, int]:
+        return 10, 20
+
+    def translate(self, lines: list[str], direction: Any, progress: Any = None) -> Translations:
+        best = [f"{str(direction).replace('-', '>')}:{line}" for line in lines]
+        return Translations(best, nbest=[[(f"{line}{'!' * rank}", -1.0) for rank in range(3)] for line in best])
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    directions = ("en-de", "de-en", "fr-en", "ru-en", "en-pt_BR", "en-zh_Hant", "fr-ru")
+    with running(Marks(*directions), characters=500, texts=5) as address:
+        yield address
+
+
+def multipart(fields: list[tuple[str, str]], boundary: str = "xyz") -> tuple[bytes, str]:
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields
+    ]
+    return ("".join(parts) + f"--{boundary}--\r\n").encode(), f"multipart/form-data; boundary={boundary}"
+
+
+def test_a_query_string_with_an_empty_body(url: str) -> None:
+    """What deep-translator sends."""
+    query = urlencode({"q": "Save ä", "source": "en", "target": "de", "format": "text", "api_key": "x"})
+    answer = ask(f"{url}/translate?{query}", b"", "")
+    assert (answer.status, answer.json["translatedText"]) == (200, "en>de:Save ä")
+    assert ask(f"{url}/detect?{urlencode({'q': GERMAN})}", b"", "").json[0]["language"] == "de"
+    assert "q is missing" in ask(f"{url}/translate?source=en&target=de", b"", FORM).json["error"]
+
+
+def test_multipart_forms(url: str) -> None:
+    """What `FormData` in a browser sends."""
+    body, kind = multipart([("q", "a\r\nb ü"), ("source", "en"), ("target", "de")])
+    assert ask(f"{url}/translate", body, kind).json["translatedText"] == "en>de:a\r\nen>de:b ü"
+    for wrong, message in (
+        (body[:-20], "the body isn't valid"),
+        (b"", "the body isn't valid"),
+        (body.replace("ü".encode(), b"\xff"), "send a form in UTF-8"),
+        (body.replace(b'name="q"', b'name="p"'), "q is missing"),
+        (body.replace(b"Content-Disposition", b"Content-Nothing"), "the body isn't valid"),
+    ):
+        answer = ask(f"{url}/translate", wrong, kind)
+        assert answer.status == 400 and message in answer.json["error"], wrong
+    assert ask(f"{url}/translate", body, "multipart/form-data").status == 400
+    many = [("q", "a")] * 1001
+    assert ask(f"{url}/translate", *multipart([*many, ("source", "en"), ("target", "de")])).status in (400, 413)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_field_given_several_times_is_a_batch(url: str, several: bool) -> None:
+    pairs = [*[("q", text) for text in ("one", "two")[: 1 + several]], ("source", "en"), ("target", "de")]
+    expected = ["en>de:one", "en>de:two"] if several else "en>de:one"
+    assert ask(f"{url}/translate", urlencode(pairs).encode(), FORM).json["translatedText"] == expected
+    assert ask(f"{url}/translate", *multipart(pairs)).json["translatedText"] == expected
+
+
+@pytest.mark.parametrize("value", [None, "", "text"])
+def test_a_format_that_says_nothing_is_text(url: str, value: Any) -> None:
+    answer = ask(f"{url}/translate", {"q": "a", "source": "en", "target": "de", "format": value})
+    assert (answer.status, answer.json["translatedText"]) == (200, "en>de:a")
+
+
+@pytest.mark.parametrize(("wanted", "got"), [(None, None), (-1, None), (0, None), ("", None), (1, 1), (2, 2), (99, 2)])
+def test_alternatives_are_none_or_clipped(url: str, wanted: Any, got: int | None) -> None:
+    answer = ask(f"{url}/translate", {"q": "a", "source": "en", "target": "de", "alternatives": wanted})
+    assert answer.status == 200
+    alternatives = answer.json.get("alternatives")
+    assert alternatives == (None if got is None else ["en>de:a!", "en>de:a!!"][:got])
+
+
+def test_each_text_of_a_list_is_detected_by_itself(url: str) -> None:
+    answer = ask(f"{url}/translate", {"q": [FRENCH, GERMAN, RUSSIAN], "source": "auto", "target": "en"})
+    assert [text[:6] for text in answer.json["translatedText"]] == ["fr>en:", "de>en:", "ru>en:"]
+    assert [each["language"] for each in answer.json["detectedLanguage"]] == ["fr", "de", "ru"]
+    assert [each["direction"] for each in answer.json["model"]] == ["fr-en", "de-en", "ru-en"]
+
+
+def test_short_texts_are_detected_together(url: str) -> None:
+    """A word or two say little; LibreTranslate does so, too."""
+    answer = ask(f"{url}/translate", {"q": ["Nein", GERMAN], "source": "auto", "target": "en"})
+    assert [text[:6] for text in answer.json["translatedText"]] == ["de>en:", "de>en:"]
+
+
+def test_only_sources_that_lead_to_the_target_are_detected(url: str) -> None:
+    answer = ask(f"{url}/translate", {"q": "Save", "source": "auto", "target": "de"})
+    assert (answer.json["translatedText"], answer.json["detectedLanguage"]["language"]) == ("en>de:Save", "en")
+    answer = ask(f"{url}/translate", {"q": GERMAN, "source": "auto", "target": "de"})
+    assert answer.json["translatedText"] == GERMAN, "it is in the language already"
+    nothing = ask(f"{url}/translate", {"q": GERMAN, "source": "auto", "target": "fr"})
+    assert nothing.status == 400 and "nothing is translated to 'fr'" in nothing.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("spelled", "code"),
+    [
+        ("pb", "pt_BR"), ("pt", "pt_BR"), ("por_Latn", "pt_BR"), ("pt-BR", "pt_BR"), ("PT_br", "pt_BR"),
+        ("zt", "zh_Hant"), ("zh-TW", "zh_Hant"), ("zho_Hant", "zh_Hant"),
+    ],
+)  # fmt: skip
+def test_languages_in_any_spelling(url: str, spelled: str, code: str) -> None:
+    answer = ask(f"{url}/translate", {"q": "a", "source": "eng_Latn", "target": spelled})
+    assert (answer.status, answer.json["translatedText"]) == (200, f"en>{code}:a")
+
+
+def test_an_alias_that_isnt_served_is_named_as_it_was_sent() -> None:
+    with running(Marks("en-de")) as address:
+        answer = ask(f"{address}/translate", {"q": "a", "source": "en", "target": "pb"})
+    assert answer.status == 400 and "language 'pb' is not among" in answer.json["error"]
+
+
+def test_languages_have_hyphens_outside(url: str) -> None:
+    languages = {each["code"]: each["targets"] for each in ask(f"{url}/languages").json}
+    assert languages["en"] == ["de", "pt-BR", "zh-Hant"] and "pt-BR" in languages
+    with running(Marks("eng_Latn-por_Latn_BR", "por_Latn_BR-eng_Latn")) as address:
+        assert [each["code"] for each in ask(f"{address}/languages").json] == ["en", "pt-BR"]
+        text = {"q": "a", "source": "en", "target": "pt-BR"}
+        assert ask(f"{address}/translate", text).json["translatedText"] == "eng_Latn>por_Latn_BR:a"
+
+
+def test_detection_of_a_list_and_of_nothing(url: str) -> None:
+    found = ask(f"{url}/detect", {"q": [GERMAN, FRENCH]}).json
+    assert {each["language"] for each in found} == {"de", "fr"} and all(30 < each["confidence"] < 70 for each in found)
+    assert [each["language"] for each in ask(f"{url}/detect", {"q": [GERMAN, GERMAN]}).json] == ["de"]
+    for empty in ("", []):
+        answer = ask(f"{url}/detect", {"q": empty})
+        assert answer.status == 400 and "q is" in answer.json["error"]
+    assert ask(f"{url}/detect", b"q=", FORM).status == 400
+    assert ask(f"{url}/detect", {"q": ["", " "]}).json[0]["confidence"] == 0
+
+
+@pytest.mark.parametrize(
+    "path", ["", "languages", "health", "metrics", "docs", "spec", "openapi.json", "frontend/settings"]
+)
+def test_head_is_answered_wherever_get_is(url: str, path: str) -> None:
+    head, get = ask(f"{url}/{path}", method="HEAD"), ask(f"{url}/{path}")
+    assert (head.status, head.body, get.status) == (200, b"", 200) and get.body
+    assert head.headers["content-type"] == get.headers["content-type"]
+    if path != "metrics":
+        assert head.headers["content-length"] == str(len(get.body))
+
+
+def test_a_slash_at_the_end_makes_no_difference(url: str) -> None:
+    body = {"q": "a", "source": "en", "target": "de"}
+    assert ask(f"{url}/translate/", body).json["translatedText"] == "en>de:a"
+    assert ask(f"{url}/languages/").json == ask(f"{url}/languages").json
+
+
+def test_settings_of_frontends_and_the_description(url: str) -> None:
+    settings = ask(f"{url}/frontend/settings").json
+    assert settings["charLimit"] == 500 and settings["language"]["source"] == {"code": "auto", "name": "Auto Detect"}
+    assert settings["language"]["target"]["code"] in {each["code"] for each in ask(f"{url}/languages").json}
+    assert (settings["keyRequired"], settings["apiKeys"]) == (False, False)
+    assert {".po", ".xliff", ".txt"} <= set(settings["supportedFilesFormat"])
+    spec = ask(f"{url}/spec").json
+    assert spec["openapi"].startswith("3.") and {"/translate", "/detect", "/languages"} <= set(spec["paths"])
+    assert ask(f"{url}/redoc").status == 404
