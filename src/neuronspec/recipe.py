@@ -18,7 +18,7 @@ from neuronspec.arms.registry import ARMS
 from neuronspec.arms.settings import BaselinesSettings
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import DirectionError, RecipeError
-from neuronspec.core.languages import match_language
+from neuronspec.core.languages import by_language
 from neuronspec.core.mistakes import explain
 from neuronspec.core.plugins import load_plugins, load_plugins_of_run, resolve_plugin
 from neuronspec.core.registry import OneOf
@@ -87,9 +87,10 @@ class Recipe(Section):
     @classmethod
     def _spell_evaluation(cls, section: EvaluationSettings, info: ValidationInfo) -> EvaluationSettings:
         corpus = info.data.get("corpus")
-        chosen = section.scores.tokenizers
-        known = corpus.all_languages if corpus else []
-        tokenizers = {match_language(code, known) or code: name for code, name in chosen.items()}
+        try:
+            tokenizers = by_language(section.scores.tokenizers, corpus.all_languages if corpus else [])
+        except DirectionError as error:
+            raise ValueError(f"scores.tokenizers: {error}") from None
         scores = section.scores.model_copy(update={"tokenizers": tokenizers})
         return section.model_copy(update={"zero_shot": spelled_as_in(corpus, section.zero_shot), "scores": scores})
 

@@ -368,3 +368,10 @@ def test_a_spelling_fits_a_language_whatever_its_case(spelling: str, among: list
     assert languages.fitting_languages(spelling.swapcase(), among)[1] == fitting
     if canonical(spelling) in among:
         assert fitting == [canonical(spelling)]
+
+
+def test_values_by_language() -> None:
+    assert languages.by_language({"DE": 1, "pt": 2, "fr": 3}, ["de", "pt_BR"]) == {"de": 1, "pt_BR": 2, "fr": 3}
+    assert languages.by_language({"de": 1, "de_AT": 2}, ["de"]) == {"de": 1, "de_AT": 2}
+    with pytest.raises(DirectionError, match="'de' and 'DE' are both 'de'"):
+        languages.by_language({"de": 1, "DE": 2}, ["de"])

@@ -13,13 +13,15 @@ otherwise, such as one that counts Amharic, Arabic and Hausa together as Afro-As
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from neuronspec.core.errors import DirectionError
+
+Value = TypeVar("Value")
 
 # ISO 15924 codes, with the names that gettext's modifiers use (sr@latin).
 SCRIPTS = {
@@ -180,6 +182,20 @@ def best_tags(tags: Iterable[str], among: Iterable[str]) -> dict[str, list[str]]
         if rank <= best:
             found[fitting[0]] = rank, [tag] if rank < best else [*others, tag]
     return {code: spelled for code, (_, spelled) in found.items()}
+
+
+def by_language(values: Mapping[str, Value], among: Iterable[str]) -> dict[str, Value]:
+    """Values with their languages as `among` spells them; those of other languages stay.
+
+    Raises:
+        DirectionError: two keys are the same language.
+    """
+    found: dict[str, str] = {}
+    for code, spelled in best_tags(values, among).items():
+        if len(spelled) > 1:
+            raise DirectionError(f"{spelled[0]!r} and {spelled[1]!r} are both {code!r}; keep one")
+        found[spelled[0]] = code
+    return {found.get(key, key): value for key, value in values.items()}
 
 
 def base_language(spelling: str) -> str:

@@ -9,7 +9,15 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from neuronspec.core.direction import Direction, is_language_code, match_direction
 from neuronspec.core.errors import DirectionError
-from neuronspec.core.languages import canonical, choose_language, family_of, is_known, match_language, same_language
+from neuronspec.core.languages import (
+    by_language,
+    canonical,
+    choose_language,
+    family_of,
+    is_known,
+    match_language,
+    same_language,
+)
 from neuronspec.core.registry import ByName
 from neuronspec.core.settings import Positive, Section, Share
 from neuronspec.corpus.old_form import from_old_form
@@ -100,7 +108,10 @@ class CorpusSettings(Section):
         if isinstance(value, list):
             return [_spelled(text, known) for text in value]
         if info.field_name == "families":
-            return {match_language(code, known) or code: family for code, family in value.items()}
+            try:
+                return by_language(value, known)
+            except DirectionError as error:
+                raise ValueError(str(error)) from None
         return {tier: [match_language(code, known) or code for code in codes] for tier, codes in value.items()}
 
     @property
