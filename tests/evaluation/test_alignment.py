@@ -48,3 +48,13 @@ def test_files_of_the_first_arm_that_has_a_direction_are_read(tmp_path: Path) ->
     found = sentence_ids([tmp_path / "copy", tmp_path / "bilingual"], ["en-de", "en-fr", "en-it"])
     assert set(found) == {"en-de", "en-fr"}
     np.testing.assert_array_equal(found["en-de"], found["en-fr"])
+
+
+def test_references_as_read_and_cleaned_sources_are_one_sentence(tmp_path: Path) -> None:
+    cleaned, read = ["na ja !", "schön", "Bildschirm"], ["  na\u00a0ja\u202f!", "scho\u0308n", "Bild\u00adschirm"]
+    texts = {"en-de": (EN, read), "de-fr": (cleaned, FR), "de-en": (cleaned, EN)}
+    for name, (sources, references) in texts.items():
+        write_text(tmp_path / "copy" / f"{name}.src", "".join(f"{line}\n" for line in sources))
+        write_text(tmp_path / "copy" / f"{name}.ref", "".join(f"{line}\n" for line in references))
+    found = sentence_ids([tmp_path / "copy"], list(texts))
+    assert found["en-de"].tolist() == found["de-fr"].tolist() == found["de-en"].tolist()

@@ -16,6 +16,7 @@ import numpy as np
 
 from neuronspec.core.direction import Direction
 from neuronspec.evaluation.samples import read_lines
+from neuronspec.models.text_cleaning import clean_text
 from neuronspec.scoring.joint import Ids
 
 
@@ -29,15 +30,20 @@ def sentence_ids(folders: Sequence[Path], directions: Sequence[str]) -> dict[str
     Raises:
         EvaluationError: a file is damaged.
     """
-    texts = {}
+    texts: dict[str, tuple[list[str], ...]] = {}
     for name in directions:
         folder = next((folder for folder in folders if (folder / f"{name}.ref").exists()), None)
         if folder is not None:
-            texts[name] = (read_lines(folder / f"{name}.src"), read_lines(folder / f"{name}.ref"))
+            texts[name] = tuple(_cleaned(read_lines(folder / f"{name}.{part}")) for part in ("src", "ref"))
     return align(texts)
 
 
-def align(texts: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> dict[str, Ids]:
+def _cleaned(lines: Sequence[str]) -> list[str]:
+    """Lines as models read them: a sentence is cleaned where it is a source, and as it was read where a reference."""
+    return [clean_text(line).text for line in lines]
+
+
+def align(texts: Mapping[str, Sequence[Sequence[str]]]) -> dict[str, Ids]:
     """Number the sentences of test sets so that those which directions share have one number.
 
     Args:
