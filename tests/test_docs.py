@@ -81,6 +81,25 @@ def test_the_results_page_is_that_of_the_result_files(monkeypatch: pytest.Monkey
     spec.loader.exec_module(generate)
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert page == generate.results_page(), "run make docs"
+    statistics = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
+    assert statistics == generate.with_calibration(statistics), "run make docs"
+    assert statistics.count("| *before:*") >= 8
+
+
+def test_the_statistics_that_ship_are_calibrated() -> None:
+    """The committed result of `benchmarks/calibration.py`; its short run is `tests/scoring/test_calibration.py`."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "calibration.json").read_text(encoding="utf-8"))
+    assert found["simulations"] >= 2000
+    assert {name: rate for name, rate in found["size"].items() if not 0.04 <= rate <= 0.06} == {}
+    for name, rates in found["family_wise_error"].items():
+        assert set(rates) == {"18", "60"} and max(rates.values()) <= 0.06, name
+    missed = {
+        f"{name}, {count}": rate
+        for name, rates in found["coverage"].items()
+        for count, rate in rates.items()
+        if not 0.93 <= rate <= (0.97 if count != "3" else 0.975)  # the page says so
+    }
+    assert missed == {}
 
 
 def test_the_readme_tells_what_came_out(monkeypatch: pytest.MonkeyPatch) -> None:
