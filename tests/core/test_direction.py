@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuronspec.core.direction import Direction, direction_between, languages_of, match_direction
+from neuronspec.core.direction import Direction, direction_between, languages_of, match_direction, nearest_directions
 from neuronspec.core.errors import DirectionError
 
 codes = st.from_regex(r"\A[a-z]{2,3}(_[A-Za-z]{2,4})?\Z")
@@ -98,3 +98,16 @@ def test_source_and_target_apart() -> None:
 def test_what_is_no_direction_of_some_languages(text: object, among: str, message: str) -> None:
     with pytest.raises(DirectionError, match=message):
         match_direction(text, among.split())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("direction", "known", "hint"),
+    [
+        ("en-tha", "de-en en-de en-fr fr-en", "valid: en-de, en-fr, de-en, fr-en"),
+        ("en-dd", "de-en en-de en-fr", "did you mean 'en-de'? Valid: en-de, en-fr, de-en"),
+        ("pt_BR-en", "de-en en-pt en-de pt-en", "did you mean 'pt-en'? Valid: pt-en, de-en, en-de, en-pt"),
+        ("en-de", "", ""),
+    ],
+)
+def test_the_nearest_directions_come_first(direction: str, known: str, hint: str) -> None:
+    assert nearest_directions(Direction.parse(direction), known.split()) == hint

@@ -62,9 +62,7 @@ def test_directions_without_masks_are_refused_and_the_scope_around_stays() -> No
     model, inputs, expected = _specialized()
     with use_direction(model, "en-de"):
         with (
-            pytest.raises(
-                DirectionError, match=r"no masks for direction en-dd.*did you mean 'en-de'\? Valid: de-en, en-de"
-            ),
+            pytest.raises(DirectionError, match=r"no masks for direction en-dd.*did you mean 'en-de'\? Valid: en-de, "),
             use_direction(model, "en-dd"),
         ):
             pass

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from neuronspec.core.direction import Direction, DirectionLike, languages_of, match_direction
-from neuronspec.core.errors import DirectionError, nearest
+from neuronspec.core.direction import Direction, DirectionLike, languages_of, match_direction, nearest_directions
+from neuronspec.core.errors import DirectionError
 
 Value = TypeVar("Value")
 
@@ -49,9 +49,8 @@ class ByDirection(Mapping[str, Value]):
     def __getitem__(self, direction: DirectionLike) -> Value:
         name = self._key(direction)
         if name not in self._items:
-            raise DirectionError(
-                f"no {self._what} for direction {name}; {nearest(name, self._items) or 'there are none'}"
-            )
+            listed = nearest_directions(Direction.parse(name), self._items) or "there are none"
+            raise DirectionError(f"no {self._what} for direction {name}; {listed}")
         return self._items[name]
 
     def __contains__(self, direction: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from itertools import product
 from typing import TypeAlias
 
 from neuronspec.core.errors import DirectionError
-from neuronspec.core.languages import LANGUAGES, canonical, choose_language, fitting_languages
+from neuronspec.core.languages import LANGUAGES, base_language, canonical, choose_language, fitting_languages
 
 DirectionLike: TypeAlias = "str | Direction"
 
@@ -119,6 +120,23 @@ def direction_between(source: str, target: str, languages: Iterable[str]) -> Dir
     """
     known = sorted(set(languages))
     return Direction(*(_known_or_canonical(code, known) for code in (source, target)))
+
+
+def nearest_directions(direction: Direction, known: Iterable[str]) -> str:
+    """The hint for a direction that isn't there: those that are, the nearest first. Empty if there are none."""
+    names = list(map(str, known))
+    close = difflib.get_close_matches(str(direction), names, n=1, cutoff=0.6)
+
+    def distance(name: str) -> tuple[bool, int, float, str]:
+        other = Direction.parse(name)
+        sides = ((direction.source, other.source), (direction.target, other.target))
+        shared = sum(base_language(one) == base_language(two) for one, two in sides)
+        return name not in close, -shared, -difflib.SequenceMatcher(None, str(direction), name).ratio(), name
+
+    listed = ", ".join(sorted(names, key=distance))
+    if not listed:
+        return ""
+    return f"did you mean {close[0]!r}? Valid: {listed}" if close else f"valid: {listed}"
 
 
 def _readings(direction: DirectionLike) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from typing_extensions import TypedDict
 
 from neuronspec.core.checksums import digest, verifies, verify
-from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.core.direction import Direction, DirectionLike, nearest_directions
 from neuronspec.core.errors import DirectionError, RunError, nearest
 from neuronspec.core.json_files import read_json
 from neuronspec.corpus.readers.rows import pair_of
@@ -127,7 +127,9 @@ class TokenStore:
         entry = files.get(_pair_name(direction))
         if entry is None:
             valid = [str(known) for known in self.directions(split)]
-            raise DirectionError(f"no {split} text of {direction} in {self._folder}; {nearest(str(direction), valid)}")
+            raise DirectionError(
+                f"no {split} text of {direction} in {self._folder}; {nearest_directions(direction, valid)}"
+            )
         name = entry["file"]
         if name not in self._opened:
             path = self._folder / "tokens" / name

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.arms.registry import ARMS
-from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, DirectionError, MaskError, ModelError, PathError, nearest
+from neuronspec.core.direction import Direction, nearest_directions
+from neuronspec.core.errors import CorpusError, DirectionError, MaskError, ModelError, PathError
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
 from neuronspec.models.fit import check_fit
@@ -122,7 +122,8 @@ def check_directions(model: PreTrainedModel, directions: list[str], pivot: str |
 
 def unknown_direction(name: str, known: list[str], damaged: Sequence[str] = ()) -> DirectionError:
     """The error for a direction that isn't there; it may be in one of the folders that are damaged."""
-    return DirectionError("; ".join(filter(None, [f"no model for direction {name}", nearest(name, known), *damaged])))
+    listed = nearest_directions(Direction.parse(name), known)
+    return DirectionError("; ".join(filter(None, [f"no model for direction {name}", listed, *damaged])))
 
 
 def _check_not_exported(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, overload
 import torch
 
 from neuronspec.core.by_direction import ByDirection
-from neuronspec.core.direction import Direction, DirectionLike, languages_of
+from neuronspec.core.direction import Direction, DirectionLike, languages_of, nearest_directions
 from neuronspec.core.errors import DirectionError, MaskError, nearest
 from neuronspec.core.languages import choose_language
 from neuronspec.neurons.packing import MaskInfo, pack, read_masks, write_masks
@@ -176,7 +176,7 @@ class NeuronMasks(ByDirection[DirectionMask]):
             middle = pivot or "PIVOT"
             raise DirectionError(
                 f"no masks for direction {wanted}, and none to compose them from ({wanted.source}-{middle} and "
-                f"{middle}-{wanted.target}); {nearest(str(wanted), self)}"
+                f"{middle}-{wanted.target}); {nearest_directions(wanted, self)}"
             )
         found = [self._composed(wanted, Direction(wanted.source, p), Direction(p, wanted.target)) for p in pivots]
         if any(mask is not found[0].masks[site] for each in found for site, mask in each.masks.items()):

@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 import torch
 from torch import nn
 
-from neuronspec.core.direction import DirectionLike
-from neuronspec.core.errors import DirectionError, ModelError, nearest
+from neuronspec.core.direction import DirectionLike, nearest_directions
+from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.models.linear import weight_of
 from neuronspec.models.sites import FFNSite, unwrap
 from neuronspec.neurons.masks import NeuronMasks
@@ -168,10 +168,12 @@ class Specialization:
         return Active(label, [RowSelections(site, label) for site in zip(*by_row, strict=True)], False)
 
     def _name_of(self, direction: DirectionLike) -> str:
-        name = str(self.masks.named(direction))
-        if name not in self.masks:
-            raise DirectionError(f"no masks for direction {name} on this model; {nearest(name, self.masks)}")
-        return name
+        named = self.masks.named(direction)
+        if named not in self.masks:
+            raise DirectionError(
+                f"no masks for direction {named} on this model; {nearest_directions(named, self.masks)}"
+            )
+        return str(named)
 
 
 def specialization_of(model: nn.Module) -> Specialization:
