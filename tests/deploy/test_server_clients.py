@@ -43,11 +43,17 @@ def url() -> Iterator[str]:
         yield address
 
 
-def multipart(fields: list[tuple[str, str]], boundary: str = "xyz") -> tuple[bytes, str]:
+def multipart(
+    fields: list[tuple[str, str]], files: dict[str, tuple[str, bytes]] | None = None, boundary: str = "xyz"
+) -> tuple[bytes, str]:
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields
     ]
-    return ("".join(parts) + f"--{boundary}--\r\n").encode(), f"multipart/form-data; boundary={boundary}"
+    body = "".join(parts).encode()
+    for name, (file, content) in (files or {}).items():
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{file}"\r\n'
+        body += f"{head}Content-Type: application/octet-stream\r\n\r\n".encode() + content + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
 def test_a_query_string_with_an_empty_body(url: str) -> None:
@@ -185,3 +191,37 @@ def test_settings_of_frontends_and_the_description(url: str) -> None:
     spec = ask(f"{url}/spec").json
     assert spec["openapi"].startswith("3.") and {"/translate", "/detect", "/languages"} <= set(spec["paths"])
     assert ask(f"{url}/redoc").status == 404
+
+
+def test_libretranslatepy(url: str) -> None:
+    package = pytest.importorskip("libretranslatepy", reason="libretranslatepy is not installed")
+    client = package.LibreTranslateAPI(url)
+    assert client.translate("Save", "en", "de") == "en>de:Save"
+    assert client.translate(GERMAN, "auto", "en") == f"de>en:{GERMAN}"
+    assert client.detect(GERMAN)[0]["language"] == "de"
+    assert {"code", "name"} <= set(client.languages()[0])
+
+
+def test_deep_translator(url: str) -> None:
+    package = pytest.importorskip("deep_translator", reason="deep-translator is not installed")
+    client = package.LibreTranslator("en", "de", api_key="any", custom_url=f"{url}/")
+    assert client.translate("Save ä") == "en>de:Save ä"
+    assert client.translate_batch(["a", "b"]) == ["en>de:a", "en>de:b"]
+
+
+def test_what_weblate_sends(url: str) -> None:
+    """The form of its older versions, and the list of its newer ones."""
+    old = urlencode({"api_key": "", "q": "Save", "source": "en", "target": "pt-BR"}).encode()
+    assert ask(f"{url}/translate", old, FORM).json["translatedText"] == "en>pt_BR:Save"
+    new = {"api_key": "", "q": ["Save", "Log in"], "source": "en", "target": "de", "alternatives": 2}
+    answer = ask(f"{url}/translate", new).json
+    assert answer["translatedText"] == ["en>de:Save", "en>de:Log in"] and len(answer["alternatives"][1]) == 2
+
+
+def test_what_the_npm_client_sends(url: str) -> None:
+    """JSON with an `undefined` format left out or null, and `FormData` for files."""
+    answer = ask(f"{url}/translate", {"q": "a", "source": "en", "target": "de", "format": None, "api_key": None})
+    assert answer.json["translatedText"] == "en>de:a"
+    body, kind = multipart([("source", "en"), ("target", "de"), ("api_key", "")], {"file": ("a.txt", b"Save")})
+    link = ask(f"{url}/translate_file", body, kind).json["translatedFileUrl"]
+    assert ask(link).body == b"en>de:Save"

@@ -10,11 +10,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from neuronspec.deploy.server.app import create_app
+from neuronspec.deploy.server.keys import Keys
 from neuronspec.deploy.server.limits import Limits
 from neuronspec.deploy.server.posture import Posture
 
@@ -31,9 +33,15 @@ class Answer:
 
 
 @contextmanager
-def running(translator: Any, posture: Posture | None = None, **limits: Any) -> Iterator[str]:
+def running(
+    translator: Any,
+    posture: Posture | None = None,
+    keys: Keys | None = None,
+    suggestions: Path | None = None,
+    **limits: Any,
+) -> Iterator[str]:
     """The address of a server for `translator`."""
-    app = create_app(translator, Limits(**limits), posture)
+    app = create_app(translator, Limits(**limits), posture, keys, suggestions)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

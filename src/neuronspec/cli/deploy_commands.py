@@ -157,6 +157,23 @@ def serve(
     characters: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters in a request.")] = 10_000,
     queue: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters waiting; then 429.")] = 200_000,
     seconds: Annotated[float, typer.Option(min=0.1, help="Maximal time of a request, in seconds.")] = 30.0,
+    file_bytes: Annotated[int, typer.Option(min=1, max=MANY, help="Most bytes of a file to translate.")] = 1_000_000,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of API keys (their SHA-256) with their limits; without it, none is needed.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    suggestions: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that suggested translations are appended to; without it, they are refused.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     cors: Annotated[
         list[str] | None,
         typer.Option(
@@ -181,11 +198,11 @@ def serve(
     """Serve translations: LibreTranslate's interface, a page to try it, health and metrics."""
     from neuronspec.deploy.server.serve import serve as run_server
 
-    limits = {"characters": characters, "queue": queue, "seconds": seconds}
+    limits: dict[str, Any] = {"characters": characters, "queue": queue, "seconds": seconds, "document": file_bytes}
     options = {"memory": memory, "threads": threads, "device": device, "beam": beam, "n_best": min(beam, 5)}
     posture = {"cors": tuple(cors or ()), "allowed": tuple(allow_host or ())}
     keep_stdout_free()
-    run_server(model, host, port, limits, options, posture)
+    run_server(model, host, port, limits, options, posture, keys, suggestions)
 
 
 def _print(facts: list[dict[str, Any]], as_json: bool) -> None:

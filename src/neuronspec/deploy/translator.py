@@ -81,11 +81,9 @@ class Translator:
             DirectionError: the model doesn't serve the direction; lists those that it does.
             InputError: `text` is neither a str nor a list of them.
         """
-        texts = [text] if isinstance(text, str) else _texts(text)
-        split = [Lines.of(one) for one in texts]
-        found = iter(self.translate([line for each in split for line in each.texts], direction))
-        joined = [each.joined([next(found) for _ in each.texts]) for each in split]
-        return joined[0] if isinstance(text, str) else joined
+        if isinstance(text, str):
+            return through_lines(self.translate, [text], direction)[0]
+        return through_lines(self.translate, _texts(text), direction)
 
     def translate(
         self, lines: Sequence[str], direction: DirectionLike, progress: Callable[[int], None] | None = None
@@ -180,6 +178,15 @@ class Translator:
                 if self.directions and str(direction) not in self.directions:
                     raise unknown_direction(str(direction), self.directions) from error
                 raise
+
+
+def through_lines(
+    translate: Callable[[list[str], DirectionLike], Translations], texts: Sequence[str], direction: DirectionLike
+) -> list[str]:
+    """Translate texts of several lines by what translates lines; line ends stay as they are."""
+    split = [Lines.of(text) for text in texts]
+    found = iter(translate([line for each in split for line in each.texts], direction))
+    return [each.joined([next(found) for _ in each.texts]) for each in split]
 
 
 def _texts(texts: object) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -13,14 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 import neuronspec
+from neuronspec.core.files import scratch_folder
+from neuronspec.deploy.server.file_routes import DOWNLOAD, add_file_routes
+from neuronspec.deploy.server.keys import Keys
 from neuronspec.deploy.server.limits import Guard, Limits
 from neuronspec.deploy.server.posture import Doorman, Posture, cors_options
 from neuronspec.deploy.server.routes import add_operator_routes, add_text_routes
 from neuronspec.deploy.server.schemas import Refused
 from neuronspec.deploy.server.service import Service
+from neuronspec.deploy.server.suggestions import Suggestions
+from neuronspec.deploy.server.uploads import Documents, Downloads
 from neuronspec.deploy.translator import Translator
 
 PAGES = {"/": "page.html", "/docs": "docs.html"}
+TIDY_SECONDS = 60
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -29,21 +37,35 @@ SECURITY = {
 }
 
 
-def create_app(translator: Translator, limits: Limits | None = None, posture: Posture | None = None) -> FastAPI:
+def create_app(
+    translator: Translator,
+    limits: Limits | None = None,
+    posture: Posture | None = None,
+    keys: Keys | None = None,
+    suggestions: Path | None = None,
+) -> FastAPI:
     """The application of a server.
 
     Args:
         translator: what translates; its `settings.n_best` bounds `alternatives`.
         limits: of requests.
         posture: from where it may be used.
+        keys: without one of them nothing is translated; None: no key is needed.
+        suggestions: file for what users suggest; None: suggestions are refused.
     """
     limits, posture = limits or Limits(), posture or Posture()
     service = Service(translator, limits)
+    documents = Documents(service)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await asyncio.to_thread(service.batcher.close, limits.seconds)
+        with scratch_folder() as folder:
+            app.state.downloads = Downloads(folder, limits)
+            tidying = asyncio.create_task(_tidy(app.state.downloads))
+            yield
+            tidying.cancel()
+            documents.close()
+            await asyncio.to_thread(service.batcher.close, limits.seconds)
 
     app = FastAPI(
         title="neuronspec",
@@ -55,15 +77,15 @@ def create_app(translator: Translator, limits: Limits | None = None, posture: Po
         redirect_slashes=False,
     )
     app.state.service = service
-    add_text_routes(app, service)
+    add_text_routes(app, service, keys, Suggestions(suggestions))
+    add_file_routes(app, service, documents, keys)
     add_operator_routes(app, service)
     for path, file in PAGES.items():
         _add_page(app, path, file)
     paths = {getattr(route, "path", "") for route in app.routes}
     app.add_middleware(Doorman, posture=posture)
-    app.add_middleware(
-        Guard, limits=limits, metrics=service.metrics, label=lambda path: path if path in paths else "other"
-    )
+    most = replace(limits, characters=max(limits.characters, keys.most_characters if keys else 0))
+    app.add_middleware(Guard, limits=most, metrics=service.metrics, label=partial(_label, paths))
     if posture.cors:
         app.add_middleware(CORSMiddleware, **cors_options(posture.cors))
     app.add_exception_handler(Refused, _refused)
@@ -77,6 +99,21 @@ def _add_page(app: FastAPI, path: str, file: str) -> None:
     @app.get(path, response_class=HTMLResponse, include_in_schema=False)
     async def page() -> Response:
         return HTMLResponse(content, headers=SECURITY)
+
+
+def _label(paths: set[str], path: str) -> str:
+    """The name of a path in the metrics: one of a few."""
+    path = path.rstrip("/") or "/"
+    if path.startswith(DOWNLOAD):
+        return DOWNLOAD.rstrip("/")
+    return path if path in paths else "other"
+
+
+async def _tidy(downloads: Downloads) -> None:
+    """Remove translated files when their time has come, even where nobody asks for anything."""
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        downloads.tidy()
 
 
 async def _refused(request: Request, error: Exception) -> Response:

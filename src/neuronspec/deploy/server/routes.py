@@ -10,17 +10,22 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from neuronspec.deploy.documents.registry import ENDINGS
 from neuronspec.deploy.server.bodies import body_schema, parsed
+from neuronspec.deploy.server.keys import Keys
 from neuronspec.deploy.server.schemas import (
     Detected,
     DetectRequest,
     Error,
     FrontendSettings,
     Health,
+    Suggested,
+    SuggestRequest,
     SupportedLanguage,
     TranslateRequest,
     TranslateResponse,
+    WithKey,
 )
-from neuronspec.deploy.server.service import AUTO, Service
+from neuronspec.deploy.server.service import AUTO, Service, texts_of
+from neuronspec.deploy.server.suggestions import Suggestions
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Error, "description": "The request is wrong, or the languages aren't served."},
@@ -33,8 +38,11 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def add_text_routes(app: FastAPI, service: Service) -> None:
-    """`/translate`, `/detect`, and what clients ask before."""
+def add_text_routes(app: FastAPI, service: Service, keys: Keys | None, suggestions: Suggestions) -> None:
+    """`/translate`, `/detect`, `/suggest`, and what clients ask before."""
+
+    def admit(wanted: WithKey, texts: list[str]) -> None:
+        service.check_size(texts, characters_of(keys, wanted.api_key))
 
     @app.post(
         "/translate", response_model=TranslateResponse, response_model_exclude_none=True, responses=REFUSALS,
@@ -43,15 +51,24 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     async def translate(request: Request) -> TranslateResponse:
         """Translate a text or several: JSON, a form (`q` may be repeated), or a query string."""
         wanted = await parsed(request, TranslateRequest)
+        admit(wanted, texts_of(wanted.q))
         return await service.translate(wanted, partial(left, request))
 
     @app.post("/detect", responses=REFUSALS, openapi_extra=body_schema(DetectRequest))
     async def detect(request: Request) -> list[Detected]:
         """Tell which of the served languages a text, or several together, may be in, the likeliest first."""
         wanted = await parsed(request, DetectRequest)
-        texts = [wanted.q] if isinstance(wanted.q, str) else wanted.q
-        service.check_size(texts)
-        return service.detect(texts)
+        admit(wanted, texts_of(wanted.q))
+        return service.detect(texts_of(wanted.q))
+
+    @app.post("/suggest", responses=REFUSALS, openapi_extra=body_schema(SuggestRequest))
+    async def suggest(request: Request) -> Suggested:
+        """Suggest a better translation; it is kept only where the server was started with `--suggestions`."""
+        wanted = await parsed(request, SuggestRequest)
+        admit(wanted, [wanted.q, wanted.s])
+        resolve = service.spellings.resolve
+        suggestions.add(wanted, resolve(wanted.source), resolve(wanted.target))
+        return Suggested()
 
     @app.get("/languages")
     async def languages() -> list[SupportedLanguage]:
@@ -61,7 +78,7 @@ def add_text_routes(app: FastAPI, service: Service) -> None:
     @app.get("/frontend/settings")
     async def frontend_settings() -> FrontendSettings:
         """What LibreTranslate's clients ask before they show themselves."""
-        return settings_of(service)
+        return settings_of(service, bool(keys), bool(suggestions))
 
 
 def add_operator_routes(app: FastAPI, service: Service) -> None:
@@ -83,7 +100,7 @@ def add_operator_routes(app: FastAPI, service: Service) -> None:
         return JSONResponse(app.openapi())
 
 
-def settings_of(service: Service) -> FrontendSettings:
+def settings_of(service: Service, keys: bool, suggestions: bool) -> FrontendSettings:
     """What LibreTranslate's clients ask before they show themselves."""
     served = [each for each in service.languages if each.targets]
     names = {each.code: each.name for each in service.languages}
@@ -91,12 +108,24 @@ def settings_of(service: Service) -> FrontendSettings:
     return FrontendSettings(
         charLimit=service.limits.characters,
         frontendTimeout=250,
+        apiKeys=keys,
+        keyRequired=keys,
+        suggestions=suggestions,
         supportedFilesFormat=list(ENDINGS),
         language={
             "source": {"code": AUTO, "name": "Auto Detect"},
             "target": {"code": target, "name": names.get(target, target)},
         },
     )
+
+
+def characters_of(keys: Keys | None, api_key: str | None) -> int | None:
+    """The characters that a request with a key may have, where they differ from the server's limit; counts it.
+
+    Raises:
+        Refused: the key is missing or wrong, or has been used too often.
+    """
+    return keys.admit(api_key).characters if keys is not None else None
 
 
 async def left(request: Request) -> None:

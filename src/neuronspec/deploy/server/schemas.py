@@ -79,6 +79,34 @@ class DetectRequest(WithKey):
     )
 
 
+class SuggestRequest(WithKey):
+    """A better translation of a text."""
+
+    q: Annotated[str, Field(min_length=1)] = Field(description="the text")
+    s: Annotated[str, Field(min_length=1)] = Field(description="the translation that is suggested")
+    source: Language = Field(description="language of the text")
+    target: Language = Field(description="language of the translation")
+
+
+class Suggested(BaseModel):
+    """The suggestion was kept."""
+
+    success: Literal[True] = True
+
+
+class FileRequest(WithKey):
+    """A file to translate, beside the file itself."""
+
+    source: Language = Field(description="language of the file, or `auto`")
+    target: Language = Field(description="language to translate to")
+
+
+class TranslatedFile(BaseModel):
+    """Where the translated file is fetched; for a while."""
+
+    translatedFileUrl: str
+
+
 class SupportedLanguage(BaseModel):
     """A language that can be translated from, and those it can be translated to."""
 

@@ -12,12 +12,22 @@ from neuronspec.core.errors import MissingExtraError, ModelError, NeuronspecErro
 
 logger = logging.getLogger(__name__)
 
+_DOCUMENTS = "neuronspec.deploy.documents"
+"""The log of documents names what it couldn't translate: text of users, which a server doesn't log."""
+
 GRACE = 30
 """Seconds that running requests have left to finish when the server is stopped."""
 
 
 def serve(
-    model: Path, host: str, port: int, limits: dict[str, Any], options: dict[str, Any], posture: dict[str, Any]
+    model: Path,
+    host: str,
+    port: int,
+    limits: dict[str, Any],
+    options: dict[str, Any],
+    posture: dict[str, Any],
+    keys: Path | None = None,
+    suggestions: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C: then no new requests are taken, and those that run are answered.
 
@@ -28,9 +38,12 @@ def serve(
         limits: see `Limits`.
         options: of `Translator`.
         posture: see `Posture`.
+        keys: file of API keys; see `Keys`.
+        suggestions: file for what users suggest.
 
     Raises:
         MissingExtraError: fastapi, uvicorn, werkzeug or prometheus-client isn't installed.
+        PathError: the file of keys can't be read, or isn't one.
         ModelError: the model can't be loaded, or serves no direction.
         NeuronspecError: the port is taken, or the address isn't this machine's.
     """
@@ -38,19 +51,22 @@ def serve(
         import uvicorn
 
         from neuronspec.deploy.server.app import create_app
+        from neuronspec.deploy.server.keys import Keys
         from neuronspec.deploy.server.limits import Limits
         from neuronspec.deploy.server.posture import Posture
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "the server") from None
     from neuronspec.deploy.translator import Translator
 
+    known = None if keys is None else Keys.load(keys)
     translator = Translator(model, **options)
     directions = translator.reachable()
     if not directions:
         raise ModelError(f"{model} is a dense model whose tokenizer has no tags of languages: serve a specialized one")
     for name, problem in translator.damaged.items():
         logger.warning("not served: %s: %s", name, problem)
-    app = create_app(translator, Limits(**limits), Posture(host, **posture))
+    app = create_app(translator, Limits(**limits), Posture(host, **posture), known, suggestions)
+    logging.getLogger(_DOCUMENTS).setLevel(logging.WARNING)
     with _bound(host, port) as listener:
         address = f"http://{host}:{listener.getsockname()[1]}/"
         logger.info("serving %d directions of %s at %s (its interface: /docs)", len(directions), model, address)

@@ -87,27 +87,30 @@ class Service:
             Refused: it can't be answered.
             ClientDisconnect: the client has left.
         """
-        texts = [wanted.q] if isinstance(wanted.q, str) else wanted.q
-        self.check_size(texts)
+        texts = texts_of(wanted.q)
         target = self.spellings.resolve(wanted.target)
-        detected = self._detected_for(texts, target) if wanted.source.lower() == AUTO else None
+        detected = self.detected_for(texts, target) if wanted.source.lower() == AUTO else None
         if detected is None:
             sources = [self.spellings.resolve(wanted.source)] * len(texts)
         else:
             sources = [self.spellings.resolve(each.language) for each in detected]
         return _response(wanted, await self._answers(texts, sources, target, gone), detected)
 
-    def check_size(self, texts: Sequence[str]) -> None:
+    def check_size(self, texts: Sequence[str], characters: int | None = None) -> None:
         """Check that a request isn't too large.
+
+        Args:
+            texts: of the request.
+            characters: how many it may have, where they differ from the server's limit.
 
         Raises:
             Refused: there are too many texts or characters.
         """
         if len(texts) > self.limits.texts:
             raise Refused(413, f"{len(texts)} texts; send at most {self.limits.texts} at once")
-        size = sum(map(len, texts))
-        if size > self.limits.characters:
-            raise Refused(413, f"{size} characters; send at most {self.limits.characters} at once")
+        size, most = sum(map(len, texts)), characters or self.limits.characters
+        if size > most:
+            raise Refused(413, f"{size} characters; send at most {most} at once")
 
     def detect(self, texts: Sequence[str]) -> list[Detected]:
         """The languages that texts are in, among those that are served, the likeliest first.
@@ -130,8 +133,12 @@ class Service:
             raise Refused(400, f"{'-'.join(names)} is not served; from {names[0]!r}: {others}")
         return Direction(source, target)
 
-    def _detected_for(self, texts: list[str], target: str) -> list[Detected]:
-        """By text, the source to translate from. A long text may be in the target language already."""
+    def detected_for(self, texts: list[str], target: str) -> list[Detected]:
+        """By text, the source to translate from. A long text may be in the target language already.
+
+        Raises:
+            Refused: nothing is translated to the target, or languages can't be detected here.
+        """
         sources = self._sources[target]
         if not sources:
             raise Refused(400, f"nothing is translated to {self.spellings.shown(target)!r} here")
@@ -189,6 +196,7 @@ class Service:
     async def _computed(self, lines: dict[str, list[str]], gone: Gone) -> dict[str, Translations]:
         """Translations by direction; what isn't awaited any more is taken back from the engine."""
         futures: list[Future[Translations]] = []
+        whole: asyncio.Future[list[Translations]] | None = None
         leaving = asyncio.ensure_future(gone())
         try:
             futures.extend(self.batcher.submit(each, direction) for direction, each in lines.items())
@@ -197,7 +205,6 @@ class Service:
             await asyncio.wait(both, timeout=self.limits.seconds, return_when=asyncio.FIRST_COMPLETED)
             if whole.done():
                 return dict(zip(lines, whole.result(), strict=True))
-            whole.cancel()
             if leaving.done():
                 raise ClientDisconnect
             raise Refused(504, f"it took more than {self.limits.seconds:g} seconds", retry_after=5)
@@ -209,11 +216,18 @@ class Service:
             raise Refused(500, str(error)) from None
         finally:
             leaving.cancel()
+            if whole is not None:
+                whole.cancel()
             for future in futures:
                 self.batcher.drop(future)
 
     def _observe(self, jobs: int, lines: int, seconds: float) -> None:
         self.metrics.observe_batch(jobs, lines, seconds)
+
+
+def texts_of(q: str | list[str]) -> list[str]:
+    """The texts of a request."""
+    return [q] if isinstance(q, str) else q
 
 
 def _response(wanted: TranslateRequest, answers: list[_Answer], detected: list[Detected] | None) -> TranslateResponse:
