@@ -7,8 +7,16 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from neuronspec.analysis.overlap import above_chance, chance_overlap, overlap, overlap_progression, sparsity_table
+from neuronspec.analysis.overlap import (
+    above_chance,
+    chance_overlap,
+    most_active_overlap,
+    overlap,
+    overlap_progression,
+    sparsity_table,
+)
 from neuronspec.core.errors import DirectionError, MaskError
+from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
 
 Make = Callable[..., NeuronMasks]
@@ -112,3 +120,20 @@ def test_directions_in_any_spelling(make_masks: Make) -> None:
     assert overlap(masks, "decoder.0", ["EN-deu_Latn", "en-pt-BR"]).tolist() == [[1, 0.5], [0.5, 1]]
     with pytest.raises(DirectionError, match="not bytes"):
         overlap(masks, "decoder.0", [b"en-de"])  # type: ignore[list-item]
+
+
+def test_equally_many_of_the_most_active_neurons_are_compared(make_activations: Callable[..., Activations]) -> None:
+    acts = make_activations(
+        {
+            "en-de": {"decoder.0": [9, 8, 7, 1, 0]},
+            "en-fr": {"decoder.0": [9, 1, 7, 8, 0]},
+            "en-it": {"decoder.0": [5, 5, 5, 5, 5]},
+        }
+    )
+    found = most_active_overlap(acts, "decoder.0", ["en-de", "en-fr", "en-it"], 2)
+    # {0, 1}, {0, 3}, and of equal ones the first: {0, 1}
+    assert found.flatten().tolist() == pytest.approx([1, 1 / 3, 1, 1 / 3, 1, 1 / 3, 1, 1 / 3, 1])
+    # the magnitudes are the counts in reverse order
+    turned = most_active_overlap(acts, "decoder.0", ["en-de", "en-fr"], 2, "magnitude")
+    assert turned[0, 1] == pytest.approx(1 / 3)
+    assert most_active_overlap(acts, "decoder.0", ["en-de", "en-fr"], 5).tolist() == [[1, 1], [1, 1]]
