@@ -258,6 +258,10 @@ def damage(path: Path, kind: str) -> None:
         path.unlink()
     elif kind == "empty":
         path.write_bytes(b"")
+    elif kind == "one bit":
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +269,8 @@ def damage(path: Path, kind: str) -> None:
     [
         ("model.safetensors", "cut off"),
         ("model.safetensors", "missing"),
+        ("model.safetensors", "one bit"),
+        ("optimizer.safetensors", "one bit"),
         ("optimizer.safetensors", "empty"),
         ("optimizer.safetensors", "cut off"),
         ("trainer.json", "cut off"),

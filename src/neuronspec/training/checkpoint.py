@@ -1,9 +1,9 @@
 """Checkpoints to resume from: complete or absent, safetensors and JSON.
 
 `checkpoints/step-N/` holds `model.safetensors` (parameters and buffers by name), `optimizer.safetensors` (its state,
-see `Optimizer.tensors`) and `trainer.json` (counters, best so far, the settings that matter). A checkpoint is
-written to a hidden folder, synced to the disk and renamed, so a folder of that name is whole whatever killed the
-process.
+see `Optimizer.tensors`) and `trainer.json` (counters, best so far, the settings that matter, the SHA-256 of the other
+two). A checkpoint is written to a hidden folder, synced to the disk and renamed, so a folder of that name is whole
+whatever killed the process.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 import torch
 from safetensors import SafetensorError
@@ -23,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from typing_extensions import TypedDict
 
+from neuronspec.core.checksums import digest, verifies
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
@@ -47,6 +49,7 @@ class Record(TypedDict):
     format: Literal[1]
     state: State
     matters: dict[str, Any]
+    sha256: NotRequired[dict[str, str]]
 
 
 def checkpoint_folder(root: Path, update: int) -> Path:
@@ -122,14 +125,19 @@ def save_checkpoint(root: Path, update: int, tensors: Tensors, record: Mapping[s
     temporary = root / f".{final.name}.tmp"
     try:
         if final.is_dir():
-            write_json(final / CHECKPOINT_RECORD, content)
+            sums = read_record(root, update).get("sha256")
+            write_json(final / CHECKPOINT_RECORD, content | ({"sha256": sums} if sums else {}))
         else:
             temporary.mkdir(parents=True)
             write_tensors(temporary / _MODEL, tensors.model)
             write_tensors(temporary / _OPTIMIZER, tensors.optimizer)
-            write_json(temporary / CHECKPOINT_RECORD, content)
-            for name in (_MODEL, _OPTIMIZER, CHECKPOINT_RECORD):
-                _sync(temporary / name)
+            with ThreadPoolExecutor() as pool:  # while the disk is waited for
+                digests = pool.map(digest, (temporary / _MODEL, temporary / _OPTIMIZER))
+                for name in (_MODEL, _OPTIMIZER):
+                    _sync(temporary / name)
+            sums = dict(zip((_MODEL, _OPTIMIZER), digests, strict=True))
+            write_json(temporary / CHECKPOINT_RECORD, content | {"sha256": sums})
+            _sync(temporary / CHECKPOINT_RECORD)
             _sync(temporary)
             temporary.rename(final)
         _sync(root)
@@ -197,7 +205,10 @@ def is_whole(root: Path, update: int) -> bool:
 
 
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    recorded = read_record(path.parents[1], int(path.parent.name.removeprefix("step-"))).get("sha256", {})
     try:
+        if verifies() and path.name in recorded and digest(path) != recorded[path.name]:
+            raise DamagedCheckpoint(f"{path} is damaged: its content changed; remove {path.parent} to resume before it")
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{path} is damaged: {error}") from None
