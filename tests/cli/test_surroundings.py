@@ -57,6 +57,18 @@ def test_closed_standard_input_of_a_translation(tmp_path: Path) -> None:
     assert ended.returncode == 1 and f"({tmp_path})" in ended.stderr and ".tmp" not in ended.stderr
 
 
+def test_a_locale_without_utf_8(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path / "Übung")
+    named = recipe.with_name("Rezept-ü.yaml")
+    named.write_text(recipe.read_text())
+    variables = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for command in (f"validate '{named}'", f"validate '{named}' --json", f"inspect '{named}'", "validate 'ü.yaml'",
+                    f"prepare '{named}' --out '{tmp_path}/ü'"):  # fmt: skip
+        ended = shell(f"$N {command}", **variables)
+        assert ended.returncode == (2 if "'ü.yaml'" in command else 0), ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("name", ["WORLD_SIZE", "RANK"])
 def test_variables_of_torchrun_that_are_no_numbers(name: str, recipe: Path) -> None:
     ended = shell(f"$N validate {recipe}", **{name: "abc"})

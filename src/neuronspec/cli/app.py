@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -63,8 +64,16 @@ for group in (run_commands, sweep_commands, evaluate_commands, analyse_commands,
 
 def main() -> None:
     """Run the command line. Exits 0 done, 1 failed, 2 misused, 130 interrupted."""
+    _use_utf_8()
     heed_signals()
     leave(_run())
+
+
+def _use_utf_8() -> None:
+    """Start again in Python's UTF-8 mode where the locale has another encoding, which can't even name some files."""
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode:
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606 (the same command)
 
 
 def _run() -> int:
