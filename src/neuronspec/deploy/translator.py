@@ -17,6 +17,7 @@ from neuronspec.deploy.opening import composable, open_model, own_directions, un
 from neuronspec.models.text_cleaning import Lines, framed
 from neuronspec.models.tokenizer import tagged_languages
 from neuronspec.specialization.model_state import attached
+from neuronspec.translation.alignment import Aligned
 from neuronspec.translation.engine import Engine, Translations
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import joiner, split_sentences
@@ -124,6 +125,25 @@ class Translator:
         """
         further = self._exported.composable() if self._exported is not None else self._further
         return sorted({*self.directions, *further})
+
+    def align(self, lines: Sequence[str], translations: Sequence[str], direction: DirectionLike) -> list[Aligned]:
+        """Which words of translations belong to which words of their lines, by the attention of the model.
+
+        Args:
+            lines: what was translated.
+            translations: as `translate` gave them.
+            direction: of the translations.
+
+        Raises:
+            DirectionError: the model doesn't serve the direction.
+            ModelError: the attention of the model can't be read.
+        """
+        wanted = self.named(direction)
+        sources, targets = ([framed(line).text for line in each] for each in (lines, translations))
+        if self._exported is not None:
+            return self._exported.engine(wanted).align(sources, targets, wanted)
+        with self._lock:
+            return self._engine.align(sources, targets, wanted)
 
     @property
     def n_best(self) -> int:

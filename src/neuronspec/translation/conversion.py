@@ -11,6 +11,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import M2M100ForConditionalGeneration, PreTrainedModel, PreTrainedTokenizerBase
@@ -108,6 +109,8 @@ def convert(
 
         unspecialize(own)
     spec = _loader(max(own.config.max_position_embeddings, longest_translation + 2)).get_model_spec(own)
+    # translations are aligned with their sources by all heads of the last layer, not by the first alone
+    spec.decoder.alignment_heads = np.int16(own.config.decoder_attention_heads)
     spec.register_source_vocabulary(vocabulary_of(tokenizer, own.config.vocab_size))
     spec.register_target_vocabulary(vocabulary_of(tokenizer, own.config.vocab_size))
     start = own.generation_config.decoder_start_token_id or own.config.decoder_start_token_id

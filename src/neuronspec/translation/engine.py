@@ -13,8 +13,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.plan import plan_in_order
 from neuronspec.core.direction import Direction, DirectionLike
+from neuronspec.core.errors import ModelError
 from neuronspec.core.files import write_text
 from neuronspec.models.tokenizer import tag_id
+from neuronspec.translation.alignment import Aligned, Span, aligned
 from neuronspec.translation.registry import ENGINES
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import Part, check_splitter, join_parts, prepare_sources
@@ -183,6 +185,49 @@ class Engine(ABC):
     @abstractmethod
     def longest_source(self) -> int | None:
         """Pieces of a source that the model has positions for; None where positions are relative."""
+
+    def align(self, sources: Sequence[str], lines: Sequence[str], direction: DirectionLike) -> list[Aligned]:
+        """Which words of translations belong to which words of their sources.
+
+        Args:
+            sources: sentences, cleaned.
+            lines: their translations, as `translate` gave them.
+            direction: of the translations.
+
+        Raises:
+            ModelError: the model's attention can't be read.
+        """
+        direction = Direction.parse(direction)
+        tags = tag_id(self.tokenizer, direction.source), tag_id(self.tokenizer, direction.target)
+        (source_ids, source_spans), (target_ids, target_spans) = self._pieces(sources), self._pieces(lines)
+        found = self.attention(source_ids, target_ids, direction, tags)
+        return [aligned(*each) for each in zip(sources, lines, source_spans, target_spans, found, strict=True)]
+
+    def attention(
+        self, sources: list[list[int]], targets: list[list[int]], direction: Direction, tags: tuple[int, int]
+    ) -> list[np.ndarray]:
+        """How much each piece of a translation attends to each piece of its source, in the last layer.
+
+        Args:
+            sources: the piece ids of each source, without tag and `</s>`.
+            targets: the piece ids of each translation, likewise.
+            direction: of the translations.
+            tags: the ids of the source's and of the target's tag.
+
+        Returns:
+            By pair, `[target pieces, source pieces]`.
+
+        Raises:
+            ModelError: the model's attention can't be read.
+        """
+        raise ModelError(f"the attention of a model can't be read by the engine {type(self).__name__}")
+
+    def _pieces(self, texts: Sequence[str]) -> tuple[list[list[int]], list[list[Span]]]:
+        """The piece ids of texts, and where each piece is."""
+        if not texts:
+            return [], []
+        found = self.tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True)
+        return found["input_ids"], found["offset_mapping"]
 
     def origin(self, direction: Direction) -> tuple[str, str] | None:
         """The directions whose masks serve a direction without masks of its own; None where it has its own."""

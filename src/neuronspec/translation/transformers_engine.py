@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.direction import Direction
+from neuronspec.core.errors import ModelError
 from neuronspec.models.frames import TAGGED, padded
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve, use_direction
@@ -66,6 +67,13 @@ class TransformersEngine(Engine):
         self, batches: Sequence[list[list[int]]], direction: Direction, tags: tuple[int, int]
     ) -> Iterator[list[list[Hypothesis]]]:
         """See `Engine.search`."""
+        with self._serving(direction):
+            for batch in batches:
+                yield self._search_batch(batch, tags)
+
+    @contextmanager
+    def _serving(self, direction: Direction) -> Iterator[None]:
+        """The model in eval mode, computing a direction unless a scope of `use_direction` is open."""
         state = attached(self.model)
         own_scope = state is not None and state.active is None
         if own_scope:
@@ -74,10 +82,52 @@ class TransformersEngine(Engine):
         self.model.eval()
         try:
             with use_direction(self.model, direction) if own_scope else nullcontext():
-                for batch in batches:
-                    yield self._search_batch(batch, tags)
+                yield
         finally:
             self.model.train(was_training)
+
+    def attention(
+        self, sources: list[list[int]], targets: list[list[int]], direction: Direction, tags: tuple[int, int]
+    ) -> list[np.ndarray]:
+        """See `Engine.attention`; it is the mean of all heads."""
+        layers = getattr(getattr(self.model.get_decoder(), "layers", None), "__getitem__", None)
+        cross: Any = getattr(layers(-1), "encoder_attn", None) if layers is not None else None
+        if not all(hasattr(cross, name) for name in ("q_proj", "k_proj", "num_heads")):
+            raise ModelError(f"the attention of a {type(self.model).__name__} can't be read")
+        seen: dict[str, torch.Tensor] = {}
+        hooks = [
+            getattr(cross, name).register_forward_hook(lambda _, __, out, name=name: seen.update({name: out}))
+            for name in ("q_proj", "k_proj")
+        ]
+        try:
+            return [
+                self._attended(source, target, direction, tags, cross.num_heads, seen)
+                for source, target in zip(sources, targets, strict=True)
+            ]
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _attended(
+        self,
+        source: list[int],
+        target: list[int],
+        direction: Direction,
+        tags: tuple[int, int],
+        heads: int,
+        seen: dict[str, torch.Tensor],
+    ) -> np.ndarray:
+        """The attention of one pair; `seen` gets the queries and keys of the last layer."""
+        model, end = self.model, self.tokenizer.eos_token_id
+        start = model.generation_config.decoder_start_token_id or model.config.decoder_start_token_id
+        rows = [[tags[0], *source, end], [start, tags[1], *target]]
+        input_ids, decoder_input_ids = (torch.tensor([row], device=model.device) for row in rows)
+        with self._serving(direction), torch.no_grad():
+            model(input_ids=input_ids, decoder_input_ids=decoder_input_ids, use_cache=False)
+        query, key = (seen[name][0].float().unflatten(-1, (heads, -1)).transpose(0, 1) for name in ("q_proj", "k_proj"))
+        weights = (query @ key.transpose(1, 2) / query.shape[-1] ** 0.5).softmax(-1).mean(0)
+        # the state after a piece gives the next: the row before a piece is its own
+        return weights[1 : 1 + len(target), 1 : 1 + len(source)].double().cpu().numpy()
 
     def _search_batch(self, pieces: list[list[int]], tags: tuple[int, int]) -> list[list[Hypothesis]]:
         model, settings, end = self.model, self.settings, self.tokenizer.eos_token_id

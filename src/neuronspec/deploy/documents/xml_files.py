@@ -1,18 +1,18 @@
-"""Translators' XML, edited in place: XLIFF 1.2 and 2, TMX. Empty targets are filled; units with markup inside stay."""
+"""Translators' XML, edited in place: XLIFF 1.2 and 2, TMX. Empty targets are filled, with the markup of the source."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
-from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.languages import match_language
-from neuronspec.deploy.documents.checks import kept, log_problems, lost
+from neuronspec.deploy.documents.checks import log_problems
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
+from neuronspec.deploy.documents.xml_inline import Segment, translated
 from neuronspec.deploy.documents.xml_source import XML, Document, Element
 from neuronspec.deploy.translator import Translator
 
@@ -41,8 +41,9 @@ def translate_xliff(
 
     They get the state `needs-review-translation` in 1.2, `translated` in 2.0 and 2.1, and the file its target language
     where it names none. A unit of 1.2 that was segmented (`seg-source`) is filled segment by segment. Units marked
-    `translate="no"`, and those with a target, stay. Units with inline markup inside stay and are listed, as are those
-    whose translation lost a placeholder.
+    `translate="no"`, and those with a target, stay. Inline markup goes around the words that belong to those it had
+    inside (`neuronspec.deploy.documents.markup`). Units
+    whose markup can't be placed, or whose translation lost a placeholder, stay and are listed.
 
     Raises:
         CorpusError: not XML, not XLIFF 1.2, 2.0 or 2.1, or for another pair of languages.
@@ -188,38 +189,22 @@ def _translate(translator: Translator, direction: Direction, document: Document,
     """Translate and put; tell how many were filled, and list those that weren't."""
     units = [unit for unit in units if any(source.text.strip() for source in unit.sources)]
     problems: list[str] = []
-    plain: list[Unit] = []
+    readable: list[tuple[Unit, list[Segment]]] = []
     for unit in units:
-        odd = [source for source in unit.sources if source.children or not source.whole]
-        if odd:
-            what = "it has markup inside" if odd[0].children else "it has an entity that the file doesn't define"
-            problems.append(f"{document.name}:{odd[0].line}: {what}")
-        else:
-            plain.append(unit)
-    found = iter(translator([_text(source) for unit in plain for source in unit.sources], str(direction)))
-    for unit in plain:
-        pairs = [(source, next(found)) for source in unit.sources]
-        wrong = next((each for each in (_problem(*pair) for pair in pairs) if each), None)
-        if wrong is None:
-            unit.put([escape(translation).replace("\n", document.line_end) for _, translation in pairs])
-        else:
+        try:
+            readable.append((unit, [Segment.of(document, source) for source in unit.sources]))
+        except ValueError as problem:
+            problems.append(f"{document.name}:{unit.sources[0].line}: {problem}")
+    segments = [segment for _, each in readable for segment in each]
+    found = iter(translated(translator, direction, segments))
+    for unit, each in readable:
+        filled = [next(found) for _ in each]
+        wrong = next((problem for _, problem in filled if problem), "")
+        if wrong:
             problems.append(f"{document.name}:{unit.sources[0].line}: {wrong}")
+        else:
+            unit.put([text.replace("\n", document.line_end) for text, _ in filled])
     log_problems(len(units) - len(problems), len(units), problems, "units")
-
-
-def _text(source: Element) -> str:
-    """The text of an element; lines that were only wrapped are joined, white space around the text stays."""
-    if source.keeps_space:
-        return source.text
-    body = source.text.strip()
-    first = source.text.index(body)
-    return f"{source.text[:first]}{' '.join(body.split())}{source.text[first + len(body) :]}"
-
-
-def _problem(source: Element, translation: str) -> str | None:
-    if source.text.strip() and not translation.strip():
-        return "the translation is empty"
-    return None if kept(source.text, translation) else f"the translation is {lost(source.text, translation)}"
 
 
 def _empty(target: Element | None) -> bool:

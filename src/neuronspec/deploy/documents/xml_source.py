@@ -40,9 +40,8 @@ class Element:
         inside: after its start tag.
         close: of its end tag; as `end` where it is one empty-element tag.
         end: after it.
-        text: its own text, with that of the elements in it.
-        whole: whether `text` is all of it: no entity was left out, and none brought elements in.
-        children: the elements in it.
+        whole: whether its text is all there: no entity was left out, and none brought elements in.
+        content: the text and the elements in it, in order.
     """
 
     namespace: str
@@ -54,9 +53,18 @@ class Element:
     inside: int
     close: int = 0
     end: int = 0
-    text: str = ""
     whole: bool = True
-    children: list[Element] = field(default_factory=list)
+    content: list[str | Element] = field(default_factory=list)
+
+    @property
+    def children(self) -> list[Element]:
+        """The elements in it."""
+        return [part for part in self.content if isinstance(part, Element)]
+
+    @property
+    def text(self) -> str:
+        """Its own text, with that of the elements in it."""
+        return "".join(part if isinstance(part, str) else part.text for part in self.content)
 
     def child(self, name: str) -> Element | None:
         """The first element of a name in it, of its own namespace."""
@@ -232,7 +240,7 @@ class _Builder:
         if parent is None:
             self.root = element
         else:
-            parent.children.append(element)
+            parent.content.append(element)
         self._open.append(element)
 
     def end(self, name: str) -> None:
@@ -244,11 +252,10 @@ class _Builder:
             tag = _TAG_END.match(self._text, place)
             element.close, element.end = place, tag.end() if tag else place
         if self._open:
-            self._open[-1].text += element.text
             self._open[-1].whole &= element.whole
 
     def characters(self, text: str) -> None:
-        self._open[-1].text += text
+        self._open[-1].content.append(text)
 
     def skipped(self, name: str, is_parameter: bool) -> None:
         if self._open:

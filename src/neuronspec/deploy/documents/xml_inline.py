@@ -1,0 +1,163 @@
+"""The inline markup of XLIFF and TMX: a segment as text and tags, and its translation as text and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import ModelError
+from neuronspec.deploy.documents.checks import kept, lost
+from neuronspec.deploy.documents.markup import Inline, Tag, plain, with_tags
+from neuronspec.deploy.documents.xml_source import Document, Element
+from neuronspec.deploy.translator import Translator
+from neuronspec.translation.alignment import Aligned
+
+AROUND = {"g", "mrk", "pc", "hi"}
+"""Elements around text."""
+
+OPENING = {"bpt": ("rid", "id", "i"), "bx": ("rid", "id"), "sc": ("id",), "sm": ("id",)}
+CLOSING = {"ept": ("rid", "id", "i"), "ex": ("rid", "id"), "ec": ("startRef", "id"), "em": ("startRef", "id")}
+"""Elements that stand for an opening or a closing tag, and the attributes that may say which ones belong together."""
+
+ALONE = {"x", "ph", "it", "ut", "cp"}
+"""Elements that stand for something without text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What is translated at once.
+
+    Args:
+        before: the white space before the text.
+        inline: text and tags.
+        after: the white space after the text.
+    """
+
+    before: str
+    inline: Inline
+    after: str
+
+    @property
+    def text(self) -> str:
+        """The text that is translated; spaces around a tag count once."""
+        return " ".join(plain(self.inline).split()) if self.has_tags else plain(self.inline)
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether there is markup."""
+        return any(isinstance(piece, Tag) for piece in self.inline)
+
+    @classmethod
+    def of(cls, document: Document, source: Element) -> Segment:
+        """The content of an element; lines that were only wrapped are joined.
+
+        Raises:
+            ValueError: it can't be translated; says why.
+        """
+        if not source.whole:
+            raise ValueError("it has an entity that the file doesn't define")
+        inline = _merged(_inline(document, source))
+        before = _space(inline[0], first=True)
+        after = _space(inline[-1], first=False) if source.text.strip() else ""
+        inline = _without(inline, before, after)
+        if not source.keeps_space:
+            inline = [piece if isinstance(piece, Tag) else _joined(piece) for piece in inline]
+        elif "\n" in plain(inline) and len(inline) > 1:
+            raise ValueError("it has markup in several lines")
+        return cls(before, inline, after)
+
+
+def translated(translator: Translator, direction: Direction, segments: Sequence[Segment]) -> list[tuple[str, str]]:
+    """By segment, the translation as it is written in XML, and what is wrong with it; one of them is empty.
+
+    Args:
+        translator: serves the direction.
+        direction: of the translation.
+        segments: to translate.
+    """
+    found = translator([segment.text for segment in segments], str(direction))
+    marked = [(segment, text) for segment, text in zip(segments, found, strict=True) if segment.has_tags]
+    words: list[Aligned] = []
+    unread = ""
+    try:
+        if marked:
+            words = translator.align(
+                [each.text for each, _ in marked], [text.strip() for _, text in marked], str(direction)
+            )
+    except ModelError as error:
+        unread = f"it has markup, and {error}"
+    aligned = iter(words)
+    results = []
+    for segment, text in zip(segments, found, strict=True):
+        own = next(aligned, None) if segment.has_tags else None
+        problem = _problem(segment.text, text) or (unread if segment.has_tags else "")
+        content = with_tags(segment.inline, text.strip(), own, escape) if own is not None else escape(text)
+        if content is None:
+            problem = problem or "its markup can't be placed in the translation"
+        results.append(("", problem) if problem else (f"{segment.before}{content}{segment.after}", ""))
+    return results
+
+
+def _inline(document: Document, element: Element) -> list[str | Tag]:
+    """Text and tags of an element's content."""
+    found: list[str | Tag] = []
+    for part in element.content:
+        if isinstance(part, str):
+            found.append(part)
+        elif part.name in AROUND and part.close < part.end:
+            pair = f"{part.name} {part.start}"
+            opening = Tag(document.written(part.start, part.inside), "open", pair, nested=True)
+            closing = Tag(document.written(part.close, part.end), "close", pair, nested=True)
+            found += [opening, *_inline(document, part), closing]
+        elif part.name in AROUND | ALONE | OPENING.keys() | CLOSING.keys():
+            written = document.written(part.start, part.end)
+            kind = "open" if part.name in OPENING else "close" if part.name in CLOSING else "single"
+            keys = OPENING.get(part.name) or CLOSING.get(part.name) or ()
+            pair = next((part.attributes[key] for key in keys if key in part.attributes), "")
+            found.append(Tag(written, kind, pair))  # type: ignore[arg-type]
+        else:
+            raise ValueError(f"it has the markup <{part.name}> inside, which isn't known")
+    return found
+
+
+def _merged(inline: list[str | Tag]) -> list[str | Tag]:
+    """With neighbouring texts as one."""
+    merged: list[str | Tag] = []
+    for piece in inline:
+        if merged and isinstance(piece, str) and isinstance(merged[-1], str):
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return merged or [""]
+
+
+def _space(piece: str | Tag, *, first: bool) -> str:
+    """The white space at the beginning or the end of a text."""
+    if isinstance(piece, Tag):
+        return ""
+    stripped = piece.lstrip() if first else piece.rstrip()
+    return piece[: len(piece) - len(stripped)] if first else piece[len(stripped) :]
+
+
+def _without(inline: list[str | Tag], before: str, after: str) -> list[str | Tag]:
+    """Without the white space around the text."""
+    kept_pieces = list(inline)
+    if before and isinstance(kept_pieces[0], str):
+        kept_pieces[0] = kept_pieces[0][len(before) :]
+    if after and isinstance(kept_pieces[-1], str):
+        kept_pieces[-1] = kept_pieces[-1][: -len(after)]
+    return kept_pieces
+
+
+def _joined(text: str) -> str:
+    """Each run of white space as one space."""
+    inner = " ".join(text.split())
+    return f"{' ' if text[:1].isspace() else ''}{inner}{' ' if inner and text[-1:].isspace() else ''}"
+
+
+def _problem(source: str, translation: str) -> str:
+    if source.strip() and not translation.strip():
+        return "the translation is empty"
+    return "" if kept(source, translation) else f"the translation is {lost(source, translation)}"
