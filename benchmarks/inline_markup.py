@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from xml.sax.saxutils import escape, unescape
 
-from machine import write_result
 from sacrebleu.metrics import CHRF
 
 import neuronspec as ns
+from machine import write_result
 from neuronspec.core.direction import Direction
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.documents.document import translate_document
