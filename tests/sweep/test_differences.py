@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neuronspec.arms.arm import Cost
 from neuronspec.scoring.intervals import over_units
 from neuronspec.scoring.joint import JointSamples
 from neuronspec.sweep.differences import group_difference
+from neuronspec.sweep.sweep_results import Entry, GroupDifference, SweepResults
 from neuronspec.sweep.sweep_tables import differences_table, entries_table
 
 RANDOM = np.random.default_rng(6)
@@ -33,49 +35,60 @@ def samples_of(values: np.ndarray, shared: bool) -> tuple[np.ndarray, JointSampl
     return drawn, samples
 
 
-def group(values: np.ndarray, bases: list[int], shared: bool = True) -> dict[str, Any]:
+def group(values: np.ndarray, bases: list[int], shared: bool = True) -> GroupDifference:
     drawn, samples = samples_of(values, shared)
-    return group_difference(values, drawn, bases, samples)
+    return group_difference(values, drawn, bases, samples, of=4)
 
 
 def test_one_seed_says_nothing_of_others() -> None:
     found = group(np.array([[5.0, 5.1, 4.9, 5.0]]), [0])
-    assert found["these_trainings"]["low"] > 4
-    assert (found["other_trainings"], found["other_directions"], found["seeds"]["p"]) == (None, None, None)
+    assert found.these_trainings is not None and found.these_trainings.low > 4
+    assert (found.other_trainings, found.other_directions, found.seeds.p) == (None, None, None)
 
 
 def test_seeds_on_one_baseline_are_tested_over_seeds() -> None:
     found = group(RANDOM.normal(1, 0.1, size=(3, 4)), [0, 0, 0])
-    assert found["over"] == "seeds" and len(found["seeds"]["values"]) == 3
-    width = {name: found[name]["high"] - found[name]["low"] for name in ("these_trainings", "other_trainings")}
-    assert width["other_trainings"] >= width["these_trainings"], "no narrower, though three seeds may agree by chance"
-    assert 0 < found["correlation"] < 1
-    assert group(RANDOM.normal(1, 0.1, size=(3, 4)), [0, 0, 0], shared=False)["correlation"] is None
+    assert found.over == "seeds" and len(found.seeds.values) == 3
+    narrow, wide = found.these_trainings, found.other_trainings
+    assert narrow is not None and wide is not None
+    assert wide.high - wide.low >= narrow.high - narrow.low, "no narrower, though three seeds may agree by chance"
+    assert found.correlation is not None and 0 < found.correlation < 1
+    assert group(RANDOM.normal(1, 0.1, size=(3, 4)), [0, 0, 0], shared=False).correlation is None
 
 
 def test_seeds_on_several_baselines_are_no_replications() -> None:
     values = np.repeat(np.array([[0.0], [1.0], [2.0]]), 4, axis=1).repeat(5, axis=0)
     found = group(values, [base for base in (1, 2, 3) for _ in range(5)])
-    assert found["over"] == "baselines" and found["seeds"]["values"] == pytest.approx([0, 1, 2])
+    assert found.over == "baselines" and found.seeds.values == pytest.approx([0, 1, 2])
     expected = over_units([0.0, 1.0, 2.0])
-    assert expected is not None and found["other_trainings"]["high"] == pytest.approx(expected.high, rel=0.1)
+    assert expected is not None and found.other_trainings is not None
+    assert found.other_trainings.high == pytest.approx(expected.high, rel=0.1)
 
 
-def content(base_seeds: list[int]) -> dict[str, Any]:
-    """What `gather` writes, as far as the tables read it: one entry with three seeds, one with one."""
+def content(base_seeds: list[int]) -> SweepResults:
+    """What `gather` writes: one entry with three seeds, one with one."""
     differences = {
-        name: {"dense": {"chrf++": {"all": group(values, [0] * len(values)) | {"n": 4, "of": 4}}}}
+        name: {"dense": {"chrf++": {"all": group(values, [0] * len(values))}}}
         for name, values in (("sure", np.full((3, 4), 9.0) + RANDOM.normal(0, 0.1, (3, 4))), ("once", np.ones((1, 4))))
     }
-    entry = {"means": {}, "sparsity": None}
-    return {
-        "sweep": "made", "baselines": ["dense"], "base_seeds": base_seeds, "differences": differences,
-        "arms": {"sure": {}, "once": {}},
-        "entries": {
-            "sure": entry | {"seeds": [1, 2, 3], "base_seeds": base_seeds},
-            "once": entry | {"seeds": [1], "base_seeds": base_seeds},
-        },
-    }  # fmt: skip
+    cost = Cost(1, 0, 0.0, None, 1)
+    entries = {
+        name: Entry(
+            arm="dense",
+            changes={},
+            seeds=seeds,
+            base_seeds=base_seeds,
+            means={},
+            validation=None,
+            sparsity=None,
+            cost=cost,
+        )
+        for name, seeds in (("sure", [1, 2, 3]), ("once", [1]))
+    }
+    return SweepResults(
+        sweep="made", baselines=["dense"], base_seeds=base_seeds, differences=differences, entries=entries,
+        arms={"sure": {}, "once": {}}, signatures={}, environment={}, pivot="en", tiers={}, families={},
+    )  # fmt: skip
 
 
 def test_one_seed_has_no_star() -> None:

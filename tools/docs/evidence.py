@@ -16,6 +16,7 @@ from neuronspec.evaluation.results import Results as Scores
 from neuronspec.evaluation.tables import other_scores_table, tier_groups, tiers_table
 from neuronspec.evaluation.transfer import transfer_table
 from neuronspec.scoring.intervals import over_both, over_units
+from neuronspec.sweep.sweep_results import SweepResults
 from neuronspec.sweep.sweep_tables import costs_table, differences_table, entries_table
 
 MAIN = ("copy", "base", "dense", "random", "specialized")
@@ -101,6 +102,10 @@ def _with_intervals(
     for name, interval in (("other_trainings", trainings), ("other_directions", directions)):
         new[name] = interval and {"low": interval.low, "high": interval.high}
     return new
+
+
+def _typed(results: Results) -> SweepResults:
+    return SweepResults.model_validate(results)
 
 
 def _changes_told(results: Results) -> list[str]:
@@ -259,24 +264,24 @@ def _tables(results: Results) -> list[str]:
     lines = ["### Arms", ""]
     main = _only(results, MAIN)
     lines += (
-        _show(entries_table(main))
+        _show(entries_table(_typed(main)))
         + _show(tiers_table(Scores.model_validate(main)))
         + _show(tiers_table(Scores.model_validate(main), "bleu"))
     )
-    differences = differences_table(_only(results, ("specialized",)))
+    differences = differences_table(_typed(_only(results, ("specialized",))))
     lines += _show(differences) if differences else []
     lines += ["### Ablations and baselines", "", "One seed where nothing else is said: hints, not proofs.", ""]
     missing = _not_run(results)
     lines += [f"Entries of the sweep that have not been run yet: {', '.join(missing)}.", ""] if missing else []
     for title, names in PARTS.items():
         part = _only(results, [name for name in names if name in results["arms"]])
-        table = entries_table(part)
+        table = entries_table(_typed(part))
         lines += _show(Table(title, table.columns, table.rows, table.note))
     lines += ["### Zero-shot", ""]
-    lines += _show(entries_table(results, "zero-shot"))
+    lines += _show(entries_table(_typed(results), "zero-shot"))
     lines += _show(_off_target(results))
     lines += _longer(results)
-    lines += ["### What each takes", "", *_show(costs_table(results))]
+    lines += ["### What each takes", "", *_show(costs_table(_typed(results)))]
     lines += ["Other work ran beside some of these trainings: compare preparing, not the times of updates.", ""]
     lines += ["### Interference and transfer", "", *_interference(results)]
     lines += ["### The baseline", "", *_base(results)]
@@ -315,7 +320,7 @@ def _longer(results: Results) -> list[str]:
         long = results["long"]
         lines += ["With three times the updates, one seed:", ""]
         lines += _curves(long, list(long["entries"]))
-        lines += _show(entries_table(long))
+        lines += _show(entries_table(_typed(long)))
     return lines
 
 

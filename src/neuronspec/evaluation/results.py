@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -227,18 +227,27 @@ def write_scores(folder: Path, scores: ArmScores, made_from: str) -> None:
     write_json(folder / "scores.json", content.model_dump(mode="json", by_alias=True))
 
 
-def write_results(path: Path, arms: Mapping[str, ArmScores], facts: Mapping[str, Any]) -> Results:
+Written = TypeVar("Written", bound=Results)
+
+
+def write_results(
+    path: Path,
+    arms: Mapping[str, ArmScores],
+    facts: Mapping[str, Any],
+    kind: type[Written] = Results,  # type: ignore[assignment]
+) -> Written:
     """Write `results.json`.
 
     Args:
         path: `RUN/results.json`.
         arms: scores by arm, in the order of the tables.
-        facts: the other fields of `Results`, and entries of one's own.
+        facts: the other fields of `kind`, and entries of one's own.
+        kind: which class of results.
 
     Returns:
         What was written.
     """
-    results = Results.model_validate(
+    results = kind.model_validate(
         {
             "arms": {arm: {name: score.result() for name, score in scores.items()} for arm, scores in arms.items()},
             "signatures": _signatures(arms.values()),

@@ -1,31 +1,15 @@
-"""From the finished cells of a sweep to `SWEEP/results.json`.
-
-It holds what the `results.json` of a run holds, with means over seeds as the scores of an entry, and beside it:
-
-    {"sweep": NAME, "baselines": [ENTRY, ...], "base_seeds": [SEED, ...], "recipe": YAML,
-     "entries": {ENTRY: {"arm", "changes", "seeds", "base_seeds",
-                         "means": {GROUP: {METRIC: {"mean", "sd", "values"}}},
-                         "validation": {"mean", ...}, "sparsity", "cost": {...}}},
-     "differences": {ENTRY: {BASELINE: {METRIC: {GROUP:
-         {"difference", "n", "of", "over", "these_trainings": {"low", "high"}, "other_trainings": {"low", "high"},
-          "other_directions": {"low", "high"}, "correlation", "seeds": {"mean", "sd", "p", "values"}}}}}},
-     "failed": {CELL: why}}
-
-GROUP is `all`, `zero-shot`, or a tier and way past the pivot (`high out`). There is a value of each training: each
-seed, or each seed on each baseline. Differences are tested over baselines where there are several (`over`), and else
-over seeds on the one baseline. Intervals that more than one training is needed for are null with one.
-"""
+"""From the finished cells of a sweep to `SWEEP/results.json`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from neuronspec.arms.arm import read_cost
+from neuronspec.arms.arm import Cost, read_cost
 from neuronspec.core.direction import Direction
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
@@ -43,6 +27,7 @@ from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.sweep.differences import Differences, Found
 from neuronspec.sweep.nodes import FLOOR, Node
 from neuronspec.sweep.settings import Sweep
+from neuronspec.sweep.sweep_results import Entry, Spread, SweepResults
 from neuronspec.training.log import read_log
 
 logger = logging.getLogger(__name__)
@@ -57,7 +42,7 @@ def gather(
     failed: Mapping[str, str],
     folder: Path,
     progress: Progress = SILENT,
-) -> dict[str, Any]:
+) -> SweepResults:
     """Score what is done and write `results.json`; returns its content.
 
     Args:
@@ -79,7 +64,7 @@ def gather(
     groups = _groups(facts)
     with progress.task("testing significance"):
         ids = _sentences(nodes, done, facts["directions"])
-        differences = Differences(sweep, found, groups, ids, recipe.evaluation.scores.resamples).to_json()
+        differences = Differences(sweep, found, groups, ids, recipe.evaluation.scores.resamples).all()
     facts |= {
         "sweep": sweep.name,
         "baselines": sweep.baselines,
@@ -90,7 +75,7 @@ def gather(
         "failed": dict(failed),
     }
     means = {label: _mean(one) for label, one in found.items()}
-    return write_results(RunFolder(folder).results, means, facts).to_json()
+    return write_results(RunFolder(folder).results, means, facts, SweepResults)
 
 
 def _find(nodes: Sequence[Node], scorer: Scorer, several: bool) -> dict[str, Found]:
@@ -150,22 +135,22 @@ def _mean(one: Found) -> ArmScores:
     return {name: mean_score([scores[name] for scores in one.scores.values()]) for name in names}
 
 
-def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> Entry:
     node = one.nodes[min(one.nodes)]
     assert node.cell is not None, "entries have cells"
     arm = node.cell.arm
     folders = [RunFolder(each.folder).arm(arm) for each in one.nodes.values()]
     best = [loss for folder in folders if (loss := _best(folder)) is not None]
-    return {
-        "arm": arm,
-        "changes": node.cell.changes,
-        "seeds": sorted({seed for _, seed in one.nodes}),
-        "base_seeds": sorted({base for base, _ in one.nodes if base}),
-        "means": {group: _means(one, names) for group, names in groups.items()},
-        "validation": _summary(best) if len(best) == len(folders) else None,
-        "sparsity": _sparsity(folders[0]),
-        "cost": _cost(node, folders),
-    }
+    return Entry(
+        arm=arm,
+        changes=node.cell.changes,
+        seeds=sorted({seed for _, seed in one.nodes}),
+        base_seeds=sorted({base for base, _ in one.nodes if base}),
+        means={group: _means(one, names) for group, names in groups.items()},
+        validation=_summary(best) if len(best) == len(folders) else None,
+        sparsity=_sparsity(folders[0]),
+        cost=_cost(node, folders),
+    )
 
 
 def _best(folder: Path) -> float | None:
@@ -173,7 +158,7 @@ def _best(folder: Path) -> float | None:
     return min((loss for line in lines if (loss := line.get("loss")) is not None), default=None)
 
 
-def _means(one: Found, names: Sequence[str]) -> dict[str, Any]:
+def _means(one: Found, names: Sequence[str]) -> dict[str, Spread]:
     """By metric, the mean over directions of each seed; nothing where an arm can't translate one of them."""
     found = {}
     for metric in MAIN_SCORES:
@@ -184,9 +169,9 @@ def _means(one: Found, names: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _summary(values: Sequence[float]) -> dict[str, Any]:
+def _summary(values: Sequence[float]) -> Spread:
     summary = summarize_seeds(values)
-    return {"mean": summary.mean, "sd": summary.deviation, "values": summary.values}
+    return Spread(mean=summary.mean, sd=summary.deviation, values=summary.values)
 
 
 def _sparsity(folder: Path) -> float | None:
@@ -194,7 +179,7 @@ def _sparsity(folder: Path) -> float | None:
     return NeuronMasks.load(path).sparsity() if path.exists() else None
 
 
-def _cost(node: Node, folders: Sequence[Path]) -> dict[str, Any]:
+def _cost(node: Node, folders: Sequence[Path]) -> Cost:
     """What the arm took, with the preparation that it needs; times and memory are the median and the most of seeds."""
     from statistics import median
 
@@ -202,8 +187,9 @@ def _cost(node: Node, folders: Sequence[Path]) -> dict[str, Any]:
     state = read_stages(RunFolder(node.folder).stages)["tasks"]
     before = sum(state[name].get("seconds", 0.0) for name in _PREPARING if name in node.linked)
     times = [cost.update_seconds for cost in costs if cost.update_seconds is not None]
-    return asdict(costs[0]) | {
-        "prepare_seconds": before + median(cost.prepare_seconds for cost in costs),
-        "update_seconds": median(times) if times else None,
-        "peak_memory": max(cost.peak_memory for cost in costs),
-    }
+    return replace(
+        costs[0],
+        prepare_seconds=before + median(cost.prepare_seconds for cost in costs),
+        update_seconds=median(times) if times else None,
+        peak_memory=max(cost.peak_memory for cost in costs),
+    )

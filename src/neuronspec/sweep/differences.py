@@ -19,6 +19,7 @@ from neuronspec.scoring.joint import Ids, JointSamples
 from neuronspec.scoring.statistics import Statistics
 from neuronspec.sweep.nodes import Node
 from neuronspec.sweep.settings import Sweep, Training
+from neuronspec.sweep.sweep_results import Bounds, Gains, GroupDifference, PairedTest
 
 TESTED = ("bleu", "chrf++")
 
@@ -65,9 +66,9 @@ class Differences:
         }
         self._samples = JointSamples(systems, ids, resamples=resamples, metrics=TESTED)
 
-    def to_json(self) -> dict[str, Any]:
-        """By entry and baseline; the layout is described in `cell_results`."""
-        content: dict[str, Any] = {}
+    def all(self) -> dict[str, dict[str, Gains]]:
+        """By entry and baseline."""
+        content: dict[str, dict[str, Gains]] = {}
         for entry, one in self._found.items():
             if not one.nodes[min(one.nodes)].cell:
                 continue
@@ -78,8 +79,8 @@ class Differences:
                     content.setdefault(entry, {})[name] = self._compare(entry, name, trainings)
         return content
 
-    def _compare(self, entry: str, baseline: str, trainings: Sequence[Training]) -> dict[str, Any]:
-        content: dict[str, Any] = {}
+    def _compare(self, entry: str, baseline: str, trainings: Sequence[Training]) -> Gains:
+        content: Gains = {}
         pairs = [(self._found[entry].scores[each], self._found[baseline].scores[each]) for each in trainings]
         for metric in TESTED:
             for group, names in self._groups.items():
@@ -87,8 +88,9 @@ class Differences:
                 if tested:
                     values = np.array([[_difference(*pair, name, metric) for name in tested] for pair in pairs])
                     drawn = self._drawn(entry, baseline, trainings, tested, metric)
-                    found = group_difference(values, drawn, [base for base, _ in trainings], self._samples)
-                    content.setdefault(metric, {})[group] = found | {"n": len(tested), "of": len(names)}
+                    bases = [base for base, _ in trainings]
+                    found = group_difference(values, drawn, bases, self._samples, of=len(names))
+                    content.setdefault(metric, {})[group] = found
         return content
 
     def _drawn(
@@ -100,8 +102,8 @@ class Differences:
 
 
 def group_difference(
-    values: np.ndarray, drawn: np.ndarray, bases: Sequence[int], samples: JointSamples[Any]
-) -> dict[str, Any]:
+    values: np.ndarray, drawn: np.ndarray, bases: Sequence[int], samples: JointSamples[Any], of: int
+) -> GroupDifference:
     """The mean difference over a group of directions, with its intervals.
 
     Args:
@@ -109,6 +111,7 @@ def group_difference(
         drawn: the same on resamples, `[trainings, directions, resamples]`.
         bases: by training, the seed of the baseline that it continues.
         samples: what the resamples were drawn from.
+        of: directions of the group, those that one side can't translate among them.
     """
     shared, sentences = samples.shared, samples.sentences
     several = sorted(set(bases))
@@ -123,15 +126,17 @@ def group_difference(
     trainings = trainings and trainings.around(these)
     directions = over_both(values, drawn if shared else None, sentences)
     directions = directions and trainings and directions.around(trainings)
-    return {
-        "difference": summary.mean,
-        "over": "baselines" if len(several) > 1 else "seeds",
-        "these_trainings": _bounds(these),
-        "other_trainings": _bounds(trainings),
-        "other_directions": _bounds(directions),
-        "correlation": correlation(drawn.mean(axis=0)) if shared else None,
-        "seeds": {"mean": summary.mean, "sd": summary.deviation, "p": summary.p, "values": summary.values},
-    }
+    return GroupDifference(
+        difference=summary.mean,
+        n=values.shape[1],
+        of=of,
+        over="baselines" if len(several) > 1 else "seeds",
+        these_trainings=_bounds(these),
+        other_trainings=_bounds(trainings),
+        other_directions=_bounds(directions),
+        correlation=correlation(drawn.mean(axis=0)) if shared else None,
+        seeds=PairedTest(mean=summary.mean, sd=summary.deviation, p=summary.p, values=summary.values),
+    )
 
 
 def _difference(one: ArmScores, other: ArmScores, name: str, metric: str) -> float:
@@ -140,5 +145,5 @@ def _difference(one: ArmScores, other: ArmScores, name: str, metric: str) -> flo
     return mine - theirs
 
 
-def _bounds(interval: Interval | None) -> dict[str, float] | None:
-    return None if interval is None else {"low": interval.low, "high": interval.high}
+def _bounds(interval: Interval | None) -> Bounds | None:
+    return None if interval is None else Bounds(low=interval.low, high=interval.high)

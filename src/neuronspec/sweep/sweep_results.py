@@ -1,0 +1,136 @@
+"""What `SWEEP/results.json` holds: what that of a run holds, with means over trainings, and what entries gain.
+
+There is a value of each training: each seed, or each seed on each baseline. Differences are tested over baselines where
+there are several, else over seeds on the one baseline.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from neuronspec.arms.arm import Cost
+from neuronspec.evaluation.results import Results
+
+Group: TypeAlias = str
+"""`all`, `zero-shot`, or a tier and way past the pivot (`high out`)."""
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Bounds(_Content):
+    """The ends of a 95% interval."""
+
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether 0 is on neither side of the interval's inside."""
+        return self.low > 0 or self.high < 0
+
+
+class Spread(_Content):
+    """A number over trainings: mean, standard deviation of a sample (None for one), and each value."""
+
+    mean: float
+    sd: float | None
+    values: list[float]
+
+
+class PairedTest(Spread):
+    """Differences over trainings, with the p-value of the paired t-test (None for one)."""
+
+    p: float | None
+
+
+class Entry(_Content):
+    """An entry of a sweep.
+
+    Args:
+        arm: which one it trains.
+        changes: to the sweep's recipe.
+        seeds: of the continuations.
+        base_seeds: of the baselines, where there are several.
+        means: by group of directions and metric, means over directions.
+        validation: the best validation loss.
+        sparsity: share of neurons that are left out; None for arms without masks.
+        cost: what one training takes, with the preparation that it needs; the median time, the most memory.
+    """
+
+    arm: str
+    changes: dict[str, Any]
+    seeds: list[int]
+    base_seeds: list[int]
+    means: dict[Group, dict[str, Spread]]
+    validation: Spread | None
+    sparsity: float | None
+    cost: Cost
+
+    @property
+    def trainings(self) -> int:
+        """How many there are."""
+        return max(1, len(self.base_seeds)) * len(self.seeds)
+
+
+class GroupDifference(_Content):
+    """What an entry gains over a baseline in a group of directions.
+
+    Args:
+        difference: of the means.
+        n: directions that both translate.
+        of: directions of the group.
+        over: what the values of `seeds` vary over.
+        these_trainings: its interval for other sentences, with these directions and trainings.
+        other_trainings: for other trainings and sentences, with these directions; None with one training.
+        other_directions: for other directions of the kind, too; None with one training or direction.
+        correlation: of two directions' differences, from the sentences that they share; None where they share none.
+        seeds: the differences, and their test.
+    """
+
+    difference: float
+    n: int
+    of: int
+    over: Literal["seeds", "baselines"]
+    these_trainings: Bounds | None
+    other_trainings: Bounds | None
+    other_directions: Bounds | None
+    correlation: float | None
+    seeds: PairedTest
+
+    @property
+    def mark(self) -> str:
+        """`*` where the interval for other directions and trainings excludes 0."""
+        return "*" if self.other_directions is not None and self.other_directions.excludes_zero else ""
+
+
+Gains: TypeAlias = dict[str, dict[Group, GroupDifference]]
+"""By metric and group."""
+
+
+class SweepResults(Results):
+    """The content of `SWEEP/results.json`.
+
+    Args:
+        sweep: its name.
+        baselines: the entries that others are compared with.
+        base_seeds: of the sweep; empty where all continue one baseline.
+        entries: all that were trained.
+        differences: by entry and baseline.
+        failed: by training, why it failed.
+    """
+
+    sweep: str
+    baselines: list[str]
+    base_seeds: list[int]
+    entries: dict[str, Entry]
+    differences: dict[str, dict[str, Gains]]
+    failed: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def over(self) -> Literal["seeds", "baselines"]:
+        """What differences are tested over."""
+        return "baselines" if len(self.base_seeds) > 1 else "seeds"
