@@ -192,15 +192,15 @@ def sweeps(random: np.random.Generator, now: Table, before: Table, numbers: list
         drawn = np.stack([[samples.samples(each, name, METRIC) for name in names] for each in range(trainings)])
         values = scores.mean(axis=2)
         for few in numbers:
-            found = group_difference(values[:, :few], drawn[:, :few], bases, samples)
+            found = group_difference(values[:, :few], drawn[:, :few], bases, samples, of=few)
             truths = {
                 "these_trainings": _true_means(effects, by_training, both, bases)[:few].mean(),
                 "other_trainings": effects[:few].mean() + fixed,
                 "other_directions": fixed,
             }
             for name, truth in truths.items():
-                bounds = found[name]
-                held = bounds["low"] <= truth <= bounds["high"]
+                bounds = getattr(found, name)
+                held = bounds.low <= truth <= bounds.high
                 now["coverage"].add(f"{name.replace('_', ' ')}, {over}", held, few)
             low, high = hierarchical(random, drawn[:, :few].mean(axis=0))
             before["coverage"].add(f"hierarchical bootstrap, {over}", low <= fixed <= high, few)
