@@ -31,6 +31,7 @@ from tests.helpers.trained_toy import trained_model
 
 import neuronspec as ns
 from neuronspec.deploy.server.batcher import Batcher, QueueFull
+from neuronspec.deploy.server.posture import Posture
 from neuronspec.deploy.server.schemas import Refused
 from neuronspec.deploy.server.spellings import Spellings
 from neuronspec.translation.engine import Translations
@@ -362,6 +363,55 @@ def test_the_page_translates_what_one_types(url: str, theme: str, width: int, tm
         page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + f"/page-{theme}.png")
         browser.close()
     assert [text for text in problems if "413" not in text] == []
+
+
+def test_the_interface_is_described_without_the_internet(url: str, tmp_path: Path) -> None:
+    need_browser()
+    from playwright.sync_api import expect, sync_playwright
+
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        page = browser.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: None if request.url.startswith(url) else problems.append(request.url))
+        answer = page.goto(f"{url}/docs")
+        assert answer is not None and "default-src 'none'" in answer.headers["content-security-policy"]
+        expect(page.locator("summary")).to_have_count(len(ask(f"{url}/spec").json["paths"]), timeout=20_000)
+        page.click("summary:has-text('POST /translate ')")
+        expect(page.locator("details[open]")).to_contain_text("language to translate to")
+        page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/docs.png", full_page=True)
+        browser.close()
+    assert problems == []
+
+
+def test_a_page_of_an_allowed_site_translates(url: str, exported: Path) -> None:
+    """LibreTranslate's own example: `fetch` of JSON from another origin, in a real browser."""
+    need_browser()
+    from playwright.sync_api import sync_playwright
+
+    code = """async address => {
+        const res = await fetch(address + "/translate", {
+            method: "POST",
+            body: JSON.stringify({
+                q: "w1 w2", source: "en", target: "de", format: "text", alternatives: 3, api_key: ""
+            }),
+            headers: {"Content-Type": "application/json"},
+        });
+        return (await res.json()).translatedText;
+    }"""
+    translator = ns.Translator(exported, threads=1, beam=2, n_best=2)
+    with running(translator, Posture(cors=("*",))) as open_to_all, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        page = browser.new_page()
+        page.goto(f"{url}/languages")  # a page of another origin, without a policy of its own
+        assert page.evaluate(code, open_to_all) == "w2 w1"
+        page.goto(f"{open_to_all}/languages")
+        with pytest.raises(Exception, match="Failed to fetch"):
+            page.evaluate(code, url)
+        browser.close()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 
 from neuronspec.deploy.server.app import create_app
+from neuronspec.deploy.server.connections import configured
 from neuronspec.deploy.server.keys import Keys
 from neuronspec.deploy.server.limits import Limits
 from neuronspec.deploy.server.posture import Posture
@@ -42,7 +43,7 @@ def running(
 ) -> Iterator[str]:
     """The address of a server for `translator`."""
     app = create_app(translator, Limits(**limits), posture, keys, suggestions)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5))
+    server = uvicorn.Server(configured(app, Limits(**limits), port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -15,9 +15,6 @@ logger = logging.getLogger(__name__)
 _DOCUMENTS = "neuronspec.deploy.documents"
 """The log of documents names what it couldn't translate: text of users, which a server doesn't log."""
 
-GRACE = 30
-"""Seconds that running requests have left to finish when the server is stopped."""
-
 
 def serve(
     model: Path,
@@ -51,6 +48,7 @@ def serve(
         import uvicorn
 
         from neuronspec.deploy.server.app import create_app
+        from neuronspec.deploy.server.connections import configured
         from neuronspec.deploy.server.keys import Keys
         from neuronspec.deploy.server.limits import Limits
         from neuronspec.deploy.server.posture import Posture
@@ -65,12 +63,13 @@ def serve(
         raise ModelError(f"{model} is a dense model whose tokenizer has no tags of languages: serve a specialized one")
     for name, problem in translator.damaged.items():
         logger.warning("not served: %s: %s", name, problem)
-    app = create_app(translator, Limits(**limits), Posture(host, **posture), known, suggestions)
+    bounds = Limits(**limits)
+    app = create_app(translator, bounds, Posture(host, **posture), known, suggestions)
     logging.getLogger(_DOCUMENTS).setLevel(logging.WARNING)
     with _bound(host, port) as listener:
         address = f"http://{host}:{listener.getsockname()[1]}/"
         logger.info("serving %d directions of %s at %s (its interface: /docs)", len(directions), model, address)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE, server_header=False)
+        config = configured(app, bounds, log_level="warning")
         signal.set_wakeup_fd(-1)  # nothing cuts the running requests off
         # uvicorn sends itself the signal again after it has ended in peace
         before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -200,7 +200,7 @@ class Service:
         leaving = asyncio.ensure_future(gone())
         try:
             futures.extend(self.batcher.submit(each, direction) for direction, each in lines.items())
-            whole = asyncio.gather(*map(asyncio.wrap_future, futures))
+            whole = asyncio.ensure_future(_all(futures))
             both: set[asyncio.Future[Any]] = {whole, leaving}
             await asyncio.wait(both, timeout=self.limits.seconds, return_when=asyncio.FIRST_COMPLETED)
             if whole.done():
@@ -223,6 +223,14 @@ class Service:
 
     def _observe(self, jobs: int, lines: int, seconds: float) -> None:
         self.metrics.observe_batch(jobs, lines, seconds)
+
+
+async def _all(futures: list[Future[Translations]]) -> list[Translations]:
+    found = await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in found if not isinstance(each, BaseException)]
 
 
 def texts_of(q: str | list[str]) -> list[str]:
