@@ -9,7 +9,7 @@ from neuronspec.specialization.semantics.base import Selected, Semantics
 
 
 class NeuronSemantics(Semantics):
-    """`FFN(x) = (m * f(W1 x + b1)) W2 + b2`."""
+    """`FFN(x) = (m * f(W1 x + b1)) W2 + b2`: an unselected neuron gives 0."""
 
     def up(self, layer: nn.Module, x: torch.Tensor, selection: Selected) -> torch.Tensor:
         """See `Semantics.up`; it is the dense layer."""
