@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
 import pytest
 from tests.helpers.running_server import ask, running
 
+from neuronspec.translation.alignment import Aligned, units
 from neuronspec.translation.engine import Translations
 
 GERMAN = "Das ist ein deutscher Satz, und er ist lang genug für den Test."
@@ -34,6 +36,16 @@ class Marks:
     def translate(self, lines: list[str], direction: Any, progress: Any = None) -> Translations:
         best = [f"{str(direction).replace('-', '>')}:{line}" for line in lines]
         return Translations(best, nbest=[[(f"{line}{'!' * rank}", -1.0) for rank in range(3)] for line in best])
+
+    def align(self, lines: list[str], translations: list[str], direction: Any) -> list[Aligned]:
+        """Word by word; the mark belongs to the first."""
+        pairs = [(units(source), units(target)) for source, target in zip(lines, translations, strict=True)]
+        return [
+            Aligned(
+                source, target, np.eye(len(source))[np.maximum(0, np.arange(len(target)) - len(target) + len(source))]
+            )
+            for source, target in pairs
+        ]
 
 
 @pytest.fixture(scope="module")

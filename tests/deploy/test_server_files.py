@@ -23,6 +23,10 @@ from neuronspec.deploy.server.uploads import Downloads, translated_name
 from neuronspec.translation.engine import Translations
 
 PO = b'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Save"\nmsgstr ""\n'
+XLIFF = b"""<?xml version="1.0"?>
+<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2"><file original="a" source-language="en"
+ target-language="de" datatype="plaintext"><body>
+<trans-unit id="1"><source>Save <g id="1">the file</g> now</source></trans-unit></body></file></xliff>"""
 EN_DE = [("source", "en"), ("target", "de")]
 
 
@@ -41,6 +45,7 @@ def sent(url: str, name: str, content: bytes, fields: list[tuple[str, str]] = EN
     [
         ("a.txt", b"one\r\n\r\n\ttwo", "en>de:one\r\n"),
         ("a.po", PO, 'msgid "Save"\nmsgstr "en>de:Save"\n'),
+        ("a.xlf", XLIFF, ' <g id="1">the file</g> now</target>'),
         ("Ä ö.jsonl", b'{"text": "Save"}\n', '"translation": "en>de:Save"'),
     ],
 )

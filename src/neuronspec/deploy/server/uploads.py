@@ -28,6 +28,7 @@ from neuronspec.deploy.server.limits import Limits
 from neuronspec.deploy.server.schemas import Refused
 from neuronspec.deploy.server.service import Gone, Service
 from neuronspec.deploy.translator import through_lines
+from neuronspec.translation.alignment import Aligned
 from neuronspec.translation.engine import Translations
 
 TOGETHER = 2
@@ -173,6 +174,16 @@ class _Queued:
             self._service.metrics.characters.labels(str(direction)).inc(sum(map(len, piece)))
         nbest = [best for each in found for best in each.nbest]
         return Translations([line for each in found for line in each], nbest=nbest)
+
+    def align(self, lines: Sequence[str], translations: Sequence[str], direction: DirectionLike) -> list[Aligned]:
+        """As `Translator.align`: one pass of the model without a search, so it doesn't queue."""
+        found: list[Aligned] = []
+        for piece in _pieces(list(lines), self._service.limits.characters):
+            if self._stopped.is_set():
+                raise CancelledError
+            own = translations[len(found) : len(found) + len(piece)]
+            found += self._service.translator.align(piece, own, direction)
+        return found
 
     def stop(self) -> None:
         self._stopped.set()
