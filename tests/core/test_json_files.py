@@ -75,8 +75,8 @@ def test_what_is_no_file_or_too_large(tmp_path: Path) -> None:
         file.truncate(LARGEST + 1)
     for name, message in {
         "none.json": r"none.json can't be read \(No such file or directory\); do this",
-        ".": "is a folder, not JSON; do this",
-        "fifo": "fifo is no regular file, not JSON; do this",
+        ".": "can't be read: it is a folder; do this",
+        "fifo": "fifo can't be read: it is no regular file; do this",
         "huge.json": r"damaged \(268,435,457 bytes, more than 256 MiB\); do this",
     }.items():
         with pytest.raises(EvaluationError, match=message):

@@ -46,7 +46,7 @@ def write_store(folder: Path, ids: pa.DataType, batches: list[Pairs] = BATCHES, 
         "tiers": {"high": ["de"], "low": ["fr"]},
         "splits": {
             "train": {"de-en": entry("train.de-en.arrow")},
-            "valid": {"de-en": entry("valid.de-en.arrow"), "en-fr": {"file": "", "pairs": 0, "sha256": ""}},
+            "valid": {"de-en": entry("valid.de-en.arrow"), "en-fr": {"file": "none", "pairs": 0, "sha256": ""}},
         },
     }
     (tokens / "manifest.json").write_text(json.dumps(manifest | changes))
@@ -87,6 +87,8 @@ def test_directions_tiers_and_fingerprint(tmp_path: Path) -> None:
     same = TokenStore.open(write_store(tmp_path / "b", pa.uint16()))
     other = TokenStore.open(write_store(tmp_path / "c", pa.uint16(), directions=["en-de"]))
     assert store.fingerprint() == same.fingerprint() != other.fingerprint()
+    later = TokenStore.open(write_store(tmp_path / "d", pa.uint16(), references="as read", more={"x": 1}))
+    assert later.references == "as read" and later.fingerprint() != store.fingerprint()
 
 
 def test_a_file_without_pairs(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -105,6 +106,25 @@ def test_what_to_verify_with(specialized: Path, sample: Path, tmp_path: Path) ->
     assert manifest.directions["en-de"].verification is None
 
 
+def _manifest(folder: Path, **changes: Any) -> None:
+    path = folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+def _outside(folder: Path, name: str) -> None:
+    """A manifest that names a file outside the folder, with its true checksum."""
+    secret = folder.parent / "secret"
+    secret.write_text("secret", encoding="utf-8")
+    facts = {"bytes": 6, "sha256": hashlib.sha256(b"secret").hexdigest()}
+    _manifest(folder, files=json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"] | {name: facts})
+
+
+def _linked(folder: Path) -> None:
+    """The model is the same, and lies elsewhere."""
+    (folder / "model.bin").rename(folder.parent / "elsewhere.bin")
+    (folder / "model.bin").symlink_to(folder.parent / "elsewhere.bin")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -120,8 +140,25 @@ def test_what_to_verify_with(specialized: Path, sample: Path, tmp_path: Path) ->
         (lambda folder: _flip(folder / "model.bin"), "its content changed"),
         (lambda folder: (folder / MANIFEST).write_text('{"format": "neuro'), r"is damaged \(not JSON"),
         (lambda folder: (folder / MANIFEST).write_text('{"format": "other"}'), "format is 'other' and should be"),
+        (lambda folder: _manifest(folder, files={}), "has no checksum of model.bin"),
+        (lambda folder: _manifest(folder, directions={}), "has no direction"),
+        (lambda folder: _outside(folder, "../secret"), "files.*'../secret' is no file in the folder"),
+        (lambda folder: _outside(folder, str(folder.parent / "secret")), "files.*secret' is no file in the folder"),
+        (_linked, "model.bin is a link out of the folder"),
     ],
-    ids=["missing", "no manifest", "cut", "changed", "cut manifest", "other manifest"],
+    ids=[
+        "missing",
+        "no manifest",
+        "cut",
+        "changed",
+        "cut manifest",
+        "other manifest",
+        "no checksums",
+        "no directions",
+        "outside",
+        "absolute",
+        "link",
+    ],
 )
 def test_a_damaged_folder_is_told(exported: Path, tmp_path: Path, damage: Any, message: str) -> None:
     folder = Path(shutil.copytree(exported / "en-de", tmp_path / "en-de"))

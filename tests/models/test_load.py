@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from tests.helpers.families import build_family
 from tests.helpers.toy_corpus import toy_model, toy_tokenizer
 
-from neuronspec.core.errors import ModelError
+from neuronspec.core.errors import ModelError, RecipeError
 from neuronspec.models.load import build_model, load_model, load_with_tokenizer
 from neuronspec.models.presets import PRESETS
 from neuronspec.models.settings import ModelSettings
@@ -157,3 +158,61 @@ def test_a_missing_tokenizer_is_named(tmp_path: Path) -> None:
     build_family("llama").save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=f"the model in {tmp_path} can't be loaded"):
         load_with_tokenizer(tmp_path)
+
+
+def _saved(folder: Path) -> Path:
+    build_family("m2m100").save_pretrained(folder)
+    return folder
+
+
+def _json(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: _json(folder / "config.json", encoder_layers=99_999), "encoder_layers is 99,999"),
+        (lambda folder: _json(folder / "config.json", d_model=10**9), "d_model is 1,000,000,000, and no tensor"),
+        (lambda folder: _json(folder / "config.json", max_position_embeddings=10**9), "max_position_embeddings is"),
+        (lambda folder: _json(folder / "config.json", encoder_layers="two"), "can't be loaded"),
+        (lambda folder: _json(folder / "config.json", encoder_layers=[[]]), "can't be loaded"),
+        (lambda folder: (folder / "config.json").write_text("[]"), r"config.json is damaged \(the whole is \[\]"),
+        (lambda folder: (folder / "config.json").write_bytes(b"\xff"), r"config.json is damaged \(not UTF-8"),
+        (lambda folder: (folder / "generation_config.json").write_text("{"), r"generation_config.json is damaged"),
+        (lambda folder: _json(folder / "generation_config.json", eos_token_id=10**30), "eos_token_id in generation"),
+        (
+            lambda folder: _json(folder / "generation_config.json", pad_token_id="x"),
+            "pad_token_id in generation|be loaded",
+        ),
+        (
+            lambda folder: (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "/etc/passwd"}}'),
+            r"index.json is damaged \(weight_map.*'/etc/passwd' is no file in the folder",
+        ),
+    ],
+)
+def test_files_of_the_wrong_type_or_size_are_named(tmp_path: Path, damage: Any, message: str) -> None:
+    damage(_saved(tmp_path))
+    with pytest.raises(ModelError, match=message) as caught:
+        load_model(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_would_run_code_are_refused_without_advice_to_let_them(tmp_path: Path) -> None:
+    _saved(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+
+    class Evil:
+        def __reduce__(self) -> Any:
+            return print, ("ran",)
+
+    torch.save({"a": Evil()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="could run code when they are read; they were not read") as caught:
+        load_model(tmp_path)
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no CUDA GPU here; leave --device out"):
+        load_model(_saved(tmp_path), "cuda")

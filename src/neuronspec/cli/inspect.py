@@ -11,7 +11,8 @@ import typer
 from neuronspec.cli.options import AllowPluginsOption, JsonOption, NoVerifyOption
 from neuronspec.cli.output import console, print_json
 from neuronspec.core.checksums import verify
-from neuronspec.core.errors import NeuronspecError, PathError
+from neuronspec.core.errors import NeuronspecError, PathError, told_as
+from neuronspec.core.files import no_regular_file
 from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import CHECKPOINT_RECORD, TRAINING_LOG, RunFolder
 
@@ -112,13 +113,12 @@ def _safetensors_kind(path: Path) -> str:
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise NeuronspecError(f"{path} is not a complete safetensors file: {error}") from None
+    if reason := no_regular_file(path):
+        raise NeuronspecError(f"{path} can't be read: {reason}")
+    with told_as(NeuronspecError, f"{path} is not a complete safetensors file"), safe_open(path, "numpy") as file:
+        return dict(file.metadata() or {})
 
 
 def _weights(path: Path) -> Facts:

@@ -7,7 +7,9 @@ traceback and exits with its `exit_code`: 2 where the command or recipe was misu
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import pickle
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class NeuronspecError(Exception):
@@ -69,6 +71,48 @@ class MissingExtraError(NeuronspecError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package {package!r}: install it with pip install 'neuronspec[{extra}]'")
+
+
+@contextmanager
+def told_as(kind: type[NeuronspecError], what: str, remedy: str = "") -> Iterator[None]:
+    """Whatever a library raises in the block becomes one error for the user; errors of our own pass.
+
+    For calls of libraries that read what a user gave, which may raise anything.
+
+    Args:
+        kind: of the error.
+        what: the beginning of the message: what can't be done, with the path.
+        remedy: its end: what the user can do.
+    """
+    try:
+        yield
+    except NeuronspecError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # how Rust's panics come
+            raise
+        raise kind("; ".join(filter(None, [f"{what}: {reason_of(error)}", remedy]))) from None
+
+
+LONGEST_REASON = 300
+"""Characters of a library's message that are shown."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What a library's error says, in one line."""
+    text = str(error).strip()
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in text:
+        return "its weights hold more than tensors, so they could run code when they are read; they were not read"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+        return "there is not enough memory for it"
+    if isinstance(error, KeyError):
+        return f"{text} is missing"
+    line = " ".join((text.splitlines() or [""])[0].split())
+    line = line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 3]}..."
+    known = isinstance(error, OSError | ValueError | RuntimeError) or type(error).__name__ == "SafetensorError"
+    return line if known and line else f"{type(error).__name__}: {line}"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -180,6 +180,16 @@ def full_disk(error: Exception) -> str | None:
     return os.strerror(number) if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else None
 
 
+def no_regular_file(path: Path) -> str | None:
+    """Why nothing can be read at a path, such as `it is a folder`; None if there is a regular file.
+
+    To open something else, a pipe or a device, may never return.
+    """
+    if path.is_file():
+        return None
+    return "it is a folder" if path.is_dir() else "it is no regular file" if path.exists() else "no such file"
+
+
 def write_text(path: Path, text: str) -> None:
     r"""Write UTF-8 text with `\n` line ends; `path` is complete or as it was before."""
     with replacing(path) as temporary:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from neuronspec.core.errors import NeuronspecError, RunError
+from neuronspec.core.files import no_regular_file
 from neuronspec.core.wording import first_mistake
 
 Content = TypeVar("Content")
 
 LARGEST = 2**28
 """Bytes of a JSON file at most. The largest real ones, vocabularies and findings, have some ten megabytes."""
+
+_ANY = (object, dict[str, Any])
+"""Shapes of what others wrote, such as rows and configurations: its whole numbers may have more than 64 bits."""
+
+LONGEST_INTEGER = 20
+"""Characters of a whole number at most."""
 
 DEEPEST = 100
 """Levels of nesting at most."""
@@ -75,7 +82,7 @@ def parse_json(content: bytes | str, shape: type[Content]) -> Content:
     Raises:
         ValueError: it isn't JSON or has another shape; the message says what and where in a few words.
     """
-    values = _parse(content)
+    values = _parse(content, int if shape in _ANY else _integer)
     if shape is object:
         return cast(Content, values)
     try:
@@ -87,8 +94,8 @@ def parse_json(content: bytes | str, shape: type[Content]) -> Content:
 def _read(path: Path, remedy: str, error: type[NeuronspecError]) -> bytes:
     """The bytes of a regular file of bounded size."""
     try:
-        if path.exists() and not path.is_file():
-            raise error(f"{path} is {'a folder' if path.is_dir() else 'no regular file'}, not JSON; {remedy}")
+        if path.exists() and (reason := no_regular_file(path)):
+            raise error(f"{path} can't be read: {reason}; {remedy}")
         size = path.stat().st_size
         if size > LARGEST:
             raise error(f"{path} is damaged ({size:,} bytes, more than {LARGEST // 2**20} MiB); {remedy}")
@@ -97,10 +104,10 @@ def _read(path: Path, remedy: str, error: type[NeuronspecError]) -> bytes:
         raise error(f"{path} can't be read ({problem.strerror or problem}); {remedy}") from None
 
 
-def _parse(content: bytes | str) -> Any:
+def _parse(content: bytes | str, parse_int: Callable[[str], int]) -> Any:
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
-        values = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        values = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=parse_int)
     except UnicodeDecodeError as problem:
         raise ValueError(f"not UTF-8: byte {problem.start + 1}") from None
     except json.JSONDecodeError as problem:
@@ -157,6 +164,14 @@ def parse_row(text: str) -> object:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number")
+
+
+def _integer(text: str) -> int:
+    """A number that libraries can hold in 64 bits."""
+    number = int(text) if len(text) <= LONGEST_INTEGER else 2**63
+    if abs(number) >= 2**63:
+        raise ValueError(f"{text[:LONGEST_INTEGER]} is too large for a whole number")
+    return number
 
 
 def _finite(text: str) -> float:

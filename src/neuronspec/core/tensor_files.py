@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from neuronspec.core.checksums import verify
 from neuronspec.core.errors import MaskError
-from neuronspec.core.files import replacing
+from neuronspec.core.files import no_regular_file, replacing
 from neuronspec.core.json_files import parse_json
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def read_tensors(
         RunError: it isn't what its run made.
     """
     verify(Path(path))
+    if Path(path).exists() and (reason := no_regular_file(Path(path))):
+        raise MaskError(f"{path} is no file of {kind}: {reason}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

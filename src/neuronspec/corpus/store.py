@@ -14,15 +14,17 @@ import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from neuronspec.core.checksums import digest, verifies, verify
+from neuronspec.core.checksums import FileName, digest, verifies, verify
 from neuronspec.core.direction import Direction, DirectionLike, nearest_directions
-from neuronspec.core.errors import DirectionError, RunError, nearest
+from neuronspec.core.errors import DirectionError, RunError, nearest, told_as
+from neuronspec.core.files import no_regular_file
 from neuronspec.core.json_files import read_json
 from neuronspec.corpus.readers.rows import pair_of
 
@@ -38,8 +40,8 @@ Lengths = npt.NDArray[np.int32]
 class StoredPair(TypedDict):
     """A file of the store: its name, its number of pairs and its SHA-256."""
 
-    file: str
-    pairs: int
+    file: FileName
+    pairs: Annotated[int, Field(ge=0)]
     sha256: str
 
 
@@ -48,6 +50,8 @@ class StoreManifest(TypedDict):
 
     `references` says how the references of the test are kept; version 0.1, which cleaned them, didn't say it.
     """
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
 
     format: str
     ids: int
@@ -273,10 +277,10 @@ def _check(path: Path, recorded: str | None) -> None:
     Raises:
         RunError: it is missing or damaged.
     """
-    if recorded is None or not verifies():
-        return
+    reason = no_regular_file(path)
     try:
-        reason = None if digest(path) == recorded else "its content changed"
+        if reason is None and recorded is not None and verifies():
+            reason = None if digest(path) == recorded else "its content changed"
     except OSError as error:
         reason = error.strerror
     if reason is not None:
@@ -295,8 +299,12 @@ def _map(path: Path) -> list[pa.RecordBatch]:
     """
     import pyarrow as pa
 
-    try:
+    with told_as(RunError, f"{path}: the token store is damaged", "run 'neuronspec prepare' again"):
         reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        return [reader.get_batch(index) for index in range(reader.num_record_batches)]
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{path}: the token store is damaged ({error}); run 'neuronspec prepare' again") from None
+        for side in _SIDES:
+            reader.schema.field(side)  # raises what isn't there
+            reader.schema.field(f"{side}_length")
+        batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+        for batch in batches:
+            batch.validate()
+        return batches

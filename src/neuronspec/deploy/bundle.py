@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import ModelError
+from neuronspec.core.errors import ModelError, told_as
 from neuronspec.core.files import scratch_folder
 from neuronspec.deploy.ct2_file import cut, read_model_file
 from neuronspec.deploy.export import Sample, describe, translator_of_files, verify
@@ -112,15 +111,13 @@ def cut_files(folder: Path, direction: Direction, pivot: str | None = None) -> d
         ModelError: the bundle is damaged.
     """
     derived = NeuronMasks.load(folder / MASKS_FILE).for_direction(direction, pivot)
-    try:
+    with told_as(ModelError, f"the bundle in {folder} can't be read", "copy it again, or export again"):
         biases = load_file(folder / BIASES_FILE) if (folder / BIASES_FILE).is_file() else {}
         model = read_model_file((folder / "model.bin").read_bytes())
         files = {name: (folder / name).read_bytes() for name in _MODEL_FILES}
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"the bundle in {folder} can't be read: {error}") from None
-    for site, mask in derived.masks.items():
-        home = derived.encoder if site.startswith("encoder") else derived.decoder
-        cut(model, site, np.flatnonzero(mask.numpy()), biases.get(f"{home}/{site}"))
+        for site, mask in derived.masks.items():
+            home = derived.encoder if site.startswith("encoder") else derived.decoder
+            cut(model, site, np.flatnonzero(mask.numpy()), biases.get(f"{home}/{site}"))
     return files | {"model.bin": model.encoded()}
 
 

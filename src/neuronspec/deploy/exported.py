@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError, ModelError
+from neuronspec.core.errors import DirectionError, ModelError, told_as
 from neuronspec.core.json_files import read_json
 from neuronspec.deploy.bundle import composed_in, cut_files
 from neuronspec.deploy.export import translator_of_files
@@ -144,14 +144,12 @@ class ExportedModels:
 
     def _load(self, folder: Path, manifest: Manifest, direction: Direction) -> CTranslate2Engine:
         computed = QUANTIZATIONS.get(manifest.quantization).computed(self._device)
-        try:
+        with told_as(ModelError, f"the exported model in {folder} can't be loaded", "copy it again, or export again"):
             if manifest.kind == "bundle":
                 files = cut_files(folder, direction)
                 translator = translator_of_files(files, computed, self._device, self._threads)
             else:
                 translator = load_translator(folder, self._device, computed, self._threads)
-        except (RuntimeError, ValueError, OSError) as error:
-            raise ModelError(f"the exported model in {folder} can't be loaded: {error}") from None
         remedy = "copy the folder again, or export again"
         vocabulary = read_json(folder / "shared_vocabulary.json", list[str], remedy, error=ModelError)
         settings = self._settings.model_copy(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from neuronspec.core.checksums import FileFacts
+from neuronspec.core.checksums import FileFacts, FileName
 from neuronspec.core.errors import ModelError
 from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.core.json_files import read_json
@@ -86,7 +86,7 @@ class Manifest(_Strict):
     dense_neurons: int
     parameters: int
     dense_parameters: int
-    files: dict[str, FileFacts] = {}
+    files: dict[FileName, FileFacts] = {}
 
     def save(self, folder: Path) -> None:
         """Write it into a folder, with the facts of all files that are there."""
@@ -106,8 +106,13 @@ class Manifest(_Strict):
         if not path.exists():
             raise ModelError(f"{folder} is not an exported model: it has no {MANIFEST}")
         manifest = read_json(path, cls, "copy the folder again, or export again", error=ModelError)
+        if not manifest.directions or "model.bin" not in manifest.files:
+            missing = "checksum of model.bin" if manifest.directions else "direction"
+            raise ModelError(f"{path} is damaged (it has no {missing}); copy the folder again, or export again")
         if check:
             for name, facts in manifest.files.items():
+                if not (folder / name).resolve().is_relative_to(folder.resolve()):
+                    raise ModelError(f"{folder / name} is a link out of the folder; copy the file itself there")
                 if wrong := facts.problem(folder / name):
                     raise ModelError(f"{folder / name} {wrong}; export again, or copy the whole folder again")
         return manifest

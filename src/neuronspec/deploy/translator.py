@@ -14,6 +14,7 @@ from neuronspec.core.direction import Direction, DirectionLike, direction_betwee
 from neuronspec.core.errors import DirectionError, InputError, RecipeError
 from neuronspec.deploy.exported import ExportedModels, exported_in
 from neuronspec.deploy.opening import composable, open_model, own_directions, unknown_direction
+from neuronspec.models.load import checked_device
 from neuronspec.models.text_cleaning import Lines, framed
 from neuronspec.models.tokenizer import tagged_languages
 from neuronspec.specialization.model_state import attached
@@ -44,6 +45,7 @@ class Translator:
 
     Raises:
         PathError: there is no such folder.
+        RecipeError: the device is a GPU, and there is none.
         ModelError: it holds no model, or the exported folder isn't whole; of several, none is.
     """
 
@@ -64,6 +66,8 @@ class Translator:
         self._settings = _settings(settings)
         self._lock = threading.Lock()
         self._exported: ExportedModels | None = None
+        if device is not None:
+            checked_device(device)
         folders = exported_in(self.path)
         if folders:
             self._exported = ExportedModels(folders, self._settings, device or "cpu", threads, memory)

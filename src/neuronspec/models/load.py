@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -25,7 +23,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from neuronspec.core.checksums import verify
-from neuronspec.core.errors import ModelError
+from neuronspec.core.errors import ModelError, RecipeError, told_as
+from neuronspec.models.config_files import check_config, check_json_files
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.fit import check_fit, check_generation, check_tokenizer_folder
 from neuronspec.models.presets import PRESETS
@@ -34,18 +33,6 @@ from neuronspec.models.settings import ModelSettings
 logger = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=PreTrainedModel)
-
-UNREADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    RuntimeError,
-    KeyError,
-    ImportError,
-    SafetensorError,
-    json.JSONDecodeError,
-)
-"""What reading damaged or missing files of a model raises."""
 
 LONGEST_TRANSLATION = 256
 """Maximum length of what `generate` gives, in tokens, unless the caller sets another."""
@@ -122,6 +109,7 @@ def load_model(
         verify(Path(name))
     with _reading(name) as options:
         config = AutoConfig.from_pretrained(name, **options)
+        check_config(config, Path(name))
         check_generation(Path(name), getattr(config.get_text_config(), "vocab_size", None))
         auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         model, report = auto.from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
@@ -173,16 +161,13 @@ def _reading(name: str | Path) -> Iterator[dict[str, Any]]:
     if is_local and not (Path(name) / "config.json").is_file():
         state = "holds no config.json" if Path(name).is_dir() else "does not exist"
         raise ModelError(f"{name} is not a model folder: it {state}")
-    try:
-        with without_progress_bars():
-            yield {"local_files_only": is_local, "trust_remote_code": False}
-    except UNREADABLE as error:
-        if is_local:
-            raise ModelError(f"the model in {name} can't be loaded: {error}") from error
-        reason = str(error).strip().partition("\n")[0]
-        raise ModelError(
-            f"there is no folder {name} here, and as a hub's name the model {name} can't be loaded: {reason}"
-        ) from error
+    if is_local:
+        check_json_files(Path(name))
+        what = f"the model in {name} can't be loaded"
+    else:
+        what = f"there is no folder {name} here, and as a hub's name the model {name} can't be loaded"
+    with told_as(ModelError, what), without_progress_bars():
+        yield {"local_files_only": is_local, "trust_remote_code": False}
 
 
 @contextmanager
@@ -202,8 +187,24 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def checked_device(device: torch.device | str | None = None) -> torch.device:
+    """A device that is there; `default_device()` without one.
+
+    Raises:
+        RecipeError: it is a GPU, and there is none.
+    """
+    chosen = torch.device(device or default_device())
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("the device is cuda, and PyTorch finds no CUDA GPU here; leave --device out, or use cpu")
+    return chosen
+
+
 def placed(model: Model, device: torch.device | str | None = None) -> Model:
-    """The model on `device` (`default_device()` without it), with the attention that is fastest there."""
-    cast(Any, model).to(torch.device(device or default_device()))
+    """The model on `device` (`default_device()` without it), with the attention that is fastest there.
+
+    Raises:
+        RecipeError: as of `checked_device`.
+    """
+    cast(Any, model).to(checked_device(device))
     use_fast_attention(model)
     return model

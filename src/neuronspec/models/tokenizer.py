@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuronspec.core.checksums import verify
-from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, nearest
+from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, nearest, told_as
 from neuronspec.core.languages import canonical, match_language
+from neuronspec.models.config_files import check_json_files
 from neuronspec.models.settings import TokenizerSettings
 
 if TYPE_CHECKING:
@@ -132,12 +133,9 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     if not (Path(folder) / "tokenizer_config.json").is_file():
         raise CorpusError(f"{folder}: no tokenizer there (tokenizer_config.json is missing)")
     check_tokenizer_folder(Path(folder))
-    try:
+    check_json_files(Path(folder))
+    with told_as(CorpusError, f"{folder}: the tokenizer can't be read", "copy its files again from where it is from"):
         tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    except Exception as error:  # noqa: BLE001 (every class of tokenizers fails in its own way)
-        raise CorpusError(
-            f"{folder}: the tokenizer can't be read: {error}; copy its files again from where the folder is from"
-        ) from None
     if any(_TAG.fullmatch(str(token)) for token in tokenizer.all_special_tokens):
         check_class(tokenizer, folder)
     return keep_loadable(tokenizer)

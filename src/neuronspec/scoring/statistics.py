@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuronspec.core.checksums import verify
-from neuronspec.core.files import replacing
+from neuronspec.core.files import no_regular_file, replacing
 
 Rows = npt.NDArray[np.float64]
 """Statistics, shape [sentences, columns] or, summed over sentences, [resamples, columns]."""
@@ -41,6 +41,8 @@ def load_statistics(path: Path, scored_from: str) -> Statistics | None:
         RunError: it isn't what its run made.
     """
     verify(path)
+    if no_regular_file(path):
+        return None
     from safetensors import SafetensorError, safe_open
 
     try:

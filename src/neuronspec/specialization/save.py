@@ -21,7 +21,7 @@ from safetensors.torch import load_file, load_model, save_model
 from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 
-from neuronspec.core.errors import MaskError, ModelError
+from neuronspec.core.errors import MaskError, ModelError, told_as
 from neuronspec.core.files import filling_folder
 from neuronspec.core.json_files import read_json
 from neuronspec.core.registry import OneOf
@@ -199,16 +199,17 @@ def load_compact(folder: str | Path, device: torch.device | str | None = None) -
         raise ModelError(
             f"{folder}: transformers {transformers.__version__} has no model class {content.model_class!r}"
         )
-    try:
+    with told_as(ModelError, f"the compact model in {folder} can't be loaded"):
+        build.check_json_files(folder)
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        build.check_config(config, folder)
+        build.check_generation(folder, getattr(config.get_text_config(), "vocab_size", None))
         model = model_class._from_config(config, dtype=getattr(torch, content.dtype))
         _resize_sites(model, content)
         _match_dtypes(model, load_file(folder / WEIGHTS_FILE))
         load_model(model, folder / WEIGHTS_FILE)
         if (folder / "generation_config.json").is_file():
             model.generation_config = transformers.GenerationConfig.from_pretrained(folder)
-    except build.UNREADABLE as error:
-        raise ModelError(f"the compact model in {folder} can't be loaded: {error}") from None
     widths = {name: site.width for name, site in content.sites.items()}
     report = CompactReport(
         content.direction, content.semantics, widths, count_parameters(model), content.dense_parameters

@@ -26,7 +26,7 @@ from typing_extensions import TypedDict
 
 from neuronspec.core.checksums import digest, verifies
 from neuronspec.core.errors import TrainingError
-from neuronspec.core.files import write_json
+from neuronspec.core.files import no_regular_file, write_json
 from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import CHECKPOINT_RECORD
 from neuronspec.training.parallel import like, whole
@@ -206,6 +206,8 @@ def is_whole(root: Path, update: int) -> bool:
 
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     recorded = read_record(path.parents[1], int(path.parent.name.removeprefix("step-"))).get("sha256", {})
+    if reason := no_regular_file(path):
+        raise DamagedCheckpoint(f"{path} can't be read: {reason}")
     try:
         if verifies() and path.name in recorded and digest(path) != recorded[path.name]:
             raise DamagedCheckpoint(f"{path} is damaged: its content changed; remove {path.parent} to resume before it")
