@@ -180,10 +180,13 @@ def _json(path: Path, **changes: object) -> None:
         (lambda folder: (folder / "config.json").write_text("[]"), r"config.json is damaged \(the whole is \[\]"),
         (lambda folder: (folder / "config.json").write_bytes(b"\xff"), r"config.json is damaged \(not UTF-8"),
         (lambda folder: (folder / "generation_config.json").write_text("{"), r"generation_config.json is damaged"),
-        (lambda folder: _json(folder / "generation_config.json", eos_token_id=10**30), "eos_token_id in generation"),
+        (
+            lambda folder: _json(folder / "generation_config.json", eos_token_id=10**30),
+            "eos_token_id of its generation",
+        ),
         (
             lambda folder: _json(folder / "generation_config.json", pad_token_id="x"),
-            "pad_token_id in generation|be loaded",
+            "pad_token_id of its|be loaded",
         ),
         (
             lambda folder: (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "/etc/passwd"}}'),
