@@ -92,11 +92,14 @@ def export(
 )
 def translate(
     model: Annotated[Path, typer.Argument(help="Exported folder, run folder or model folder.", show_default=False)],
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="What to translate; - is standard input.")] = "-",
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE]", help="What to translate: a file or a folder; - is standard input.")
+    ] = "-",
     source: Annotated[str, typer.Option("--from", help="Language of the text.", show_default=False)] = ...,  # type: ignore[assignment]
     target: Annotated[str, typer.Option("--to", help="Language to translate to.", show_default=False)] = ...,  # type: ignore[assignment]
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; by default, standard output.", show_default=False)
+        Path | None,
+        typer.Option("--out", "-o", help="File or folder to write; by default, standard output.", show_default=False),
     ] = None,
     kind: Annotated[
         str | None,
@@ -223,16 +226,21 @@ def translate_file(
     options: dict[str, Any],
     kind: str | None = None,
 ) -> None:
-    """Translate a file or standard input, in the format `kind` or by the ending of its name.
+    """Translate a file, the files of a folder, or standard input, in the format `kind` or by the ending of the name.
 
     Raises:
         NeuronspecError: the model, the direction or the file can't be used; nothing is half-written.
     """
     from neuronspec.deploy.documents.document import Options, format_of, translate_document
+    from neuronspec.deploy.documents.folder import check_folder, translate_folder
     from neuronspec.deploy.translator import Translator
 
     keep_stdout_free()
-    format_of(file, languages[0], kind)  # before the model is loaded
+    is_folder = Path(file).is_dir()
+    if is_folder:  # checked before the model is loaded
+        check_folder(Path(file), out, languages[0], kind)
+    else:
+        format_of(file, languages[0], kind)
     with progress().task("translated sentences") as task:
         begun, done = time.monotonic(), 0
 
@@ -242,4 +250,8 @@ def translate_file(
             task.show(done, f"{done / max(1e-9, time.monotonic() - begun):,.0f} a second")
 
         translator = Translator(model, progress=count, **options, **settings)
-        translate_document(translator, translator.direction(*languages), file, out, Options(**document), kind)
+        direction = translator.direction(*languages)
+        if is_folder and out is not None:
+            translate_folder(translator, direction, Path(file), out, Options(**document), kind)
+        else:
+            translate_document(translator, direction, file, out, Options(**document), kind)
