@@ -66,7 +66,9 @@ def analyse(
             show_default=False,
         ),
     ] = None,
-    ablation: Annotated[int, typer.Option(min=0, help="Sentences per direction for the causal check; 0: none.")] = 20,
+    ablation: Annotated[
+        int, typer.Option(min=0, max=MANY, help="Sentences per direction for the causal check; 0: none.")
+    ] = 20,
     family: Annotated[
         list[str] | None,
         typer.Option(help="Family of a language, as kn=Indo-Aryan. Repeatable.", show_default=False),

@@ -59,7 +59,7 @@ def export(
         Literal["ctranslate2"], typer.Option("--format", help="Format of the exported model.")
     ] = "ctranslate2",
     quantization: Annotated[str, typer.Option(help=f"Type of the weights: {', '.join(QUANTIZATIONS)}.")] = "int8",
-    verify: Annotated[int, typer.Option(min=0, help="Sentences per direction to verify with; 0: none.")] = 64,
+    verify: Annotated[int, typer.Option(min=0, max=MANY, help="Sentences per direction to verify with; 0: none.")] = 64,
     sample: Annotated[
         Path | None,
         typer.Option(
@@ -152,14 +152,16 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at.")] = 8000,
     memory: Annotated[
         float | None,
-        typer.Option(min=0, help="Megabytes of exported models to keep loaded; by default, all.", show_default=False),
+        typer.Option(
+            min=0, max=MANY, help="Megabytes of exported models to keep loaded; by default, all.", show_default=False
+        ),
     ] = None,
     threads: ThreadsOption = None,
     device: DeviceOption = None,
     beam: Annotated[int, typer.Option(min=1, max=1000, help="Beam size.")] = 5,
     characters: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters in a request.")] = 10_000,
     queue: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters waiting; then 429.")] = 200_000,
-    seconds: Annotated[float, typer.Option(min=0.1, help="Maximal time of a request, in seconds.")] = 30.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400, help="Maximal time of a request, in seconds.")] = 30.0,
     file_bytes: Annotated[int, typer.Option(min=1, max=MANY, help="Most bytes of a file to translate.")] = 1_000_000,
     keys: Annotated[
         Path | None,
