@@ -68,6 +68,14 @@ def test_translate_as_libretranslate_does(url: str) -> None:
     assert spelled.json["translatedText"] == "w2 w1"
 
 
+def test_html_is_translated_by_a_model(url: str) -> None:
+    body = {"q": "<p>w1 <b>w2</b></p>\n<p>w3</p>", "source": "en", "target": "de", "format": "html"}
+    answer = ask(f"{url}/translate", body)
+    assert answer.status == 200
+    found = answer.json["translatedText"]
+    assert re.sub(r"</?b>", "", found) == "<p>w2 w1</p>\n<p>w3</p>" and found.count("<b>") == found.count("</b>") == 1
+
+
 def test_languages_health_and_detection(url: str) -> None:
     assert ask(f"{url}/languages").json == [
         {"code": "de", "name": "German", "targets": ["en"]},
@@ -89,7 +97,7 @@ def test_languages_health_and_detection(url: str) -> None:
         ("translate", {"q": "w1", "source": "xx", "target": "de"}, "json", 400, "this server has de, en, fr"),
         ("translate", {"source": "en", "target": "de"}, "json", 400, "q is missing"),
         ("translate", {"q": 5, "source": "en", "target": "de"}, "json", 400, "q is 5 and should be text"),
-        ("translate", {"q": "a", "source": "en", "target": "de", "format": "html"}, "json", 400, "format is 'html'"),
+        ("translate", {"q": "a", "source": "en", "target": "de", "format": "rtf"}, "json", 400, "format is 'rtf'"),
         ("translate", b"{", "json", 400, "isn't valid (not JSON: Expecting property name"),
         ("translate", b'{"q": "\\ud800", "source": "en", "target": "de"}', "json", 400, "half of a surrogate"),
         ("translate", b"[" * 5000, "json", 400, "(nested more than 100 levels deep): send JSON in UTF-8"),

@@ -109,6 +109,36 @@ def test_a_format_that_says_nothing_is_text(url: str, value: Any) -> None:
     assert (answer.status, answer.json["translatedText"]) == (200, "en>de:a")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Save", "en>de:Save"),
+        ("<p>Save <b>the file</b> now</p>", "<p>en>de:Save <b>the file</b> now</p>"),
+        (
+            '<p class="x > y">\n  Save &amp; <A HREF="/?a=1&amp;b=2">close</A>\n</p><!-- no --><br>Log in',
+            '<p class="x > y">\n  en>de:Save &amp; <A HREF="/?a=1&amp;b=2">close</A>\n</p><!-- no --><br>en>de:Log in',
+        ),
+        ("<script>if (a < b) {}</script><pre>x</pre>", "<script>if (a < b) {}</script><pre>x</pre>"),
+        ("Run <code>ls <b></code> now", "en>de:Run <code>ls <b></code> now"),
+        ("a < b", "en>de:a < b"),
+        ("<p> </p>", "<p> </p>"),
+        ("", ""),
+    ],
+)
+def test_html_keeps_its_tags(url: str, text: str, expected: str) -> None:
+    answer = ask(f"{url}/translate", {"q": text, "source": "en", "target": "de", "format": "html"})
+    assert answer.status == 200, answer.body
+    assert answer.json["translatedText"].replace("&gt;", ">").replace("&lt;", "<") == expected
+    assert answer.json["model"]["direction"] == "en-de"
+
+
+def test_html_in_several_languages(url: str) -> None:
+    texts = [f"<p>{GERMAN}</p>", f"<p>{FRENCH}</p>"]
+    answer = ask(f"{url}/translate", {"q": texts, "source": "auto", "target": "en", "format": "html"}).json
+    assert answer["translatedText"] == [f"<p>de&gt;en:{GERMAN}</p>", f"<p>fr&gt;en:{FRENCH}</p>"]
+    assert [each["language"] for each in answer["detectedLanguage"]] == ["de", "fr"]
+
+
 @pytest.mark.parametrize(("wanted", "got"), [(None, None), (-1, None), (0, None), ("", None), (1, 1), (2, 2), (99, 2)])
 def test_alternatives_are_none_or_clipped(url: str, wanted: Any, got: int | None) -> None:
     answer = ask(f"{url}/translate", {"q": "a", "source": "en", "target": "de", "alternatives": wanted})

@@ -77,7 +77,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.service = service
-    add_text_routes(app, service, keys, Suggestions(suggestions))
+    add_text_routes(app, service, documents, keys, Suggestions(suggestions))
     add_file_routes(app, service, documents, keys)
     add_operator_routes(app, service)
     for path, file in PAGES.items():

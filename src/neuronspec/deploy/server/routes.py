@@ -26,6 +26,7 @@ from neuronspec.deploy.server.schemas import (
 )
 from neuronspec.deploy.server.service import AUTO, Service, texts_of
 from neuronspec.deploy.server.suggestions import Suggestions
+from neuronspec.deploy.server.uploads import Documents
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Error, "description": "The request is wrong, or the languages aren't served."},
@@ -38,7 +39,9 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def add_text_routes(app: FastAPI, service: Service, keys: Keys | None, suggestions: Suggestions) -> None:
+def add_text_routes(
+    app: FastAPI, service: Service, documents: Documents, keys: Keys | None, suggestions: Suggestions
+) -> None:
     """`/translate`, `/detect`, `/suggest`, and what clients ask before."""
 
     def admit(wanted: WithKey, texts: list[str]) -> None:
@@ -52,7 +55,7 @@ def add_text_routes(app: FastAPI, service: Service, keys: Keys | None, suggestio
         """Translate a text or several: JSON, a form (`q` may be repeated), or a query string."""
         wanted = await parsed(request, TranslateRequest)
         admit(wanted, texts_of(wanted.q))
-        return await service.translate(wanted, partial(left, request))
+        return await service.translate(wanted, partial(left, request), documents.html)
 
     @app.post("/detect", responses=REFUSALS, openapi_extra=body_schema(DetectRequest))
     async def detect(request: Request) -> list[Detected]:

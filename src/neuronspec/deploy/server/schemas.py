@@ -38,8 +38,8 @@ class TranslateRequest(WithKey):
     q: str | list[str] = Field(description="text, or a list of texts; line breaks stay where they are")
     source: Language = Field(description="language of the text, or `auto`")
     target: Language = Field(description="language to translate to")
-    format: Annotated[Literal["text"], BeforeValidator(_text_by_default)] = Field(
-        "text", description="only plain text is translated; an empty one is `text`"
+    format: Annotated[Literal["text", "html"], BeforeValidator(_text_by_default)] = Field(
+        "text", description="`html`: tags are kept around the words that they belong to, without alternatives"
     )
     alternatives: Annotated[int, BeforeValidator(_none_by_default)] = Field(
         0, description="further translations of each text, best first; as many as there are where more are asked for"

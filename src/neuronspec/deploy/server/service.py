@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from neuronspec.core.direction import Direction, languages_of
 from neuronspec.core.errors import DirectionError, NeuronspecError
 from neuronspec.core.languages import name_of
+from neuronspec.deploy.documents.html_text import plain_of
 from neuronspec.deploy.server.batcher import Batcher, QueueFull
 from neuronspec.deploy.server.counters import Metrics
 from neuronspec.deploy.server.limits import Limits
@@ -33,6 +34,7 @@ from neuronspec.scoring.langid import Detector
 from neuronspec.translation.engine import Translations
 
 Gone = Callable[[], Coroutine[Any, Any, None]]
+Html = Callable[[list[str], Direction, Gone], Coroutine[Any, Any, list[str]]]
 
 AUTO = "auto"
 RELIABLE = 40
@@ -76,11 +78,12 @@ class Service:
             for code in codes
         ]
 
-    async def translate(self, wanted: TranslateRequest, gone: Gone) -> TranslateResponse:
+    async def translate(self, wanted: TranslateRequest, gone: Gone, html: Html) -> TranslateResponse:
         """Answer a request.
 
         Args:
             wanted: the request.
+            html: translates texts with HTML in them.
             gone: returns when the client has left; then the work is given up.
 
         Raises:
@@ -89,12 +92,29 @@ class Service:
         """
         texts = texts_of(wanted.q)
         target = self.spellings.resolve(wanted.target)
-        detected = self.detected_for(texts, target) if wanted.source.lower() == AUTO else None
+        marked = wanted.format == "html"
+        shown = list(map(plain_of, texts)) if marked else texts
+        detected = self.detected_for(shown, target) if wanted.source.lower() == AUTO else None
         if detected is None:
             sources = [self.spellings.resolve(wanted.source)] * len(texts)
         else:
             sources = [self.spellings.resolve(each.language) for each in detected]
-        return _response(wanted, await self._answers(texts, sources, target, gone), detected)
+        if not marked:
+            return _response(wanted, await self._answers(texts, sources, target, gone), detected)
+        answers: dict[int, _Answer] = {}
+        for source in dict.fromkeys(sources):
+            own = [place for place, each in enumerate(sources) if each == source]
+            found = [texts[place] for place in own]
+            if source != target:
+                found = await html(found, self.direction(source, target), gone)
+            served = self._served(f"{source}-{target}", None)
+            answers |= {place: _Answer([text], served) for place, text in zip(own, found, strict=True)}
+        return _response(wanted, [answers[place] for place in range(len(texts))], detected)
+
+    def _served(self, direction: str, composed: tuple[str, str] | None) -> Served:
+        source, _, target = direction.partition("-")
+        neurons = (self.translator.neurons(direction) if source != target else None) or (None, None)
+        return Served(direction=direction, neurons=neurons[0], dense_neurons=neurons[1], composed=composed)
 
     def check_size(self, texts: Sequence[str], characters: int | None = None) -> None:
         """Check that a request isn't too large.
@@ -183,9 +203,7 @@ class Service:
                 answers |= {place: _Answer([texts[place]], served) for place in own}
                 continue
             direction = str(directions[source])
-            neurons = self.translator.neurons(direction) or (None, None)
-            composed = found[direction].composed
-            served = Served(direction=direction, neurons=neurons[0], dense_neurons=neurons[1], composed=composed)
+            served = self._served(direction, found[direction].composed)
             firsts = accumulate((len(split[place].texts) for place in own), initial=0)
             for place, first in zip(own, firsts, strict=False):
                 answers[place] = _Answer(_ranked(found[direction], split[place], first), served)

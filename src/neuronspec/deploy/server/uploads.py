@@ -12,14 +12,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import CorpusError, DirectionError, NeuronspecError, RecipeError
 from neuronspec.deploy.documents.document import Options
+from neuronspec.deploy.documents.html_text import translate_html
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.registry import ENDINGS, FORMATS
 from neuronspec.deploy.server.batcher import QueueFull
@@ -31,8 +33,12 @@ from neuronspec.deploy.translator import through_lines
 from neuronspec.translation.alignment import Aligned
 from neuronspec.translation.engine import Translations
 
+Result = TypeVar("Result")
+
 TOGETHER = 2
 """Files that are translated at a time; others wait."""
+TEXTS_TOGETHER = 16
+"""Requests with HTML that are answered at a time."""
 _RETRY = 0.1
 """Seconds after which a full queue is tried again."""
 
@@ -101,6 +107,7 @@ class Documents:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._threads = ThreadPoolExecutor(TOGETHER, "documents")
+        self._text_threads = ThreadPoolExecutor(TEXTS_TOGETHER, "html")
 
     async def translate(self, file: Upload, direction: Direction, gone: Gone) -> bytes:
         """The file with translations in it.
@@ -115,25 +122,41 @@ class Documents:
             ClientDisconnect: the client has left.
         """
         seconds = self._service.limits.document_seconds
+        return await self._run(self._threads, partial(_translated, file, direction), seconds, gone)
+
+    async def html(self, texts: list[str], direction: Direction, gone: Gone) -> list[str]:
+        """Texts with HTML in them, translated.
+
+        Raises:
+            Refused: it can't be done, or takes too long.
+            ClientDisconnect: the client has left.
+        """
+        work = partial(_in_words, lambda queued: translate_html(queued, direction, texts))
+        return await self._run(self._text_threads, work, self._service.limits.seconds, gone)
+
+    async def _run(
+        self, threads: ThreadPoolExecutor, work: Callable[[_Queued], Result], seconds: float, gone: Gone
+    ) -> Result:
         queued = _Queued(self._service, seconds)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, _translated, file, direction, queued)
+        running = asyncio.get_running_loop().run_in_executor(threads, work, queued)
         leaving = asyncio.ensure_future(gone())
         try:
-            both: set[asyncio.Future[Any]] = {work, leaving}
+            both: set[asyncio.Future[Any]] = {running, leaving}
             await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
+            if running.done():
+                return running.result()
             if leaving.done():
                 raise ClientDisconnect
             raise _late(seconds)
         finally:
-            work.cancel()
+            running.cancel()
             leaving.cancel()
             queued.stop()
 
     def close(self) -> None:
         """Translate no more files."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._text_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def check(file: Upload) -> None:
@@ -219,15 +242,21 @@ def _pieces(lines: list[str], size: int) -> list[list[str]]:
 def _translated(file: Upload, direction: Direction, queued: _Queued) -> bytes:
     kind = ENDINGS[PurePosixPath(file.name).suffix.lower()]
     out = io.BytesIO()
+    source = Source(file.name, io.BytesIO(file.content))
+    _in_words(lambda translator: FORMATS.get(kind).translate(translator, direction, source, out, Options()), queued)
+    return out.getvalue()
+
+
+def _in_words(work: Callable[[Any], Result], queued: _Queued) -> Result:
+    """Do something; what goes wrong is told to the client."""
     try:
-        FORMATS.get(kind).translate(queued, direction, Source(file.name, io.BytesIO(file.content)), out, Options())
+        return work(queued)
     except (CancelledError, Late):
         raise _late(queued.seconds) from None
     except (CorpusError, RecipeError, DirectionError) as error:
         raise Refused(400, str(error)) from None
     except NeuronspecError as error:
         raise Refused(500, str(error)) from None
-    return out.getvalue()
 
 
 def _late(seconds: float) -> Refused:
