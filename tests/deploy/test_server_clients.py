@@ -51,7 +51,7 @@ class Marks:
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     directions = ("en-de", "de-en", "fr-en", "ru-en", "en-pt_BR", "en-zh_Hant", "fr-ru")
-    with running(Marks(*directions), characters=500, texts=5) as address:
+    with running(Marks(*directions), characters=1000, texts=5) as address:
         yield address
 
 
@@ -122,6 +122,8 @@ def test_a_format_that_says_nothing_is_text(url: str, value: Any) -> None:
         ("Run <code>ls <b></code> now", "en>de:Run <code>ls <b></code> now"),
         ("a < b", "en>de:a < b"),
         ("<p> </p>", "<p> </p>"),
+        ("<b>" * 60 + "x" + "</b>" * 60, "<b>" * 60 + "en>de:x" + "</b>" * 60),
+        ("<b>" * 101 + "</b>" * 100 + "x<br>y", "<b>" * 101 + "</b>" * 100 + "x<br>en>de:y"),
         ("", ""),
     ],
 )
@@ -226,7 +228,7 @@ def test_a_slash_at_the_end_makes_no_difference(url: str) -> None:
 
 def test_settings_of_frontends_and_the_description(url: str) -> None:
     settings = ask(f"{url}/frontend/settings").json
-    assert settings["charLimit"] == 500 and settings["language"]["source"] == {"code": "auto", "name": "Auto Detect"}
+    assert settings["charLimit"] == 1000 and settings["language"]["source"] == {"code": "auto", "name": "Auto Detect"}
     assert settings["language"]["target"]["code"] in {each["code"] for each in ask(f"{url}/languages").json}
     assert (settings["keyRequired"], settings["apiKeys"]) == (False, False)
     assert {".po", ".xliff", ".txt"} <= set(settings["supportedFilesFormat"])

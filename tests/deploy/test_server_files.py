@@ -84,6 +84,7 @@ def test_the_language_of_a_file_is_detected(url: str) -> None:
         ("a", b"x", EN_DE, 400, "names have no ending aren't supported"),
         ("a.txt", b"\xff", EN_DE, 400, "a.txt"),
         ("a.po", b"nonsense", EN_DE, 400, "a.po"),
+        ("a.xlf", XLIFF.replace(b"the file", b"<g>" * 400 + b"x" + b"</g>" * 400), EN_DE, 400, "nested too deeply"),
         ("a.txt", b"x" * 9000, EN_DE, 413, "a file of 3000 bytes"),
         ("a.txt", b"x", [("source", "en"), ("target", "fr")], 400, "'fr' is not among"),
         ("a.txt", b"x", [("target", "de")], 400, "source is missing"),

@@ -25,6 +25,9 @@ OPAQUE = {"code": True, "kbd": True, "samp": True, "var": True, "pre": False, "s
           "svg": False, "textarea": False}  # fmt: skip
 """Elements whose content isn't translated, and whether they stand within a sentence."""
 
+MOST_TAGS = 200
+"""Inline tags in a segment; one with more stays as it is."""
+
 _VOID = frozenset(["img", "input", "wbr"])
 _ATTRIBUTES = r"""(?:[^"'<>]|"[^"]*"|'[^']*')*"""
 _MARKUP = re.compile(
@@ -89,7 +92,9 @@ def _tag(match: re.Match[str]) -> Tag | None:
 
 
 def _segment(piece: list[str | Tag]) -> Segment | None:
-    """What is translated of a piece; None where it holds no text."""
+    """What is translated of a piece; None where it holds no text, or tags that no person nested so deeply."""
+    if sum(isinstance(part, Tag) for part in piece) > MOST_TAGS:
+        return None
     inline = [part if isinstance(part, Tag) else _SPACE.sub(" ", unescape(part)) for part in piece]
     if not any(isinstance(part, str) and part.strip() for part in inline):
         return None

@@ -255,6 +255,8 @@ def _in_words(work: Callable[[Any], Result], queued: _Queued) -> Result:
         raise _late(queued.seconds) from None
     except (CorpusError, RecipeError, DirectionError) as error:
         raise Refused(400, str(error)) from None
+    except RecursionError:
+        raise Refused(400, "its elements are nested too deeply") from None
     except NeuronspecError as error:
         raise Refused(500, str(error)) from None
 
