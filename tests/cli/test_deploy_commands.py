@@ -61,3 +61,31 @@ def test_standard_input_with_a_byte_order_mark_and_other_spellings(specialized: 
     marked = neuronspec("translate", specialized, "--from", "ENG", "--to", "de-AT", text="\ufeffw1 w2\nw3\n")
     assert (plain.returncode, marked.returncode) == (0, 0), plain.stderr + marked.stderr
     assert marked.stdout == "\ufeff" + plain.stdout
+
+
+def test_a_catalog_is_filled_in_place_and_a_folder_file_by_file(specialized: Path, tmp_path: Path) -> None:
+    header = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n\n'
+    content = f'{header}msgid "w1 w2"\nmsgstr ""\n\nmsgid "w3"\nmsgstr "HUMAN"\n'
+    folder = tmp_path / "locale"
+    folder.mkdir()
+    for name in ("a.po", "b.po"):
+        (folder / name).write_text(content)
+    (folder / "a.po").chmod(0o640)
+    (tmp_path / "link.po").symlink_to(folder / "a.po")
+    languages = ("--from", "en", "--to", "de")
+    filled = neuronspec("translate", specialized, tmp_path / "link.po", *languages, "--in-place")
+    assert filled.returncode == 0 and "filled 1 of 1 entries" in filled.stderr, filled.stderr
+    expected = content.replace('msgid "w1 w2"\nmsgstr ""', '#, fuzzy\nmsgid "w1 w2"\nmsgstr "w2 w1"')
+    assert (folder / "a.po").read_text() == expected
+    assert (folder / "a.po").stat().st_mode & 0o777 == 0o640 and (tmp_path / "link.po").is_symlink()
+    whole = neuronspec("translate", specialized, folder, *languages, "--out", tmp_path / "out")
+    assert whole.returncode == 0 and "translated 2 files" in whole.stderr, whole.stderr
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {
+        "a.po": expected,
+        "b.po": expected,
+    }
+    for wrong in (("--in-place", "--out", "x.po"), ("--in-place", "--as", "text")):
+        refused = neuronspec("translate", specialized, folder / "b.po", *languages, *wrong)
+        assert refused.returncode == 2 and "Traceback" not in refused.stderr, refused.stderr
+    assert neuronspec("translate", specialized, *languages, "--in-place", text="w1\n").returncode == 2
+    assert (folder / "b.po").read_text() == content

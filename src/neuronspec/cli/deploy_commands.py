@@ -20,7 +20,7 @@ from neuronspec.cli.options import (
     ThreadsOption,
 )
 from neuronspec.cli.output import keep_stdout_free, print_json, progress
-from neuronspec.deploy.documents.registry import ENDINGS, FORMATS
+from neuronspec.deploy.documents.registry import ENDINGS, FILLED, FORMATS
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
 commands = typer.Typer()
@@ -123,6 +123,9 @@ def translate(
             show_default="the only one; text",
         ),
     ] = None,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help=f"Fill the file itself; only for {', '.join(FILLED)} files.")
+    ] = False,
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Translate .po entries that are marked fuzzy, too.")] = False,
     batch_tokens: Annotated[int, typer.Option(min=1, max=MANY, help="Padded source tokens in one batch.")] = 4096,
     threads: ThreadsOption = None,
@@ -131,6 +134,7 @@ def translate(
     no_verify: NoVerifyOption = False,
 ) -> None:
     """Translate a document, or standard input."""
+    out = _itself(file, out, source, kind) if in_place else out
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
     options = {"device": device, "threads": threads, "split": split}
     translate_file(
@@ -216,6 +220,21 @@ def _print(facts: list[dict[str, Any]], as_json: bool) -> None:
     else:
         for each in facts:
             typer.echo(each["summary"])
+
+
+def _itself(file: str, out: Path | None, source: str, kind: str | None) -> Path:
+    """The file that is filled in place.
+
+    Raises:
+        BadParameter: `--out` is given, too, or the file has no places for translations.
+    """
+    from neuronspec.deploy.documents.document import format_of
+
+    if out is not None:
+        raise typer.BadParameter("--in-place and --out exclude each other")
+    if Path(file).is_dir() or format_of(file, source, kind) not in FILLED:
+        raise typer.BadParameter(f"--in-place is for {', '.join(FILLED)} files; name with --out where {file} goes")
+    return Path(file).resolve()
 
 
 def translate_file(

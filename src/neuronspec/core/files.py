@@ -22,6 +22,8 @@ from typing import Any
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` to write to; renamed to `path` if the block succeeds, removed if not.
 
+    The permissions of a file that is replaced stay.
+
     Raises:
         IsADirectoryError: `path` is a folder.
     """
@@ -33,6 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
         _tidy_once(path.parent)
         try:
             yield temporary
+            with contextlib.suppress(FileNotFoundError):  # there was none
+                shutil.copymode(path, temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -20,6 +20,9 @@ FORMATS: Registry[Any] = Registry(
     },
 )
 
+FILLED = ("po", "xliff", "tmx")
+"""Formats that have places for translations, which are filled where they are empty."""
+
 ENDINGS = {
     ".txt": "text",
     ".po": "po",
