@@ -246,6 +246,21 @@ def test_how_an_entry_is_written_stays(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("language", "fits"),
+    [("de", True), ("de_AT", True), ("", True), ("LANGUAGE", True), ("en", True), ("fr", False), ("pt_BR", False)],
+)
+def test_a_catalog_of_another_language_is_refused(tmp_path: Path, language: str, fits: bool) -> None:
+    content = HEADER.replace('"Content', f'"Language: {language}\\n"\n"Content', 1) + '\nmsgid "a"\nmsgstr ""\n'
+    if fits:
+        assert 'msgstr "¡a"' in through(tmp_path, "a.po", content)
+    else:
+        with pytest.raises(
+            CorpusError, match=f"a.po: the header says Language: {language}, and the translation is into de"
+        ):
+            through(tmp_path, "a.po", content)
+
+
 def test_a_template_is_a_catalog(tmp_path: Path) -> None:
     content = f'{HEADER}\n#: a.py:1\nmsgid "a"\nmsgstr ""\n'
     assert through(tmp_path, "a.pot", content) == content.replace(

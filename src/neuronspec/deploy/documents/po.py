@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError
+from neuronspec.core.languages import is_known, match_language
 from neuronspec.deploy.documents.checks import kept, log_problems, lost
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
@@ -33,9 +35,10 @@ def translate_po(
     taken. Entries that can't be filled stay as they were, and are listed.
 
     Raises:
-        CorpusError: the catalog can't be read; see `read_catalog`.
+        CorpusError: the catalog can't be read (see `read_catalog`), or is of another language.
     """
     catalog = read_catalog(source.name, source.stream.read())
+    _check_language(catalog, direction)
     fillings: list[_Filling] = []
     problems: list[str] = []
     for entry in catalog.entries:
@@ -61,6 +64,15 @@ def translate_po(
             filled += 1
     stream.write(catalog.encoded())
     log_problems(filled, wanted, problems, "entries and marked them fuzzy")
+
+
+def _check_language(catalog: Catalog, direction: Direction) -> None:
+    """Templates name no language, what isn't one, or the source's."""
+    if is_known(catalog.language) and match_language(catalog.language, [direction.source, direction.target]) is None:
+        raise CorpusError(
+            f"{catalog.name}: the header says Language: {catalog.language}, and the translation is into "
+            f"{direction.target}; correct the header, or take the catalog of {direction.target}"
+        )
 
 
 def _located(catalog: Catalog, entry: Entry, problem: str) -> str:

@@ -16,6 +16,7 @@ from neuronspec.deploy.documents.checks import kept
 _KEYWORD = re.compile(r'\s*(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d{1,3})\])?)\s*"(.*)"\s*$', re.DOTALL)
 _CONTINUED = re.compile(r'\s*"(.*)"\s*$', re.DOTALL)
 _PLURALS = re.compile(r"nplurals\s*=\s*(\d{1,9})\s*;(?:\s*plural\s*=\s*([^;\n]+))?")
+_LANGUAGE = re.compile(r"^Language:[ \t]*(\S+)[ \t]*$", re.MULTILINE)
 _MOST_PLURALS = 10
 """No language has more; Arabic has 6."""
 _COUNTS = 201
@@ -82,6 +83,7 @@ class Catalog:
         plurals: number of plural forms (`nplurals`); None where the header has none that makes sense.
         one: the form for the number 1, by the header's formula.
         one_alone: whether that form is for no other number, as 21 in Russian.
+        language: that its header names; may be empty.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Catalog:
     plurals: int | None
     one: int = 0
     one_alone: bool = False
+    language: str = ""
 
     @property
     def line_end(self) -> str:
@@ -161,7 +164,10 @@ def read_catalog(name: str, raw: bytes) -> Catalog:
     header = entries[0].translations.get(0) if entries and entries[0].is_header else None
     if header is None:
         raise CorpusError(f"{name}:1: the catalog has no header (an entry with an empty msgid and the charset)")
-    return Catalog(name, lines, entries, encoding, *_plural_forms(header.value))
+    language = _LANGUAGE.search(header.value)
+    return Catalog(
+        name, lines, entries, encoding, *_plural_forms(header.value), language=language[1] if language else ""
+    )
 
 
 def _plural_forms(header: str) -> tuple[int | None, int, bool]:
