@@ -1,5 +1,5 @@
 """`python -m neuronspec`, and `torchrun ... -m neuronspec`."""
 
-from neuronspec.cli.app import main
+from neuronspec.cli.start import main
 
 main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,32 @@ def test_the_plan_of_a_run(tmp_path: Path) -> None:
 def test_the_plan_of_a_sweep(tmp_path: Path) -> None:
     file = write_sweep(tmp_path, "arms: {dense: , specialized: }\n")
     assert "dense/seed-1: to do" in without_torch("sweep", file, "--out", tmp_path / "out", "--dry-run")
+
+
+SIGNALLED = """
+import os, signal, sys
+
+class Sender:
+    def find_spec(self, name, path=None, target=None):
+        if name == "neuronspec.cli.app":
+            os.kill(os.getpid(), signal.SIGNAL)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Sender())
+sys.argv = ["neuronspec", "--help"]
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("start", ["module", "script"])
+def test_a_signal_while_the_commands_are_imported_gives_one_line_and_130(start: str, name: str) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, function = project["scripts"]["neuronspec"].split(":")
+    code = {
+        "module": "import runpy; runpy.run_module('neuronspec', run_name='__main__')",
+        "script": f"from {module} import {function}; {function}()",
+    }[start]
+    command = [sys.executable, "-c", SIGNALLED.replace("SIGNAL)", f"{name})") + code]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == f"stopped by {name}; what was finished is kept, and nothing is half-written\n"

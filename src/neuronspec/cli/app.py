@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -63,9 +63,14 @@ for group in (run_commands, sweep_commands, evaluate_commands, analyse_commands,
 
 
 def main() -> None:
+    """Heed signals, and run the command line."""
+    heed_signals()
+    run()
+
+
+def run() -> NoReturn:
     """Run the command line. Exits 0 done, 1 failed, 2 misused, 130 interrupted."""
     _use_utf_8()
-    heed_signals()
     leave(_run())
 
 
