@@ -99,19 +99,19 @@ def test_wrong_files_and_options_are_told(files: Path, tmp_path: Path) -> None:
     assert "line 1 of the references in " in failed(
         1, "--hyp", files / "short", "--ref", files / "hole", "--lang", "de"
     )
-    assert "no BLEU tokenizer for 'xx'" in failed(1, *good, "--lang", "xx")
+    assert "no BLEU tokenizer for 'xx'" in failed(2, *good, "--lang", "xx")
     assert "is not a COMET checkpoint" in failed(1, *good, "--lang", "de", "--comet", tmp_path)
     assert "3 baseline translations in" in failed(1, *good, "--lang", "de", "--baseline", files / "short")
     assert "3 sources in" in failed(1, *good, "--lang", "de", "--src", files / "short")
     assert "latin1:1 can't be read: it isn't UTF-8" in failed(1, "--hyp", files / "latin1", *good[2:], "--lang", "de")
     assert "wide can't be read: it is in UTF-16" in failed(1, "--hyp", files / "wide", *good[2:], "--lang", "de")
-    assert "can't be read: No such file" in failed(1, "--hyp", files / "none", *good[2:], "--lang", "de")
+    assert "can't be read: No such file" in failed(2, "--hyp", files / "none", *good[2:], "--lang", "de")
     assert "--lang missing" in failed(2, *good)
     assert "--hyp, --ref, --lang missing: give a run folder" in failed(2)
     assert "give a run folder, or files" in failed(2, tmp_path, *good, "--lang", "de")
     assert "--set changes the recipe of a run" in failed(2, *good, "--lang", "de", "--set", "evaluation.beam=1")
-    assert "unknown BLEU tokenizer 'spm'" in failed(1, *good, "--lang", "de", "--tokenizer", "spm")
-    assert neuronspec("evaluate", *good, "--lang", "xx", code=1).stderr.startswith("error: no BLEU tokenizer")
+    assert "unknown BLEU tokenizer 'spm'" in failed(2, *good, "--lang", "de", "--tokenizer", "spm")
+    assert neuronspec("evaluate", *good, "--lang", "xx", code=2).stderr.startswith("error: no BLEU tokenizer")
 
 
 @pytest.fixture(scope="module")

@@ -363,6 +363,7 @@ def test_the_column_of_a_tsv_is_not_guessed(tmp_path: Path) -> None:
         ("name", f"--column name: neither a number from 1 nor the name of one column of .*a.tsv {listed}"),
         ("text", "--column text: neither"),
         ("0", "--column 0: neither"),
+        ("5", f"--column 5: .*a.tsv has 3 columns {listed}"),
     ):
         with pytest.raises(RecipeError, match=message):
             through(tmp_path, "a.tsv", content, column=column)

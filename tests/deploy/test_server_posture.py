@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.deploy.test_server_clients import Marks
 from tests.helpers.running_server import ask, running
 
-from neuronspec.deploy.server.posture import Posture
+from neuronspec.core.errors import RecipeError
+from neuronspec.deploy.server.posture import Posture, parse_origin
+from neuronspec.deploy.server.serve import serve
 
 BODY = {"q": "a", "source": "en", "target": "de"}
 FOREIGN = "https://evil.example"
@@ -103,3 +106,30 @@ def test_nothing_redirects(url: str) -> None:
     for path in ("translate/", "languages/", "//evil.example/", "docs/", "nothing/"):
         answer = ask(f"{url}/{path}", None if "translate" not in path else BODY)
         assert answer.status in (200, 404) and "location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("*", "*"),
+        ("https://example.org", "https://example.org"),
+        ("HTTPS://Example.ORG:443", "https://example.org"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("https://example.org:80", "https://example.org:80"),
+        ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ("null", "null"),
+    ],
+)
+def test_origins_are_read_as_browsers_send_them(given: str, sent: str) -> None:
+    assert parse_origin(given) == sent
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://a.b/path", "https://a.b/", "example.org", "a.b:80", "https://", "https://u@a.b", "https://ü.de", ""],
+)
+def test_an_origin_that_can_never_match_is_refused_at_the_start(origin: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"--cors .*: not an origin: .*https://example.org") as refused:
+        serve(tmp_path, "127.0.0.1", 0, {}, {}, {"cors": (origin,)})
+    assert refused.value.exit_code == 2

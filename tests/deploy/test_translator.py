@@ -189,7 +189,7 @@ def test_text_that_is_not_utf8_names_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"in.txt:2: not valid UTF-8 \(byte 0xef at column 3\)"):
         translate_document(Upper(), EN_DE, str(tmp_path / "in.txt"), tmp_path / "out.txt")  # type: ignore[arg-type]
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"], "nothing half-written"
-    with pytest.raises(CorpusError, match=r"absent.txt can't be read: No such file"):
+    with pytest.raises(PathError, match=r"absent.txt can't be read: No such file"):
         translate_document(Upper(), EN_DE, str(tmp_path / "absent.txt"), None)  # type: ignore[arg-type]
     (tmp_path / "in.txt").write_text("w1\n")
     translate_document(Upper(), EN_DE, str(tmp_path / "in.txt"), tmp_path / "out.txt", Options())  # type: ignore[arg-type]

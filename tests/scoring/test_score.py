@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from neuronspec.core.errors import EvaluationError
+from neuronspec.core.errors import EvaluationError, RecipeError
 from neuronspec.core.files import write_text
 from neuronspec.evaluation.external import Files, evaluate_files
 from neuronspec.evaluation.results import DirectionScore, Results, read_scores, write_results, write_scores
@@ -99,12 +99,12 @@ def test_tokenizer_by_language(language: str, tokenizer: str) -> None:
 
 
 def test_unknown_languages_need_a_tokenizer() -> None:
-    with pytest.raises(EvaluationError, match=r"no BLEU tokenizer for 'klingon': unknown language .*tokenizers"):
+    with pytest.raises(RecipeError, match=r"no BLEU tokenizer for 'klingon': unknown language .*tokenizers"):
         bleu_tokenizer("klingon")
     chosen = ScoreSettings(tokenizers={"klingon": "intl", "de": "char"})
     assert [bleu_tokenizer(code, chosen) for code in ("klingon", "de", "fr")] == ["intl", "char", "13a"]
     assert "tok:intl" in score(["a b"], ["a c"], "klingon", chosen)["bleu"].signature
-    with pytest.raises(EvaluationError, match=r"unknown BLEU tokenizer '13b'; did you mean '13a'\? Valid: 13a"):
+    with pytest.raises(RecipeError, match=r"unknown BLEU tokenizer '13b'; did you mean '13a'\? Valid: 13a"):
         parse_tokenizer("13b")
 
 

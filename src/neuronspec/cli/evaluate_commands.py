@@ -126,8 +126,8 @@ def score_files(external: External, overrides: Sequence[str] | None, tables: Pat
     """`neuronspec evaluate --hyp FILE --ref FILE --lang CODE`.
 
     Raises:
-        RecipeError: options that don't belong together.
-        EvaluationError: as `evaluate_files`.
+        RecipeError: options that don't belong together, or an unknown tokenizer.
+        NeuronspecError: as `evaluate_files`.
     """
     from neuronspec.evaluation.external import Files, evaluate_files, external_table
     from neuronspec.scoring.settings import ScoreSettings

@@ -86,8 +86,10 @@ def evaluate_files(files: Files, settings: ScoreSettings) -> FilesScored:
         settings: which scores, and how.
 
     Raises:
-        EvaluationError: a file can't be read, the files differ in length, a reference is empty, or the language or
-            the checkpoint is none.
+        PathError: a file is missing.
+        EvaluationError: a file can't be read, the files differ in length, a reference is empty, or the checkpoint is
+            none.
+        RecipeError: the language is unknown.
     """
     check_scoring(settings, [files.language])
     hypotheses, references = read_text_lines(files.hyp), read_text_lines(files.ref)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuronspec.core.checksums import verify
-from neuronspec.core.errors import EvaluationError
+from neuronspec.core.errors import EvaluationError, PathError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,11 @@ def read_text_lines(path: Path) -> list[str]:
     """The lines of any text file, with or without a byte order mark; only LF and CR LF end a line.
 
     Raises:
-        EvaluationError: the file is missing or isn't UTF-8.
+        PathError: there is no such file.
+        EvaluationError: it can't be read, or isn't UTF-8.
     """
+    if not path.exists():
+        raise PathError(f"{path} can't be read: No such file or directory")
     lines = _lines(path)
     return [lines[0].removeprefix("\ufeff"), *lines[1:]] if lines else []
 

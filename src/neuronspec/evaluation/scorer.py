@@ -235,8 +235,8 @@ def check_scoring(settings: ScoreSettings, languages: Sequence[str]) -> None:
         languages: that are translated into.
 
     Raises:
-        EvaluationError: a tokenizer or its model is missing, a language is unknown, or the path of COMET isn't a
-            checkpoint.
+        EvaluationError: a tokenizer or its model is missing, or the path of COMET isn't a checkpoint.
+        RecipeError: a language is unknown.
         MissingExtraError: sacremoses isn't installed and text shall be detokenised.
     """
     check_metrics(languages, settings)

@@ -56,4 +56,4 @@ def read_stages(path: Path) -> Stages:
     Raises:
         RunError: it is missing or damaged.
     """
-    return read_json(path, Stages, "remove it to run all stages again, or choose another --out")
+    return read_json(path, Stages, "remove it, then 'neuronspec run' runs all stages again")

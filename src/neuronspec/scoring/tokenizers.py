@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
-from neuronspec.core.errors import DirectionError, EvaluationError, nearest
+from neuronspec.core.errors import DirectionError, EvaluationError, RecipeError, nearest
 from neuronspec.core.languages import WITHOUT_WORD_SPACES, get_language
 from neuronspec.scoring.settings import BleuTokenizer, ScoreSettings
 
@@ -30,7 +30,7 @@ def bleu_tokenizer(language: str, settings: ScoreSettings | None = None) -> str:
     Lao, Khmer, Burmese and Tibetan script; `13a` for all others.
 
     Raises:
-        EvaluationError: the code isn't in the table of languages, and no tokenizer is chosen for it.
+        RecipeError: the code isn't in the table of languages, and no tokenizer is chosen for it.
     """
     settings = settings or ScoreSettings()
     if language in settings.tokenizers:
@@ -38,7 +38,7 @@ def bleu_tokenizer(language: str, settings: ScoreSettings | None = None) -> str:
     try:
         script = get_language(language).script
     except DirectionError as error:
-        raise EvaluationError(
+        raise RecipeError(
             f"no BLEU tokenizer for {language!r}: {error}; or choose one of {', '.join(NAMES)} "
             f"(evaluation.scores.tokenizers: {{{language}: 13a}}, or --tokenizer)"
         ) from None
@@ -51,7 +51,8 @@ def check_tokenizers(languages: Iterable[str], settings: ScoreSettings | None = 
     """Check that BLEU can be computed for text in each of the languages.
 
     Raises:
-        EvaluationError: a tokenizer's package isn't installed, its model is missing, or a language is unknown.
+        EvaluationError: a tokenizer's package isn't installed, or its model is missing.
+        RecipeError: a language is unknown.
     """
     settings = settings or ScoreSettings()
     for language in sorted(set(languages)):
@@ -76,10 +77,10 @@ def parse_tokenizer(name: str) -> str:
     """`name`, if it is a tokenizer.
 
     Raises:
-        EvaluationError: it isn't; names the nearest.
+        RecipeError: it isn't; names the nearest.
     """
     if name not in NAMES:
-        raise EvaluationError(f"unknown BLEU tokenizer {name!r}; {nearest(name, NAMES)}")
+        raise RecipeError(f"unknown BLEU tokenizer {name!r}; {nearest(name, NAMES)}")
     return name
 
 

@@ -102,6 +102,8 @@ def _column(name: str, cells: list[str], column: str | None) -> tuple[int, bool]
             "number or, if the first line is a header, by its name"
         )
     if column.isascii() and column.isdigit() and int(column) > 0:
+        if int(column) > len(cells):
+            raise RecipeError(f"--column {column}: {name} has {len(cells)} columns (first line: {listed})")
         return int(column), False
     if cells.count(column) != 1:
         raise RecipeError(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, RecipeError
+from neuronspec.core.errors import CorpusError, PathError, RecipeError
 from neuronspec.core.files import replacing
 from neuronspec.core.languages import match_language
 from neuronspec.deploy.documents.lines import Source, without_mark
@@ -99,7 +99,8 @@ def translate_document(
         kind: the format; by default it is known by the end of the name, see `format_of`.
 
     Raises:
-        CorpusError: the file can't be read: it is missing, not UTF-8, or not what its name says.
+        PathError: there is no such file.
+        CorpusError: the file can't be read: it is not UTF-8, or not what its name says.
         RecipeError: the format isn't known, or options don't belong to it.
     """
     options, kind = options or Options(), format_of(file, direction.source, kind)
@@ -131,6 +132,8 @@ def _opened(file: str) -> Iterator[Source]:
         return
     try:
         stream = Path(file).open("rb")  # noqa: SIM115 (closed below)
+    except FileNotFoundError as error:
+        raise PathError(f"{file} can't be read: {error.strerror}") from None
     except OSError as error:
         raise CorpusError(f"{file} can't be read: {error.strerror or error}") from None
     with stream:

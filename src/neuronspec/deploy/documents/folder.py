@@ -70,7 +70,7 @@ def translate_folder(
             try:
                 translate_document(translator, direction, str(path), target, options, kind)
                 done += 1
-            except CorpusError as error:
+            except (CorpusError, PathError) as error:
                 failed.append(str(error))
     logger.info("translated %d files into %s%s", done, out, f"; {there} were there already" if there else "")
     if unknown:

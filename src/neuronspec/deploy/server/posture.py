@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,13 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
+from neuronspec.core.errors import RecipeError
+
 ANY = "*"
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_PORTS = {"http": ":80", "https": ":443"}
+_ORIGIN = re.compile(r"null|file://|[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
+"""`null` and `file://` are what pages in files send. Names are ASCII, others in Punycode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class Posture:
     Args:
         host: the address that the server listens at.
         allowed: names that it may be reached by, beside those; `*` for any.
-        cors: origins whose pages may use it, such as `https://example.org`; `*` for any.
+        cors: origins whose pages may use it, such as `https://example.org`, as `parse_origin` gives them; `*` for any.
     """
 
     host: str = "127.0.0.1"
@@ -55,6 +61,24 @@ class Posture:
         page = urlsplit(origin)
         own = page.netloc.lower() == headers.get("host", "").lower() or _name(page.netloc) in self.allowed
         return origin in self.cors or (page.scheme in ("http", "https") and own)
+
+
+def parse_origin(text: str) -> str:
+    """An origin as browsers send it: in lower case, without the port that its scheme has anyway; or `*`.
+
+    Raises:
+        RecipeError: no browser sends it, so it could never match.
+    """
+    origin = text.lower()
+    for scheme, port in _PORTS.items():
+        if origin.startswith(f"{scheme}://"):
+            origin = origin.removesuffix(port)
+    if origin == ANY or _ORIGIN.fullmatch(origin):
+        return origin
+    raise RecipeError(
+        f"--cors {text}: not an origin: it has a scheme and a name, perhaps a port, and neither a path nor a slash at "
+        "its end: https://example.org or http://localhost:3000 (or '*' for any)"
+    )
 
 
 class Doorman:

@@ -40,6 +40,7 @@ def serve(
 
     Raises:
         MissingExtraError: fastapi, uvicorn, werkzeug or prometheus-client isn't installed.
+        RecipeError: an origin in `cors` is none.
         PathError: the file of keys can't be read, or isn't one.
         ModelError: the model can't be loaded, or serves no direction.
         NeuronspecError: the port is taken, or the address isn't this machine's.
@@ -51,12 +52,13 @@ def serve(
         from neuronspec.deploy.server.connections import configured
         from neuronspec.deploy.server.keys import Keys
         from neuronspec.deploy.server.limits import Limits
-        from neuronspec.deploy.server.posture import Posture
+        from neuronspec.deploy.server.posture import Posture, parse_origin
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "the server") from None
     from neuronspec.deploy.translator import Translator
 
     known = None if keys is None else Keys.load(keys)
+    trusted = tuple(map(parse_origin, posture.get("cors", ())))
     translator = Translator(model, **options)
     directions = translator.reachable()
     if not directions:
@@ -64,7 +66,7 @@ def serve(
     for name, problem in translator.damaged.items():
         logger.warning("not served: %s: %s", name, problem)
     bounds = Limits(**limits)
-    app = create_app(translator, bounds, Posture(host, **posture), known, suggestions)
+    app = create_app(translator, bounds, Posture(host, **posture | {"cors": trusted}), known, suggestions)
     logging.getLogger(_DOCUMENTS).setLevel(logging.WARNING)
     with _bound(host, port) as listener:
         address = f"http://{host}:{listener.getsockname()[1]}/"
