@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,6 @@ from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
 from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.transfer import all_tables
-from neuronspec.scoring.intervals import over_units
 from neuronspec.scoring.resampling import holm
 
 FILE = Path(__file__).parents[1] / "fixtures" / "run_0_1" / "run" / "results.json"
@@ -28,17 +28,39 @@ def test_old_tests_are_taken_over() -> None:
     # sacreBLEU's bootstrap called this one significant, also after correction
     assert old["directions"]["de-en"]["holm_p"] < 0.05
     assert not new.directions["de-en"].significant and new.directions["de-en"].sacrebleu_bootstrap_p < 0.05
-    mean, expected = new.average, over_units([test["difference"] for test in old["directions"].values()])
-    assert mean is not None and mean.other_directions is not None and expected is not None
-    assert (mean.n, mean.of) == (old["average"]["n"], old["average"]["of"])
-    assert mean.other_directions.low == pytest.approx(expected.low)
-    assert mean.these_directions is None, "it needs resamples"
+    mean = new.average
+    assert mean is not None
+    assert (mean.difference, mean.n, mean.of) == tuple(old["average"][key] for key in ("difference", "n", "of"))
+    assert mean.these_directions is None and mean.other_directions is None, "they need resamples"
 
 
 def test_tables_of_old_results_are_made() -> None:
     tables = all_tables(Results.load(FILE))
     assert tables["chrf_significance"].rows[0][2] == "–"
-    assert "Means: *" in tables["arms"].note
+    for name in ("arms", "chrf_significance", "chrf_by_direction", "chrf_over_base_by_direction"):
+        assert "version 0.1 made these results" in tables[name].note and "Means: *" not in tables[name].note
+
+
+def _with_equal_gains() -> dict[str, Any]:
+    """Old results in which `specialized` is above `base` by the same in each direction, and has an old interval."""
+    content: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+    for name, score in content["arms"]["specialized"].items():
+        score["chrf++"] = content["arms"]["base"][name]["chrf++"] + 1
+    found = content["significance"]["pairs"]["specialized"]["base"]["chrf++"]
+    for test in found["directions"].values():
+        test["difference"] = 1.0
+    found["average"] |= {"difference": 1.0, "low": 0.9, "high": 1.1}
+    return content
+
+
+def test_means_of_old_results_have_no_mark_and_no_interval(tmp_path: Path) -> None:
+    write_json(tmp_path / "results.json", _with_equal_gains())
+    results = Results.load(tmp_path / "results.json")
+    tables = all_tables(results)
+    (gain,) = (row[4] for row in tables["arms"].rows if row[0] == "specialized")
+    assert gain == "+1.0"
+    (row,) = (row for row in tables["chrf_significance"].rows if row[0] == "specialized − base")
+    assert row[1:5] == ["+1.00", "–", "–", "–"]
 
 
 def test_zero_shot_directions_have_their_own_mean(tmp_path: Path) -> None:
@@ -51,11 +73,8 @@ def test_zero_shot_directions_have_their_own_mean(tmp_path: Path) -> None:
     write_json(tmp_path / "results.json", content)
     results = Results.load(tmp_path / "results.json")
     assert results.significance is not None
-    found = results.significance.pairs["specialized"]["base"]["chrf++"]
-    values = [found.directions[name].difference for name in ("en-it", "it-en")]
-    expected = over_units(values)
-    assert found.zero_shot is not None and found.zero_shot.other_directions is not None and expected is not None
-    assert found.zero_shot.other_directions.high == pytest.approx(expected.high)
+    found = results.significance.average("specialized", "base", "chrf++", "zero_shot")
+    assert found is not None and (found.n, found.other_directions) == (2, None)
 
 
 def test_a_damaged_old_significance_is_told(tmp_path: Path) -> None:

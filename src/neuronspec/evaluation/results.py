@@ -169,7 +169,7 @@ class Results(BaseModel):
         if not isinstance(content, dict) or not isinstance(content.get("significance"), dict):
             return content
         try:
-            return content | {"significance": upgraded(content["significance"], content.get("zero_shot") or ())}
+            return content | {"significance": upgraded(content["significance"])}
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"significance of an older version is damaged: {error!r}") from None
 

@@ -11,7 +11,7 @@ from neuronspec.core.languages import name_of
 from neuronspec.core.table import Cell, Table
 from neuronspec.evaluation.results import MAIN_SCORES, DirectionResult, Results
 from neuronspec.scoring.registry import METRICS
-from neuronspec.scoring.significance import METHOD_NOTE, marks
+from neuronspec.scoring.significance import marks
 
 __all__ = [
     "Average",
@@ -96,7 +96,7 @@ def arms_table(results: Results) -> Table:
 
 def note(results: Results) -> str:
     """What marks mean, where there are any."""
-    return METHOD_NOTE if results.significance else ""
+    return results.significance.note if results.significance else ""
 
 
 def gain_cell(
@@ -243,7 +243,7 @@ def _by_direction(results: Results, metric: str, names: Sequence[str], title: st
 
     rows: list[list[str]] = [[name, _names(name), *(cell(arm, name) for arm in arms)] for name in names]
     marked = "dense" in arms and results.significance is not None and metric != "loss"
-    below = f"Marks: against dense. {METHOD_NOTE}" if marked else ""
+    below = f"Marks: against dense. {note(results)}" if marked else ""
     return Table(title, ["direction", "languages", *arms], rows, below)
 
 

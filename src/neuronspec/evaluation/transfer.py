@@ -21,12 +21,13 @@ from neuronspec.evaluation.tables import (
     gains_of,
     group_by_tier,
     label_of,
+    note,
     other_scores_table,
     tiers_table,
     trained_directions,
     zero_shot_table,
 )
-from neuronspec.scoring.significance import LEVEL, METHOD_NOTE, Bounds, MeanDifference, marks
+from neuronspec.scoring.significance import LEVEL, Bounds, MeanDifference, marks
 
 INTERVALS = ("95%, these directions", "95%, other directions", "r")
 """The columns of intervals of a mean difference; `INTERVALS_NOTE` says what they are."""
@@ -81,7 +82,7 @@ def gains_table(results: Results, over: str, metric: str = "chrf++") -> Table | 
         return gain.show(digits_of(metric), signed=True, mark=marks(results.difference(arm, over, metric, name)))
 
     rows: list[list[str]] = [[name, *(cell(arm, name) for arm in shown)] for name in directions_of(results)]
-    below = METHOD_NOTE if results.significance else ""
+    below = note(results)
     return Table(f"Gain in {label_of(metric)} over {over} by direction", ["direction", *shown], rows, below)
 
 
@@ -102,7 +103,7 @@ def significance_table(results: Results, metric: str = "chrf++") -> Table | None
         return None
     label = label_of(metric)
     below = (
-        f"{METHOD_NOTE} Better, worse: directions of {len(names)}; in brackets those with p < {LEVEL}, and those "
+        f"{note(results)} Better, worse: directions of {len(names)}; in brackets those with p < {LEVEL}, and those "
         f"with Holm's correction. {INTERVALS_NOTE}"
     )
     heads = ["arms", label, *INTERVALS, "better", "worse"]

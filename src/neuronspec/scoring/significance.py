@@ -23,12 +23,21 @@ from neuronspec.scoring.intervals import Interval
 LEVEL = 0.05
 """Differences with a smaller p-value are marked."""
 
-METHOD_NOTE = (
+_DIRECTIONS_NOTE = (
     "* p < 0.05 in this direction (approximate randomization, two-sided, not corrected); ** also after Holm's "
-    "correction for the number of directions. Means: * the 95% interval for other directions of this kind excludes 0. "
-    "Other training seeds may differ."
+    "correction for the number of directions."
+)
+METHOD_NOTE = (
+    f"{_DIRECTIONS_NOTE} Means: * the 95% interval for other directions of this kind excludes 0. Other training seeds "
+    "may differ."
 )
 """What the marks in tables mean."""
+OLD = "read"
+"""The key of `Significance.method` that only results of version 0.1 have, as `old_significance` reads them."""
+_OLD_NOTE = (
+    f"{_DIRECTIONS_NOTE} Means have no marks and no intervals: version 0.1 made these results. Remove results.json and "
+    "run 'neuronspec evaluate RUN' to get them."
+)
 
 
 class _Entry(BaseModel):
@@ -101,7 +110,7 @@ class MeanDifference(_Entry):
         of: directions that should have been.
         these_directions: its 95% interval for other sentences; None in results of older versions.
         other_directions: its 95% interval for other directions of this kind and other sentences; None for one
-            direction.
+            direction, and in results of older versions.
         correlation: of the directions' differences over resamples of the sentences that they share, mean over pairs;
             None where they share none.
     """
@@ -158,6 +167,16 @@ class Significance(_Entry):
 
     method: dict[str, Any]
     pairs: dict[str, dict[str, dict[str, Comparison]]]
+
+    @property
+    def old(self) -> bool:
+        """Whether version 0.1 made them, so that means have no intervals."""
+        return OLD in self.method
+
+    @property
+    def note(self) -> str:
+        """What the marks of these tests mean in tables."""
+        return _OLD_NOTE if self.old else METHOD_NOTE
 
     def difference(self, system: str, baseline: str, metric: str, direction: str) -> DirectionTest | None:
         """The test of one arm against another in a direction, whichever is the later one; None if there is none."""

@@ -59,7 +59,8 @@ def _comparison(results: Results, other: str, directions: Sequence[str]) -> Iter
         )
         if bounds is not None
     ]
-    tested = "; ".join(told) or "no significance test"
+    old = results.significance is not None and results.significance.old
+    tested = "; ".join(told) or ("no interval, as version 0.1 made the results" if old else "no significance test")
     yield (
         f"Specialized is {abs(mean):.2f} chrF++ {'above' if mean > 0 else 'below'} {other} on average, better in "
         f"{better} of {len(gains)} directions (one seed; {tested})."
