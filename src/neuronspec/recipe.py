@@ -146,6 +146,8 @@ class Recipe(Section):
                 aren't allowed.
         """
         document = load_yaml(Path(path), overrides or [])
+        if document.looks_like("sweep"):
+            raise RecipeError(f"{path} is a sweep, not a recipe: run it with 'neuronspec sweep {path} --out FOLDER'")
         context = {"folder": Path(path).resolve().parent, "check_files": True}
         if trusted:
             load_plugins(_plugins_of(document, context))

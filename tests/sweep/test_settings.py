@@ -9,6 +9,7 @@ import pytest
 from tests.helpers.toy_sweep import write_sweep
 
 from neuronspec.core.errors import RecipeError
+from neuronspec.recipe import Recipe
 from neuronspec.sweep.settings import Sweep
 
 
@@ -66,8 +67,9 @@ def test_the_baseline_of_an_entry_has_its_settings() -> None:
         ("arms: {dense: , spezialized: {}}", "entry spezialized.*did you mean 'specialized'"),
         ("arms: {dense: {set: {continuation.upadtes: 3}}}", "entry dense.*upadtes.*updates"),
         ("arms: {dense: {set: {selection.coverage: 1.5}}}", "entry dense.*coverage"),
-        ("arms: {dense: }\nseeds: [1, 1]", "twice"),
-        ("arms: {dense: }\nbase_seeds: [1, 1]", "twice"),
+        ("arms: {dense: }\nseeds: [1, 1]", r"sweep.yaml:4: seeds: \[1, 1\] names a seed twice"),
+        ("arms: {dense: }\nbase_seeds: [1, 1]", r"sweep.yaml:4: base_seeds: \[1, 1\] names a seed twice"),
+        ("arms:\n  dense: {seeds: [2, 2]}", r"sweep.yaml:4: arms.dense.seeds: \[2, 2\] names a seed twice"),
         ("arms: {dense: }\nbase_seeds: []", "base_seeds"),
         ("arms: {dense: {set: {training.seed: 4}}}\nbase_seeds: [1]", "base_seeds set it"),
         ("arms: {random: }", "baseline 'dense' is no entry"),
@@ -88,6 +90,14 @@ def test_mistakes_are_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(RecipeError) as caught:
         Sweep.load(path)
     assert re.search(told, str(caught.value), re.DOTALL), str(caught.value)
+
+
+def test_a_sweep_and_a_recipe_are_told_apart(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, "arms: {dense: }\n")
+    with pytest.raises(RecipeError, match="sweep.yaml is a sweep, not a recipe: run it with 'neuronspec sweep"):
+        Recipe.load(path, ["seed=2"])
+    with pytest.raises(RecipeError, match="toy.yaml is a recipe, not a sweep: run it with 'neuronspec run"):
+        Sweep.load(tmp_path / "toy.yaml")
 
 
 def test_a_missing_recipe_and_a_bad_override_are_told(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import yaml
 
@@ -64,6 +64,12 @@ class Document:
     kind: str = "recipe"
     lines: dict[KeyPath, int] = field(default_factory=dict)
     overrides: dict[KeyPath, str] = field(default_factory=dict)
+
+    def looks_like(self, kind: Literal["recipe", "sweep"]) -> bool:
+        """Whether it is plainly a recipe (it has a corpus), or a sweep (it names a recipe, and arms with changes)."""
+        if kind == "recipe":
+            return "corpus" in self.values and "recipe" not in self.values
+        return "corpus" not in self.values and "recipe" in self.values and isinstance(self.values.get("arms"), dict)
 
     def place(self, path: KeyPath) -> str:
         """`recipes/demo.yaml:12`, or the `--set` that gave the value; of the nearest parent if need be."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from neuronspec.arms.registry import ARMS
 from neuronspec.core.errors import RecipeError
@@ -51,12 +51,21 @@ Training: TypeAlias = tuple[int, int]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
+def _different(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"{seeds} names a seed twice; leave one out")
+    return seeds
+
+
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_different)]
+
+
 class Entry(Section):
     """One row of the table."""
 
     arm: Annotated[str, OneOf(ARMS)] | None = Field(None, description="which arm it is; the entry's name without it")
     set: Changes = Field({}, description="recipe keys that it changes, as {selection.coverage: 0.7}")
-    seeds: list[Seed] | None = Field(None, min_length=1, description="other seeds than the sweep's")
+    seeds: Seeds | None = Field(None, description="other seeds than the sweep's")
 
 
 class Sweep(Section):
@@ -65,10 +74,9 @@ class Sweep(Section):
     name: Name = Field(description="names the sweep; a sweep folder belongs to one name")
     recipe: RecipePath = Field(description="the recipe that all share; relative to the sweep file")
     set: Changes = Field({}, description="recipe keys that are changed for all, as {continuation.updates: 500}")
-    seeds: list[Seed] = Field([1], min_length=1, description="of each continuation: data order, dropout, random masks")
-    base_seeds: list[Seed] | None = Field(
+    seeds: Seeds = Field([1], description="of each continuation: data order, dropout, random masks")
+    base_seeds: Seeds | None = Field(
         None,
-        min_length=1,
         description="baselines: one is trained with each of these (training.seed: weights, data order, dropout), and "
         "every entry continues from each with each of its seeds; without it, one baseline with the recipe's seed",
     )
@@ -89,11 +97,6 @@ class Sweep(Section):
     @model_validator(mode="after")
     def _check(self) -> Sweep:
         problems = [
-            f"seeds {seeds} name a seed twice"
-            for seeds in (self.seeds, self.base_seeds or [], *(entry.seeds or [] for entry in self.arms.values()))
-            if len(set(seeds)) < len(seeds)
-        ]
-        problems += [
             f"baseline {name!r} is no entry; entries: {', '.join(sorted(self.arms))}"
             for name in self.baselines
             if name not in self.arms
@@ -117,7 +120,10 @@ class Sweep(Section):
         Raises:
             RecipeError: the file is missing or mistaken, or an entry makes an invalid recipe; lists all mistakes.
         """
-        sweep = explain(cls, load_yaml(path, [], "sweep"), {"folder": path.resolve().parent, "check_files": True})
+        document = load_yaml(path, [], "sweep")
+        if document.looks_like("recipe"):
+            raise RecipeError(f"{path} is a recipe, not a sweep: run it with 'neuronspec run {path} --out RUN'")
+        sweep = explain(cls, document, {"folder": path.resolve().parent, "check_files": True})
         given = dict(map(parse_override, overrides or []))
         problems = list(_reserved("--set", given, sweep._reserved_keys()))
         if problems:
