@@ -63,6 +63,13 @@ def test_languages_in_any_spelling(exported: Path) -> None:
         translator("w1", "EN-zh-TW")
 
 
+def test_an_unknown_language_is_told(exported: Path) -> None:
+    told = "no model for direction en-xx; unknown language 'xx': .*; valid: .*en-de"
+    with pytest.raises(DirectionError, match=told) as caught:
+        ns.Translator(exported)("w1", "en-xx")
+    assert "did you mean 'en-" not in str(caught.value)
+
+
 @pytest.mark.parametrize("direction", [None, 7, b"en-de", ["en-de"], "en", ""])
 def test_what_is_no_direction_is_refused(exported: Path, direction: Any) -> None:
     with pytest.raises(DirectionError, match="not NoneType|not int|not bytes|not list|expected SOURCE-TARGET"):

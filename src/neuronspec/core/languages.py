@@ -206,6 +206,11 @@ def base_language(spelling: str) -> str:
     return (_resolve(spelling) or spelling).split("_")[0]
 
 
+def unknown_language(spelling: str) -> str:
+    """What is wrong with a spelling that no language has, with the nearest one; empty for a language that is known."""
+    return "" if is_known(spelling) else _unknown(spelling)
+
+
 def script_of(spelling: str) -> str | None:
     """The ISO 15924 script of a language; None where it isn't known."""
     return get_language(spelling).script if is_known(spelling) else None

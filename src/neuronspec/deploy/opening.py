@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.arms.registry import ARMS
-from neuronspec.core.direction import Direction, nearest_directions
+from neuronspec.core.direction import Direction, languages_of, nearest_directions
 from neuronspec.core.errors import CorpusError, DirectionError, MaskError, ModelError, PathError
+from neuronspec.core.languages import unknown_language
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
 from neuronspec.models.fit import check_fit
@@ -121,9 +122,16 @@ def check_directions(model: PreTrainedModel, directions: list[str], pivot: str |
 
 
 def unknown_direction(name: str, known: list[str], damaged: Sequence[str] = ()) -> DirectionError:
-    """The error for a direction that isn't there; it may be in one of the folders that are damaged."""
-    listed = nearest_directions(Direction.parse(name), known)
-    return DirectionError("; ".join(filter(None, [f"no model for direction {name}", listed, *damaged])))
+    """The error for a direction that isn't there; it may be in one of the folders that are damaged.
+
+    A language that neither the table nor the model knows is told, and no direction that merely looks alike.
+    """
+    direction = Direction.parse(name)
+    spelled = languages_of(map(Direction.parse, known))
+    strange = [code for code in (direction.source, direction.target) if code not in spelled]
+    reasons = list(filter(None, map(unknown_language, strange)))
+    listed = f"valid: {', '.join(known)}" if reasons and known else nearest_directions(direction, known)
+    return DirectionError("; ".join(filter(None, [f"no model for direction {name}", *reasons, listed, *damaged])))
 
 
 def _check_not_exported(path: Path) -> None:
