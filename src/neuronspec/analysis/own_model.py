@@ -20,7 +20,7 @@ from neuronspec.core.environment import environment
 from neuronspec.core.errors import CorpusError, DirectionError, PathError, RecipeError
 from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
-from neuronspec.core.languages import canonical, is_known, same_language
+from neuronspec.core.languages import best_tags, canonical, is_known, same_language
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.corpus.ingest import read_rows
@@ -150,19 +150,36 @@ def _corpus(data: Path, options: Options) -> CorpusSettings:
         "families": families | unknown,
     }
     try:
-        return CorpusSettings.model_validate(content)
+        corpus = CorpusSettings.model_validate(content)
     except ValidationError as error:
         problems = (str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors(include_url=False))
         raise RecipeError("; ".join(problems)) from None
+    _check_columns(data, corpus)
+    return corpus
+
+
+def _check_columns(data: Path, corpus: CorpusSettings) -> None:
+    """Refuse languages that the table has no column for, with the option that names them."""
+    header = _header(data)
+    found = best_tags(header, corpus.used_languages)
+    missing = [code for code in corpus.used_languages if code not in found]
+    if missing:
+        option = "--pivot" if missing == [corpus.pivot] else "--languages"
+        raise RecipeError(f"{option}: {data} has no column for {', '.join(missing)}; it has: {', '.join(header)}")
+
+
+def _header(data: Path) -> list[str]:
+    _, (header, *_) = next(read_blocks(data, 1), (1, [""]))
+    return [name.strip() for name in header.split("\t")]
 
 
 def _columns(data: Path, pivot: str) -> list[str]:
     """The languages of the table's header beside the pivot."""
-    _, (header, *_) = next(read_blocks(data, 1), (1, [""]))
+    header = _header(data)
     found = []
-    for name in header.split("\t"):
+    for name in header:
         try:
-            found.append(canonical(name.strip()) if name.strip() != "id" else pivot)
+            found.append(canonical(name) if name != "id" else pivot)
         except DirectionError:
             raise CorpusError(
                 f"{data}:1: column {name!r} is no language that is known; name the columns by language code, or say "
@@ -170,7 +187,7 @@ def _columns(data: Path, pivot: str) -> list[str]:
             ) from None
     languages = [code for code in dict.fromkeys(found) if not same_language(code, pivot)]
     if not languages:
-        raise CorpusError(f"{data}:1: the header names no language beside the pivot {pivot!r}: {header}")
+        raise CorpusError(f"{data}:1: the header names no language beside the pivot {pivot!r}: {', '.join(header)}")
     return languages
 
 
