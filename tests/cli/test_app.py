@@ -237,6 +237,17 @@ def test_inspect_tells_what_each_file_holds(finished: Path, name: str) -> None:
     assert shown.returncode == 0 and facts["kind"] in shown.stdout
 
 
+def test_inspect_tells_the_runs_of_a_sweep(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text('{"sweep": "toys", "base": null}')
+    cell = tmp_path / "cells" / "dense" / "seed-1"
+    cell.mkdir(parents=True)
+    shutil.copy(finished / "stages.json", cell)
+    facts = json.loads(neuronspec("inspect", tmp_path, "--json").stdout)
+    finished_tasks = len(json.loads((finished / "stages.json").read_text())["tasks"])
+    assert facts["kind"] == "sweep" and facts["name"] == "toys"
+    assert facts["runs"] == {"cells/dense/seed-1": {"finished": finished_tasks}}
+
+
 def test_inspect_tells_damaged_weights_of_a_model(finished: Path, tmp_path: Path) -> None:
     model = Path(shutil.copytree(finished / "arms" / "specialized", tmp_path / "model"))
     for name in ("neuron_masks.safetensors", "model.safetensors"):
@@ -247,7 +258,13 @@ def test_inspect_tells_damaged_weights_of_a_model(finished: Path, tmp_path: Path
 def test_inspect_refuses_strangers_and_damage(finished: Path, tmp_path: Path) -> None:
     failed(neuronspec("inspect", tmp_path / "none"), 2, "no such file")
     (tmp_path / "x.txt").write_text("x")
-    failed(neuronspec("inspect", tmp_path / "x.txt"), 2, "not a file that neuronspec writes")
+    failed(
+        neuronspec("inspect", tmp_path / "x.txt"),
+        2,
+        "inspect doesn't describe this kind of file; it describes: activations",
+    )
+    for name in ("base/config.json", "run.log", "data/tokens"):
+        failed(neuronspec("inspect", finished / name), 2, "inspect doesn't describe this kind of f")
     (tmp_path / "masks.safetensors").write_bytes((finished / "masks.safetensors").read_bytes()[:100])
     failed(neuronspec("inspect", tmp_path / "masks.safetensors"), 1, "masks.safetensors")
 

@@ -30,6 +30,9 @@ def test_export_and_translate(specialized: Path, sample: Path, tmp_path: Path) -
     facts = json.loads(made.stdout)
     assert [list(each["directions"]) for each in facts] == [["de-en"], ["en-de"], ["en-fr"]]
     assert all(each["directions"][Path(each["folder"]).name]["verification"]["identical"] == 20 for each in facts)
+    shown = json.loads(neuronspec("inspect", out, "--json").stdout)
+    assert shown["kind"] == "exported models"
+    assert shown["models"] == dict.fromkeys(("de-en", "en-de", "en-fr"), "direction, int8")
     text = "".join(f"{line}\n" for line in sentences(30, seed=2))
     piped = neuronspec("translate", out, "--from", "en", "--to", "de", text=text)
     assert piped.returncode == 0, piped.stderr

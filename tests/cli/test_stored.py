@@ -86,6 +86,17 @@ def test_every_command_that_reads_it_notices(file: str, run: Path, neuronspec: C
         (run / file).write_bytes(whole)
 
 
+@pytest.mark.parametrize("name", ["masks.safetensors", "activations.safetensors"])
+def test_inspect_names_the_remedy_for_a_damaged_header(name: str, run: Path, neuronspec: Commands) -> None:
+    whole = (run / name).read_bytes()
+    (run / name).write_bytes(b"\xff" * 20 + whole[20:])
+    try:
+        ended = neuronspec("inspect", run / name)
+    finally:
+        (run / name).write_bytes(whole)
+    assert ended.code == 1 and f"neuronspec run {run / 'recipe.yaml'}" in ended.output, ended.output
+
+
 def test_without_verification_it_is_read(run: Path, neuronspec: Commands, tmp_path: Path) -> None:
     masks = run / "masks.safetensors"
     whole = masks.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,16 +41,19 @@ def describe(path: Path) -> Facts:
     """What `path` holds, as plain JSON values; `kind` says which kind of file it is.
 
     Raises:
-        PathError: there is no such path, or it isn't a file that neuronspec writes.
+        PathError: there is no such path, or it is of a kind that isn't described.
         NeuronspecError: it is damaged.
     """
     if not path.exists():
         raise PathError(f"{path}: no such file or folder")
+    if not RunFolder(path).exists:  # all of a run would take long
+        verify(path)  # before anything is read: its message names the remedy
     kind = _kind_of(path)
     if kind is None:
-        raise PathError(f"{path} is not a file that neuronspec writes; known kinds: {', '.join(sorted(_DESCRIBERS))}")
-    if kind != "run":
-        verify(path)
+        what = "folder" if path.is_dir() else "file"
+        raise PathError(
+            f"{path}: inspect doesn't describe this kind of {what}; it describes: {', '.join(sorted(_DESCRIBERS))}"
+        )
     return {"kind": kind, "path": str(path), **_DESCRIBERS[kind](path)}
 
 
@@ -87,10 +91,11 @@ def _kind_of(path: Path) -> str | None:
             ("checkpoint", CHECKPOINT_RECORD),
             ("analysis", "subject.json"),
             ("corpus", "corpus.json"),
+            ("sweep", "sweep.json"),
         ):
             if (path / marker).exists():
                 return kind
-        return None
+        return "exported models" if any(path.glob("*/neuronspec.json")) else None
     names = {
         HERE.recipe.name: "recipe",
         "corpus.json": "corpus report",
@@ -245,6 +250,20 @@ def _exported(path: Path) -> Facts:
     return {"holds": facts.pop("kind"), **facts}
 
 
+def _exports(path: Path) -> Facts:
+    models = {file.parent.name: _exported(file.parent) for file in sorted(path.glob("*/neuronspec.json"))}
+    return {"models": {name: f"{facts['holds']}, {facts['quantization']}" for name, facts in models.items()}}
+
+
+def _sweep(path: Path) -> Facts:
+    """How many tasks of each of its runs are finished or started."""
+    from neuronspec.sweep.nodes import OWNER, Owner
+
+    files = sorted(path.rglob(HERE.stages.name))
+    runs = {file.parent.relative_to(path).as_posix(): dict(Counter(_stages(file).values())) for file in files}
+    return {"name": _json(path / OWNER, Owner)["sweep"], "runs": runs}
+
+
 def _tokenizer(path: Path) -> Facts:
     config: Facts = _json(path / "tokenizer_config.json")
     return {"class": config.get("tokenizer_class"), "tags": config.get("extra_special_tokens", [])}
@@ -270,6 +289,7 @@ _DESCRIBERS: dict[str, Callable[[Path], Facts]] = {
     "corpus": lambda path: _corpus(path / "corpus.json"),
     "corpus report": _corpus,
     "exported model": _exported,
+    "exported models": _exports,
     "findings": _findings,
     "masks": _masks,
     "model": _model,
@@ -278,6 +298,7 @@ _DESCRIBERS: dict[str, Callable[[Path], Facts]] = {
     "run": _run,
     "subject": _subject,
     "stages": _stages,
+    "sweep": _sweep,
     "tokenizer": _tokenizer,
     "training log": _log,
     "weights": _weights,
