@@ -12,6 +12,7 @@ from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
 from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.transfer import all_tables
+from neuronspec.report.page import summary
 from neuronspec.scoring.resampling import holm
 
 FILE = Path(__file__).parents[1] / "fixtures" / "run_0_1" / "run" / "results.json"
@@ -61,6 +62,11 @@ def test_means_of_old_results_have_no_mark_and_no_interval(tmp_path: Path) -> No
     assert gain == "+1.0"
     (row,) = (row for row in tables["chrf_significance"].rows if row[0] == "specialized − base")
     assert row[1:5] == ["+1.00", "–", "–", "–"]
+
+
+def test_the_summary_of_the_report_says_why_there_is_no_interval() -> None:
+    (told,) = summary._comparison(Results.load(FILE), "dense", ["de-en", "en-de"])
+    assert told.endswith("(one seed; no interval, as version 0.1 made the results).") and "chance" not in told
 
 
 def test_zero_shot_directions_have_their_own_mean(tmp_path: Path) -> None:
