@@ -17,6 +17,7 @@ import pytest
 from tests.helpers.prepared import prepare_recipe
 from tests.helpers.worker_functions import DyingCleaner
 
+from neuronspec.core import files
 from neuronspec.core.errors import CorpusError, RecipeError
 from neuronspec.corpus import prepare as module
 from neuronspec.corpus.readers import tsv as tsv_module
@@ -231,12 +232,15 @@ def _vocabulary(size: int) -> Any:
 
 
 def test_after_a_kill_the_next_prepare_cleans_up(tmp_path: Path, tsv: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as killed:
+        killed.wait()
     data = tmp_path / "data"
     prepare_recipe(tsv_recipe(tsv), data)
     before = snapshot(data)
     # Killed while writing, and killed between the two renames.
-    (tmp_path / ".data.new" / "rows").mkdir(parents=True)
-    data.rename(tmp_path / ".data.old")
+    new, old = (data.with_name(f".data.{files._machine()}-{killed.pid}.{kind}") for kind in ("new", "old"))
+    (new / "rows").mkdir(parents=True)
+    data.rename(old)
     tsv.write_text("en\tde\tfr\nbroken\n")
     with pytest.raises(CorpusError):
         prepare_recipe(tsv_recipe(tsv), data)

@@ -37,7 +37,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def tokens_of(texts: list[str | None], tokenizer: Path, spool: Path, dtype: str) -> list[list[int]]:
     schema = spool_schema(["en"])
-    nothing = [pa.nulls(len(texts), pa.uint64())] * 2
+    nothing = [*[pa.nulls(len(texts), pa.uint64())] * 2, pa.nulls(len(texts), pa.string())]
     with pa.ipc.new_file(str(spool), schema) as writer:
         writer.write_batch(pa.record_batch([pa.array(texts, pa.string()), *nothing], schema=schema))
     column = Tokenize(spool, tokenizer / "tokenizer.json", ("en",), dtype)(0)["en"]

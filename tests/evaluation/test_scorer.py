@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neuronspec.core.errors import EvaluationError, MissingExtraError
+from neuronspec.core.errors import EvaluationError, MissingExtraError, RecipeError
 from neuronspec.core.files import write_text
 from neuronspec.evaluation import scorer as scoring
 from neuronspec.evaluation.results import DirectionScore, read_scores, write_scores
@@ -107,7 +107,7 @@ def test_check_scoring_comes_before_long_work(tmp_path: Path) -> None:
     check_scoring(ScoreSettings(), ["de", "zh"])
     with pytest.raises(EvaluationError, match="not a COMET checkpoint"):
         check_scoring(ScoreSettings(comet=tmp_path), ["de"])
-    with pytest.raises(EvaluationError, match="no BLEU tokenizer for 'xx'"):
+    with pytest.raises(RecipeError, match="no BLEU tokenizer for 'xx'"):
         check_scoring(ScoreSettings(), ["de", "xx"])
 
 

@@ -73,7 +73,7 @@ def foreign_and_larger(folder: Path) -> None:
 
 CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "no vocabulary": (removed, "tokenizer.json is missing.*copy it again"),
-    "a folder": (folder_in_its_place, "tokenizer.json is a folder"),
+    "a folder": (folder_in_its_place, "tokenizer.json can't be read: it is a folder"),
     "Bert's class": (changed("tokenizer_config.json", tokenizer_class="BertTokenizer"), "BertTokenizer, which cuts"),
     "GPT's class": (changed("tokenizer_config.json", tokenizer_class="GPT2Tokenizer"), "GPT2Tokenizer, which cuts"),
     "T5's class": (changed("tokenizer_config.json", tokenizer_class="T5Tokenizer"), "can't be (read|loaded)"),

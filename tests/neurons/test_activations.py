@@ -135,5 +135,5 @@ def test_files_that_cannot_be_read(
 
 
 def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
-    with pytest.raises(MaskError, match="not a file of activations"):
+    with pytest.raises(MaskError, match="no file of activations: it is a folder"):
         Activations.load(tmp_path)

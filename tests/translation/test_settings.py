@@ -42,7 +42,7 @@ def test_zero_shot_directions_come_after_the_trained_ones() -> None:
     [
         (["en-de"], "en-de is trained; leave it out"),
         (["de-fr", "de-fr"], "de-fr is named twice"),
-        (["de-nl"], "nl is not among the languages"),
+        (["de-nl"], "language 'nl' is not among the languages"),
         (["defr"], "expected SOURCE-TARGET"),
     ],
 )

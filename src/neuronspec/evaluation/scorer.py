@@ -26,6 +26,9 @@ from neuronspec.scoring.score import Score, check_lines, check_metrics, score_wi
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.scoring.statistics import Statistics, load_statistics, save_statistics
 
+NO_COMET = "no comet"
+"""The fingerprint of scores that COMET isn't among."""
+
 _COMPARISON = {"resamples", "trials", "comet", "comet_python"}
 """Settings that the scores of one test set don't depend on, COMET aside."""
 
@@ -143,9 +146,9 @@ class Scorer:
         return [(Score(float(p[:, 0].mean()), found.signature, len(p), Comet.scale), p) for p in parts]
 
     def comet_fingerprint(self, scored_from: str) -> str:
-        """A hash of what COMET depends on, or `no comet`."""
+        """A hash of what COMET depends on, or `NO_COMET`."""
         if "comet" in self.skipped or self.settings.comet is None:
-            return "no comet"
+            return NO_COMET
         file = find_checkpoint(self.settings.comet).stat()
         return hashlib.sha256(f"{scored_from} {file.st_size} {file.st_mtime_ns}".encode()).hexdigest()[:16]
 
@@ -170,7 +173,8 @@ def score_direction(
         return old, statistics
     found = scorer.score(texts[1], texts[2], name.partition("-")[2])
     save_statistics(path, found.statistics, scored_from)
-    return DirectionScore.of(found.scores, facts, scored_from), found.statistics
+    new, comet_from = DirectionScore.of(found.scores, facts, scored_from), scorer.comet_fingerprint(scored_from)
+    return new.with_comet(None, comet_from) if comet_from == NO_COMET else new, found.statistics
 
 
 def score_arms(

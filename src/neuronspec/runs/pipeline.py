@@ -252,6 +252,12 @@ class Pipeline:
         bad = [name for name, facts in _files_of(known).items() if facts.problem(folder / name)]
         return self._set_aside(bad, "is damaged")
 
+    def record_files(self, name: str) -> None:
+        """Record the files of a finished task anew, after what came later wrote some of them again."""
+        if "files" in self.state[name]:
+            self.state[name]["files"] = _facts_below(self.run.paths.folder, self.tasks[name])
+            self.remember(self.tasks[name], self.state[name])
+
     def remember(self, task: Task, entry: TaskState) -> None:
         """Write what is known of a task into RUN/stages.json."""
         self.state[task.name] = entry

@@ -93,6 +93,8 @@ def _find(nodes: Sequence[Node], scorer: Scorer, several: bool) -> dict[str, Fou
                 one.nodes[training] = node
                 scored = score_arms(RunFolder(node.folder).evaluations, [arm], scorer)
                 one.scores[training], one.statistics[training] = scored[arm]
+                if scorer.settings.comet is not None:  # which was added to the node's files
+                    node.pipeline().record_files(f"evaluate/{arm}")
     return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
 
 
