@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -46,6 +47,24 @@ class Marks:
             )
             for source, target in pairs
         ]
+
+
+class Watched(Marks):
+    """Works until nobody waits any more."""
+
+    def __init__(self) -> None:
+        super().__init__("en-de")
+        self.busy, self.dropped = threading.Event(), threading.Event()
+
+    def translate(self, lines: list[str], direction: Any, progress: Any = None) -> Translations:
+        if lines != ["stuck"]:
+            return super().translate(lines, direction)
+        self.busy.set()
+        try:
+            while True:
+                progress(0)
+        finally:
+            self.dropped.set()
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import socket
-import threading
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.deploy.test_server_clients import Marks
+from tests.deploy.test_server_clients import Marks, Watched
 from tests.helpers.running_server import ask, running
-
-from neuronspec.translation.engine import Translations
 
 BODY = {"q": "a", "source": "en", "target": "de"}
 HEAD = b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -80,24 +76,6 @@ def test_half_open_connections_hold_nobody_up() -> None:
             for client in held:
                 client.close()
         assert ask(f"{url}/translate", BODY).status == 200
-
-
-class Watched(Marks):
-    """Works until nobody waits any more."""
-
-    def __init__(self) -> None:
-        super().__init__("en-de")
-        self.busy, self.dropped = threading.Event(), threading.Event()
-
-    def translate(self, lines: list[str], direction: Any, progress: Any = None) -> Translations:
-        if lines != ["stuck"]:
-            return super().translate(lines, direction)
-        self.busy.set()
-        try:
-            while True:
-                progress(0)
-        finally:
-            self.dropped.set()
 
 
 @pytest.mark.parametrize(

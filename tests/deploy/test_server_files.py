@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.deploy.test_server_clients import GERMAN, Marks, multipart
+from tests.deploy.test_server_clients import GERMAN, Marks, Watched, multipart
 from tests.helpers.running_server import Answer, ask, running
 
 from neuronspec.core.errors import PathError
@@ -20,7 +18,6 @@ from neuronspec.deploy.server.keys import Key, Keys
 from neuronspec.deploy.server.limits import Limits
 from neuronspec.deploy.server.schemas import Refused
 from neuronspec.deploy.server.uploads import Downloads, translated_name
-from neuronspec.translation.engine import Translations
 
 PO = b'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Save"\nmsgstr ""\n'
 XLIFF = b"""<?xml version="1.0"?>
@@ -110,30 +107,12 @@ def test_bytes_of_a_file_arrive_as_they_are(url: str) -> None:
     )
 
 
-class Stuck(Marks):
-    """Ends when it is told that nobody waits."""
-
-    def __init__(self) -> None:
-        super().__init__("en-de")
-        self.busy, self.ended = threading.Event(), threading.Event()
-
-    def translate(self, lines: list[str], direction: Any, progress: Any = None) -> Translations:
-        if lines != ["stuck"]:
-            return super().translate(lines, direction)
-        self.busy.set()
-        try:
-            while True:
-                progress(0)
-        finally:
-            self.ended.set()
-
-
 def test_a_file_that_takes_too_long_is_given_up() -> None:
-    stuck = Stuck()
+    stuck = Watched()
     with running(stuck, document_seconds=0.3) as address:
         answer = sent(address, "a.txt", b"stuck")
         assert answer.status == 504 and "more than 0.3 seconds" in answer.json["error"]
-        assert stuck.ended.wait(10), "the engine is free again"
+        assert stuck.dropped.wait(10), "the engine is free again"
         assert ask(sent(address, "a.txt", b"x").json["translatedFileUrl"]).body == b"en>de:x"
 
 

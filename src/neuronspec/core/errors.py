@@ -7,7 +7,6 @@ traceback and exits with its `exit_code`: 2 where the command or recipe was misu
 from __future__ import annotations
 
 import difflib
-import pickle
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -101,7 +100,7 @@ LONGEST_REASON = 300
 def reason_of(error: BaseException) -> str:
     """What a library's error says, in one line."""
     text = str(error).strip()
-    if isinstance(error, pickle.UnpicklingError) or "weights_only" in text:
+    if type(error).__name__ == "UnpicklingError" or "weights_only" in text:
         return "its weights hold more than tensors, so they could run code when they are read; they were not read"
     if isinstance(error, RecursionError):
         return "nested too deeply"
