@@ -21,11 +21,19 @@ settings.register_profile("suite", deadline=None, max_examples=40, derandomize=T
 settings.load_profile("suite")
 
 
+_LIBRARY = logging.getLogger("neuronspec")
+_UNUSED = list(_LIBRARY.handlers), _LIBRARY.level, _LIBRARY.propagate
+
+
 @pytest.fixture(autouse=True)
 def library_log() -> Iterator[None]:
-    """A command that runs in the tests' process shows the library's log; after each test it is as it was before."""
-    library = logging.getLogger("neuronspec")
-    handlers, level, propagate = list(library.handlers), library.level, library.propagate
+    """What a command shows of the library's log, run in this process by a test or a fixture, is seen by no other."""
+    _reset_library_log()
     yield
-    library.handlers, library.propagate = handlers, propagate
-    library.setLevel(level)
+    _reset_library_log()
+
+
+def _reset_library_log() -> None:
+    handlers, level, _LIBRARY.propagate = _UNUSED
+    _LIBRARY.handlers = list(handlers)
+    _LIBRARY.setLevel(level)

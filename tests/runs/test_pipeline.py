@@ -219,6 +219,7 @@ def test_a_damaged_output_is_made_again_and_nothing_follows_if_it_comes_out_the_
     output = tmp_path / pipeline.tasks[task].outputs[0]
     before = output.read_bytes()
     damage(output)
+    caplog.clear()
     caplog.set_level("INFO", "neuronspec")
     pipeline.execute()
     assert ran == [task]
