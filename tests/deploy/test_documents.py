@@ -15,6 +15,7 @@ import polib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.marking import Marking
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RecipeError
@@ -27,16 +28,6 @@ EN_DE = Direction("en", "de")
 HEADER = (
     'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n"Plural-Forms: nplurals=2; plural=n != 1;\\n"\n'
 )
-
-
-class Marking:
-    """Puts a mark before each line; drops the placeholders of texts that say so."""
-
-    n_best = 1
-
-    def __call__(self, texts: list[str], direction: str) -> list[str]:
-        marked = ["\n".join(f"¡{line}" if line.strip() else "" for line in text.split("\n")) for text in texts]
-        return [re.sub(r"%\(\w+\)s", "", text) if "careless" in text else text for text in marked]
 
 
 @pytest.fixture

@@ -10,21 +10,13 @@ import zlib
 from pathlib import Path
 
 import pytest
+from tests.helpers.marking import Marking
 
 from neuronspec.core.direction import Direction
 from neuronspec.deploy.documents.document import translate_document
 
 LANGUAGES = ("de", "ru", "ar", "ja")
 _STRING = re.compile(rb"msgstr(?:\[\d+\])? ")
-
-
-class Marking:
-    """Puts a mark into the first line that has text."""
-
-    n_best = 1
-
-    def __call__(self, texts: list[str], direction: str) -> list[str]:
-        return [re.sub(r"(?m)^(?=.*\S)", "¡", text, count=1) for text in texts]
 
 
 def catalogs(language: str) -> list[Path]:

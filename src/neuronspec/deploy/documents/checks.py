@@ -28,6 +28,13 @@ def lost(source: str, translation: str) -> str:
     return "; ".join(parts)
 
 
+def problem_with(source: str, translation: str) -> str:
+    """What is wrong with a translation: it is empty, or lacks what it must keep. Empty where nothing is."""
+    if source.strip() and not translation.strip():
+        return "the translation is empty"
+    return "" if kept(source, translation) else f"the translation is {lost(source, translation)}"
+
+
 def log_problems(filled: int, wanted: int, problems: list[str], what: str) -> None:
     """Log how many entries were filled, and list those that were left out."""
     logger.info("filled %d of %d %s", filled, wanted, what)

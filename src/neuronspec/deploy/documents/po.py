@@ -9,9 +9,10 @@ from typing import BinaryIO
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.languages import is_known, match_language
-from neuronspec.deploy.documents.checks import kept, log_problems, lost
+from neuronspec.deploy.documents.checks import log_problems
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
+from neuronspec.deploy.documents.messages import translate_messages
 from neuronspec.deploy.documents.po_file import Catalog, Entry, escape, read_catalog
 from neuronspec.deploy.translator import Translator
 
@@ -31,8 +32,9 @@ def translate_po(
 
     Only forms without text are filled; with `options.fuzzy`, all forms of entries that are marked fuzzy. The plural
     form that the catalog's formula gives for 1 gets the translation of the singular, the others that of the plural.
-    Forms that the entry lacks are added. A translation that doesn't have exactly the placeholders of its source isn't
-    taken. Entries that can't be filled stay as they were, and are listed.
+    Forms that the entry lacks are added. Tags go around the words that they belong to
+    (`neuronspec.deploy.documents.messages`). A translation that doesn't have exactly the placeholders and tags of its
+    source isn't taken. Entries that can't be filled stay as they were, and are listed.
 
     Raises:
         CorpusError: the catalog can't be read (see `read_catalog`), or is of another language.
@@ -52,15 +54,15 @@ def translate_po(
             forms = catalog.forms_of(entry) if again else catalog.lacks(entry)
             fillings.append(_Filling(entry, {form: catalog.text_of(entry, form) for form in forms}))
     wanted, filled = len(fillings) + len(problems), 0
-    found = iter(translator([text for each in fillings for text in each.texts.values()], str(direction)))
+    texts = [text for each in fillings for text in each.texts.values()]
+    found = iter(translate_messages(translator, direction, texts))
     for each in fillings:
         translations = {form: next(found) for form in each.texts}
-        wrong = [_problem(text, translations[form]) for form, text in each.texts.items()]
-        problem = next(filter(None, wrong), "")
+        problem = next((problem for _, problem in translations.values() if problem), "")
         if problem:
             problems.append(_located(catalog, each.entry, problem))
         else:
-            _fill(catalog, each.entry, translations)
+            _fill(catalog, each.entry, {form: text for form, (text, _) in translations.items()})
             filled += 1
     stream.write(catalog.encoded())
     log_problems(filled, wanted, problems, "entries and marked them fuzzy")
@@ -77,12 +79,6 @@ def _check_language(catalog: Catalog, direction: Direction) -> None:
 
 def _located(catalog: Catalog, entry: Entry, problem: str) -> str:
     return f"{catalog.name}:{entry.strings['msgid'].first + 1}: {problem}"
-
-
-def _problem(source: str, translation: str) -> str:
-    if not translation.strip():
-        return "the translation is empty"
-    return "" if kept(source, translation) else f"the translation is {lost(source, translation)}"
 
 
 def _fill(catalog: Catalog, entry: Entry, translations: dict[int, str]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import ModelError
-from neuronspec.deploy.documents.checks import kept, lost
+from neuronspec.deploy.documents.checks import problem_with
 from neuronspec.deploy.documents.markup import Inline, Tag, plain, with_tags
 from neuronspec.deploy.documents.xml_source import Document, Element
 from neuronspec.deploy.translator import Translator
@@ -33,11 +33,13 @@ class Segment:
         before: the white space before the text.
         inline: text and tags.
         after: the white space after the text.
+        write: how text is written between tags.
     """
 
     before: str
     inline: Inline
     after: str
+    write: Callable[[str], str] = escape
 
     @property
     def text(self) -> str:
@@ -70,7 +72,7 @@ class Segment:
 
 
 def translated(translator: Translator, direction: Direction, segments: Sequence[Segment]) -> list[tuple[str, str]]:
-    """By segment, the translation as it is written in XML, and what is wrong with it; one of them is empty.
+    """By segment, the translation as it is written, and what is wrong with it; one of them is empty.
 
     Args:
         translator: serves the direction.
@@ -92,8 +94,8 @@ def translated(translator: Translator, direction: Direction, segments: Sequence[
     results = []
     for segment, text in zip(segments, found, strict=True):
         own = next(aligned, None) if segment.has_tags else None
-        problem = _problem(segment.text, text) or (unread if segment.has_tags else "")
-        content = with_tags(segment.inline, text.strip(), own, escape) if own is not None else escape(text)
+        problem = problem_with(segment.text, text) or (unread if segment.has_tags else "")
+        content = with_tags(segment.inline, text.strip(), own, segment.write) if own else segment.write(text)
         if content is None:
             problem = problem or "its markup can't be placed in the translation"
         results.append(("", problem) if problem else (f"{segment.before}{content}{segment.after}", ""))
@@ -155,9 +157,3 @@ def _joined(text: str) -> str:
     """Each run of white space as one space."""
     inner = " ".join(text.split())
     return f"{' ' if text[:1].isspace() else ''}{inner}{' ' if inner and text[-1:].isspace() else ''}"
-
-
-def _problem(source: str, translation: str) -> str:
-    if source.strip() and not translation.strip():
-        return "the translation is empty"
-    return "" if kept(source, translation) else f"the translation is {lost(source, translation)}"

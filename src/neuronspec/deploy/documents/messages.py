@@ -1,0 +1,113 @@
+"""Messages of programs, as catalogs hold them: what is markup in one, and translating them with it.
+
+A message counts as marked up if it has tags and all of them are closed and nested, as in `Click <b>here</b>`, or need
+no end, as `<br>`. Its inline tags are taken out and put around the words that they belong to
+(`neuronspec.deploy.documents.markup`). Any other message is translated as it is, `Copy <file> to <folder>` too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from html import unescape
+
+from neuronspec.core.direction import Direction
+from neuronspec.deploy.documents.checks import problem_with
+from neuronspec.deploy.documents.html_text import BLOCKS, MARKUP, MOST_TAGS, VOID, pieces_of, segment_of
+from neuronspec.deploy.documents.markup import Tag
+from neuronspec.deploy.documents.xml_inline import Segment, translated
+from neuronspec.deploy.translator import Translator
+
+_ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]*|#[0-9]+|#[xX][0-9A-Fa-f]+);")
+_BLANK_LINES = re.compile(r"(\n[ \t\r]*\n\s*)")
+
+
+def translate_messages(translator: Translator, direction: Direction, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """By message, its translation and what is wrong with it; one of them is empty.
+
+    A translation has exactly the placeholders, tags and entities of its message, and tags in the same elements.
+
+    Args:
+        translator: serves the direction.
+        direction: of the translation.
+        texts: the messages.
+    """
+    marked = {text: list(_pieces(text)) for text in dict.fromkeys(texts) if is_marked_up(text)}
+    plain = [text for text in dict.fromkeys(texts) if text not in marked]
+    found = dict(zip(plain, translator(plain, str(direction)), strict=True))
+    results = {
+        text: (translation, problem_with(text, translation) if text.strip() else "it has no text")
+        for text, translation in found.items()
+    }
+    segments = [part for pieces in marked.values() for part in pieces if isinstance(part, Segment)]
+    written = iter(translated(translator, direction, segments))
+    for text, pieces in marked.items():
+        parts = [(part, "") if isinstance(part, str) else next(written) for part in pieces]
+        translation = "".join(content for content, _ in parts)
+        problem = next((problem for _, problem in parts if problem), "")
+        results[text] = translation, problem or _lost_markup(text, translation)
+    return [("", results[text][1]) if results[text][1] else results[text] for text in texts]
+
+
+def is_marked_up(text: str) -> bool:
+    """Whether a message has markup: tags that are all closed and nested, or need no end.
+
+    Example:
+        >>> is_marked_up("Click <a href='%(url)s'>here</a>"), is_marked_up("Copy <file> to <folder>")
+        (True, False)
+    """
+    return bool(_elements(text))
+
+
+def _elements(text: str) -> Counter[tuple[str, ...]]:
+    """How often each tag occurs, after the tags that it is in; empty where the tags don't fit together."""
+    found: Counter[tuple[str, ...]] = Counter()
+    waiting: list[tuple[str, str]] = []
+    for match in MARKUP.finditer(text):
+        name = (match["name"] or "").lower()
+        if match["close"]:
+            if not waiting or waiting.pop()[0] != name:
+                return Counter()
+            continue
+        found[(*(tag for _, tag in waiting), match[0])] += 1
+        if name and name not in VOID and not match[0].endswith("/>"):
+            waiting.append((name, match[0]))
+    return Counter() if waiting or found.total() > MOST_TAGS else found
+
+
+def _lost_markup(text: str, translation: str) -> str:
+    problem = problem_with(text, translation)
+    return problem or ("" if _elements(text) == _elements(translation) else "its markup is nested otherwise")
+
+
+def _pieces(text: str) -> Iterator[str | Segment]:
+    """What is translated at once, and what stays as it is; elements that aren't HTML's stand within sentences."""
+    own = {match["name"].lower() for match in MARKUP.finditer(text) if match["name"]} - BLOCKS - VOID
+    write = _as_in(text)
+    for piece in pieces_of(text, own):
+        for part in _parted(piece):
+            segment = segment_of(part, write)
+            yield segment if segment is not None else "".join(x if isinstance(x, str) else x.written for x in part)
+
+
+def _parted(piece: list[str | Tag]) -> Iterator[list[str | Tag]]:
+    """A piece, ended at blank lines."""
+    own: list[str | Tag] = []
+    for part in piece:
+        if isinstance(part, Tag):
+            own.append(part)
+            continue
+        first, *rest = _BLANK_LINES.split(part)
+        own += [first] if first else []
+        for text in rest:
+            yield own
+            own = [text] if text else []
+    yield own
+
+
+def _as_in(text: str) -> Callable[[str], str]:
+    """Writes text as a message does: characters that are entities in it as these, all others as they are."""
+    entities = {unescape(found): found for found in _ENTITY.findall(text)}
+    table = str.maketrans({character: found for character, found in entities.items() if len(character) == 1})
+    return lambda content: content.translate(table)
