@@ -18,7 +18,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, DirectionError, ModelError, PathError, RecipeError
 from neuronspec.deploy import export as export_module
 from neuronspec.deploy.directions import compact_directions, export_directions
-from neuronspec.deploy.export import export_direction, sample_of
+from neuronspec.deploy.export import Sample, export_direction, sample_of
 from neuronspec.deploy.manifest import MANIFEST, Manifest
 from neuronspec.deploy.opening import open_model, open_specialized
 from neuronspec.models.fingerprint import model_fingerprint
@@ -47,6 +47,23 @@ def test_an_exported_folder_is_verified_and_says_what_it_holds(
     assert "tokenizer.json" in manifest.files
     assert facts["directions"]["en-de"]["verification"]["identical"] == 40
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("quantization", ["float32", "int8"])
+def test_the_direction_with_the_best_stored_score_comes_first(
+    specialized: Path, tmp_path: Path, quantization: str
+) -> None:
+    opened, sources = open_specialized(specialized), sentences(20)
+    right = ns.Translator(specialized)(sources, "en-de")
+    for name, references in (("de-en", sentences(20, seed=99)), ("en-de", right), ("en-fr", None)):
+        sample = Sample("a test", sources, references)
+        export_direction(opened, Direction.parse(name), tmp_path / name, quantization, sample)
+    found = Manifest.load(tmp_path / "en-de").directions["en-de"].verification
+    assert found is not None and found.chrf == pytest.approx(100, abs=5)
+    none = Manifest.load(tmp_path / "en-fr").directions["en-fr"].verification
+    assert none is not None and none.chrf is None
+    assert ns.Translator(tmp_path).best_direction() == "en-de"
+    assert ns.Translator(tmp_path / "en-fr").best_direction() == "en-fr"
 
 
 def test_exported_float32_is_the_specialized_model_for_every_direction(specialized: Path, tmp_path: Path) -> None:

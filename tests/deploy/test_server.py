@@ -1,8 +1,7 @@
-"""The server: LibreTranslate's interface, limits, batching, fuzzing, and the page in a browser."""
+"""The server: LibreTranslate's interface, limits, batching, fuzzing."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -31,14 +30,9 @@ from tests.helpers.trained_toy import trained_model
 
 import neuronspec as ns
 from neuronspec.deploy.server.batcher import Batcher, QueueFull
-from neuronspec.deploy.server.posture import Posture
 from neuronspec.deploy.server.schemas import Refused
 from neuronspec.deploy.server.spellings import Spellings
 from neuronspec.translation.engine import Translations
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +172,7 @@ def test_no_request_breaks_it(url: str) -> None:
 class Slow:
     """A translator that waits to be let go."""
 
-    loaded, n_best = 1, 1
+    loaded, n_best, name = 1, 1, "slow"
 
     def __init__(self) -> None:
         self.directions = ["en-de"]
@@ -190,6 +184,9 @@ class Slow:
 
     def neurons(self, direction: str) -> None:
         return None
+
+    def best_direction(self) -> str:
+        return self.directions[0]
 
     def translate(self, lines: list[str], direction: str, progress: Any = None) -> Translations:
         self.calls.append(len(lines))
@@ -319,107 +316,6 @@ def _when_up(url: str, body: Any) -> Any:
         except urllib.error.URLError:
             time.sleep(0.05)
     raise AssertionError("the server didn't come up")
-
-
-def need_browser() -> None:
-    missing = "chromium is not installed" if CHROMIUM is None else ""
-    if importlib.util.find_spec("playwright") is None:
-        missing = "playwright is not installed"
-    if missing and os.environ.get("CI"):
-        pytest.fail(f"in CI the page is tested in a browser: {missing}")
-    if missing:
-        pytest.skip(missing)
-
-
-@pytest.mark.parametrize(("theme", "width"), [("light", 1200), ("dark", 390)])
-def test_the_page_translates_what_one_types(url: str, theme: str, width: int, tmp_path: Path) -> None:
-    need_browser()
-    from playwright.sync_api import expect, sync_playwright
-
-    problems: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-        page = browser.new_context(color_scheme=theme, viewport={"width": width, "height": 800}).new_page()  # type: ignore[arg-type]
-        page.set_default_timeout(20_000)
-        expect.set_options(timeout=20_000)
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto(f"{url}/")
-        translation, model = page.locator("#translation"), page.locator("#model")
-        expect(page.locator("#target option")).to_have_count(2)
-        assert page.input_value("#source") == "en"
-        page.fill("#text", "w1 w2")
-        expect(translation).to_contain_text("w2 w1")
-        expect(model).to_contain_text(re.compile(r"en-de · \d+ of 192 neurons · \d+ ms"))
-        page.fill("#text", "w1 w2 w3\n\nw4 w5")
-        expect(translation).to_contain_text("w5 w4")
-        assert translation.text_content() == "w3 w2 w1\n\nw5 w4"
-        page.select_option("#target", "fr")
-        expect(model).to_contain_text("en-fr")
-        page.select_option("#target", "de")
-        expect(model).to_contain_text("en-de")
-        page.click("#swap")
-        expect(model).to_contain_text("de-en")
-        assert page.input_value("#text") == "w3 w2 w1\n\nw5 w4"
-        page.fill("#text", "w" * 600)
-        expect(model).to_contain_text("at most 500")
-        for name in ("#source", "#target", "#swap", "#text", "#translation"):
-            box = page.locator(name).bounding_box()
-            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width, f"{name} sticks out"
-        page.fill("#text", "w1 w2")
-        expect(model).to_contain_text("neurons")
-        page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + f"/page-{theme}.png")
-        browser.close()
-    assert [text for text in problems if "413" not in text] == []
-
-
-def test_the_interface_is_described_without_the_internet(url: str, tmp_path: Path) -> None:
-    need_browser()
-    from playwright.sync_api import expect, sync_playwright
-
-    problems: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-        page = browser.new_page()
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: None if request.url.startswith(url) else problems.append(request.url))
-        answer = page.goto(f"{url}/docs")
-        assert answer is not None and "default-src 'none'" in answer.headers["content-security-policy"]
-        expect(page.locator("summary")).to_have_count(len(ask(f"{url}/spec").json["paths"]), timeout=20_000)
-        page.click("summary:has-text('POST /translate ')")
-        expect(page.locator("details[open]")).to_contain_text("language to translate to")
-        page.screenshot(path=os.environ.get("SCREENSHOTS", str(tmp_path)) + "/docs.png", full_page=True)
-        browser.close()
-    assert problems == []
-
-
-def test_a_page_of_an_allowed_site_translates(url: str, exported: Path) -> None:
-    """LibreTranslate's own example: `fetch` of JSON from another origin, in a real browser."""
-    need_browser()
-    from playwright.sync_api import sync_playwright
-
-    code = """async address => {
-        const res = await fetch(address + "/translate", {
-            method: "POST",
-            body: JSON.stringify({
-                q: "w1 w2", source: "en", target: "de", format: "text", alternatives: 3, api_key: ""
-            }),
-            headers: {"Content-Type": "application/json"},
-        });
-        return (await res.json()).translatedText;
-    }"""
-    translator = ns.Translator(exported, threads=1, beam=2, n_best=2)
-    with running(translator, Posture(cors=("*",))) as open_to_all, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-        page = browser.new_page()
-        page.goto(f"{url}/languages")  # a page of another origin, without a policy of its own
-        assert page.evaluate(code, open_to_all) == "w2 w1"
-        page.goto(f"{open_to_all}/languages")
-        with pytest.raises(Exception, match="Failed to fetch"):
-            page.evaluate(code, url)
-        browser.close()
 
 
 @pytest.mark.parametrize(

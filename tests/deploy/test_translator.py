@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import logging
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -12,14 +14,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.trained_toy import sentences
+from tests.helpers.fake_run import fake_results
+from tests.helpers.trained_toy import sentences, trained_model
 
 import neuronspec as ns
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, DirectionError, InputError, ModelError, PathError, RecipeError
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.documents.document import Options, translate_document
 from neuronspec.deploy.documents.lines import Source, windows
 from neuronspec.deploy.documents.text import translate_text
+from neuronspec.deploy.opening import neurons_of, stored_scores
+from neuronspec.specialization.model_state import specialization_of
 from neuronspec.translation.engine import Translations
 
 EN_DE = Direction("en", "de")
@@ -51,6 +57,36 @@ def test_one_text_and_many(exported: Path) -> None:
     assert translator(["w1 w2", "", "w4\n\nw5 w6"], EN_DE) == ["w2 w1", "", "w4\n\nw6 w5"]
     assert translator([], "en-de") == []
     assert translator.neurons("en-de")[0] < translator.neurons("en-de")[1] == 192  # type: ignore[index]
+
+
+def test_neurons_of_a_specialized_model_are_those_of_its_exports(
+    exported: Path, specialized: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, cut = ns.Translator(specialized), ns.Translator(exported)
+    assert [own.neurons(name) for name in own.directions] == [cut.neurons(name) for name in own.directions]
+    assert own.neurons("de-fr") is not None, "composed"
+    assert own.neurons("fr-de") is None
+    assert own.best_direction() == "de-en", "no score is stored: the first"
+    model = trained_model(True)
+    assert neurons_of(model, EN_DE) == own.neurons("en-de")
+    monkeypatch.setattr(specialization_of(model).rule, "compacts", False)
+    assert neurons_of(model, EN_DE) == (192, 192), "these semantics compute all"
+    assert neurons_of(trained_model(), EN_DE) is None
+
+
+def test_a_run_is_best_at_what_its_results_say(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = RunFolder(tmp_path)
+    assert stored_scores(tmp_path) == {}
+    run.recipe.write_text("{}")
+    assert stored_scores(tmp_path) == {}, "not evaluated yet"
+    results = fake_results()
+    run.results.write_text(json.dumps(results))
+    scores = {name: each["chrf++"] for name, each in results["arms"]["specialized"].items()}
+    assert stored_scores(tmp_path) == scores
+    run.results.write_text("{")
+    with caplog.at_level(logging.WARNING):
+        assert stored_scores(tmp_path) == {}
+    assert "results.json" in caplog.text
 
 
 def test_languages_in_any_spelling(exported: Path) -> None:

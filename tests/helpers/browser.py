@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ def need_browser() -> None:
     except ImportError:
         missing = "playwright is not installed (pip install 'neuronspec[test]')"
     if missing and os.environ.get("CI"):
-        pytest.fail(f"in CI the report is tested in a browser: {missing}")
+        pytest.fail(f"in CI pages are tested in a browser: {missing}")
     if missing:
         pytest.skip(missing)
 
@@ -54,10 +54,17 @@ def launched() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, path: Path, *, theme: str = "light", width: int = 1200) -> Iterator[Watched]:
-    """The page in `path`, opened offline; closed afterwards."""
+def opened(
+    browser: Any, address: Path | str, *, theme: str = "light", width: int = 1200, permissions: Sequence[str] = ()
+) -> Iterator[Watched]:
+    """The page in a file, opened offline, or of a server; closed afterwards."""
+    offline = isinstance(address, Path)
     context = browser.new_context(
-        color_scheme=theme, viewport={"width": width, "height": 900}, offline=True, accept_downloads=True
+        color_scheme=theme,
+        viewport={"width": width, "height": 900},
+        offline=offline,
+        accept_downloads=True,
+        permissions=list(permissions),
     )
     watched = Watched(context.new_page())
     watched.page.set_default_timeout(20_000)
@@ -66,7 +73,7 @@ def opened(browser: Any, path: Path, *, theme: str = "light", width: int = 1200)
     watched.page.on("request", lambda request: watched.requests.append(request.url))
     watched.page.on("dialog", lambda dialog: watched.messages.append(f"dialog: {dialog.message}"))
     try:
-        watched.page.goto(path.as_uri())
+        watched.page.goto(address.as_uri() if isinstance(address, Path) else address)
         yield watched
     finally:
         context.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,15 +176,18 @@ def verify(opened: Opened, direction: Direction, exact: Any, rounded: Any | None
             )
     checked = Verification(text=sample.text, sentences=len(sample.sources), identical=identical, ties=ties)
     if rounded is None:
-        return checked
+        return checked.model_copy(update={"chrf": _chrf(found, sample, direction)})
     lines = _engine(opened, rounded).translate(sample.sources, direction)
-    difference = None
-    if sample.references is not None:
-        language = direction.target
-        after, before = (score(each, sample.references, language)["chrf++"].value for each in (lines, expected))
-        difference = round(after - before, 3)
+    after, before = (_chrf(each, sample, direction) for each in (lines, expected))
+    difference = None if after is None or before is None else round(after - before, 3)
     same = sum(one == other for one, other in zip(expected, lines, strict=True))
-    return checked.model_copy(update={"quantized_identical": same, "chrf_difference": difference})
+    return checked.model_copy(update={"quantized_identical": same, "chrf": after, "chrf_difference": difference})
+
+
+def _chrf(lines: Sequence[str], sample: Sample, direction: Direction) -> float | None:
+    if sample.references is None:
+        return None
+    return round(score(lines, sample.references, direction.target)["chrf++"].value, 3)
 
 
 def _verified(

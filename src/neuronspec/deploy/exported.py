@@ -123,6 +123,11 @@ class ExportedModels:
         home = self._homes.get(str(direction))
         return None if home is None else (home[1].directions[str(direction)].neurons, home[1].dense_neurons)
 
+    def scores(self) -> dict[str, float]:
+        """chrF++ by direction as they were exported, of those that were verified with references."""
+        checked = {name: home[1].directions[name].verification for name, home in self._homes.items()}
+        return {name: each.chrf for name, each in checked.items() if each is not None and each.chrf is not None}
+
     def _compose(self, direction: Direction) -> bool:
         """Whether a bundle can serve a direction without masks of its own; if so, it serves it from now on."""
         for folder, manifest in [home for home in self._homes.values() if home[1].kind == "bundle"][:1]:

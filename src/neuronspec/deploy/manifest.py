@@ -33,7 +33,8 @@ class Verification(_Strict):
         identical: float32 hypotheses that are those of the specialized model.
         ties: float32 hypotheses that differ where both have the same score but for rounding.
         quantized_identical: hypotheses as exported (int8, float16) that are those of the specialized model.
-        chrf_difference: chrF++ as exported minus chrF++ of the specialized model, where there are references.
+        chrf: chrF++ as exported, where there are references.
+        chrf_difference: that minus chrF++ of the specialized model.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Verification(_Strict):
     identical: int
     ties: int = 0
     quantized_identical: int | None = None
+    chrf: float | None = None
     chrf_difference: float | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.arms.registry import ARMS
 from neuronspec.core.direction import Direction, languages_of, nearest_directions
-from neuronspec.core.errors import CorpusError, DirectionError, MaskError, ModelError, PathError
+from neuronspec.core.errors import CorpusError, DirectionError, EvaluationError, MaskError, ModelError, PathError
 from neuronspec.core.languages import unknown_language
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
 from neuronspec.models.fit import check_fit
+from neuronspec.models.sites import find_ffn_sites
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.save import COMPACT_FILE, MASKS_FILE, load, load_compact
@@ -24,6 +26,8 @@ from neuronspec.specialization.save import COMPACT_FILE, MASKS_FILE, load, load_
 if TYPE_CHECKING:
     from neuronspec.corpus.store import TokenStore
     from neuronspec.neurons.masks import NeuronMasks
+
+logger = logging.getLogger(__name__)
 
 ARM = "specialized"
 """The arm of a run that is exported."""
@@ -107,6 +111,37 @@ def composable(masks: NeuronMasks) -> list[str]:
             masks.for_direction(Direction(source, target))
             found.append(f"{source}-{target}")
     return found
+
+
+def neurons_of(model: PreTrainedModel, direction: Direction) -> tuple[int, int] | None:
+    """Feed-forward neurons that compute a direction, and those of the whole model; None where it has no masks."""
+    state = attached(model)
+    if state is None:
+        return None
+    widths = {site.name: site.width for site in find_ffn_sites(model)}
+    whole = sum(widths.values())
+    if not state.rule.compacts:
+        return whole, whole
+    try:
+        masks = state.masks.for_direction(direction).masks
+    except DirectionError:
+        return None
+    return whole - sum(widths[site.name] - int(masks[site.name].sum()) for site in state.sites), whole
+
+
+def stored_scores(path: Path) -> dict[str, float]:
+    """chrF++ by direction of what is opened in a run, as its results say; nothing without results."""
+    run = RunFolder(path)
+    if not run.exists or not run.results.is_file():
+        return {}
+    from neuronspec.evaluation.results import Results
+
+    try:
+        scores = Results.load(run.results).arms.get(ARM, {})
+    except EvaluationError as error:
+        logger.warning("%s", error)
+        return {}
+    return {direction: each.chrf for direction, each in scores.items() if each.chrf is not None}
 
 
 def check_directions(model: PreTrainedModel, directions: list[str], pivot: str | None = None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -13,7 +14,14 @@ from pydantic import ValidationError
 from neuronspec.core.direction import Direction, DirectionLike, direction_between, languages_of, match_direction
 from neuronspec.core.errors import DirectionError, InputError, RecipeError
 from neuronspec.deploy.exported import ExportedModels, exported_in
-from neuronspec.deploy.opening import composable, open_model, own_directions, unknown_direction
+from neuronspec.deploy.opening import (
+    composable,
+    neurons_of,
+    open_model,
+    own_directions,
+    stored_scores,
+    unknown_direction,
+)
 from neuronspec.models.load import checked_device
 from neuronspec.models.text_cleaning import Lines, framed
 from neuronspec.models.tokenizer import tagged_languages
@@ -73,7 +81,8 @@ class Translator:
             self._exported = ExportedModels(folders, self._settings, device or "cpu", threads, memory)
             self.directions = self._exported.directions
         else:
-            self._engine, self.directions, self._further = _own_engine(self.path, self._settings, device, threads)
+            own = _own_engine(self.path, self._settings, device, threads)
+            self._engine, self.directions, self._further, self._neurons = own
 
     @overload
     def __call__(self, text: str, direction: DirectionLike) -> str: ...
@@ -166,7 +175,19 @@ class Translator:
 
     def neurons(self, direction: DirectionLike) -> tuple[int, int] | None:
         """Feed-forward neurons that serve a direction, and those of the dense model; None where that isn't known."""
-        return self._exported.neurons(self.named(direction)) if self._exported else None
+        wanted = self.named(direction)
+        return self._exported.neurons(wanted) if self._exported is not None else self._neurons(wanted)
+
+    @property
+    def name(self) -> str:
+        """Of the folder."""
+        return self.path.resolve().name
+
+    def best_direction(self) -> str:
+        """The direction with the best chrF++ that the folder tells; the first one where it tells none."""
+        scores = self._exported.scores() if self._exported is not None else stored_scores(self.path)
+        known = self.directions or self.reachable()
+        return max(known, key=lambda name: scores.get(name, 0.0))
 
     def named(self, direction: DirectionLike) -> Direction:
         """A direction, served or not, with its languages as this model spells them: `en-pt_BR` of `EN-pt-BR`.
@@ -234,8 +255,8 @@ def _settings(options: dict[str, Any]) -> EvaluationSettings:
 
 def _own_engine(
     path: Path, settings: EvaluationSettings, device: str | None, threads: int | None
-) -> tuple[Engine, list[str], list[str]]:
-    """The engine of a model, the directions that it has, and the others that it can compute."""
+) -> tuple[Engine, list[str], list[str], Callable[[Direction], tuple[int, int] | None]]:
+    """The engine of a model, the directions that it has, the others that it can compute, and `neurons_of` it."""
     import torch
 
     from neuronspec.specialization.save import COMPACT_FILE
@@ -245,16 +266,17 @@ def _own_engine(
         torch.set_num_threads(threads)
     opened = open_model(path, device)
     engine = TransformersEngine(opened.model, opened.tokenizer, settings)
+    neurons = cache(partial(neurons_of, opened.model))
     if (path / COMPACT_FILE).is_file():
         from neuronspec.specialization.compact import compact_report
 
         direction = compact_report(opened.model).direction
-        return _OneDirection(engine, direction), [direction], []
+        return _OneDirection(engine, direction), [direction], [], neurons
     state = attached(opened.model)
     if state is not None:
-        return engine, own_directions(opened.model), composable(state.masks)
+        return engine, own_directions(opened.model), composable(state.masks), neurons
     languages = sorted(tagged_languages(opened.tokenizer))
-    return engine, [], [str(Direction(*pair)) for pair in permutations(languages, 2)]
+    return engine, [], [str(Direction(*pair)) for pair in permutations(languages, 2)], neurons
 
 
 class _OneDirection(Engine):

@@ -28,6 +28,8 @@ from neuronspec.deploy.server.uploads import Documents, Downloads
 from neuronspec.deploy.translator import Translator
 
 PAGES = {"/": "page.html", "/docs": "docs.html"}
+STYLE = "style.css"
+"""What the pages share; each names it in a comment, in whose place it is put."""
 TIDY_SECONDS = 60
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -94,7 +96,8 @@ def create_app(
 
 
 def _add_page(app: FastAPI, path: str, file: str) -> None:
-    content = Path(__file__).with_name(file).read_text(encoding="utf-8")
+    content, style = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in (file, STYLE))
+    content = content.replace(f"/* {STYLE} */\n", style)
 
     @app.get(path, response_class=HTMLResponse, include_in_schema=False)
     async def page() -> Response:

@@ -24,7 +24,7 @@ from neuronspec.deploy.server.schemas import (
     TranslateResponse,
     WithKey,
 )
-from neuronspec.deploy.server.service import AUTO, Service, texts_of
+from neuronspec.deploy.server.service import Service, texts_of
 from neuronspec.deploy.server.suggestions import Suggestions
 from neuronspec.deploy.server.uploads import Documents
 
@@ -105,9 +105,7 @@ def add_operator_routes(app: FastAPI, service: Service) -> None:
 
 def settings_of(service: Service, keys: bool, suggestions: bool) -> FrontendSettings:
     """What LibreTranslate's clients ask before they show themselves."""
-    served = [each for each in service.languages if each.targets]
-    names = {each.code: each.name for each in service.languages}
-    target = served[0].targets[0] if served else ""
+    start = service.start
     return FrontendSettings(
         charLimit=service.limits.characters,
         frontendTimeout=250,
@@ -115,10 +113,8 @@ def settings_of(service: Service, keys: bool, suggestions: bool) -> FrontendSett
         keyRequired=keys,
         suggestions=suggestions,
         supportedFilesFormat=list(ENDINGS),
-        language={
-            "source": {"code": AUTO, "name": "Auto Detect"},
-            "target": {"code": target, "name": names.get(target, target)},
-        },
+        language={"source": service.language(start.source), "target": service.language(start.target)},
+        model=service.translator.name,
     )
 
 

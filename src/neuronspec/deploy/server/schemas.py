@@ -144,4 +144,5 @@ class FrontendSettings(BaseModel):
     suggestions: bool = False
     filesTranslation: bool = True
     supportedFilesFormat: list[str] = Field(description="endings of files that are translated")
-    language: dict[Literal["source", "target"], LanguageName]
+    language: dict[Literal["source", "target"], LanguageName] = Field(description="what the page starts with")
+    model: str = Field(description="name of the folder that is served")

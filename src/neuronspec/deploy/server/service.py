@@ -21,6 +21,7 @@ from neuronspec.deploy.server.counters import Metrics
 from neuronspec.deploy.server.limits import Limits
 from neuronspec.deploy.server.schemas import (
     Detected,
+    LanguageName,
     Refused,
     Served,
     SupportedLanguage,
@@ -57,6 +58,10 @@ class Service:
     Args:
         translator: what translates.
         limits: of requests.
+
+    Attributes:
+        languages: those that are served, as clients get them.
+        start: the direction that user interfaces start with.
     """
 
     def __init__(self, translator: Translator, limits: Limits) -> None:
@@ -72,6 +77,7 @@ class Service:
         self._detector = Detector(codes)
         self.batcher = Batcher(translator.translate, queue=limits.queue, observe=self._observe)
         self.metrics = Metrics(lambda: self.batcher.waiting, lambda: translator.loaded)
+        self.start = Direction.parse(translator.best_direction())
         shown = self.spellings.shown
         self.languages = [
             SupportedLanguage(code=shown(code), name=name_of(code), targets=sorted(map(shown, self._targets[code])))
@@ -115,6 +121,10 @@ class Service:
         source, _, target = direction.partition("-")
         neurons = (self.translator.neurons(direction) if source != target else None) or (None, None)
         return Served(direction=direction, neurons=neurons[0], dense_neurons=neurons[1], composed=composed)
+
+    def language(self, code: str) -> LanguageName:
+        """A language of the model, as clients get it."""
+        return LanguageName(code=self.spellings.shown(code), name=name_of(code))
 
     def check_size(self, texts: Sequence[str], characters: int | None = None) -> None:
         """Check that a request isn't too large.
