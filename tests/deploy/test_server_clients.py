@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -276,6 +281,47 @@ def test_deep_translator(url: str) -> None:
     assert client.translate_batch(["a", "b"]) == ["en>de:a", "en>de:b"]
 
 
+def test_libretranslate_aio(url: str, tmp_path: Path) -> None:
+    package = pytest.importorskip("libretranslate_aio", reason="libretranslate-aio is not installed")
+    (tmp_path / "a.txt").write_text("Save\nLog in\n", "utf-8")
+    with package.LibreTranslate(url) as client:
+        assert client.health() is True
+        assert client.translate("Save ä", "en", "de").translated_text == "en>de:Save ä"
+        several = client.translate(["Save", "Log in"], "en", "pt", alternatives=1)
+        assert several.translated_text == ["en>pt_BR:Save", "en>pt_BR:Log in"]
+        assert several.alternatives == [["en>pt_BR:Save!"], ["en>pt_BR:Log in!"]]
+        assert client.translate("<p>Save <b>it</b></p>", "en", "de", format="html").translated_text.endswith("</b></p>")
+        found = client.translate([FRENCH, GERMAN], "auto", "en")
+        assert [each.language for each in found.detected_language] == ["fr", "de"]
+        assert client.detect(GERMAN)[0].language == "de"
+        assert {each.code: each.targets for each in client.languages()}["en"] == ["de", "pt-BR", "zh-Hant"]
+        settings = client.frontend_settings()
+        assert (settings.char_limit, settings.language.target.code) == (1000, "de")
+        link = client.translate_file(tmp_path / "a.txt", "en", "de").translated_file_url
+        assert ask(link).body == b"en>de:Save\nen>de:Log in\n"
+        with pytest.raises(package.ForbiddenError, match="suggestions are disabled"):
+            client.suggest("Save", "Sichern", "en", "de")
+        with pytest.raises(package.BadRequestError, match="fr-de is not served"):
+            client.translate("a", "fr", "de")
+        with pytest.raises(package.LibreTranslateError, match="1001 characters"):
+            client.translate("a" * 1001, "en", "de")
+    kept = tmp_path / "suggestions.jsonl"
+    with running(Marks("en-de"), suggestions=kept) as address, package.LibreTranslate(address) as client:
+        assert client.suggest("Save", "Sichern", "en", "de") is True
+    assert json.loads(kept.read_text("utf-8"))["s"] == "Sichern"
+
+
+def test_libretranslate_aio_at_once(url: str) -> None:
+    package = pytest.importorskip("libretranslate_aio", reason="libretranslate-aio is not installed")
+
+    async def all_at_once() -> list[str]:
+        async with package.AsyncLibreTranslate(url) as client:
+            found = await asyncio.gather(*(client.translate(f"text {place}", "en", "de") for place in range(20)))
+        return [each.translated_text for each in found]
+
+    assert asyncio.run(all_at_once()) == [f"en>de:text {place}" for place in range(20)]
+
+
 def test_what_weblate_sends(url: str) -> None:
     """The form of its older versions, and the list of its newer ones."""
     old = urlencode({"api_key": "", "q": "Save", "source": "en", "target": "pt-BR"}).encode()
@@ -285,10 +331,58 @@ def test_what_weblate_sends(url: str) -> None:
     assert answer["translatedText"] == ["en>de:Save", "en>de:Log in"] and len(answer["alternatives"][1]) == 2
 
 
-def test_what_the_npm_client_sends(url: str) -> None:
-    """JSON with an `undefined` format left out or null, and `FormData` for files."""
+NPM_CLIENT = """
+// the requests of the package libretranslate 1.0.1, in its order
+const [url, query, source, target] = process.argv.slice(1);
+const kind = {"Content-Type": "application/json"};
+(async () => {
+    const languages = await (await fetch(`${url}/languages`, {method: "GET", headers: kind})).json();
+    const known = ["auto", ...languages.map(language => language.code)];
+    if (!known.includes(source) || !known.includes(target)) throw new TypeError("This language was not found");
+    const body = JSON.stringify({q: query, source, target, format: "text", apiKey: ""});
+    const answer = await fetch(`${url}/translate`, {method: "POST", body, headers: kind});
+    console.log((await answer.json()).translatedText);
+})();
+"""
+NODE_FILE = """
+const [url] = process.argv.slice(1);
+(async () => {
+    const form = new FormData();
+    form.append("source", "en");
+    form.append("target", "de");
+    form.append("api_key", "");
+    form.append("file", new Blob(["Save"]), "a.txt");
+    const {translatedFileUrl} = await (await fetch(`${url}/translate_file`, {method: "POST", body: form})).json();
+    console.log(await (await fetch(translatedFileUrl)).text());
+})();
+"""
+
+
+def node(code: str, *arguments: str) -> str:
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    done = subprocess.run(["node", "-e", code, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("query", "source", "target", "expected"),
+    [
+        ("Save ä", "en", "de", "en>de:Save ä"),
+        (GERMAN, "auto", "en", f"de>en:{GERMAN}"),
+        ("Save", "en", "pt-BR", "en>pt_BR:Save"),
+        ("one\ntwo", "en", "de", "en>de:one\nen>de:two"),
+    ],
+)
+def test_what_the_npm_client_sends(url: str, query: str, source: str, target: str, expected: str) -> None:
+    assert node(NPM_CLIENT, url, query, source, target) == expected
+
+
+def test_what_node_sends_for_files(url: str) -> None:
+    assert node(NODE_FILE, url) == "en>de:Save"
+
+
+def test_formats_that_scripts_leave_undefined(url: str) -> None:
     answer = ask(f"{url}/translate", {"q": "a", "source": "en", "target": "de", "format": None, "api_key": None})
     assert answer.json["translatedText"] == "en>de:a"
-    body, kind = multipart([("source", "en"), ("target", "de"), ("api_key", "")], {"file": ("a.txt", b"Save")})
-    link = ask(f"{url}/translate_file", body, kind).json["translatedFileUrl"]
-    assert ask(link).body == b"en>de:Save"
