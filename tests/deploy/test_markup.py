@@ -104,6 +104,7 @@ XLIFF = """<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2"><file source-lan
 <trans-unit id="2">
 <source><g id="1">w4 <bpt id="2">&lt;b></bpt>w2<ept id="2">&lt;/b></ept></g> w1<x id="3"/></source></trans-unit>
 <trans-unit id="3"><source>w7 <unknown/> w8</source></trans-unit>
+<trans-unit id="4"><source>{n, plural, one {# <g id="1">w1</g>} other {# w2}}</source></trans-unit>
 </body></file></xliff>"""
 
 
@@ -121,5 +122,6 @@ def test_a_model_puts_markup_where_it_belongs(
         'w3 <g id="1">w2</g> w1',
         'w1 <g id="1"><bpt id="2">&lt;b></bpt>w2<ept id="2">&lt;/b></ept> w4</g><x id="3"/>',
     ]
-    assert caplog.messages[0] == "filled 2 of 3 units"
+    assert caplog.messages[0] == "filled 2 of 4 units"
     assert caplog.messages[2].endswith("a.xlf:5: it has the markup <unknown> inside, which isn't known")
+    assert "a.xlf:6: it is an ICU message" in caplog.messages[3]

@@ -99,6 +99,9 @@ def test_what_does_not_survive_is_told() -> None:
             return [text.replace("here", "<i>here</i>") for text in texts]
 
     assert translated("Click <b>here</b>", Inventing()) == ("", "the translation is with an extra </i>, <i>")
+    icu = "it is an ICU message, whose plural or select forms a person must write"
+    assert translated("{count, plural, one {# file} other {# <b>files</b>}} left") == ("", icu)
+    assert translated("%1 of {n, number}", Same()) == ("%1 of {n, number}", "")
     assert translated("  ") == ("", "it has no text")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from neuronspec.corpus.readers.messages import (
     default_text,
+    is_icu,
     looks_like_key,
     placeholders,
     same_markup,
@@ -34,7 +35,16 @@ def test_placeholders(text: str, expected: list[str]) -> None:
     [
         ("%(name)s has %d of %s in ${home}, {0}, {name} and {x:>8} for $user", []),
         ("%1$s, %-10s, %5.2f, %*d, %@, {{ user }}, {% url 'x' %}, {a-b}", []),
-        ("100% sure, 20 % de", ["% d", "% s"]),
+        ("100% sure, 20 % de, 50% off", ["%", "%", "%"]),
+        ("% d of % 5i", ["% 5i", "% d"]),
+        ("%{name}, %1 of %L2, %n, %HOME%", ["%1", "%HOME%", "%L2", "%n", "%{name}"]),
+        ("Hello :name, see @user", [":name", "@user"]),
+        ("at 10:30 on http://a.b: me@example.org, a:b", []),
+        ("你好:name先生", [":name"]),
+        (
+            "{n, number, ::currency/USD} on { day, date, short }",
+            ["{ day, date, short }", "{n, number, ::currency/USD}"],
+        ),
         ("%dpx, 100%% and 5 %", ["%", "%%", "%d"]),
         ("{$name} or {à}", ["{$name}", "{à}"]),
         ('<a href="x">y</a> &nbsp; &#160;', ["&#160;", "&nbsp;", "</a>", '<a href="x">']),
@@ -44,8 +54,15 @@ def test_translations_are_held_to_more_than_what_surely_is_a_placeholder(text: s
     found, sure = verbatim(text), placeholders(text)
     if text.startswith("{$"):
         sure.pop("$name")  # within what may be one
+    if text.startswith("%{"):
+        sure.pop("{name}")
     assert sorted((found - sure).elements()) == maybe
     assert found >= sure
+
+
+def test_messages_of_icu() -> None:
+    assert is_icu("{count, plural, one {# file} other {# files}}") and is_icu("In { sex , select, other {x}}")
+    assert not is_icu("{count} files, plural") and not is_icu("{n, number}")
 
 
 def test_tags_by_name_whatever_their_attributes() -> None:

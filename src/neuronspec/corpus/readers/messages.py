@@ -13,9 +13,16 @@ _FORMAT = r"""%\([^()]*\)[#0+\- ]*(?:\d+|\*)?(?:\.\d+)?[a-zA-Z]
       | \{\{[^{}]*\}\} | \{%[^{}]*%\}
       | \{(?!\$)[!-z|~]*\} | \{[A-Za-z0-9_.\[\]]*(?:![rsa])?:[^{}]*\}
       | \$[A-Za-z_]\w*"""
-# What may be one, for those who must not lose any: %% and a lone %, anything in braces, tags as written, entities.
-_MAYBE = r"""%[#0\- +]*(?:\d+\$)?(?:\d+|\*)?(?:\.\d+)?(?:hh|h|ll|l|L|z|j|t)?[diouxXeEfFgGcrsaAp%@] | %
-      | \{[^{}\s]*\}
+# What may be one, for those who must not lose any: further kinds (%{name} of Ruby, %1 and %L1 of Qt, %NAME%, :name and
+# @name of PHP, {n, number} of ICU), %% and a lone %, anything in braces, tags as written, entities. In `50% off`, the
+# percent sign alone is one, not `% o`.
+_MAYBE = r"""%\{[^{}]*\}
+      | %[A-Z][A-Z0-9_]+%
+      | %[#0\-+]*(?:\d+\$)?(?:\d+|\*)?(?:\.\d+)?(?:hh|h|ll|l|L|z|j|t)?[diouxXeEfFgGcrsaAp%@]
+      | %[#0\-+]*[ ][#0\-+ ]*\d*[di](?![^\W\d_])
+      | %L?(?:[1-9]\d?|n(?![A-Za-z])) | %
+      | \{[^{}\s]*\} | \{\s*\w+\s*,[^{}]*\}
+      | (?<![A-Za-z0-9_:/]):[a-z_][A-Za-z0-9_]* | (?<![A-Za-z0-9_@.])@[A-Za-z_][A-Za-z0-9_]*
       | </?[A-Za-z][^<>]*>
       | &(?:[A-Za-z]+|\#\d+|\#x[0-9A-Fa-f]+);"""
 _PLACEHOLDER = re.compile(_FORMAT, re.VERBOSE)
@@ -26,6 +33,7 @@ _ACCELERATORS = {
     "&": re.compile(r"(?:(?<![^\s(])&(?=\w)|(?<=[^\W\d_])&(?=[a-z]))(?!\w+;)"),
     "_": re.compile(r"(?<![^\s(])_(?=[^\W_])(?!\w*_)"),
 }
+_ICU = re.compile(r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal)\s*,")
 _KEY = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+")
 _QUOTED = re.compile(r'"(.*)"\s*')
 
@@ -38,10 +46,17 @@ def placeholders(text: str) -> Counter[str]:
 def verbatim(text: str) -> Counter[str]:
     """How often everything occurs that a translation must keep as it is: placeholders, percent signs, tags, entities.
 
+    docs/deploy.md has a table of them.
+
     More than `placeholders` finds, as a translation that loses one breaks a program, and one that is refused is only
     left to a person.
     """
     return Counter(match.group() for match in _VERBATIM.finditer(text))
+
+
+def is_icu(text: str) -> bool:
+    """Whether a message has forms to choose from, as ICU writes them: `{n, plural, one {# file} other {# files}}`."""
+    return _ICU.search(text) is not None
 
 
 def tags(text: str) -> Counter[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from neuronspec.corpus.readers.messages import verbatim
+from neuronspec.corpus.readers.messages import is_icu, verbatim
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,15 @@ def lost(source: str, translation: str) -> str:
         if difference
     ]
     return "; ".join(parts)
+
+
+def unfit(source: str) -> str:
+    """Why a text isn't translated at all; empty where it is.
+
+    The forms of an ICU message differ between languages (English has two plural forms, Russian four), and text around
+    them is no sentence.
+    """
+    return "it is an ICU message, whose plural or select forms a person must write" if is_icu(source) else ""
 
 
 def problem_with(source: str, translation: str) -> str:

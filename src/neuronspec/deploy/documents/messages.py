@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import unescape
 
 from neuronspec.core.direction import Direction
-from neuronspec.deploy.documents.checks import problem_with
+from neuronspec.deploy.documents.checks import problem_with, unfit
 from neuronspec.deploy.documents.html_text import BLOCKS, MARKUP, MOST_TAGS, VOID, pieces_of, segment_of
 from neuronspec.deploy.documents.markup import Tag
 from neuronspec.deploy.documents.xml_inline import Segment, translated
@@ -33,13 +33,12 @@ def translate_messages(translator: Translator, direction: Direction, texts: Sequ
         direction: of the translation.
         texts: the messages.
     """
-    marked = {text: list(_pieces(text)) for text in dict.fromkeys(texts) if is_marked_up(text)}
-    plain = [text for text in dict.fromkeys(texts) if text not in marked]
-    found = dict(zip(plain, translator(plain, str(direction)), strict=True))
-    results = {
-        text: (translation, problem_with(text, translation) if text.strip() else "it has no text")
-        for text, translation in found.items()
-    }
+    results = {text: ("", unfit(text) if text.strip() else "it has no text") for text in texts}
+    wanted = [text for text, (_, problem) in results.items() if not problem]
+    marked = {text: list(_pieces(text)) for text in wanted if is_marked_up(text)}
+    plain = [text for text in wanted if text not in marked]
+    for text, translation in zip(plain, translator(plain, str(direction)), strict=True):
+        results[text] = translation, problem_with(text, translation)
     segments = [part for pieces in marked.values() for part in pieces if isinstance(part, Segment)]
     written = iter(translated(translator, direction, segments))
     for text, pieces in marked.items():

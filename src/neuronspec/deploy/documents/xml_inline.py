@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import ModelError
-from neuronspec.deploy.documents.checks import problem_with
+from neuronspec.deploy.documents.checks import problem_with, unfit
 from neuronspec.deploy.documents.markup import Inline, Tag, plain, with_tags
 from neuronspec.deploy.documents.xml_source import Document, Element
 from neuronspec.deploy.translator import Translator
@@ -79,6 +79,13 @@ def translated(translator: Translator, direction: Direction, segments: Sequence[
         direction: of the translation.
         segments: to translate.
     """
+    reasons = [unfit(segment.text) for segment in segments]
+    fit = [segment for segment, reason in zip(segments, reasons, strict=True) if not reason]
+    found = iter(_translated(translator, direction, fit))
+    return [("", reason) if reason else next(found) for reason in reasons]
+
+
+def _translated(translator: Translator, direction: Direction, segments: list[Segment]) -> list[tuple[str, str]]:
     found = translator([segment.text for segment in segments], str(direction))
     marked = [(segment, text) for segment, text in zip(segments, found, strict=True) if segment.has_tags]
     words: list[Aligned] = []
