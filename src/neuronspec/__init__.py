@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from neuronspec.core.errors import NeuronspecError
     from neuronspec.core.progress import Bars
     from neuronspec.corpus.readers.registry import register_reader
+    from neuronspec.deploy.documents.glossary import Glossary
+    from neuronspec.deploy.documents.memory import TranslationMemory
     from neuronspec.deploy.translator import Translator
     from neuronspec.models.batch import Batch
     from neuronspec.models.sites import FFNSite, find_ffn_sites, register_ffn_pattern
@@ -62,6 +64,8 @@ _HOMES = {
     "specialization.save": ["save_compact", "load_compact", "save_specialized", "load"],
     "arms.registry": ["register_arm"],
     "deploy.translator": ["Translator"],
+    "deploy.documents.memory": ["TranslationMemory"],
+    "deploy.documents.glossary": ["Glossary"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -92,6 +96,8 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
     "save_specialized",
     "load",
     "Translator",
+    "TranslationMemory",
+    "Glossary",
     "register_reader",
     "register_criterion",
     "register_arm",

@@ -92,3 +92,26 @@ def test_a_catalog_is_filled_in_place_and_a_folder_file_by_file(specialized: Pat
         assert refused.returncode == 2 and "Traceback" not in refused.stderr, refused.stderr
     assert neuronspec("translate", specialized, *languages, "--in-place", text="w1\n").returncode == 2
     assert (folder / "b.po").read_text() == content
+
+
+def test_a_memory_and_a_glossary(specialized: Path, tmp_path: Path) -> None:
+    pair = '<tuv xml:lang="en"><seg>w1 w2</seg></tuv><tuv xml:lang="de"><seg>from a person</seg></tuv>'
+    memory, terms, damaged = tmp_path / "memory.tmx", tmp_path / "terms.tsv", tmp_path / "damaged.tmx"
+    memory.write_text(f'<tmx version="1.4"><header/><body><tu>{pair}</tu></body></tmx>')
+    damaged.write_text(f"<tmx>\n<body>{pair}")
+    terms.write_text("w1\tterm\nw3\tw3\n")
+    command = ("translate", specialized, "--from", "eng", "--to", "DE", "--tm", memory, "--glossary", terms)
+    done = neuronspec(*command, text="w1 w2\nw3 w4\n")
+    assert (done.returncode, done.stdout) == (0, "from a person\nw4 w3\n"), done.stderr
+    for line in (
+        "1 translations in the memory",
+        "2 terms in the glossary",
+        "took 1 translations from the memory",
+        "warning: standard input: 'w1 w2': the translation has no 'term' for 'w1'",
+        "1 texts lack terms of the glossary",
+    ):
+        assert line in done.stderr.splitlines()
+    for option, file, code in (("--tm", damaged, 1), ("--tm", tmp_path / "none.tmx", 2), ("--glossary", damaged, 1)):
+        refused = neuronspec("translate", specialized, "--from", "en", "--to", "de", option, file, text="w1\n")
+        assert (refused.returncode, refused.stdout) == (code, ""), refused.stderr
+        assert file.name in refused.stderr and "Traceback" not in refused.stderr

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from neuronspec.translation.alignment import Aligned, units
+from neuronspec.translation.engine import Translations
 
 
 class Marking:
@@ -17,6 +18,11 @@ class Marking:
     def __call__(self, texts: list[str], direction: str) -> list[str]:
         marked = ["\n".join(f"¡{line}" if line.strip() else line for line in text.split("\n")) for text in texts]
         return [re.sub(r"%\(\w+\)s", "", text) if "careless" in text else text for text in marked]
+
+    def translate(self, lines: list[str], direction: str, progress: object = None) -> Translations:
+        """The same, with scores."""
+        found = self(lines, direction)
+        return Translations(found, nbest=[[(text, -1.0)] if text.strip() else [] for text in found])
 
     def align(self, texts: list[str], translations: list[str], direction: str) -> list[Aligned]:
         """The words belong together in their order; the mark belongs to none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,8 @@ from neuronspec.cli.options import (
 from neuronspec.cli.output import keep_stdout_free, print_json, progress
 from neuronspec.deploy.documents.registry import ENDINGS, FILLED, FORMATS
 from neuronspec.translation.quantizations import QUANTIZATIONS
+
+logger = logging.getLogger(__name__)
 
 commands = typer.Typer()
 FoldersOption = Annotated[
@@ -88,7 +91,8 @@ def export(
 
 @commands.command(
     help=f"Translate text line by line, or a document in its format, by its ending: {', '.join(ENDINGS)}.",
-    epilog="Example: neuronspec translate exported --from en --to de text.en > text.de",
+    epilog="Examples: neuronspec translate exported --from en --to de text.en > text.de\n\n"
+    "neuronspec translate exported --from en --to de de.po --in-place --tm memory.tmx --glossary terms.tsv",
 )
 def translate(
     model: Annotated[Path, typer.Argument(help="Exported folder, run folder or model folder.", show_default=False)],
@@ -127,6 +131,22 @@ def translate(
         bool, typer.Option("--in-place", help=f"Fill the file itself; only for {', '.join(FILLED)} files.")
     ] = False,
     fuzzy: Annotated[bool, typer.Option("--fuzzy", help="Translate .po entries that are marked fuzzy, too.")] = False,
+    tm: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Translation memory, .tmx or a finished .po: exact matches are taken from it; repeat it for several.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    glossary: Annotated[
+        Path | None,
+        typer.Option(
+            help="Terms and their translations, tab-separated: lists the texts whose translation lacks one.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     batch_tokens: Annotated[int, typer.Option(min=1, max=MANY, help="Padded source tokens in one batch.")] = 4096,
     threads: ThreadsOption = None,
     device: DeviceOption = None,
@@ -146,6 +166,7 @@ def translate(
         settings,
         options,
         kind,
+        (tm or [], glossary),
     )
 
 
@@ -237,6 +258,26 @@ def _itself(file: str, out: Path | None, source: str, kind: str | None) -> Path:
     return Path(file).resolve()
 
 
+def _aids(files: list[Path], terms: Path | None, languages: tuple[str, str]) -> dict[str, Any]:
+    """A translation memory and a glossary, where they are wanted."""
+    from neuronspec.core.direction import direction_between
+    from neuronspec.deploy.documents.glossary import Glossary
+    from neuronspec.deploy.documents.memory import TranslationMemory
+
+    if not files and terms is None:
+        return {}
+    direction = direction_between(*languages, [])
+    found: dict[str, Any] = {}
+    if files:
+        found["memory"] = memory = TranslationMemory(files, direction)
+        left_out = f"; left out {memory.left_out} with markup or other placeholders" if memory.left_out else ""
+        logger.info("%d translations in the memory%s", len(memory), left_out)
+    if terms is not None:
+        found["glossary"] = glossary = Glossary(terms, direction)
+        logger.info("%d terms in the glossary", len(glossary))
+    return found
+
+
 def translate_file(
     model: Path,
     languages: tuple[str, str],
@@ -246,8 +287,11 @@ def translate_file(
     settings: dict[str, Any],
     options: dict[str, Any],
     kind: str | None = None,
+    aids: tuple[list[Path], Path | None] = ([], None),
 ) -> None:
     """Translate a file, the files of a folder, or standard input, in the format `kind` or by the ending of the name.
+
+    `aids` are translation memories and a glossary.
 
     Raises:
         NeuronspecError: the model, the direction or the file can't be used; nothing is half-written.
@@ -262,6 +306,7 @@ def translate_file(
         check_folder(Path(file), out, languages[0], kind)
     else:
         format_of(file, languages[0], kind)
+    document |= _aids(*aids, languages)
     with progress().task("translated sentences") as task:
         begun, done = time.monotonic(), 0
 

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, PathError, RecipeError
 from neuronspec.core.files import replacing
 from neuronspec.core.languages import match_language
+from neuronspec.deploy.documents.assisted import Assisted
+from neuronspec.deploy.documents.glossary import Glossary
 from neuronspec.deploy.documents.lines import Source, without_mark
+from neuronspec.deploy.documents.memory import TranslationMemory
 from neuronspec.deploy.documents.registry import ENDINGS, FORMATS
 from neuronspec.deploy.translator import Translator
 
@@ -30,11 +33,15 @@ class Options:
         scores: put scores before translations (plain text).
         column: the column or field to translate (tables).
         fuzzy: translate entries that are marked fuzzy, too (catalogs).
+        memory: has translations that are taken before the model is asked.
+        glossary: has terms that translations are checked for.
     """
 
     scores: bool = False
     column: str | None = None
     fuzzy: bool = False
+    memory: TranslationMemory | None = None
+    glossary: Glossary | None = None
 
 
 Handler = Callable[[Translator, Direction, Source, BinaryIO, Options], None]
@@ -110,7 +117,12 @@ def translate_document(
         if not found.own_marks:
             mark, source = without_mark(source)
             stream.write(mark)
-        found.translate(translator, direction, source, stream, options)
+        if options.memory is None and options.glossary is None:
+            found.translate(translator, direction, source, stream, options)
+        else:
+            assisted = Assisted(translator, options.memory, options.glossary)
+            found.translate(cast(Translator, assisted), direction, source, stream, options)
+            assisted.report(source.name)
 
 
 def _check_options(kind: str, translator: Translator, options: Options) -> None:

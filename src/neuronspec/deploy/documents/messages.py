@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import unescape
 
 from neuronspec.core.direction import Direction
+from neuronspec.deploy.documents.assisted import recalled
 from neuronspec.deploy.documents.checks import problem_with, unfit
 from neuronspec.deploy.documents.html_text import BLOCKS, MARKUP, MOST_TAGS, VOID, pieces_of, segment_of
 from neuronspec.deploy.documents.markup import Tag
@@ -35,8 +36,14 @@ def translate_messages(translator: Translator, direction: Direction, texts: Sequ
     """
     results = {text: ("", unfit(text) if text.strip() else "it has no text") for text in texts}
     wanted = [text for text, (_, problem) in results.items() if not problem]
-    marked = {text: list(_pieces(text)) for text in wanted if is_marked_up(text)}
-    plain = [text for text in wanted if text not in marked]
+    marked: dict[str, list[str | Segment]] = {}
+    for text in filter(is_marked_up, wanted):
+        reused = recalled(translator, text)  # with its tags
+        if reused is None:
+            marked[text] = list(_pieces(text))
+        else:
+            results[text] = reused, _lost_markup(text, reused)
+    plain = [text for text in wanted if not is_marked_up(text)]
     for text, translation in zip(plain, translator(plain, str(direction)), strict=True):
         results[text] = translation, problem_with(text, translation)
     segments = [part for pieces in marked.values() for part in pieces if isinstance(part, Segment)]

@@ -9,6 +9,7 @@ from typing import BinaryIO
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.languages import is_known, match_language
+from neuronspec.deploy.documents.assisted import is_agreed
 from neuronspec.deploy.documents.checks import log_problems
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
@@ -34,7 +35,8 @@ def translate_po(
     form that the catalog's formula gives for 1 gets the translation of the singular, the others that of the plural.
     Forms that the entry lacks are added. Tags go around the words that they belong to
     (`neuronspec.deploy.documents.messages`). A translation that doesn't have exactly the placeholders and tags of its
-    source isn't taken. Entries that can't be filled stay as they were, and are listed.
+    source isn't taken. What a translation memory has in one way only isn't marked. Entries that can't be filled stay as
+    they were, and are listed.
 
     Raises:
         CorpusError: the catalog can't be read (see `read_catalog`), or is of another language.
@@ -53,7 +55,7 @@ def translate_po(
         else:
             forms = catalog.forms_of(entry) if again else catalog.lacks(entry)
             fillings.append(_Filling(entry, {form: catalog.text_of(entry, form) for form in forms}))
-    wanted, filled = len(fillings) + len(problems), 0
+    wanted, filled, reused = len(fillings) + len(problems), 0, 0
     texts = [text for each in fillings for text in each.texts.values()]
     found = iter(translate_messages(translator, direction, texts))
     for each in fillings:
@@ -62,10 +64,13 @@ def translate_po(
         if problem:
             problems.append(_located(catalog, each.entry, problem))
         else:
-            _fill(catalog, each.entry, {form: text for form, (text, _) in translations.items()})
+            finished = all(is_agreed(translator, text) for text in each.texts.values())
+            _fill(catalog, each.entry, {form: text for form, (text, _) in translations.items()}, finished)
+            reused += finished
             filled += 1
     stream.write(catalog.encoded())
-    log_problems(filled, wanted, problems, "entries and marked them fuzzy")
+    marked = f"{filled - reused} of them" if reused else "them"
+    log_problems(filled, wanted, problems, f"entries and marked {marked} fuzzy")
 
 
 def _check_language(catalog: Catalog, direction: Direction) -> None:
@@ -81,7 +86,7 @@ def _located(catalog: Catalog, entry: Entry, problem: str) -> str:
     return f"{catalog.name}:{entry.strings['msgid'].first + 1}: {problem}"
 
 
-def _fill(catalog: Catalog, entry: Entry, translations: dict[int, str]) -> None:
+def _fill(catalog: Catalog, entry: Entry, translations: dict[int, str], finished: bool) -> None:
     """Write translations into the lines of an entry, or after them; the lines keep their number."""
     for form, value in sorted(translations.items()):
         text = entry.translations.get(form)
@@ -93,7 +98,8 @@ def _fill(catalog: Catalog, entry: Entry, translations: dict[int, str]) -> None:
         assert keyword is not None and end is not None, "a line of a catalog has a keyword and an end"
         catalog.lines[text.first] = _quoted(keyword[0], value, end[0], catalog.line_end)
         catalog.lines[text.first + 1 : text.last] = [""] * (text.last - text.first - 1)
-    _mark_fuzzy(catalog, entry)
+    if not finished:
+        _mark_fuzzy(catalog, entry)
 
 
 def _add(catalog: Catalog, entry: Entry, form: int, value: str) -> None:

@@ -9,16 +9,21 @@ from typing import BinaryIO
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.languages import match_language
+from neuronspec.deploy.documents.assisted import is_agreed
 from neuronspec.deploy.documents.checks import log_problems
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
+from neuronspec.deploy.documents.memory import MADE_HERE
 from neuronspec.deploy.documents.xml_inline import Segment, translated
 from neuronspec.deploy.documents.xml_source import XML, Document, Element
 from neuronspec.deploy.translator import Translator
 
 XLIFF_1, XLIFF_2 = "urn:oasis:names:tc:xliff:document:1.2", "urn:oasis:names:tc:xliff:document:2.0"
-FILLED_1, FILLED_2 = "needs-review-translation", "translated"
-"""States of what is filled here."""
+FILLED_1 = {"state": "needs-review-translation"}
+FILLED_2 = {"state": "translated"}
+REUSED_1 = {"state": "translated", "state-qualifier": "exact-match"}
+REUSED_2 = {"state": "translated", "subState": "neuronspec:exact-match"}
+"""Attributes of what is filled here: by a model, or from a translation memory in which it has one translation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +32,11 @@ class Unit:
 
     Args:
         sources: the elements whose texts are translated, one for each segment.
-        put: writes their translations, as markup, into the document.
+        put: writes their translations, as markup, into the document; with whether they are all from a memory.
     """
 
     sources: list[Element]
-    put: Callable[[list[str]], None]
+    put: Callable[[list[str], bool], None]
 
 
 def translate_xliff(
@@ -40,7 +45,8 @@ def translate_xliff(
     """Fill the units of an XLIFF file that have no target; every other byte stays.
 
     They get the state `needs-review-translation` in 1.2, `translated` in 2.0 and 2.1, and the file its target language
-    where it names none. A unit of 1.2 that was segmented (`seg-source`) is filled segment by segment. Units marked
+    where it names none; what a translation memory has in one way only gets the state `translated` and is qualified as
+    an exact match. A unit of 1.2 that was segmented (`seg-source`) is filled segment by segment. Units marked
     `translate="no"`, and those with a target, stay. Inline markup goes around the words that belong to those it had
     inside (`neuronspec.deploy.documents.markup`). Units
     whose markup can't be placed, or whose translation lost a placeholder, stay and are listed.
@@ -97,32 +103,42 @@ def _unit_1(document: Document, element: Element) -> Unit | None:
         return None
     segments = [one for one in segmented.iter("mrk") if one.attributes.get("mtype") == "seg"] if segmented else []
     if not segments:
-        return Unit([source], lambda found: _set_target(document, source, target, found[0])) if _empty(target) else None
+        if not _empty(target):
+            return None
+        return Unit([source], lambda found, reused: _set_target(document, source, target, found[0], reused))
     assert segmented is not None, "it has segments"
     if _empty(target):
         return Unit(
             segments,
-            lambda found: _set_target(document, segmented, target, _exchanged(document, segmented, segments, found)),
+            lambda found, reused: _set_target(
+                document, segmented, target, _exchanged(document, segmented, segments, found), reused
+            ),
         )
     assert target is not None, "it isn't empty"
     open_ones = {one.attributes.get("mid"): one for one in target.iter("mrk") if _empty(one)}
     wanted = [one for one in segments if one.attributes.get("mid") in open_ones]
 
-    def put(found: list[str]) -> None:
+    def put(found: list[str], reused: bool) -> None:
         for one, text in zip(wanted, found, strict=True):
             document.fill(open_ones[one.attributes.get("mid")], text)
-        document.set_attribute(target, "state", FILLED_1)
+        _set_attributes(document, target, FILLED_1)  # with segments that were there before
 
     return Unit(wanted, put) if wanted else None
 
 
-def _set_target(document: Document, after: Element, target: Element | None, content: str) -> None:
+def _set_target(document: Document, after: Element, target: Element | None, content: str, reused: bool) -> None:
     """Fill the target of a unit of XLIFF 1.2, or make one after its source."""
+    attributes = REUSED_1 if reused else FILLED_1
     if target is None:
-        document.insert_after(after, "target", {"state": FILLED_1}, content)
+        document.insert_after(after, "target", attributes, content)
     else:
-        document.set_attribute(target, "state", FILLED_1)
+        _set_attributes(document, target, attributes)
         document.fill(target, content)
+
+
+def _set_attributes(document: Document, element: Element, attributes: dict[str, str]) -> None:
+    for name, value in attributes.items():
+        document.set_attribute(element, name, value)
 
 
 def _exchanged(document: Document, element: Element, segments: list[Element], texts: list[str]) -> str:
@@ -149,8 +165,8 @@ def _units_2(document: Document, direction: Direction) -> Iterator[Unit]:
 
 
 def _unit_2(document: Document, segment: Element, source: Element, target: Element | None) -> Unit:
-    def put(found: list[str]) -> None:
-        document.set_attribute(segment, "state", FILLED_2)
+    def put(found: list[str], reused: bool) -> None:
+        _set_attributes(document, segment, REUSED_2 if reused else FILLED_2)
         if target is None:
             document.insert_after(source, "target", {}, found[0])
         else:
@@ -170,9 +186,9 @@ def _units_of_memory(document: Document, direction: Direction) -> Iterator[Unit]
 
 
 def _unit_of_memory(document: Document, last: Element, segment: Element, tag: str) -> Unit:
-    attributes = {"xml:lang": tag, "creationid": "neuronspec"}
+    attributes = {"xml:lang": tag, "creationid": MADE_HERE}
 
-    def put(found: list[str]) -> None:
+    def put(found: list[str], reused: bool) -> None:
         text = document.tagged(segment, "seg", {}, found[0])
         document.insert_after(last, "tuv", attributes, f"{document.indent(segment)}{text}{_closing(document, last)}")
 
@@ -203,7 +219,8 @@ def _translate(translator: Translator, direction: Direction, document: Document,
         if wrong:
             problems.append(f"{document.name}:{unit.sources[0].line}: {wrong}")
         else:
-            unit.put([text.replace("\n", document.line_end) for text, _ in filled])
+            reused = all(is_agreed(translator, segment.text) and not segment.has_tags for segment in each)
+            unit.put([text.replace("\n", document.line_end) for text, _ in filled], reused)
     log_problems(len(units) - len(problems), len(units), problems, "units")
 
 
