@@ -239,12 +239,19 @@ def test_text_that_is_not_utf8_names_file_and_line(tmp_path: Path) -> None:
     assert (tmp_path / "out.txt").read_text() == "W1\n"
 
 
-def test_the_examples_of_the_page_run(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_the_page_run(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = Path(__file__).parents[2] / "docs" / "deploy.md"
     code = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(code) == 1
+    assert len(code) == 2
+    pair = '<tuv xml:lang="en"><seg>Save the changes</seg></tuv><tuv xml:lang="de"><seg>Sichern</seg></tuv>'
+    (tmp_path / "memory.tmx").write_text(f"<tmx><body><tu>{pair}</tu></body></tmx>")
+    (tmp_path / "terms.tsv").write_text("file\tDatei\n")
     (tmp_path / "exported").symlink_to(exported)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(compile(code[0], "deploy.md", "exec"), names)
+    exec(compile("".join(code), "deploy.md", "exec"), names)
+    assert names["match"].text == "Sichern" and names["match"].is_sure
+    assert capsys.readouterr().out.endswith("[('file', ['Datei'])]\n")
     assert names["translator"].directions == ["de-en", "en-de", "en-fr"]
