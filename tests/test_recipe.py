@@ -185,13 +185,37 @@ def test_run_folder_without_recipe(tmp_path: Path) -> None:
         ("evaluation.beam=10000000001", "it should be at most 1000"),
         ("tokenizer.vocabulary=100000000000000", "it should be at most 10000000"),
         ("training.updates=1e99", "it should be"),
-        ("selection.coverage={}", "selection.coverage"),
+        ("tokenizer.vocabulary=5", "tokenizer.vocabulary is 5; it should be at least 99"),
+        ("tokenizer.character_coverage=0.95", "it should be at least 0.98"),
+        ("selection.coverage={}", "it should be a number, or a mapping such as {key: value}, with at least one key"),
+        ("selection.coverage={encoder: 2}", "selection.coverage.encoder is 2; it should be at most 1"),
+        ("selection.coverage={encodr: 0.5}", "unknown key 'selection.coverage.encodr'; it should be 'encoder', "),
+        ("corpus.directions={}", "it should be 'both', 'out' or 'into', or a list"),
         ("selection.coverage=.nan", "selection.coverage"),
     ],
 )  # fmt: skip
 def test_absurd_numbers_are_refused_at_once(tmp_path: Path, override: str, expected: str) -> None:
     message = mistakes(tmp_path, GOOD, [override])
     assert expected in message and f"--set {override}" in message
+
+
+def test_one_mistake_in_a_value_of_several_types_gives_one_line(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, GOOD, ["selection.coverage={encoder: 2}"]).startswith("1 mistake ")
+
+
+def test_a_beam_above_the_vocabulary(tmp_path: Path) -> None:
+    changes = ["evaluation.beam=200", "tokenizer.vocabulary=199"]
+    assert "evaluation.beam: 200 hypotheses are more than the 199 pieces" in mistakes(tmp_path, GOOD, changes)
+    Recipe.load(write(tmp_path, GOOD), ["evaluation.beam=200", "tokenizer.vocabulary=200"])
+
+
+def test_a_missing_plugin_does_not_hide_other_mistakes(tmp_path: Path) -> None:
+    changes = ["plugins=[absent_one, absent_two]", "training.warmup=-1", "evaluation.beam=0"]
+    message = mistakes(tmp_path, GOOD, changes)
+    assert message.startswith("4 mistakes ")
+    for expected in ("'absent_one'", "'absent_two'", "training.warmup is -1", "evaluation.beam is 0"):
+        assert expected in message
+    assert "no module 'absent_one'" in mistakes(tmp_path, GOOD, changes[:1])
 
 
 def test_languages_and_directions_in_any_spelling(tmp_path: Path) -> None:

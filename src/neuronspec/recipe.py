@@ -6,7 +6,7 @@ the nearest valid key. The sections below are the reference of all keys; `docs/r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,6 +126,16 @@ class Recipe(Section):
             raise ValueError("; ".join(problems))
         return self
 
+    @model_validator(mode="after")
+    def _check_beam(self) -> Recipe:
+        pieces, beam = self.tokenizer.vocabulary, self.evaluation.beam
+        if beam > pieces:
+            raise ValueError(
+                f"evaluation.beam: {beam} hypotheses are more than the {pieces} pieces of tokenizer.vocabulary that "
+                "a translation can begin with; usual are 4 to 10"
+            )
+        return self
+
     @property
     def evaluated_directions(self) -> list[Direction]:
         """The directions of the test: the trained ones, then the zero-shot ones."""
@@ -149,11 +159,11 @@ class Recipe(Section):
         if document.looks_like("sweep"):
             raise RecipeError(f"{path} is a sweep, not a recipe: run it with 'neuronspec sweep {path} --out FOLDER'")
         context = {"folder": Path(path).resolve().parent, "check_files": True}
-        if trusted:
-            load_plugins(_plugins_of(document, context))
-        else:
-            load_plugins_of_run(_plugins_of(document, context), Path(path))
-        return explain(cls, document, context)
+        plugins = _plugins_of(document, context)
+        if not trusted:
+            load_plugins_of_run(plugins, Path(path))
+            return explain(cls, document, context)
+        return explain(cls, document, context, _plugin_mistakes(document, plugins))
 
     @classmethod
     def of_run(cls, run: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -190,6 +200,15 @@ def _plugins_of(document: Document, context: dict[str, Any]) -> list[str]:
         return _Plugins.model_validate(document.values, context=context).plugins
     except ValidationError:
         return []
+
+
+def _plugin_mistakes(document: Document, names: Iterable[str]) -> Iterator[str]:
+    """Import plug-ins; what is wrong with those that can't be. What they register is unknown, then."""
+    for name in names:
+        try:
+            load_plugins([name])
+        except RecipeError as error:
+            yield f"{document.place(('plugins',))}: {error}; without it the names that it registers are unknown"
 
 
 def _zero_shot_problems(corpus: CorpusSettings, zero_shot: list[str]) -> Iterator[str]:

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from neuronspec.core.errors import CorpusError, DirectionError, RecipeError
-from neuronspec.models.settings import TokenizerSettings
+from neuronspec.models.settings import FEWEST_PIECES, TokenizerSettings
 from neuronspec.models.text_cleaning import clean_text
 from neuronspec.models.tokenizer import (
     language_tag,
@@ -200,10 +201,18 @@ def test_a_vocabulary_that_does_not_suit_the_text(kind: str) -> None:
         train_tokenizer(sentences(), settings(kind, vocabulary=90_000), LANGUAGES)
     largest = int(str(caught.value).split()[-3])
     assert len(train_tokenizer(sentences(), settings(kind, vocabulary=largest), LANGUAGES)) > largest
-    with pytest.raises(RecipeError, match=r"vocabulary is 50, but single characters .* above \d+, or lower"):
-        train_tokenizer(sentences(), settings(kind, vocabulary=50), LANGUAGES)
+    with pytest.raises(RecipeError, match=r"vocabulary is 100, but single characters .* above \d+, or lower"):
+        train_tokenizer(sentences(), settings(kind, vocabulary=100), LANGUAGES, "äöüß")
     with pytest.raises(CorpusError, match="no training text"):
         train_tokenizer([], settings(kind), LANGUAGES)
+
+
+def test_the_smallest_vocabulary_that_settings_allow_can_be_trained() -> None:
+    texts = ["a b a b ab ab"] * 50
+    assert len(train_tokenizer(texts, settings("bpe", vocabulary=FEWEST_PIECES), ["en"])) == FEWEST_PIECES + 1
+    for wrong in ({"vocabulary": FEWEST_PIECES - 1}, {"character_coverage": 0.97}):  # SentencePiece takes neither
+        with pytest.raises(ValidationError):
+            settings("bpe", **wrong)
 
 
 def test_lower_coverage_leaves_rare_characters_out() -> None:

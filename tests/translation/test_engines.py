@@ -182,6 +182,15 @@ def test_every_line_comes_back_whatever_is_too_long(engine: str) -> None:
     assert (endless.split, endless.truncated) == (0, 1)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_beam_is_at_most_the_vocabulary(engine: str) -> None:
+    model = trained_model()
+    most = len(TOKENIZER)
+    assert all(translated(model, engine, sources=SOURCES[:2], beam=most, max_new_tokens=4))
+    with pytest.raises(RecipeError, match=f"beam of {most + 1} is larger than the vocabulary of {most} tokens"):
+        translated(model, engine, sources=SOURCES[:2], beam=most + 1)
+
+
 def test_sentences_that_fit_together_stay_together() -> None:
     from neuronspec.translation.sources import join_parts, prepare_sources
 

@@ -58,10 +58,12 @@ def run(
 
 @commands.command(epilog="Example: neuronspec validate recipes/demo.yaml --set model.d_model=256")
 def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
-    """Check a recipe and list every mistake in it at once."""
+    """Check a recipe and list every mistake in it at once; warn of what this machine lacks for it."""
     from neuronspec.recipe import Recipe
+    from neuronspec.runs.requirements import warn_of_machine
 
     checked = Recipe.load(recipe, overrides)
+    warn_of_machine(checked)
     if as_json:
         typer.echo(checked.model_dump_json(indent=1))
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import types
+from collections.abc import Iterable
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -17,17 +18,32 @@ from neuronspec.core.yaml_file import Document, KeyPath, dotted
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_KEY = "[key]"
+"""What pydantic adds to the place of a mapping's key that is wrong."""
 
-def explain(model: type[Model], document: Document, context: dict[str, Any] | None = None) -> Model:
+
+def explain(
+    model: type[Model], document: Document, context: dict[str, Any] | None = None, known: Iterable[str] = ()
+) -> Model:
     """Validate `document` as `model`.
+
+    Args:
+        model: what it should be.
+        document: as it was read.
+        context: for the validators.
+        known: lines for mistakes that were found before.
 
     Raises:
         RecipeError: one line a mistake: place, key, what is wrong, the nearest valid key.
     """
+    lines = [*known]
     try:
-        return model.model_validate(document.values, context=context)
+        made = model.model_validate(document.values, context=context)
     except ValidationError as error:
-        lines = _all_mistakes(model, document, error)
+        lines += _all_mistakes(model, document, error)
+    else:
+        if not lines:
+            return made
     count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''} in the {document.kind} {document.path}:"
     raise RecipeError("\n".join([count, *(f"  {line}" for line in sorted(lines, key=_line_number))]))
 
@@ -39,11 +55,11 @@ def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationE
     removed: set[KeyPath] = set()
     doubtful: set[KeyPath] = set()  # sections that miss a value because it was wrong
     while True:
-        for item in error.errors():
-            path, _ = _walk(model, document.values, item["loc"])
+        for path, items in _by_path(model, document, error).items():
+            item = items[0]
             if path in removed or (item["type"] == "value_error" and path in doubtful):
                 continue
-            lines.append(_explain_one(model, document, dict(item)))
+            lines.append(_explain_one(model, document, items))
             removed.add(path)
             if item["type"] != "value_error":
                 _remove(values, path)
@@ -55,8 +71,20 @@ def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationE
             error = further
         else:
             return lines
-        if all(_walk(model, document.values, item["loc"])[0] in removed | doubtful for item in error.errors()):
+        if _by_path(model, document, error).keys() <= removed | doubtful:
             return lines
+
+
+def _by_path(model: type[BaseModel], document: Document, error: ValidationError) -> dict[KeyPath, list[dict[str, Any]]]:
+    """The mistakes of each value. A value that may be of several types has one for each.
+
+    Where one type found a mistake inside of the value, that type was meant.
+    """
+    found: dict[KeyPath, list[dict[str, Any]]] = {}
+    for item in error.errors():
+        found.setdefault(_walk(model, document.values, item["loc"])[0], []).append(dict(item))
+    inner = {path[:end] for path in found for end in range(len(path))}
+    return {path: items for path, items in found.items() if path not in inner}
 
 
 def _remove(values: Any, path: KeyPath) -> None:
@@ -74,7 +102,8 @@ def _line_number(line: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _explain_one(model: type[BaseModel], document: Document, item: dict[str, Any]) -> str:
+def _explain_one(model: type[BaseModel], document: Document, items: list[dict[str, Any]]) -> str:
+    item = items[0]
     path, section = _walk(model, document.values, item["loc"])
     place, key = document.place(path), dotted(path)
     kind = item["type"]
@@ -85,12 +114,14 @@ def _explain_one(model: type[BaseModel], document: Document, item: dict[str, Any
         return f"{place}: the key {key!r} is missing"
     if kind == "missing_name":
         return f"{place}: the key {key!r} is missing; {item['msg']}"
+    if item["loc"][-1:] == (_KEY,):
+        return f"{place}: unknown key {key!r}; it should be {expected(item)}"
     message = message_of(item)
     if kind == "unknown_name":
         return f"{place}: {key} is {shown(item['input'])}; {message}"
     if kind == "value_error":
         return f"{place}: {key}: {message}" if key else f"{place}: {message}"
-    return f"{place}: {key} is {shown(item['input'])}; it should be {expected(item)}"
+    return f"{place}: {key} is {shown(item['input'])}; it should be {', or '.join(dict.fromkeys(map(expected, items)))}"
 
 
 def _walk(model: type[BaseModel], values: Any, loc: KeyPath) -> tuple[KeyPath, type[BaseModel] | None]:
@@ -99,7 +130,7 @@ def _walk(model: type[BaseModel], values: Any, loc: KeyPath) -> tuple[KeyPath, t
     section: type[BaseModel] | None = model
     inside: type[BaseModel] | None = model
     for part in loc:
-        if is_type_name(part):
+        if is_type_name(part) or part == _KEY:
             continue
         path.append(part)
         try:

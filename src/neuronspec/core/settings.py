@@ -8,7 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
-Positive = Annotated[int, Field(gt=0, le=1_000_000_000)]
+MANY = 1_000_000_000
+"""The largest number that a setting takes where no other bound makes sense."""
+
+Positive = Annotated[int, Field(gt=0, le=MANY)]
 """A whole number from 1 to a billion, which no setting of a real experiment exceeds."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]

@@ -45,6 +45,8 @@ _WORDS = {
 
 def expected(problem: Mapping[str, Any]) -> str:
     """What the value of one of `ValidationError.errors()` should be: `a whole number`, `less than 1`."""
+    if problem["type"] == "too_short" and problem["ctx"].get("field_type") == "Dictionary":
+        return "a mapping such as {key: value}, with at least one key"
     words = _WORDS.get(problem["type"])
     return words.format(**problem.get("ctx", {})) if words else message_of(problem).removeprefix("Input should be ")
 

@@ -19,7 +19,7 @@ from neuronspec.core.languages import (
     same_language,
 )
 from neuronspec.core.registry import ByName
-from neuronspec.core.settings import Positive, Section, Share
+from neuronspec.core.settings import MANY, Positive, Section, Share
 from neuronspec.corpus.old_form import from_old_form
 from neuronspec.corpus.readers.registry import READERS
 from neuronspec.corpus.readers.rows import Pair, Split, pair_of
@@ -43,6 +43,7 @@ class CleaningSettings(Section):
     max_length_ratio: float = Field(
         3.0,
         gt=1,
+        le=MANY,
         description="drop training pairs whose longer side exceeds the shorter by this factor (tokens)",
     )
     deduplicate: bool = Field(True, description="drop exact duplicates of a training pair")

@@ -7,18 +7,25 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import Positive, Section
+from neuronspec.core.settings import MANY, Positive, Section
 from neuronspec.models.presets import PRESETS, shape_problem
+
+FEWEST_PIECES = 99
+"""All printable ASCII characters get a piece, and so do the space and the four special tokens."""
 
 
 class TokenizerSettings(Section):
     """The SentencePiece model trained on the training text."""
 
     type: Literal["bpe", "unigram"] = Field("bpe", description="kind of SentencePiece model")
-    vocabulary: Positive = Field(8000, le=10_000_000, description="number of pieces, without language tags")
-    temperature: float = Field(5.0, ge=1, description="languages are sampled in proportion to size^(1/temperature)")
+    vocabulary: Positive = Field(
+        8000, ge=FEWEST_PIECES, le=10_000_000, description="number of pieces, without language tags"
+    )
+    temperature: float = Field(
+        5.0, ge=1, le=MANY, description="languages are sampled in proportion to size^(1/temperature)"
+    )
     character_coverage: float = Field(
-        1.0, gt=0.9, le=1, description="share of characters that get a piece of their own"
+        1.0, ge=0.98, le=1, description="share of characters that get a piece of their own"
     )
     max_sentences: Positive = Field(2_000_000, description="sentences sampled for training the tokenizer")
 
@@ -43,7 +50,7 @@ class ModelSettings(Section):
     encoder_layerdrop: float | None = Field(None, ge=0, lt=1)
     decoder_layerdrop: float | None = Field(None, ge=0, lt=1)
     max_position_embeddings: Positive | None = Field(None, le=1_048_576, description="longest sequence, in tokens")
-    init_std: float | None = Field(None, gt=0)
+    init_std: float | None = Field(None, gt=0, le=100)
     scale_embedding: bool | None = None
 
     @property

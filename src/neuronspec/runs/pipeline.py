@@ -30,8 +30,9 @@ from neuronspec.core.run_folder import COST, RunFolder
 from neuronspec.core.signals import SignalReceived
 from neuronspec.corpus.old_form import from_old_form
 from neuronspec.recipe import Recipe
+from neuronspec.runs.requirements import check_machine
 from neuronspec.runs.run_log import RunLog, logging_to
-from neuronspec.runs.stages import TRAININGS, Run, check_installed
+from neuronspec.runs.stages import TRAININGS, Run
 from neuronspec.runs.state import FileRecord, Made, TaskState, read_stages
 from neuronspec.runs.tasks import STAGES, TOGETHER, Task, fingerprint, tasks_of
 
@@ -137,7 +138,7 @@ class Pipeline:
         with _lock(self.run.paths, wait) if joined.is_main else nullcontext():
             joined.wait()
             planned = self._agreed(joined, stage, names)
-            check_installed(self.recipe, {self.tasks[name].stage for name, reason in planned if reason is not None})
+            check_machine(self.recipe, {self.tasks[name].stage for name, reason in planned if reason is not None})
             if joined.is_main:
                 write_text(self.run.paths.recipe, self.recipe.to_yaml())
             with logging_to(self.run.paths.log, logger) if joined.is_main else nullcontext() as log:

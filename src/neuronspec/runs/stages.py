@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -48,28 +48,6 @@ class Run:
         from neuronspec.corpus.store import TokenStore
 
         return TokenStore.open(self.paths.data)
-
-
-def check_installed(recipe: Recipe, stages: Collection[str]) -> None:
-    """Check, before the long work and before anything is written, that what some stages need is there.
-
-    Raises:
-        NeuronspecError: an optimizer, tracker, engine or score lacks a package, tokenizer or checkpoint.
-    """
-    trainings = [getattr(recipe, section) for stage, section in TRAININGS.items() if stage in stages]
-    if trainings:
-        from neuronspec.training.optimization import check_optimizer
-        from neuronspec.training.tracking import check_trackers
-
-        check_trackers(recipe.tracking)
-        for training in trainings:
-            check_optimizer(training)
-    if "evaluate" in stages:
-        from neuronspec.evaluation.scorer import check_scoring
-        from neuronspec.translation.engine import check_engine
-
-        check_engine(recipe.evaluation)
-        check_scoring(recipe.evaluation.scores, [direction.target for direction in recipe.evaluated_directions])
 
 
 def prepare(run: Run) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import Added, Positive, Section, Seed
+from neuronspec.core.settings import MANY, Added, Positive, Section, Seed
 from neuronspec.training.optimizers import OPTIMIZERS
 from neuronspec.training.schedules import SCHEDULES, needs_updates
 
@@ -18,8 +18,12 @@ class TrainingSettings(Section):
     """One training loop: the baseline's (`training`) or the arms' (`continuation`)."""
 
     updates: Positive | None = Field(None, description="budget in optimizer updates (one of updates, epochs, minutes)")
-    epochs: float | None = Field(None, gt=0, description="budget in passes over all training pairs of all directions")
-    minutes: float | None = Field(None, gt=0, description="budget in minutes of training; not reproducible to the bit")
+    epochs: float | None = Field(
+        None, gt=0, le=MANY, description="budget in passes over all training pairs of all directions"
+    )
+    minutes: float | None = Field(
+        None, gt=0, le=MANY, description="budget in minutes of training; not reproducible to the bit"
+    )
     seed: Seed | None = Field(
         None, description="of data order and dropout, and of the baseline's weights; the recipe's without it"
     )
@@ -27,8 +31,10 @@ class TrainingSettings(Section):
         4096, description="padded tokens of the longer side in one micro-batch (one direction)"
     )
     accumulation: Positive = Field(1, description="micro-batches in one update")
-    temperature: float = Field(5.0, ge=1, description="directions are sampled in proportion to size^(1/temperature)")
-    weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+    temperature: float = Field(
+        5.0, ge=1, le=MANY, description="directions are sampled in proportion to size^(1/temperature)"
+    )
+    weights: dict[str, Annotated[float, Field(gt=0, le=MANY)]] | None = Field(
         None, description="instead of temperature: how often each direction is sampled, {en-de: 2, de-en: 1}"
     )
     mix_directions: bool = Field(False, description="micro-batches mix directions instead of holding one each")
@@ -42,13 +48,13 @@ class TrainingSettings(Section):
         description="of the learning rate after a linear warm-up; linear and cosine fall to 0 at the end of the "
         "budget, which must then be updates or epochs",
     )
-    learning_rate: float = Field(5e-4, gt=0, description="peak of the schedule")
+    learning_rate: float = Field(5e-4, gt=0, le=1000, description="peak of the schedule")
     warmup: Positive = Field(4000, description="updates of linear warm-up")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over the vocabulary")
     adam_betas: tuple[Decay, Decay] = Field((0.9, 0.98), description="decay of the first and second moment")
-    adam_epsilon: float = Field(1e-6, gt=0, description="added to the root of the second moment")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled, as in AdamW")
-    clip_norm: float = Field(1.0, gt=0, description="largest norm of the gradient of an update")
+    adam_epsilon: float = Field(1e-6, gt=0, le=1, description="added to the root of the second moment")
+    weight_decay: float = Field(0.0, ge=0, le=1000, description="decoupled, as in AdamW")
+    clip_norm: float = Field(1.0, gt=0, le=MANY, description="largest norm of the gradient of an update")
     precision: Literal["auto", "bf16", "float32"] = Field(
         "auto", description="auto: bf16 autocast where the machine has it in hardware"
     )

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.plan import plan_in_order
 from neuronspec.core.direction import Direction, DirectionLike
-from neuronspec.core.errors import ModelError
+from neuronspec.core.errors import ModelError, RecipeError
 from neuronspec.core.files import write_text
 from neuronspec.models.tokenizer import tag_id
 from neuronspec.translation.alignment import Aligned, Span, aligned
@@ -91,9 +91,17 @@ class Engine(ABC):
         tokenizer: has a tag for every language.
         settings: beam, length penalty, n-best, padded source tokens in a batch, longest translation, and what happens
             to a source that is longer than the model reads.
+
+    Raises:
+        RecipeError: the beam is larger than the vocabulary.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: EvaluationSettings) -> None:
+        if settings.beam > len(tokenizer):
+            raise RecipeError(
+                f"a beam of {settings.beam} is larger than the vocabulary of {len(tokenizer)} tokens, which is all that "
+                "a translation can begin with; usual are 4 to 10"
+            )
         self.tokenizer = tokenizer
         self.settings = settings
 

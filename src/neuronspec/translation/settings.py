@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import Positive, Section
+from neuronspec.core.settings import MANY, Positive, Section
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.registry import ENGINES
@@ -26,13 +26,16 @@ class EvaluationSettings(Section):
         None, description="weights of the ctranslate2 engine; float32 where none is given"
     )
     beam: Positive = Field(5, le=1000, description="beam size")
-    length_penalty: float = Field(1.0, description="exponent of the length that a score is divided by")
+    length_penalty: float = Field(1.0, ge=-100, le=100, description="exponent of the length that a score is divided by")
     n_best: Positive = Field(1, description="hypotheses per sentence, with scores; at most beam")
     max_sentences: Positive | None = Field(None, description="test sentences per direction, at most; all without it")
     batch_tokens: Positive = Field(4096, description="padded source tokens in one batch")
     max_new_tokens: Positive = Field(256, le=1_048_576, description="longest translation, in tokens")
     max_length_ratio: float = Field(
-        2.0, gt=0, description="longest translation, as a multiple of the source's pieces, to which 10 are added"
+        2.0,
+        gt=0,
+        le=MANY,
+        description="longest translation, as a multiple of the source's pieces, to which 10 are added",
     )
     too_long: Literal["error", "truncate", "split"] = Field(
         "truncate",

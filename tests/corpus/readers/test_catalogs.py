@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -158,14 +157,7 @@ def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_polib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = builtins.__import__
-
-    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "polib":
-            raise ModuleNotFoundError(name)
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"polib.*neuronspec\[catalogs\]"):
         read(tmp_path, ["de"])
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from neuronspec.core.errors import CorpusError, DirectionError, MissingExtraError
+from neuronspec.core.errors import CorpusError, DirectionError, MissingExtraError, NeuronspecError
 from neuronspec.core.languages import best_tags, canonical, same_language
 from neuronspec.core.settings import Positive, RecipePath
 from neuronspec.corpus.readers.messages import default_text, looks_like_key, same_markup, strip_accelerators
@@ -70,6 +70,18 @@ class CatalogsSource(Source):
             return {package: _version(package) for package in self.packages}
         return stamps(sorted(self.path.rglob("*.po*")))
 
+    def missing(self) -> list[NeuronspecError]:
+        """polib, and packages that aren't installed."""
+        found: list[NeuronspecError] = []
+        if importlib.util.find_spec("polib") is None:
+            found.append(MissingExtraError("polib", "catalogs", "the reader 'catalogs'"))
+        for name in [] if self.path else self.packages:
+            try:
+                package_folder(name)
+            except NeuronspecError as error:
+                found.append(error)
+        return found
+
     def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
         """The messages of all catalogs.
 
@@ -77,10 +89,8 @@ class CatalogsSource(Source):
             MissingExtraError: polib, django or plone.app.locales is not installed.
             CorpusError: another package isn't installed, a catalog is damaged, or there are no catalogs of a language.
         """
-        try:
-            import polib  # noqa: F401
-        except ModuleNotFoundError:
-            raise MissingExtraError("polib", "catalogs", "the reader 'catalogs'") from None
+        for problem in self.missing():
+            raise problem
         languages = list(wanted.languages)
         roots = [("", self.path)] if self.path else [(name, package_folder(name)) for name in self.packages]
         domains = [domain for name, root in roots for domain in _find_domains(name, root, languages, counts)]

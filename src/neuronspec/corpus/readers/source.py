@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuronspec.core.errors import NeuronspecError
 from neuronspec.core.settings import Section
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class Source(Section):
     def inputs(self) -> dict[str, Any]:
         """What shows whether the text has changed, by file or package: sizes and times, or versions."""
         raise NotImplementedError
+
+    def missing(self) -> list[NeuronspecError]:
+        """What isn't installed here and reading needs, each with how to install it."""
+        return []
 
     def check(self, wanted: Wanted) -> None:
         """Look for everything that is wrong and cheap to find, before the first row of any source is read.

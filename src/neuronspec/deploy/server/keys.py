@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from neuronspec.core.errors import PathError
 from neuronspec.core.json_files import read_json
+from neuronspec.core.settings import Positive
 from neuronspec.deploy.server.schemas import Refused
 
 _REMEDY = 'expected [{"name": "weblate", "sha256": "...", "requests": 60, "characters": 10000}, ...]'
@@ -26,8 +27,8 @@ class Key(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    requests: Annotated[int, Field(ge=1)] | None = Field(None, description="per minute")
-    characters: Annotated[int, Field(ge=1)] | None = Field(None, description="of one request")
+    requests: Positive | None = Field(None, description="per minute")
+    characters: Positive | None = Field(None, description="of one request")
 
 
 @dataclass(slots=True)

@@ -1,0 +1,150 @@
+"""What a recipe needs of the machine that runs it: optional packages, and memory for training."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
+from neuronspec.core.processes import launched
+from neuronspec.models.memory import Room, activation_bytes, count_parameters, room
+from neuronspec.recipe import Recipe
+from neuronspec.runs.stages import TRAININGS
+from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.tracking import TRACKERS
+
+logger = logging.getLogger(__name__)
+
+_WEIGHT_AND_GRADIENT = 8
+_STATE = {"adamw": 8, "adafactor": 0, "adamw_8bit": 2}
+"""Bytes that an optimizer keeps for each parameter; adafactor keeps rows and columns of matrices alone."""
+
+
+class _Package(NamedTuple):
+    stage: str
+    name: str
+    extra: str
+    purpose: str
+
+
+def warn_of_machine(recipe: Recipe) -> None:
+    """Warn of what this machine lacks for a run of the recipe. Imports torch only where there may be a GPU.
+
+    Raises:
+        RecipeError: as of `check_memory`.
+    """
+    for missing in _missing(recipe):
+        logger.warning("a run on this machine would stop: %s", missing)
+    for left_out in _left_out(recipe):
+        logger.warning("a run on this machine would leave a score out: %s", left_out)
+    for section in TRAININGS.values():
+        check_memory(recipe, section)
+
+
+def check_machine(recipe: Recipe, stages: Collection[str]) -> None:
+    """Check, before the long work and before anything is written, that what some stages need is there.
+
+    Raises:
+        NeuronspecError: a reader, optimizer, arm, tracker, engine or score lacks a package, tokenizer or checkpoint.
+        RecipeError: as of `check_memory`.
+    """
+    for missing in _missing(recipe, stages):
+        raise missing
+    trainings = [section for stage, section in TRAININGS.items() if stage in stages]
+    if trainings:
+        from neuronspec.training.optimization import check_optimizer
+
+        for section in trainings:
+            check_optimizer(getattr(recipe, section))
+            check_memory(recipe, section)
+    if "evaluate" in stages:
+        from neuronspec.evaluation.scorer import check_scoring
+        from neuronspec.translation.engine import check_engine
+
+        check_engine(recipe.evaluation)
+        check_scoring(recipe.evaluation.scores, [direction.target for direction in recipe.evaluated_directions])
+
+
+def _missing(recipe: Recipe, stages: Collection[str] | None = None) -> Iterator[NeuronspecError]:
+    """What isn't installed here and some stages need (all without `stages`), each with how to install it."""
+    if stages is None or "prepare" in stages:
+        for source in recipe.corpus.sources.values():
+            yield from source.missing()
+    for package in dict.fromkeys(_packages(recipe)):
+        if (stages is None or package.stage in stages) and importlib.util.find_spec(package.name) is None:
+            yield MissingExtraError(package.name, package.extra, package.purpose)
+
+
+def _packages(recipe: Recipe) -> Iterator[_Package]:
+    """Optional packages that the stages of a recipe import, readers aside."""
+    evaluation = recipe.evaluation
+    for stage, section in TRAININGS.items():
+        if getattr(recipe, section).optimizer == "adamw_8bit":
+            yield _Package(stage, "bitsandbytes", "8bit", "optimizer: adamw_8bit")
+        for name in recipe.tracking:
+            yield _Package(stage, TRACKERS.get(name).package, "tracking", f"tracking: [{name}]")
+    if "lora" in recipe.arms:
+        yield _Package("specialize", "peft", "baselines", "the arm 'lora'")
+    if evaluation.engine == "ctranslate2":
+        yield _Package("evaluate", "ctranslate2", "deploy", "the ctranslate2 engine")
+    if evaluation.too_long == "split":
+        yield _Package("evaluate", "sentencex", "deploy", "splitting text at sentence ends")
+    if evaluation.scores.detokenise:
+        yield _Package("evaluate", "sacremoses", "moses", "scoring detokenised text")
+    for name in ("plotly", "jinja2"):
+        yield _Package("report", name, "report", "writing the report")
+
+
+def _left_out(recipe: Recipe) -> Iterator[str]:
+    """Why scores that the recipe asks for can't be computed here, where a run goes on without them."""
+    scores = recipe.evaluation.scores
+    if scores.off_target and importlib.util.find_spec("py3langid") is None:
+        yield str(MissingExtraError("py3langid", "langid", "evaluation.scores.off_target"))
+    if scores.comet is not None:
+        from neuronspec.scoring.comet import why_not
+
+        reason = why_not(scores.comet_python)
+        yield from [f"evaluation.scores.comet: {reason}"] if reason else []
+
+
+def check_memory(recipe: Recipe, section: str, found: Room | None = None) -> None:
+    """Compare what a training takes with the memory of the device that it would run on; warn where it may not fit.
+
+    Args:
+        recipe: names the model and how it is trained.
+        section: `training` or `continuation`.
+        found: the memory; that of this machine without it.
+
+    Raises:
+        RecipeError: weights, gradients and the optimizer's state alone are more than the device has.
+    """
+    settings: TrainingSettings = getattr(recipe, section)
+    vocabulary = recipe.tokenizer.vocabulary + len(recipe.corpus.all_languages)
+    parameters = count_parameters(recipe.model, vocabulary)
+    state = parameters * (_WEIGHT_AND_GRADIENT + _STATE.get(settings.optimizer, max(_STATE.values())))
+    sharded = settings.parallel == "fsdp"
+    if sharded and launched():
+        state //= int(os.environ["WORLD_SIZE"])
+    batch = activation_bytes(recipe.model, settings.batch_tokens, checkpointing=settings.gradient_checkpointing)
+    found = found or room()
+    if state + batch <= found.free:
+        return
+    text = (
+        f"{section} needs about {_readable(state)} for weights, gradients and the state of {settings.optimizer} "
+        f"({parameters / 1e6:,.0f} million parameters), and about {_readable(batch)} for a micro-batch of "
+        f"{settings.batch_tokens} tokens (batch_tokens); {found.where} has {_readable(found.total)} of memory"
+    )
+    if state > found.total and (launched() or not sharded):
+        raise RecipeError(f"{text}, too little for the model alone: make it smaller (model, tokenizer.vocabulary)")
+    share = "; parallel: fsdp shares the first among its processes" if sharded and not launched() else ""
+    logger.warning(
+        "%s, of which %s are free: a smaller batch_tokens with more accumulation, or gradient_checkpointing: true, "
+        "takes less%s", text, _readable(found.free), share,
+    )  # fmt: skip
+
+
+def _readable(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,144 @@
+"""What this machine lacks for a recipe is told by `validate` and refused by `run`, before anything is written."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.helpers.mutations import neuronspec
+from tests.helpers.synthetic import write_recipe
+
+from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
+from neuronspec.models.memory import Room
+from neuronspec.recipe import Recipe
+from neuronspec.runs import requirements
+from neuronspec.runs.requirements import check_machine, check_memory
+
+GIGABYTE = 10**9
+
+NEEDS = [
+    ("tracking=[tensorboard]", "tensorboard", "train"),
+    ("tracking=[wandb]", "wandb", "specialize"),
+    ("training.optimizer=adamw_8bit", "bitsandbytes", "train"),
+    ("continuation.optimizer=adamw_8bit", "bitsandbytes", "specialize"),
+    ("arms=[lora]", "peft", "specialize"),
+    ("evaluation.engine=ctranslate2", "ctranslate2", "evaluate"),
+    ("evaluation.too_long=split", "sentencex", "evaluate"),
+    ("evaluation.scores.detokenise=true", "sacremoses", "evaluate"),
+    ("seed=1", "plotly", "report"),
+    ("corpus.train={reader: catalogs}", "polib", "prepare"),
+    ("corpus.train={reader: catalogs}", "plone.app.locales", "prepare"),
+]
+
+
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes a package look as if it weren't installed."""
+    find = importlib.util.find_spec
+
+    def leave_out(name: str) -> None:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda wanted, *more: None if wanted == name else find(wanted))
+
+    return leave_out
+
+
+@pytest.mark.parametrize(("change", "package", "stage"), NEEDS)
+def test_a_missing_package(tmp_path: Path, absent: Any, change: str, package: str, stage: str) -> None:
+    file = write_recipe(tmp_path)
+    absent(package)
+    outcome = neuronspec("validate", file, "--set", change, folder=tmp_path)
+    assert outcome.code == 0 and ": valid" in outcome.out
+    assert f"needs the package '{package}': install it with pip install 'neuronspec[" in outcome.err
+    with pytest.raises(MissingExtraError, match=f"'{package}'"):
+        check_machine(Recipe.load(file, [change]), [stage])
+
+
+@pytest.mark.parametrize("command", [("validate",), ("validate", "--json")])
+def test_a_machine_that_has_all_gives_no_warning(tmp_path: Path, command: tuple[str, ...]) -> None:
+    outcome = neuronspec(*command, write_recipe(tmp_path), folder=tmp_path)
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_scores_that_would_be_left_out(tmp_path: Path, absent: Any) -> None:
+    file = write_recipe(tmp_path)
+    absent("py3langid")
+    change = f"evaluation.scores={{comet: {tmp_path}, comet_python: {sys.executable}}}"
+    outcome = neuronspec("validate", file, "--set", change, folder=tmp_path)
+    assert outcome.code == 0
+    assert "leave a score out: evaluation.scores.off_target needs the package 'py3langid'" in outcome.err
+    assert "leave a score out: evaluation.scores.comet: unbabel-comet is not installed" in outcome.err
+
+
+def memory_of(free: float, total: float) -> Room:
+    return Room("the machine", int(total * GIGABYTE), int(free * GIGABYTE))
+
+
+def big(**training: Any) -> Recipe:
+    """Of 242 million parameters: 3.9 GB with AdamW."""
+    settings = {"updates": 10, "batch_tokens": 1000} | training
+    return Recipe.model_validate(
+        {
+            "name": "big",
+            "corpus": {"train": {"reader": "catalogs"}, "languages": ["de"]},
+            "tokenizer": {"vocabulary": 64_000},
+            "model": {"preset": "big"},
+            "training": settings,
+            "continuation": {"updates": 5},
+        }
+    )
+
+
+def test_too_little_memory_for_the_model_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"^training needs about 3\.9 GB .* adamw \(242 million .* has 3\.0 GB"):
+        check_memory(big(), "training", memory_of(3, 3))
+    check_memory(big(optimizer="adafactor"), "training", memory_of(3, 3))  # 1.9 GB
+
+
+@pytest.mark.parametrize(
+    ("settings", "room", "warned"),
+    [
+        ({}, memory_of(16, 16), False),
+        ({"batch_tokens": 40_000}, memory_of(16, 16), True),
+        ({"batch_tokens": 40_000, "gradient_checkpointing": True}, memory_of(16, 16), False),
+        ({}, memory_of(2, 16), True),  # somebody else uses the rest now
+        ({"parallel": "fsdp"}, memory_of(3, 3), True),  # how many processes will share it isn't known
+    ],
+)
+def test_what_may_not_fit_is_warned_of(
+    caplog: pytest.LogCaptureFixture, settings: dict[str, Any], room: Room, warned: bool
+) -> None:
+    with caplog.at_level(logging.WARNING, "neuronspec"):
+        check_memory(big(**settings), "training", room)
+    assert ("million parameters" in caplog.text) == warned
+    assert ("fsdp shares" in caplog.text) == ("parallel" in settings)
+
+
+def test_sharded_weights_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("WORLD_SIZE", "8"), ("RANK", "0")):
+        monkeypatch.setenv(name, value)
+    check_memory(big(parallel="fsdp"), "training", memory_of(3, 3))
+    with pytest.raises(RecipeError, match=r"training needs about 483\.8 MB"):
+        check_memory(big(parallel="fsdp"), "training", memory_of(0.4, 0.4))
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+def test_commands_refuse_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(requirements, "room", lambda: memory_of(1e-4, 1e-4))
+    file, run = write_recipe(tmp_path), tmp_path / "run"
+    more = ("--out", run) if command == "run" else ()
+    outcome = neuronspec(command, file, *more, folder=tmp_path)
+    assert outcome.code == 2 and "too little for the model alone" in outcome.err and outcome.readable()
+    assert [path.name for path in run.glob("*")] in ([], [".lock"])
+
+
+def test_stages_that_train_nothing_need_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "room", lambda: memory_of(1e-4, 1e-4))
+    check_machine(big(), ["prepare", "record", "select", "evaluate", "analyse", "report"])
+    with pytest.raises(NeuronspecError, match="continuation needs"):
+        check_machine(big(), ["specialize"])
