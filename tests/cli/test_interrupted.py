@@ -79,6 +79,7 @@ def cases(toy: Path, run: Path) -> dict[str, Case]:
         "export": Case(
             lambda out: ["export", run, "en-de", "--out", out / "en-de", "--verify", 4], reads=True, refuses="en-de"
         ),
+        "export --all": Case(lambda out: ["export", run, "--all", "--out", out, "--verify", 4], reads=True),
         "translate": Case(
             lambda out: ["translate", run, toy / "in.txt", "--from", "en", "--to", "de", "--out", out / "de.txt"],
             reads=True,
@@ -105,7 +106,7 @@ SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", ["run", "sweep", "export", "translate"])
+@pytest.mark.parametrize("name", ["run", "sweep", "export", "export --all", "translate"])
 def test_killed_at_random_moments_it_ends_as_if_it_never_was(
     name: str, seed: int, cases: dict[str, Case], whole: Callable[[str], tuple[dict[str, bytes], int]],
     neuronspec: Commands, tmp_path: Path,

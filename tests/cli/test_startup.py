@@ -60,6 +60,7 @@ def test_help(command: list[str]) -> None:
         (["compact", "FILE", "en-de", "--out", "OUT"], "is no folder"),
         (["export", "FILE", "--out", "OUT"], "is no folder"),
         (["serve", "FILE"], "is no folder"),
+        (["translate", "OUT", "FILE", "--from", "en", "--to", "de"], "absent can't be read: No such file"),  # no model
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )

@@ -19,7 +19,10 @@ ABSURD = [float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 10**30, -(10
 
 
 def settings() -> list[type[BaseModel]]:
-    """The sections of recipes and sweeps, of readers too, and of a server's keys; what its clients ask for too much of is clipped."""
+    """The sections of recipes and sweeps, of readers too, and of a server's keys.
+
+    What its clients ask for too much of is clipped.
+    """
     for module in pkgutil.walk_packages(neuronspec.__path__, "neuronspec."):
         if module.name.rpartition(".")[2] in ("settings", "recipe") or ".readers." in module.name:
             importlib.import_module(module.name)

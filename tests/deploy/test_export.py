@@ -16,6 +16,7 @@ from tests.helpers.trained_toy import sentences, trained_model
 import neuronspec as ns
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, DirectionError, ModelError, PathError, RecipeError
+from neuronspec.deploy import directions as directions_module
 from neuronspec.deploy import export as export_module
 from neuronspec.deploy.directions import compact_directions, export_directions
 from neuronspec.deploy.export import Sample, export_direction, sample_of
@@ -23,6 +24,7 @@ from neuronspec.deploy.manifest import MANIFEST, Manifest
 from neuronspec.deploy.opening import open_model, open_specialized
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.specialization.compact import compact_report
+from neuronspec.specialization.save import save_specialized
 
 EN_DE = Direction("en", "de")
 
@@ -210,6 +212,61 @@ def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
+
+
+def test_an_export_of_several_directions_continues(
+    specialized: Path, sample: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, out, made = directions_module.export_direction, tmp_path / "out", []
+
+    def export_all(path: Path = specialized, quantization: str = "int8", verify: int = 20) -> list[dict[str, Any]]:
+        return export_directions(path, None, out, quantization, verify, sample, None)
+
+    def stop_at_the_second(opened: Any, direction: Direction, *more: Any) -> Manifest:
+        if made:
+            raise KeyboardInterrupt
+        made.append(str(direction))
+        return original(opened, direction, *more)
+
+    monkeypatch.setattr(directions_module, "export_direction", stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        export_all()
+    made.clear()
+    before = (out / "de-en" / MANIFEST).stat().st_mtime_ns
+
+    def note(opened: Any, direction: Direction, *more: Any) -> Manifest:
+        made.append(str(direction))
+        return original(opened, direction, *more)
+
+    monkeypatch.setattr(directions_module, "export_direction", note)
+    facts = export_all()
+    assert made == ["en-de", "en-fr"] and (out / "de-en" / MANIFEST).stat().st_mtime_ns == before
+    assert [each["kept"] for each in facts] == [True, False, False]
+    assert "kept, as it was exported before" in facts[0]["summary"]
+    for path in exported.rglob("*"):
+        if path.is_file() and path.name != MANIFEST:
+            assert (out / path.relative_to(exported)).read_bytes() == path.read_bytes()
+
+    made.clear()
+    assert all(each["kept"] for each in export_all()) and made == []
+    with pytest.raises(ModelError, match="de-en exists already.*made from another model, or with other.*remove"):
+        export_all(quantization="float32")
+    other = ns.load(specialized)
+    with torch.no_grad():
+        next(iter(other.model.decoder.layers[0].self_attn.parameters())).add_(1)  # the neurons stay
+    save_specialized(other, tmp_path / "other")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(specialized / name, tmp_path / "other")
+    with pytest.raises(ModelError, match="de-en exists already.*made from another model"):
+        export_all(tmp_path / "other")
+    (out / "en-de" / "model.bin").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="en-de exists already.*is damaged.*remove it"):
+        export_all()
+    shutil.rmtree(out)
+    export_all(verify=0)
+    with pytest.raises(ModelError, match="exists already.*not verified"):
+        export_all()
+    assert made == ["de-en", "en-de", "en-fr"]  # nothing is begun that can't be ended
 
 
 def test_what_cannot_be_exported_is_told(specialized: Path, exported: Path, tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_killed_in_the_middle_it_starts_again_and_ends_when_told(exported: Path)
         "1",
     ]
     body = {"q": "w1 w2", "source": "en", "target": "de"}
-    for stop, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 0)):
+    for stop, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130), (signal.SIGINT, 130)):
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "200"})
         try:
             assert process.stderr is not None
@@ -273,7 +273,10 @@ def test_killed_in_the_middle_it_starts_again_and_ends_when_told(exported: Path)
             assert answer.json["translatedText"] == "w2 w1"
             process.send_signal(stop)
             assert process.wait(30) == code
-            assert "Traceback" not in process.stderr.read()
+            said = process.stderr.read()
+            assert "Traceback" not in said
+            if code == 130:
+                assert said == f"stopped by {stop.name}; the requests in progress were answered\n"
         finally:
             process.kill()
 

@@ -296,7 +296,7 @@ def translate_file(
     Raises:
         NeuronspecError: the model, the direction or the file can't be used; nothing is half-written.
     """
-    from neuronspec.deploy.documents.document import Options, format_of, translate_document
+    from neuronspec.deploy.documents.document import Options, check_there, format_of, translate_document
     from neuronspec.deploy.documents.folder import check_folder, translate_folder
     from neuronspec.deploy.translator import Translator
 
@@ -305,6 +305,7 @@ def translate_file(
     if is_folder:  # checked before the model is loaded
         check_folder(Path(file), out, languages[0], kind)
     else:
+        check_there(file)
         format_of(file, languages[0], kind)
     document |= _aids(*aids, languages)
     with progress().task("translated sentences") as task:

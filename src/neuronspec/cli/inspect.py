@@ -190,7 +190,11 @@ def _log(path: Path) -> Facts:
     from neuronspec.training.log import read_log
 
     lines = read_log(path)
-    return {"lines": len(lines), "last": lines[-1] if lines else {}}
+    tail = path.read_bytes().rpartition(b"\n")[2]
+    if tail and not lines:
+        raise NeuronspecError(f"{path} is damaged: it holds no whole line of a training log; remove it to train again")
+    cut = {"cut off": f"{len(tail)} bytes of one more line: training was killed, or goes on"} if tail else {}
+    return {"lines": len(lines), "last": lines[-1] if lines else {}} | cut
 
 
 def _recipe(path: Path) -> Facts:

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from neuronspec.core.direction import Direction, languages_of, match_direction
-from neuronspec.core.errors import DirectionError
+from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.deploy.bundle import export_bundle
-from neuronspec.deploy.export import export_direction, sample_of
+from neuronspec.deploy.export import export_direction, sample_of, why_not_kept
 from neuronspec.deploy.manifest import Manifest, facts_as_json, megabytes, new_folder
 from neuronspec.deploy.opening import Opened, open_specialized, own_directions
 from neuronspec.specialization.compact import compact, compact_report
 from neuronspec.specialization.save import save_compact
 from neuronspec.specialization.scope import serve
+from neuronspec.translation.quantizations import QUANTIZATIONS
 
 logger = logging.getLogger(__name__)
 
@@ -63,23 +64,44 @@ def export_directions(
 ) -> list[dict[str, Any]]:
     """Export directions (None: all that have masks); what each folder holds.
 
+    Of several, those that an interrupted export finished are kept.
+
     Raises:
         DirectionError: no direction is named, or the model can't serve one.
-        ModelError: a folder exists, or an exported model translates otherwise than the specialized one.
+        ModelError: a folder exists and is something else, or an exported model translates otherwise than the
+            specialized one.
     """
     opened = open_specialized(path, "cpu")
+    QUANTIZATIONS.check(quantization)
     if directions is None:
         folders = {name: out / name for name in own_directions(opened.model)}
     else:
         folders = _folders(opened, directions, out, pivot)
+    kept = {name for name, folder in folders.items() if folder != out and _filled(folder)}
+    for name in sorted(kept):  # before the work on the others
+        problem = why_not_kept(opened, Direction.parse(name), folders[name], quantization, pivot, bool(verify))
+        if problem:
+            raise ModelError(
+                f"{folders[name]} exists already, and can't be kept: {problem}; remove it, or give another folder with "
+                "--out"
+            )
     facts = []
     for name, folder in progress.track(folders.items(), "exporting", len(folders)):
         direction = Direction.parse(name)
-        text = sample_of(opened, direction, verify, sample) if verify else None
-        manifest = export_direction(opened, direction, folder, quantization, text, pivot)
-        facts.append({"folder": str(folder), **facts_as_json(manifest), "summary": _summary(folder, name, manifest)})
+        if name in kept:
+            manifest = Manifest.load(folder)
+        else:
+            text = sample_of(opened, direction, verify, sample) if verify else None
+            manifest = export_direction(opened, direction, folder, quantization, text, pivot)
+        summary = _summary(folder, name, manifest) + ("; kept, as it was exported before" if name in kept else "")
+        facts.append({"folder": str(folder), **facts_as_json(manifest), "kept": name in kept, "summary": summary})
         _warn(name, manifest)
     return facts
+
+
+def _filled(folder: Path) -> bool:
+    """Whether there is something at a path, but an empty folder."""
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
 def export_one_bundle(

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
+
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, ModelError
 from neuronspec.core.files import scratch_folder
 from neuronspec.corpus.readers.lines import read_blocks
-from neuronspec.deploy.manifest import DirectionFacts, Manifest, Verification, new_folder
+from neuronspec.deploy.manifest import DirectionFacts, Manifest, Verification, facts_in, new_folder
 from neuronspec.deploy.opening import Opened
 from neuronspec.evaluation.evaluate import read_test_set
 from neuronspec.models.fingerprint import model_fingerprint
@@ -101,12 +103,9 @@ def export_direction(
     """
     import_ctranslate2()
     QUANTIZATIONS.check(quantization)
-    serve(opened.model, direction, pivot)
-    small = deployable(opened.model, direction)
     with new_folder(folder) as temporary:
-        convert(small, opened.tokenizer, temporary, quantization, LONGEST_TRANSLATION)
+        small = _write(opened, direction, temporary, quantization, pivot)
         checked = _verified(opened, direction, small, temporary, quantization, sample) if sample is not None else None
-        opened.tokenizer.save_pretrained(temporary)
         report = compact_report(small)
         facts = DirectionFacts(
             neurons=sum(report.widths.values()),
@@ -116,6 +115,41 @@ def export_direction(
         manifest = describe(opened, "direction", {str(direction): facts}, quantization, report)
         manifest.save(temporary)
     return Manifest.load(folder)
+
+
+def _write(opened: Opened, direction: Direction, folder: Path, quantization: str, pivot: str | None) -> PreTrainedModel:
+    """Write all files but the manifest; the model that was converted."""
+    serve(opened.model, direction, pivot)
+    small = deployable(opened.model, direction)
+    convert(small, opened.tokenizer, folder, quantization, LONGEST_TRANSLATION)
+    opened.tokenizer.save_pretrained(folder)
+    return small
+
+
+def why_not_kept(
+    opened: Opened, direction: Direction, folder: Path, quantization: str, pivot: str | None, verified: bool
+) -> str | None:
+    """Why a folder isn't what `export_direction` would make of it; None if it is, file by file.
+
+    Args:
+        opened: the specialized model.
+        direction: of the export.
+        folder: that exists.
+        quantization: a name in `QUANTIZATIONS`.
+        pivot: as of `export_direction`.
+        verified: whether it must have been verified.
+    """
+    try:
+        manifest = Manifest.load(folder)
+    except ModelError as error:
+        return str(error)
+    with scratch_folder() as scratch:
+        _write(opened, direction, scratch, quantization, pivot)
+        if manifest.files != facts_in(scratch) or manifest.directions.keys() != {str(direction)}:
+            return "it was made from another model, or with other options"
+    if verified and manifest.directions[str(direction)].verification is None:
+        return "it was not verified"
+    return None
 
 
 def describe(

@@ -92,8 +92,7 @@ class Manifest(_Strict):
 
     def save(self, folder: Path) -> None:
         """Write it into a folder, with the facts of all files that are there."""
-        files = {path.name: FileFacts.of(path) for path in sorted(folder.iterdir()) if path.is_file()}
-        write_json(folder / MANIFEST, self.model_copy(update={"files": files}).model_dump(mode="json"))
+        write_json(folder / MANIFEST, self.model_copy(update={"files": facts_in(folder)}).model_dump(mode="json"))
 
     @classmethod
     def load(cls, folder: Path, *, check: bool = True) -> Manifest:
@@ -118,6 +117,11 @@ class Manifest(_Strict):
                 if wrong := facts.problem(folder / name):
                     raise ModelError(f"{folder / name} {wrong}; export again, or copy the whole folder again")
         return manifest
+
+
+def facts_in(folder: Path) -> dict[str, FileFacts]:
+    """The facts of all files in a folder, by name."""
+    return {path.name: FileFacts.of(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def is_folder_of_ctranslate2(folder: Path) -> bool:

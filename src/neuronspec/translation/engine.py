@@ -99,8 +99,8 @@ class Engine(ABC):
     def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: EvaluationSettings) -> None:
         if settings.beam > len(tokenizer):
             raise RecipeError(
-                f"a beam of {settings.beam} is larger than the vocabulary of {len(tokenizer)} tokens, which is all that "
-                "a translation can begin with; usual are 4 to 10"
+                f"a beam of {settings.beam} is larger than the vocabulary of {len(tokenizer)} tokens, which is all "
+                "that a translation can begin with; usual are 4 to 10"
             )
         self.tokenizer = tokenizer
         self.settings = settings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,6 +87,19 @@ def format_of(file: str, source: str, kind: str | None = None) -> str:
             f"To treat it as one of {', '.join(FORMATS)}, say so with --as; text is translated line by line"
         )
     return ENDINGS[suffix.lower()]
+
+
+def check_there(file: str) -> None:
+    """Check that there is a document, before a model is loaded for it.
+
+    Args:
+        file: its path; `-` is standard input.
+
+    Raises:
+        PathError: there is no such file.
+    """
+    if file != STANDARD_INPUT and not Path(file).exists():
+        raise PathError(f"{file} can't be read: {os.strerror(errno.ENOENT)}")
 
 
 def translate_document(

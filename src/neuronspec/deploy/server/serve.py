@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neuronspec.core.errors import MissingExtraError, ModelError, NeuronspecError
+from neuronspec.core.signals import STOPPING, Interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def serve(
         PathError: the file of keys can't be read, or isn't one.
         ModelError: the model can't be loaded, or serves no direction.
         NeuronspecError: the port is taken, or the address isn't this machine's.
+        Interrupted: a signal came, and the requests that ran have been answered.
     """
     try:
         import uvicorn
@@ -73,13 +75,17 @@ def serve(
         logger.info("serving %d directions of %s at %s (its interface: /docs)", len(directions), model, address)
         config = configured(app, bounds, log_level="warning")
         signal.set_wakeup_fd(-1)  # nothing cuts the running requests off
+        stopped: list[str] = []
         # uvicorn sends itself the signal again after it has ended in peace
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        note = lambda number, frame: stopped.append(signal.Signals(number).name)  # noqa: E731
+        before = {number: signal.signal(number, note) for number in STOPPING}
         try:
             uvicorn.Server(config).run(sockets=[listener])
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        if stopped:
+            raise Interrupted(f"stopped by {stopped[0]}; the requests in progress were answered")
 
 
 def _bound(host: str, port: int) -> socket.socket:
