@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,6 +204,62 @@ def test_a_full_disk_gives_one_message_and_a_rerun_succeeds(
         again = attempt(folder)
         assert again.code == 0, again.output
     assert without_recipe(folder) == expected
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    if mount is None or os.geteuid() != 0:
+        pytest.skip("only root can mount a file system")
+    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=16m", "none", folder], capture_output=True, check=False)
+    if made.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {made.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(disk: Path, left: int) -> Path:
+    """A file that leaves so many bytes of a file system."""
+    filler, state = disk / "filler", os.statvfs(disk)
+    filler.write_bytes(bytes(state.f_bavail * state.f_frsize - left))
+    return filler
+
+
+PAGE = 4096
+
+
+@pytest.mark.parametrize(
+    "pages", [1, *(pytest.param(pages, marks=pytest.mark.slow) for pages in (0, 2, 3, 5, 8, 12, 20, 40))]
+)
+@pytest.mark.parametrize("name", FULL)
+def test_a_file_system_without_room(
+    name: str, pages: int, run: Path, toy: Path, neuronspec: Commands, tmp_path: Path, small_disk: Path
+) -> None:
+    """As above, but it is the kernel that refuses to write, in the middle of files, too."""
+    fresh = Path(shutil.copytree(run, tmp_path / "fresh" / "run"))
+    folder = Path(shutil.copytree(run, small_disk / "run"))
+
+    def attempt(where: Path) -> Ended:
+        return neuronspec(
+            *(part.replace("RUN", str(where)).replace("TEXT", str(toy / "in.txt")) for part in FULL[name])
+        )
+
+    filler = fill(small_disk, pages * PAGE)
+    failed = attempt(folder)
+    if failed.code != 0:
+        assert failed.code == 1 and "Traceback" not in failed.output, failed.output
+        assert failed.output.count("error:") == 1 and "No space left" in failed.output, failed.output
+        content(folder)
+        filler.unlink()
+        again = attempt(folder)
+        assert again.code == 0, again.output
+    else:
+        assert pages > 0  # it fits
+    assert attempt(fresh).code == 0
+    assert without_recipe(folder) == without_recipe(fresh)
 
 
 def without_recipe(folder: Path) -> dict[str, bytes]:

@@ -193,8 +193,10 @@ def _log(path: Path) -> Facts:
     tail = path.read_bytes().rpartition(b"\n")[2]
     if tail and not lines:
         raise NeuronspecError(f"{path} is damaged: it holds no whole line of a training log; remove it to train again")
-    cut = {"cut off": f"{len(tail)} bytes of one more line: training was killed, or goes on"} if tail else {}
-    return {"lines": len(lines), "last": lines[-1] if lines else {}} | cut
+    facts: Facts = {"lines": len(lines), "last": lines[-1] if lines else {}}
+    if tail:
+        facts["cut off"] = f"{len(tail)} bytes of one more line: training was killed, or goes on"
+    return facts
 
 
 def _recipe(path: Path) -> Facts:
