@@ -21,7 +21,7 @@ from neuronspec.cli.options import (
     ThreadsOption,
 )
 from neuronspec.cli.output import keep_stdout_free, print_json, progress
-from neuronspec.deploy.documents.registry import ENDINGS, FILLED, FORMATS
+from neuronspec.deploy.documents.registry import FILLED, FORMATS, SUPPORTED
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def export(
 
 
 @commands.command(
-    help=f"Translate text line by line, or a document in its format, by its ending: {', '.join(ENDINGS)}.",
+    help=f"Translate text line by line, or a document in its format, by its ending: {', '.join(SUPPORTED)}.",
     epilog="Examples: neuronspec translate exported --from en --to de text.en > text.de\n\n"
     "neuronspec translate exported --from en --to de de.po --in-place --tm memory.tmx --glossary terms.tsv",
 )

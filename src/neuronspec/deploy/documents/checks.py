@@ -44,9 +44,9 @@ def problem_with(source: str, translation: str) -> str:
     return "" if kept(source, translation) else f"the translation is {lost(source, translation)}"
 
 
-def log_problems(filled: int, wanted: int, problems: list[str], what: str) -> None:
-    """Log how many entries were filled, and list those that were left out."""
-    logger.info("filled %d of %d %s", filled, wanted, what)
+def log_problems(filled: int, wanted: int, problems: list[str], what: str, done: str = "filled") -> None:
+    """Log how many entries were filled (or what is said by `done`), and list those that were left out."""
+    logger.info("%s %d of %d %s", done, filled, wanted, what)
     if problems:
         logger.info("left %d untranslated:", len(problems))
         for problem in problems[:LISTED]:

@@ -31,7 +31,7 @@ def translate_tsv(
     column, named, number = 1, False, 0
     for window in windows(source):
         if number == 0:
-            column, named = _column(source.name, window[0][0].split("\t"), options.column)
+            column, named = column_of(source.name, window[0][0].split("\t"), options.column)
         texts = []
         for line, _ in window:
             number += 1
@@ -91,8 +91,17 @@ def _extended(line: str, translation: str) -> str:
     return f"{body}{comma}{json.dumps(ADDED)}{colon}{json.dumps(translation, ensure_ascii=False)}{line[len(body) :]}"
 
 
-def _column(name: str, cells: list[str], column: str | None) -> tuple[int, bool]:
-    """The column's number, and whether the first line is a header that names it."""
+def column_of(name: str, cells: list[str], column: str | None) -> tuple[int, bool]:
+    """The number of the column to translate, and whether the first line is a header that names it.
+
+    Args:
+        name: of the file, for messages.
+        cells: of its first line.
+        column: what the user says: a number, a name, or nothing.
+
+    Raises:
+        RecipeError: there is no such column, or several and none is named.
+    """
     listed = ", ".join(f"{place} {cell!r}" for place, cell in enumerate(cells, start=1))
     if column is None:
         if len(cells) == 1:

@@ -19,7 +19,7 @@ from neuronspec.deploy.documents.assisted import Assisted
 from neuronspec.deploy.documents.glossary import Glossary
 from neuronspec.deploy.documents.lines import Source, without_mark
 from neuronspec.deploy.documents.memory import TranslationMemory
-from neuronspec.deploy.documents.registry import ENDINGS, FORMATS
+from neuronspec.deploy.documents.registry import FORMATS, SUPPORTED, known_format
 from neuronspec.deploy.translator import Translator
 
 STANDARD_INPUT = "-"
@@ -81,12 +81,13 @@ def format_of(file: str, source: str, kind: str | None = None) -> str:
     suffix = "" if file == STANDARD_INPUT else Path(file).suffix
     if not suffix or match_language(suffix[1:], [source]):
         return PLAIN
-    if suffix.lower() not in ENDINGS:
+    known = known_format(file)
+    if known is None:
         raise RecipeError(
-            f"{file}: files that end in {suffix} aren't supported; supported: {', '.join(ENDINGS)}. "
+            f"{file}: files that end in {suffix} aren't supported; supported: {', '.join(SUPPORTED)}. "
             f"To treat it as one of {', '.join(FORMATS)}, say so with --as; text is translated line by line"
         )
-    return ENDINGS[suffix.lower()]
+    return known
 
 
 def check_there(file: str) -> None:
@@ -127,17 +128,37 @@ def translate_document(
     """
     options, kind = options or Options(), format_of(file, direction.source, kind)
     _check_options(kind, translator, options)
-    found = FORMATS.get(kind)
     with _opened(file) as source, _output(out) as stream:
-        if not found.own_marks:
-            mark, source = without_mark(source)
-            stream.write(mark)
-        if options.memory is None and options.glossary is None:
-            found.translate(translator, direction, source, stream, options)
-        else:
-            assisted = Assisted(translator, options.memory, options.glossary)
-            found.translate(cast(Translator, assisted), direction, source, stream, options)
-            assisted.report(source.name)
+        translate_stream(translator, direction, kind, source, stream, options)
+
+
+def translate_stream(
+    translator: Translator, direction: Direction, kind: str, source: Source, stream: BinaryIO, options: Options
+) -> None:
+    """Translate a document of a known format from one stream to another.
+
+    Args:
+        translator: serves the direction.
+        direction: of the translation.
+        kind: the format.
+        source: where the document is read.
+        stream: where it is written.
+        options: see `Options`.
+
+    Raises:
+        CorpusError: as of `translate_document`; what comes before may be written.
+        RecipeError: an option doesn't fit the document.
+    """
+    found = FORMATS.get(kind)
+    if not found.own_marks:
+        mark, source = without_mark(source)
+        stream.write(mark)
+    if options.memory is None and options.glossary is None:
+        found.translate(translator, direction, source, stream, options)
+    else:
+        assisted = Assisted(translator, options.memory, options.glossary)
+        found.translate(cast(Translator, assisted), direction, source, stream, options)
+        assisted.report(source.name)
 
 
 def _check_options(kind: str, translator: Translator, options: Options) -> None:

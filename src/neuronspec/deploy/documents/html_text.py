@@ -1,7 +1,8 @@
 """HTML in texts: what stands between tags is translated, inline tags go around the words that they belong to.
 
-Segments end at every tag that isn't inline (paragraphs, line breaks, cells). Attributes, comments, scripts and
-code stay. A segment whose tags can't be placed, or whose translation lacks a placeholder, stays as it is.
+Segments end at every tag that isn't inline (paragraphs, line breaks, cells). Attributes, comments, scripts, code, what
+is marked `translate="no"` or `class="notranslate"` and what is in another language (`lang`) stay. A segment whose tags
+can't be placed, or whose translation lacks a placeholder, stays as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from html import unescape
 from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
+from neuronspec.core.languages import match_language
 from neuronspec.deploy.documents.markup import Tag
 from neuronspec.deploy.documents.xml_inline import Segment, translated
 from neuronspec.deploy.translator import Translator
@@ -22,8 +24,8 @@ INLINE = frozenset(
 )  # fmt: skip
 """Elements within a sentence."""
 
-OPAQUE = {"code": True, "kbd": True, "samp": True, "var": True, "pre": False, "script": False, "style": False,
-          "svg": False, "textarea": False}  # fmt: skip
+OPAQUE = {"code": True, "kbd": True, "math": True, "samp": True, "var": True, "pre": False, "script": False,
+          "style": False, "svg": False, "textarea": False}  # fmt: skip
 """Elements whose content isn't translated, and whether they stand within a sentence."""
 
 BLOCKS = frozenset(
@@ -38,17 +40,27 @@ BLOCKS = frozenset(
 MOST_TAGS = 200
 """Inline tags in a segment; one with more stays as it is."""
 
-VOID = frozenset(["br", "hr", "img", "input", "wbr"])
-"""Elements that have no end tag, among those that are seen in messages."""
+VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
+"""Elements that have no end tag."""
+
+_IMPLIED = frozenset(["dd", "dt", "li", "option", "p", "td", "th", "tr"])
+"""Elements that may end where the next of the same name begins."""
 
 _ATTRIBUTES = r"""(?:[^"'<>]|"[^"]*"|'[^']*')*"""
 MARKUP = re.compile(
     rf"<!--.*?-->|<[!?][^>]*>|<(?P<opaque>{'|'.join(OPAQUE)})\b{_ATTRIBUTES}>.*?</(?P=opaque)\s*>"
-    rf"|<(?P<close>/?)(?P<name>[a-z][a-z0-9-]*|[0-9]+(?=\s*/?>))\b{_ATTRIBUTES}>",
+    rf"|<(?P<close>/?)(?P<name>[a-z][a-z0-9:-]*|[0-9]+(?=\s*/?>))\b{_ATTRIBUTES}>",
     re.IGNORECASE | re.DOTALL,
 )
 """Comments, elements whose content isn't translated, and tags; also the numbered ones of messages, `<0>here</0>`."""
 
+LANGUAGE = re.compile(r"""\s(?:xml:)?lang\s*=\s*(?P<quote>["']?)(?P<tag>[A-Za-z0-9_-]+)(?P=quote)""", re.IGNORECASE)
+"""The attribute that says in what language the text of an element is."""
+
+_UNTRANSLATED = re.compile(
+    r"""\s(?:translate\s*=\s*["']?no\b|class\s*=\s*(?:"[^"]*\bnotranslate\b|'[^']*\bnotranslate\b|notranslate\b))""",
+    re.IGNORECASE,
+)
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 """White space of HTML; a no-break space is text."""
 
@@ -66,48 +78,100 @@ def translate_html(translator: Translator, direction: Direction, texts: Sequence
         direction: of the translation.
         texts: fragments or whole pages.
     """
-    pieces = [[(piece, segment_of(piece)) for piece in pieces_of(text)] for text in texts]
+    pieces = [[(piece, segment_of(piece)) for piece in pieces_of(text, source=direction.source)] for text in texts]
     segments = [segment for each in pieces for _, segment in each if segment is not None]
     found = iter(translated(translator, direction, segments))
     return [
-        "".join(_written(piece) if segment is None else next(found)[0] or _written(piece) for piece, segment in each)
+        "".join(
+            written_of(piece) if segment is None else next(found)[0] or written_of(piece) for piece, segment in each
+        )
         for each in pieces
     ]
 
 
-def pieces_of(text: str, also_inline: Collection[str] = ()) -> Iterator[list[str | Tag]]:
+def pieces_of(text: str, also_inline: Collection[str] = (), source: str | None = None) -> Iterator[list[str | Tag]]:
     """What is between breaks, and the breaks.
 
     Args:
         text: with HTML in it.
         also_inline: names of further elements that stand within a sentence.
+        source: the language that is translated: what says that it is in another one stays.
     """
     piece: list[str | Tag] = []
     at = 0
-    for match in MARKUP.finditer(text):
+    for match, end in elements_of(text, source):
         if match.start() > at:
             piece.append(text[at : match.start()])
-        at = match.end()
-        tag = _tag(match, also_inline)
+        at = end
+        tag = _tag(match, text[match.start() : end], also_inline)
         if tag is not None:
             piece.append(tag)
             continue
         yield piece
-        yield [Tag(match[0], "single")]
+        yield [Tag(text[match.start() : end], "single")]
         piece = []
     yield [*piece, text[at:]] if text[at:] else piece
 
 
-def _tag(match: re.Match[str], also_inline: Collection[str]) -> Tag | None:
-    """An inline tag; None for one that ends a segment."""
+def elements_of(text: str, source: str | None = None) -> Iterator[tuple[re.Match[str], int]]:
+    """Tags, comments and elements whose content stays, and where each of them ends.
+
+    Args:
+        text: with HTML in it.
+        source: as of `pieces_of`.
+    """
+    matches = list(MARKUP.finditer(text))
+    done = 0
+    for at, match in enumerate(matches):
+        if match.start() < done:
+            continue
+        done = match.end()
+        name = (match["name"] or "").lower()
+        if name and name not in VOID and not match["close"] and not match[0].endswith("/>"):
+            stays = _UNTRANSLATED.search(match[0]) or (source is not None and is_foreign(match[0], source))
+            done = _end(text, matches, at) if stays else done
+        yield match, done
+
+
+def is_foreign(tag: str, source: str) -> bool:
+    """Whether a tag says that its element is in another language."""
+    language = LANGUAGE.search(tag)
+    return language is not None and match_language(language["tag"], [source]) is None
+
+
+def _end(text: str, matches: list[re.Match[str]], at: int) -> int:
+    """Where the element ends that begins at a match."""
+    open_ones: list[str] = []
+    for match in (matches[place] for place in range(at, len(matches))):
+        name = (match["name"] or "").lower()
+        if not name or name in VOID or match[0].endswith("/>"):
+            continue
+        if match["close"]:
+            if name not in open_ones:
+                return match.start()  # the end of what the element is in
+            while open_ones.pop() != name:
+                pass
+            if not open_ones:
+                return match.end()
+        else:
+            if name in _IMPLIED and open_ones and open_ones[-1] == name:
+                open_ones.pop()
+                if not open_ones:
+                    return match.start()
+            open_ones.append(name)
+    return len(text)
+
+
+def _tag(match: re.Match[str], written: str, also_inline: Collection[str]) -> Tag | None:
+    """An inline tag or element; None for one that ends a segment."""
     if match["opaque"]:
-        return Tag(match[0], "single") if OPAQUE[match["opaque"].lower()] else None
+        return Tag(written, "single") if OPAQUE[match["opaque"].lower()] else None
     name = (match["name"] or "").lower()
     if name not in INLINE and name not in also_inline and not name.isdecimal():
         return None
-    if name in VOID or match[0].endswith("/>"):
-        return Tag(match[0], "single")
-    return Tag(match[0], "close" if match["close"] else "open", name, nested=True)
+    if name in VOID or written.endswith("/>") or written != match[0]:
+        return Tag(written, "single")
+    return Tag(written, "close" if match["close"] else "open", name, nested=True)
 
 
 def segment_of(piece: list[str | Tag], write: Callable[[str], str] = escape) -> Segment | None:
@@ -132,5 +196,6 @@ def segment_of(piece: list[str | Tag], write: Callable[[str], str] = escape) -> 
     return Segment(before, inline, after, write)
 
 
-def _written(piece: list[str | Tag]) -> str:
+def written_of(piece: list[str | Tag]) -> str:
+    """How a piece is written."""
     return "".join(part if isinstance(part, str) else part.written for part in piece)

@@ -34,12 +34,14 @@ class Segment:
         inline: text and tags.
         after: the white space after the text.
         write: how text is written between tags.
+        written: what is written where the translation is the same text; by default, the text is escaped anew.
     """
 
     before: str
     inline: Inline
     after: str
     write: Callable[[str], str] = escape
+    written: str | None = None
 
     @property
     def text(self) -> str:
@@ -105,7 +107,10 @@ def _translated(translator: Translator, direction: Direction, segments: list[Seg
         content = with_tags(segment.inline, text.strip(), own, segment.write) if own else segment.write(text)
         if content is None:
             problem = problem or "its markup can't be placed in the translation"
-        results.append(("", problem) if problem else (f"{segment.before}{content}{segment.after}", ""))
+        whole = f"{segment.before}{content}{segment.after}"
+        if segment.written is not None and text.strip() == segment.text.strip():
+            whole = segment.written
+        results.append(("", problem) if problem else (whole, ""))
     return results
 
 

@@ -122,6 +122,10 @@ class Document:
         """What stands between two places."""
         return self._text[start:end].decode()
 
+    def line(self, place: int) -> int:
+        """The number of the line in which a place is, from 1."""
+        return self._text.count(b"\n", 0, place) + 1
+
     def replace(self, start: int, end: int, text: str) -> None:
         """Write something else between two places; edits must not overlap."""
         self._edits.append((start, end, text.encode()))

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
-from neuronspec.deploy.documents.registry import ENDINGS
+from neuronspec.deploy.documents.registry import SUPPORTED
 from neuronspec.deploy.server.bodies import body_schema, parsed
 from neuronspec.deploy.server.keys import Keys
 from neuronspec.deploy.server.schemas import (
@@ -112,7 +112,7 @@ def settings_of(service: Service, keys: bool, suggestions: bool) -> FrontendSett
         apiKeys=keys,
         keyRequired=keys,
         suggestions=suggestions,
-        supportedFilesFormat=list(ENDINGS),
+        supportedFilesFormat=list(SUPPORTED),
         language={"source": service.language(start.source), "target": service.language(start.target)},
         model=service.translator.name,
     )

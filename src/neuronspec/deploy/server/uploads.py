@@ -20,10 +20,10 @@ from starlette.requests import ClientDisconnect
 
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import CorpusError, DirectionError, NeuronspecError, RecipeError
-from neuronspec.deploy.documents.document import Options
+from neuronspec.deploy.documents.document import Options, translate_stream
 from neuronspec.deploy.documents.html_text import translate_html
 from neuronspec.deploy.documents.lines import Source
-from neuronspec.deploy.documents.registry import ENDINGS, FORMATS
+from neuronspec.deploy.documents.registry import SUPPORTED, known_format
 from neuronspec.deploy.server.batcher import QueueFull
 from neuronspec.deploy.server.bodies import Upload
 from neuronspec.deploy.server.limits import Limits
@@ -165,10 +165,10 @@ def check(file: Upload) -> None:
     Raises:
         Refused: it has no name or another ending.
     """
-    ending = PurePosixPath(file.name).suffix.lower()
-    if ending not in ENDINGS:
+    if known_format(file.name) is None:
+        ending = PurePosixPath(file.name).suffix.lower()
         what = f"files that end in {ending}" if ending else "files whose names have no ending"
-        raise Refused(400, f"{what} aren't supported; supported: {', '.join(ENDINGS)}")
+        raise Refused(400, f"{what} aren't supported; supported: {', '.join(SUPPORTED)}")
 
 
 def translated_name(name: str, target: str) -> str:
@@ -240,10 +240,11 @@ def _pieces(lines: list[str], size: int) -> list[list[str]]:
 
 
 def _translated(file: Upload, direction: Direction, queued: _Queued) -> bytes:
-    kind = ENDINGS[PurePosixPath(file.name).suffix.lower()]
+    kind = known_format(file.name)
+    assert kind is not None, "`check` takes it"
     out = io.BytesIO()
     source = Source(file.name, io.BytesIO(file.content))
-    _in_words(lambda translator: FORMATS.get(kind).translate(translator, direction, source, out, Options()), queued)
+    _in_words(lambda translator: translate_stream(translator, direction, kind, source, out, Options()), queued)
     return out.getvalue()
 
 

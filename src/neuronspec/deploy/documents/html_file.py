@@ -1,0 +1,130 @@
+"""Web pages (`.html`): texts between tags as in `html_text`, and the attributes that people read.
+
+html5lib and lxml build a tree and write it anew, with other quotes, entities and tags; neither says where texts stand.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from functools import partial
+from html import unescape
+from typing import BinaryIO
+from xml.sax.saxutils import escape
+
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError
+from neuronspec.deploy.documents.document import Format, Options
+from neuronspec.deploy.documents.html_text import LANGUAGE, elements_of, is_foreign, pieces_of, segment_of, written_of
+from neuronspec.deploy.documents.lines import Source
+from neuronspec.deploy.documents.spans import Rewriter, Span, Text, framed
+from neuronspec.deploy.translator import Translator
+
+READ = ("alt", "aria-label", "placeholder", "title")
+"""Attributes that people read."""
+
+DESCRIPTIONS = ("description", "og:title", "og:description", "twitter:title", "twitter:description")
+"""Names of `<meta>` whose content people read."""
+
+_CHARSET = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([A-Za-z0-9._-]+)""", re.IGNORECASE)
+_HEAD = 1024
+"""Bytes in which a page says its charset."""
+
+_VALUE = r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')"""
+_READ = re.compile(rf"\s(?:{'|'.join(READ)})\s*=\s*{_VALUE}", re.IGNORECASE)
+_CONTENT = re.compile(rf"\scontent\s*=\s*{_VALUE}", re.IGNORECASE)
+_DESCRIBES = re.compile(rf"""\s(?:name|property)\s*=\s*["']?(?:{"|".join(DESCRIPTIONS)})(?=["'\s/>])""", re.IGNORECASE)
+
+
+def translate_page(
+    translator: Translator, direction: Direction, source: Source, stream: BinaryIO, options: Options
+) -> None:
+    """Translate a page: its texts, and the attributes that people read.
+
+    `lang` attributes that name the source's language name the target's afterwards; everything else stays as it is
+    written.
+
+    Raises:
+        CorpusError: the page is in another language, or not in the encoding that it says.
+    """
+    text = _read(source)
+    rewriter = Rewriter(translator, direction, text.name)
+    _check_language(text, direction)
+    page = rewriter.rewritten(text.text, list(_attributes(text.text, direction.source)))
+    page = rewriter.rewritten(page, list(_texts(page, direction.source)))
+    page = _renamed(page, direction)
+    stream.write(text.mark + page.encode(text.encoding, "xmlcharrefreplace"))
+    rewriter.report()
+
+
+def _read(source: Source) -> Text:
+    raw = source.stream.read()
+    declared = _CHARSET.search(raw[:_HEAD])
+    encoding = declared[1].decode().lower() if declared else "utf-8"
+    try:
+        encoding = codecs.lookup(encoding).name
+        readable = "<>\"'=/&;".encode(encoding) == b"<>\"'=/&;"
+    except (LookupError, UnicodeError):
+        readable = False
+    if not readable:
+        raise CorpusError(f"{source.name}:1: the encoding {encoding!r} isn't supported; convert the file to UTF-8")
+    text = Text.of(source.name, raw, encoding)
+    if text.encoded(text.text) != raw:
+        raise CorpusError(f"{source.name}: its {encoding} can't be written as it is; convert it to UTF-8")
+    return text
+
+
+def _check_language(text: Text, direction: Direction) -> None:
+    root = re.search(r"<html\b[^>]*>", text.text, re.IGNORECASE)
+    if root and is_foreign(root[0], direction.source):
+        language = LANGUAGE.search(root[0])
+        assert language is not None, "it is another"
+        raise CorpusError(
+            f"{text.name}:{text.line(root.start())}: the page says lang={language['tag']}, and the translation is "
+            f"from {direction.source}"
+        )
+
+
+def _texts(page: str, source: str) -> Iterator[Span]:
+    """What is between tags."""
+    start = 0
+    for piece in pieces_of(page, source=source):
+        end = start + len(written_of(piece))
+        segment = segment_of(piece)
+        if segment is not None:
+            yield Span(start, end, segment)
+        start = end
+
+
+def _tags(page: str, source: str) -> Iterator[re.Match[str]]:
+    """The tags of what is translated."""
+    return (match for match, end in elements_of(page, source) if match["name"] and end == match.end())
+
+
+def _renamed(page: str, direction: Direction) -> str:
+    """With the target's language where the source's is named."""
+    pieces, at = [], 0
+    for tag in _tags(page, direction.source):
+        for language in LANGUAGE.finditer(tag[0]):
+            pieces += [page[at : tag.start() + language.start("tag")], direction.target.replace("_", "-")]
+            at = tag.start() + language.end("tag")
+    return "".join([*pieces, page[at:]])
+
+
+def _attributes(page: str, source: str) -> Iterator[Span]:
+    """What people read of the attributes."""
+    for tag in _tags(page, source):
+        pattern = _READ
+        if tag["name"].lower() == "meta":
+            if not _DESCRIBES.search(tag[0]):
+                continue
+            pattern = _CONTENT
+        for found in pattern.finditer(tag[0]):
+            kind = "double" if found["double"] is not None else "single"
+            start, end = (tag.start() + place for place in found.span(kind))
+            quote = partial(escape, entities={'"': "&quot;"} if kind == "double" else {"'": "&#39;"})
+            yield Span(start, end, framed([unescape(found[kind])], quote))
+
+
+HTML = Format(translate_page, own_marks=True)

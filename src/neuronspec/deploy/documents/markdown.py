@@ -1,0 +1,279 @@
+"""Markdown (`.md`): paragraphs, headings, items and cells; markup, code, addresses, HTML and front matter stay.
+
+markdown-it-py says in which lines a block is and what its inline markup is. It doesn't write Markdown, and programs
+that do (mdformat) write it in their own style, so texts are translated where they stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from neuronspec.core.direction import Direction
+from neuronspec.deploy.documents.document import Format, Options
+from neuronspec.deploy.documents.lines import Source
+from neuronspec.deploy.documents.markup import Tag
+from neuronspec.deploy.documents.spans import Rewriter, Span, Text, framed, lines_of, tag_of
+from neuronspec.deploy.documents.wrapping import wrapped
+from neuronspec.deploy.translator import Translator
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+_FRONT_MATTER = re.compile(
+    r"\A(?:---[ \t]*\r?\n.*?\n(?:---|\.\.\.)|\+\+\+[ \t]*\r?\n.*?\n\+\+\+)[ \t]*(?=\r?\n|\Z)", re.DOTALL
+)
+_DIRECTIVE = re.compile(r"^[ \t]*(?::::|!!!|\?\?\?).*$", re.MULTILINE)
+"""Lines of extensions (`::: tip`, `!!! note`) that end a paragraph."""
+
+_WHOLE = re.compile(r"(?:https?://|www\.)[^\s<>()]+|\[\^[^\]\s]+\]:?|\[[ xX]\](?=\s)")
+"""What is no markup to the parser but stays as it is: bare addresses, footnotes, boxes of tasks."""
+
+_HTML_TAG = re.compile(r"<(?P<close>/?)(?P<name>[A-Za-z][\w-]*)(?:\s[^<>]*?)?(?P<alone>/?)>")
+_BLOCK = re.compile(
+    r"(?:[-+*]|\d{1,9}[.)]|#{1,6})(?:\s|$)|>|~~~|```|:::|\?\?\?|!!!|[=_*-]+\s*$|\||\[[^\]]*\]:|<(?=[A-Za-z/!?][^<>]*>\s*$)"
+)
+"""What a line of a paragraph doesn't begin with."""
+
+_TO_ESCAPE = re.compile(
+    r"\\(?=[!-/:-@\[-`{-~])|`|(?<!\s)\*|\*(?!\s)|(?<!\w)_(?=\S)|(?<=\S)_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
+)
+_POSITIONED = ("newline", "escape", "backticks", "link", "image", "autolink", "html_inline", "entity")
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """The inline content of a block, and where each of its lines is in the file."""
+
+    content: str
+    children: list[Token]
+    starts: list[int]
+    is_cell: bool
+
+    def place(self, at: int) -> int:
+        """Where a character of the content is in the file."""
+        before = self.content[:at]
+        return self.starts[before.count("\n")] + at - (before.rfind("\n") + 1)
+
+
+def translate_markdown(
+    translator: Translator, direction: Direction, source: Source, stream: BinaryIO, options: Options
+) -> None:
+    """Translate a page of Markdown (CommonMark with tables and strikethrough) where it is written.
+
+    A paragraph has as many lines afterwards. Texts whose translation would read as other markup stay and are listed.
+
+    Raises:
+        CorpusError: it isn't UTF-8.
+    """
+    text = Text.read(source)
+    rewriter = Rewriter(translator, direction, text.name)
+    page = text.text
+    for find in (_images, _texts):
+        parser = _parser()
+        environment: dict[str, Any] = {}
+        spans = [
+            span
+            for block in _blocks(page, parser, environment, rewriter if find is _texts else None)
+            for span in find(page, block, parser, environment)
+        ]
+        page = rewriter.rewritten(page, spans)
+    stream.write(text.encoded(page))
+    rewriter.report()
+
+
+def _parser() -> MarkdownIt:
+    """A parser whose inline tokens know where they end."""
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable("text_join")
+    rules = {rule.name: rule.fn for rule in parser.inline.ruler.__rules__}
+    for name in _POSITIONED:
+        parser.inline.ruler.at(name, _positioned(rules[name]))
+    return parser
+
+
+def _positioned(rule: Callable[[Any, bool], bool]) -> Callable[[Any, bool], bool]:
+    def with_end(state: Any, silent: bool) -> bool:
+        before = len(state.tokens)
+        found = rule(state, silent)
+        if found and not silent and len(state.tokens) > before:
+            state.tokens[-1].meta["end"] = state.pos
+        return found
+
+    return with_end
+
+
+def _blocks(page: str, parser: MarkdownIt, environment: dict[str, Any], rewriter: Rewriter | None) -> Iterator[_Block]:
+    """The blocks that have text; those that can't be found are told to the rewriter."""
+    lines = list(lines_of(page))
+    hidden = _DIRECTIVE.sub("", _FRONT_MATTER.sub(lambda match: "\n" * match[0].count("\n"), page))
+    row, at, is_cell = -1, 0, False
+    for token in parser.parse(hidden, environment):
+        if token.type in ("td_open", "th_open"):
+            is_cell = True
+        if token.type != "inline" or token.map is None:
+            continue
+        if is_cell:
+            if token.map[0] != row:
+                row = token.map[0]
+                begin = re.compile(r"[\s>]*\|?").match(page, *lines[row])
+                at = begin.end() if begin else lines[row][0]
+            start = page.find(token.content, at, lines[row][1])
+            starts = [start] if start >= 0 else []
+            at = page.find("|", start + len(token.content), lines[row][1]) + 1 if starts else at
+        else:
+            starts = _starts(page, lines[token.map[0] :], token.content)
+        is_cell, was_cell = False, is_cell
+        if starts:
+            yield _Block(token.content, token.children or [], starts, was_cell)
+        elif token.content.strip() and rewriter is not None:
+            rewriter.leave(token.map[0] + 1, "its text can't be found in the line")
+
+
+def _starts(page: str, lines: list[tuple[int, int]], content: str) -> list[int]:
+    """Where the lines of a block's content begin; empty where they aren't found."""
+    starts = []
+    for (start, end), line in zip(lines, content.split("\n"), strict=False):
+        written = page[start:end].rstrip()
+        if written.endswith(line.rstrip()):
+            starts.append(start + len(written) - len(line.rstrip()))
+            continue
+        heading = re.match(r".*?#{1,6}[ \t]+", written)  # with closing marks
+        if heading is None or not written.startswith(line, heading.end()):
+            return []
+        starts.append(start + heading.end())
+    return starts
+
+
+def _tokens(content: str, children: list[Token]) -> Iterator[tuple[Token, int, int]]:
+    """Inline tokens with their places; raises ValueError where they can't be told."""
+    at, hidden = 0, False
+    for token in children:
+        start = at
+        if hidden and token.type != "link_close":
+            continue
+        if "end" in token.meta:
+            at = token.meta["end"]
+        elif token.type == "link_open":
+            at += 1
+        else:
+            written = token.content if token.type == "text" else token.markup
+            at += len(written)
+            if content[start:at] != written:
+                raise ValueError("its markup can't be told")
+        hidden = token.type == "link_open" and token.markup == "autolink"
+        yield token, start, at
+    if at != len(content):
+        raise ValueError("its markup can't be told")
+
+
+def _images(page: str, block: _Block, parser: MarkdownIt, environment: dict[str, Any]) -> Iterator[Span]:
+    """What images say where they aren't shown."""
+    try:
+        tokens = list(_tokens(block.content, block.children))
+    except ValueError:
+        return
+    for token, start, _ in tokens:
+        simple = all(child.type == "text" for child in token.children or [])
+        if token.type == "image" and simple and "\n" not in token.content:
+            begin = block.place(start + 2)
+            end = begin + len(token.content)
+            if page[begin:end] == token.content:
+                yield Span(begin, end, framed([token.content], lambda text: re.sub(r"([\[\]\\|])", r"\\\1", text)))
+
+
+def _texts(page: str, block: _Block, parser: MarkdownIt, environment: dict[str, Any]) -> Iterator[Span]:
+    """The texts of a block, which end at line breaks."""
+    try:
+        tokens = list(_tokens(block.content, block.children))
+    except ValueError:
+        return
+    parts: list[list[tuple[Token, int, int]]] = [[]]
+    for each in tokens:
+        if each[0].type == "hardbreak" or re.match(r"<br\b", block.content[each[1] : each[2]], re.IGNORECASE):
+            parts.append([])
+        else:
+            parts[-1].append(each)
+    for part in parts:
+        while part and part[0][0].type == "softbreak":
+            part.pop(0)
+        while part and part[-1][0].type == "softbreak":
+            part.pop()
+        if part:
+            yield _span(page, block, part, parser, environment)
+
+
+def _span(
+    page: str, block: _Block, part: list[tuple[Token, int, int]], parser: MarkdownIt, environment: dict[str, Any]
+) -> Span:
+    begin, end = part[0][1], part[-1][2]
+    breaks = [at for at in range(begin, end) if block.content[at] == "\n"]
+    joins = [page[block.place(at) : block.place(at + 1)] for at in breaks]
+    inline = list(_inline(block.content, part))
+    source = block.content[begin:end]
+
+    def write(content: str) -> str:
+        lines = [content] if block.is_cell else wrapped(content, len(joins) + 1, inline, _fits, is_source=True)
+        before, after = (_signature(parser, environment, text) for text in (source, "\n".join(lines)))
+        if before != after or (not _fits(content) and _fits(source) and not block.is_cell):
+            raise ValueError("the translation would read as other Markdown")
+        return lines[0] + "".join(join + line for join, line in zip(joins, lines[1:], strict=False))
+
+    escape = _escaped_in_cell if block.is_cell else _escaped
+    return Span(block.place(begin), block.place(end - 1) + 1, framed(inline, escape), write)
+
+
+def _inline(content: str, part: list[tuple[Token, int, int]]) -> Iterator[str | Tag]:
+    label = 0
+    for token, start, end in part:
+        written = content[start:end]
+        if token.type == "link_open":
+            label = end
+        if token.type == "link_close" and written in ("]", "][]"):
+            written = f"][{content[label:start]}]"  # what it refers to is no text any more
+        if token.type == "softbreak":
+            yield " "
+        elif token.type == "text_special":
+            yield token.content
+        elif token.type == "text":
+            at = 0
+            for match in _WHOLE.finditer(written):
+                yield written[at : match.start()]
+                yield Tag(match[0], "single")
+                at = match.end()
+            yield written[at:]
+        elif token.type == "html_inline":
+            tag = _HTML_TAG.fullmatch(written)
+            yield tag_of(tag, written) if tag else Tag(written, "single")
+        elif token.nesting and token.markup != "autolink":
+            kind = token.type.removesuffix("_open").removesuffix("_close")
+            yield Tag(written, "open" if token.nesting > 0 else "close", kind, nested=True)
+        else:
+            yield Tag(written, "single")
+
+
+def _signature(parser: MarkdownIt, environment: dict[str, Any], content: str) -> Counter[str]:
+    """The markup in a text."""
+    tokens = parser.parseInline(content, environment)[0].children or []
+    kinds = [token for token in tokens if token.type not in ("text", "text_special", "softbreak")]
+    return Counter(f"{token.type} {token.markup} {token.attrs} {token.nesting or token.content}" for token in kinds)
+
+
+def _fits(text: str) -> bool:
+    return _BLOCK.match(text) is None
+
+
+def _escaped(text: str) -> str:
+    return _TO_ESCAPE.sub(r"\\\g<0>", text)
+
+
+def _escaped_in_cell(text: str) -> str:
+    return _escaped(text).replace("|", r"\|")
+
+
+MARKDOWN = Format(translate_markdown, own_marks=True)
