@@ -392,7 +392,7 @@ def test_options_of_other_kinds_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a\n")
     for name, options, message in (
         ("a.po", {"scores": True}, "--scores and --nbest are for plain text, not for po files"),
-        ("a.po", {"column": "1"}, "--column is for tsv and jsonl files"),
+        ("a.po", {"column": "1"}, "--column is for tsv, jsonl and csv files"),
         ("a.txt", {"fuzzy": True}, "--fuzzy is for po files"),
     ):
         with pytest.raises(RecipeError, match=message):

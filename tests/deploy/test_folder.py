@@ -37,7 +37,7 @@ class Lines(list[str]):
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "in"
     for name, text in (
-        ("a.txt", "one\n"), ("sub/b.tsv", "two\n"), ("sub/c.md", "# three\n"), ("README", "four\n"),
+        ("a.txt", "one\n"), ("sub/b.tsv", "two\n"), ("sub/c.rst", "three\n"), ("README", "four\n"),
         (".git/d.txt", "five\n"), ("sub/news.en", "six\n"),
     ):  # fmt: skip
         (made / name).parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def test_each_file_goes_to_its_place(folder: Path, tmp_path: Path, caplog: pytes
     assert content(tmp_path / "out") == {"a.txt": "¡one\n", "sub/b.tsv": "two\t¡two\n", "sub/news.en": "¡six\n"}
     assert content(folder) == before
     assert any(
-        "left 2 files of unknown formats" in line and "README" in line and "c.md" in line for line in caplog.messages
+        "left 2 files of unknown formats" in line and "README" in line and "c.rst" in line for line in caplog.messages
     )
 
 
@@ -84,7 +84,7 @@ def test_a_file_that_cannot_be_read_stops_no_other(folder: Path, tmp_path: Path)
 def test_misuse_is_told_before_anything_is_written(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "c.md").write_text("x")
+    (tmp_path / "empty" / "c.rst").write_text("x")
     for given, out, kind, error, message in (
         (folder, None, None, PathError, "say with --out which folder"),
         (folder, folder / "out", None, PathError, "is inside of"),

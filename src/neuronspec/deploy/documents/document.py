@@ -167,8 +167,8 @@ def _check_options(kind: str, translator: Translator, options: Options) -> None:
         raise RecipeError(f"--scores and --nbest are for plain text, not for {kind} files")
     for option, given in (("column", options.column is not None), ("fuzzy", options.fuzzy)):
         if given and option not in obeyed:
-            suited = [name for name in FORMATS if option in FORMATS.get(name).options]
-            raise RecipeError(f"--{option} is for {' and '.join(suited)} files")
+            *others, last = [name for name in FORMATS if option in FORMATS.get(name).options]
+            raise RecipeError(f"--{option} is for {' and '.join([*filter(None, [', '.join(others)]), last])} files")
 
 
 @contextmanager
