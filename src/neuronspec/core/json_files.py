@@ -148,18 +148,31 @@ class Pairs(list[tuple[str, Any]]):
     """The keys of a JSON object with their values, in their order, repeated ones as often as they are written."""
 
 
+class NotJson(ValueError):
+    """A text that isn't JSON.
+
+    Args:
+        message: what is wrong, and in which column, in a few words.
+        line: in which line of the text.
+    """
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
 def parse_row(text: str) -> object:
-    """A line of JSON of a user's, in which objects are `Pairs` and numbers are as they are written.
+    """JSON of a user's, in which objects are `Pairs` and numbers are as they are written.
 
     Raises:
-        ValueError: it isn't JSON; the message says what and where in a few words.
+        NotJson: it isn't JSON, or nested too deeply.
     """
     try:
         return json.loads(text, object_pairs_hook=Pairs, parse_int=Number, parse_float=Number, parse_constant=Number)
     except json.JSONDecodeError as problem:
-        raise ValueError(f"not JSON: {problem.msg}, column {problem.colno}") from None
+        raise NotJson(f"not JSON: {problem.msg}, column {problem.colno}", problem.lineno) from None
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise NotJson("nested too deeply", 1) from None
 
 
 def _refuse(constant: str) -> None:

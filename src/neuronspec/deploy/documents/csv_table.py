@@ -17,7 +17,9 @@ from neuronspec.deploy.documents.spans import Text
 from neuronspec.deploy.translator import Translator
 
 SEPARATORS = ",;\t|"
-"""What may stand between cells: the one that is there most often in the first row."""
+"""What may stand between cells: what the first rows have equally often, or else the first row most often."""
+
+FIRST_ROWS = 20
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _SAID = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
@@ -61,8 +63,13 @@ def translate_csv(
 
 
 def _separator(text: str) -> str:
-    first = _QUOTED.sub("", text).split("\n")[0]
-    return max(SEPARATORS, key=first.count)
+    lines = [line for line in _QUOTED.sub("", text).split("\n")[:FIRST_ROWS] if line.strip()] or [""]
+
+    def fit(mark: str) -> tuple[bool, int]:
+        counts = {line.count(mark) for line in lines}
+        return counts != {0} and len(counts) == 1, lines[0].count(mark)
+
+    return max(SEPARATORS, key=fit)
 
 
 def _rows(text: Text, begin: int, separator: str) -> Iterator[Row]:

@@ -64,7 +64,8 @@ def _read(source: Source) -> Text:
     encoding = declared[1].decode().lower() if declared else "utf-8"
     try:
         encoding = codecs.lookup(encoding).name
-        readable = "<>\"'=/&;".encode(encoding) == b"<>\"'=/&;"
+        encoding = "cp1252" if encoding in ("iso8859-1", "ascii") else encoding  # as browsers do
+        readable = "<>\"'=/&;+".encode(encoding) == b"<>\"'=/&;+"
     except (LookupError, UnicodeError):
         readable = False
     if not readable:

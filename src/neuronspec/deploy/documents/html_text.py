@@ -40,8 +40,11 @@ BLOCKS = frozenset(
 MOST_TAGS = 200
 """Inline tags in a segment; one with more stays as it is."""
 
-VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
-"""Elements that have no end tag."""
+VOID = frozenset(["br", "hr", "img", "input", "wbr"])
+"""Elements that have no end tag, among those that are seen in messages."""
+
+_NO_END = VOID | {"area", "base", "col", "embed", "link", "meta", "source", "track"}
+"""Elements that have no end tag, in pages."""
 
 _IMPLIED = frozenset(["dd", "dt", "li", "option", "p", "td", "th", "tr"])
 """Elements that may end where the next of the same name begins."""
@@ -127,7 +130,7 @@ def elements_of(text: str, source: str | None = None) -> Iterator[tuple[re.Match
             continue
         done = match.end()
         name = (match["name"] or "").lower()
-        if name and name not in VOID and not match["close"] and not match[0].endswith("/>"):
+        if name and name not in _NO_END and not match["close"] and not match[0].endswith("/>"):
             stays = _UNTRANSLATED.search(match[0]) or (source is not None and is_foreign(match[0], source))
             done = _end(text, matches, at) if stays else done
         yield match, done
@@ -144,7 +147,7 @@ def _end(text: str, matches: list[re.Match[str]], at: int) -> int:
     open_ones: list[str] = []
     for match in (matches[place] for place in range(at, len(matches))):
         name = (match["name"] or "").lower()
-        if not name or name in VOID or match[0].endswith("/>"):
+        if not name or name in _NO_END or match[0].endswith("/>"):
             continue
         if match["close"]:
             if name not in open_ones:

@@ -1,7 +1,7 @@
 """JSON with the texts of a program (`.json`, `.arb`): string values are translated, keys and form stay.
 
-The standard library's parser checks the file; it doesn't say where values stand, so the strings are found by their
-quotes, which is safe in a file that is known to be JSON.
+The parser checks the file. It doesn't say where values stand, so strings are found by their quotes, which is safe in a
+file that is known to be JSON.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
+from neuronspec.core.json_files import NotJson, Pairs, parse_row
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.spans import Rewriter, Span, Text
@@ -63,7 +64,7 @@ def translate_json(
     escape = _escaping(text.text)
     spans = []
     for start, end, problem in _values(text.text, only):
-        value = json.loads(text.text[start:end])
+        value = str(parse_row(text.text[start:end]))
         if _ADDRESS.fullmatch(value):
             continue
         if any("\ud800" <= character <= "\udfff" for character in value):
@@ -78,19 +79,19 @@ def translate_json(
 
 def _checked(text: Text) -> object:
     try:
-        content = json.loads(text.text)
-    except json.JSONDecodeError as problem:
-        raise CorpusError(f"{text.name}:{problem.lineno}: not JSON: {problem.msg}, column {problem.colno}") from None
-    except (RecursionError, ValueError):  # the latter: a number of thousands of digits
-        raise CorpusError(f"{text.name}: not JSON that can be read: nested too deeply, or numbers too long") from None
-    if not isinstance(content, dict | list):
-        raise CorpusError(f"{text.name}:1: texts are in an object or a list, this is a {type(content).__name__}")
+        content = parse_row(text.text)
+    except NotJson as problem:
+        raise CorpusError(f"{text.name}:{problem.line}: {problem}") from None
+    if not isinstance(content, list):
+        raise CorpusError(f"{text.name}:1: texts are in an object or a list, and this is neither")
     return content
 
 
 def _is_extension(content: object) -> bool:
-    values = list(content.values()) if isinstance(content, dict) else []
-    return bool(values) and all(isinstance(each, dict) and isinstance(each.get("message"), str) for each in values)
+    values = [value for _, value in content] if isinstance(content, Pairs) else []
+    return bool(values) and all(
+        isinstance(each, Pairs) and isinstance(dict(each).get("message"), str) for each in values
+    )
 
 
 def _values(text: str, only: str | None) -> Iterator[tuple[int, int, str]]:
@@ -113,7 +114,7 @@ def _values(text: str, only: str | None) -> Iterator[tuple[int, int, str]]:
         elif written == ",":
             level.is_value = level.keys is None
         elif written[0] == '"' and not level.is_value and level.keys is not None:
-            level.key = json.loads(written)
+            level.key = str(parse_row(written))
             level.keys[level.key] += 1
         elif written[0] == '"' and not level.stays and not level.key.startswith(_NOTES):
             level.found += [(level.key, *match.span())] if only is None or (level.key, len(levels)) == (only, 2) else []
@@ -128,7 +129,7 @@ def _found(level: _Level) -> Iterator[tuple[int, int, str]]:
 def _escaping(text: str) -> Callable[[str], str]:
     r"""How strings are written in a file: with characters or their numbers, and with `/` or `\/`."""
     numbers = text.isascii() and re.search(r"\\u(?!00[0-7])[0-9A-Fa-f]{4}", text) is not None
-    slashes = r"\/" in text
+    slashes = r"\/" in text and re.search(r"(?<!\\)/", text) is None
 
     def escape(value: str) -> str:
         written = json.dumps(value, ensure_ascii=numbers)[1:-1]

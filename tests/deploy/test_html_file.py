@@ -1,0 +1,104 @@
+"""Pages: text and the attributes that people read are translated; all else stays."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from tests.helpers.documents import EN_DE, Fixed, Upper, through
+
+from neuronspec.core.errors import CorpusError
+from neuronspec.deploy.documents.document import translate_document
+from neuronspec.deploy.documents.html_text import translate_html
+
+PAGE = """<!DOCTYPE html>
+<html LANG='en-US'>
+<head><meta charset="utf-8"><title>my page</title>
+<meta name="description" content='tom &amp; co'><meta name=viewport content="width=device-width">
+<meta property="og:title" content="my page">
+<script>var a = "<b>hello</b>";</script><style>p:before { content: "no" }</style></head>
+<body class="title">
+<p>good <b>day</b> &copy; world&nbsp;!<br>next <img src="a.png" alt="a &quot;cat&quot;"> line
+<p translate="no">stay <b>here</b>
+<p>go <span lang="fr">bonjour</span> on <code>x = 1</code> now
+<ul><li class="x notranslate">no<ul><li>nested</ul><li lang="en">two</ul>
+<input placeholder='your name' value=keep><a title="don&#39;t" href="/save">save</a><!-- save -->
+<button aria-label="close">x</button>
+<table><tr><td>a cell<td>careless {name}</table>
+</body></html>
+"""
+
+
+def test_a_page(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="neuronspec")
+    expected = PAGE
+    for before, after in (
+        ("'en-US'", "'de'"), ('lang="en"', 'lang="de"'), ("<title>my page", "<title>MY PAGE"), ("tom", "TOM"),
+        ("co'", "CO'"),
+        ('content="my page"', 'content="MY PAGE"'), ("good <b>day</b> &copy; world&nbsp;", "GOOD <b>DAY</b> © WORLD "),
+        (">next ", ">NEXT "), ("> line", "> LINE"), ("a &quot;cat&quot;", "A &quot;CAT&quot;"), ("<p>go", "<p>GO"),
+        ("</span> on", "</span> ON"), ("</code> now", "</code> NOW"), (">two<", ">TWO<"), ("your name", "YOUR NAME"),
+        ("don&#39;t", "DON'T"), (">save<", ">SAVE<"), ("close", "CLOSE"), (">x<", ">X<"), ("a cell", "A CELL"),
+    ):  # fmt: skip
+        assert before in expected
+        expected = expected.replace(before, after)
+    assert through(tmp_path, "a.html", PAGE) == expected
+    assert caplog.messages[0] == "translated 14 of 15 texts"
+    assert caplog.messages[2].endswith("a.html:14: the translation is without {name}")
+    assert through(tmp_path, "b.htm", PAGE.replace("\n", "\r\n")) == expected.replace("\n", "\r\n")
+
+
+def test_a_declared_encoding_stays_and_what_it_lacks_becomes_a_reference(tmp_path: Path) -> None:
+    page = '<html><meta http-equiv="Content-Type" content="text/html; charset=ISO-8859-1"><p title="x">schön</p></html>'
+    (tmp_path / "a.html").write_bytes(page.encode("latin-1"))
+    engine = Fixed({"schön": "Łódź ü"})
+    translate_document(engine, EN_DE, str(tmp_path / "a.html"), tmp_path / "out.html")  # type: ignore[arg-type]
+    assert (tmp_path / "out.html").read_bytes() == page.replace("schön", "&#321;ód&#378; ü").encode("latin-1")
+
+
+def test_quotes_and_marks_in_translations_are_escaped(tmp_path: Path) -> None:
+    engine = Fixed({"one": 'a "b" < c', "two": "it's & so"})
+    page = "<p title=\"one\" >two</p><p title='two'>one</p><p>two <i>three</i></p>"
+    assert through(tmp_path, "a.html", page, engine) == (
+        '<p title="a &quot;b&quot; &lt; c" >it\'s &amp; so</p><p title=\'it&#39;s &amp; so\'>a "b" &lt; c</p>'
+        "<p>two <i>three</i></p>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<p translate=no>a<p>b", "<p translate=no>a<p>B"),
+        ("<div translate='no'><div>a</div>b</div>c", "<div translate='no'><div>a</div>b</div>C"),
+        ("<ul><li translate=no>a</ul>b", "<ul><li translate=no>a</ul>B"),
+        ("a <i class=notranslate>b</i> c", "A <i class=notranslate>b</i> C"),
+        ("<p class='translate'>a</p>", "<p class='translate'>A</p>"),
+        ("<p xml:lang='fr'>a</p><p lang='en-GB'>b</p>", "<p xml:lang='fr'>a</p><p lang='en-GB'>B</p>"),
+        ("<p lang=''>c</p>", "<p lang=''>C</p>"),
+        ("<br translate=no>a", "<br translate=no>A"),
+        ("<p translate=no>a", "<p translate=no>a"),
+    ],
+)  # fmt: skip
+def test_what_is_marked_stays_also_in_texts(page: str, expected: str) -> None:
+    assert translate_html(Upper(), EN_DE, [page]) == [expected]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<!DOCTYPE html>\n<html lang=fr><p>a", r"a.html:2: the page says lang=fr, and the translation is from en"),
+        ("<meta charset=klingon>", r"a.html:1: the encoding 'klingon' isn't supported; convert the file to UTF-8"),
+        ("<meta charset=utf-7>", r"a.html:1: the encoding 'utf-7' isn't supported"),
+        (b"<p>\n\xff", r"a.html:2: not valid UTF-8"),
+        (b"<meta charset=big5>\n<p>\xff", r"a.html:2: not valid big5"),
+    ],
+)
+def test_pages_that_cannot_be_read_are_told(tmp_path: Path, content: bytes | str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        through(tmp_path, "a.html", content)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
+
+
+def test_an_empty_page(tmp_path: Path) -> None:
+    assert through(tmp_path, "a.html", "") == ""

@@ -1,0 +1,118 @@
+"""Markdown: text is translated where it is written; markup, code and addresses stay."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from tests.helpers.documents import Fixed, through
+
+from neuronspec.core.errors import CorpusError
+
+PAGE = """---
+title: stay
+---
+
+title here
+==========
+
+## heading *two* ##
+
+good **day**, see [the docs](http://x.org/a_b "stay") and `code here`,
+which are snake_case, 2 * 3, &copy; <b>yes</b>
+- an item that
+  goes on
+  1. [ ] task ![a cat](cat.png)
+
+> a quote\x20\x20
+> with break
+>> and more
+
+| a b | c |
+|-----|:-:|
+| x *y* |  |
+| | z \\| k |
+
+```
+stay
+```
+
+    stay
+
+<div>stay</div>
+
+[ref]: http://y.org "stay"
+use [ref], [ref][] and <http://z.org>, https://foo.bar/stay and note[^1].
+
+[^1]: the note
+
+::: tip
+do it
+:::
+"""
+
+
+def test_a_page(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="neuronspec")
+    expected = PAGE
+    for before, after in (
+        ("title here", "TITLE HERE"), ("heading *two*", "HEADING *TWO*"),
+        (
+            "good **day**, see [the docs](http://x.org/a_b \"stay\") and `code here`,\n"
+            "which are snake_case, 2 * 3, &copy; <b>yes",
+            "GOOD **DAY**, SEE [THE DOCS](http://x.org/a_b \"stay\") AND\n"
+            "`code here`, WHICH ARE SNAKE_CASE, 2 * 3, © <b>YES",
+        ),
+        ("an item that\n  goes on", "AN ITEM THAT\n  GOES ON"), ("task ![a cat]", "TASK ![A CAT]"),
+        ("a quote", "A QUOTE"),
+        ("with break", "WITH BREAK"), ("and more", "AND MORE"), ("a b | c", "A B | C"), ("x *y*", "X *Y*"),
+        ("use [ref], [ref][] and ", "USE [REF][ref], [REF][ref] AND "), ("and note", "AND NOTE"),
+        ("the note", "THE NOTE"),
+        ("do it", "DO IT"),
+    ):  # fmt: skip
+        assert before in expected
+        expected = expected.replace(before, after)
+    assert through(tmp_path, "a.md", PAGE) == expected
+    assert [line.rsplit("/")[-1] for line in caplog.messages[1:]] == [
+        "left 1 untranslated:", "a.md:23: its text can't be found in the line",
+    ]  # fmt: skip
+    assert through(tmp_path, "b.markdown", PAGE.replace("\n", "\r\n")) == expected.replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "translation", "expected"),
+    [
+        ("one two\n", "a *b* c_d _e_", "a \\*b\\* c_d \\_e\\_\n"),
+        ("one two\n", "a `b` <c> &amp;", None),
+        ("one two\n", "1. a", None),
+        ("one two\n", "# a", None),
+        ("one two\n", "- a", None),
+        ("one two\n", "[a](b)", None),
+        ("one\ntwo\n", "a 1. b", "a 1.\nb\n"),
+        ("one\ntwo\n", "a - b", "a -\nb\n"),
+        ("> one\n> two\n", "a b c d", "> a b\n> c d\n"),
+        ("one\ntwo\n", "a", "a\n"),
+        ("| one two |\n|---|\n", "a | b", "| a \\| b |\n|---|\n"),
+        ("> - one\n>   two\n", "aaa b c", "> - aaa\n>   b c\n"),
+        ("a \\* one \\[two\\]\n", "x", "a \\* one \\[two\\]\n"),
+    ],
+)
+def test_no_translation_is_read_as_other_markup(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, source: str, translation: str, expected: str | None
+) -> None:
+    caplog.set_level(logging.INFO, logger="neuronspec")
+    found = through(tmp_path, "a.md", source, Fixed({"one two": translation}))
+    assert found == (source if expected is None else expected)
+    if expected is None:
+        assert "a.md:1: the translation " in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("page", ["", "\n", "# \n", "```\nno end", "***", "<div>\n", "![](a.png)", "&nbsp;", "\ufeff"])
+def test_pages_without_text(tmp_path: Path, page: str) -> None:
+    assert through(tmp_path, "a.md", page) == page
+
+
+def test_other_encodings_are_told(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"a.md:2: not valid UTF-8 \(byte 0xfc at column 1\)"):
+        through(tmp_path, "a.md", b"one\n\xfc\n")
