@@ -87,7 +87,7 @@ def test_a_catalog_is_filled_in_place_and_a_folder_file_by_file(specialized: Pat
         "a.po": expected,
         "b.po": expected,
     }
-    for wrong in (("--in-place", "--out", "x.po"), ("--in-place", "--as", "text")):
+    for wrong in (("--in-place", "--out", "x.po"), ("--in-place", "--as", "text"), ("--in-place", "--as", "html")):
         refused = neuronspec("translate", specialized, folder / "b.po", *languages, *wrong)
         assert refused.returncode == 2 and "Traceback" not in refused.stderr, refused.stderr
     assert neuronspec("translate", specialized, *languages, "--in-place", text="w1\n").returncode == 2

@@ -44,6 +44,11 @@ def sent(url: str, name: str, content: bytes, fields: list[tuple[str, str]] = EN
         ("a.po", PO, 'msgid "Save"\nmsgstr "en>de:Save"\n'),
         ("a.xlf", XLIFF, ' <g id="1">the file</g> now</target>'),
         ("Ä ö.jsonl", b'{"text": "Save"}\n', '"translation": "en>de:Save"'),
+        ("a.srt", b"1\n00:00:01,000 --> 00:00:02,000\nSave\n", "00:00:02,000\nen>de:Save\n"),
+        ("a.html", b"<p title='x'>Save <b>the file</b> now", "<p title='en&gt;de:x'>en&gt;de:Save <b>the file</b> now"),
+        ("Strings.xml", b"<resources><string>Save</string></resources>", "<string>en&gt;de:Save</string>"),
+        ("a.json", b'\xef\xbb\xbf{"a": "Save"}', '\ufeff{"a": "en>de:Save"}'),
+        ("a.txt", b"\xef\xbb\xbfSave", "\ufeffen>de:Save"),
     ],
 )
 def test_a_file_comes_back_in_its_format(url: str, name: str, content: bytes, expected: str) -> None:
