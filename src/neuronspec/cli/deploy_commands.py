@@ -18,6 +18,7 @@ from neuronspec.cli.options import (
     ModelArgument,
     NoVerifyOption,
     PivotOption,
+    PrecisionOption,
     ThreadsOption,
 )
 from neuronspec.cli.output import keep_stdout_free, print_json, progress
@@ -150,13 +151,14 @@ def translate(
     batch_tokens: Annotated[int, typer.Option(min=1, max=MANY, help="Padded source tokens in one batch.")] = 4096,
     threads: ThreadsOption = None,
     device: DeviceOption = None,
+    precision: PrecisionOption = None,
     allow_plugins: AllowPluginsOption = False,
     no_verify: NoVerifyOption = False,
 ) -> None:
     """Translate a document, or standard input."""
     out = _itself(file, out, source, kind) if in_place else out
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
-    options = {"device": device, "threads": threads, "split": split}
+    options = {"device": device, "precision": precision, "threads": threads, "split": split}
     translate_file(
         model,
         (source, target),
@@ -183,6 +185,7 @@ def serve(
     ] = None,
     threads: ThreadsOption = None,
     device: DeviceOption = None,
+    precision: PrecisionOption = None,
     beam: Annotated[int, typer.Option(min=1, max=1000, help="Beam size.")] = 5,
     characters: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters in a request.")] = 10_000,
     queue: Annotated[int, typer.Option(min=1, max=MANY, help="Most characters waiting; then 429.")] = 200_000,
@@ -229,7 +232,8 @@ def serve(
     from neuronspec.deploy.server.serve import serve as run_server
 
     limits: dict[str, Any] = {"characters": characters, "queue": queue, "seconds": seconds, "document": file_bytes}
-    options = {"memory": memory, "threads": threads, "device": device, "beam": beam, "n_best": min(beam, 5)}
+    engine = {"memory": memory, "threads": threads, "device": device, "precision": precision}
+    options = engine | {"beam": beam, "n_best": min(beam, 5)}
     posture = {"cors": tuple(cors or ()), "allowed": tuple(allow_host or ())}
     keep_stdout_free()
     run_server(model, host, port, limits, options, posture, keys, suggestions)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from neuronspec.translation.quantizations import PRECISIONS
 
 MANY = 1_000_000_000
 """The largest number that an option takes where no other bound makes sense."""
@@ -36,7 +38,16 @@ PivotOption = Annotated[
     typer.Option(help="Language that zero-shot directions are composed over, if there are several candidates."),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(min=1, max=1024, help="CPU threads.", show_default=False)]
-DeviceOption = Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Device to compute on.", show_default=False)]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="Device to compute on: cpu, cuda, or of several GPUs cuda:1.", show_default=False)
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"What a GPU computes in: {', '.join(PRECISIONS)}; by default, as the weights are stored.",
+        show_default=False,
+    ),
+]
 
 
 def _allow_plugins(given: bool) -> bool:

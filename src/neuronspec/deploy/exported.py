@@ -18,7 +18,7 @@ from neuronspec.deploy.opening import composable, unknown_direction
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.save import MASKS_FILE
-from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
+from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, check_computes, load_translator
 from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 
@@ -48,7 +48,7 @@ class ExportedModels:
         folders: as `exported_in` gives them; each is checked against its `neuronspec.json`. One of several that is
             damaged isn't served.
         settings: of the search.
-        device, threads: as of `Translator`.
+        device, threads, precision: as of `Translator`.
         memory: megabytes of models to keep loaded; at least one is.
 
     Attributes:
@@ -57,6 +57,7 @@ class ExportedModels:
 
     Raises:
         ModelError: no folder is whole, or two folders serve one direction.
+        RecipeError: the GPU doesn't compute in that precision.
     """
 
     def __init__(
@@ -66,8 +67,9 @@ class ExportedModels:
         device: str = "cpu",
         threads: int | None = None,
         memory: float | None = None,
+        precision: str | None = None,
     ) -> None:
-        self._settings, self._device, self._threads = settings, device, threads
+        self._settings, self._device, self._threads, self._precision = settings, device, threads, precision
         self._budget = None if memory is None else int(memory * 1e6)
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
@@ -86,6 +88,9 @@ class ExportedModels:
         if not self._homes:
             raise ModelError(next(iter(self.damaged.values())))
         self.directions = sorted(self._homes)
+        if precision is not None and device != "cpu":
+            for computed in {self._computed(manifest) for _, manifest in self._homes.values()}:
+                check_computes(device, computed)
 
     @property
     def loaded(self) -> list[str]:
@@ -147,8 +152,11 @@ class ExportedModels:
         while self._loaded and sum(each.bytes for each in self._loaded.values()) + size > self._budget:
             self._loaded.popitem(last=False)  # a request that still uses it keeps it alive until it is done
 
+    def _computed(self, manifest: Manifest) -> str:
+        return QUANTIZATIONS.get(manifest.quantization).computed(self._device, self._precision)
+
     def _load(self, folder: Path, manifest: Manifest, direction: Direction) -> CTranslate2Engine:
-        computed = QUANTIZATIONS.get(manifest.quantization).computed(self._device)
+        computed = self._computed(manifest)
         with told_as(ModelError, f"the exported model in {folder} can't be loaded", "copy it again, or export again"):
             if manifest.kind == "bundle":
                 files = cut_files(folder, direction)

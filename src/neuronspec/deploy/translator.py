@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from itertools import permutations
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, cast, overload
 
 from pydantic import ValidationError
 
@@ -28,10 +28,9 @@ from neuronspec.models.tokenizer import tagged_languages
 from neuronspec.specialization.model_state import attached
 from neuronspec.translation.alignment import Aligned
 from neuronspec.translation.engine import Engine, Translations
+from neuronspec.translation.quantizations import PRECISIONS
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import joiner, split_sentences
-
-Device = Literal["cpu", "cuda"]
 
 
 class Translator:
@@ -43,7 +42,9 @@ class Translator:
     Args:
         path: a folder that `export` wrote (one direction, a bundle, or a folder of such folders), a run folder, or a
             specialized, compact or dense model folder.
-        device: `cpu` or `cuda`; a GPU if there is one, for models that transformers computes.
+        device: `cpu`, `cuda`, or of several GPUs `cuda:1`. Without it, a GPU if there is one for models that
+            transformers computes, and the CPU for exported folders.
+        precision: of a GPU, one of `PRECISIONS`: what is computed in. Without it, what the weights are stored in.
         threads: of the CPU; as many as PyTorch would use where none are given.
         split: translate each sentence of a line separately. Without it only lines longer than the model reads are
             split.
@@ -53,7 +54,7 @@ class Translator:
 
     Raises:
         PathError: there is no such folder.
-        RecipeError: the device is a GPU, and there is none.
+        RecipeError: the device is a GPU, and there is none; or it doesn't compute in that precision.
         ModelError: it holds no model, or the exported folder isn't whole; of several, none is.
     """
 
@@ -61,7 +62,8 @@ class Translator:
         self,
         path: str | Path,
         *,
-        device: Device | None = None,
+        device: str | None = None,
+        precision: str | None = None,
         threads: int | None = None,
         split: bool = False,
         memory: float | None = None,
@@ -74,14 +76,13 @@ class Translator:
         self._settings = _settings(settings)
         self._lock = threading.Lock()
         self._exported: ExportedModels | None = None
-        if device is not None:
-            checked_device(device)
         folders = exported_in(self.path)
+        where = _checked(device or ("cpu" if folders else None), precision)
         if folders:
-            self._exported = ExportedModels(folders, self._settings, device or "cpu", threads, memory)
+            self._exported = ExportedModels(folders, self._settings, where, threads, memory, precision)
             self.directions = self._exported.directions
         else:
-            own = _own_engine(self.path, self._settings, device, threads)
+            own = _own_engine(self.path, self._settings, where, threads, precision)
             self._engine, self.directions, self._further, self._neurons = own
 
     @overload
@@ -253,8 +254,20 @@ def _settings(options: dict[str, Any]) -> EvaluationSettings:
         raise RecipeError(f"{place or 'settings'}: {str(problem['msg']).removeprefix('Value error, ')}") from None
 
 
+def _checked(device: str | None, precision: str | None) -> str:
+    """The device to compute on, where it computes in that precision."""
+    chosen = checked_device(device)
+    if chosen.type not in ("cpu", "cuda"):
+        raise RecipeError(f"the device is '{chosen}'; valid: cpu, cuda, and of several GPUs cuda:0, cuda:1, ...")
+    if precision not in (None, *PRECISIONS):
+        raise RecipeError(f"the precision is {precision!r}; valid: {', '.join(PRECISIONS)}")
+    if precision not in (None, "float32") and chosen.type == "cpu":
+        raise RecipeError(f"{precision} is for GPUs: give a device such as cuda, or leave the precision out")
+    return str(chosen)
+
+
 def _own_engine(
-    path: Path, settings: EvaluationSettings, device: str | None, threads: int | None
+    path: Path, settings: EvaluationSettings, device: str, threads: int | None, precision: str | None
 ) -> tuple[Engine, list[str], list[str], Callable[[Direction], tuple[int, int] | None]]:
     """The engine of a model, the directions that it has, the others that it can compute, and `neurons_of` it."""
     import torch
@@ -265,6 +278,8 @@ def _own_engine(
     if threads is not None:
         torch.set_num_threads(threads)
     opened = open_model(path, device)
+    if precision is not None:
+        cast(Any, opened.model).to(getattr(torch, precision))
     engine = TransformersEngine(opened.model, opened.tokenizer, settings)
     neurons = cache(partial(neurons_of, opened.model))
     if (path / COMPACT_FILE).is_file():

@@ -191,11 +191,18 @@ def checked_device(device: torch.device | str | None = None) -> torch.device:
     """A device that is there; `default_device()` without one.
 
     Raises:
-        RecipeError: it is a GPU, and there is none.
+        RecipeError: it is a GPU, and there is none or not so many; or it isn't the name of a device.
     """
-    chosen = torch.device(device or default_device())
+    try:
+        chosen = torch.device(device or default_device())
+    except RuntimeError:
+        raise RecipeError(
+            f"the device is {device!r}; valid: cpu, cuda, and of several GPUs cuda:0, cuda:1, ..."
+        ) from None
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise RecipeError("the device is cuda, and PyTorch finds no CUDA GPU here; leave --device out, or use cpu")
+        raise RecipeError(f"the device is {chosen}, and PyTorch finds no CUDA GPU here; leave --device out, or use cpu")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise RecipeError(f"the device is {chosen}, and the last GPU here is cuda:{torch.cuda.device_count() - 1}")
     return chosen
 
 

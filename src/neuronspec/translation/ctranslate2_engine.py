@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import EvaluationError
+from neuronspec.core.errors import EvaluationError, RecipeError
 from neuronspec.core.files import scratch_folder
 from neuronspec.models.frames import TAGGED
 from neuronspec.specialization.compact import deployable
@@ -204,6 +204,24 @@ class _Converted:
             return load_translator(folder, device, QUANTIZATIONS.get(quantization).computed(device))
 
 
+def device_parts(device: str) -> tuple[str, int]:
+    """The kind and the number of a device as CTranslate2 takes them: `("cuda", 1)` of `cuda:1`."""
+    kind, _, index = device.partition(":")
+    return kind, int(index or 0)
+
+
+def check_computes(device: str, quantization: str) -> None:
+    """Check that a GPU computes in a type: CTranslate2 knows which of them do so well.
+
+    Raises:
+        MissingExtraError: ctranslate2 isn't installed.
+        RecipeError: it doesn't; lists what it does.
+    """
+    known = import_ctranslate2().get_supported_compute_types(*device_parts(device))
+    if quantization not in known:
+        raise RecipeError(f"{device} doesn't compute in {quantization}; valid there: {', '.join(sorted(known))}")
+
+
 def load_translator(
     folder: str | Path, device: str = "cpu", quantization: str = "float32", threads: int | None = None, **options: Any
 ) -> Any:
@@ -211,17 +229,20 @@ def load_translator(
 
     Args:
         folder: a CTranslate2 model.
-        device: `cpu` or `cuda`.
+        device: `cpu`, `cuda` or, for the second GPU, `cuda:1`.
         quantization: what it computes in.
         threads: of the CPU; those that PyTorch may use where none are given.
         options: of `ctranslate2.Translator`.
     """
     before = torch.get_num_threads()
     workers = threads or before
-    settings: dict[str, Any] = {"inter_threads": workers, "intra_threads": 1} if device == "cpu" else {}
+    kind, index = device_parts(device)
+    settings: dict[str, Any] = (
+        {"inter_threads": workers, "intra_threads": 1} if kind == "cpu" else {"device_index": index}
+    )
     try:
         return import_ctranslate2().Translator(
-            str(folder), device=device, compute_type=quantization, **{**settings, **options}
+            str(folder), device=kind, compute_type=quantization, **{**settings, **options}
         )
     finally:
         torch.set_num_threads(before)  # loading sets the calling thread's to intra_threads

@@ -13,16 +13,28 @@ class Quantization:
 
     Args:
         weights: CTranslate2's name of the type that is stored.
-        on_cpu: of the type that a CPU computes in; a GPU computes in that of the weights.
+        on_cpu: of the type that a CPU computes in; a GPU computes in that of the weights, or as it is told.
     """
 
     weights: str
     on_cpu: str
 
-    def computed(self, device: str) -> str:
-        """CTranslate2's name of the type that `cpu` or `cuda` computes in."""
-        return self.on_cpu if device == "cpu" else self.weights
+    def computed(self, device: str, precision: str | None = None) -> str:
+        """CTranslate2's name of the type that a device computes in.
 
+        Args:
+            device: `cpu`, `cuda` or `cuda:1`.
+            precision: one of `PRECISIONS`, of a GPU; products of int8 weights stay in int8.
+        """
+        if device == "cpu":
+            return self.on_cpu
+        if precision is None:
+            return self.weights
+        return f"int8_{precision}" if self.weights == "int8" else precision
+
+
+PRECISIONS = ("float32", "float16", "bfloat16")
+"""What a GPU can be told to compute in, as PyTorch and CTranslate2 name it."""
 
 QUANTIZATIONS = Registry[Quantization](
     "quantization",
