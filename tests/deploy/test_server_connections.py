@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 import re
 import socket
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from tests.deploy.test_server_clients import Marks, Watched
 from tests.helpers.running_server import ask, running
+
+from neuronspec.deploy.server.posture import Posture
+from neuronspec.translation.engine import Translations
 
 BODY = {"q": "a", "source": "en", "target": "de"}
 HEAD = b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -103,6 +107,23 @@ def test_a_client_that_leaves_frees_the_engine(caplog: pytest.LogCaptureFixture)
         assert ask(f"{url}/translate", BODY).json["translatedText"] == "en>de:a"
         assert status_counts(url) == {"499": 1, "200": 1}
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+def test_a_fault_of_the_server_is_answered_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Faulty(Marks):
+        def translate(self, lines: list[str], direction: Any, progress: Any = None) -> Translations:
+            if lines == ["bad"]:
+                raise RuntimeError("broken")
+            return super().translate(lines, direction)
+
+    with caplog.at_level(logging.WARNING), running(Faulty("en-de"), Posture(cors=("*",))) as url:
+        answer = ask(f"{url}/translate", BODY | {"q": "bad"}, Origin="https://example.org")
+        assert (answer.status, answer.json) == (500, {"error": "the server failed; its log says where"})
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert ask(f"{url}/translate", BODY).json["translatedText"] == "en>de:a"
+        assert status_counts(url) == {"500": 1, "200": 1}
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert record.getMessage() == "/translate failed" and "broken" in caplog.text
 
 
 def test_a_text_that_takes_too_long_frees_the_engine() -> None:

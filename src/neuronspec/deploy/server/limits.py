@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from neuronspec.deploy.server.counters import Metrics
+
+logger = logging.getLogger(__name__)
 
 CLIENT_LEFT = 499
 """The status that metrics show where there was nobody to answer, as nginx does."""
@@ -97,6 +100,9 @@ class Guard:
             status = CLIENT_LEFT
         except asyncio.CancelledError:
             await refuse(503, "the server is shutting down")
+        except Exception:
+            logger.exception("%s failed", path)
+            await refuse(500, "the server failed; its log says where")
         finally:
             self._metrics.requests.labels(path, str(status)).inc()
             self._metrics.seconds.labels(path).observe(time.perf_counter() - start)
