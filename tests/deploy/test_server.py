@@ -1,4 +1,4 @@
-"""The server: LibreTranslate's interface, limits, batching, fuzzing."""
+"""The server: LibreTranslate's interface, limits, batching."""
 
 from __future__ import annotations
 
@@ -16,14 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 from tests.helpers.running_server import ask, running
 from tests.helpers.toy_corpus import toy_tokenizer
 from tests.helpers.trained_toy import trained_model
@@ -150,23 +142,6 @@ def test_many_at_once_get_their_own(url: str) -> None:
     alone = [one(pair) for pair in pairs]
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(one, pairs)) == alone
-
-
-def test_no_request_breaks_it(url: str) -> None:
-    """Fuzzed against its own OpenAPI description."""
-    checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-    fuzzed = []
-    for result in schemathesis.openapi.from_url(f"{url}/openapi.json").get_all_operations():
-        operation = result.ok()
-
-        @given(case=operation.as_strategy())
-        @settings(max_examples=30, suppress_health_check=list(HealthCheck))
-        def fuzz(case: Any) -> None:
-            case.call_and_validate(checks=checks)
-
-        fuzz()
-        fuzzed.append(operation.path)
-    assert set(fuzzed) >= {"/translate", "/detect", "/languages", "/frontend/settings", "/health", "/metrics"}
 
 
 class Slow:

@@ -1,0 +1,123 @@
+"""No request gives a fault of the server (5xx): fuzzed by its own description, and with files of any content."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.deploy.test_server_clients import Marks, multipart
+from tests.deploy.test_server_files import hashed
+from tests.helpers.running_server import ask, running
+
+import neuronspec as ns
+from neuronspec.deploy.documents.registry import ENDINGS
+from neuronspec.deploy.server.keys import Keys
+from neuronspec.deploy.server.posture import Posture
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+PATHS = {
+    "/translate", "/translate_file", "/download_file/{token}", "/detect", "/suggest", "/languages",
+    "/frontend/settings", "/health", "/metrics",
+}  # fmt: skip
+SAMPLES = {
+    ".po": b'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Save"\nmsgstr ""\n',
+    ".tsv": b"a\tb\n1\t2\n",
+    ".jsonl": b'{"text": "Save"}\n',
+    ".xlf": b'<?xml version="1.0"?><xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2">'
+    b'<file original="a" source-language="en" target-language="de" datatype="plaintext"><body><trans-unit id="1">'
+    b'<source>a <g id="1">b</g></source></trans-unit></body></file></xliff>',
+}
+DAMAGE = st.tuples(st.integers(0, 400), st.integers(0, 30), st.binary(max_size=12))
+
+
+@pytest.fixture(scope="module")
+def url(exported: Path) -> Iterator[str]:
+    """With a model."""
+    with running(ns.Translator(exported, threads=1, beam=2, n_best=2), characters=500, texts=5) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def marks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """With all that can be switched on."""
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "keys.json").write_text(json.dumps([{"name": "a", "sha256": hashed("k")}]), "utf-8")
+    suggestions, keys = folder / "suggestions.jsonl", Keys.load(folder / "keys.json")
+    with running(Marks("en-de", "de-en"), Posture(cors=("*",)), keys, suggestions, document=100_000) as address:
+        yield address
+
+
+def fuzz(address: str, examples: int, **given_to_all: Any) -> set[str]:
+    """Ask all that the description describes; the paths of it."""
+    fuzzed = set()
+    for result in schemathesis.openapi.from_url(f"{address}/openapi.json").get_all_operations():
+        operation = result.ok()
+
+        @given(case=operation.as_strategy())
+        @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+        def ask_it(case: Any) -> None:
+            if isinstance(case.body, dict) and given_to_all:
+                case.body |= given_to_all
+            case.call_and_validate(checks=CHECKS)
+
+        ask_it()
+        fuzzed.add(operation.path)
+    return fuzzed
+
+
+def fuzz_files(address: str, ending: str, examples: int) -> None:
+    """Send whole files, damaged ones, and bytes that are none."""
+    sample = SAMPLES.get(ending, b"<p>Save <b>it</b></p>\n")
+    fields = [("source", "en"), ("target", "de"), ("api_key", "k")]
+
+    @given(changes=st.lists(DAMAGE, max_size=4), other=st.none() | st.binary(max_size=200))
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+    def send(changes: list[tuple[int, int, bytes]], other: bytes | None) -> None:
+        content = sample if other is None else other
+        for place, length, new in changes:
+            content = content[:place] + new + content[place + length :]
+        answer = ask(f"{address}/translate_file", *multipart(fields, {"file": (f"a{ending}", content)}))
+        assert answer.status in (200, 400, 413), (answer.status, answer.body, content)
+        if answer.status == 200:
+            assert ask(answer.json["translatedFileUrl"]).status == 200
+        else:
+            assert answer.json["error"]
+
+    send()
+
+
+def test_no_request_breaks_it(url: str) -> None:
+    assert fuzz(url, 20) == PATHS
+
+
+def test_no_request_with_a_key_breaks_it(marks: str) -> None:
+    assert fuzz(marks, 20, api_key="k") == PATHS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given_to_all", [{}, {"api_key": "k"}], ids=["keyless", "with a key"])
+def test_many_requests_do_not_break_it(marks: str, given_to_all: dict[str, str]) -> None:
+    assert fuzz(marks, 1000, **given_to_all) == PATHS
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_file_breaks_it(marks: str, ending: str) -> None:
+    fuzz_files(marks, ending, 15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_many_files_do_not_break_it(marks: str, ending: str) -> None:
+    fuzz_files(marks, ending, 500)
