@@ -112,7 +112,7 @@ def test_android(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
 
 
 def test_android_escapes_what_means_something_there(tmp_path: Path) -> None:
-    engine = Fixed({"one": '@it\'s "so" \\ a\tb', "two": "?", "three": "@ d'accord"})
+    engine = Fixed({"one": '@ it\'s "so" \\ a\tb', "two": "?", "three": "@ d'accord"})
     content = '<resources><string>one</string><string>"three"</string><string><b>two</b></string></resources>'
     assert through(tmp_path, "strings.xml", content, engine) == (
         r"<resources><string>\@ it\'s \"so\" \\ a\tb</string>"
