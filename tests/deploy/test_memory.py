@@ -59,6 +59,8 @@ def test_the_most_frequent_translation_is_taken_then_the_latest(tmp_path: Path) 
     quit_ = known.find("Quit")
     assert quit_ is not None and quit_.is_sure
     assert len(known) == 7
+    chosen = [("Save", "Speichern"), ("Open", "Öffnen"), ("Close", "Schließen"), ("Quit", "Beenden")]
+    assert sorted(known) == sorted(chosen)
 
 
 def test_languages_in_any_spelling_and_either_direction(tmp_path: Path) -> None:

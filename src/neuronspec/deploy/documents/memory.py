@@ -91,6 +91,13 @@ class TranslationMemory:
     def __len__(self) -> int:
         return int(self._table.execute("SELECT count(*) FROM pairs").fetchone()[0])
 
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """The texts, cleaned, with the translation that `find` gives for each, in the order of the files."""
+        for (source,) in self._table.execute("SELECT source FROM pairs GROUP BY source ORDER BY min(place)"):
+            match = self.find(source)
+            if match is not None:
+                yield source, match.text
+
     def find(self, text: str) -> Match | None:
         """The translation of a text that is there exactly, but for white space around it and invisible characters.
 
