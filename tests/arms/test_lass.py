@@ -18,6 +18,7 @@ from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, MaskError, RecipeError
 from neuronspec.core.signals import Interrupted
+from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.models.load import load_model
 from neuronspec.runs.tasks import tasks_of
 from neuronspec.training.loss import any_direction, batch_loss
@@ -100,7 +101,7 @@ def test_layers_that_are_computed_twice_are_masked_twice(run: Path) -> None:
     for twice in (False, True):
         model = toy_model(dropout=0.0).train()
         if twice:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            checkpoint_activations(model, True)
         with InSubNetwork(model, masks_in(run))(EN_DE):
             batch_loss(model, batch).smoothed.backward()
         gradients.append({name: value.grad for name, value in model.named_parameters()})

@@ -12,6 +12,7 @@ from tests.helpers.toy_corpus import toy_model
 from transformers import AttentionInterface, M2M100ForConditionalGeneration
 
 from neuronspec.models import fast_attention as attention
+from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.models.fast_attention import SHORT, short_attention, use_fast_attention
 from neuronspec.models.fast_dropout import FastDropout
 from neuronspec.training.precision import autocast
@@ -96,7 +97,7 @@ def test_a_later_target_token_cannot_change_an_earlier_output(implementation: st
         del batch["decoder_attention_mask"]
     model.train(mode != "eval")
     if mode == "checkpointing":
-        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+        checkpoint_activations(model, True)
 
     def logits(batch: dict[str, torch.Tensor]) -> torch.Tensor:
         torch.manual_seed(0)

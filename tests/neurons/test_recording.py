@@ -15,6 +15,7 @@ from torch import nn
 
 from neuronspec.core.errors import MaskError
 from neuronspec.models.batch import Batch
+from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.recording import record_activations
@@ -190,7 +191,7 @@ def test_the_model_is_left_as_it_was() -> None:
     model = build_family("m2m100")
     batches = _batches(model)
     expected = record_activations(model, batches)
-    model.activation_checkpointing_enable()
+    checkpoint_activations(model, True)
     model.train()
     model.model.encoder.eval()
     for layer in model.model.decoder.layers:

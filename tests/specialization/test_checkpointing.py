@@ -15,6 +15,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 from torch.utils.checkpoint import checkpoint
 
 from neuronspec.core.errors import DirectionError
+from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.specialization.apply import specialize, unspecialize
 from neuronspec.specialization.checkpointing import keeping_direction
 from neuronspec.specialization.scope import use_direction, use_directions
@@ -41,8 +42,8 @@ def test_backward_after_the_scopes_have_ended(family: str, method: str, reentran
     inputs, masks = padded_inputs(model), random_masks(model)
     expected = _expected(model, masks, inputs)
     specialize(model, masks, method=method)
-    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": reentrant})
-    assert model.is_activation_checkpointing
+    checkpoint_activations(model, True, reentrant=reentrant)
+    assert any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
     if reentrant:
         model.enable_input_require_grads()
     loss = torch.zeros((), dtype=torch.float64)
@@ -65,7 +66,7 @@ def test_a_direction_for_each_row_with_checkpointing() -> None:
     specialize(model, masks, semantics="neuron")
     with use_directions(model, DIRECTIONS):
         expected = gradients(model, model(**inputs).loss)
-    model.activation_checkpointing_enable()
+    checkpoint_activations(model, True)
     with use_directions(model, DIRECTIONS):
         loss = model(**inputs).loss
     _assert_same(gradients(model, loss), expected)
@@ -76,7 +77,7 @@ def test_dense_forwards_between_scopes_stay_dense() -> None:
     inputs, masks = padded_inputs(model), random_masks(model)
     expected = gradients(model, model(**inputs).loss)
     specialize(model, masks)
-    model.activation_checkpointing_enable()
+    checkpoint_activations(model, True)
     with use_direction(model, "en-de"):
         pass
     loss = model(**inputs).loss

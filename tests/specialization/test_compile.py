@@ -10,6 +10,7 @@ from tests.helpers.families import padded_inputs
 from tests.helpers.masked import gradients, naive, random_masks
 from transformers import LlamaConfig, LlamaForCausalLM, M2M100Config, M2M100ForConditionalGeneration, PreTrainedModel
 
+from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.scope import use_direction, use_directions
 
@@ -98,7 +99,7 @@ def test_compile_with_gradient_checkpointing() -> None:
     specialize(model, masks, method="compact")
     with use_direction(model, "en-de"):
         expected = gradients(model, model(**inputs).loss)
-    model.activation_checkpointing_enable()
+    checkpoint_activations(model, True)
     compiled = torch.compile(model, backend="aot_eager")
     with use_direction(compiled, "en-de"):
         loss = compiled(**inputs).loss

@@ -79,7 +79,7 @@ class Cost:
         prepare_seconds: of training before the training that is compared (LaSS fine-tunes first). Recording and
             selecting are stages of their own, timed in `stages.json`.
         update_seconds: median time of one update.
-        peak_memory: bytes, of the process (CPU) or of the device (GPU).
+        peak_memory: bytes while the arm was made: of the process (CPU) or of torch on the device (GPU).
     """
 
     trained_parameters: int
@@ -160,7 +160,11 @@ def make(arm: Arm, given: Given) -> None:
         arm: to train.
         given: what it is made from.
     """
+    from neuronspec.models.load import default_device
+    from neuronspec.training.precision import reset_peak_memory
+
     arm.check(given.recipe)
+    reset_peak_memory(default_device())
     cost = arm.train(given)
     if processes().is_main:
         write_json(given.folder / COST, asdict(cost))

@@ -7,12 +7,13 @@ device. In a process that was started alone everything here is a no-op.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from neuronspec.core.errors import NeuronspecError, RecipeError
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-# While the main process prepares text or writes, the others wait; torchrun ends them if it fails.
+# While the main process prepares text or writes, the others wait; torchrun ends them if it fails. They wait in a group
+# of their own over gloo: a GPU that hangs is told within NCCL's own, shorter, limit, and no GPU spins meanwhile.
 _LONGEST_WAIT = timedelta(days=7)
+_LONGEST_COLLECTIVE = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +54,15 @@ class Processes:
         if self.size > 1:
             from torch import distributed
 
-            distributed.barrier()
+            distributed.barrier(_waiting_group())
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """The elementwise sum over processes; `values` itself where there is one."""
+        """The elementwise sum over processes, on any device; `values` itself where there is one."""
         if self.size > 1:
             from torch import distributed
 
-            distributed.all_reduce(values := values.clone())
+            group = _waiting_group() if values.device.type == "cpu" else None
+            distributed.all_reduce(values := values.clone(), group=group)
         return values
 
     def gather(self, item: Item) -> list[Item]:
@@ -68,8 +72,19 @@ class Processes:
         from torch import distributed
 
         items: list[Item | None] = [None] * self.size
-        distributed.all_gather_object(items, item)
+        distributed.all_gather_object(items, item, _waiting_group())
         return items  # type: ignore[return-value]
+
+
+@functools.cache
+def _waiting_group() -> Any:
+    """The group in which processes wait for each other's work on the CPU: gloo, whatever the GPUs talk over.
+
+    Made once, by all processes at the same point: their first wait.
+    """
+    from torch import distributed
+
+    return distributed.new_group(backend="gloo", timeout=_LONGEST_WAIT)
 
 
 def processes() -> Processes:
@@ -104,7 +119,7 @@ def join() -> Processes:
         import torch
         from accelerate import PartialState
 
-        PartialState(cpu=not torch.cuda.is_available(), timeout=_LONGEST_WAIT)
+        PartialState(cpu=not torch.cuda.is_available(), timeout=_LONGEST_COLLECTIVE)
     return processes()
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from neuronspec.core.errors import ModelError
 
 VERSION = 6
-_TYPES = (np.float32, np.int8, np.int16, np.int32, np.float16)
+_TYPES = (np.float32, np.int8, np.int16, np.int32, np.float16, np.uint16)
+"""By CTranslate2's number; the last one stands for the bits of bfloat16, which numpy doesn't have."""
 _UNSUPPORTED = "the model.bin is of a version of CTranslate2 that this version can't cut; export the bundle again"
 
 
@@ -109,7 +110,15 @@ def cut(model: ModelFile, site: str, selected: np.ndarray, bias: np.ndarray | No
     model.replace(f"{prefix}_1/weight", weight[:, selected])
     if bias is not None:
         old = model.get(f"{prefix}_1/bias")
-        model.replace(f"{prefix}_1/bias", bias.astype(np.float32 if old is None else old.dtype))
+        model.replace(f"{prefix}_1/bias", _as_type(bias, np.dtype(np.float32) if old is None else old.dtype))
+
+
+def _as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """float32 values in one of `_TYPES`."""
+    if dtype != np.uint16:
+        return values.astype(dtype)
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)  # to the nearest, ties to even
 
 
 def _string(text: str) -> bytes:

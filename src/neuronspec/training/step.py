@@ -6,6 +6,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from neuronspec.core.errors import TrainingError
+from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.training.loss import projects_rows
 from neuronspec.training.settings import TrainingSettings
 
@@ -32,15 +33,12 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> None:
             f"training.gradient_checkpointing is true, but {model.config.model_type} models have none in this version "
             "of transformers: set it to false, and lower batch_tokens if memory is short"
         )
-    if settings.gradient_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
-    else:
-        model.activation_checkpointing_disable()
+    checkpoint_activations(model, settings.gradient_checkpointing)
 
 
 def finish_step(model: PreTrainedModel) -> None:
     """Undo `prepare_step`."""
-    model.activation_checkpointing_disable()
+    checkpoint_activations(model, False)
     for part in _called_parts(model):
         vars(part)["_compiled_call_impl"] = None
 

@@ -200,7 +200,7 @@ class _Converted:
         quantization = settings.quantization or "float32"
         with scratch_folder() as folder:
             convert(model, self._tokenizer, folder, quantization, settings.max_new_tokens)
-            device = self._model.device.type
+            device = str(self._model.device)
             return load_translator(folder, device, QUANTIZATIONS.get(quantization).computed(device))
 
 

@@ -42,6 +42,7 @@ QUANTIZATIONS = Registry[Quantization](
         "float32": Quantization("float32", "float32"),
         "int8": Quantization("int8", "int8"),
         "float16": Quantization("float16", "float32"),
+        "bfloat16": Quantization("bfloat16", "float32"),
     },
 )
 """As `evaluation.quantization` and `neuronspec export --quantization` name them."""
