@@ -29,6 +29,8 @@ from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.scope import use_direction
 from neuronspec.training.loss import batch_loss
 from neuronspec.training.precision import autocast
+from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.step import prepare_step
 from speed.turns import Worker
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -114,7 +116,7 @@ def make_arms(shape: Shape, compiled: bool) -> dict[str, Callable[[Batch], None]
     if compiled:
         del models["plain"], models["rows"]
         for model in models.values():
-            model.model.compile()
+            prepare_step(model, TrainingSettings(updates=1, compile=DEVICE == "cuda"))
 
     def update(
         model: nn.Module,
@@ -240,7 +242,7 @@ def loops(options: argparse.Namespace, end: float) -> dict[str, Any]:
         raise SystemExit("the step `loops` needs --data, the data folder of a run")
     script = Path(__file__).resolve().parent.parent / "training_speed.py"
     result: dict[str, Any] = {}
-    for size, tokens in (("d256", 512),) if options.quick else (("big", 16384), ("d512", 16384)):
+    for size, tokens in (("d256", 512),) if options.quick else (("big", 8192), ("d512", 8192)):
         arms = {"neuronspec": ("neuronspec", 0), "Seq2SeqTrainer": ("Seq2SeqTrainer sdpa", 0)}
         if DEVICE == "cuda":
             arms["neuronspec compiled"] = ("neuronspec", 1)

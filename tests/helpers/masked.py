@@ -20,9 +20,11 @@ class Double(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        if func is torch.Tensor.float:
-            return args[0].double()
         if args and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float64:
+            if func is torch.Tensor.float:
+                return args[0]
+            if func in (torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__):  # positions, made float32
+                args = args[0], args[1].double()
             args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
             kwargs = {name: torch.float64 if value is torch.float32 else value for name, value in kwargs.items()}
         return func(*args, **kwargs)

@@ -8,7 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("neuronspec", "torch", "transformers", "sacrebleu")
+from neuronspec import __version__
+
+_PACKAGES = ("torch", "transformers", "sacrebleu")
 
 
 def environment() -> dict[str, Any]:
@@ -22,6 +24,7 @@ def environment() -> dict[str, Any]:
 
     return {
         "python": platform.python_version(),
+        "neuronspec": __version__,
         **{package: metadata.version(package) for package in _PACKAGES},
         "system": platform.system(),
         "processor": _processor(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
@@ -48,7 +49,10 @@ class Parallel:
         if self.sharded:
             _shard(module)
         elif processes.size > 1:
-            self._forward = DistributedDataParallel(module, forward_sync_buffers=False, gradient_as_bucket_view=True)
+            # Called broadcast_buffers before torch 2.13, where that name still works but warns.
+            new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
+            options = {"forward_sync_buffers" if new else "broadcast_buffers": False}
+            self._forward = DistributedDataParallel(module, gradient_as_bucket_view=True, **options)
 
     def loss(self, batch: Batch, label_smoothing: float = 0.0) -> BatchLoss:
         """The loss of a batch on the model's device, as `batch_loss`."""

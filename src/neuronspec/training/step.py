@@ -7,7 +7,6 @@ from transformers import PreTrainedModel
 
 from neuronspec.core.errors import TrainingError
 from neuronspec.models.compatibility import checkpoint_activations
-from neuronspec.training.loss import projects_rows
 from neuronspec.training.settings import TrainingSettings
 
 
@@ -15,7 +14,7 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> None:
     """Switch on what `settings` ask for; call it once, on the device that the model trains on, before wrapping it.
 
     - `gradient_checkpointing`: layers keep their input alone and are computed again in the backward pass.
-    - `compile`: `torch.compile` on the parts of the model that `batch_loss` calls. The names of parameters stay.
+    - `compile`: `torch.compile` on each layer. The names of parameters stay.
 
     Raises:
         TrainingError: the model has no gradient checkpointing; or compilation is asked for on a CPU, where it takes a
@@ -26,8 +25,8 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> None:
             raise TrainingError(
                 "training.compile is true, but the model is on a CPU, where it gains nothing: set it to false"
             )
-        for part in _called_parts(model):
-            part.compile()
+        for layer in _layers(model):
+            layer.compile()
     if settings.gradient_checkpointing and not model.supports_gradient_checkpointing:
         raise TrainingError(
             f"training.gradient_checkpointing is true, but {model.config.model_type} models have none in this version "
@@ -39,12 +38,11 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> None:
 def finish_step(model: PreTrainedModel) -> None:
     """Undo `prepare_step`."""
     checkpoint_activations(model, False)
-    for part in _called_parts(model):
-        vars(part)["_compiled_call_impl"] = None
+    for layer in _layers(model):
+        vars(layer)["_compiled_call_impl"] = None
 
 
-def _called_parts(model: PreTrainedModel) -> list[nn.Module]:
-    """The modules that `batch_loss` calls as they are, without hooks that come and go."""
-    if not projects_rows(model):
-        return [model]
-    return [model.base_model] if model.base_model is not model else [model.get_encoder(), model.get_decoder()]
+def _layers(model: PreTrainedModel) -> list[nn.Module]:
+    """The repeated layers of a model: compiled one by one, layers of a kind share what is compiled."""
+    kinds = set(model._no_split_modules or ())
+    return [layer for layer in model.modules() if type(layer).__name__ in kinds]
