@@ -262,6 +262,8 @@ def test_a_compiled_training_ends_close_to_an_eager_one(tmp_path: Path, precisio
         )  # fmt: skip
         models[name] = load_file(tmp_path / name / "model.safetensors")
     for name, value in models["eager"].items():
+        if name.endswith("k_proj.bias"):
+            continue  # softmax takes no notice of it: its gradient is rounding alone, which Adam makes large
         assert_close(models["compiled"][name], value, CLOSE[precision], name)
 
 

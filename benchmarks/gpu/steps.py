@@ -4,14 +4,14 @@
 
 | step | what it does |
 | --- | --- |
-| `tests` | the tests marked gpu: equivalences in bf16 and float32, resuming to the bit, full memory, compilation, beam search |
+| `tests` | the tests marked gpu: equivalences in bf16 and float32, resuming, full memory, compilation, beam search |
 | `loops` | target tokens a second of our training loop, eager and compiled, and of Seq2SeqTrainer; needs `--data` |
 | `steps` | one update's time, peak memory and share of the matrix-product ceiling, for dense and specialized models |
 | `profile` | where the time of an update goes: kernels, launches, waits of the host for the device |
 
 Each step ends within `--minutes` (9), writes DIR/STEP.json and DIR/STEP.log, and prints the JSON. A step whose JSON is
-there is not repeated. Nothing is fetched: `--wheels` installs the wheels of a folder into DIR/site, for machines without
-an index. `--data` is the data folder of a run (`neuronspec prepare`), or a .tar.xz of it.
+there is not repeated. Nothing is fetched: `--wheels` installs the wheels of a folder into DIR/site, for machines
+without an index. `--data` is the data folder of a run (`neuronspec prepare`), or a .tar.xz of it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,17 @@ def run_step(step: str, options: argparse.Namespace, environment: dict[str, str]
     """Run a step in a process of its own, and record how it ended."""
     result, log = options.out / f"{step}.json", options.out / f"{step}.log"
     if step == "tests":
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", str(ROOT / "tests")]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-m",
+            "gpu",
+            "-p",
+            "no:cacheprovider",
+            str(ROOT / "tests" / "test_gpu.py"),
+        ]
     else:
         command = [sys.executable, str(HERE / "measure.py"), step, str(result), str(options.minutes)]
         command += ["--data", str(options.data)] if options.data else []

@@ -24,12 +24,13 @@ from neuronspec.specialization.model_state import Active, Specialization
 from neuronspec.specialization.restrict import small_down, small_up
 from neuronspec.specialization.selected import Selection
 
-# Compact pays in training where (tokens in the batch) x (share of neurons saved) reaches this: gathering weights and
-# scattering their gradients takes as long as the matrix products of so many tokens, whatever the layer's size.
-# Measured on a CPU (benchmarks/compact_threshold.py); for other devices estimated from a GPU's memory bandwidth and
-# bf16 arithmetic.
-MIN_TOKENS_SAVED = {"cpu": 24}
-MIN_TOKENS_SAVED_ELSEWHERE = 1024
+# Compact pays in training on a CPU where (tokens in the batch) x (share of neurons saved) reaches this: gathering weights
+# and scattering their gradients takes as long as the matrix products of so many tokens, whatever the layer's size
+# (benchmarks/compact_threshold.py).
+MIN_TOKENS_SAVED = 24
+# On a GPU the gathering costs about a millisecond of launches per site, so it pays by the work that is saved: tokens x
+# share of neurons x elements of `down`. Between what gained and what lost on an H100 in bf16 (benchmarks/results/gpu.json).
+MIN_WORK_SAVED = 4e10
 # Without gradients the gathered weights are kept for the whole scope, so that any real saving pays.
 MIN_SPARSITY = 0.02
 
@@ -138,8 +139,10 @@ def _is_compact(link: Link, selection: Selection, x: torch.Tensor) -> bool:
         return False  # hooks on `down` look at neurons: show them all
     if not torch.is_grad_enabled():
         return selection.sparsity >= MIN_SPARSITY
-    least = MIN_TOKENS_SAVED.get(x.device.type, MIN_TOKENS_SAVED_ELSEWHERE)
-    return x.numel() // x.shape[-1] * selection.sparsity >= least
+    tokens = x.numel() // x.shape[-1] * selection.sparsity
+    if x.device.type == "cpu":
+        return tokens >= MIN_TOKENS_SAVED
+    return tokens * weight_of(site.down).numel() >= MIN_WORK_SAVED
 
 
 def _kept(active: Active, layer: nn.Module, sources: tuple[nn.Module, ...], gather: Gather) -> Gathered:
