@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from neuronspec.specialization.save import load, load_compact, save_compact, save_specialized
     from neuronspec.specialization.scope import use_direction, use_directions
 
-__version__ = "0.2.0"
+from neuronspec.core.version import __version__
 
 _HOMES = {
     "core.direction": ["Direction"],

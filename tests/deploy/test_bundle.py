@@ -52,6 +52,24 @@ def test_float32_cuts_are_the_files_that_export_writes(
         assert np.array_equal(cut_model.get(name), alone.get(name)), name  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("quantization", ["float16", "bfloat16"])
+def test_cuts_of_half_precision_are_the_files_that_export_writes(
+    specialized: Path, tmp_path: Path, quantization: str
+) -> None:
+    """But for the output's bias, which is added up before it is rounded here, and after that there."""
+    export_one_bundle(specialized, tmp_path / "bundle", quantization, 0, None)
+    export_directions(specialized, ["en-de"], tmp_path / "alone", quantization, 0, None, None)
+    cut_model = read_model_file(cut_files(tmp_path / "bundle", Direction("en", "de"))["model.bin"])
+    alone = read_model_file((tmp_path / "alone" / "model.bin").read_bytes())
+    for name in set(alone.variables) | set(alone.aliases):
+        one, other = cut_model.get(name), alone.get(name)
+        assert one is not None and other is not None and one.dtype == other.dtype and one.shape == other.shape, name
+        if one.dtype == np.uint16:  # one step of bfloat16 at most
+            assert np.abs(one.astype(int) - other.astype(int)).max() <= 1, name
+        else:
+            np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-6, err_msg=name)
+
+
 def test_int8_cuts_translate_about_as_well(bundles: dict[str, Path], exported: Path) -> None:
     sources = sentences(200, seed=17)
     bundle, alone = ns.Translator(bundles["int8"]), ns.Translator(exported)

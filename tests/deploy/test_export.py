@@ -29,7 +29,7 @@ from neuronspec.specialization.save import save_specialized
 EN_DE = Direction("en", "de")
 
 
-@pytest.mark.parametrize("quantization", ["float32", "int8", "float16"])
+@pytest.mark.parametrize("quantization", ["float32", "int8", "float16", "bfloat16"])
 def test_an_exported_folder_is_verified_and_says_what_it_holds(
     specialized: Path, sample: Path, tmp_path: Path, quantization: str
 ) -> None:

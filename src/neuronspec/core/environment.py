@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from neuronspec import __version__
+from neuronspec.core.version import __version__
 
 _PACKAGES = ("torch", "transformers", "sacrebleu")
 

@@ -24,12 +24,13 @@ from neuronspec.specialization.model_state import Active, Specialization
 from neuronspec.specialization.restrict import small_down, small_up
 from neuronspec.specialization.selected import Selection
 
-# Compact pays in training on a CPU where (tokens in the batch) x (share of neurons saved) reaches this: gathering weights
-# and scattering their gradients takes as long as the matrix products of so many tokens, whatever the layer's size
-# (benchmarks/compact_threshold.py).
+# Compact pays in training on a CPU where (tokens in the batch) x (share of neurons saved) reaches this: gathering
+# weights and scattering their gradients takes as long as the matrix products of so many tokens, whatever the layer's
+# size (benchmarks/compact_threshold.py).
 MIN_TOKENS_SAVED = 24
 # On a GPU the gathering costs about a millisecond of launches per site, so it pays by the work that is saved: tokens x
-# share of neurons x elements of `down`. Between what gained and what lost on an H100 in bf16 (benchmarks/results/gpu.json).
+# share of neurons x elements of `down`. Between what gained and what lost on an H100 in bf16
+# (benchmarks/results/gpu.json).
 MIN_WORK_SAVED = 4e10
 # Without gradients the gathered weights are kept for the whole scope, so that any real saving pays.
 MIN_SPARSITY = 0.02

@@ -51,7 +51,7 @@ class Parallel:
         elif processes.size > 1:
             # Called broadcast_buffers before torch 2.13, where that name still works but warns.
             new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
-            options = {"forward_sync_buffers" if new else "broadcast_buffers": False}
+            options: dict[str, Any] = {"forward_sync_buffers" if new else "broadcast_buffers": False}
             self._forward = DistributedDataParallel(module, gradient_as_bucket_view=True, **options)
 
     def loss(self, batch: Batch, label_smoothing: float = 0.0) -> BatchLoss:
