@@ -233,7 +233,7 @@ WAYS: dict[str, Callable[[Path, random.Random], bool | None]] = {
 def copied(original: Path, folder: Path) -> Path:
     """A copy of a folder that may be damaged. What commands only replace is linked, which is faster."""
     shutil.rmtree(folder, ignore_errors=True)
-    return Path(shutil.copytree(original, folder, copy_function=_link))
+    return Path(shutil.copytree(original, folder, symlinks=True, copy_function=_link))
 
 
 def _link(source: str, target: str) -> None:

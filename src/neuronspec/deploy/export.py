@@ -106,14 +106,7 @@ def export_direction(
     with new_folder(folder) as temporary:
         small = _write(opened, direction, temporary, quantization, pivot)
         checked = _verified(opened, direction, small, temporary, quantization, sample) if sample is not None else None
-        report = compact_report(small)
-        facts = DirectionFacts(
-            neurons=sum(report.widths.values()),
-            composed=composed_from(opened.model, direction),
-            verification=checked,
-        )
-        manifest = describe(opened, "direction", {str(direction): facts}, quantization, report)
-        manifest.save(temporary)
+        _manifest(opened, direction, small, quantization, checked).save(temporary)
     return Manifest.load(folder)
 
 
@@ -124,6 +117,15 @@ def _write(opened: Opened, direction: Direction, folder: Path, quantization: str
     convert(small, opened.tokenizer, folder, quantization, LONGEST_TRANSLATION)
     opened.tokenizer.save_pretrained(folder)
     return small
+
+
+def _manifest(
+    opened: Opened, direction: Direction, small: PreTrainedModel, quantization: str, checked: Verification | None
+) -> Manifest:
+    """The manifest of an exported direction, without its files."""
+    report, composed = compact_report(small), composed_from(opened.model, direction)
+    facts = DirectionFacts(neurons=sum(report.widths.values()), composed=composed, verification=checked)
+    return describe(opened, "direction", {str(direction): facts}, quantization, report)
 
 
 def why_not_kept(
@@ -143,13 +145,16 @@ def why_not_kept(
         manifest = Manifest.load(folder)
     except ModelError as error:
         return str(error)
+    found = manifest.directions.get(str(direction))
+    checked = found.verification if found else None
     with scratch_folder() as scratch:
-        _write(opened, direction, scratch, quantization, pivot)
-        if manifest.files != facts_in(scratch) or manifest.directions.keys() != {str(direction)}:
-            return "it was made from another model, or with other options"
-    if verified and manifest.directions[str(direction)].verification is None:
-        return "it was not verified"
-    return None
+        small = _write(opened, direction, scratch, quantization, pivot)
+        expected = _manifest(opened, direction, small, quantization, checked).model_copy(
+            update={"files": facts_in(scratch), "digest": manifest.digest}
+        )
+    if manifest != expected:
+        return "it was made from another model, or with other options"
+    return "it was not verified" if verified and checked is None else None
 
 
 def describe(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from neuronspec.core.checksums import FileFacts, FileName
+from neuronspec.core.checksums import FileFacts, FileName, verifies
 from neuronspec.core.errors import ModelError
 from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.core.json_files import read_json
@@ -72,6 +74,7 @@ class Manifest(_Strict):
         dense_neurons: feed-forward neurons of the dense model.
         parameters, dense_parameters: numbers of parameters.
         files: what belongs to the folder.
+        digest: SHA-256 of all the above; None in exports of version 0.1, which had none.
     """
 
     format: Literal["neuronspec.ctranslate2"] = "neuronspec.ctranslate2"
@@ -89,10 +92,17 @@ class Manifest(_Strict):
     parameters: int
     dense_parameters: int
     files: dict[FileName, FileFacts] = {}
+    digest: str | None = None
 
     def save(self, folder: Path) -> None:
         """Write it into a folder, with the facts of all files that are there."""
-        write_json(folder / MANIFEST, self.model_copy(update={"files": facts_in(folder)}).model_dump(mode="json"))
+        whole = self.model_copy(update={"files": facts_in(folder)})
+        write_json(folder / MANIFEST, whole.model_copy(update={"digest": whole.own_digest()}).model_dump(mode="json"))
+
+    def own_digest(self) -> str:
+        """What `digest` is where nothing has changed."""
+        content = json.dumps(self.model_dump(mode="json", exclude={"digest"}), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
     @classmethod
     def load(cls, folder: Path, *, check: bool = True) -> Manifest:
@@ -110,6 +120,8 @@ class Manifest(_Strict):
         if not manifest.directions or "model.bin" not in manifest.files:
             missing = "checksum of model.bin" if manifest.directions else "direction"
             raise ModelError(f"{path} is damaged (it has no {missing}); copy the folder again, or export again")
+        if check and verifies() and manifest.digest not in (None, manifest.own_digest()):
+            raise ModelError(f"{path} is damaged: its content changed; copy the folder again, or export again")
         if check:
             for name, facts in manifest.files.items():
                 if not (folder / name).resolve().is_relative_to(folder.resolve()):
@@ -157,4 +169,4 @@ def megabytes(folder: Path) -> float:
 
 def facts_as_json(manifest: Manifest) -> dict[str, Any]:
     """The manifest without its list of files, for programs."""
-    return manifest.model_dump(mode="json", exclude={"files"})
+    return manifest.model_dump(mode="json", exclude={"files", "digest"})
