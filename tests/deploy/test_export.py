@@ -159,6 +159,7 @@ def _linked(folder: Path) -> None:
         (lambda folder: _flip(folder / "model.bin"), "its content changed"),
         (lambda folder: (folder / MANIFEST).write_text('{"format": "neuro'), r"is damaged \(not JSON"),
         (lambda folder: (folder / MANIFEST).write_text('{"format": "other"}'), "format is 'other' and should be"),
+        (lambda folder: _manifest(folder, longest_source=1), f"{MANIFEST} is damaged: its content changed"),
         (lambda folder: _manifest(folder, files={}), "has no checksum of model.bin"),
         (lambda folder: _manifest(folder, directions={}), "has no direction"),
         (lambda folder: _outside(folder, "../secret"), "files.*'../secret' is no file in the folder"),
@@ -172,6 +173,7 @@ def _linked(folder: Path) -> None:
         "changed",
         "cut manifest",
         "other manifest",
+        "changed manifest",
         "no checksums",
         "no directions",
         "outside",
@@ -186,6 +188,25 @@ def test_a_damaged_folder_is_told(exported: Path, tmp_path: Path, damage: Any, m
         ns.Translator(folder)
     with pytest.raises(ModelError, match=message):
         ns.Translator(tmp_path)  # the folder of such folders has no other
+
+
+def test_an_export_of_version_0_1_has_no_digest(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported / "en-de", tmp_path / "en-de"))
+    _manifest(folder, digest=None)
+    assert ns.Translator(folder)("w1 w2", "en-de") == ns.Translator(exported)("w1 w2", "en-de")
+
+
+@pytest.mark.parametrize("change", [lambda tokens: tokens[:-1], lambda tokens: [*tokens[:-1], tokens[0]]])
+def test_a_vocabulary_of_another_size(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any
+) -> None:
+    """Where nothing is verified, it must not translate by the wrong tokens."""
+    folder = Path(shutil.copytree(exported / "en-de", tmp_path / "en-de"))
+    file = folder / "shared_vocabulary.json"
+    file.write_text(json.dumps(change(json.loads(file.read_text(encoding="utf-8")))), encoding="utf-8")
+    monkeypatch.setenv("NEURONSPEC_NO_VERIFY", "1")
+    with pytest.raises(ModelError, match="is damaged|can't be loaded"):
+        ns.Translator(folder)("w1 w2", "en-de")
 
 
 @pytest.mark.parametrize("damage", ["model.bin", MANIFEST, "no manifest"])

@@ -170,6 +170,11 @@ class ExportedModels:
         )
         origins = {name: facts.composed for name, facts in manifest.directions.items()}
         tokenizer = load_tokenizer(folder)
+        if not len(tokenizer) <= len(set(vocabulary)) == len(vocabulary) == manifest.vocabulary:
+            raise ModelError(
+                f"{folder} is damaged: its vocabulary of {manifest.vocabulary} tokens has {len(set(vocabulary))} in "
+                f"shared_vocabulary.json and {len(tokenizer)} in the tokenizer; {remedy}"
+            )
         return CTranslate2Engine(tokenizer, settings, _One(translator, origins), vocabulary, manifest.longest_source)
 
 
