@@ -80,6 +80,36 @@ def test_the_language_of_a_file_is_detected(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (
+            "a.po",
+            "# This catalog was made by people who write their comments in English, at some length.\n"
+            'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n#. shown at the top of the page\n'
+            'msgid "Änderungen wurden gespeichert"\nmsgstr ""\n',
+        ),
+        ("a.json", '{"the_changes_have_been_saved": "Änderungen wurden gespeichert"}'),
+        ("strings.xml", '<resources><string name="title_of_this_page">Änderungen gespeichert</string></resources>'),
+        ("a.xlf", XLIFF.decode().replace('"de"', '"fr"').replace('"en"', '"de"').replace('"fr"', '"en"')),
+        ("a.html", '<html lang="de"><!-- some words in English, and more of them here --><p>Save</p></html>'),
+        ("b.html", '<html class="some words in English and more of them"><p>Änderungen gespeichert</p></html>'),
+    ],
+    ids=["po", "json", "android", "xliff says", "html says", "html"],
+)
+def test_the_language_of_a_file_is_that_of_its_texts(url: str, name: str, content: str) -> None:
+    """Markup, keys and comments are in English, mostly."""
+    answer = sent(url, name, content.encode(), [("source", "auto"), ("target", "en")])
+    assert answer.status == 200, answer.body
+    found = ask(answer.json["translatedFileUrl"]).body.decode()
+    assert "de>en:" in found or "de&gt;en:" in found
+
+
+def test_a_damaged_file_of_an_unknown_language_is_told(url: str) -> None:
+    answer = sent(url, "a.xlf", b"<xliff", [("source", "auto"), ("target", "en")])
+    assert answer.status == 400 and "a.xlf:1" in answer.json["error"]
+
+
+@pytest.mark.parametrize(
     ("name", "content", "fields", "status", "message"),
     [
         ("a.exe", b"x", EN_DE, 400, "files that end in .exe aren't supported; supported: .txt, .po"),

@@ -22,7 +22,7 @@ from tests.deploy.test_server_files import hashed
 from tests.helpers.running_server import ask, running
 
 import neuronspec as ns
-from neuronspec.deploy.documents.registry import ENDINGS
+from neuronspec.deploy.documents.registry import SUPPORTED
 from neuronspec.deploy.server.keys import Keys
 from neuronspec.deploy.server.posture import Posture
 
@@ -35,6 +35,18 @@ SAMPLES = {
     ".po": b'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Save"\nmsgstr ""\n',
     ".tsv": b"a\tb\n1\t2\n",
     ".jsonl": b'{"text": "Save"}\n',
+    ".srt": b"1\n00:00:01,000 --> 00:00:02,000\nSave <i>it</i>\nnow\n\n2\n00:00:03,000 --> 00:00:04,000\nLog in\n",
+    ".vtt": b"WEBVTT\n\nNOTE a\n\n1\n00:01.000 --> 00:02.000 align:start\n<v Ann>Save <i>it</i>\n",
+    ".md": b"# Save\n\n- *one* [two](a.html) `code`\n\n| a | b |\n|---|---|\n| c | d |\n\n```\nx\n```\n",
+    ".json": b'{"a": {"b": "Save {name}", "c": ["one", "two"]}, "d": 1}\n',
+    ".csv": b'text\n"Save ""it"""\nLog in\n',
+    ".strings": b'/* a */\n"key" = "Save %@ \\"it\\"";\n',
+    ".properties": b"# a\nkey = Save {0} \\\n  it\nother: \\u0041b\n",
+    ".resx": b'<?xml version="1.0"?><root><data name="a" xml:space="preserve"><value>Save {0}</value></data></root>',
+    "strings.xml": b'<resources><string name="a">Save <b>it</b> %1$s</string><plurals name="b"><item quantity="one">a'
+    b"</item></plurals></resources>",
+    ".tmx": b'<?xml version="1.0"?><tmx version="1.4"><header srclang="en"/><body><tu><tuv xml:lang="en"><seg>a <bpt '
+    b'i="1">x</bpt>b<ept i="1">y</ept></seg></tuv></tu></body></tmx>',
     ".xlf": b'<?xml version="1.0"?><xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2">'
     b'<file original="a" source-language="en" target-language="de" datatype="plaintext"><body><trans-unit id="1">'
     b'<source>a <g id="1">b</g></source></trans-unit></body></file></xliff>',
@@ -80,15 +92,20 @@ def fuzz(address: str, examples: int, **given_to_all: Any) -> set[str]:
 def fuzz_files(address: str, ending: str, examples: int) -> None:
     """Send whole files, damaged ones, and bytes that are none."""
     sample = SAMPLES.get(ending, b"<p>Save <b>it</b></p>\n")
-    fields = [("source", "en"), ("target", "de"), ("api_key", "k")]
+    name = f"a{ending}" if ending.startswith(".") else ending
 
-    @given(changes=st.lists(DAMAGE, max_size=4), other=st.none() | st.binary(max_size=200))
+    @given(
+        source=st.sampled_from(["en", "auto"]),
+        changes=st.lists(DAMAGE, max_size=4),
+        other=st.none() | st.binary(max_size=200),
+    )
     @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
-    def send(changes: list[tuple[int, int, bytes]], other: bytes | None) -> None:
+    def send(source: str, changes: list[tuple[int, int, bytes]], other: bytes | None) -> None:
         content = sample if other is None else other
+        fields = [("source", source), ("target", "de"), ("api_key", "k")]
         for place, length, new in changes:
             content = content[:place] + new + content[place + length :]
-        answer = ask(f"{address}/translate_file", *multipart(fields, {"file": (f"a{ending}", content)}))
+        answer = ask(f"{address}/translate_file", *multipart(fields, {"file": (name, content)}))
         assert answer.status in (200, 400, 413), (answer.status, answer.body, content)
         if answer.status == 200:
             assert ask(answer.json["translatedFileUrl"]).status == 200
@@ -112,12 +129,12 @@ def test_many_requests_do_not_break_it(marks: str, given_to_all: dict[str, str])
     assert fuzz(marks, 1000, **given_to_all) == PATHS
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", SUPPORTED)
 def test_no_file_breaks_it(marks: str, ending: str) -> None:
     fuzz_files(marks, ending, 15)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", SUPPORTED)
 def test_many_files_do_not_break_it(marks: str, ending: str) -> None:
     fuzz_files(marks, ending, 500)

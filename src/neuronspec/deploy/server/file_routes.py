@@ -47,8 +47,7 @@ def add_file_routes(app: FastAPI, service: Service, documents: Documents, keys: 
         check(file)
         target = service.spellings.resolve(wanted.target)
         if wanted.source.lower() == AUTO:
-            text = file.content.decode("utf-8", "replace")[: service.limits.characters]
-            source = service.spellings.resolve(service.detected_for([text], target)[0].language)
+            source = await documents.source(file, target, lambda: left(request))
         else:
             source = service.spellings.resolve(wanted.source)
         content = file.content

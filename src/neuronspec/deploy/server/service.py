@@ -163,15 +163,23 @@ class Service:
             raise Refused(400, f"{'-'.join(names)} is not served; from {names[0]!r}: {others}")
         return Direction(source, target)
 
+    def sources_of(self, target: str) -> list[str]:
+        """The languages that are translated to a target.
+
+        Raises:
+            Refused: none is.
+        """
+        if not self._sources[target]:
+            raise Refused(400, f"nothing is translated to {self.spellings.shown(target)!r} here")
+        return self._sources[target]
+
     def detected_for(self, texts: list[str], target: str) -> list[Detected]:
         """By text, the source to translate from. A long text may be in the target language already.
 
         Raises:
             Refused: nothing is translated to the target, or languages can't be detected here.
         """
-        sources = self._sources[target]
-        if not sources:
-            raise Refused(400, f"nothing is translated to {self.spellings.shown(target)!r} here")
+        sources = self.sources_of(target)
         together = self._as_detected(*self._probabilities(texts, sources)[0])
         return [
             self._as_detected(*self._probabilities([text], [*sources, target])[0]) if len(text) > RELIABLE else together

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,7 @@ from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.registry import SUPPORTED, known_format
 from neuronspec.deploy.server.batcher import QueueFull
 from neuronspec.deploy.server.bodies import Upload
+from neuronspec.deploy.server.file_language import said_language, text_of
 from neuronspec.deploy.server.limits import Limits
 from neuronspec.deploy.server.schemas import Refused
 from neuronspec.deploy.server.service import Gone, Service
@@ -123,6 +125,32 @@ class Documents:
         """
         seconds = self._service.limits.document_seconds
         return await self._run(self._threads, partial(_translated, file, direction), seconds, gone)
+
+    async def source(self, file: Upload, target: str, gone: Gone) -> str:
+        """The language of a file, as the model spells it.
+
+        Args:
+            file: of a kind that `check` takes.
+            target: language to translate to.
+            gone: returns when the client has left.
+
+        Raises:
+            Refused: nothing is translated to the target, or languages can't be detected here.
+            ClientDisconnect: the client has left.
+        """
+        service, said = self._service, said_language(file)
+        sources = service.sources_of(target)
+        if said is not None:
+            with suppress(Refused):
+                own = service.spellings.resolve(said)
+                if own in (*sources, target):
+                    return own
+
+        def read(queued: _Queued) -> str:
+            return text_of(file, Direction(sources[0], target), service.limits.characters)
+
+        text = await self._run(self._threads, read, service.limits.document_seconds, gone)
+        return service.spellings.resolve(service.detected_for([text], target)[0].language)
 
     async def html(self, texts: list[str], direction: Direction, gone: Gone) -> list[str]:
         """Texts with HTML in them, translated.
