@@ -169,6 +169,13 @@ def test_in_catalogs_agreed_translations_are_not_fuzzy(tmp_path: Path, caplog: p
     ]
 
 
+def test_labels_are_taken_with_their_accelerators_or_without(tmp_path: Path) -> None:
+    known = memory(tmp_path, unit("_Save", "S_ichern"), unit("Open", "Öffnen"))
+    content = PO.format("de", "\n".join(f'msgid "{text}"\nmsgstr ""\n' for text in ("_Save", "_Open")))
+    after = polib.pofile(through(tmp_path, "a.po", content, memory=known))
+    assert [(entry.msgstr, entry.fuzzy) for entry in after] == [("S_ichern", False), ("_Öffnen", True)]
+
+
 def test_in_xliff_agreed_translations_are_exact_matches(tmp_path: Path) -> None:
     known = memory(tmp_path, unit("Save", "Sichern"), unit("Open", "Auf"), unit("Open", "Öffnen"))
     body = "".join(f'<trans-unit id="{text}"><source>{text}</source></trans-unit>' for text in ("Save", "Open", "Shut"))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.helpers.marking import Marking
 
 from neuronspec.core.direction import Direction
+from neuronspec.deploy.documents.accelerators import Label
 from neuronspec.deploy.documents.document import translate_document
 from neuronspec.deploy.documents.messages import is_marked_up, translate_messages
 from neuronspec.translation.alignment import Aligned, units
@@ -87,6 +88,50 @@ def test_what_is_markup(text: str, is_one: bool) -> None:
 )
 def test_tags_placeholders_and_entities_survive(text: str, expected: str) -> None:
     assert translated(text) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("_File", "_File"),
+        ("Save &As...", "&As... Save"),
+        ("&Save all", "all &Save"),
+        ("_Copy %s to", "to %s _Copy"),
+        ("Use _id", "_id Use"),
+        ("AT&T here", "here AT&T"),
+        ("_Save <b>all</b>", "<b>all</b> _Save"),
+        ("%(_name)s is saved", "saved is %(_name)s"),
+        ("_One &Two", "&Two _One"),
+    ],
+)
+def test_accelerators(text: str, expected: str) -> None:
+    assert translated(text) == (expected, "")
+
+
+def test_accelerators_go_to_the_same_letter_or_the_first_or_after_the_label() -> None:
+    assert [Label.of(text) for text in ("_private name", "A sentence about the &file in many words", "B_old")] == [
+        None
+    ] * 3
+    label = Label.of("Save &As…")
+    assert label is not None and label.text == "Save As…"
+    expected = {
+        "Speichern als…": "Speichern &als…",
+        "Enregistrer sous…": "&Enregistrer sous…",
+        "L'app sous": "&L'app sous",
+        "%(a)s sichern": "%(a)s &sichern",
+        "別名で保存…": "別名で保存(&A)…",
+        "다른 이름으로 저장": "다른 이름으로 저장(&A)",
+        "Сохранить как": "&Сохранить как",
+        "%d": None,
+        "R&D": None,
+    }
+    assert {text: label.marked(text) for text in expected} == expected
+
+    class Garbling(Marking):
+        def __call__(self, texts: list[str], direction: str) -> list[str]:
+            return ["&e &e" for _ in texts]
+
+    assert translated("&Save", Garbling()) == ("", "the translation has no place for the accelerator &")
 
 
 def test_what_does_not_survive_is_told() -> None:

@@ -33,6 +33,7 @@ _ACCELERATORS = {
     "&": re.compile(r"(?:(?<![^\s(])&(?=\w)|(?<=[^\W\d_])&(?=[a-z]))(?!\w+;)"),
     "_": re.compile(r"(?<![^\s(])_(?=[^\W_])(?!\w*_)"),
 }
+_LABEL_WORDS = 6
 _ICU = re.compile(r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal)\s*,")
 _KEY = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+")
 _QUOTED = re.compile(r'"(.*)"\s*')
@@ -114,6 +115,30 @@ def _is_closed(parts: list[str]) -> bool:
 
 def _unescape(text: str) -> str:
     return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text)
+
+
+def accelerator(message: str) -> int | None:
+    """Where the accelerator mark of a label is; None where a message is no label, or has none or several.
+
+    A label is one line of a few words without tags that begins with an upper-case letter. Before a lower-case one, `_`
+    is none, as it begins names in programs.
+
+    Example:
+        >>> accelerator("Save &as..."), accelerator("_File"), accelerator("AT&T"), accelerator("Use _id")
+        (5, 0, None, None)
+    """
+    first = next(filter(str.isalpha, message), "")
+    if not first.isupper() or "\n" in message or len(message.split()) > _LABEL_WORDS or tags(message):
+        return None
+    found = [match.start() for pattern in _ACCELERATORS.values() for match in pattern.finditer(message)]
+    if len(found) != 1 or found[0] in placeholder_places(message):
+        return None
+    return None if message[found[0]] == "_" and not message[found[0] + 1].isupper() else found[0]
+
+
+def placeholder_places(text: str) -> set[int]:
+    """The places of the characters that a translation must keep; see `verbatim`."""
+    return {place for match in _VERBATIM.finditer(text) for place in range(*match.span())}
 
 
 def strip_accelerators(source: str, translations: Mapping[str, str]) -> tuple[str, dict[str, str]]:

@@ -1,5 +1,7 @@
 """Messages of programs, as catalogs hold them: what is markup in one, and translating them with it.
 
+An accelerator (`_File`) is taken out of a label, and put into its translation.
+
 A message counts as marked up if it has tags and all of them are closed and nested, as in `Click <b>here</b>`, or need
 no end, as `<br>`. Its inline tags are taken out and put around the words that they belong to
 (`neuronspec.deploy.documents.markup`). Any other message is translated as it is, `Copy <file> to <folder>` too.
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import unescape
 
 from neuronspec.core.direction import Direction
+from neuronspec.deploy.documents.accelerators import Label
 from neuronspec.deploy.documents.assisted import recalled
 from neuronspec.deploy.documents.checks import problem_with, unfit
 from neuronspec.deploy.documents.html_text import BLOCKS, MARKUP, MOST_TAGS, VOID, pieces_of, segment_of
@@ -35,25 +38,37 @@ def translate_messages(translator: Translator, direction: Direction, texts: Sequ
         texts: the messages.
     """
     results = {text: ("", unfit(text) if text.strip() else "it has no text") for text in texts}
-    wanted = [text for text, (_, problem) in results.items() if not problem]
-    marked: dict[str, list[str | Segment]] = {}
-    for text in filter(is_marked_up, wanted):
-        reused = recalled(translator, text)  # with its tags
-        if reused is None:
-            marked[text] = list(_pieces(text))
-        else:
-            results[text] = reused, _lost_markup(text, reused)
+    labels = {text: label for text in results if (label := Label.of(text)) is not None}
+    for text, (_, problem) in results.items():
+        if not problem and (text in labels or is_marked_up(text)):
+            reused = recalled(translator, text) or ""  # as it is, with its markup
+            results[text] = reused, _lost_markup(text, reused) if reused else ""
+    wanted = [text for text, (translation, problem) in results.items() if not translation and not problem]
+    marked = [text for text in wanted if is_marked_up(text)]
+    results.update(zip(marked, _of_marked(translator, direction, marked), strict=True))
     plain = [text for text in wanted if not is_marked_up(text)]
-    for text, translation in zip(plain, translator(plain, str(direction)), strict=True):
-        results[text] = translation, problem_with(text, translation)
-    segments = [part for pieces in marked.values() for part in pieces if isinstance(part, Segment)]
-    written = iter(translated(translator, direction, segments))
-    for text, pieces in marked.items():
-        parts = [(part, "") if isinstance(part, str) else next(written) for part in pieces]
+    found = translator([labels[text].text if text in labels else text for text in plain], str(direction))
+    for text, translation in zip(plain, found, strict=True):
+        problem = problem_with(text, translation)
+        results[text] = _of_label(labels[text], translation) if text in labels else (translation, problem)
+    return [("", results[text][1]) if results[text][1] else results[text] for text in texts]
+
+
+def _of_marked(translator: Translator, direction: Direction, texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    pieces = [list(_pieces(text)) for text in texts]
+    segments = [part for each in pieces for part in each if isinstance(part, Segment)]
+    found = iter(translated(translator, direction, segments))
+    for text, each in zip(texts, pieces, strict=True):
+        parts = [(part, "") if isinstance(part, str) else next(found) for part in each]
         translation = "".join(content for content, _ in parts)
         problem = next((problem for _, problem in parts if problem), "")
-        results[text] = translation, problem or _lost_markup(text, translation)
-    return [("", results[text][1]) if results[text][1] else results[text] for text in texts]
+        yield translation, problem or _lost_markup(text, translation)
+
+
+def _of_label(label: Label, translation: str) -> tuple[str, str]:
+    marked = label.marked(translation)
+    problem = problem_with(label.text, translation)
+    return marked or "", problem or ("" if marked else f"the translation has no place for the accelerator {label.mark}")
 
 
 def is_marked_up(text: str) -> bool:
