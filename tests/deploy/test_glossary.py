@@ -35,12 +35,15 @@ def glossary(folder: Path, content: str, direction: str = "en-de") -> ns.Glossar
         ("in C++ only", "nur in C", ["C++"]),
         ("cafe\u0301 here", "das Café", []),
         ("Straße", "STRASSE", []),
+        ("a book", "यह किताब है", []),
+        ("a book", "ये किताबें हैं", ["book"]),
     ],
 )
 def test_missing_terms(tmp_path: Path, source: str, translation: str, missing: list[str]) -> None:
-    terms = "file\tDatei\nuser account\tBenutzerkonto\nuser account\tZugang\n\nC++\tC++\ncafé\tCafé\nStraße\tStraße\n"
+    terms = "file\tDatei\nuser account\tBenutzerkonto\nuser account\tZugang\n\n"
+    terms += "C++\tC++\ncafé\tCafé\nStraße\tStraße\nbook\tकिताब\n"
     known = glossary(tmp_path, terms)
-    assert len(known) == 5
+    assert len(known) == 6
     assert [term for term, _ in known.missing(source, translation)] == missing
 
 

@@ -104,5 +104,15 @@ def _first_word(term: str) -> str:
 def _occurs(term: str, text: str) -> bool:
     if _UNSPACED.search(term):
         return term in text
-    before, after = (r"(?<!\w)" if term[0].isalnum() else ""), (r"(?!\w)" if term[-1].isalnum() else "")
-    return re.search(before + re.escape(term) + after, text) is not None
+    return any(_is_whole(text, *match.span()) for match in re.finditer(re.escape(term), text))
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    """Whether what is between two places neither begins nor ends within a word."""
+    begins_within = start > 0 and _in_word(text[start - 1]) and _in_word(text[start])
+    return not begins_within and not (end < len(text) and _in_word(text[end - 1]) and _in_word(text[end]))
+
+
+def _in_word(character: str) -> bool:
+    # vowel signs of Indic scripts are marks
+    return character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
