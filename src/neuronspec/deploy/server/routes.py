@@ -34,7 +34,9 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     408: {"model": Error, "description": "The body took too long to arrive."},
     413: {"model": Error, "description": "The text is over the limit."},
     415: {"model": Error, "description": "The body is of another type."},
+    421: {"model": Error, "description": "The server isn't known by that name."},
     429: {"model": Error, "description": "Too much is waiting; try again after `Retry-After` seconds."},
+    500: {"model": Error, "description": "The server failed."},
     504: {"model": Error, "description": "It took too long."},
 }
 
