@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.deploy.test_server_clients import Marks, multipart
+from tests.deploy.test_server_connections import answer_of, opened
 from tests.deploy.test_server_files import hashed
 from tests.helpers.running_server import ask, running
 
@@ -51,6 +54,10 @@ SAMPLES = {
     b'<file original="a" source-language="en" target-language="de" datatype="plaintext"><body><trans-unit id="1">'
     b'<source>a <g id="1">b</g></source></trans-unit></body></file></xliff>',
 }
+REQUEST = (
+    b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 67\r\n"
+    b'Connection: close\r\n\r\n{"q": "Save", "source": "en", "target": "de",       "api_key": "k"}\r\n'
+)
 DAMAGE = st.tuples(st.integers(0, 400), st.integers(0, 30), st.binary(max_size=12))
 
 
@@ -115,6 +122,25 @@ def fuzz_files(address: str, ending: str, examples: int) -> None:
     send()
 
 
+def fuzz_bytes(address: str, examples: int) -> None:
+    """Send requests that are damaged anywhere, heads included."""
+
+    @given(changes=st.lists(DAMAGE, min_size=1, max_size=3))
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+    def send(changes: list[tuple[int, int, bytes]]) -> None:
+        content = REQUEST
+        for place, length, new in changes:
+            content = content[:place] + new + content[place + length :]
+        with opened(address, content) as client:
+            client.shutdown(socket.SHUT_WR)
+            answer = answer_of(client)
+        statuses = re.findall(rb"^HTTP/1.1 (\d\d\d)", answer, flags=re.MULTILINE)
+        assert not any(status.startswith(b"5") for status in statuses), (content, answer)
+
+    send()
+    assert ask(f"{address}/health").status == 200
+
+
 def test_no_request_breaks_it(url: str) -> None:
     assert fuzz(url, 20) == PATHS
 
@@ -127,6 +153,15 @@ def test_no_request_with_a_key_breaks_it(marks: str) -> None:
 @pytest.mark.parametrize("given_to_all", [{}, {"api_key": "k"}], ids=["keyless", "with a key"])
 def test_many_requests_do_not_break_it(marks: str, given_to_all: dict[str, str]) -> None:
     assert fuzz(marks, 1000, **given_to_all) == PATHS
+
+
+def test_no_bytes_break_it(marks: str) -> None:
+    fuzz_bytes(marks, 60)
+
+
+@pytest.mark.slow
+def test_many_bytes_do_not_break_it(marks: str) -> None:
+    fuzz_bytes(marks, 3000)
 
 
 @pytest.mark.parametrize("ending", SUPPORTED)
