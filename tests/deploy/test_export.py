@@ -209,6 +209,17 @@ def test_a_vocabulary_of_another_size(
         ns.Translator(folder)("w1 w2", "en-de")
 
 
+def test_what_ctranslate2_finds_wrong_while_it_translates_is_told(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(exported / "en-de", tmp_path / "en-de"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(dict.fromkeys(config, 5)), encoding="utf-8")
+    monkeypatch.setenv("NEURONSPEC_NO_VERIFY", "1")
+    with pytest.raises(ModelError, match="can't be loaded|CTranslate2 can't compute the model"):
+        ns.Translator(folder)("w1 w2", "en-de")
+
+
 @pytest.mark.parametrize("damage", ["model.bin", MANIFEST, "no manifest"])
 def test_a_damaged_sibling_matters_only_to_its_direction(exported: Path, tmp_path: Path, damage: str) -> None:
     folder = Path(shutil.copytree(exported, tmp_path / "exported"))

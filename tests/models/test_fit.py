@@ -81,6 +81,7 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "fewer ids": (foreign, "the tokenizer has [0-9]+ ids and the model"),
     "more ids": (foreign_and_larger, "the tokenizer has [0-9]+ ids and the model"),
     "other ids": (changed("tokenizer_config.json", pad_token="<s>"), "pad_token_id is 0 in the tokenizer and 1"),
+    "a text": (changed("tokenizer_config.json", model_max_length="x"), "model_max_length is 'x', no number"),
     "cut": (written("generation_config.json", '{"num_be'), "generation_config.json is damaged"),
     "a list": (written("generation_config.json", "[1]"), "generation_config.json is damaged"),
     "start": (changed("generation_config.json", decoder_start_token_id=9999), "decoder_start_token_id is 9999"),
@@ -112,6 +113,13 @@ def test_a_model_may_have_some_more_ids_and_no_generation_config(whole: Path, tm
     model_for(len(load_tokenizer(whole)) + 8).save_pretrained(folder)
     (folder / "generation_config.json").unlink()
     assert load_with_tokenizer(folder)
+
+
+def test_the_end_of_a_sentence_is_known_without_the_generation_config(whole: Path, tmp_path: Path) -> None:
+    expected = ns.Translator(whole)("one two", "en-de")
+    folder = Path(shutil.copytree(whole, tmp_path / "model"))
+    (folder / "generation_config.json").write_text('{"decoder_start_token_id": 2}')
+    assert ns.Translator(folder)("one two", "en-de") == expected
 
 
 def test_toy_models_of_the_tests_fit(tmp_path: Path) -> None:

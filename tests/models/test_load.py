@@ -175,6 +175,8 @@ def _json(path: Path, **changes: object) -> None:
         (lambda folder: _json(folder / "config.json", encoder_layers=99_999), "encoder_layers is 99,999"),
         (lambda folder: _json(folder / "config.json", d_model=10**9), "d_model is 1,000,000,000, and no tensor"),
         (lambda folder: _json(folder / "config.json", max_position_embeddings=10**9), "max_position_embeddings is"),
+        (lambda folder: _json(folder / "config.json", dropout=-1), "dropout is -1; a share is between 0 and 1"),
+        (lambda folder: _json(folder / "config.json", decoder_layerdrop=1.5), "decoder_layerdrop is 1.5; a share"),
         (lambda folder: _json(folder / "config.json", encoder_layers="two"), "can't be loaded"),
         (lambda folder: _json(folder / "config.json", encoder_layers=[[]]), "can't be loaded"),
         (lambda folder: (folder / "config.json").write_text("[]"), r"config.json is damaged \(the whole is \[\]"),

@@ -21,6 +21,7 @@ MOST_LAYERS = 1000
 MOST_POSITIONS = 2**20
 _LAYERS = re.compile(r"(^|_)(n_layers?|num_layers|layers)$|_layers$")
 _SIZES = re.compile(r"^(d_model|d_ff|hidden_size|intermediate_size|vocab_size|n_embd|ffn_dim)$|_ffn_dim$")
+_SHARES = re.compile(r"(dropout|dropout_rate|layerdrop|pdrop)$")
 _POSITIONS = re.compile(r"^(max_position_embeddings|n_positions)$")
 
 
@@ -65,10 +66,13 @@ def check_config(config: PretrainedConfig, folder: Path, *, compare: bool = True
         compare: with the weights, which in a compact model have other widths.
 
     Raises:
-        ModelError: it has a size that no tensor of the weights has, or more layers or positions than any model.
+        ModelError: it has a size that no tensor of the weights has, more layers or positions than any model, or a
+            dropout that is no share.
     """
     widest = _widest(folder) if compare else MOST_POSITIONS
     for key, value in config.to_dict().items():
+        if _SHARES.search(key) and isinstance(value, int | float) and not 0 <= value <= 1:
+            raise ModelError(f"{folder / 'config.json'}: {key} is {value}; a share is between 0 and 1")
         if not isinstance(value, int) or isinstance(value, bool):
             continue
         most = MOST_LAYERS if _LAYERS.search(key) else MOST_POSITIONS if _POSITIONS.search(key) else None

@@ -23,10 +23,13 @@ def check_tokenizer_folder(folder: Path) -> None:
     """Check that a folder has the vocabulary of its tokenizer.
 
     Raises:
-        CorpusError: it has none, or something else is in its place.
+        CorpusError: it has none, or something else is in its place, or its longest text is no number.
     """
     remedy = "copy it again from where the folder is from, or save the tokenizer there with save_pretrained"
     config: dict[str, Any] = read_json(folder / "tokenizer_config.json", dict[str, Any], remedy, error=CorpusError)
+    longest = config.get("model_max_length")
+    if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int | float)):
+        raise CorpusError(f"{folder / 'tokenizer_config.json'}: model_max_length is {longest!r}, no number; {remedy}")
     if (folder / TOKENIZER).is_dir():
         raise CorpusError(f"{folder / TOKENIZER} is a folder, where the file of a tokenizer belongs; {remedy}")
     wanted = (TOKENIZER,) if config.get("backend") == "tokenizers" else VOCABULARIES

@@ -171,7 +171,7 @@ class Trainer:
         self.state = record["state"]
         try:
             self.batches.restore(self.state.batches)
-        except (DirectionError, LookupError, TypeError, ValueError):
+        except (AttributeError, DirectionError, LookupError, TypeError, ValueError):
             raise checkpoint.DamagedCheckpoint(f"{self.root}/step-{update}: the place in the data is damaged") from None
         self.saved = update
 

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import EvaluationError, RecipeError
+from neuronspec.core.errors import EvaluationError, ModelError, RecipeError, told_as
 from neuronspec.core.files import scratch_folder
 from neuronspec.models.frames import TAGGED
 from neuronspec.specialization.compact import deployable
@@ -142,7 +142,8 @@ class CTranslate2Engine(Engine):
         self, translator: Any, pieces: list[list[int]], results: list[Any], tags: tuple[int, int]
     ) -> list[list[Hypothesis]]:
         """Wait for a batch. CTranslate2 has one limit a batch: what could have reached its own is searched again."""
-        found = [result.result() for result in results]
+        with told_as(ModelError, "CTranslate2 can't compute the model", "copy or export it again if it is damaged"):
+            found = [result.result() for result in results]
         limits = self.limits(pieces)
         highest = max(limits)
         again: dict[int, list[int]] = {}

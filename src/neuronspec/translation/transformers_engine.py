@@ -134,6 +134,7 @@ class TransformersEngine(Engine):
         rows = [np.array([tags[0], *ids, end]) for ids in pieces]
         input_ids, mask = (ids.to(model.device) for ids in padded(rows, self.tokenizer.pad_token_id))
         limits = self.limits(pieces)
+        ends = model.generation_config.eos_token_id
         start = model.generation_config.decoder_start_token_id or model.config.decoder_start_token_id
         prompt = torch.tensor([[start, tags[1]]], device=model.device).expand(len(rows), 2)
         generate: Any = model.generate
@@ -142,6 +143,7 @@ class TransformersEngine(Engine):
             attention_mask=mask,
             decoder_input_ids=prompt,
             num_beams=settings.beam,
+            eos_token_id=end if ends is None else ends,
             length_penalty=settings.length_penalty,
             max_length=max(limits) + 1,
             do_sample=False,
