@@ -6,13 +6,13 @@ import json
 import os
 import random
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.helpers.interrupted import NEVER, Commands, Ended, commands
+from tests.helpers.small_disk import small_disk
 from tests.helpers.toy_sweep import SMALL, write_sweep
 
 pytestmark = pytest.mark.cli
@@ -207,18 +207,9 @@ def test_a_full_disk_gives_one_message_and_a_rerun_succeeds(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 16 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or os.geteuid() != 0:
-        pytest.skip("only root can mount a file system")
-    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=16m", "none", folder], capture_output=True, check=False)
-    if made.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {made.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "16m") as folder:
+        yield folder
 
 
 def fill(disk: Path, left: int) -> Path:
@@ -236,18 +227,18 @@ PAGE = 4096
 )
 @pytest.mark.parametrize("name", FULL)
 def test_a_file_system_without_room(
-    name: str, pages: int, run: Path, toy: Path, neuronspec: Commands, tmp_path: Path, small_disk: Path
+    name: str, pages: int, run: Path, toy: Path, neuronspec: Commands, tmp_path: Path, disk: Path
 ) -> None:
     """As above, but it is the kernel that refuses to write, in the middle of files, too."""
     fresh = Path(shutil.copytree(run, tmp_path / "fresh" / "run"))
-    folder = Path(shutil.copytree(run, small_disk / "run"))
+    folder = Path(shutil.copytree(run, disk / "run"))
 
     def attempt(where: Path) -> Ended:
         return neuronspec(
             *(part.replace("RUN", str(where)).replace("TEXT", str(toy / "in.txt")) for part in FULL[name])
         )
 
-    filler = fill(small_disk, pages * PAGE)
+    filler = fill(disk, pages * PAGE)
     failed = attempt(folder)
     if failed.code != 0:
         assert failed.code == 1 and "Traceback" not in failed.output, failed.output

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import SafetensorError
+from tests.helpers.small_disk import small_disk
 from tests.helpers.toy_corpus import EN_DE, ToyStore, toy_model
 from tests.helpers.toy_training import SIZES, assert_same, toy_train
 
@@ -290,6 +291,21 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert_same(tmp_path / "run", whole)
 
 
+@pytest.mark.parametrize("places", [[], {"en-de": 1}, {"en-de": ["x", 0]}, {"nowhere": [0, 0]}, None])
+def test_a_damaged_place_in_the_data_is_named_too(
+    tmp_path: Path, whole: Path, places: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    checkpoints = tmp_path / "run" / "checkpoints"
+    newest = checkpoint.updates_saved(checkpoints)[-1]
+    record = json.loads((checkpoints / f"step-{newest}" / "trainer.json").read_text())
+    record["state"]["batches"]["places"] = places
+    (checkpoints / f"step-{newest}" / "trainer.json").write_text(json.dumps(record))
+    toy_train(tmp_path / "run", UPDATES)
+    assert f"step-{newest}: the place in the data is damaged" in caplog.text
+    assert_same(tmp_path / "run", whole)
+
+
 def test_nothing_but_damaged_checkpoints(tmp_path: Path, whole: Path) -> None:
     shutil.copytree(whole, tmp_path / "run")
     saved = list((tmp_path / "run" / "checkpoints").iterdir())
@@ -326,27 +342,22 @@ def test_a_full_disk_keeps_the_checkpoint_before(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("can't mount a small tmpfs here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "small", "200k") as folder:
+        yield folder
 
 
-def test_a_disk_that_is_really_full(small_disk: Path, whole: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disk_that_is_really_full(disk: Path, whole: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="neuronspec")
     with pytest.raises(TrainingError, match="can't be written.*No space left") as caught:
-        toy_train(small_disk / "run", UPDATES)
+        toy_train(disk / "run", UPDATES)
     assert "is whole" in str(caught.value)
-    saved = checkpoint.updates_saved(small_disk / "run" / "checkpoints")
+    saved = checkpoint.updates_saved(disk / "run" / "checkpoints")
     assert saved
-    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
-    toy_train(small_disk / "run", UPDATES)
+    subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
+    toy_train(disk / "run", UPDATES)
     assert f"resuming after update {saved[-1]}" in caplog.text
-    assert_same(small_disk / "run", whole)
+    assert_same(disk / "run", whole)
 
 
 def test_full_disk_while_exporting(tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
