@@ -85,6 +85,22 @@ def test_what_cannot_be_trusted_is_left_out(tmp_path: Path) -> None:
     assert found(known, "a b") == "ein b"
 
 
+def test_a_memory_of_units_with_markup_alone_is_empty(tmp_path: Path) -> None:
+    known = memory(tmp_path, unit("a <ph/> b", "c <ph/> d"))
+    assert (len(known), known.left_out) == (0, 1)
+
+
+def test_formatting_is_no_part_of_a_text(tmp_path: Path) -> None:
+    bold = '<bpt i="1">&lt;b>{}</bpt>{}<ept i="1">&lt;/b></ept>'
+    english, german = bold.format("<sub>x</sub>", "here"), bold.format("", "hier")
+    known = memory(tmp_path, unit(f"Click {english} now", f"Jetzt {german} klicken"))
+    assert found(known, "Click here now") == "Jetzt hier klicken"
+    start = '<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2"><file source-language="en"><body>'
+    source = '<trans-unit id="1"><source>Click <g id="1">here</g> now</source></trans-unit>'
+    after = through(tmp_path, "a.xlf", f"{start}{source}</body></file></xliff>", memory=known)
+    assert '<target state="needs-review-translation">Jetzt <g id="1">hier</g> klicken</target>' in after
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -167,6 +183,13 @@ def test_in_catalogs_agreed_translations_are_not_fuzzy(tmp_path: Path, caplog: p
         "1 of these have several translations there; the most frequent, then the latest was taken:",
         "  'Open': 'Öffnen' (1), 'Auf' (1)",
     ]
+
+
+def test_plural_forms_from_a_memory_are_fuzzy(tmp_path: Path) -> None:
+    known = memory(tmp_path, unit("%d file", "%d Datei"), unit("%d files", "%d Dateien"))
+    entry = 'msgid "%d file"\nmsgid_plural "%d files"\nmsgstr[0] ""\nmsgstr[1] ""\n'
+    (after,) = polib.pofile(through(tmp_path, "a.po", PO.format("de", entry), memory=known))
+    assert after.msgstr_plural == {0: "%d Datei", 1: "%d Dateien"} and after.fuzzy
 
 
 def test_labels_are_taken_with_their_accelerators_or_without(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ MADE_HERE = "neuronspec"
 
 _REVISED = re.compile(r"^PO-Revision-Date:(.*)$", re.MULTILINE)
 _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+_FORMATTING = ("bpt", "ept")
 _TABLE = """CREATE TABLE pairs (source TEXT, target TEXT, times INTEGER, latest TEXT, place INTEGER,
             PRIMARY KEY (source, target)) WITHOUT ROWID"""
 _ADD = """INSERT INTO pairs VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE
@@ -63,7 +64,8 @@ class TranslationMemory:
 
     Of TMX files, the units that have both languages are read, whichever of them is the source, and without those that a
     model filled; of catalogs (`.po`), the finished entries without plural forms. Pairs with different placeholders are
-    left out, and so are units with inline markup.
+    left out, and so are units with markup that stands for something in the text (`ph`); formatting (`bpt`, `ept`, `hi`)
+    is taken out of texts.
 
     Args:
         files: TMX files and catalogs; of catalogs, the language of `msgid` is the source.
@@ -135,7 +137,7 @@ class TranslationMemory:
         except sqlite3.OperationalError as error:
             raise CorpusError(f"{file} can't be kept in {tempfile.gettempdir()}: {error}") from None
         self.left_out += languages.marked_up
-        if not place:
+        if not place and not languages.marked_up:
             wanted = f"from {self.direction.source} to {self.direction.target}"
             raise CorpusError(f"{file} has no translations {wanted}; its languages are {languages}")
 
@@ -203,12 +205,25 @@ def _pairs_of_unit(unit: Element, languages: _Languages) -> Iterator[_Pair]:
         segment = next((one for one in variant if _name(one) == "seg"), None)
         tag = variant.get(_LANG) or variant.get("lang") or ""
         if segment is not None and languages.of(tag) is not None:
-            if any(_name(one) != "hi" for one in segment.iter() if one is not segment):
+            text = _text_of(segment)
+            if text is None:
                 languages.marked_up += 1
                 return
-            texts.append((tag, "".join(segment.itertext())))
+            texts.append((tag, text))
     for source, target in languages.of_unit(texts):
         yield _Pair(source, target, _digits(max(dates)))
+
+
+def _text_of(segment: Element) -> str | None:
+    """The text of a segment without formatting; None where markup stands for something in the text."""
+    for one in list(segment.iter())[1:]:
+        name, after = _name(one), one.tail
+        if name in _FORMATTING:
+            one.clear()  # it holds the code of the original document
+            one.tail = after
+        elif name not in ("hi", "sub"):  # sub is within one of the others
+            return None
+    return "".join(segment.itertext())
 
 
 def _name(element: Element) -> str:

@@ -64,7 +64,8 @@ def translate_po(
         if problem:
             problems.append(_located(catalog, each.entry, problem))
         else:
-            finished = all(is_agreed(translator, text) for text in each.texts.values())
+            # a memory doesn't say which of several plural forms a translation is
+            finished = each.entry.msgid_plural is None and is_agreed(translator, each.entry.msgid)
             _fill(catalog, each.entry, {form: text for form, (text, _) in translations.items()}, finished)
             reused += finished
             filled += 1
