@@ -104,11 +104,11 @@ def test_a_memory_and_a_glossary(specialized: Path, tmp_path: Path) -> None:
     done = neuronspec(*command, text="w1 w2\nw3 w4\n")
     assert (done.returncode, done.stdout) == (0, "from a person\nw4 w3\n"), done.stderr
     for line in (
-        "1 translations in the memory",
-        "2 terms in the glossary",
-        "took 1 translations from the memory",
+        "translations in the memory: 1",
+        "terms in the glossary: 2",
+        "taken from the memory: 1",
         "warning: standard input: 'w1 w2': the translation has no 'term' for 'w1'",
-        "1 texts lack terms of the glossary",
+        "without terms of the glossary: 1",
     ):
         assert line in done.stderr.splitlines()
     for option, file, code in (("--tm", damaged, 1), ("--tm", tmp_path / "none.tmx", 2), ("--glossary", damaged, 1)):

@@ -84,6 +84,6 @@ def test_missing_terms_are_told_with_their_texts(tmp_path: Path, caplog: pytest.
         f"{name}: 'the file': the translation has no 'Datei' for 'file'",
         f"{name}: 'the folder, long long long long long long long long long ...': the translation has no "
         "'Ordner' or 'Verzeichnis' for 'folder'; no 'Datei' for 'file'",
-        "2 texts lack terms of the glossary",
+        "without terms of the glossary: 2",
     ]
     assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.WARNING, logging.INFO]

@@ -94,7 +94,7 @@ def test_the_page_from_files_to_a_filled_catalog(shop: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 0, (name, done.stdout, done.stderr)
         if "--tm" in arguments:
-            assert "took 1 translations from the memory" in done.stderr
+            assert "taken from the memory: 1" in done.stderr
     by_text = {entry.msgid: entry for entry in polib.pofile(str(catalog))}
     assert (by_text["en text"].msgstr, by_text["en text"].fuzzy) == ("de text", False)
     assert by_text["Arabic"].msgstr == "Arabisch"

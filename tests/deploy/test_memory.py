@@ -179,8 +179,8 @@ def test_in_catalogs_agreed_translations_are_not_fuzzy(tmp_path: Path, caplog: p
     ]
     assert caplog.messages == [
         "filled 5 of 5 entries and marked 3 of them fuzzy",
-        "took 4 translations from the memory",
-        "1 of these have several translations there; the most frequent, then the latest was taken:",
+        "taken from the memory: 4",
+        "with several translations there, of which the first was taken: 1",
         "  'Open': 'Öffnen' (1), 'Auf' (1)",
     ]
 
@@ -222,5 +222,5 @@ def test_in_plain_text_the_summary_tells(tmp_path: Path, caplog: pytest.LogCaptu
     caplog.set_level(logging.INFO, logger="neuronspec")
     known = memory(tmp_path, unit("Save", "Sichern"))
     assert through(tmp_path, "a.txt", "Save\r\n\n Save \nOpen\n", memory=known) == "Sichern\r\n\n Sichern \n¡Open\n"
-    assert caplog.messages == ["took 2 translations from the memory"]
+    assert caplog.messages == ["taken from the memory: 2"]
     assert through(tmp_path, "b.txt", "Save\nOpen\n", memory=known, scores=True) == "0.0000\tSichern\n-1.0000\t¡Open\n"

@@ -275,10 +275,10 @@ def _aids(files: list[Path], terms: Path | None, languages: tuple[str, str]) -> 
     if files:
         found["memory"] = memory = TranslationMemory(files, direction)
         left_out = f"; left out {memory.left_out} with markup or other placeholders" if memory.left_out else ""
-        logger.info("%d translations in the memory%s", len(memory), left_out)
+        logger.info("translations in the memory: %d%s", len(memory), left_out)
     if terms is not None:
         found["glossary"] = glossary = Glossary(terms, direction)
-        logger.info("%d terms in the glossary", len(glossary))
+        logger.info("terms in the glossary: %d", len(glossary))
     return found
 
 

@@ -88,12 +88,9 @@ class Assisted:
             name: of the document.
         """
         if self._memory is not None:
-            logger.info("took %d translations from the memory", self._reused)
+            logger.info("taken from the memory: %d", self._reused)
         if self._unsure:
-            logger.info(
-                "%d of these have several translations there; the most frequent, then the latest was taken:",
-                len(self._unsure),
-            )
+            logger.info("with several translations there, of which the first was taken: %d", len(self._unsure))
             for text, match in list(self._unsure.items())[:LISTED]:
                 found = ", ".join(f"{_shown(each)} ({times})" for each, times in match.times.items())
                 logger.info("  %s: %s", _shown(text), found)
@@ -102,7 +99,7 @@ class Assisted:
         for text, problems in self._missing.items():
             logger.warning("%s: %s: the translation has no %s", name, _shown(text), "; no ".join(problems))
         if self._glossary is not None:
-            logger.info("%d texts lack terms of the glossary", len(self._missing))
+            logger.info("without terms of the glossary: %d", len(self._missing))
 
     def _check(self, text: str, translation: str) -> None:
         missing = self._glossary.missing(text, translation) if self._glossary is not None else []
