@@ -196,7 +196,7 @@ def segment_of(piece: list[str | Tag], write: Callable[[str], str] = escape) -> 
     if isinstance(piece[-1], str) and isinstance(inline[-1], str):
         inline[-1] = inline[-1].rstrip(" ")
         after = piece[-1][len(piece[-1].rstrip(" \t\r\n\f")) :]
-    return Segment(before, inline, after, write)
+    return Segment(before, inline, after, write, written_of(piece))
 
 
 def written_of(piece: list[str | Tag]) -> str:
