@@ -153,11 +153,13 @@ def translate_stream(
     if not found.own_marks:
         mark, source = without_mark(source)
         stream.write(mark)
-    if options.memory is None and options.glossary is None:
-        found.translate(translator, direction, source, stream, options)
-    else:
-        assisted = Assisted(translator, options.memory, options.glossary)
-        found.translate(cast(Translator, assisted), direction, source, stream, options)
+    helped = options.memory is not None or options.glossary is not None
+    assisted = Assisted(translator, options.memory, options.glossary) if helped else None
+    try:
+        found.translate(cast(Translator, assisted or translator), direction, source, stream, options)
+    except RecursionError:
+        raise CorpusError(f"{source.name}: its elements are nested too deeply") from None
+    if assisted is not None:
         assisted.report(source.name)
 
 

@@ -48,18 +48,29 @@ def translate_page(
     Raises:
         CorpusError: the page is in another language, or not in the encoding that it says.
     """
-    text = _read(source)
-    rewriter = Rewriter(translator, direction, text.name)
+    rewriter = Rewriter(translator, direction, source.name)
+    stream.write(rewrite_page(rewriter, direction, source.name, source.stream.read()))
+    rewriter.report()
+
+
+def rewrite_page(rewriter: Rewriter, direction: Direction, name: str, raw: bytes) -> bytes:
+    """A page with translations; see `translate_page`.
+
+    Args:
+        rewriter: translates and counts.
+        direction: of the translation.
+        name: of the page, for messages.
+        raw: its bytes.
+    """
+    text = _read(name, raw)
     _check_language(text, direction)
     page = rewriter.rewritten(text.text, list(_attributes(text.text, direction.source)))
     page = rewriter.rewritten(page, list(_texts(page, direction.source)))
     page = _renamed(page, direction)
-    stream.write(text.mark + page.encode(text.encoding, "xmlcharrefreplace"))
-    rewriter.report()
+    return text.mark + page.encode(text.encoding, "xmlcharrefreplace")
 
 
-def _read(source: Source) -> Text:
-    raw = source.stream.read()
+def _read(name: str, raw: bytes) -> Text:
     declared = _CHARSET.search(raw[:_HEAD])
     encoding = declared[1].decode().lower() if declared else "utf-8"
     try:
@@ -69,10 +80,10 @@ def _read(source: Source) -> Text:
     except (LookupError, UnicodeError):
         readable = False
     if not readable:
-        raise CorpusError(f"{source.name}:1: the encoding {encoding!r} isn't supported; convert the file to UTF-8")
-    text = Text.of(source.name, raw, encoding)
+        raise CorpusError(f"{name}:1: the encoding {encoding!r} isn't supported; convert the file to UTF-8")
+    text = Text.of(name, raw, encoding)
     if text.encoded(text.text) != raw:
-        raise CorpusError(f"{source.name}: its {encoding} can't be written as it is; convert it to UTF-8")
+        raise CorpusError(f"{name}: its {encoding} can't be written as it is; convert it to UTF-8")
     return text
 
 

@@ -28,6 +28,10 @@ FORMATS: Registry[Any] = Registry(
         "strings": f"{_HERE}.key_values:STRINGS",
         "properties": f"{_HERE}.key_values:PROPERTIES",
         "resx": f"{_HERE}.xml_resources:RESX",
+        "docx": f"{_HERE}.office:DOCX",
+        "pptx": f"{_HERE}.office:PPTX",
+        "odf": f"{_HERE}.open_document:ODF",
+        "epub": f"{_HERE}.epub:EPUB",
     },
 )
 
@@ -56,6 +60,11 @@ ENDINGS = {
     ".strings": "strings",
     ".properties": "properties",
     ".resx": "resx",
+    ".docx": "docx",
+    ".pptx": "pptx",
+    ".odt": "odf",
+    ".odp": "odf",
+    ".epub": "epub",
 }
 """The format of a file by the end of its name."""
 

@@ -1,0 +1,69 @@
+"""Documents that are zip archives: some members are translated, the others stay."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import BinaryIO
+
+from neuronspec.core.errors import CorpusError
+from neuronspec.core.json_files import LARGEST
+from neuronspec.deploy.documents.lines import Source
+
+MOST_TEXT = 2**25
+"""Bytes of the members that are rewritten, unpacked; a book of a thousand pages has a third of it."""
+
+_ENCRYPTED = 0x1
+
+
+def rewrite_members(
+    source: Source, stream: BinaryIO, wanted: Callable[[str], bool], rewrite: Callable[[str, bytes], bytes]
+) -> None:
+    """Write an archive with some members rewritten; it stays as it is, byte for byte, where none of them changes.
+
+    All members keep their order, dates, attributes and whether they are compressed.
+
+    Args:
+        source: the archive.
+        stream: where it goes.
+        wanted: whether a member is rewritten, by its name.
+        rewrite: makes its new content of `ARCHIVE:MEMBER`, for messages, and its content.
+
+    Raises:
+        CorpusError: it isn't a zip archive, is encrypted, damaged, too large, or has no member that is wanted.
+    """
+    raw = source.stream.read()
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            members = archive.infolist()
+            _check(source.name, members, wanted)
+            contents = [archive.read(each) for each in members]
+            comment = archive.comment
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as problem:
+        raise CorpusError(f"{source.name}: not a zip archive, as these documents are, or damaged: {problem}") from None
+    changed = [
+        rewrite(f"{source.name}:{each.filename}", content) if wanted(each.filename) else content
+        for each, content in zip(members, contents, strict=True)
+    ]
+    if changed == contents:
+        stream.write(raw)
+        return
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.comment = comment
+        for each, content in zip(members, changed, strict=True):
+            archive.writestr(each, content)
+    stream.write(out.getvalue())
+
+
+def _check(name: str, members: list[zipfile.ZipInfo], wanted: Callable[[str], bool]) -> None:
+    if any(each.flag_bits & _ENCRYPTED for each in members):
+        raise CorpusError(f"{name}: it is encrypted; save it without a password")
+    if sum(each.file_size for each in members) > LARGEST:
+        raise CorpusError(f"{name}: unpacked, it has more than {LARGEST // 2**20} MiB")
+    if sum(each.file_size for each in members if wanted(each.filename)) > MOST_TEXT:
+        raise CorpusError(f"{name}: unpacked, its text has more than {MOST_TEXT // 2**20} MiB; divide the document")
+    if not any(wanted(each.filename) for each in members):
+        raise CorpusError(f"{name}: a zip archive, but no document of this format")

@@ -1,0 +1,78 @@
+"""OpenDocument (`.odt`, `.odp`): paragraphs and headings, with formatting around the words that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+from xml.sax.saxutils import escape
+
+from neuronspec.core.direction import Direction
+from neuronspec.deploy.documents.archive import rewrite_members
+from neuronspec.deploy.documents.document import Format, Options
+from neuronspec.deploy.documents.lines import Source
+from neuronspec.deploy.documents.markup import Tag
+from neuronspec.deploy.documents.spans import Rewriter, Span, framed
+from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
+from neuronspec.deploy.documents.xml_source import Document, Element
+from neuronspec.deploy.translator import Translator
+
+AROUND = {"span", "a", "meta"}
+"""Elements around text."""
+
+BREAKS = {"line-break", "tab"}
+"""Elements that end a sentence."""
+
+SKIPPED = {"tracked-changes", "annotation"}
+"""Elements whose paragraphs stay."""
+
+
+def translate_odf(
+    translator: Translator, direction: Direction, source: Source, stream: BinaryIO, options: Options
+) -> None:
+    """Translate the paragraphs of a text or a presentation, also in tables, headers, footers, notes and frames.
+
+    Comments, deleted text and properties stay.
+
+    Raises:
+        CorpusError: it isn't such a document, encrypted, or damaged.
+    """
+    rewriter = Rewriter(translator, direction, source.name)
+
+    def rewrite(name: str, raw: bytes) -> bytes:
+        return rewrite_paragraphs(rewriter, name, raw, {"p", "h"}, SKIPPED, _spans)
+
+    rewrite_members(source, stream, lambda name: name in ("content.xml", "styles.xml"), rewrite)
+    rewriter.report()
+
+
+def _spans(document: Document, paragraph: Element) -> Iterator[Span]:
+    """What is between breaks."""
+    if paragraph.close == paragraph.end:
+        return
+    start, parts = paragraph.inside, list[str | Element]()
+    for part in paragraph.content:
+        if isinstance(part, Element) and part.name in BREAKS:
+            yield Span(start, part.start, framed(list(_inline(document, parts)), escape))
+            start, parts = part.end, []
+        else:
+            parts.append(part)
+    yield Span(start, paragraph.close, framed(list(_inline(document, parts)), escape))
+
+
+def _inline(document: Document, parts: list[str | Element]) -> Iterator[str | Tag]:
+    yield ""  # there is always some text
+    for part in parts:
+        if isinstance(part, str):
+            yield part
+        elif part.name == "s":
+            yield " "
+        elif part.name in AROUND and part.close < part.end:
+            pair = str(part.start)
+            yield Tag(document.written(part.start, part.inside), "open", pair, nested=True)
+            yield from _inline(document, part.content)
+            yield Tag(document.written(part.close, part.end), "close", pair, nested=True)
+        else:
+            yield Tag(document.written(part.start, part.end), "single")
+
+
+ODF = Format(translate_odf, own_marks=True)
