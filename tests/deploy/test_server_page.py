@@ -263,6 +263,20 @@ def test_the_page_asks_for_a_key_where_one_is_needed(browser: Any, marks: str, t
         assert watched.page.locator("#key").is_hidden()
 
 
+@pytest.mark.parametrize("path", ["", "docs"])
+def test_nothing_but_its_own_script_runs_in_a_page(browser: Any, marks: str, path: str) -> None:
+    with opened(browser, f"{marks}/{path}") as watched:
+        watched.page.evaluate("""() => {
+            const script = document.createElement("script"), style = document.createElement("style");
+            script.textContent = "window.ran = true";
+            style.textContent = "body { display: none }";
+            document.body.append(script, style);
+        }""")
+        assert watched.page.evaluate("window.ran") is None
+        assert watched.page.locator("main").is_visible()
+    assert len([text for text in watched.messages if "Content Security Policy" in text]) == 2
+
+
 def test_the_interface_is_described_without_the_internet(browser: Any, url: str, tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
