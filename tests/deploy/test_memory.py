@@ -122,7 +122,7 @@ def test_damaged_memories_give_one_message(tmp_path: Path, content: str, message
 def test_files_that_are_no_memory(tmp_path: Path) -> None:
     with pytest.raises(PathError, match="none.tmx can't be read"):
         ns.TranslationMemory([tmp_path / "none.tmx"], EN_DE)
-    with pytest.raises(RecipeError, match=r"a.txt is no translation memory; supported: .tmx, .po"):
+    with pytest.raises(RecipeError, match=r"a.txt is no translation memory; supported: .tmx, .po, .xlf, .xliff"):
         ns.TranslationMemory([tmp_path / "a.txt"], EN_DE)
 
 
@@ -154,6 +154,39 @@ def test_finished_catalogs_are_memories(tmp_path: Path) -> None:
     assert len(known) == 1 and found(known, "Save") == "Sichern"
     with pytest.raises(CorpusError, match="no translations from en to fr; its languages are de"):
         ns.TranslationMemory([tmp_path / "done.po"], "en-fr")
+
+
+def test_finished_units_of_xliff_are_memories(tmp_path: Path) -> None:
+    def file(target: str, *units: str) -> str:
+        return f'<file source-language="en-US" {target}><body><group>{"".join(units)}</group></body></file>'
+
+    def one(source: str, target: str, state: str = "", more: str = "") -> str:
+        return f"<trans-unit {more}><source>{source}</source><target {state}>{target}</target></trans-unit>"
+
+    german = [
+        one("Save", "Sichern"),
+        one("Open", "Auf", 'state="final"'),
+        one("Shut", "Zu", 'state="needs-review-translation"'),
+        one("Quit", "Ende", more='approved="no"'),
+        one("a <g>b</g>", "<g>c</g>"),
+    ]
+    files = file('target-language="de"', *german) + file("", one("Lost", "Verloren"))
+    files += file('target-language="fr"', one("Save", "Enregistrer"))
+    (tmp_path / "a.xlf").write_text(f'<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2">{files}</xliff>')
+    known = ns.TranslationMemory([tmp_path / "a.xlf"], EN_DE)
+    assert dict(known) == {"Save": "Sichern", "Open": "Auf"} and known.left_out == 1
+    segments = "".join(
+        f'<unit id="{state}"><segment state="{state}"><source>{state}</source><target>x</target></segment></unit>'
+        for state in ("initial", "translated", "reviewed", "final")
+    )
+    start = '<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" srcLang="en" trgLang="de-DE"><file id="1">'
+    (tmp_path / "b.xliff").write_text(f"{start}{segments}</file></xliff>")
+    assert dict(ns.TranslationMemory([tmp_path / "b.xliff"], EN_DE)) == {"reviewed": "x", "final": "x"}
+    with pytest.raises(CorpusError, match="a.xlf has no translations from en to it; its languages are de, en-US, fr"):
+        ns.TranslationMemory([tmp_path / "a.xlf"], "en-it")
+    (tmp_path / "a.xlf").write_text("<html>")
+    with pytest.raises(CorpusError, match=r"a.xlf:1: not XLIFF: its root is 'html'"):
+        ns.TranslationMemory([tmp_path / "a.xlf"], EN_DE)
 
 
 def through(folder: Path, name: str, content: str, **options: Any) -> str:

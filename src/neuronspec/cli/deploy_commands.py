@@ -135,7 +135,7 @@ def translate(
     tm: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Translation memory, .tmx or a finished .po: exact matches are taken from it; repeat it for several.",
+            help="Translation memory, .tmx, .xlf or .po: exact matches are taken from it; repeat it for several.",
             metavar="FILE",
             show_default=False,
         ),

@@ -1,4 +1,4 @@
-"""Translation memories: what people translated before (TMX, finished catalogs), looked up by the exact text."""
+"""Translation memories: what people translated before (TMX, catalogs, XLIFF), looked up by the exact text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import sqlite3
 import tempfile
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -24,6 +24,7 @@ MADE_HERE = "neuronspec"
 
 _REVISED = re.compile(r"^PO-Revision-Date:(.*)$", re.MULTILINE)
 _LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+_XLIFF_LANGUAGES = (("source-language", "target-language"), ("srcLang", "trgLang"))
 _FORMATTING = ("bpt", "ept")
 _TABLE = """CREATE TABLE pairs (source TEXT, target TEXT, times INTEGER, latest TEXT, place INTEGER,
             PRIMARY KEY (source, target)) WITHOUT ROWID"""
@@ -63,12 +64,13 @@ class TranslationMemory:
     `TranslationMemory(["memory.tmx"], "en-de").find("Save")`
 
     Of TMX files, the units that have both languages are read, whichever of them is the source, and without those that a
-    model filled; of catalogs (`.po`), the finished entries without plural forms. Pairs with different placeholders are
-    left out, and so are units with markup that stands for something in the text (`ph`); formatting (`bpt`, `ept`, `hi`)
-    is taken out of texts.
+    model filled; of catalogs (`.po`), the finished entries without plural forms; of XLIFF, the finished units: in 1.2
+    those that are `translated`, `signed-off`, `final` or without a state, in 2.0 and 2.1 `reviewed` or `final`. Pairs
+    with different placeholders are left out, and so are units with markup that stands for something in the text (`ph`);
+    TMX's formatting (`bpt`, `ept`, `hi`) is taken out of texts.
 
     Args:
-        files: TMX files and catalogs; of catalogs, the language of `msgid` is the source.
+        files: TMX and XLIFF files, catalogs; of catalogs, the language of `msgid` is the source.
         direction: of the translations; languages in files may be spelled otherwise.
 
     Attributes:
@@ -156,10 +158,14 @@ class _Languages:
             self._known[tag] = match_language(tag, self._wanted)
         return self._known[tag]
 
-    def of_unit(self, texts: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        """The pairs of source and target among texts with the tags of their languages."""
+    def of_unit(self, texts: list[tuple[str, str | None]]) -> Iterator[tuple[str, str]]:
+        """The pairs of source and target among texts with the tags of their languages; None is one with markup."""
         sources, targets = ([text for tag, text in texts if self.of(tag) == one] for one in self._wanted)
-        return product(sources, targets)
+        for source, target in product(sources, targets):
+            if source is None or target is None:
+                self.marked_up += 1
+            else:
+                yield source, target
 
     def is_target(self, tag: str) -> bool:
         """Whether a tag may be that of the target; one that says nothing is."""
@@ -169,25 +175,24 @@ class _Languages:
         return ", ".join(sorted(filter(None, self._known))) or "not named"
 
 
-def _pairs_of_tmx(file: Path, languages: _Languages) -> Iterator[_Pair]:
-    """The pairs of a TMX file, unit by unit."""
-    root: Element | None = None
-    body: Element | None = None
+def _parsed(file: Path, root: str, units: Collection[str]) -> Iterator[tuple[str, str, Element]]:
+    """The starts and ends of the elements of an XML file, with their names; its units are dropped when they end."""
+    around: list[Element] = []
     try:
         with file.open("rb") as stream:
             # expat limits what entities expand to, and loads none from elsewhere
             for event, element in iterparse(stream, ("start", "end")):  # noqa: S314
                 name = _name(element)
-                if root is None:
-                    root = element
-                    if name != "tmx":
-                        raise CorpusError(f"{file}:1: not TMX: its root is {name!r}")
-                elif event == "start" and name == "body":
-                    body = element
-                elif event == "end" and name == "tu":
-                    yield from _pairs_of_unit(element, languages)
-                    if body is not None:
-                        body.clear()  # what was read
+                if event == "start":
+                    if not around and name != root:
+                        raise CorpusError(f"{file}:1: not {root.upper()}: its root is {name!r}")
+                    around.append(element)
+                    yield event, name, element
+                else:
+                    around.pop()
+                    yield event, name, element
+                    if name in units and around:
+                        around[-1].clear()
     except ParseError as error:
         reason = str(error).partition(":")[0]
         raise CorpusError(f"{file}:{error.position[0]}: not XML: {reason}; repair or export it again") from None
@@ -195,9 +200,16 @@ def _pairs_of_tmx(file: Path, languages: _Languages) -> Iterator[_Pair]:
         raise CorpusError(f"{file}:1: its encoding can't be read: {error}; convert it to UTF-8") from None
 
 
+def _pairs_of_tmx(file: Path, languages: _Languages) -> Iterator[_Pair]:
+    """The pairs of a TMX file, unit by unit."""
+    for event, name, element in _parsed(file, "tmx", ("tu",)):
+        if event == "end" and name == "tu":
+            yield from _pairs_of_unit(element, languages)
+
+
 def _pairs_of_unit(unit: Element, languages: _Languages) -> Iterator[_Pair]:
     dates = [unit.get("changedate") or unit.get("creationdate") or ""]
-    texts: list[tuple[str, str]] = []
+    texts: list[tuple[str, str | None]] = []
     for variant in unit:
         if _name(variant) != "tuv" or variant.get("creationid") == MADE_HERE:
             continue
@@ -205,11 +217,7 @@ def _pairs_of_unit(unit: Element, languages: _Languages) -> Iterator[_Pair]:
         segment = next((one for one in variant if _name(one) == "seg"), None)
         tag = variant.get(_LANG) or variant.get("lang") or ""
         if segment is not None and languages.of(tag) is not None:
-            text = _text_of(segment)
-            if text is None:
-                languages.marked_up += 1
-                return
-            texts.append((tag, text))
+            texts.append((tag, _text_of(segment)))
     for source, target in languages.of_unit(texts):
         yield _Pair(source, target, _digits(max(dates)))
 
@@ -230,6 +238,29 @@ def _name(element: Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
+def _pairs_of_xliff(file: Path, languages: _Languages) -> Iterator[_Pair]:
+    """The finished units of an XLIFF file, segment by segment."""
+    tags = "", ""
+    for event, name, element in _parsed(file, "xliff", ("trans-unit", "unit")):
+        if event == "start" and name in ("xliff", "file"):
+            for source_key, target_key in _XLIFF_LANGUAGES:
+                if source_key in element.attrib:
+                    tags = element.attrib[source_key], element.get(target_key, "")
+        elif event == "end" and name in ("trans-unit", "segment"):
+            sides = {_name(one): one for one in element if _name(one) in ("source", "target")}
+            if len(sides) == 2 and _is_finished(element, sides["target"]):
+                texts = [(tag, _text_of(sides[side])) for tag, side in zip(tags, ("source", "target"), strict=True)]
+                for source, target in languages.of_unit(texts):
+                    yield _Pair(source, target, "")
+
+
+def _is_finished(unit: Element, target: Element) -> bool:
+    """Whether a person finished a unit; in XLIFF 2, what a model filled is `translated`, too."""
+    if _name(unit) == "segment":
+        return unit.get("state") in ("reviewed", "final")
+    return target.get("state") in ("translated", "signed-off", "final", None) and unit.get("approved") != "no"
+
+
 def _pairs_of_catalog(file: Path, languages: _Languages) -> Iterator[_Pair]:
     """The finished entries of a catalog that have no plural forms."""
     catalog = read_catalog(str(file), file.read_bytes().removeprefix(BOM_UTF8))
@@ -248,4 +279,9 @@ def _digits(date: str) -> str:
     return re.sub(r"\D", "", date)[:12]
 
 
-_READERS: dict[str, Callable[[Path, _Languages], Iterator[_Pair]]] = {".tmx": _pairs_of_tmx, ".po": _pairs_of_catalog}
+_READERS: dict[str, Callable[[Path, _Languages], Iterator[_Pair]]] = {
+    ".tmx": _pairs_of_tmx,
+    ".po": _pairs_of_catalog,
+    ".xlf": _pairs_of_xliff,
+    ".xliff": _pairs_of_xliff,
+}
