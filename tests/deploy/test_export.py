@@ -220,6 +220,12 @@ def test_what_ctranslate2_finds_wrong_while_it_translates_is_told(
         ns.Translator(folder)("w1 w2", "en-de")
 
 
+def test_a_beam_above_the_vocabulary_is_refused_before_anything_is_asked(specialized: Path, exported: Path) -> None:
+    for model in (specialized, exported):
+        with pytest.raises(RecipeError, match="a beam of 999 is larger than the vocabulary of"):
+            ns.Translator(model, beam=999)
+
+
 @pytest.mark.parametrize("damage", ["model.bin", MANIFEST, "no manifest"])
 def test_a_damaged_sibling_matters_only_to_its_direction(exported: Path, tmp_path: Path, damage: str) -> None:
     folder = Path(shutil.copytree(exported, tmp_path / "exported"))

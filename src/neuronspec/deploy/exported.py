@@ -19,6 +19,7 @@ from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, check_computes, load_translator
+from neuronspec.translation.engine import check_beam
 from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 
@@ -57,7 +58,7 @@ class ExportedModels:
 
     Raises:
         ModelError: no folder is whole, or two folders serve one direction.
-        RecipeError: the GPU doesn't compute in that precision.
+        RecipeError: the beam is larger than a vocabulary, or the GPU doesn't compute in that precision.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class ExportedModels:
         if not self._homes:
             raise ModelError(next(iter(self.damaged.values())))
         self.directions = sorted(self._homes)
+        check_beam(settings.beam, min(manifest.vocabulary for _, manifest in self._homes.values()))
         if precision is not None and device != "cpu":
             for computed in {self._computed(manifest) for _, manifest in self._homes.values()}:
                 check_computes(device, computed)

@@ -97,11 +97,7 @@ class Engine(ABC):
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, settings: EvaluationSettings) -> None:
-        if settings.beam > len(tokenizer):
-            raise RecipeError(
-                f"a beam of {settings.beam} is larger than the vocabulary of {len(tokenizer)} tokens, which is all "
-                "that a translation can begin with; usual are 4 to 10"
-            )
+        check_beam(settings.beam, len(tokenizer))
         self.tokenizer = tokenizer
         self.settings = settings
 
@@ -262,6 +258,19 @@ def make_engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sett
     """
     check_engine(settings)
     return ENGINES.get(settings.engine).from_model(model, tokenizer, settings)
+
+
+def check_beam(beam: int, vocabulary: int) -> None:
+    """Check that a translation can begin in as many ways as hypotheses are kept.
+
+    Raises:
+        RecipeError: the beam is larger than the vocabulary.
+    """
+    if beam > vocabulary:
+        raise RecipeError(
+            f"a beam of {beam} is larger than the vocabulary of {vocabulary} tokens, which is all that a translation "
+            "can begin with; usual are 4 to 10"
+        )
 
 
 def check_engine(settings: EvaluationSettings) -> None:
