@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from tests.deploy.test_archives import W, packed, run
 from tests.deploy.test_server_clients import Marks, multipart
 from tests.deploy.test_server_connections import answer_of, opened
 from tests.deploy.test_server_files import hashed
@@ -54,6 +55,17 @@ SAMPLES = {
     b'<file original="a" source-language="en" target-language="de" datatype="plaintext"><body><trans-unit id="1">'
     b'<source>a <g id="1">b</g></source></trans-unit></body></file></xliff>',
 }
+MEMBERS = {
+    ".docx": (
+        "word/document.xml",
+        f"<w:document {W}><w:body><w:p>{run('Save ')}{run('it')}</w:p></w:body></w:document>",
+    ),
+    ".pptx": ("ppt/slides/slide1.xml", '<s xmlns:a="a"><a:p><a:r><a:t>Save</a:t></a:r></a:p></s>'),
+    ".odt": ("content.xml", '<o xmlns:text="t"><text:p>Save <text:span>it</text:span><text:s/></text:p></o>'),
+    ".odp": ("content.xml", '<o xmlns:text="t"><text:p>Save</text:p></o>'),
+    ".epub": ("a.xhtml", '<html xmlns="x" lang="en"><body><p>Save <i>it</i></p></body></html>'),
+}
+"""Of documents that are archives, the member with the text: it is damaged, and packed then."""
 REQUEST = (
     b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 67\r\n"
     b'Connection: close\r\n\r\n{"q": "Save", "source": "en", "target": "de",       "api_key": "k"}\r\n'
@@ -98,7 +110,8 @@ def fuzz(address: str, examples: int, **given_to_all: Any) -> set[str]:
 
 def fuzz_files(address: str, ending: str, examples: int) -> None:
     """Send whole files, damaged ones, and bytes that are none."""
-    sample = SAMPLES.get(ending, b"<p>Save <b>it</b></p>\n")
+    member, text = MEMBERS.get(ending, ("", "<p>Save <b>it</b></p>\n"))
+    sample = SAMPLES.get(ending, text.encode())
     name = f"a{ending}" if ending.startswith(".") else ending
 
     @given(
@@ -112,6 +125,8 @@ def fuzz_files(address: str, ending: str, examples: int) -> None:
         fields = [("source", source), ("target", "de"), ("api_key", "k")]
         for place, length, new in changes:
             content = content[:place] + new + content[place + length :]
+        if member and other is None:
+            content = packed({member: content})
         answer = ask(f"{address}/translate_file", *multipart(fields, {"file": (name, content)}))
         assert answer.status in (200, 400, 413), (answer.status, answer.body, content)
         if answer.status == 200:
