@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.registry import ARMS
@@ -46,7 +47,9 @@ class Recipe(Section):
     corpus: CorpusSettings = Field(description="text, languages, directions, splits, cleaning")
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings = ModelSettings()
-    training: TrainingSettings = Field(description="the multilingual baseline")
+    training: TrainingSettings | None = Field(
+        None, description="the multilingual baseline; may be left out with model.pretrained, which is the baseline then"
+    )
     recording: RecordingSettings = RecordingSettings()
     selection: SelectionSettings = SelectionSettings()
     specialization: SpecializationSettings = SpecializationSettings()
@@ -67,9 +70,19 @@ class Recipe(Section):
         "(my_module for my_module.py), or any module that Python finds",
     )
 
+    @field_validator("training")
+    @classmethod
+    def _training_is_there(cls, section: TrainingSettings | None, info: ValidationInfo) -> TrainingSettings | None:
+        model = info.data.get("model")
+        if section is None and model is not None and model.pretrained is None:
+            raise PydanticCustomError("missing", "Field required")
+        return section
+
     @field_validator("training", "continuation")
     @classmethod
-    def _spell_weights(cls, section: TrainingSettings, info: ValidationInfo) -> TrainingSettings:
+    def _spell_weights(cls, section: TrainingSettings | None, info: ValidationInfo) -> TrainingSettings | None:
+        if section is None:
+            return None
         names = spelled_as_in(info.data.get("corpus"), section.weights or {})
         if len(set(names)) < len(names):
             raise ValueError(f"weights: a direction is named twice: {', '.join(sorted(names))}")
@@ -111,6 +124,8 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _check_weights(self) -> Recipe:
         for name, settings in (("training", self.training), ("continuation", self.continuation)):
+            if settings is None:
+                continue
             try:
                 problems = weight_problems(settings.weights or {}, self.corpus.all_directions)
             except DirectionError as error:
@@ -127,7 +142,19 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_pretrained(self) -> Recipe:
+        if self.model.pretrained is not None:
+            if self.tokenizer != TokenizerSettings():
+                raise ValueError("tokenizer: that of model.pretrained is used; leave the section out")
+            unknown = [code for code in self.model.languages if code not in self.corpus.all_languages]
+            if unknown:
+                raise ValueError(f"model.languages: {not_among(unknown[0], self.corpus.all_languages)}")
+        return self
+
+    @model_validator(mode="after")
     def _check_beam(self) -> Recipe:
+        if self.model.pretrained is not None:
+            return self
         pieces, beam = self.tokenizer.vocabulary, self.evaluation.beam
         if beam > pieces:
             raise ValueError(
@@ -240,7 +267,9 @@ def _arm_problems(recipe: Recipe) -> Iterator[str]:
         yield from ["the arm lass needs baselines.lass.updates"] * (lass.updates is None)
         if recipe.continuation.parallel == "fsdp":
             yield "continuation.parallel: the arm lass swaps whole weights, which fsdp shards; set it to ddp"
-    if "bilingual" in recipe.arms:
+    if "bilingual" in recipe.arms and recipe.model.pretrained is not None:
+        yield "the arm bilingual trains new models, and model.pretrained names none to be built; leave it out"
+    elif "bilingual" in recipe.arms:
         missing = [f"baselines.bilingual.{key}" for key in ("directions", "updates") if not getattr(bilingual, key)]
         yield from [f"the arm bilingual needs {' and '.join(missing)}"] * bool(missing)
     yield from _bilingual_problems(bilingual.directions, recipe.corpus.all_directions)

@@ -181,10 +181,10 @@ class Bilingual(OwnModels):
 
     def settings(self, given: Given) -> dict[Direction, TrainingSettings]:
         """Give the training section's settings with the budget of `baselines.bilingual`, by direction."""
-        chosen = given.recipe.baselines.bilingual
-        if not chosen.directions or chosen.updates is None:
-            raise RecipeError("the arm bilingual needs baselines.bilingual.directions and baselines.bilingual.updates")
-        return {direction: alone(given.recipe.training, chosen.updates) for direction in chosen.chosen}
+        chosen, training = given.recipe.baselines.bilingual, given.recipe.training
+        if not chosen.directions or chosen.updates is None or training is None:
+            raise RecipeError("the arm bilingual needs training, and baselines.bilingual.directions and .updates")
+        return {direction: alone(training, chosen.updates) for direction in chosen.chosen}
 
     def directions(self, recipe: Recipe) -> list[Direction]:
         """Give the directions that have a model."""

@@ -83,6 +83,7 @@ class Encoder:
         pairs: the language pairs to write.
         held_out: by language, the sorted hashes of the sentence keys of valid and test.
         work: applies a function to numbers in order, as `map` does; `Workers.map` does it in several processes.
+        by_word: whether the tokenizer splits at spaces first.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Encoder:
         pairs: Sequence[Pair],
         held_out: Mapping[str, Hashes],
         work: Work = map,
+        *,
+        by_word: bool = True,
     ) -> None:
         self._tokenizer, self._languages, self._pairs = tokenizer, tuple(languages), list(pairs)
         self._held_out = held_out
         self._dtype = "uint16" if ids <= 1 << 16 else "uint32"
         self._ids = pa.from_numpy_dtype(self._dtype)
-        self._work = work
+        self._work, self._by_word = work, by_word
 
     def write_split(
         self, split: Split, spool: Spool, rules: PairFilter, folder: Path, watch: Callable[[int], None]
@@ -109,7 +112,7 @@ class Encoder:
         batch by batch.
         """
         counts = {pair: PairCounts() for pair in self._pairs}
-        tokenize = Tokenize(spool.path(split), self._tokenizer / "tokenizer.json", self._languages, self._dtype)
+        tokenize = Tokenize(spool.path(split), self._tokenizer, self._languages, self._dtype, self._by_word)
         with ExitStack() as stack:
             files = {
                 pair: stack.enter_context(PairFile(folder / f"{split}.{pair[0]}-{pair[1]}.arrow", self._ids, split))

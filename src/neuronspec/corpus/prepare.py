@@ -34,16 +34,17 @@ from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.splits import Sample, Splitter
 from neuronspec.corpus.store import FORMAT
 from neuronspec.corpus.workers import Workers, available_cores
-from neuronspec.models.settings import TokenizerSettings
+from neuronspec.models.fit import vocabulary_file
+from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.models.text_format import cleaning_of
-from neuronspec.models.tokenizer import sample, sample_sizes, train_tokenizer
+from neuronspec.models.tokenizer import pretrained_tokenizer, sample, sample_sizes, train_tokenizer
 
 logger = logging.getLogger(__name__)
 
 
 def prepare(
     corpus: CorpusSettings,
-    tokenizer: TokenizerSettings,
+    tokenizer: TokenizerSettings | ModelSettings,
     folder: Path,
     *,
     seed: int,
@@ -58,7 +59,7 @@ def prepare(
 
     Args:
         corpus: what is read, and how it is cleaned and split.
-        tokenizer: the tokenizer that is trained on the training text.
+        tokenizer: the tokenizer that is trained on the training text; or the model whose `pretrained` one is used.
         folder: where everything goes; what was there is replaced.
         seed: of the splits and samples.
         zero_shot: untrained directions whose valid and test text is kept too.
@@ -70,6 +71,7 @@ def prepare(
     Raises:
         CorpusError: the text can't be read, a direction is left without text, a worker was killed, or the disk is full.
         RecipeError: the vocabulary doesn't suit the text.
+        DirectionError: a pretrained tokenizer has no tag for a language.
     """
     with replacing_folder(folder) as work, _explaining_a_full_disk(folder):
         with Workers(corpus.workers or available_cores()) as workers:
@@ -100,7 +102,7 @@ class _Preparation:
     def __init__(
         self,
         corpus: CorpusSettings,
-        tokenizer: TokenizerSettings,
+        tokenizer: TokenizerSettings | ModelSettings,
         folder: Path,
         workers: Workers,
         seed: int,
@@ -117,10 +119,14 @@ class _Preparation:
     def run(self) -> dict[str, Any]:
         """All passes; the content of corpus.json."""
         read = ReadCounts()
+        pretrained = None
+        if isinstance(self._tokenizer, ModelSettings):
+            pretrained = pretrained_tokenizer(self._tokenizer, self._languages)
         with self._timed("reading"):
             found = self._ingest(read)
         with self._timed("tokenizer"):
-            tokenizer, sizes = self._train_tokenizer(found)
+            tokenizer, sizes = (pretrained, {}) if pretrained is not None else self._train_tokenizer(found)
+            tokenizer.save_pretrained(str(self._folder / "tokenizer"))
         with self._timed("tokenizing"):
             counts, files = self._encode(found, len(tokenizer))
         shutil.rmtree(self._folder / "rows")
@@ -144,7 +150,7 @@ class _Preparation:
             "zero_shot": zero_shot,
             "tiers": tiers,
             "tokenizer": {
-                "type": self._tokenizer.type,
+                "type": self._tokenizer.type if isinstance(self._tokenizer, TokenizerSettings) else "pretrained",
                 "cleaning": cleaning_of(tokenizer),
                 "ids": len(tokenizer),
                 "characters": len(found.characters),
@@ -160,12 +166,12 @@ class _Preparation:
 
     def _train_tokenizer(self, found: Ingested) -> tuple[Any, dict[str, int]]:
         settings = self._tokenizer
+        assert isinstance(settings, TokenizerSettings)
         available = {code: counts["text"] for code, counts in found.cells["train"].items()}
         sizes = sample_sizes(available, settings.temperature, settings.max_sentences)
         sentences = sample(found.spool.read("train"), available, sizes)
         with self._progress.task(f"training the {settings.type} tokenizer"):
             tokenizer = train_tokenizer(sentences, settings, self._languages, found.characters)
-        tokenizer.save_pretrained(str(self._folder / "tokenizer"))
         return tokenizer, sizes
 
     def _encode(self, found: Ingested, ids: int) -> tuple[SplitCounts, dict[Split, dict[Pair, Path]]]:
@@ -173,12 +179,12 @@ class _Preparation:
         tokens.mkdir()
         untrained = {pair_of(each.source, each.target) for each in self._zero_shot}
         counts, files = {}, {}
+        by_word = isinstance(self._tokenizer, TokenizerSettings)
         for split in SPLITS:
             rules = PairFilter(self._corpus.cleaning, split)
             pairs = self._pairs if split == "train" else sorted({*self._pairs, *untrained})
-            encoder = Encoder(
-                self._folder / "tokenizer", ids, self._languages, pairs, found.held_out, self._workers.map
-            )
+            folder, work = self._folder / "tokenizer", self._workers.map
+            encoder = Encoder(folder, ids, self._languages, pairs, found.held_out, work, by_word=by_word)
             with self._progress.task(f"tokenizing {split}", found.spool.rows[split]) as task:
                 counts[split], files[split] = encoder.write_split(split, found.spool, rules, tokens, task.advance)
         return counts, files
@@ -221,7 +227,7 @@ class _Preparation:
         manifest = {
             "format": FORMAT,
             "ids": ids,
-            "tokenizer_sha256": digest(self._folder / "tokenizer" / "tokenizer.json"),
+            "tokenizer_sha256": digest(vocabulary_file(self._folder / "tokenizer")),
             "directions": directions,
             "tiers": tiers,
             "references": "as read",

@@ -89,9 +89,10 @@ class TokenStore:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer of the store, loaded at first use."""
+        from neuronspec.models.fit import vocabulary_file
         from neuronspec.models.tokenizer import load_tokenizer
 
-        _check(self._folder / "tokenizer" / "tokenizer.json", self._manifest.get("tokenizer_sha256"))
+        _check(vocabulary_file(self._folder / "tokenizer"), self._manifest.get("tokenizer_sha256"))
         return load_tokenizer(self._folder / "tokenizer")
 
     @property

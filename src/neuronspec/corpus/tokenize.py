@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,17 @@ class Tokenize:
 
     Args:
         spool: the file.
-        tokenizer: `tokenizer.json`.
+        tokenizer: its folder.
         languages: the columns.
         dtype: of the ids: uint16 or uint32.
+        by_word: whether the tokenizer splits at spaces first, as ours do; see `Vocabulary`.
     """
 
     spool: Path
     tokenizer: Path
     languages: tuple[str, ...]
     dtype: str
+    by_word: bool = True
 
     def __call__(self, index: int) -> dict[str, TokenColumn]:
         """The tokens of batch `index`, by language."""
@@ -50,13 +53,24 @@ class Tokenize:
 
     def _tokenize(self, column: pa.StringArray) -> TokenColumn:
         there = pc.is_valid(column).to_numpy(zero_copy_only=False)
+        if not self.by_word:
+            return self._sentences(column, there)
         words = pc.split_pattern(column.drop_null(), " ")
         distinct = words.flatten().dictionary_encode()
-        ids = _vocabulary(self.tokenizer).ids_of(distinct.dictionary.to_pylist())
+        ids = _vocabulary(self.tokenizer / "tokenizer.json").ids_of(distinct.dictionary.to_pylist())
         tokens = pa.array(ids, pa.list_(pa.from_numpy_dtype(self.dtype))).take(distinct.indices)
         lengths = np.zeros(len(column), dtype=np.int32)
         lengths[there] = np.diff(tokens.offsets.to_numpy()[words.offsets.to_numpy()])
         return TokenColumn(tokens.values.to_numpy(), lengths)
+
+    def _sentences(self, column: pa.StringArray, there: npt.NDArray[Any]) -> TokenColumn:
+        """Whole sentences, as the tokenizer of a pretrained model cuts them."""
+        texts = column.drop_null().to_pylist()
+        tokenizer = _tokenizer(self.tokenizer)
+        ids = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
+        lengths = np.zeros(len(column), dtype=np.int32)
+        lengths[there] = [len(one) for one in ids]
+        return TokenColumn(np.fromiter(chain.from_iterable(ids), dtype=self.dtype), lengths)
 
 
 class Vocabulary:
@@ -87,6 +101,13 @@ class Vocabulary:
         encodings = self._backend.encode_batch_fast(new, add_special_tokens=False)
         self._known.update(zip(new, (encoding.ids for encoding in encodings), strict=True))
         return [self._known[word] for word in words]
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(folder: Path) -> Any:
+    from neuronspec.models.tokenizer import load_tokenizer
+
+    return load_tokenizer(folder)
 
 
 @lru_cache(maxsize=1)

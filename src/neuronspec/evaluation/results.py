@@ -142,6 +142,7 @@ class Results(BaseModel):
         references: whether they were scored as read or, in runs that version 0.1 prepared, cleaned.
         overlap: by direction, how many test sentences are in the training text (`Overlap`).
         significance: tests of the differences between arms.
+        pretrained: name, revision and SHA-256 of the checkpoint that the run started from.
         others: what sweeps and benchmarks add.
     """
 
@@ -159,6 +160,7 @@ class Results(BaseModel):
     zero_shot: list[str] = []
     skipped: dict[str, str] = {}
     references: Literal["as read", "cleaned"] = "cleaned"
+    pretrained: dict[str, str] | None = None
     overlap: dict[str, dict[str, int]] = {}
     significance: Significance | None = None
 

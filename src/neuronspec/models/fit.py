@@ -37,6 +37,18 @@ def check_tokenizer_folder(folder: Path) -> None:
         raise CorpusError(f"{folder / TOKENIZER} is missing: without it the tokenizer has no vocabulary; {remedy}")
 
 
+def vocabulary_file(folder: Path) -> Path:
+    """The file that holds a tokenizer's vocabulary; `tokenizer.json` where there is none at all."""
+    there = (path for name in VOCABULARIES for path in sorted(folder.glob(name)) if path.is_file())
+    return next(there, folder / TOKENIZER)
+
+
+def count_ids(tokenizer: Any) -> int:
+    """The number of a tokenizer's ids, with the tags of languages that M2M100's own tokenizer doesn't count."""
+    tags = getattr(tokenizer, "lang_token_to_id", None) or {}
+    return max([len(tokenizer), *(number + 1 for number in tags.values())])
+
+
 def check_class(tokenizer: Any, where: Path | str) -> None:
     """Check that a tokenizer with language tags is of a class that knows them.
 
@@ -62,7 +74,7 @@ def check_fit(model: Any, tokenizer: Any, where: Path | str) -> None:
     Raises:
         ModelError: its ids aren't those of the model.
     """
-    ids, rows = len(tokenizer), model.get_input_embeddings().weight.shape[0]
+    ids, rows = count_ids(tokenizer), model.get_input_embeddings().weight.shape[0]
     remedy = "copy the folder again with the tokenizer that the model was trained with"
     if ids > rows or ids < (1 - SPARE) * rows:
         raise ModelError(f"{where}: the tokenizer has {ids:,} ids and the model {rows:,}; {remedy}")

@@ -28,6 +28,7 @@ from neuronspec.models.config_files import check_config, check_json_files
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.fit import check_fit, check_generation, check_tokenizer_folder
 from neuronspec.models.presets import PRESETS
+from neuronspec.models.pretrained import check_checkpoint
 from neuronspec.models.settings import ModelSettings
 
 logger = logging.getLogger(__name__)
@@ -152,6 +153,30 @@ def load_with_tokenizer(
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
     check_fit(model, tokenizer, name)
     return model, tokenizer
+
+
+def load_base(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The checkpoint that a recipe starts from, in float32.
+
+    Args:
+        settings: with `pretrained`.
+        tokenizer: of the run.
+
+    Raises:
+        RecipeError: it isn't there, or a model of another kind.
+        ModelError: it is damaged, or starts its targets in another way than with `</s>` and the language's tag.
+    """
+    folder = check_checkpoint(settings)
+    model = load_model(folder)
+    check_fit(model, tokenizer, folder)
+    start = model.config.decoder_start_token_id
+    if start != tokenizer.eos_token_id:
+        raise ModelError(
+            f"{folder}: targets begin with token {start}, not with </s> ({tokenizer.eos_token_id}) before the tag; "
+            "of the mBART models only mBART-50's do: choose another checkpoint"
+        )
+    model.generation_config.forced_bos_token_id = None  # the tag of a direction's target is given by ourselves
+    return model
 
 
 @contextmanager

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from neuronspec.core.languages import canonical
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import MANY, Positive, Section
+from neuronspec.core.settings import MANY, Added, Positive, Section
 from neuronspec.models.presets import PRESETS, shape_problem
+
+_PRESET = "small"
 
 FEWEST_PIECES = 99
 """All printable ASCII characters get a piece, and so do the space and the four special tokens."""
@@ -31,10 +34,24 @@ class TokenizerSettings(Section):
 
 
 class ModelSettings(Section):
-    """An M2M100 Transformer: a preset, and any field of its configuration set beside it."""
+    """A new M2M100 Transformer (a preset, and any field of its configuration beside it), or a pretrained checkpoint."""
+
+    pretrained: Annotated[str | None, Added()] = Field(
+        None,
+        min_length=1,
+        description="start from this checkpoint and its tokenizer, not from a preset: a folder (also a finished run's "
+        "`base`), or a name on the Hugging Face hub that is in the cache",
+    )
+    revision: Annotated[str | None, Added()] = Field(
+        None, description="of `pretrained` on the hub: a branch, tag or commit"
+    )
+    languages: Annotated[dict[str, str], Added()] = Field(
+        {},
+        description="how the tokenizer of `pretrained` writes a language, where it can't be told: `{pt_BR: por_Latn}`",
+    )
 
     preset: Annotated[str, OneOf(PRESETS)] = Field(
-        "small", description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)"
+        _PRESET, description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)"
     )
     d_model: Positive | None = Field(None, le=65_536, description="width of the residual stream")
     encoder_layers: Positive | None = Field(None, le=1000)
@@ -56,7 +73,31 @@ class ModelSettings(Section):
     @property
     def overrides(self) -> dict[str, Any]:
         """The configuration fields that the recipe sets beside the preset."""
-        return self.model_dump(exclude={"preset"}, exclude_none=True)
+        return self.model_dump(exclude={"preset", "pretrained", "revision", "languages"}, exclude_none=True)
+
+    @field_validator("pretrained")
+    @classmethod
+    def _resolve(cls, name: str | None, info: ValidationInfo) -> str | None:
+        from neuronspec.models.pretrained import resolved
+
+        context = info.context or {}
+        return resolved(name, context.get("folder")) if name and context.get("check_files") else name
+
+    @field_validator("languages")
+    @classmethod
+    def _canonical(cls, table: dict[str, str]) -> dict[str, str]:
+        return {canonical(code): token for code, token in table.items()}
+
+    @model_validator(mode="after")
+    def _check_source(self) -> ModelSettings:
+        if self.pretrained is None:
+            given = [name for name in ("revision", "languages") if getattr(self, name)]
+            if given:
+                raise ValueError(f"{given[0]} is of a pretrained checkpoint, and none is named; set pretrained")
+        elif self.overrides or self.preset != _PRESET:
+            name = next(iter(self.overrides), "preset")
+            raise ValueError(f"{name} is of a new model, and the shape of pretrained is fixed; leave {name} out")
+        return self
 
     @model_validator(mode="after")
     def _check_shape(self) -> ModelSettings:

@@ -27,7 +27,7 @@ from neuronspec.core.checksums import verify
 from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, nearest, told_as
 from neuronspec.core.languages import canonical, match_language
 from neuronspec.models.config_files import check_json_files
-from neuronspec.models.settings import TokenizerSettings
+from neuronspec.models.settings import ModelSettings, TokenizerSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +39,10 @@ _ASCII = string.digits + string.ascii_letters + string.punctuation
 _THREADS = 4
 _LONGEST_LINE = 1 << 16
 _OWN_CODE = "en_XX"
+_NO_REGION = "_XX"
+"""How the tags of mBART-50 end where a language has no region."""
+_TABLE = "neuronspec_languages"
+"""The key of tokenizer_config.json that says which token is the tag of a language, where a recipe does."""
 
 
 def language_tag(code: str) -> str:
@@ -52,12 +56,12 @@ def tagged_languages(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     Args:
         tokenizer: of Hugging Face.
     """
-    special = [str(token) for token in tokenizer.all_special_tokens]
+    special = _special_tokens(tokenizer)
     tagged = {match[1]: token for token in special if (match := _TAG.fullmatch(token))}
     known: dict[str, str] = {}
     for spelling, token in (tagged or {token: token for token in special}).items():
         try:
-            known.setdefault(canonical(spelling), token)
+            known.setdefault(canonical(spelling.removesuffix(_NO_REGION)), token)
         except DirectionError:
             if tagged:
                 known.setdefault(spelling, token)
@@ -76,14 +80,22 @@ def tag_id(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
     Raises:
         DirectionError: the tokenizer has no tag for the language; lists those that it has.
     """
-    special = [str(token) for token in tokenizer.all_special_tokens]
-    if language_tag(code) in special:
+    given = tokenizer.init_kwargs.get(_TABLE, {})
+    if code in given:
+        return _id_of(tokenizer, given[code])
+    if language_tag(code) in _special_tokens(tokenizer):
         return _id_of(tokenizer, language_tag(code))
     known = tagged_languages(tokenizer)
     found = match_language(code, known)
     if found is None:
         raise DirectionError(f"the tokenizer has no tag for language {code!r}; {nearest(code, known) or 'it has none'}")
     return _id_of(tokenizer, known[found])
+
+
+def _special_tokens(tokenizer: Any) -> list[str]:
+    """The special tokens, tags among them: M2M100's tokenizer keeps those apart."""
+    tags = getattr(tokenizer, "lang_code_to_token", None) or {}
+    return [*map(str, tokenizer.all_special_tokens), *tags.values()]
 
 
 def _id_of(tokenizer: Any, token: str) -> int:
@@ -139,6 +151,40 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     if any(_TAG.fullmatch(str(token)) for token in tokenizer.all_special_tokens):
         check_class(tokenizer, folder)
     return keep_loadable(tokenizer)
+
+
+def pretrained_tokenizer(settings: ModelSettings, languages: Sequence[str]) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, which knows a tag for each language.
+
+    Special tokens that a text spells out are text, as in our own tokenizers. The recipe's table of languages is kept
+    with the tokenizer.
+
+    Args:
+        settings: with `pretrained`, and `languages`: its token by our code, where it can't be told.
+        languages: that are used.
+
+    Raises:
+        RecipeError: there is no such checkpoint, or a token of the table isn't one of the tokenizer's.
+        CorpusError: the tokenizer isn't whole.
+        DirectionError: it has no tag for a language.
+    """
+    from neuronspec.models.pretrained import check_checkpoint
+
+    tokenizer = load_tokenizer(check_checkpoint(settings))
+    tokenizer.split_special_tokens = True
+    tokenizer.init_kwargs["split_special_tokens"] = True
+    for code, token in settings.languages.items():
+        known = _special_tokens(tokenizer)
+        if token not in known:
+            raise RecipeError(f"model.languages: {code}: the tokenizer has no tag {token!r}; {nearest(token, known)}")
+    if settings.languages:
+        tokenizer.init_kwargs[_TABLE] = dict(settings.languages)
+    for code in languages:
+        try:
+            tag_id(tokenizer, code)
+        except DirectionError as error:
+            raise DirectionError(f"{settings.pretrained}: {error}. model.languages says which tag to use") from None
+    return tokenizer
 
 
 def _train_pieces(sentences: Iterable[str], settings: TokenizerSettings, required: str) -> list[tuple[str, float]]:

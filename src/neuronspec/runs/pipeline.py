@@ -203,7 +203,7 @@ class Pipeline:
         before, now = known["settings"], json.loads(json.dumps(task.settings))
         if any(before.get(name) != now.get(name) for name in {*before, *now} - {section}):
             return False
-        old, new = before[section], now[section]
+        old, new = before[section] or {}, now[section] or {}
         changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
         budgets = changed & {"updates", "epochs", "minutes"}
         extended = all((new.get(key) or 0) >= (old.get(key) or 0) for key in budgets)

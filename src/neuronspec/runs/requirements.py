@@ -11,6 +11,7 @@ from typing import NamedTuple
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
 from neuronspec.core.processes import launched
 from neuronspec.models.memory import Room, activation_bytes, count_parameters, room
+from neuronspec.models.pretrained import shape_of
 from neuronspec.recipe import Recipe
 from neuronspec.runs.stages import TRAININGS
 from neuronspec.training.settings import TrainingSettings
@@ -58,7 +59,8 @@ def check_machine(recipe: Recipe, stages: Collection[str]) -> None:
         from neuronspec.training.optimization import check_optimizer
 
         for section in trainings:
-            check_optimizer(getattr(recipe, section))
+            if getattr(recipe, section) is not None:
+                check_optimizer(getattr(recipe, section))
             check_memory(recipe, section)
     if "evaluate" in stages:
         from neuronspec.evaluation.scorer import check_scoring
@@ -82,7 +84,7 @@ def _packages(recipe: Recipe) -> Iterator[_Package]:
     """Optional packages that the stages of a recipe import, readers aside."""
     evaluation = recipe.evaluation
     for stage, section in TRAININGS.items():
-        if getattr(recipe, section).optimizer == "adamw_8bit":
+        if getattr(recipe, section) is not None and getattr(recipe, section).optimizer == "adamw_8bit":
             yield _Package(stage, "bitsandbytes", "8bit", "optimizer: adamw_8bit")
         for name in recipe.tracking:
             yield _Package(stage, TRACKERS.get(name).package, "tracking", f"tracking: [{name}]")
@@ -121,14 +123,18 @@ def check_memory(recipe: Recipe, section: str, found: Room | None = None) -> Non
     Raises:
         RecipeError: weights, gradients and the optimizer's state alone are more than the device has.
     """
-    settings: TrainingSettings = getattr(recipe, section)
-    vocabulary = recipe.tokenizer.vocabulary + len(recipe.corpus.all_languages)
-    parameters = count_parameters(recipe.model, vocabulary)
+    settings: TrainingSettings | None = getattr(recipe, section)
+    if settings is None:
+        return
+    shape, vocabulary = recipe.model, recipe.tokenizer.vocabulary + len(recipe.corpus.all_languages)
+    if recipe.model.pretrained is not None:
+        shape, vocabulary = shape_of(recipe.model)
+    parameters = count_parameters(shape, vocabulary)
     state = parameters * (_WEIGHT_AND_GRADIENT + _STATE.get(settings.optimizer, max(_STATE.values())))
     sharded = settings.parallel == "fsdp"
     if sharded and launched():
         state //= int(os.environ["WORLD_SIZE"])
-    batch = activation_bytes(recipe.model, settings.batch_tokens, checkpointing=settings.gradient_checkpointing)
+    batch = activation_bytes(shape, settings.batch_tokens, checkpointing=settings.gradient_checkpointing)
     found = found or room()
     if state + batch <= found.free:
         return

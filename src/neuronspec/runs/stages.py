@@ -57,7 +57,7 @@ def prepare(run: Run) -> None:
     recipe = run.recipe
     prepare_corpus(
         recipe.corpus,
-        recipe.tokenizer,
+        recipe.tokenizer if recipe.model.pretrained is None else recipe.model,
         run.paths.data,
         seed=recipe.seed,
         zero_shot=recipe.evaluation.zero_shot_directions,
@@ -66,19 +66,29 @@ def prepare(run: Run) -> None:
 
 
 def train_base(run: Run) -> None:
-    """The multilingual baseline: RUN/base."""
-    from neuronspec.models.load import build_model
+    """The multilingual baseline: RUN/base. A checkpoint that isn't trained on becomes it as it is."""
+    from neuronspec.models.load import build_model, load_base
+    from neuronspec.training.model_folder import export_model
     from neuronspec.training.tracking import Tracking
     from neuronspec.training.train import train
 
-    store = run.store()
-    seed = run.recipe.seed if run.recipe.training.seed is None else run.recipe.training.seed
-    model = build_model(run.recipe.model, store.tokenizer, seed)
+    store, training = run.store(), run.recipe.training
+    if training is None:
+        joined = processes()
+        if joined.is_main:
+            export_model(load_base(run.recipe.model, store.tokenizer), store.tokenizer, run.paths.base)
+        joined.wait()
+        return
+    seed = run.recipe.seed if training.seed is None else training.seed
+    if run.recipe.model.pretrained is None:
+        model: PreTrainedModel = build_model(run.recipe.model, store.tokenizer, seed)
+    else:
+        model = load_base(run.recipe.model, store.tokenizer)
     train(
         model,
         store.tokenizer,
         store,
-        run.recipe.training,
+        training,
         directions=run.recipe.corpus.all_directions,
         seed=seed,
         folder=run.paths.base,
@@ -184,6 +194,7 @@ def gather_results(run: Run) -> None:
     """The scores of all arms: RUN/results.json."""
     from neuronspec.evaluation.collect import gather
     from neuronspec.evaluation.results import write_results
+    from neuronspec.models.pretrained import facts_of
 
     recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
     folder = run.paths.evaluations
@@ -195,6 +206,8 @@ def gather_results(run: Run) -> None:
         "tiers": run.store().tiers,
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
     }
+    if recipe.model.pretrained is not None:
+        facts["pretrained"] = facts_of(recipe.model)
     write_results(run.paths.results, scores, facts | found)
 
 

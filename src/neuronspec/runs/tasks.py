@@ -18,6 +18,7 @@ from neuronspec.core.plugins import plugin_stamp
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.core.settings import without_added
 from neuronspec.corpus.old_form import to_old_form
+from neuronspec.models.pretrained import facts_of
 from neuronspec.recipe import Recipe
 from neuronspec.runs import stages
 
@@ -65,12 +66,13 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     corpus = settings("corpus", "tokenizer")
     corpus["corpus"] = to_old_form(corpus["corpus"])
     corpus["corpus"].pop("workers", None)
+    checkpoint = {"pretrained": facts_of(recipe.model)} if recipe.model.pretrained is not None else {}
     families = {"families": corpus["corpus"].pop("families", {})}
     inputs = {"inputs": recipe.corpus.inputs, "zero_shot": recipe.evaluation.zero_shot}
     selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
     tasks = [
-        Task("prepare", (), corpus | inputs, _made(HERE.data), stages.prepare),
-        Task("train", ("prepare",), settings("model", "training"), _made(HERE.base), stages.train_base),
+        Task("prepare", (), corpus | inputs | checkpoint, _made(HERE.data), stages.prepare),
+        Task("train", ("prepare",), settings("model", "training") | checkpoint, _made(HERE.base), stages.train_base),
         Task("record", ("train",), settings("recording"), _made(HERE.activations), stages.record),
         Task("select", ("record",), selection, _made(HERE.masks), stages.select),
     ]

@@ -86,7 +86,7 @@ def _find(nodes: Sequence[Node], scorer: Scorer, several: bool) -> dict[str, Fou
     found: dict[str, Found] = {}
     for node in nodes:
         for arm in [node.cell.arm] if node.cell else [name.partition("/")[2] for name in node.tasks if name in FLOOR]:
-            base_seed = (node.recipe.training.seed or 0) if several and arm == "base" else 0
+            base_seed = ((node.recipe.training and node.recipe.training.seed) or 0) if several and arm == "base" else 0
             label, training = (node.cell.entry, node.cell.training) if node.cell else (arm, (base_seed, 0))
             one = found.setdefault(label, Found())
             if training not in one.nodes:

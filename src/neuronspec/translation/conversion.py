@@ -17,6 +17,7 @@ from torch import nn
 from transformers import M2M100ForConditionalGeneration, PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.errors import MissingExtraError, ModelError
+from neuronspec.models.fit import count_ids
 from neuronspec.models.sites import unwrap
 from neuronspec.specialization.model_state import attached
 from neuronspec.translation.quantizations import QUANTIZATIONS
@@ -69,7 +70,7 @@ def vocabulary_of(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:
     Raises:
         ModelError: two ids have one token.
     """
-    tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, len(tokenizer)))))
+    tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, count_ids(tokenizer)))))
     named = [f"<unused {place}>" if token is None else str(token) for place, token in enumerate(tokens)]
     named += [f"<unused {place}>" for place in range(len(named), size)]
     if len(set(named)) != size:
