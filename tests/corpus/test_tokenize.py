@@ -35,12 +35,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
-def tokens_of(texts: list[str | None], tokenizer: Path, spool: Path, dtype: str) -> list[list[int]]:
+def tokens_of(
+    texts: list[str | None], tokenizer: Path, spool: Path, dtype: str, by_word: bool = True
+) -> list[list[int]]:
     schema = spool_schema(["en"])
     nothing = [*[pa.nulls(len(texts), pa.uint64())] * 2, pa.nulls(len(texts), pa.string())]
     with pa.ipc.new_file(str(spool), schema) as writer:
         writer.write_batch(pa.record_batch([pa.array(texts, pa.string()), *nothing], schema=schema))
-    column = Tokenize(spool, tokenizer / "tokenizer.json", ("en",), dtype)(0)["en"]
+    column = Tokenize(spool, tokenizer, ("en",), dtype, by_word)(0)["en"]
     assert column.values.dtype == dtype and len(column.lengths) == len(texts)
     values = iter(column.values.tolist())
     return [[next(values) for _ in range(length)] for length in column.lengths.tolist()]
@@ -54,7 +56,9 @@ def test_tokens_are_those_of_whole_sentences(
     texts = [clean_text(text).text or None if text else None for text in raw]
     tokenizer: Any = load_tokenizer(folders[kind])
     expected = [tokenizer(text, add_special_tokens=False).input_ids if text else [] for text in texts]
-    assert tokens_of(texts, folders[kind], tmp_path_factory.mktemp("spool") / "s.arrow", dtype) == expected
+    spool = tmp_path_factory.mktemp("spool") / "s.arrow"
+    assert tokens_of(texts, folders[kind], spool, dtype) == expected
+    assert tokens_of(texts, folders[kind], spool, dtype, by_word=False) == expected
 
 
 @pytest.mark.parametrize("kind", TYPES)

@@ -80,7 +80,7 @@ def tag_id(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
     Raises:
         DirectionError: the tokenizer has no tag for the language; lists those that it has.
     """
-    given = tokenizer.init_kwargs.get(_TABLE, {})
+    given = getattr(tokenizer, "init_kwargs", {}).get(_TABLE, {})
     if code in given:
         return _id_of(tokenizer, given[code])
     if language_tag(code) in _special_tokens(tokenizer):
