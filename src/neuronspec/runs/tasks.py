@@ -66,13 +66,18 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     corpus = settings("corpus", "tokenizer")
     corpus["corpus"] = to_old_form(corpus["corpus"])
     corpus["corpus"].pop("workers", None)
-    checkpoint = {"pretrained": facts_of(recipe.model)} if recipe.model.pretrained is not None else {}
     families = {"families": corpus["corpus"].pop("families", {})}
     inputs = {"inputs": recipe.corpus.inputs, "zero_shot": recipe.evaluation.zero_shot}
     selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
     tasks = [
-        Task("prepare", (), corpus | inputs | checkpoint, _made(HERE.data), stages.prepare),
-        Task("train", ("prepare",), settings("model", "training") | checkpoint, _made(HERE.base), stages.train_base),
+        Task("prepare", (), corpus | inputs | _checkpoint(recipe), _made(HERE.data), stages.prepare),
+        Task(
+            "train",
+            ("prepare",),
+            settings("model", "training") | _checkpoint(recipe),
+            _made(HERE.base),
+            stages.train_base,
+        ),
         Task("record", ("train",), settings("recording"), _made(HERE.activations), stages.record),
         Task("select", ("record",), selection, _made(HERE.masks), stages.select),
     ]
@@ -123,6 +128,11 @@ def _settings(recipe: Recipe, *sections: str) -> dict[str, Any]:
         for key in name.split("."):
             found[name] = found[name].get(key)
     return found | ({"plugins": {name: plugin_stamp(name) for name in recipe.plugins}} if recipe.plugins else {})
+
+
+def _checkpoint(recipe: Recipe) -> dict[str, Any]:
+    """What identifies the checkpoint that the recipe starts from, if it does."""
+    return {} if recipe.model.pretrained is None else {"pretrained": facts_of(recipe.model)}
 
 
 def _continued(recipe: Recipe) -> list[str]:
