@@ -77,6 +77,10 @@ def test_quotes_and_marks_in_translations_are_escaped(tmp_path: Path) -> None:
         ("<p xml:lang='fr'>a</p><p lang='en-GB'>b</p>", "<p xml:lang='fr'>a</p><p lang='en-GB'>B</p>"),
         ("<p lang=''>c</p>", "<p lang=''>C</p>"),
         ("<br translate=no>a", "<br translate=no>A"),
+        ("<script>a<br>c<!-- d", "<script>A<br>C&lt;!-- D"),
+        ("<!-- a>b<!-- c -->d<pre>e</PRE>f<pre>g", "<!-- a>b<!-- c -->D<pre>e</PRE>F<pre>G"),
+        ("<i>a</i> " * 101, "<i>a</i> " * 101),
+        ("a < b <0>c</0> <>", "A &lt; B <0>C</0> &lt;&gt;"),
         ("<p translate=no>a", "<p translate=no>a"),
     ],
 )  # fmt: skip

@@ -37,9 +37,6 @@ BLOCKS = frozenset(
 )  # fmt: skip
 """Elements that hold sentences; of others, only these are told from the ones that programs make up."""
 
-MOST_TAGS = 200
-"""Inline tags in a segment; one with more stays as it is."""
-
 VOID = frozenset(["br", "hr", "img", "input", "wbr"])
 """Elements that have no end tag, among those that are seen in messages."""
 
@@ -50,13 +47,12 @@ _IMPLIED = frozenset(["dd", "dt", "li", "option", "p", "td", "th", "tr"])
 """Elements that may end where the next of the same name begins."""
 
 _ATTRIBUTES = r"""(?:[^"'<>]|"[^"]*"|'[^']*')*"""
-MARKUP = re.compile(
-    rf"<!--.*?-->|<[!?][^>]*>|<(?P<opaque>{'|'.join(OPAQUE)})\b{_ATTRIBUTES}>.*?</(?P=opaque)\s*>"
-    rf"|<(?P<close>/?)(?P<name>[a-z][a-z0-9:-]*|[0-9]+(?=\s*/?>))\b{_ATTRIBUTES}>",
-    re.IGNORECASE | re.DOTALL,
-)
-"""Comments, elements whose content isn't translated, and tags; also the numbered ones of messages, `<0>here</0>`."""
-
+_TAG = rf"<(?P<close>/?)(?P<name>[a-z][a-z0-9:-]*|[0-9]+(?=\s*/?>))\b{_ATTRIBUTES}>"
+_OPAQUE = rf"<(?P<opaque>{'|'.join(OPAQUE)})\b"
+_FLAGS = re.IGNORECASE | re.DOTALL
+_MARKUP = re.compile(rf"<!--.*?-->|<[!?][^>]*>|{_OPAQUE}{_ATTRIBUTES}>.*?</(?P=opaque)\s*>|{_TAG}", _FLAGS)
+_UNCLOSED = re.compile(rf"(?P<opaque>(?!))|<[!?][^>]*>|{_TAG}", _FLAGS)
+_START = re.compile(rf"<!--|{_OPAQUE}|<[!?/a-z0-9]", _FLAGS)
 LANGUAGE = re.compile(r"""\s(?:xml:)?lang\s*=\s*(?P<quote>["']?)(?P<tag>[A-Za-z0-9_-]+)(?P=quote)""", re.IGNORECASE)
 """The attribute that says in what language the text of an element is."""
 
@@ -70,7 +66,33 @@ _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 def plain_of(text: str) -> str:
     """A text without markup, as its language is detected from."""
-    return unescape(MARKUP.sub(" ", text))
+    pieces, at = [], 0
+    for match in markup_of(text):
+        pieces.append(text[at : match.start()])
+        at = match.end()
+    return unescape(" ".join([*pieces, text[at:]]))
+
+
+def markup_of(text: str) -> Iterator[re.Match[str]]:
+    """Comments, elements whose content isn't translated (`opaque`), and tags (`close`, `name`).
+
+    Also the numbered tags of messages, `<0>here</0>`. Time is linear: no end is looked for where there is none.
+
+    Args:
+        text: with HTML in it.
+    """
+    ends: dict[str, int] = {"": text.rfind(">"), "<!--": text.rfind("-->")}
+    at = 0
+    while (start := _START.search(text, at)) is not None and start.start() < ends[""]:
+        kind = (start["opaque"] or start[0]).lower()
+        if start["opaque"] and kind not in ends:
+            closing = re.finditer(rf"</{kind}\s*>", text, re.IGNORECASE)
+            ends[kind] = max((match.start() for match in closing), default=-1)
+        pattern = _UNCLOSED if start.start() > ends.get(kind, len(text)) else _MARKUP
+        match = pattern.match(text, start.start())
+        if match is not None:
+            yield match
+        at = match.end() if match is not None else start.start() + 1
 
 
 def translate_html(translator: Translator, direction: Direction, texts: Sequence[str]) -> list[str]:
@@ -123,7 +145,7 @@ def elements_of(text: str, source: str | None = None) -> Iterator[tuple[re.Match
         text: with HTML in it.
         source: as of `pieces_of`.
     """
-    matches = list(MARKUP.finditer(text))
+    matches = list(markup_of(text))
     done = 0
     for at, match in enumerate(matches):
         if match.start() < done:
@@ -178,14 +200,12 @@ def _tag(match: re.Match[str], written: str, also_inline: Collection[str]) -> Ta
 
 
 def segment_of(piece: list[str | Tag], write: Callable[[str], str] = escape) -> Segment | None:
-    """What is translated of a piece; None where it holds no text, or tags that no person nested so deeply.
+    """What is translated of a piece; None where it holds no text.
 
     Args:
         piece: text and inline tags.
         write: how text is written between tags.
     """
-    if sum(isinstance(part, Tag) for part in piece) > MOST_TAGS:
-        return None
     inline = [part if isinstance(part, Tag) else _SPACE.sub(" ", unescape(part)) for part in piece]
     if not any(isinstance(part, str) and part.strip() for part in inline):
         return None

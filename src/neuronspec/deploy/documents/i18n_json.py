@@ -18,7 +18,7 @@ from neuronspec.core.errors import CorpusError
 from neuronspec.core.json_files import NotJson, Pairs, parse_row
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
-from neuronspec.deploy.documents.spans import Rewriter, Span, Text
+from neuronspec.deploy.documents.spans import Rewriter, Span, Text, line_counter
 from neuronspec.deploy.translator import Translator
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
@@ -62,7 +62,7 @@ def translate_json(
     only = "message" if _is_extension(content) else None
     rewriter = Rewriter(translator, direction, text.name)
     escape = _escaping(text.text)
-    spans = []
+    spans, line = [], line_counter(text.text)
     for start, end, problem in _values(text.text, only):
         value = str(parse_row(text.text[start:end]))
         if _ADDRESS.fullmatch(value):
@@ -70,7 +70,7 @@ def translate_json(
         if any("\ud800" <= character <= "\udfff" for character in value):
             problem = "it has half of a surrogate pair, which is no character"
         if problem:
-            rewriter.leave(text.line(start), problem)
+            rewriter.leave(line(start), problem)
         else:
             spans.append(Span(start + 1, end - 1, value, escape))
     stream.write(text.encoded(rewriter.rewritten(text.text, spans)))

@@ -15,7 +15,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
-from neuronspec.deploy.documents.spans import Rewriter, Span, Text, lines_of
+from neuronspec.deploy.documents.spans import Rewriter, Span, Text, line_counter, lines_of
 from neuronspec.deploy.translator import Translator
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -90,10 +90,10 @@ def _rewrite(
     """Translate entries; those whose key is there twice stay and are listed."""
     rewriter = Rewriter(translator, direction, text.name)
     counts = Counter(key for key, _, _ in entries)
-    spans = []
+    spans, line = [], line_counter(text.text)
     for key, start, end in entries:
         if counts[key] > 1:
-            rewriter.leave(text.line(start), f"the key {key!r} is in the file more than once")
+            rewriter.leave(line(start), f"the key {key!r} is in the file more than once")
         else:
             spans.append(span_of(text.text, start, end))
     stream.write(text.encoded(rewriter.rewritten(text.text, spans)))

@@ -7,6 +7,7 @@ that do (mdformat) write it in their own style, so texts are translated where th
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,17 +48,18 @@ _POSITIONED = ("newline", "escape", "backticks", "link", "image", "autolink", "h
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """The inline content of a block, and where each of its lines is in the file."""
+    """The inline content of a block, and where each of its lines is in the file and in the content."""
 
     content: str
     children: list[Token]
     starts: list[int]
+    lines: list[int]
     is_cell: bool
 
     def place(self, at: int) -> int:
         """Where a character of the content is in the file."""
-        before = self.content[:at]
-        return self.starts[before.count("\n")] + at - (before.rfind("\n") + 1)
+        line = bisect_right(self.lines, at) - 1
+        return self.starts[line] + at - self.lines[line]
 
 
 def translate_markdown(
@@ -127,10 +129,11 @@ def _blocks(page: str, parser: MarkdownIt, environment: dict[str, Any], rewriter
             starts = [start] if start >= 0 else []
             at = page.find("|", start + len(token.content), lines[row][1]) + 1 if starts else at
         else:
-            starts = _starts(page, lines[token.map[0] :], token.content)
+            starts = _starts(page, lines[slice(*token.map)], token.content)
         is_cell, was_cell = False, is_cell
         if starts:
-            yield _Block(token.content, token.children or [], starts, was_cell)
+            own = [0, *(match.end() for match in re.finditer("\n", token.content))]
+            yield _Block(token.content, token.children or [], starts, own, was_cell)
         elif token.content.strip() and rewriter is not None:
             rewriter.leave(token.map[0] + 1, "its text can't be found in the line")
 

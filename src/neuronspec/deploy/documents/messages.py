@@ -18,9 +18,9 @@ from neuronspec.core.direction import Direction
 from neuronspec.deploy.documents.accelerators import Label
 from neuronspec.deploy.documents.assisted import recalled
 from neuronspec.deploy.documents.checks import problem_with, unfit
-from neuronspec.deploy.documents.html_text import BLOCKS, MARKUP, MOST_TAGS, VOID, pieces_of, segment_of
+from neuronspec.deploy.documents.html_text import BLOCKS, VOID, markup_of, pieces_of, segment_of
 from neuronspec.deploy.documents.markup import Tag
-from neuronspec.deploy.documents.xml_inline import Segment, translated
+from neuronspec.deploy.documents.xml_inline import MOST_TAGS, Segment, translated
 from neuronspec.deploy.translator import Translator
 
 _ENTITY = re.compile(r"&(?:[A-Za-z][A-Za-z0-9]*|#[0-9]+|#[xX][0-9A-Fa-f]+);")
@@ -85,16 +85,18 @@ def _elements(text: str) -> Counter[tuple[str, ...]]:
     """How often each tag occurs, after the tags that it is in; empty where the tags don't fit together."""
     found: Counter[tuple[str, ...]] = Counter()
     waiting: list[tuple[str, str]] = []
-    for match in MARKUP.finditer(text):
+    for match in markup_of(text):
         name = (match["name"] or "").lower()
         if match["close"]:
             if not waiting or waiting.pop()[0] != name:
                 return Counter()
             continue
         found[(*(tag for _, tag in waiting), match[0])] += 1
+        if found.total() > MOST_TAGS:
+            return Counter()
         if name and name not in VOID and not match[0].endswith("/>"):
             waiting.append((name, match[0]))
-    return Counter() if waiting or found.total() > MOST_TAGS else found
+    return Counter() if waiting else found
 
 
 def _lost_markup(text: str, translation: str) -> str:
@@ -104,7 +106,7 @@ def _lost_markup(text: str, translation: str) -> str:
 
 def _pieces(text: str) -> Iterator[str | Segment]:
     """What is translated at once, and what stays as it is; elements that aren't HTML's stand within sentences."""
-    own = {match["name"].lower() for match in MARKUP.finditer(text) if match["name"]} - BLOCKS - VOID
+    own = {match["name"].lower() for match in markup_of(text) if match["name"]} - BLOCKS - VOID
     write = _as_in(text)
     for piece in pieces_of(text, own):
         for part in _parted(piece):

@@ -42,6 +42,21 @@ def lines_of(text: str) -> Iterator[Line]:
         yield match.start(), match.start() + len(match[0].rstrip("\r\n"))
 
 
+def line_counter(text: str) -> Callable[[int], int]:
+    """Tells the line of each of some places, from 1; quick where they come in order."""
+    line, at = 1, 0
+
+    def count(place: int) -> int:
+        nonlocal line, at
+        if place < at:
+            line, at = 1, 0
+        line += text.count("\n", at, place)
+        at = place
+        return line
+
+    return count
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """The text of a file.
@@ -89,7 +104,7 @@ class Text:
 
     def line(self, place: int) -> int:
         """The number of the line in which a character is, from 1."""
-        return _line(self.text, place)
+        return self.text.count("\n", 0, place) + 1
 
     def encoded(self, text: str) -> bytes:
         """Another text in this file's encoding, which must have its characters."""
@@ -137,7 +152,8 @@ class Rewriter:
             spans: must not overlap; those without letters stay.
         """
         pieces, at = [], 0
-        found = self.edits(spans, lambda span: text[span.start : span.end], lambda span: _line(text, span.start))
+        line = line_counter(text)
+        found = self.edits(spans, lambda span: text[span.start : span.end], lambda span: line(span.start))
         for start, end, content in found:
             pieces += [text[at:start], content]
             at = end
@@ -221,10 +237,6 @@ def framed(inline: Inline, escape: Callable[[str], str], written: str | None = N
         stripped = pieces[-1].rstrip()
         after, pieces[-1] = pieces[-1][len(stripped) :], stripped
     return Segment(escape(before), pieces, escape(after), escape, written)
-
-
-def _line(text: str, place: int) -> int:
-    return text.count("\n", 0, place) + 1
 
 
 def _with_written(segment: Segment, written: str) -> Segment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 
 from neuronspec.deploy.documents.markup import Inline, Tag
@@ -10,6 +11,9 @@ from neuronspec.deploy.documents.markup import Inline, Tag
 # Between two characters of scripts that are written without spaces, but not before a mark.
 _UNSPACED = "\u0e01-\u0e30\u0e40-\u0e46\u1000-\u102a\u1780-\u17b3\u3041-\u3096\u30a1-\u30fa\u3400-\u9fff"
 _BREAK = re.compile(rf" +|(?<=[{_UNSPACED}、。，])(?=[{_UNSPACED}])")
+
+_AHEAD = 200
+"""Characters by which it is told whether a line may begin with them."""
 
 
 def wrapped(
@@ -29,17 +33,23 @@ def wrapped(
     breaks = [
         match.span()
         for match in _BREAK.finditer(text)
-        if match.start() not in solid and (match[0] or not is_source) and fits(text[match.end() :])
+        if match.start() not in solid and (match[0] or not is_source) and fits(text[match.end() : match.end() + _AHEAD])
     ]
     lengths = [0]
     for place in range(len(text)):
         lengths.append(lengths[-1] + (is_source or place not in solid))
     chosen: list[tuple[int, int]] = []
+    after = [lengths[start] for start, _ in breaks]
+    low = 0
     for number in range(1, lines):
-        later = [each for each in breaks if not chosen or each[0] > chosen[-1][1]]
-        if not later:
+        if low == len(breaks):
             break
         wanted = lengths[-1] * number / lines
-        chosen.append(min(later, key=lambda each: abs(lengths[each[0]] - wanted)))
+        near = bisect_left(after, wanted, low)
+        best = min(
+            (place for place in (near - 1, near) if low <= place < len(breaks)), key=lambda at: abs(after[at] - wanted)
+        )
+        chosen.append(breaks[best])
+        low = best + 1
     edges = [0, *(place for each in chosen for place in each), len(text)]
     return [text[edges[at] : edges[at + 1]] for at in range(0, len(edges), 2)]

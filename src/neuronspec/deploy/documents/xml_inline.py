@@ -24,6 +24,9 @@ CLOSING = {"ept": ("rid", "id", "i"), "ex": ("rid", "id"), "ec": ("startRef", "i
 ALONE = {"x", "ph", "it", "ut", "cp"}
 """Elements that stand for something without text."""
 
+MOST_TAGS = 200
+"""Tags in a segment; one with more stays as it is: no person wrote it, and placing them takes long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -81,10 +84,15 @@ def translated(translator: Translator, direction: Direction, segments: Sequence[
         direction: of the translation.
         segments: to translate.
     """
-    reasons = [unfit(segment.text) for segment in segments]
+    reasons = [_too_many_tags(segment) or unfit(segment.text) for segment in segments]
     fit = [segment for segment, reason in zip(segments, reasons, strict=True) if not reason]
     found = iter(_translated(translator, direction, fit))
     return [("", reason) if reason else next(found) for reason in reasons]
+
+
+def _too_many_tags(segment: Segment) -> str:
+    number = sum(isinstance(piece, Tag) for piece in segment.inline)
+    return f"it has {number} tags inside, more than {MOST_TAGS}" if number > MOST_TAGS else ""
 
 
 def _translated(translator: Translator, direction: Direction, segments: list[Segment]) -> list[tuple[str, str]]:
