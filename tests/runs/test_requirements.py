@@ -13,7 +13,7 @@ from tests.helpers.mutations import neuronspec
 from tests.helpers.synthetic import write_recipe
 
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
-from neuronspec.models.memory import Room
+from neuronspec.models.footprint import Room
 from neuronspec.recipe import Recipe
 from neuronspec.runs import requirements
 from neuronspec.runs.requirements import check_machine, check_memory

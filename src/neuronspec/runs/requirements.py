@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
 from neuronspec.core.processes import launched
-from neuronspec.models.memory import Room, activation_bytes, count_parameters, room
+from neuronspec.models.footprint import Room, activation_bytes, count_parameters, room
 from neuronspec.models.pretrained import shape_of
 from neuronspec.recipe import Recipe
 from neuronspec.runs.stages import TRAININGS

@@ -11,7 +11,7 @@ import torch
 from transformers import M2M100Config, M2M100ForConditionalGeneration
 
 from neuronspec.models.fast_attention import use_fast_attention
-from neuronspec.models.memory import activation_bytes, count_parameters, main_memory
+from neuronspec.models.footprint import activation_bytes, count_parameters, main_memory
 from neuronspec.models.presets import PRESETS
 from neuronspec.models.settings import ModelSettings
 
