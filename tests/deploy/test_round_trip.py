@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.helpers.documents import EN_DE, Same, Upper
 
+from neuronspec.core.errors import NeuronspecError
 from neuronspec.deploy.documents.document import Options, translate_stream
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.registry import FORMATS
@@ -489,7 +490,7 @@ MEMBERS = {"docx": "word/document.xml", "pptx": "ppt/slides/slide1.xml", "odf": 
 """Of formats that are archives, the member that is made here."""
 
 
-def packed(member: str, content: str) -> bytes:
+def packed(member: str, content: str | bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, text, how in (
@@ -531,3 +532,45 @@ def test_nothing_changes_but_what_is_translated(kind: str, data: st.DataObject) 
             assert found == content or type(engine) is Upper
         else:
             assert sent(kind, render(None).encode(), engine).decode() == render(engine.one)
+
+
+PIECES = [
+    b"<",
+    b">",
+    b'"',
+    b"\\",
+    b"\n",
+    b"\r",
+    b"&",
+    b"{",
+    b"]",
+    b"*",
+    b"`",
+    b"|",
+    b"\0",
+    b"\xff",
+    b"</b>",
+    b"<!--",
+    b"--> ",
+]
+COPIED = sorted(set(DOCUMENTS) - {"po", "xliff", "tmx", "tsv", "csv", "jsonl"})
+"""Formats in one language: an engine that changes nothing gives any file back that can be read."""
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.data())
+def test_damaged_documents_stay_or_are_refused(kind: str, data: st.DataObject) -> None:
+    content = DOCUMENTS[kind](data.draw)(None).encode()
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content)))
+        left = data.draw(st.integers(at, min(len(content), at + 9)))
+        content = content[:at] + data.draw(st.sampled_from([b"", *PIECES])) + content[left:]
+    raw = packed(MEMBERS[kind], content) if kind in MEMBERS else content
+    for engine in (Same(), Upper()):
+        try:
+            found = sent(kind, raw, engine)
+        except NeuronspecError as error:
+            assert str(error).startswith(f"a.{kind}") or "--column" in str(error)
+        else:
+            assert type(engine) is Upper or kind not in COPIED or found == raw
