@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 from transformers import M2M100Config, M2M100ForConditionalGeneration
 
@@ -250,21 +249,21 @@ def test_a_batch_that_does_not_fit_is_computed_in_halves(
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_compiled_training_ends_close_to_an_eager_one(tmp_path: Path, precision: str) -> None:
-    models = {}
+    """By its losses: Adam makes steps of full size of gradients that are rounding alone."""
+    losses = {}
     for name in ("eager", "compiled"):
         torch._dynamo.reset()
         model = toy_model(dropout=0.0).to(CUDA)
         masks = random_masks(model, tuple(map(str, SIZES)))
         specialize(model, masks)
-        toy_train(
+        result = toy_train(
             tmp_path / name, 6, model=model, precision=precision, compile=name == "compiled",
             in_direction=lambda given, model=model: use_direction(model, given),
         )  # fmt: skip
-        models[name] = load_file(tmp_path / name / "model.safetensors")
-    for name, value in models["eager"].items():
-        if name.endswith("k_proj.bias"):
-            continue  # softmax takes no notice of it: its gradient is rounding alone, which Adam makes large
-        assert_close(models["compiled"][name], value, CLOSE[precision], name)
+        losses[name] = result.validation
+    assert losses["eager"].keys() == losses["compiled"].keys()
+    for direction, loss in losses["eager"].items():
+        assert losses["compiled"][direction] == pytest.approx(loss, rel=1e-3 if precision == "float32" else 2e-2)
 
 
 @pytest.mark.parametrize("beams", [1, 5])

@@ -85,14 +85,22 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         arm, work = get_arm(each), stages.continue_arm(each)
         arm.check(recipe)
         tasks.append(Task(f"specialize/{each}", arm.needs, settings(*arm.sections), _made(HERE.arm(each)), work))
+    return tasks + _scoring_tasks(recipe, families)
+
+
+def _scoring_tasks(recipe: Recipe, families: dict[str, Any]) -> list[Task]:
+    """The tasks that come after the training of the arms."""
+    settings = partial(_settings, recipe)
     translation = settings("evaluation")
     translation["evaluation"] = recipe.evaluation.translation
+    tasks = []
     arms = {"copy": "prepare", "base": "train"} | {arm: f"specialize/{arm}" for arm in recipe.arms}
     for name, need in arms.items():
         work = stages.evaluate(name)
         tasks.append(Task(f"evaluate/{name}", (need,), translation, _made(HERE.evaluation(name)), work))
     evaluated = tuple(f"evaluate/{arm}" for arm in arms)
-    tasks += [
+    return [
+        *tasks,
         Task(
             "evaluate",
             evaluated,
@@ -110,7 +118,6 @@ def tasks_of(recipe: Recipe) -> list[Task]:
         ),
         Task("report", ("evaluate", "analyse"), settings("report"), _made(HERE.report), stages.report),
     ]
-    return tasks
 
 
 def _settings(recipe: Recipe, *sections: str) -> dict[str, Any]:
