@@ -97,7 +97,8 @@ def test_a_cue_has_as_many_lines_afterwards(tmp_path: Path) -> None:
 
 def test_cues_without_a_blank_line_between(tmp_path: Path) -> None:
     content = "1\n00:00:01,000 --> 00:00:02,000\none two three\n2\n00:00:03,000 --> 00:00:04,000\ntwo\n3"
-    assert through(tmp_path, "a.srt", content) == content.replace("one two three", "ONE TWO THREE").replace("two\n3", "TWO\n3")
+    expected = content.replace("one two three", "ONE TWO THREE").replace("two\n3", "TWO\n3")
+    assert through(tmp_path, "a.srt", content) == expected
 
 
 def test_utf_16_stays(tmp_path: Path) -> None:
