@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from tests.helpers.marking import Marking
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, RecipeError
+from neuronspec.core.errors import CorpusError, PathError, RecipeError
 from neuronspec.corpus.readers.messages import verbatim
 from neuronspec.deploy.documents.checks import kept, lost
-from neuronspec.deploy.documents.document import Options, format_of, translate_document
+from neuronspec.deploy.documents.document import Options, check_file, format_of, translate_document
 from neuronspec.deploy.documents.po_file import read_catalog
 
 EN_DE = Direction("en", "de")
@@ -498,3 +498,19 @@ def test_rows_of_jsonl_without_one_text_are_listed_and_stay(tmp_path: Path, told
     for bad, message in (("[" * 100_000, "nested too deeply"), ('{"text": 1.5}', "no text in the field 'text'")):
         with pytest.raises(CorpusError, match=message):
             through(tmp_path, "a.jsonl", bad)
+
+
+def test_misuse_is_told_before_a_model_is_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("one")
+    for path, out, options, error, message in (
+        (file, tmp_path, Options(), PathError, "--out .* is a folder; .*a.txt is a file, so name a file"),
+        (tmp_path / "b.txt", None, Options(), PathError, "b.txt can't be read: No such file"),
+        (file, None, Options(column="2"), RecipeError, "--column is for tsv, jsonl and csv files"),
+        (file, None, Options(fuzzy=True), RecipeError, "--fuzzy is for po files"),
+        (tmp_path / "b.foo", None, Options(), PathError, "b.foo can't be read"),
+    ):
+        with pytest.raises(error, match=message) as refused:
+            check_file(str(path), out, "en", None, options)
+        assert refused.value.exit_code == 2
+    check_file(str(file), file, "en", None, Options())

@@ -49,9 +49,10 @@ def content(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def run(folder: Path, out: Path, kind: str | None = None) -> None:
-    check_folder(folder, out, "en", kind)
-    translate_folder(Marking(), EN_DE, folder, out, Options(), kind)  # type: ignore[arg-type]
+def run(folder: Path, out: Path, kind: str | None = None, options: Options | None = None) -> None:
+    options = options or Options()
+    check_folder(folder, out, "en", kind, options)
+    translate_folder(Marking(), EN_DE, folder, out, options, kind)  # type: ignore[arg-type]
 
 
 def test_each_file_goes_to_its_place(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -79,6 +80,28 @@ def test_a_file_that_cannot_be_read_stops_no_other(folder: Path, tmp_path: Path)
     with pytest.raises(CorpusError, match=r"1 files of .* weren't translated:\n.*0.txt:1: not valid UTF-8"):
         run(folder, tmp_path / "out")
     assert sorted(content(tmp_path / "out")) == ["a.txt", "sub/b.tsv", "sub/news.en"]
+
+
+def test_a_table_without_the_column_stops_no_other(folder: Path, tmp_path: Path) -> None:
+    (folder / "0.csv").write_text("id,title\n1,one\n")
+    with pytest.raises(CorpusError, match=r"1 files of .* weren't translated:\n.*0.csv has 2 columns .* with --column"):
+        run(folder, tmp_path / "out")
+    assert sorted(content(tmp_path / "out")) == ["a.txt", "sub/b.tsv", "sub/news.en"]
+
+
+def test_an_option_is_for_the_files_whose_format_obeys_it(folder: Path, tmp_path: Path) -> None:
+    (folder / "0.csv").write_text("id,title\n1,one\n")
+    (folder / "sub" / "b.tsv").write_text("title\ntwo\n")
+    with pytest.raises(RecipeError, match="--fuzzy is for po files"):
+        run(folder, tmp_path / "out", options=Options(fuzzy=True))
+    assert not (tmp_path / "out").exists()
+    run(folder, tmp_path / "out", options=Options(column="title"))
+    assert content(tmp_path / "out") == {
+        "0.csv": "id,title,translation\n1,one,¡one\n",
+        "a.txt": "¡one\n",
+        "sub/b.tsv": "title\ttranslation\ntwo\t¡two\n",
+        "sub/news.en": "¡six\n",
+    }
 
 
 def test_misuse_is_told_before_anything_is_written(folder: Path, tmp_path: Path) -> None:

@@ -68,7 +68,9 @@ def test_languages_in_any_spelling_and_either_direction(tmp_path: Path) -> None:
     assert found(memory(tmp_path, *units, direction="eng_Latn-deu_Latn"), "Save") == "Sichern"
     back = memory(tmp_path, *units, direction="de-en")
     assert found(back, "Sichern") == "Save" and found(back, "Nein") == "No" and len(back) == 2
-    with pytest.raises(CorpusError, match=r"memory.tmx has no translations from en to it; its languages are DE, EN-us"):
+    with pytest.raises(
+        CorpusError, match=r"memory.tmx has no finished translations from en to it; its languages are DE, EN-us"
+    ):
         memory(tmp_path, *units, direction="en-it")
 
 
@@ -109,7 +111,7 @@ def test_formatting_is_no_part_of_a_text(tmp_path: Path) -> None:
         ("", "memory.tmx:1: not XML: no element found"),
         ("<html/>", "memory.tmx:1: not TMX: its root is 'html'"),
         ('<?xml version="1.0" encoding="klingon"?><tmx/>', "memory.tmx:1: its encoding can't be read"),
-        ("<tmx/>", "has no translations from en to de; its languages are not named"),
+        ("<tmx/>", "has no finished translations from en to de; its languages are not named"),
     ],
     ids=["tag", "cut", "empty", "root", "encoding", "nothing"],
 )
@@ -152,7 +154,7 @@ def test_finished_catalogs_are_memories(tmp_path: Path) -> None:
     (tmp_path / "done.po").write_text("\ufeff" + PO.format("de", entries), encoding="utf-8")
     known = ns.TranslationMemory([tmp_path / "done.po"], EN_DE)
     assert len(known) == 1 and found(known, "Save") == "Sichern"
-    with pytest.raises(CorpusError, match="no translations from en to fr; its languages are de"):
+    with pytest.raises(CorpusError, match="no finished translations from en to fr; its languages are de"):
         ns.TranslationMemory([tmp_path / "done.po"], "en-fr")
 
 
@@ -182,7 +184,9 @@ def test_finished_units_of_xliff_are_memories(tmp_path: Path) -> None:
     start = '<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" srcLang="en" trgLang="de-DE"><file id="1">'
     (tmp_path / "b.xliff").write_text(f"{start}{segments}</file></xliff>")
     assert dict(ns.TranslationMemory([tmp_path / "b.xliff"], EN_DE)) == {"reviewed": "x", "final": "x"}
-    with pytest.raises(CorpusError, match="a.xlf has no translations from en to it; its languages are de, en-US, fr"):
+    with pytest.raises(
+        CorpusError, match="a.xlf has no finished translations from en to it; its languages are de, en-US, fr"
+    ):
         ns.TranslationMemory([tmp_path / "a.xlf"], "en-it")
     (tmp_path / "a.xlf").write_text("<html>")
     with pytest.raises(CorpusError, match=r"a.xlf:1: not XLIFF: its root is 'html'"):

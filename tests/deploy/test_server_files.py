@@ -17,6 +17,7 @@ from neuronspec.core.errors import PathError
 from neuronspec.deploy.server.keys import Key, Keys
 from neuronspec.deploy.server.limits import Limits
 from neuronspec.deploy.server.schemas import Refused
+from neuronspec.deploy.server.serve import serve
 from neuronspec.deploy.server.uploads import Downloads, translated_name
 
 PO = b'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "Save"\nmsgstr ""\n'
@@ -64,6 +65,18 @@ def test_a_file_comes_back_in_its_format(url: str, name: str, content: bytes, ex
     assert ask(link, method="HEAD").body == b""
     assert ask(f"{url}/download_file/nothing").status == 404
     assert ask(f"{url}/download_file/../page.html").status == 404
+
+
+def test_a_column_of_a_table_is_translated(url: str) -> None:
+    table = b"id,title\n1,Save\n"
+    answer = sent(url, "a.csv", table)
+    assert answer.status == 400 and "a.csv has 2 columns" in answer.json["error"]
+    assert "say with the field 'column' which one" in answer.json["error"] and "--" not in answer.json["error"]
+    for source in ("en", "auto"):
+        answer = sent(url, "a.csv", table, [("source", source), ("target", "de"), ("column", "title")])
+        assert ask(answer.json["translatedFileUrl"]).body == b"id,title,translation\n1,Save,en>de:Save\n"
+    assert sent(url, "a.csv", table, [*EN_DE, ("column", "none")]).status == 400
+    assert sent(url, "a.txt", b"Save", [*EN_DE, ("column", "")]).status == 200
 
 
 def test_a_long_file_is_translated_piece_by_piece_in_order(url: str) -> None:
@@ -219,6 +232,20 @@ def test_keys_open_the_server_and_have_limits_of_their_own(tmp_path: Path) -> No
         assert ask(f"{address}/translate", long).status == 200
         assert ask(f"{address}/translate", long | {"q": "x" * 51}).status == 413
         assert sent(address, "a.txt", b"x", [*EN_DE, ("api_key", "secret-2")]).status == 200
+
+
+def test_keys_that_nobody_could_use_name_their_file(tmp_path: Path) -> None:
+    twice = [{"name": "a", "sha256": hashed("k")}, {"name": "b", "sha256": hashed("k")}]
+    for entries, message in (([], "keys.json has no key"), (twice, "keys.json: two API keys have the same hash")):
+        (tmp_path / "keys.json").write_text(json.dumps(entries), "utf-8")
+        with pytest.raises(PathError, match=message):
+            Keys.load(tmp_path / "keys.json")
+
+
+def test_suggestions_that_could_not_be_kept_are_told_at_the_start(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "none" / "file", "No such file or directory")):
+        with pytest.raises(PathError, match=f"--suggestions .* can't be written: {reason}"):
+            serve(tmp_path, "127.0.0.1", 0, {}, {}, {}, suggestions=path)
 
 
 def test_the_keys_of_the_page_are_valid(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.deploy.test_server_clients import Marks
 from tests.helpers.running_server import ask, running
 
 from neuronspec.core.errors import RecipeError
-from neuronspec.deploy.server.posture import Posture, parse_origin
+from neuronspec.deploy.server.posture import Posture, parse_host, parse_origin
 from neuronspec.deploy.server.serve import serve
 
 BODY = {"q": "a", "source": "en", "target": "de"}
@@ -132,4 +132,25 @@ def test_origins_are_read_as_browsers_send_them(given: str, sent: str) -> None:
 def test_an_origin_that_can_never_match_is_refused_at_the_start(origin: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"--cors .*: not an origin: .*https://example.org") as refused:
         serve(tmp_path, "127.0.0.1", 0, {}, {}, {"cors": (origin,)})
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        ("*", "*"),
+        ("MT.Example.org.", "mt.example.org"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("[2001:DB8::1]", "2001:db8::1"),
+        ("my_machine", "my_machine"),
+    ],
+)
+def test_names_are_read_as_requests_send_them(given: str, known: str) -> None:
+    assert parse_host(given) == known
+
+
+@pytest.mark.parametrize("name", ["https://a.b", "a.b:80", "a.b/path", "*.a.b", "ü.de", "[::1]:80", "a b", ""])
+def test_a_name_that_can_never_match_is_refused_at_the_start(name: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"--allow-host .*: not a name: .*mt.example.org") as refused:
+        serve(tmp_path, "127.0.0.1", 0, {}, {}, {"allowed": (name,)})
     assert refused.value.exit_code == 2

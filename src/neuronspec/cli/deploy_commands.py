@@ -124,7 +124,7 @@ def translate(
     column: Annotated[
         str | None,
         typer.Option(
-            help="Column to translate: its number or header in a .tsv file, its field in a .jsonl file.",
+            help="Column to translate: its number or header in a .tsv or .csv file, its field in a .jsonl file.",
             show_default="the only one; text",
         ),
     ] = None,
@@ -300,17 +300,16 @@ def translate_file(
     Raises:
         NeuronspecError: the model, the direction or the file can't be used; nothing is half-written.
     """
-    from neuronspec.deploy.documents.document import Options, check_there, format_of, translate_document
+    from neuronspec.deploy.documents.document import Options, check_file, translate_document
     from neuronspec.deploy.documents.folder import check_folder, translate_folder
     from neuronspec.deploy.translator import Translator
 
     keep_stdout_free()
     is_folder = Path(file).is_dir()
     if is_folder:  # checked before the model is loaded
-        check_folder(Path(file), out, languages[0], kind)
+        check_folder(Path(file), out, languages[0], kind, Options(**document))
     else:
-        check_there(file)
-        format_of(file, languages[0], kind)
+        check_file(file, out, languages[0], kind, Options(**document))
     document |= _aids(*aids, languages)
     with progress().task("translated sentences") as task:
         begun, done = time.monotonic(), 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -44,6 +44,17 @@ class Options:
     fuzzy: bool = False
     memory: TranslationMemory | None = None
     glossary: Glossary | None = None
+
+    @property
+    def of_some(self) -> dict[str, bool]:
+        """The options that only some formats obey, and whether each is given."""
+        return {"column": self.column is not None, "fuzzy": self.fuzzy}
+
+    def fitting(self, kind: str) -> Options:
+        """These, without those of `of_some` that a format doesn't obey."""
+        obeyed = FORMATS.get(kind).options
+        column, fuzzy = (self.column if "column" in obeyed else None), (self.fuzzy and "fuzzy" in obeyed)
+        return replace(self, column=column, fuzzy=fuzzy)
 
 
 Handler = Callable[[Translator, Direction, Source, BinaryIO, Options], None]
@@ -90,17 +101,37 @@ def format_of(file: str, source: str, kind: str | None = None) -> str:
     return known
 
 
-def check_there(file: str) -> None:
-    """Check that there is a document, before a model is loaded for it.
+def check_file(file: str, out: Path | None, source: str, kind: str | None, options: Options) -> None:
+    """Check, before a model is loaded for it, that a document can be translated.
 
     Args:
         file: its path; `-` is standard input.
+        out: where the translated file goes; standard output without it.
+        source: the language that it is in.
+        kind: the format, where the user says it.
+        options: see `Options`.
 
     Raises:
-        PathError: there is no such file.
+        PathError: there is no such file, or a folder is where the translated one goes.
+        RecipeError: the format isn't known, or options don't belong to it.
     """
     if file != STANDARD_INPUT and not Path(file).exists():
         raise PathError(f"{file} can't be read: {os.strerror(errno.ENOENT)}")
+    if out is not None and out.is_dir():
+        raise PathError(f"--out {out} is a folder; {file} is a file, so name a file")
+    check_options([format_of(file, source, kind)], options)
+
+
+def check_options(kinds: Collection[str], options: Options) -> None:
+    """Check that the options belong to at least one of some formats.
+
+    Raises:
+        RecipeError: one does not.
+    """
+    for option, given in options.of_some.items():
+        if given and not any(option in FORMATS.get(kind).options for kind in kinds):
+            *others, last = [name for name in FORMATS if option in FORMATS.get(name).options]
+            raise RecipeError(f"--{option} is for {' and '.join([*filter(None, [', '.join(others)]), last])} files")
 
 
 def translate_document(
@@ -164,13 +195,9 @@ def translate_stream(
 
 
 def _check_options(kind: str, translator: Translator, options: Options) -> None:
-    obeyed = FORMATS.get(kind).options
-    if "scores" not in obeyed and (options.scores or translator.n_best > 1):
+    if "scores" not in FORMATS.get(kind).options and (options.scores or translator.n_best > 1):
         raise RecipeError(f"--scores and --nbest are for plain text, not for {kind} files")
-    for option, given in (("column", options.column is not None), ("fuzzy", options.fuzzy)):
-        if given and option not in obeyed:
-            *others, last = [name for name in FORMATS if option in FORMATS.get(name).options]
-            raise RecipeError(f"--{option} is for {' and '.join([*filter(None, [', '.join(others)]), last])} files")
+    check_options([kind], options)
 
 
 @contextmanager

@@ -141,7 +141,7 @@ class TranslationMemory:
         self.left_out += languages.marked_up
         if not place and not languages.marked_up:
             wanted = f"from {self.direction.source} to {self.direction.target}"
-            raise CorpusError(f"{file} has no translations {wanted}; its languages are {languages}")
+            raise CorpusError(f"{file} has no finished translations {wanted}; its languages are {languages}")
 
 
 class _Languages:

@@ -60,17 +60,18 @@ def said_language(file: Upload) -> str | None:
     return found[1] if found else None
 
 
-def text_of(file: Upload, direction: Direction, characters: int) -> str:
+def text_of(file: Upload, direction: Direction, characters: int, options: Options) -> str:
     """What of a file is translated, at most so many characters; all of a file that can't be read.
 
     Args:
         file: of a format that is supported.
         direction: one that is served: its source may be another language than that of the file.
         characters: at most.
+        options: see `Options`.
     """
     kind, texts = known_format(file.name), _Texts(characters)
     assert kind is not None, "`check` takes it"
     source = Source(file.name, io.BytesIO(file.content))
     with suppress(_EnoughError, NeuronspecError, RecursionError):  # what is wrong is told when it is translated
-        translate_stream(texts, direction, kind, source, io.BytesIO(), Options())  # type: ignore[arg-type]
+        translate_stream(texts, direction, kind, source, io.BytesIO(), options)  # type: ignore[arg-type]
     return "\n".join(texts.lines) or file.content.decode("utf-8", "replace")[:characters]

@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, Response
 
 from neuronspec.core.direction import Direction
+from neuronspec.deploy.documents.document import Options
 from neuronspec.deploy.server.bodies import MULTIPART, checked, values_of
 from neuronspec.deploy.server.keys import Keys
 from neuronspec.deploy.server.routes import REFUSALS, characters_of, left
@@ -45,15 +46,16 @@ def add_file_routes(app: FastAPI, service: Service, documents: Documents, keys: 
         if file is None:
             raise Refused(400, f"file is missing: send it as a part of {MULTIPART} that has a file name")
         check(file)
+        options = Options(column=wanted.column or None)
         target = service.spellings.resolve(wanted.target)
         if wanted.source.lower() == AUTO:
-            source = await documents.source(file, target, lambda: left(request))
+            source = await documents.source(file, target, options, lambda: left(request))
         else:
             source = service.spellings.resolve(wanted.source)
         content = file.content
         if source != target:
             direction: Direction = service.direction(source, target)
-            content = await documents.translate(file, direction, lambda: left(request))
+            content = await documents.translate(file, direction, options, lambda: left(request))
         name = translated_name(file.name, service.spellings.shown(target))
         token = app.state.downloads.add(name, content)
         return TranslatedFile(translatedFileUrl=str(request.url_for("download_file", token=token)))

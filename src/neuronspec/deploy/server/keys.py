@@ -62,9 +62,15 @@ class Keys:
         """Read a file of keys.
 
         Raises:
-            PathError: it can't be read, or isn't such a file.
+            PathError: it can't be read, isn't such a file, or has no key, so that nobody could use the server.
         """
-        return cls(read_json(path, list[Key], _REMEDY, error=PathError))
+        keys = read_json(path, list[Key], _REMEDY, error=PathError)
+        if not keys:
+            raise PathError(f"{path} has no key, so nobody could use the server; {_REMEDY}")
+        try:
+            return cls(keys)
+        except PathError as error:
+            raise PathError(f"{path}: {error}") from None
 
     @property
     def most_characters(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _PORTS = {"http": ":80", "https": ":443"}
 _ORIGIN = re.compile(r"null|file://|[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 """`null` and `file://` are what pages in files send. Names are ASCII, others in Punycode."""
+_HOST = re.compile(r"[a-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Posture:
 
     Args:
         host: the address that the server listens at.
-        allowed: names that it may be reached by, beside those; `*` for any.
+        allowed: names that it may be reached by, beside those, as `parse_host` gives them; `*` for any.
         cors: origins whose pages may use it, such as `https://example.org`, as `parse_origin` gives them; `*` for any.
     """
 
@@ -40,7 +42,7 @@ class Posture:
 
     def answers_to(self, name: str) -> bool:
         """Whether a host name, without port, is one of the server's."""
-        if ANY in self.allowed or name in (*map(str.lower, self.allowed), self.host.lower()):
+        if ANY in self.allowed or name in (*self.allowed, self.host.lower()):
             return True
         if name == "localhost" or name.endswith(".localhost"):
             return True
@@ -78,6 +80,23 @@ def parse_origin(text: str) -> str:
     raise RecipeError(
         f"--cors {text}: not an origin: it has a scheme and a name, perhaps a port, and neither a path nor a slash at "
         "its end: https://example.org or http://localhost:3000 (or '*' for any)"
+    )
+
+
+def parse_host(text: str) -> str:
+    """A name of the server as `Posture` compares it: in lower case, without brackets and the dot at its end; or `*`.
+
+    Raises:
+        RecipeError: no request names a host so, so it could never match.
+    """
+    name = text.lower().rstrip(".")
+    if name == ANY or _HOST.fullmatch(name):
+        return name
+    with suppress(ValueError):
+        ipaddress.IPv6Address(name.removeprefix("[").removesuffix("]"))
+        return name.removeprefix("[").removesuffix("]")
+    raise RecipeError(
+        f"--allow-host {text}: not a name: it has neither a scheme, a port nor a path: mt.example.org (or '*' for any)"
     )
 
 

@@ -99,6 +99,7 @@ class FileRequest(WithKey):
 
     source: Language = Field(description="language of the file, or `auto`")
     target: Language = Field(description="language to translate to")
+    column: str | None = Field(None, description="of a table of several columns: which one, by number or name")
 
 
 class TranslatedFile(BaseModel):

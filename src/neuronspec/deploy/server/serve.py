@@ -41,8 +41,8 @@ def serve(
 
     Raises:
         MissingExtraError: fastapi, uvicorn, werkzeug or prometheus-client isn't installed.
-        RecipeError: an origin in `cors` is none.
-        PathError: the file of keys can't be read, or isn't one.
+        RecipeError: an origin in `cors`, or a name in `allowed`, is none.
+        PathError: the file of keys can't be read, or isn't one; suggestions can't be appended to theirs.
         ModelError: the model can't be loaded, or serves no direction.
         NeuronspecError: the port is taken, or the address isn't this machine's.
         Interrupted: a signal came, and the requests that ran have been answered.
@@ -54,13 +54,19 @@ def serve(
         from neuronspec.deploy.server.connections import configured
         from neuronspec.deploy.server.keys import Keys
         from neuronspec.deploy.server.limits import Limits
-        from neuronspec.deploy.server.posture import Posture, parse_origin
+        from neuronspec.deploy.server.posture import Posture, parse_host, parse_origin
+        from neuronspec.deploy.server.suggestions import check_kept
     except ImportError as error:
         raise MissingExtraError(error.name or "fastapi", "serve", "the server") from None
     from neuronspec.deploy.translator import Translator
 
     known = None if keys is None else Keys.load(keys)
-    trusted = tuple(map(parse_origin, posture.get("cors", ())))
+    posture = {
+        "cors": tuple(map(parse_origin, posture.get("cors", ()))),
+        "allowed": tuple(map(parse_host, posture.get("allowed", ()))),
+    }
+    if suggestions is not None:
+        check_kept(suggestions)
     translator = Translator(model, **options)
     directions = translator.reachable()
     if not directions:
@@ -68,7 +74,7 @@ def serve(
     for name, problem in translator.damaged.items():
         logger.warning("not served: %s: %s", name, problem)
     bounds = Limits(**limits)
-    app = create_app(translator, bounds, Posture(host, **posture | {"cors": trusted}), known, suggestions)
+    app = create_app(translator, bounds, Posture(host, **posture), known, suggestions)
     logging.getLogger(_DOCUMENTS).setLevel(logging.WARNING)
     with _bound(host, port) as listener:
         address = f"http://{host}:{listener.getsockname()[1]}/"

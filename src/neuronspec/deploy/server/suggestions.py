@@ -6,10 +6,26 @@ import json
 import threading
 from pathlib import Path
 
+from neuronspec.core.errors import PathError
 from neuronspec.deploy.server.schemas import Refused, SuggestRequest
 
 LARGEST = 100_000_000
 """Bytes of the file at most: whoever may ask may fill it."""
+
+
+def check_kept(path: Path) -> None:
+    """Check, before the server takes suggestions, that they can be appended to a file. It is made if it isn't there.
+
+    Raises:
+        PathError: they can't.
+    """
+    try:
+        path.open("a").close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise PathError(
+            f"--suggestions {path} can't be written: {reason}; name a file in a folder that is there"
+        ) from None
 
 
 class Suggestions:

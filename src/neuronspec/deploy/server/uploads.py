@@ -111,12 +111,13 @@ class Documents:
         self._threads = ThreadPoolExecutor(TOGETHER, "documents")
         self._text_threads = ThreadPoolExecutor(TEXTS_TOGETHER, "html")
 
-    async def translate(self, file: Upload, direction: Direction, gone: Gone) -> bytes:
+    async def translate(self, file: Upload, direction: Direction, options: Options, gone: Gone) -> bytes:
         """The file with translations in it.
 
         Args:
             file: of a kind that `check` takes.
             direction: one that is served.
+            options: see `Options`.
             gone: returns when the client has left.
 
         Raises:
@@ -124,14 +125,15 @@ class Documents:
             ClientDisconnect: the client has left.
         """
         seconds = self._service.limits.document_seconds
-        return await self._run(self._threads, partial(_translated, file, direction), seconds, gone)
+        return await self._run(self._threads, partial(_translated, file, direction, options), seconds, gone)
 
-    async def source(self, file: Upload, target: str, gone: Gone) -> str:
+    async def source(self, file: Upload, target: str, options: Options, gone: Gone) -> str:
         """The language of a file, as the model spells it.
 
         Args:
             file: of a kind that `check` takes.
             target: language to translate to.
+            options: see `Options`.
             gone: returns when the client has left.
 
         Raises:
@@ -147,7 +149,7 @@ class Documents:
                     return own
 
         def read(queued: _Queued) -> str:
-            return text_of(file, Direction(sources[0], target), service.limits.characters)
+            return text_of(file, Direction(sources[0], target), service.limits.characters, options)
 
         text = await self._run(self._threads, read, service.limits.document_seconds, gone)
         return service.spellings.resolve(service.detected_for([text], target)[0].language)
@@ -267,12 +269,13 @@ def _pieces(lines: list[str], size: int) -> list[list[str]]:
     return pieces
 
 
-def _translated(file: Upload, direction: Direction, queued: _Queued) -> bytes:
+def _translated(file: Upload, direction: Direction, options: Options, queued: _Queued) -> bytes:
     kind = known_format(file.name)
     assert kind is not None, "`check` takes it"
     out = io.BytesIO()
     source = Source(file.name, io.BytesIO(file.content))
-    _in_words(lambda translator: translate_stream(translator, direction, kind, source, out, Options()), queued)
+    own = options.fitting(kind)
+    _in_words(lambda translator: translate_stream(translator, direction, kind, source, out, own), queued)
     return out.getvalue()
 
 
@@ -283,7 +286,7 @@ def _in_words(work: Callable[[Any], Result], queued: _Queued) -> Result:
     except (CancelledError, Late):
         raise _late(queued.seconds) from None
     except (CorpusError, RecipeError, DirectionError) as error:
-        raise Refused(400, str(error)) from None
+        raise Refused(400, str(error).replace("--column", "the field 'column'")) from None
     except RecursionError:
         raise Refused(400, "its elements are nested too deeply") from None
     except NeuronspecError as error:
