@@ -6,8 +6,9 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,8 +38,11 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     original = pipeline_module.tasks_of
 
-    def fake_tasks(recipe: Recipe) -> list[Task]:
-        return [Task(task.name, task.needs, task.settings, task.outputs, worker(task)) for task in original(recipe)]
+    def fake_tasks(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[Task]:
+        return [
+            Task(task.name, task.needs, task.settings, task.outputs, worker(task))
+            for task in original(recipe, recorded)
+        ]
 
     def worker(task: Task) -> Callable[[stages.Run], None]:
         def work(run: stages.Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -192,3 +193,119 @@ def test_the_recipe_of_the_page_is_valid(work: Path, tmp_path: Path) -> None:
     own = text.replace("facebook/nllb-200-distilled-600M", "checkpoint")
     (tmp_path / "recipe.yaml").write_text(own, encoding="utf-8")
     call("validate", tmp_path / "recipe.yaml")
+
+
+@pytest.fixture(scope="module")
+def own(work: Path) -> Path:
+    """As `family`, of one kind: for what has nothing to do with the kind, and may change the run."""
+    folder = work / "own"
+    folder.mkdir()
+    shutil.copy(work / "table.tsv", folder)
+    FAMILIES["nllb"](folder / "checkpoint", sentences(folder / "table.tsv"))
+    call("run", write_recipe(folder), "--out", folder / "run")
+    return folder
+
+
+def copy_of(checkpoint: Path, folder: Path) -> Path:
+    """A checkpoint in another folder, with a recipe and its text beside it."""
+    folder.mkdir()
+    shutil.copytree(checkpoint, folder / "checkpoint")
+    shutil.copy(checkpoint.parent / "table.tsv", folder)
+    write_recipe(folder)
+    return folder
+
+
+def test_arms_that_are_more_than_their_weights_are_no_start(own: Path, tmp_path: Path) -> None:
+    """Their masks, adapters or widths would be left out without a word."""
+    arms = own / "run" / "arms"
+    for arm in ("specialized", "random"):
+        masked = write_recipe(own, model={"pretrained": str(arms / arm)})
+        assert "holds neuron_masks.safetensors" in refused("validate", masked)
+    call("validate", write_recipe(own, model={"pretrained": str(arms / "dense")}))
+    call("compact", arms / "specialized", "en-de", "--out", tmp_path / "compact")
+    compact = write_recipe(own, model={"pretrained": str(tmp_path / "compact")})
+    assert "holds neuronspec_compact.json" in refused("validate", compact)
+    write_recipe(own)
+    work = copy_of(own / "checkpoint", tmp_path / "work")
+    for name in ("lora.safetensors", "adapters.safetensors", "adapter_model.safetensors", "adapter_config.json"):
+        beside = work / "checkpoint" / name
+        beside.write_bytes(b"")
+        assert f"holds {name}" in refused("validate", work / "recipe.yaml")
+        beside.unlink()
+    call("validate", work / "recipe.yaml")
+
+
+def test_a_finished_run_needs_its_checkpoint_no_more(own: Path) -> None:
+    """It may have been copied from another machine; what can't be done without the checkpoint names it."""
+    run, checkpoint = own / "run", own / "checkpoint"
+    assert json.loads(call("inspect", run, "--json"))["starts from"] == str(checkpoint)
+    facts = json.loads((run / "results.json").read_text())["pretrained"]
+    away = checkpoint.rename(own / "away")
+    try:
+        call("inspect", run)
+        assert "report: up to date" in call("report", run)
+        call("evaluate", run, "--set", "evaluation.beam=1")
+        assert json.loads((run / "results.json").read_text())["pretrained"] == facts
+        shutil.rmtree(run / "base")
+        again = refused("train", run)
+        assert f"there is no folder {checkpoint} any more" in again and "hf download" not in again
+    finally:
+        away.rename(checkpoint)
+
+
+def test_damaged_weights_are_told_before_the_text_is_read(work: Path, tmp_path: Path) -> None:
+    shutil.copy(work / "table.tsv", tmp_path)
+    checkpoint = FAMILIES["nllb"](tmp_path / "checkpoint", sentences(tmp_path / "table.tsv"))
+    weights = checkpoint / "model.safetensors"
+    whole = weights.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n"):
+        weights.write_bytes(damaged)
+        told = call("validate", write_recipe(tmp_path), code=1)
+        assert f"{weights} can't be read" in told and "copy the folder again" in told
+    weights.write_bytes(whole)
+    model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint)
+    weights.unlink()
+    model.save_pretrained(checkpoint, max_shard_size="40KB")
+    call("validate", tmp_path / "recipe.yaml")
+    shard = sorted(checkpoint.glob("model-*.safetensors"))[1]
+    shard.unlink()
+    assert f"{shard} is missing" in call("validate", tmp_path / "recipe.yaml", code=1)
+    index = checkpoint / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "../../table.tsv"}}))
+    assert str(index) in call("validate", tmp_path / "recipe.yaml", code=1)
+
+
+def test_a_foreign_tokenizer_is_told_before_the_text_is_read(work: Path, tmp_path: Path) -> None:
+    shutil.copy(work / "table.tsv", tmp_path)
+    texts = sentences(tmp_path / "table.tsv")
+    checkpoint = FAMILIES["nllb"](tmp_path / "checkpoint", texts)
+    other = FAMILIES["mbart50"](tmp_path / "other", texts)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(other / name, checkpoint)
+    told = call("prepare", write_recipe(tmp_path), "--out", tmp_path / "run", code=1)
+    assert "the tokenizer has 140 ids and the model 353" in told and "tsv: sentence pairs" not in told
+
+
+def test_mistaken_tables_of_languages_are_refused(work: Path, tmp_path: Path) -> None:
+    shutil.copy(work / "table.tsv", tmp_path)
+    FAMILIES["nllb"](tmp_path / "checkpoint", sentences(tmp_path / "table.tsv"))
+
+    def told(languages: dict[str, str], command: str = "prepare", **more: str) -> str:
+        recipe = write_recipe(tmp_path, model={"pretrained": "checkpoint", "languages": languages} | more)
+        return refused(command, recipe, *(["--out", tmp_path / "run"] if command == "prepare" else []))
+
+    assert "de and fr have the same tag, 'fra_Latn'" in told({"de": "fra_Latn"})
+    assert "no tag '<pad>'" in told({"de": "<pad>"})
+    assert "recipe.yaml:" in told({"xx": "deu_Latn"}, "validate")
+    assert "de is named twice" in told({"de": "deu_Latn", "ger": "ltz_Latn"}, "validate")
+    assert "leave revision out" in told({}, "validate", revision="main")
+
+
+def test_a_sweep_over_baselines_needs_one_that_is_trained(work: Path, tmp_path: Path) -> None:
+    shutil.copy(work / "table.tsv", tmp_path)
+    FAMILIES["nllb"](tmp_path / "checkpoint", sentences(tmp_path / "table.tsv"))
+    write_recipe(tmp_path)
+    sweep = {"name": "toy", "recipe": "recipe.yaml", "base_seeds": [1, 2], "arms": {"dense": None}}
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep), encoding="utf-8")
+    told = refused("sweep", tmp_path / "sweep.yaml", "--out", tmp_path / "sweep")
+    assert "leave base_seeds out, or add training" in told

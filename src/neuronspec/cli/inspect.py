@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,9 @@ from neuronspec.core.errors import NeuronspecError, PathError, told_as
 from neuronspec.core.files import no_regular_file
 from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import CHECKPOINT_RECORD, TRAINING_LOG, RunFolder
+
+if TYPE_CHECKING:
+    from neuronspec.recipe import Recipe
 
 Facts = dict[str, Any]
 HERE = RunFolder(Path())
@@ -202,7 +205,10 @@ def _log(path: Path) -> Facts:
 def _recipe(path: Path) -> Facts:
     from neuronspec.recipe import Recipe
 
-    recipe = Recipe.load(path, trusted=False)  # to look at a file must not run code
+    return _facts_of(Recipe.load(path, trusted=False))  # to look at a file must not run code
+
+
+def _facts_of(recipe: Recipe) -> Facts:
     return {
         "name": recipe.name,
         "languages": recipe.corpus.all_languages,
@@ -212,9 +218,12 @@ def _recipe(path: Path) -> Facts:
 
 
 def _run(path: Path) -> Facts:
+    from neuronspec.recipe import Recipe
+
     run = RunFolder(path)
-    recipe = _recipe(run.recipe)
-    return recipe | {"stages": _stages(run.stages) if run.stages.exists() else {}}
+    recipe = Recipe.of_run(path)  # whether or not the files that it names are still there
+    start = {} if recipe.model.pretrained is None else {"starts from": recipe.model.pretrained}
+    return _facts_of(recipe) | start | {"stages": _stages(run.stages) if run.stages.exists() else {}}
 
 
 def _stages(path: Path) -> Facts:

@@ -35,9 +35,10 @@ from neuronspec.corpus.splits import Sample, Splitter
 from neuronspec.corpus.store import FORMAT
 from neuronspec.corpus.workers import Workers, available_cores
 from neuronspec.models.fit import vocabulary_file
+from neuronspec.models.pretrained import pretrained_tokenizer
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.models.text_format import cleaning_of
-from neuronspec.models.tokenizer import pretrained_tokenizer, sample, sample_sizes, train_tokenizer
+from neuronspec.models.tokenizer import sample, sample_sizes, train_tokenizer
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,8 @@ VOCABULARIES = (TOKENIZER, "*.model", "vocab.json", "vocab.txt", "*.tiktoken")
 TAGGED = {"NllbTokenizer", "M2M100Tokenizer", "MBart50Tokenizer", "PreTrainedTokenizerFast", "TokenizersBackend"}
 """Classes of tokenizers with language tags, for models like M2M100, ours among them; others cut words otherwise."""
 
+_REMEDY = "copy the folder again with the tokenizer that the model was trained with"
+
 SPARE = 0.1
 """Share of a model's ids that its tokenizer may lack: embeddings are padded to round sizes."""
 
@@ -74,17 +76,30 @@ def check_fit(model: Any, tokenizer: Any, where: Path | str) -> None:
     Raises:
         ModelError: its ids aren't those of the model.
     """
-    ids, rows = count_ids(tokenizer), model.get_input_embeddings().weight.shape[0]
-    remedy = "copy the folder again with the tokenizer that the model was trained with"
-    if ids > rows or ids < (1 - SPARE) * rows:
-        raise ModelError(f"{where}: the tokenizer has {ids:,} ids and the model {rows:,}; {remedy}")
+    check_ids(tokenizer, model.get_input_embeddings().weight.shape[0], where)
     if getattr(model.config, "model_type", None) != "m2m_100":
         return
     check_class(tokenizer, where)
     for name in ("pad_token_id", "eos_token_id"):
         own, theirs = getattr(model.config, name, None), getattr(tokenizer, name, None)
         if own != theirs:
-            raise ModelError(f"{where}: {name} is {theirs} in the tokenizer and {own} in config.json; {remedy}")
+            raise ModelError(f"{where}: {name} is {theirs} in the tokenizer and {own} in config.json; {_REMEDY}")
+
+
+def check_ids(tokenizer: Any, rows: int, where: Path | str) -> None:
+    """Check that a tokenizer has about as many ids as a model, and not more.
+
+    Args:
+        tokenizer: as loaded.
+        rows: of the model's embeddings.
+        where: the folder or the name, for the message.
+
+    Raises:
+        ModelError: it hasn't.
+    """
+    ids = count_ids(tokenizer)
+    if ids > rows or ids < (1 - SPARE) * rows:
+        raise ModelError(f"{where}: the tokenizer has {ids:,} ids and the model {rows:,}; {_REMEDY}")
 
 
 def check_generation(folder: Path, ids: int | None) -> None:

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronspec.core.checksums import digest
-from neuronspec.core.errors import ModelError, RecipeError
+from typing_extensions import TypedDict
+
+from neuronspec.core.checksums import FileName, digest
+from neuronspec.core.errors import DirectionError, ModelError, RecipeError, nearest
 from neuronspec.core.json_files import read_json
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from neuronspec.models.settings import ModelSettings
+
+
+class _Index(TypedDict):
+    """What tells in which files sharded weights are."""
+
+    weight_map: dict[str, FileName]
+
 
 FAMILIES = {"m2m_100": "M2M-100 and NLLB-200", "mbart": "mBART-50"}
 """Model types that a recipe can start from: those whose sentences begin with the tag of a language, as ours do."""
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-_MADE_OF = (*_WEIGHTS, "*.json", "*.model", "*.txt")
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+"""Where transformers looks for weights, in its order."""
+_BESIDE = ("[!m]*.safetensors", "neuronspec_*.json", "adapter_config.json")
+"""Files without which the weights beside them (`model*`) are another model: masks, adapters, widths of compact ones."""
+_MADE_OF = ("*.safetensors", "pytorch_model*.bin", "*.json", "*.model", "*.txt")
 _REMEDY = "copy the folder again"
 
 
@@ -53,6 +68,8 @@ def checkpoint_folder(settings: ModelSettings) -> Path:
     name = str(settings.pretrained)
     if Path(name).is_dir():
         return Path(name)
+    if not _HUB_NAME.fullmatch(name):
+        raise RecipeError(f"model.pretrained: there is no folder {name} any more; put the checkpoint back there")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -67,7 +84,7 @@ def checkpoint_folder(settings: ModelSettings) -> Path:
 
 
 def check_checkpoint(settings: ModelSettings) -> Path:
-    """Check that a checkpoint is there, whole, and of a family that a recipe can start from.
+    """Check that a checkpoint is there, with all files of its weights, and of a family that a recipe can start from.
 
     Args:
         settings: with `pretrained`.
@@ -76,8 +93,8 @@ def check_checkpoint(settings: ModelSettings) -> Path:
         Its folder.
 
     Raises:
-        RecipeError: it isn't there, has no weights, or is of another family.
-        ModelError: its config.json can't be read.
+        RecipeError: it isn't there, has no weights, is of another family, or more than its weights makes the model.
+        ModelError: its config.json or its weights can't be read.
     """
     folder = checkpoint_folder(settings)
     if not (folder / "config.json").is_file():
@@ -86,9 +103,37 @@ def check_checkpoint(settings: ModelSettings) -> Path:
     if kind not in FAMILIES:
         known = ", ".join(f"{name} ({what})" for name, what in FAMILIES.items())
         raise RecipeError(f"model.pretrained: {folder} holds a model of type {kind!r}; a recipe can start from {known}")
-    if not any(path for pattern in _WEIGHTS for path in folder.glob(pattern)):
-        raise RecipeError(f"model.pretrained: {folder} holds no weights (model.safetensors); {_REMEDY}")
+    beside = sorted(path.name for pattern in _BESIDE for path in folder.glob(pattern))
+    if beside:
+        raise RecipeError(
+            f"model.pretrained: {folder} holds {beside[0]}, and without it its weights are another model; start from a "
+            "plain one, such as the base or the dense arm of a run"
+        )
+    _check_weights(folder)
     return folder
+
+
+def _check_weights(folder: Path) -> None:
+    """Check, without reading them, that all weights are there: before a corpus is prepared for nothing."""
+    from safetensors import SafetensorError, safe_open
+
+    found = next((folder / name for name in _WEIGHTS if (folder / name).is_file()), None)
+    if found is None:
+        raise RecipeError(f"model.pretrained: {folder} holds no weights (model.safetensors); {_REMEDY}")
+    files = [found]
+    if found.suffix == ".json":
+        index = read_json(found, _Index, _REMEDY, error=ModelError)
+        files = [folder / name for name in sorted(set(index["weight_map"].values()))]
+    for path in files:
+        if not path.is_file():
+            raise ModelError(f"{path} is missing, and {found.name} names it; {_REMEDY}")
+        if path.suffix != ".safetensors":
+            continue
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{path} can't be read: {error}; {_REMEDY}") from None
 
 
 def facts_of(settings: ModelSettings) -> dict[str, Any]:
@@ -134,6 +179,52 @@ def shape_of(settings: ModelSettings) -> tuple[ModelSettings, int]:
     if wrong:
         raise ModelError(f"{folder / 'config.json'}: {wrong[0]} is {found[wrong[0]]!r}, not a size; {_REMEDY}")
     return ModelSettings.model_validate({name: found[name] for name in sizes}), int(found["vocab_size"] or 0)
+
+
+def pretrained_tokenizer(settings: ModelSettings, languages: Sequence[str]) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, which knows a tag for each language.
+
+    Special tokens that a text spells out are text, as in our own tokenizers. The recipe's table of languages is kept
+    with the tokenizer.
+
+    Args:
+        settings: with `pretrained`, and `languages`: its token by our code, where it can't be told.
+        languages: that are used.
+
+    Raises:
+        RecipeError: there is no such checkpoint, a token of the table isn't a tag of the tokenizer, or two languages
+            have the same.
+        CorpusError: the tokenizer isn't whole.
+        ModelError: it isn't the checkpoint's.
+        DirectionError: it has no tag for a language.
+    """
+    from neuronspec.models.fit import check_ids
+    from neuronspec.models.tokenizer import LANGUAGES_KEY, load_tokenizer, tag_id, tags_of
+
+    folder = check_checkpoint(settings)
+    tokenizer = load_tokenizer(folder)
+    check_ids(tokenizer, shape_of(settings)[1], folder)
+    tokenizer.split_special_tokens = True
+    tokenizer.init_kwargs["split_special_tokens"] = True
+    for code, token in settings.languages.items():
+        known = tags_of(tokenizer)
+        if token not in known:
+            raise RecipeError(f"model.languages: {code}: the tokenizer has no tag {token!r}; {nearest(token, known)}")
+    if settings.languages:
+        tokenizer.init_kwargs[LANGUAGES_KEY] = dict(settings.languages)
+    owners: dict[int, str] = {}
+    for code in languages:
+        try:
+            tag = tag_id(tokenizer, code)
+        except DirectionError as error:
+            raise DirectionError(f"{settings.pretrained}: {error}. model.languages says which tag to use") from None
+        other = owners.setdefault(tag, code)
+        if other != code:
+            raise RecipeError(
+                f"model.languages: {other} and {code} have the same tag, {tokenizer.convert_ids_to_tokens(tag)!r}, so "
+                "the model couldn't tell them apart; give each its own"
+            )
+    return tokenizer
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from neuronspec.core.errors import DirectionError
 from neuronspec.core.languages import canonical
 from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import MANY, Added, Positive, Section
@@ -86,7 +88,16 @@ class ModelSettings(Section):
     @field_validator("languages")
     @classmethod
     def _canonical(cls, table: dict[str, str]) -> dict[str, str]:
-        return {canonical(code): token for code, token in table.items()}
+        found: dict[str, str] = {}
+        for spelling, token in table.items():
+            try:
+                code = canonical(spelling)
+            except DirectionError as error:
+                raise ValueError(f"languages: {error}") from None
+            if code in found:
+                raise ValueError(f"languages: {code} is named twice, once as {spelling}; leave one out")
+            found[code] = token
+        return found
 
     @model_validator(mode="after")
     def _check_source(self) -> ModelSettings:
@@ -97,6 +108,8 @@ class ModelSettings(Section):
         elif self.overrides or self.preset != _PRESET:
             name = next(iter(self.overrides), "preset")
             raise ValueError(f"{name} is of a new model, and the shape of pretrained is fixed; leave {name} out")
+        elif self.revision is not None and Path(self.pretrained).is_absolute():
+            raise ValueError("revision is of a name on the hub, and pretrained is a folder; leave revision out")
         return self
 
     @model_validator(mode="after")

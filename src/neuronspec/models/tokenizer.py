@@ -27,7 +27,7 @@ from neuronspec.core.checksums import verify
 from neuronspec.core.errors import CorpusError, DirectionError, RecipeError, nearest, told_as
 from neuronspec.core.languages import canonical, match_language
 from neuronspec.models.config_files import check_json_files
-from neuronspec.models.settings import ModelSettings, TokenizerSettings
+from neuronspec.models.settings import TokenizerSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,7 +41,8 @@ _LONGEST_LINE = 1 << 16
 _OWN_CODE = "en_XX"
 _NO_REGION = "_XX"
 """How the tags of mBART-50 end where a language has no region."""
-_TABLE = "neuronspec_languages"
+_ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+LANGUAGES_KEY = "neuronspec_languages"
 """The key of tokenizer_config.json that says which token is the tag of a language, where a recipe does."""
 
 
@@ -56,7 +57,7 @@ def tagged_languages(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     Args:
         tokenizer: of Hugging Face.
     """
-    special = _special_tokens(tokenizer)
+    special = tags_of(tokenizer)
     tagged = {match[1]: token for token in special if (match := _TAG.fullmatch(token))}
     known: dict[str, str] = {}
     for spelling, token in (tagged or {token: token for token in special}).items():
@@ -80,10 +81,10 @@ def tag_id(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
     Raises:
         DirectionError: the tokenizer has no tag for the language; lists those that it has.
     """
-    given = getattr(tokenizer, "init_kwargs", {}).get(_TABLE, {})
+    given = getattr(tokenizer, "init_kwargs", {}).get(LANGUAGES_KEY, {})
     if code in given:
         return _id_of(tokenizer, given[code])
-    if language_tag(code) in _special_tokens(tokenizer):
+    if language_tag(code) in tags_of(tokenizer):
         return _id_of(tokenizer, language_tag(code))
     known = tagged_languages(tokenizer)
     found = match_language(code, known)
@@ -92,10 +93,15 @@ def tag_id(tokenizer: PreTrainedTokenizerBase, code: str) -> int:
     return _id_of(tokenizer, known[found])
 
 
-def _special_tokens(tokenizer: Any) -> list[str]:
-    """The special tokens, tags among them: M2M100's tokenizer keeps those apart."""
+def tags_of(tokenizer: Any) -> list[str]:
+    """The special tokens without a role of their own, such as that of `<pad>`: those that can be tags of languages.
+
+    Args:
+        tokenizer: of Hugging Face. M2M100's keeps its tags apart.
+    """
     tags = getattr(tokenizer, "lang_code_to_token", None) or {}
-    return [*map(str, tokenizer.all_special_tokens), *tags.values()]
+    roles = {str(getattr(tokenizer, f"{role}_token", None)) for role in _ROLES}
+    return [token for token in (*map(str, tokenizer.all_special_tokens), *tags.values()) if token not in roles]
 
 
 def _id_of(tokenizer: Any, token: str) -> int:
@@ -151,40 +157,6 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     if any(_TAG.fullmatch(str(token)) for token in tokenizer.all_special_tokens):
         check_class(tokenizer, folder)
     return keep_loadable(tokenizer)
-
-
-def pretrained_tokenizer(settings: ModelSettings, languages: Sequence[str]) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint, which knows a tag for each language.
-
-    Special tokens that a text spells out are text, as in our own tokenizers. The recipe's table of languages is kept
-    with the tokenizer.
-
-    Args:
-        settings: with `pretrained`, and `languages`: its token by our code, where it can't be told.
-        languages: that are used.
-
-    Raises:
-        RecipeError: there is no such checkpoint, or a token of the table isn't one of the tokenizer's.
-        CorpusError: the tokenizer isn't whole.
-        DirectionError: it has no tag for a language.
-    """
-    from neuronspec.models.pretrained import check_checkpoint
-
-    tokenizer = load_tokenizer(check_checkpoint(settings))
-    tokenizer.split_special_tokens = True
-    tokenizer.init_kwargs["split_special_tokens"] = True
-    for code, token in settings.languages.items():
-        known = _special_tokens(tokenizer)
-        if token not in known:
-            raise RecipeError(f"model.languages: {code}: the tokenizer has no tag {token!r}; {nearest(token, known)}")
-    if settings.languages:
-        tokenizer.init_kwargs[_TABLE] = dict(settings.languages)
-    for code in languages:
-        try:
-            tag_id(tokenizer, code)
-        except DirectionError as error:
-            raise DirectionError(f"{settings.pretrained}: {error}. model.languages says which tag to use") from None
-    return tokenizer
 
 
 def _train_pieces(sentences: Iterable[str], settings: TokenizerSettings, required: str) -> list[tuple[str, float]]:

@@ -33,7 +33,7 @@ from neuronspec.recipe import Recipe
 from neuronspec.runs.requirements import check_machine
 from neuronspec.runs.run_log import RunLog, logging_to
 from neuronspec.runs.stages import TRAININGS, Run
-from neuronspec.runs.state import FileRecord, Made, TaskState, read_stages
+from neuronspec.runs.state import FileRecord, Made, TaskState, checkpoint_in, read_stages
 from neuronspec.runs.tasks import STAGES, TOGETHER, Task, fingerprint, tasks_of
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,8 @@ class Pipeline:
     def __init__(self, recipe: Recipe, folder: Path, progress: Progress = SILENT) -> None:
         self.recipe = recipe
         self.run = Run(recipe, RunFolder(folder), progress)
-        self.tasks = {task.name: task for task in tasks_of(recipe)}
         self.state = _read_state(self.run.paths, recipe.name)
+        self.tasks = {task.name: task for task in tasks_of(recipe, checkpoint_in(self.state))}
         self._ran: set[str] = set()
 
     def fingerprint(self, task: Task) -> str:

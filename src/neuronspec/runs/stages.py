@@ -194,7 +194,7 @@ def gather_results(run: Run) -> None:
     """The scores of all arms: RUN/results.json."""
     from neuronspec.evaluation.collect import gather
     from neuronspec.evaluation.results import write_results
-    from neuronspec.models.pretrained import facts_of
+    from neuronspec.runs.state import checkpoint_in, read_stages
 
     recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
     folder = run.paths.evaluations
@@ -207,7 +207,7 @@ def gather_results(run: Run) -> None:
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
     }
     if recipe.model.pretrained is not None:
-        facts["pretrained"] = facts_of(recipe.model)
+        facts["pretrained"] = checkpoint_in(read_stages(run.paths.stages)["tasks"])
     write_results(run.paths.results, scores, facts | found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
@@ -57,3 +58,13 @@ def read_stages(path: Path) -> Stages:
         RunError: it is missing or damaged.
     """
     return read_json(path, Stages, "remove it, then 'neuronspec run' runs all stages again")
+
+
+def checkpoint_in(tasks: Mapping[str, TaskState]) -> dict[str, Any] | None:
+    """What a run recorded of the pretrained checkpoint that its baseline is made of; None without one.
+
+    Args:
+        tasks: by name, as in `Stages`.
+    """
+    found = tasks["train"]["settings"].get("pretrained") if "train" in tasks else None
+    return found if isinstance(found, dict) else None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from neuronspec.core.errors import RecipeError
 from neuronspec.core.plugins import plugin_stamp
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.core.settings import without_added
@@ -21,6 +23,8 @@ from neuronspec.corpus.old_form import to_old_form
 from neuronspec.models.pretrained import facts_of
 from neuronspec.recipe import Recipe
 from neuronspec.runs import stages
+
+logger = logging.getLogger(__name__)
 
 TOGETHER = ("train", "record", "specialize/", "evaluate/")
 """How the names of tasks begin that all processes work on."""
@@ -58,8 +62,16 @@ class Task:
         return self.name.partition("/")[0]
 
 
-def tasks_of(recipe: Recipe) -> list[Task]:
-    """The tasks of a recipe, in an order in which each comes after what it needs."""
+def tasks_of(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[Task]:
+    """The tasks of a recipe, in an order in which each comes after what it needs.
+
+    Args:
+        recipe: of the run.
+        recorded: what its run recorded of the checkpoint that it started from, which may be gone by now.
+
+    Raises:
+        RecipeError: there is no such checkpoint, and the run has recorded nothing of it.
+    """
     from neuronspec.arms.arm import get_arm
 
     settings = partial(_settings, recipe)
@@ -67,14 +79,15 @@ def tasks_of(recipe: Recipe) -> list[Task]:
     corpus["corpus"] = to_old_form(corpus["corpus"])
     corpus["corpus"].pop("workers", None)
     families = {"families": corpus["corpus"].pop("families", {})}
+    checkpoint = _checkpoint(recipe, recorded or {})
     inputs = {"inputs": recipe.corpus.inputs, "zero_shot": recipe.evaluation.zero_shot}
     selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
     tasks = [
-        Task("prepare", (), corpus | inputs | _checkpoint(recipe), _made(HERE.data), stages.prepare),
+        Task("prepare", (), corpus | inputs | checkpoint, _made(HERE.data), stages.prepare),
         Task(
             "train",
             ("prepare",),
-            settings("model", "training") | _checkpoint(recipe),
+            settings("model", "training") | checkpoint,
             _made(HERE.base),
             stages.train_base,
         ),
@@ -137,9 +150,19 @@ def _settings(recipe: Recipe, *sections: str) -> dict[str, Any]:
     return found | ({"plugins": {name: plugin_stamp(name) for name in recipe.plugins}} if recipe.plugins else {})
 
 
-def _checkpoint(recipe: Recipe) -> dict[str, Any]:
+def _checkpoint(recipe: Recipe, recorded: Mapping[str, Any]) -> dict[str, Any]:
     """What identifies the checkpoint that the recipe starts from, if it does."""
-    return {} if recipe.model.pretrained is None else {"pretrained": facts_of(recipe.model)}
+    model = recipe.model
+    if model.pretrained is None:
+        return {}
+    try:
+        return {"pretrained": facts_of(model)}
+    except RecipeError:
+        # a run holds all that it made of its checkpoint, so it stays of use without it
+        if (recorded.get("name"), recorded.get("revision")) != (model.pretrained, model.revision):
+            raise
+        logger.info("the checkpoint %s isn't there any more; it is taken to be as it was", model.pretrained)
+        return {"pretrained": dict(recorded)}
 
 
 def _continued(recipe: Recipe) -> list[str]:

@@ -153,12 +153,22 @@ class Sweep(Section):
         settings = entry.partition("+")[2]
         return next((name for name in (f"{baseline}+{settings}", baseline) if name in known), None)
 
+    def _check_bases(self) -> None:
+        values = load_yaml(self.recipe, []).values
+        model, trained = values.get("model"), "training" in {*values, *(key.partition(".")[0] for key in self.set)}
+        if self.base_seeds and not trained and isinstance(model, dict) and "pretrained" in model:
+            raise RecipeError(
+                f"base_seeds: a baseline is trained with each, and {self.recipe} has no section training, so its "
+                "checkpoint is the only baseline; leave base_seeds out, or add training"
+            )
+
     def recipes(self) -> list[tuple[Cell, Recipe]]:
         """Each training with its recipe.
 
         Raises:
             RecipeError: changes make a mistaken recipe; names the entry.
         """
+        self._check_bases()
         made, mistakes = [], []
         for cell in self.cells():
             try:
