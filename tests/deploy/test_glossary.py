@@ -87,3 +87,10 @@ def test_missing_terms_are_told_with_their_texts(tmp_path: Path, caplog: pytest.
         "without terms of the glossary: 2",
     ]
     assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.WARNING, logging.INFO]
+
+
+@pytest.mark.parametrize("content", ["", "en\tde\n", "\n\n", "file\t\n"])
+def test_a_glossary_without_terms_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "terms.tsv").write_text(content)
+    with pytest.raises(CorpusError, match="terms.tsv has no terms from en to de"):
+        ns.Glossary(tmp_path / "terms.tsv", "en-de")

@@ -31,18 +31,21 @@ class Glossary:
 
     Raises:
         PathError: there is no such file.
-        CorpusError: a line has no two terms, or no column is in a language of the direction.
+        CorpusError: a line has no two terms, no column is in a language of the direction, or there is no term.
     """
 
     def __init__(self, file: str | Path, direction: DirectionLike) -> None:
         self._terms: dict[str, tuple[str, list[str]]] = {}
         self._by_word: dict[str, list[str]] = {}
-        for source, target in _pairs(Path(file), Direction.parse(direction)):
+        wanted = Direction.parse(direction)
+        for source, target in _pairs(Path(file), wanted):
             key = _folded(source)
             if key not in self._terms:
                 self._terms[key] = source, []
                 self._by_word.setdefault(_first_word(key), []).append(key)
             self._terms[key][1].append(target)
+        if not self._terms:
+            raise CorpusError(f"{file} has no terms from {wanted.source} to {wanted.target}")
 
     def __len__(self) -> int:
         return len(self._terms)
