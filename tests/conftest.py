@@ -39,3 +39,8 @@ def _reset_library_log() -> None:
     handlers, level, _LIBRARY.propagate = _UNUSED
     _LIBRARY.handlers = list(handlers)
     _LIBRARY.setLevel(level)
+    logging.disable(logging.NOTSET)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("neuronspec.") and isinstance(logger, logging.Logger):
+            logger.setLevel(logging.NOTSET)  # a server silences those of documents
+            logger.disabled = False
