@@ -54,7 +54,7 @@ def test_closed_standard_input_of_a_translation(tmp_path: Path) -> None:
     ended = shell(f"echo w1 | $N translate {tmp_path} --from en --to de >&-")
     assert ended.returncode == 1 and "standard output is closed" in ended.stderr and "Traceback" not in ended.stderr
     ended = shell(f"echo w1 | $N translate {tmp_path} --from en --to de --out {tmp_path}")
-    assert ended.returncode == 1 and f"({tmp_path})" in ended.stderr and ".tmp" not in ended.stderr
+    assert ended.returncode == 2 and f"{tmp_path} is a folder" in ended.stderr and ".tmp" not in ended.stderr
 
 
 def test_a_locale_without_utf_8(tmp_path: Path) -> None:
