@@ -25,13 +25,16 @@ import specialized_step as step_benchmark
 from machine import describe_machine
 from neuronspec.models.batch import Batch
 from neuronspec.models.fast_attention import use_fast_attention
+from neuronspec.models.settings import ModelSettings
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.scope import use_direction
 from neuronspec.training.loss import batch_loss
 from neuronspec.training.precision import autocast
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.step import prepare_step
+from speed.shapes import floating_point_operations
 from speed.turns import Worker
+from training_speed import ceiling, settle
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PAD, EOS, SMOOTHING = 1, 2, 0.1
@@ -49,10 +52,12 @@ class Shape:
     vocabulary: int
 
     def operations(self, sources: int, targets: int) -> float:
-        """Floating-point operations of an update's matrix products; see `speed/shapes.py`."""
-        d, encoder = self.d_model, self.layers * (4 * self.d_model**2 + 2 * self.d_model * self.ffn)
-        decoder = self.layers * (6 * d * d + 2 * d * self.ffn)
-        return 6.0 * (sources * (encoder + self.layers * 2 * d * d) + targets * (decoder + d * self.vocabulary))
+        """Floating-point operations of an update's matrix products."""
+        settings = ModelSettings(
+            d_model=self.d_model, encoder_layers=self.layers, decoder_layers=self.layers, encoder_ffn_dim=self.ffn,
+            decoder_ffn_dim=self.ffn, encoder_attention_heads=self.heads, decoder_attention_heads=self.heads,
+        )  # fmt: skip
+        return floating_point_operations(settings, self.vocabulary, sources, targets)
 
 
 SHAPES = {
@@ -143,25 +148,6 @@ def make_arms(shape: Shape, compiled: bool) -> dict[str, Callable[[Batch], None]
     }
 
 
-def settle() -> None:
-    if DEVICE == "cuda":
-        torch.cuda.synchronize()
-
-
-def ceiling() -> float:
-    """The largest rate of a square bf16 matrix product, in FLOP/s."""
-    edge = 8192 if DEVICE == "cuda" else 512
-    a, b = (torch.randn(edge, edge, device=DEVICE, dtype=torch.bfloat16) for _ in range(2))
-    seconds = []
-    for _ in range(8):
-        settle()
-        start = time.perf_counter()
-        torch.mm(a, b)
-        settle()
-        seconds.append(time.perf_counter() - start)
-    return 2 * edge**3 / statistics.median(seconds[2:])
-
-
 def measured(arms: dict[str, Callable[[Batch], None]], batches: list[Batch], rounds: int) -> dict[str, Any]:
     """Medians of milliseconds, ratios to dense within a round, and peak memory."""
     taken: dict[str, list[float]] = {name: [] for name in arms}
@@ -201,7 +187,7 @@ def measured(arms: dict[str, Callable[[Batch], None]], batches: list[Batch], rou
 
 def steps(options: argparse.Namespace, end: float) -> dict[str, Any]:
     """Updates of every shape and size of batch."""
-    highest = ceiling()
+    highest = ceiling(torch.bfloat16)
     result: dict[str, Any] = {"bf16 ceiling, TFLOP/s": round(highest / 1e12, 1), "sparsity": SPARSITY}
     plan = [
         ("mT-big", (32768, 8192), False), ("mT-big", (32768,), True), ("NLLB", (8192,), False),

@@ -7,36 +7,25 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.documents import Same
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.document import translate_document
 from neuronspec.deploy.documents.xml_source import Document
-from neuronspec.translation.alignment import Aligned, units
 
 EN_DE = Direction("en", "de")
 
 
-class Marking:
+class Marking(Same):
     """Puts a mark before the text of each line; drops the placeholders of texts that say so."""
 
-    n_best = 1
-
-    def __call__(self, texts: list[str], direction: str) -> list[str]:
-        marked = [re.sub(r"(?m)^(\s*)(?=\S)", r"\1¡", text) for text in texts]
-        return [re.sub(r"%\(\w+\)s", "", text) if "careless" in text else text for text in marked]
-
-    def align(self, lines: list[str], translations: list[str], direction: str) -> list[Aligned]:
-        """Word by word; the mark belongs to the first."""
-        found = []
-        for source, target in ((units(a), units(b)) for a, b in zip(lines, translations, strict=True)):
-            places = [max(0, at - len(target) + len(source)) for at in range(len(target))]
-            found.append(Aligned(source, target, np.eye(len(source))[places]))
-        return found
+    def one(self, text: str) -> str:
+        marked = re.sub(r"(?m)^(\s*)(?=\S)", r"\1¡", text)
+        return re.sub(r"%\(\w+\)s", "", marked) if "careless" in marked else marked
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ class Guard:
             status = CLIENT_LEFT
         except asyncio.CancelledError:
             await refuse(503, "the server is shutting down")
-        except Exception:
+        except Exception:  # the last stop of a request: whatever it is, it is logged, counted and answered
             logger.exception("%s failed", path)
             await refuse(500, "the server failed; its log says where")
         finally:
