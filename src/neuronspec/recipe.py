@@ -152,6 +152,23 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_dtype(self) -> Recipe:
+        for name, section in (("training", self.training), ("continuation", self.continuation)):
+            if section is None or self.model.dtype == "float32":
+                continue
+            if section.precision == "float32":
+                raise ValueError(
+                    f"{name}.precision: float32 can't compute with the weights of model.dtype: {self.model.dtype}; set "
+                    "it to auto or bf16, or model.dtype to float32"
+                )
+            if section.parallel == "fsdp":
+                raise ValueError(
+                    f"{name}.parallel: fsdp shards weights of one type, and with model.dtype: {self.model.dtype} "
+                    "those that are trained have another; set it to ddp, or model.dtype to float32"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _check_beam(self) -> Recipe:
         if self.model.pretrained is not None:
             return self

@@ -243,10 +243,20 @@ def cost_of(
 
 
 def start(given: Given) -> PreTrainedModel:
-    """The baseline."""
+    """The baseline, in the type in which it was saved."""
     from neuronspec.models.load import load_model
 
-    return load_model(given.base)
+    return load_model(given.base, dtype="auto")
+
+
+def start_continued(given: Given) -> PreTrainedModel:
+    """The baseline, of which what `specialization.trainable` says is trained."""
+    from neuronspec.training.trained import train_ffns_alone
+
+    model = start(given)
+    if given.recipe.specialization.trainable == "ffn":
+        train_ffns_alone(model)
+    return model
 
 
 def budget(settings: TrainingSettings, updates: int, **changes: Any) -> TrainingSettings:

@@ -78,10 +78,10 @@ class Adapters:
         self._active.route = route
 
     def _add(self, layer: Layer, groups: list[str], bottleneck: int, seed: int) -> None:
-        device = next(layer.module.parameters()).device
+        own = next(layer.module.parameters())
         adapters = nn.ModuleList(
             Adapter(layer.width, bottleneck, torch_seed(seed, "adapter", group, layer.name)) for group in groups
-        ).to(device)
+        ).to(own.device, own.dtype)
         layer.module.add_module("adapters", adapters)
         for group, adapter in zip(groups, adapters, strict=True):
             self.parameters |= {f"{group}.{layer.name}.{name}": value for name, value in adapter.named_parameters()}

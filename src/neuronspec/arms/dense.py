@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start_continued
 from neuronspec.core.direction import Direction
 
 if TYPE_CHECKING:
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 class Dense(Arm):
     """The baseline, trained on."""
 
+    sections: ClassVar[tuple[str, ...]] = ("continuation", "specialization.trainable")
+
     def train(self, given: Given) -> Cost:
         """Train the baseline on; see `Arm.train`."""
-        model = start(given)
+        model = start_continued(given)
         continue_training(given, model)
         return cost_of(given, model)
 
@@ -30,4 +32,4 @@ class Dense(Arm):
         from neuronspec.models.load import load_model
         from neuronspec.training.loss import any_direction
 
-        return load_model(given.folder), any_direction
+        return load_model(given.folder, dtype="auto"), any_direction

@@ -123,7 +123,7 @@ class Grouped(Arm):
         """
         from neuronspec.models.load import load_model
 
-        model, routes = load_model(given.folder), self._routes(given.recipe)
+        model, routes = load_model(given.folder, dtype="auto"), self._routes(given.recipe)
         path = given.folder / f"{self.kind}.safetensors"
         try:
             info, tensors = read_tensors(path, self.kind, FORMAT_VERSION, self.info_type)

@@ -60,7 +60,8 @@ class Lass(Arm):
         from neuronspec.arms.weight_masks import WeightMasks
         from neuronspec.models.load import load_model
 
-        model, masks, pivot = load_model(given.folder), WeightMasks.load(_file(given)), given.recipe.corpus.pivot
+        model, masks = load_model(given.folder, dtype="auto"), WeightMasks.load(_file(given))
+        pivot = given.recipe.corpus.pivot
         for direction in zero_shot:
             encoder, decoder = Direction(direction.source, pivot), Direction(pivot, direction.target)
             masks = masks.compose(direction, encoder=encoder, decoder=decoder)

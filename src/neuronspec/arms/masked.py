@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start, start_continued
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
 
@@ -39,7 +39,7 @@ class Masked(Arm):
         """Train the baseline on with masks; see `Arm.train`."""
         from neuronspec.specialization.save import save_masks
 
-        model = start(given)
+        model = start_continued(given)
         in_direction = put_on(model, self.masks(given), given)
         continue_training(given, model, in_direction)
         if processes().is_main:
@@ -54,7 +54,7 @@ class Masked(Arm):
         from neuronspec.neurons.masks import NeuronMasks
         from neuronspec.specialization.save import MASKS_FILE
 
-        model, masks = load_model(given.folder), NeuronMasks.load(given.folder / MASKS_FILE)
+        model, masks = load_model(given.folder, dtype="auto"), NeuronMasks.load(given.folder / MASKS_FILE)
         for direction in zero_shot:
             derived = masks.for_direction(direction, given.recipe.corpus.pivot)
             masks = masks.compose(direction, encoder=derived.encoder, decoder=derived.decoder)

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, budget, continue_training, cost_of, start
+from neuronspec.arms.arm import Arm, Cost, Given, Method, budget, continue_training, cost_of, start_continued
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, RecipeError, nearest
 from neuronspec.core.processes import processes
@@ -64,7 +64,7 @@ class OwnModels(Arm):
         from neuronspec.models.load import load_model
 
         folders = {direction: given.folder / str(direction) for direction in self.directions(given.recipe)}
-        model = load_model(next(iter(folders.values())))
+        model = load_model(next(iter(folders.values())), dtype="auto")
         return model, _WithOwnWeights(model, folders)
 
 
@@ -89,7 +89,7 @@ class _WithOwnWeights:
             raise DirectionError(f"no model for direction {direction}; {nearest(str(direction), self._names)}")
         if self._kept is None or self._kept[0] != direction:
             self._kept = None  # its memory first
-            own = load_model(self._folders[direction], self._model.device)
+            own = load_model(self._folders[direction], self._model.device, dtype="auto")
             self._kept = direction, {name: parameter.detach() for name, parameter in own.named_parameters()}
         return swapped(self._model, self._kept[1])
 
@@ -117,9 +117,11 @@ def _cost(given: Given, model: PreTrainedModel, folders: Sequence[Path]) -> Cost
 class Finetune(OwnModels):
     """The baseline, trained on for each direction by itself; over all directions, the continuation's budget."""
 
+    sections: ClassVar[tuple[str, ...]] = ("continuation", "specialization.trainable")
+
     def new_model(self, given: Given) -> PreTrainedModel:
         """Give a copy of the baseline."""
-        return start(given)
+        return start_continued(given)
 
     def settings(self, given: Given) -> dict[Direction, TrainingSettings]:
         """The continuation's, whose budget is divided by how often each direction would be drawn in it."""

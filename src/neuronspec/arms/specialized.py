@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuronspec.arms.arm import Cost, Given, budget, continue_training, cost_of, start
+from neuronspec.arms.arm import Cost, Given, budget, continue_training, cost_of, start_continued
 from neuronspec.arms.masked import Masked, put_on
 from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
@@ -69,7 +69,7 @@ def train_in_segments(given: Given, every: int, updates: int, first: Callable[[]
     begin = _segment_of(_newest(root), every)
     while True:
         masks = _masks_of(given, begin, first)
-        model, end = start(given), min(begin + every, updates)
+        model, end = start_continued(given), min(begin + every, updates)
         in_direction = put_on(model, masks, given)
         result = continue_training(given, model, in_direction, settings=budget(given.recipe.continuation, end))
         if result.updates < end or end == updates:  # patience may end it before
@@ -125,7 +125,7 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
     from neuronspec.neurons.selection import select_masks
     from neuronspec.training import checkpoint
 
-    model = start(given)
+    model = start_continued(given)
     checkpoint.restore_model(model, given.folder / CHECKPOINTS, update)
     joined = processes()
     recipe = given.recipe

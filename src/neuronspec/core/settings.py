@@ -58,6 +58,12 @@ class Added:
     """
 
 
+def is_left_out(section: BaseModel, name: str) -> bool:
+    """Whether a key is marked `Added` and has its default."""
+    info = type(section).model_fields[name]
+    return any(isinstance(mark, Added) for mark in info.metadata) and getattr(section, name) == info.default
+
+
 def without_added(section: BaseModel, dumped: dict[str, Any]) -> dict[str, Any]:
     """What was dumped of a section, without the keys that are marked `Added` and have their default.
 
@@ -65,9 +71,9 @@ def without_added(section: BaseModel, dumped: dict[str, Any]) -> dict[str, Any]:
         section: of a recipe, or the whole recipe.
         dumped: by `section.model_dump`, of all keys or some; changed in place.
     """
-    for name, info in type(section).model_fields.items():
+    for name in type(section).model_fields:
         value = getattr(section, name)
-        if any(isinstance(mark, Added) for mark in info.metadata) and value == info.default:
+        if is_left_out(section, name):
             dumped.pop(name, None)
         elif isinstance(value, BaseModel) and name in dumped:
             without_added(value, dumped[name])

@@ -156,7 +156,7 @@ def load_with_tokenizer(
 
 
 def load_base(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """The checkpoint that a recipe starts from, in float32.
+    """The checkpoint that a recipe starts from, in `model.dtype`.
 
     Args:
         settings: with `pretrained`.
@@ -167,7 +167,7 @@ def load_base(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> Pr
         ModelError: it is damaged, or starts its targets in another way than with `</s>` and the language's tag.
     """
     folder = check_checkpoint(settings)
-    model = load_model(folder)
+    model = load_model(folder, dtype=getattr(torch, settings.dtype))
     check_fit(model, tokenizer, folder)
     start = model.config.decoder_start_token_id
     if start != tokenizer.eos_token_id:

@@ -14,6 +14,7 @@ from neuronspec.core.settings import MANY, Added, Positive, Section
 from neuronspec.models.presets import PRESETS, shape_problem
 
 _PRESET = "small"
+_OF_CHECKPOINT = ("pretrained", "revision", "languages", "dtype")
 
 FEWEST_PIECES = 99
 """All printable ASCII characters get a piece, and so do the space and the four special tokens."""
@@ -52,6 +53,12 @@ class ModelSettings(Section):
         description="how the tokenizer of `pretrained` writes a language, where it can't be told: `{pt_BR: por_Latn}`",
     )
 
+    dtype: Annotated[Literal["float32", "bfloat16"], Added()] = Field(
+        "float32",
+        description="how the weights of `pretrained`, and of what continues from it, are held and saved; those "
+        "that are trained are float32 meanwhile",
+    )
+
     preset: Annotated[str, OneOf(PRESETS)] = Field(
         _PRESET, description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)"
     )
@@ -75,7 +82,7 @@ class ModelSettings(Section):
     @property
     def overrides(self) -> dict[str, Any]:
         """The configuration fields that the recipe sets beside the preset."""
-        return self.model_dump(exclude={"preset", "pretrained", "revision", "languages"}, exclude_none=True)
+        return self.model_dump(exclude={"preset", *_OF_CHECKPOINT}, exclude_none=True)
 
     @field_validator("pretrained")
     @classmethod
@@ -102,7 +109,7 @@ class ModelSettings(Section):
     @model_validator(mode="after")
     def _check_source(self) -> ModelSettings:
         if self.pretrained is None:
-            given = [name for name in ("revision", "languages") if getattr(self, name)]
+            given = [name for name in _OF_CHECKPOINT if getattr(self, name) != type(self).model_fields[name].default]
             if given:
                 raise ValueError(f"{given[0]} is of a pretrained checkpoint, and none is named; set pretrained")
         elif self.overrides or self.preset != _PRESET:

@@ -103,7 +103,7 @@ def record(run: Run) -> None:
     from neuronspec.neurons.recording import record_activations, recording_batches
 
     joined = processes()
-    model = load_model(run.paths.base)
+    model = load_model(run.paths.base, dtype="auto")
     batches = recording_batches(run.store(), run.recipe.corpus.all_directions, run.recipe.recording, run.progress)
     activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
     if joined.is_main:
@@ -149,7 +149,7 @@ def load_arm(
     from neuronspec.training.loss import any_direction
 
     if name == "base":
-        return load_model(run.paths.base), any_direction
+        return load_model(run.paths.base, dtype="auto"), any_direction
     return get_arm(name).load(given_to(run, name), zero_shot, method)
 
 
@@ -222,7 +222,7 @@ def analyse(run: Run) -> None:
     recipe, acts = run.recipe, Activations.load(run.paths.activations)
     arms = [arm for arm in RECORDED_AGAIN if arm in recipe.arms]
     material = Material(
-        base=lambda: load_model(run.paths.base),
+        base=lambda: load_model(run.paths.base, dtype="auto"),
         # method rows: recording needs layers of full width
         arms={arm: partial(load_arm, run, arm, method="rows") for arm in arms},
         store=run.store(),

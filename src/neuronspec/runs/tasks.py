@@ -11,14 +11,14 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.plugins import plugin_stamp
 from neuronspec.core.run_folder import RunFolder
-from neuronspec.core.settings import without_added
+from neuronspec.core.settings import is_left_out, without_added
 from neuronspec.corpus.old_form import to_old_form
 from neuronspec.models.pretrained import facts_of
 from neuronspec.recipe import Recipe
@@ -144,9 +144,9 @@ def _settings(recipe: Recipe, *sections: str) -> dict[str, Any]:
     included = {name.split(".")[0] for name in names}
     dumped = without_added(recipe, recipe.model_dump(mode="json", include=included, exclude_none=True))
     for name in names:
-        found[name] = dumped
-        for key in name.split("."):
-            found[name] = found[name].get(key)
+        *path, key = name.split(".")
+        if not is_left_out(reduce(getattr, path, recipe), key):
+            found[name] = reduce(dict.__getitem__, path, dumped).get(key)
     return found | ({"plugins": {name: plugin_stamp(name) for name in recipe.plugins}} if recipe.plugins else {})
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import Positive, Section
+from neuronspec.core.settings import Added, Positive, Section
 from neuronspec.specialization.registry import SEMANTICS
 
 
@@ -19,6 +19,11 @@ class SpecializationSettings(Section):
         description="what masks do to a feed-forward layer; see the list below",
     )
     components: Literal["both", "encoder", "decoder"] = Field("both", description="which FFNs are specialized")
+    trainable: Annotated[Literal["all", "ffn"], Added()] = Field(
+        "all",
+        description="what `specialized`, `dense`, `random`, `magnitude`, `top_fraction` and `finetune` train: all "
+        "weights, or those of the FFNs alone",
+    )
     rerecord_every: Positive | None = Field(
         None,
         description="updates between new recordings of the neurons while the arm specialized is trained; without it "

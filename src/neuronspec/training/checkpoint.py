@@ -1,9 +1,9 @@
 """Checkpoints to resume from: complete or absent, safetensors and JSON.
 
-`checkpoints/step-N/` holds `model.safetensors` (parameters and buffers by name), `optimizer.safetensors` (its state,
-see `Optimizer.tensors`) and `trainer.json` (counters, best so far, the settings that matter, the SHA-256 of the other
-two). A checkpoint is written to a hidden folder, synced to the disk and renamed, so a folder of that name is whole
-whatever killed the process.
+`checkpoints/step-N/` holds `model.safetensors` (buffers, and the parameters that are trained, by name),
+`optimizer.safetensors` (its state, see `Optimizer.tensors`) and `trainer.json` (counters, best so far, the settings
+that matter, the SHA-256 of the other two). A checkpoint is written to a hidden folder, synced to the disk and renamed,
+so a folder of that name is whole whatever killed the process.
 """
 
 from __future__ import annotations
@@ -71,12 +71,18 @@ def model_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach() for name, value in model.named_parameters()} | buffers
 
 
+def changing_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Those of `model_tensors` that training changes: without parameters that are frozen."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    return {name: value for name, value in model_tensors(model).items() if name not in frozen}
+
+
 @dataclass(frozen=True, slots=True)
 class Tensors:
     """What a checkpoint holds beside its record.
 
     Args:
-        model: parameters and buffers by name.
+        model: what changes of it, by name.
         optimizer: the optimizer's state by name.
     """
 
@@ -92,7 +98,7 @@ class Tensors:
             optimizer: the optimizer's state by name.
             wanted: whether this process writes them; the others drop each as soon as it is gathered.
         """
-        return cls(whole_tensors(model_tensors(model), wanted), whole_tensors(optimizer, wanted))
+        return cls(whole_tensors(changing_tensors(model), wanted), whole_tensors(optimizer, wanted))
 
 
 def whole_tensors(tensors: Mapping[str, torch.Tensor], wanted: bool) -> dict[str, torch.Tensor]:
@@ -217,7 +223,7 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def restore_model(model: nn.Module, root: Path, update: int) -> None:
-    """Copy a checkpoint's weights into `model`.
+    """Copy a checkpoint's weights into `model`; what is frozen in it stays as it is.
 
     Raises:
         DamagedCheckpoint: the file is damaged, or its names or shapes aren't the model's.
@@ -226,12 +232,11 @@ def restore_model(model: nn.Module, root: Path, update: int) -> None:
 
 
 def _read_model(model: nn.Module, root: Path, update: int) -> dict[str, torch.Tensor]:
-    """A checkpoint's weights, whose names and shapes are those of `model`."""
+    """A checkpoint's weights, of which `model` lacks none and which lacks none that are trained in `model`."""
     path = checkpoint_folder(root, update) / _MODEL
     saved, own = _read_tensors(path), model_tensors(model)
-    wrong = [
-        name for name in {*saved, *own} if name not in saved or name not in own or saved[name].shape != own[name].shape
-    ]
+    wrong = [name for name in changing_tensors(model) if name not in saved]
+    wrong += [name for name in saved if name not in own or saved[name].shape != own[name].shape]
     if wrong:
         raise DamagedCheckpoint(f"{path} doesn't fit the model: {min(wrong)} is missing or has another shape")
     return saved
@@ -240,7 +245,7 @@ def _read_model(model: nn.Module, root: Path, update: int) -> dict[str, torch.Te
 @torch.no_grad()
 def _fill_model(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
     """Copy full tensors into the parameters and buffers of `model`, which may be sharded."""
-    for name, value in model_tensors(model).items():
+    for name, value in changing_tensors(model).items():
         value.copy_(like(tensors[name].to(value.dtype), value))
 
 

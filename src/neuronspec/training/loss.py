@@ -210,7 +210,7 @@ def projected_loss(
 
     Args:
         hidden: `[tokens, d_model]`.
-        weight: `[vocabulary, d_model]`.
+        weight: `[vocabulary, d_model]`; its gradient is computed if it needs one.
         bias: `[vocabulary]` or None; takes no gradient.
         targets: `[tokens]` ids.
         label_smoothing: share of the target that is spread over the vocabulary.
@@ -239,7 +239,8 @@ class _ProjectedLoss(torch.autograd.Function):
         exact = torch.promote_types(weight.dtype, torch.float32)
         smoothed, nats = (torch.zeros((), dtype=exact, device=device) for _ in range(2))
         grad_hidden = torch.zeros_like(hidden) if with_gradient else None
-        grad_weight, product = (torch.zeros_like(weight) if with_gradient else None for _ in range(2))
+        grad_weight = torch.zeros_like(weight) if with_gradient and weight.requires_grad else None
+        product = None if grad_weight is None or dtype == weight.dtype else torch.empty_like(weight)
         rows = max(FEWEST_ROWS, LOGITS_HELD.get(device.type, 0) // len(weight))
         with torch.autocast(device.type, enabled=False):
             matrix = weight.to(dtype)
@@ -255,14 +256,17 @@ class _ProjectedLoss(torch.autograd.Function):
                 cross_entropy = (log_total - own).sum()
                 nats += cross_entropy
                 smoothed += (1 - smoothing) * cross_entropy + smoothing * (log_total - mean).sum()
-                if grad_hidden is None or grad_weight is None or product is None:
+                if grad_hidden is None:
                     continue
                 gradient = shares.div_(total).sub_(smoothing / len(weight))
                 gradient.scatter_add_(1, target, gradient.new_full(target.shape, smoothing - 1))
                 gradient = gradient.to(dtype)
                 grad_hidden[first : first + rows] = gradient @ matrix
-                # By way of a tensor that is kept: adding another type would make a new one, as large as the weight.
-                grad_weight += product.copy_(gradient.T @ part)
+                if product is not None and grad_weight is not None:
+                    # By way of a tensor that is kept: adding another type would make a new one, as large as the weight.
+                    grad_weight += product.copy_(gradient.T @ part)
+                elif grad_weight is not None:
+                    grad_weight.addmm_(gradient.T, part)
         ctx.gradients = grad_hidden, grad_weight
         ctx.mark_non_differentiable(nats)
         return smoothed, nats
@@ -272,4 +276,6 @@ class _ProjectedLoss(torch.autograd.Function):
     def backward(ctx: Any, scale: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         grad_hidden, grad_weight = ctx.gradients
         ctx.gradients = None  # scaled in place, so they serve once
-        return grad_hidden.mul_(scale), grad_weight.mul_(scale), None, None, None, None, None
+        if grad_weight is not None:
+            grad_weight.mul_(scale)
+        return grad_hidden.mul_(scale), grad_weight, None, None, None, None, None

@@ -9,23 +9,35 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
+
+from neuronspec.core.errors import TrainingError
 
 _CLEAR_PEAK, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """`bf16` or `float32` for the recipe's `auto`: bf16 where the device multiplies it in hardware.
+def resolve_precision(precision: str, model: PreTrainedModel) -> str:
+    """`bf16` or `float32` for the recipe's `auto`: bf16 where weights are, or the device multiplies it in hardware.
 
-    On a CPU that is AVX-512 BF16 or AMX; elsewhere bf16 would be emulated, and slow. Weights, gradients and the
-    optimizer stay float32 in either case.
+    On a CPU that is AVX-512 BF16 or AMX; elsewhere bf16 would be emulated, and slow. Weights that are trained,
+    gradients and the optimizer stay float32 in either case.
 
     Args:
         precision: `auto`, or what to use.
-        device: that trains.
+        model: as it is trained, on the device that trains it.
+
+    Raises:
+        TrainingError: `float32`, and frozen weights are held in bf16.
     """
+    held = any(parameter.dtype == torch.bfloat16 for parameter in model.parameters())
+    if held and precision == "float32":
+        raise TrainingError(
+            "precision is float32, but weights that aren't trained are held in bfloat16: set precision to auto or "
+            "bf16, or model.dtype to float32"
+        )
     if precision != "auto":
         return precision
-    return "bf16" if _has_bf16(device) else "float32"
+    return "bf16" if held or _has_bf16(model.device) else "float32"
 
 
 def _has_bf16(device: torch.device) -> bool:

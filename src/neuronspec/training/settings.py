@@ -68,6 +68,11 @@ class TrainingSettings(Section):
     average_checkpoints: Positive | None = Field(
         None, description="the result is the mean of the last so many checkpoints, instead of the best one"
     )
+    freeze_embeddings: Annotated[bool, Added()] = Field(
+        False,
+        description="don't train the tables with a row for each piece of the vocabulary (input embeddings, output "
+        "projection): they need neither gradient nor optimizer state",
+    )
     gradient_checkpointing: bool = Field(
         False, description="compute activations again in the backward pass: less memory, for a second forward pass"
     )

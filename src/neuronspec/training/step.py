@@ -8,13 +8,18 @@ from transformers import PreTrainedModel
 from neuronspec.core.errors import TrainingError
 from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.trained import Widened, freeze_embeddings
 
 
-def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> None:
+def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> Widened:
     """Switch on what `settings` ask for; call it once, on the device that the model trains on, before wrapping it.
 
+    - `freeze_embeddings`: the tables of the vocabulary aren't trained.
     - `gradient_checkpointing`: layers keep their input alone and are computed again in the backward pass.
     - `compile`: `torch.compile` on each layer. The names of parameters stay.
+
+    Returns:
+        The model with its trained parameters in float32.
 
     Raises:
         TrainingError: the model has no gradient checkpointing; or compilation is asked for on a CPU, where it takes a
@@ -33,6 +38,9 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> None:
             "of transformers: set it to false, and lower batch_tokens if memory is short"
         )
     checkpoint_activations(model, settings.gradient_checkpointing)
+    if settings.freeze_embeddings:
+        freeze_embeddings(model)
+    return Widened(model)
 
 
 def finish_step(model: PreTrainedModel) -> None:

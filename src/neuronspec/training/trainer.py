@@ -85,7 +85,8 @@ class Trainer:
         settings, model = job.settings, job.model
         self.job, self.model, self.settings, self.processes = job, model, settings, job.processes
         self.root = job.folder / CHECKPOINTS
-        self.precision = resolve_precision(settings.precision, model.device)
+        self.widened = prepare_step(model, settings)
+        self.precision = resolve_precision(settings.precision, model)
 
         text_format = TextFormat.of(job.tokenizer, job.directions)
         valid = validation_batches(job.store, job.directions, job.tokenizer, settings)
@@ -94,7 +95,6 @@ class Trainer:
         self.budget = Budget.of(settings, self.batches, micro_batches)
         self.matters = what_matters(settings, model, self.batches, job.seed, self.precision, micro_batches)
 
-        prepare_step(model, settings)
         self.parallel = Parallel(model, settings.parallel, job.processes)
         self.optimizer = Optimizer(model, settings, self.budget.updates)
         self.gradient = GradientOf(
@@ -310,6 +310,7 @@ class Trainer:
         elif best != state.update:
             checkpoint.restore_model(self.model, self.root, best)
         finish_step(self.model.eval())
+        self.widened.undo()
         self._export()
         validation = {Direction.parse(name): loss for name, loss in losses.items()}
         return TrainingResult(state.update, best, validation, state.target_tokens, state.seconds)
