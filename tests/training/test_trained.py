@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.helpers.families import FAMILIES, build_family, padded_inputs
-from tests.helpers.toy_arm import logits, toy_given, trained
+from tests.helpers.toy_arm import logits, toy_given, toy_recipe, trained
 from tests.helpers.toy_corpus import EN_DE, toy_model, toy_tokenizer
 from tests.helpers.toy_training import assert_same, toy_train
 
@@ -19,6 +19,7 @@ from neuronspec.models.batch import Batch
 from neuronspec.models.settings import ModelSettings
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.recipe import Recipe
+from neuronspec.runs.tasks import tasks_of
 from neuronspec.training import checkpoint
 from neuronspec.training.loss import batch_loss, projected_loss
 from neuronspec.training.model_folder import export_model
@@ -178,3 +179,12 @@ def test_what_bfloat16_refuses(tmp_path: Path, change: str) -> None:
     )
     with pytest.raises(RecipeError, match=rf"continuation.{change.split(':')[0]}: .*or model.dtype to float32"):
         Recipe.load(path)
+
+
+def test_runs_from_before_the_setting_stay_up_to_date() -> None:
+    """What the arm `dense` depends on is as it was, unless the FFNs alone are trained."""
+    before, now = (
+        next(task.settings for task in tasks_of(toy_recipe(specialization=section)) if task.name == "specialize/dense")
+        for section in ({}, FFN)
+    )
+    assert set(before) == {"seed", "continuation"} and now["specialization.trainable"] == "ffn"
