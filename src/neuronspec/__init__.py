@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuronspec import report
+    from neuronspec.analysis.ablation import ablate
     from neuronspec.analysis.overlap import overlap
     from neuronspec.arms.registry import register_arm
     from neuronspec.core.direction import Direction
@@ -58,6 +59,7 @@ _HOMES = {
     "neurons.selection": ["select_neurons"],
     "neurons.masks": ["NeuronMasks"],
     "analysis.overlap": ["overlap"],
+    "analysis.ablation": ["ablate"],
     "specialization.apply": ["specialize", "unspecialize"],
     "specialization.scope": ["use_direction", "use_directions"],
     "specialization.compact": ["compact"],
@@ -86,6 +88,7 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
     "select_neurons",
     "NeuronMasks",
     "overlap",
+    "ablate",
     "specialize",
     "unspecialize",
     "use_direction",

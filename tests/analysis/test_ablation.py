@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from tests.helpers.families import build_family, padded_inputs
+from tests.helpers.masked import random_masks
 from torch.nn import functional
 
-from neuronspec.analysis.ablation import Ablation, ablate, ablation_steps, turned_off
+from neuronspec.analysis.ablation import Ablation, ablate, ablation_matrices, ablation_steps
 from neuronspec.analysis.sharing import characteristic_neurons
-from neuronspec.core.errors import MaskError
+from neuronspec.core.errors import MaskError, ModelError
 from neuronspec.core.progress import Progress, Task
 from neuronspec.models.batch import Batch
 from neuronspec.models.sites import find_ffn_sites
+from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.recording import record_activations
+from neuronspec.specialization.apply import specialize, unspecialize
+from neuronspec.specialization.scope import use_direction
 
 DIRECTIONS = ("de-en", "en-de", "en-fr", "fr-en")
 
@@ -56,7 +61,7 @@ def test_losses_are_those_of_the_model_with_neurons_off(family: str, sides: list
     batches = batches_of(model)
     acts = record_activations(model, (batch for part in batches.values() for batch in part))
     progress = Counting()
-    found = ablate(model, acts, batches, pivot="en", share=0.25, progress=progress)
+    found = ablation_matrices(model, acts, batches, pivot="en", share=0.25, progress=progress)
     assert progress.done == progress.total == ablation_steps(acts, DIRECTIONS, "en")
     assert [ablation.side for ablation in found] == sides
     sites = find_ffn_sites(model)
@@ -66,11 +71,11 @@ def test_losses_are_those_of_the_model_with_neurons_off(family: str, sides: list
         assert ablation.dense == pytest.approx([loss_of(model, batches[name][0]) for name in DIRECTIONS], rel=1e-4)
         own = [site for site in sites if site.name.startswith(f"{ablation.side}.")]
         assert ablation.neurons == {site.name: round(0.25 * site.width) for site in own}
-        off = [
-            (site, characteristic_neurons(acts, site.name, ablation.rows, ablation.neurons[site.name])[0])
-            for site in own
-        ]
-        with turned_off(off):
+        off = {}
+        for site in own:
+            neurons = characteristic_neurons(acts, site.name, ablation.rows, ablation.neurons[site.name])[0]
+            off[site.name] = torch.zeros(site.width, dtype=torch.bool).index_fill(0, neurons, True)
+        with ablate(model, off):
             assert ablation.loss[0] == pytest.approx(
                 [loss_of(model, batches[name][0]) for name in DIRECTIONS], rel=1e-4
             )
@@ -78,11 +83,101 @@ def test_losses_are_those_of_the_model_with_neurons_off(family: str, sides: list
     assert loss_of(model, batches["en-de"][0]) == pytest.approx(found[0].dense[1], rel=1e-4), "all neurons are on again"
 
 
+def neurons(width: int, *indices: int) -> torch.Tensor:
+    return torch.tensor([index in indices for index in range(width)])
+
+
+@pytest.mark.parametrize("family", ["m2m100", "t5-gated", "llama", "gpt2"])
+def test_ablation_is_undone_exactly_also_after_an_error_and_nests(family: str) -> None:
+    model = build_family(family)
+    inputs = padded_inputs(model)
+    sites = find_ffn_sites(model)
+    one, two = ({site.name: neurons(site.width, *chosen) for site in sites} for chosen in ((1, 4), (4, 7)))
+    before, hooks = model(**inputs).logits, [len(site.down._forward_pre_hooks) for site in sites]
+    with ablate(model, {name: one[name] | two[name] for name in one}):
+        both = model(**inputs).logits
+    with ablate(model, one), ablate(model, two):
+        nested = model(**inputs).logits
+    assert torch.equal(nested, both) and not torch.equal(both, before)
+    with pytest.raises(RuntimeError, match="inside"), ablate(model, one):
+        raise RuntimeError("inside")
+    assert torch.equal(model(**inputs).logits, before)
+    assert [len(site.down._forward_pre_hooks) for site in sites] == hooks
+
+
+def test_gradients_of_neurons_that_are_off_are_zero() -> None:
+    model = build_family("m2m100")
+    site = next(site for site in find_ffn_sites(model) if site.name == "decoder.1")
+    with ablate(model, {"decoder.1": neurons(site.width, 2, 5)}):
+        model(**padded_inputs(model)).loss.backward()
+    gradient = site.down.weight.grad
+    assert gradient[:, [2, 5]].eq(0).all() and gradient.ne(0).any()
+    assert site.ups[0].bias.grad[[2, 5]].eq(0).all()
+
+
+@pytest.mark.parametrize("semantics", ["weight", "neuron"])
+def test_it_composes_with_masks_of_a_specialized_model(semantics: str) -> None:
+    """A neuron that the direction's mask leaves out gives 0 too, not its constant."""
+    model = build_family("m2m100")
+    inputs, masks = padded_inputs(model), random_masks(model)
+    off = {site.name: neurons(site.width, *range(6)) for site in find_ffn_sites(model)}
+    expected = []
+    for method in ("rows", "auto"):
+        specialize(model, masks, semantics=semantics, method=method)
+        with use_direction(model, "en-de"), torch.no_grad():
+            with ablate(model, off):
+                expected.append(model(**inputs).logits)
+            dense = model(**inputs).logits
+        unspecialize(model)
+    assert torch.allclose(*expected, atol=1e-6) and not torch.allclose(expected[0], dense, atol=1e-3)
+    with torch.no_grad():
+        for site in find_ffn_sites(model):
+            site.down.weight[:, :6] = 0
+    specialize(model, masks, semantics=semantics, method="rows")
+    with use_direction(model, "en-de"), torch.no_grad():
+        assert torch.allclose(model(**inputs).logits, expected[0], atol=1e-6)
+
+
+def test_a_model_that_computes_selected_neurons_alone_is_refused() -> None:
+    model = build_family("m2m100")
+    masks = random_masks(model)
+    specialize(model, masks, method="compact")
+    with use_direction(model, "en-de"), ablate(model, masks["de-en"]), pytest.raises(ModelError, match="method='auto'"):
+        model(**padded_inputs(model))
+
+
+@pytest.mark.parametrize(
+    ("masks", "fragment"),
+    [
+        ({"decoder.9": torch.ones(16, dtype=torch.bool)}, "no FFN site 'decoder.9'; did you mean"),
+        ({"decoder.0": torch.ones(15, dtype=torch.bool)}, r"torch.bool \[15\]: expected a BoolTensor \[16\]"),
+        ({"decoder.0": torch.ones(16)}, r"torch.float32 \[16\]"),
+        ({"decoder.0": [2, 5]}, "is list: expected"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(masks: dict[str, Any], fragment: str) -> None:
+    with pytest.raises(MaskError, match=fragment), ablate(build_family("m2m100"), masks):
+        pass
+
+
+def test_masks_of_several_directions_leave_open_whose_neurons() -> None:
+    model = build_family("m2m100")
+    masks = NeuronMasks.from_dict(random_masks(model))
+    with pytest.raises(MaskError, match=r"masks\['de-en'\] of de-en, en-de"), ablate(model, masks):
+        pass
+    own = NeuronMasks.from_dict({"en-de": masks["en-de"]})
+    inputs = padded_inputs(model)
+    with ablate(model, own):
+        found = model(**inputs).logits
+    with ablate(model, masks["en-de"]):
+        assert torch.equal(model(**inputs).logits, found)
+
+
 def test_neurons_off_are_columns_of_down_that_do_not_count() -> None:
     model = build_family("m2m100")
     batch = Batch("en-de", padded_inputs(model))
     site = next(site for site in find_ffn_sites(model) if site.name == "decoder.1")
-    with turned_off([(site, torch.tensor([2, 5]))]):
+    with ablate(model, {"decoder.1": neurons(site.width, 2, 5)}):
         off = loss_of(model, batch)
     with torch.no_grad():
         site.down.weight[:, [2, 5]] = 0
@@ -102,10 +197,10 @@ def test_text_with_labels_is_needed() -> None:
     batches = batches_of(model)
     acts = record_activations(model, (batch for part in batches.values() for batch in part))
     with pytest.raises(MaskError, match="needs text"):
-        ablate(model, acts, {"en-de": []}, pivot="en")
+        ablation_matrices(model, acts, {"en-de": []}, pivot="en")
     bare = {
         name: [Batch(name, {k: v for k, v in part[0].inputs.items() if k != "labels"})]
         for name, part in batches.items()
     }
     with pytest.raises(MaskError, match="has no labels"):
-        ablate(model, acts, bare, pivot="en")
+        ablation_matrices(model, acts, bare, pivot="en")

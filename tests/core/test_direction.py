@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuronspec.core.direction import Direction, direction_between, languages_of, match_direction, nearest_directions
+from neuronspec.core.direction import (
+    Direction,
+    Monolingual,
+    direction_between,
+    languages_of,
+    match_direction,
+    match_task,
+    nearest_directions,
+    parse_task,
+)
 from neuronspec.core.errors import DirectionError
 
 codes = st.from_regex(r"\A[a-z]{2,3}(_[A-Za-z]{2,4})?\Z")
@@ -111,3 +120,23 @@ def test_what_is_no_direction_of_some_languages(text: object, among: str, messag
 )
 def test_the_nearest_directions_come_first(direction: str, known: str, hint: str) -> None:
     assert nearest_directions(Direction.parse(direction), known.split()) == hint
+
+
+def test_a_language_alone_is_a_task_and_no_direction() -> None:
+    german = parse_task("de")
+    assert german == Monolingual.of("de") and str(german) == "de" and (german.source, german.target) == ("de", "de")
+    assert german != Direction("de", "en") and parse_task("en-de") == Direction("en", "de")
+    assert sorted([Direction("en", "de"), german, Direction("de", "en"), Monolingual.of("fr")]) == [
+        german, Direction("de", "en"), Direction("en", "de"), Monolingual.of("fr")
+    ]  # fmt: skip
+    for text in ("de", "de-de"):
+        with pytest.raises(DirectionError):
+            Direction.parse(text)
+    with pytest.raises(DirectionError, match="language code 'd e'"):
+        Monolingual.of("d e")
+
+
+def test_a_language_is_matched_in_any_spelling() -> None:
+    assert match_task("deu_Latn", ["de", "fr"]) == Monolingual.of("de")
+    assert match_task(Monolingual.of("DE"), ["de", "fr"]) == Monolingual.of("de")
+    assert match_task("EN-de", ["de", "en"]) == Direction("en", "de")

@@ -1,4 +1,4 @@
-"""The causal check: turn a direction's neurons off, and measure what every direction loses."""
+"""Turning neurons off; and the causal check, which measures what every direction loses without a direction's."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from torch import nn
 from neuronspec.analysis.overlap import compared_directions
 from neuronspec.analysis.sharing import characteristic_neurons
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import MaskError
+from neuronspec.core.errors import MaskError, ModelError, nearest
 from neuronspec.core.progress import SILENT, Progress, Task
 from neuronspec.models.batch import Batch
+from neuronspec.models.dispatch import device_of
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.neurons.activations import Activations
+from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.positions import side_of
 from neuronspec.scoring.intervals import Interval, over_units
 from neuronspec.training.loss import batch_loss, target_tokens
@@ -90,7 +92,7 @@ def _mean_gain(own: Sequence[float], other: Sequence[float]) -> tuple[float, Int
     return sum(gains) / len(gains), over_units(gains)
 
 
-def ablate(
+def ablation_matrices(
     model: nn.Module,
     acts: Activations,
     batches: Mapping[str, Sequence[Batch]],
@@ -168,12 +170,13 @@ class _Measure:
     def __init__(self, model: Any, batches: Mapping[str, Sequence[Batch]], task: Task) -> None:
         self._model, self.batches, self._task = model, batches, task
         self.sites = {site.name: site for site in find_ffn_sites(model)}
-        self._device = next(model.parameters()).device
+        self._device = device_of(model)
 
     @torch.no_grad()
     def __call__(self, off: NeuronSet) -> list[float]:
         losses = []
-        with turned_off([(self.sites[name], neurons) for name, neurons in off.items()]):
+        masks = {name: _mask(self.sites[name].width, neurons) for name, neurons in off.items()}
+        with ablate(self._model, masks):
             for batches in self.batches.values():
                 parts = [batch.to(self._device) for batch in batches]
                 nats = sum(float(batch_loss(self._model, batch).nats) for batch in parts)
@@ -183,23 +186,78 @@ class _Measure:
 
 
 @contextmanager
-def turned_off(neurons: Sequence[tuple[FFNSite, torch.Tensor]]) -> Iterator[None]:
-    """During the block, the neurons of each site (LongTensor of indices) have the value 0."""
+def ablate(model: nn.Module, masks: NeuronMasks | Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """During the block, some neurons give 0: their value, the input of `down`, is set to it at every position.
+
+    Blocks nest: the neurons of all are off. In a specialized model neurons that its masks leave out are turned off
+    too, and give 0 in place of their constant. The model itself isn't changed.
+
+    Args:
+        model: any with known FFN sites, also dispatched by accelerate, or wrapped.
+        masks: the neurons that are turned off: by site a BoolTensor `[width]`, such as `masks["en-de"]`. Sites that
+            aren't named stay as they are. Or masks of one direction or language.
+
+    Raises:
+        MaskError: masks of several directions, or such as don't fit the model.
+        ModelError: the model's FFN sites aren't known; or, in a forward pass, its layers compute the selected neurons
+            alone (`specialize(method="compact")`).
+
+    Example:
+        >>> inputs = batches[0].inputs
+        >>> with ns.ablate(model, masks["en-de"]):
+        ...     without = model(**inputs).loss
+        >>> without != model(**inputs).loss
+        tensor(True)
+    """
+    sites = {site.name: site for site in find_ffn_sites(model)}
+    off = _neurons_off(masks, sites)
     with ExitStack() as stack:
         stack.enter_context(torch.compiler.set_stance("force_eager"))
-        for site, indices in neurons:
-            stack.callback(site.down.register_forward_pre_hook(_zeroing(site.width, indices)).remove)
+        for name, mask in off.items():
+            stack.callback(sites[name].down.register_forward_pre_hook(_zeroing(name, mask)).remove)
         yield
 
 
-def _zeroing(width: int, indices: torch.Tensor) -> Callable[..., tuple[torch.Tensor, ...]]:
-    kept = torch.ones(width)
-    kept[indices] = 0
+def _neurons_off(
+    masks: NeuronMasks | Mapping[str, torch.Tensor], sites: Mapping[str, FFNSite]
+) -> Mapping[str, torch.Tensor]:
+    if isinstance(masks, NeuronMasks):
+        if len(masks) > 1:
+            names = list(masks)
+            raise MaskError(
+                f"masks of {len(names)} directions: say whose neurons shall be off, as masks[{names[0]!r}] of "
+                f"{', '.join(names)}"
+            )
+        masks = next(iter(masks.values()))
+    for name, mask in masks.items():
+        if name not in sites:
+            raise MaskError(f"the model has no FFN site {name!r}; {nearest(str(name), sites)}")
+        if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool or mask.shape != (sites[name].width,):
+            seen = f"{mask.dtype} {list(mask.shape)}" if isinstance(mask, torch.Tensor) else type(mask).__name__
+            raise MaskError(f"the mask at {name} is {seen}: expected a BoolTensor [{sites[name].width}]")
+    return masks
+
+
+def _zeroing(name: str, mask: torch.Tensor) -> Callable[..., tuple[torch.Tensor, ...]]:
+    on_device: dict[torch.device, torch.Tensor] = {}
 
     def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        return (inputs[0] * kept.to(inputs[0].device, inputs[0].dtype), *inputs[1:])
+        values = inputs[0]
+        if values.shape[-1] != len(mask):
+            raise ModelError(
+                f"{name} computes {values.shape[-1]} of its {len(mask)} neurons, so others can't be told to be off: "
+                "specialize with method='auto' or 'rows'"
+            )
+        off = on_device.setdefault(values.device, mask.to(values.device))
+        return (values.masked_fill(off, 0), *inputs[1:])
 
     return hook
+
+
+def _mask(width: int, neurons: torch.Tensor) -> torch.Tensor:
+    mask = torch.zeros(width, dtype=torch.bool)
+    mask[neurons] = True
+    return mask
 
 
 def _random(sites: Sequence[FFNSite], sizes: Mapping[str, int], seed: int) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neuronspec.analysis.ablation import ablate
+from neuronspec.analysis.ablation import ablation_matrices
 from neuronspec.analysis.drift import stability
 from neuronspec.analysis.examine import choose_neurons, drift_summary, firings
 from neuronspec.analysis.findings import DriftSummary, Findings
@@ -79,7 +79,7 @@ def analyse_run(
     }
     base = material.base()
     logger.info("turning neurons off")
-    ablation = ablate(
+    ablation = ablation_matrices(
         base, material.acts, sample, pivot=material.pivot, share=settings.share, seed=material.seed, progress=progress
     )
     logger.info("looking at neurons")

@@ -46,7 +46,25 @@ def analyse(
     data: Annotated[
         Path | None, typer.Option(help="Table with one column per language (.tsv, .gz, .xz).", show_default=False)
     ] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Text of one language, a sentence per line, as de=german.txt, in place of --data: for decoder-only "
+            "models. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.", show_default=False)] = None,
+    dtype: Annotated[
+        str, typer.Option(help="Of the weights: auto (as they were saved), float32, bfloat16 or float16.")
+    ] = "auto",
+    device_map: Annotated[
+        str | None,
+        typer.Option(
+            help="auto spreads the model over all GPUs, main memory and the disk; by default it is on one device.",
+            show_default=False,
+        ),
+    ] = None,
     pivot: Annotated[str, typer.Option(help="The pivot language.")] = "en",
     languages: Annotated[
         str | None, typer.Option(help="The other languages, as de,fr; by default, all columns.", show_default=False)
@@ -80,7 +98,9 @@ def analyse(
     """Analyse the neurons of a model or a run (overlap, structure, causal effect) and write the report."""
     from neuronspec.analysis.settings import Options
 
-    options = Options.parse(pivot, languages, directions, sentences, coverage, statistic, prompt, ablation, family)
+    options = Options.parse(
+        pivot, languages, directions, sentences, coverage, statistic, prompt, ablation, family, texts, dtype, device_map
+    )
     run_analysis(target, data, out, options, overrides)
 
 
@@ -131,8 +151,11 @@ def run_analysis(
             )
         _analyse_run(Path(target), overrides)
         return
-    if data is None or out is None:
-        raise RecipeError(f"{target} is no run, so it needs --data (a table of text) and --out (a folder to write to)")
+    if (data is None and not options.texts) or out is None:
+        raise RecipeError(
+            f"{target} is no run, so it needs --data (a table of text) or --texts (files of single languages), and "
+            "--out (a folder to write to)"
+        )
     if overrides:
         raise RecipeError(f"--set is for runs, and {target} is none")
     from neuronspec.analysis.own_model import analyse_model

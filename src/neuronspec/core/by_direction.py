@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from neuronspec.core.direction import Direction, DirectionLike, languages_of, match_direction, nearest_directions
+from neuronspec.core.direction import Direction, DirectionLike, languages_of, match_task, nearest_directions, parse_task
 from neuronspec.core.errors import DirectionError
 
 Value = TypeVar("Value")
@@ -14,7 +14,8 @@ Value = TypeVar("Value")
 class ByDirection(Mapping[str, Value]):
     """Values by direction. Keys are `str` and sorted by source, then target; lookup takes `str` or `Direction`.
 
-    Lookup knows the languages in any spelling (`match_direction`); keys are as they were given.
+    A language alone (`"de"`, text without a translation) may stand in a direction's place. Lookup knows the languages
+    in any spelling (`match_task`); keys are as they were given.
 
     Args:
         items: the values; keys are `str` or `Direction`.
@@ -25,14 +26,14 @@ class ByDirection(Mapping[str, Value]):
     """
 
     def __init__(self, items: Mapping[Any, Value], what: str) -> None:
-        parsed = {Direction.parse(direction): value for direction, value in items.items()}
+        parsed = {parse_task(direction): value for direction, value in items.items()}
         self._items = {str(direction): parsed[direction] for direction in sorted(parsed)}
         self._what = what
 
     @property
     def directions(self) -> tuple[Direction, ...]:
         """The directions, sorted."""
-        return tuple(map(Direction.parse, self._items))
+        return tuple(map(parse_task, self._items))
 
     def named(self, direction: DirectionLike) -> Direction:
         """A direction, there or not, with its languages as the keys spell them.
@@ -40,7 +41,7 @@ class ByDirection(Mapping[str, Value]):
         Raises:
             DirectionError: it isn't one, or can be read in two ways.
         """
-        return match_direction(direction, languages_of(self.directions))
+        return match_task(direction, languages_of(self.directions))
 
     def _key(self, direction: DirectionLike) -> str:
         name = str(direction)
@@ -49,7 +50,7 @@ class ByDirection(Mapping[str, Value]):
     def __getitem__(self, direction: DirectionLike) -> Value:
         name = self._key(direction)
         if name not in self._items:
-            listed = nearest_directions(Direction.parse(name), self._items) or "there are none"
+            listed = nearest_directions(parse_task(name), self._items) or "there are none"
             raise DirectionError(f"no {self._what} for direction {name}; {listed}")
         return self._items[name]
 

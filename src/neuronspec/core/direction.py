@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import total_ordering
 from itertools import product
 from typing import TypeAlias
 
@@ -17,7 +18,8 @@ DirectionLike: TypeAlias = "str | Direction"
 _LANGUAGE = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*")
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@total_ordering
+@dataclass(frozen=True, slots=True)
 class Direction:
     """A translation direction, `Direction("en", "de")`, printed `en-de`.
 
@@ -32,10 +34,7 @@ class Direction:
 
     def __post_init__(self) -> None:
         for code in (self.source, self.target):
-            if not is_language_code(code):
-                raise DirectionError(
-                    f"language code {code!r}: expected letters and digits joined by '_', such as 'de' or 'pt_BR'"
-                )
+            _check_code(code)
         if self.source == self.target:
             raise DirectionError(f"direction '{self.source}-{self.target}': source and target are the same language")
 
@@ -73,6 +72,56 @@ class Direction:
 
     def __str__(self) -> str:
         return f"{self.source}-{self.target}"
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, Direction):
+            return NotImplemented
+        return (self.source, self.target) < (other.source, other.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Monolingual(Direction):
+    """Text of one language without a translation, printed `de`: what neurons can be recorded on as in a direction.
+
+    It is source and target alike. A model isn't trained or evaluated on it.
+
+    Raises:
+        DirectionError: the code is empty or holds other characters than a language's.
+
+    Example:
+        >>> from neuronspec.core.direction import Monolingual
+        >>> str(Monolingual.of("de"))
+        'de'
+    """
+
+    def __post_init__(self) -> None:
+        _check_code(self.source)
+
+    @classmethod
+    def of(cls, language: str) -> Monolingual:
+        """The text of a language."""
+        return cls(language, language)
+
+    def __str__(self) -> str:
+        return self.source
+
+
+def parse_task(task: DirectionLike) -> Direction:
+    """What neurons are recorded on: a direction such as `"en-de"`, or a language such as `"de"` (`Monolingual`).
+
+    Raises:
+        DirectionError: `task` is neither, or can be read in two ways.
+    """
+    if isinstance(task, str) and is_language_code(task):
+        return Monolingual.of(task)
+    return Direction.parse(task)
+
+
+def _check_code(code: str) -> None:
+    if not is_language_code(code):
+        raise DirectionError(
+            f"language code {code!r}: expected letters and digits joined by '_', such as 'de' or 'pt_BR'"
+        )
 
 
 def _checked(direction: object) -> str:
@@ -112,6 +161,17 @@ def match_direction(direction: DirectionLike, languages: Iterable[str]) -> Direc
     return direction_between(parsed.source, parsed.target, known)
 
 
+def match_task(task: DirectionLike, languages: Iterable[str]) -> Direction:
+    """As `match_direction`, also for a language alone.
+
+    Raises:
+        DirectionError: `task` is neither a direction nor a language, or can be read in two ways.
+    """
+    if isinstance(task, Monolingual) or (isinstance(task, str) and is_language_code(task)):
+        return Monolingual.of(_known_or_canonical(str(task), sorted(set(languages))))
+    return match_direction(task, languages)
+
+
 def direction_between(source: str, target: str, languages: Iterable[str]) -> Direction:
     """As `match_direction`, from a source and a target that are given apart.
 
@@ -128,7 +188,7 @@ def nearest_directions(direction: Direction, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(direction), names, n=1, cutoff=0.6)
 
     def distance(name: str) -> tuple[bool, int, float, str]:
-        other = Direction.parse(name)
+        other = parse_task(name)
         sides = ((direction.source, other.source), (direction.target, other.target))
         shared = sum(base_language(one) == base_language(two) for one, two in sides)
         return name not in close, -shared, -difflib.SequenceMatcher(None, str(direction), name).ratio(), name

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from neuronspec.core.direction import Direction
+from neuronspec.core.direction import Direction, parse_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Batch:
     """Padded sentences of one direction, as keyword arguments of the model.
 
     Args:
-        direction: `Direction` or `"en-de"`.
+        direction: `Direction` or `"en-de"`; a language, `"de"`, for text without a translation.
         inputs: for encoder-decoder models `input_ids` and `attention_mask` `[batch, source_time]`,
             `decoder_input_ids`, `decoder_attention_mask` and `labels` `[batch, target_time]` (-100 where
             no loss is taken); for decoder-only models `input_ids` and `attention_mask` `[batch, time]`.
@@ -25,7 +25,7 @@ class Batch:
     inputs: Mapping[str, torch.Tensor]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "direction", Direction.parse(self.direction))
+        object.__setattr__(self, "direction", parse_task(self.direction))
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on `device`."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from neuronspec.models.dispatch import weights_present
 from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
 
 SAMPLES = 4096
@@ -31,9 +32,10 @@ def model_fingerprint(model: nn.Module, sites: Sequence[FFNSite] | None = None) 
     digest = hashlib.sha256(str(getattr(getattr(unwrap(model), "config", None), "model_type", "")).encode())
     for site in find_ffn_sites(model) if sites is None else sites:
         for part, layer in [*((f"up.{index}", up) for index, up in enumerate(site.ups)), ("down", site.down)]:
-            for name, parameter in sorted(layer.named_parameters()):
-                digest.update(f"\n{site.name} {part} {name} {tuple(parameter.shape)}\n".encode())
-                digest.update(_sample(parameter).numpy().tobytes())
+            with weights_present(layer):
+                for name, parameter in sorted(layer.named_parameters()):
+                    digest.update(f"\n{site.name} {part} {name} {tuple(parameter.shape)}\n".encode())
+                    digest.update(_sample(parameter).numpy().tobytes())
     return digest.hexdigest()[:32]
 
 

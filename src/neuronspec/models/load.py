@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import torch
 from transformers import (
@@ -27,6 +27,7 @@ from neuronspec.core.errors import ModelError, RecipeError, told_as
 from neuronspec.models.config_files import check_config, check_json_files
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.fit import check_fit, check_generation, check_tokenizer_folder
+from neuronspec.models.mixtures import why_not_mixture
 from neuronspec.models.presets import PRESETS
 from neuronspec.models.pretrained import check_checkpoint
 from neuronspec.models.settings import ModelSettings
@@ -34,6 +35,9 @@ from neuronspec.models.settings import ModelSettings
 logger = logging.getLogger(__name__)
 
 Model = TypeVar("Model", bound=PreTrainedModel)
+
+Dtype: TypeAlias = torch.dtype | Literal["auto"]
+DeviceMap: TypeAlias = str | Mapping[str, int | str]
 
 LONGEST_TRANSLATION = 256
 """Maximum length of what `generate` gives, in tokens, unless the caller sets another."""
@@ -88,7 +92,11 @@ def _special_id(tokenizer: PreTrainedTokenizerBase, name: str) -> int:
 
 
 def load_model(
-    name: str | Path, device: torch.device | str | None = None, *, dtype: torch.dtype | Literal["auto"] = torch.float32
+    name: str | Path,
+    device: torch.device | str | None = None,
+    *,
+    dtype: Dtype = torch.float32,
+    device_map: DeviceMap | None = None,
 ) -> PreTrainedModel:
     """A model with its head, encoder-decoder or decoder-only, in eval mode, with the fastest attention.
 
@@ -98,9 +106,11 @@ def load_model(
         name: a local folder; as a `str` that is no folder, a name on the Hugging Face hub.
         device: where it goes; `default_device()` without it.
         dtype: of its weights; `auto` for that in which they were saved.
+        device_map: spreads it over several devices, with accelerate: `auto`, or a device by name of a module.
 
     Raises:
-        ModelError: there is no model, its files are damaged or don't fit each other, or it is of another kind.
+        ModelError: there is no model, its files are damaged or don't fit each other, it is of another kind, or it
+            can't be spread so.
         RunError: its files aren't those that its run made.
 
     Example:
@@ -109,18 +119,22 @@ def load_model(
     if Path(name).exists():
         verify(Path(name))
     with _reading(name) as options:
-        config = AutoConfig.from_pretrained(name, **options)
-        check_config(config, Path(name))
-        check_generation(Path(name), getattr(config.get_text_config(), "vocab_size", None))
-        auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        model, report = auto.from_pretrained(name, dtype=dtype, output_loading_info=True, **options)
+        config = _config_of(name, options)
+        spread = {} if device_map is None else {"device_map": device_map}
+        model, report = _class_for(config).from_pretrained(
+            name, dtype=dtype, output_loading_info=True, **options, **spread
+        )
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
             f"the weights in {name} lack {len(missing)} tensors that its config.json asks for, "
             f"such as {missing[0]!r}; the folder is damaged or its files belong to different models"
         )
-    made = placed(model.eval(), device)
+    if device_map is None:
+        made = placed(model.eval(), device)
+    else:
+        made = model.eval()
+        use_fast_attention(made)
     logger.debug(
         "%s: %s, %s parameters, %s, on %s",
         name,
@@ -132,8 +146,38 @@ def load_model(
     return made
 
 
+def outline_model(name: str | Path, dtype: Dtype = "auto") -> PreTrainedModel:
+    """The model of a folder or of the hub without its weights, on the device `meta`: its layers, their names and sizes.
+
+    Args:
+        name: see `load_model`.
+        dtype: of the weights; `auto` for that which its config.json names, float32 without.
+
+    Raises:
+        ModelError: there is no model, its config.json can't be read, or it is of another kind.
+    """
+    with _reading(name) as options:
+        config = _config_of(name, options)
+        kind = (getattr(config, "dtype", None) or torch.float32) if dtype == "auto" else dtype
+        with torch.device("meta"):
+            return _class_for(config).from_config(config, dtype=kind)
+
+
+def _config_of(name: str | Path, options: dict[str, Any]) -> Any:
+    config = AutoConfig.from_pretrained(name, **options)
+    if reason := why_not_mixture(config.to_dict()):
+        raise ModelError(f"{name}: {reason}")
+    check_config(config, Path(name))
+    check_generation(Path(name), getattr(config.get_text_config(), "vocab_size", None))
+    return config
+
+
+def _class_for(config: Any) -> Any:
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+
 def load_with_tokenizer(
-    name: str | Path, device: torch.device | str | None = None, *, dtype: torch.dtype | Literal["auto"] = torch.float32
+    name: str | Path, device: torch.device | str | None = None, *, dtype: Dtype = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model as `load_model` gives it, and its tokenizer.
 
@@ -147,12 +191,26 @@ def load_with_tokenizer(
         CorpusError: the tokenizer isn't whole.
     """
     model = load_model(name, device, dtype=dtype)
+    return model, tokenizer_of(model, name)
+
+
+def tokenizer_of(model: PreTrainedModel, name: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in a model's folder or under its name.
+
+    Args:
+        model: with or without weights.
+        name: see `load_model`.
+
+    Raises:
+        ModelError: there is no tokenizer, or it isn't the model's.
+        CorpusError: it isn't whole.
+    """
     if (Path(name) / "tokenizer_config.json").is_file():
         check_tokenizer_folder(Path(name))
     with _reading(name) as options:
         tokenizer = AutoTokenizer.from_pretrained(name, **options)
     check_fit(model, tokenizer, name)
-    return model, tokenizer
+    return tokenizer
 
 
 def load_base(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:

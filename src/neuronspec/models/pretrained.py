@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from neuronspec.core.checksums import FileName, digest
 from neuronspec.core.errors import DirectionError, ModelError, RecipeError, nearest
 from neuronspec.core.json_files import read_json
+from neuronspec.models.mixtures import why_not_mixture
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -99,7 +100,10 @@ def check_checkpoint(settings: ModelSettings) -> Path:
     folder = checkpoint_folder(settings)
     if not (folder / "config.json").is_file():
         raise RecipeError(f"model.pretrained: {folder} holds no config.json; name the folder of a Hugging Face model")
-    kind = _config(folder).get("model_type")
+    config = _config(folder)
+    kind = config.get("model_type")
+    if reason := why_not_mixture(config):
+        raise RecipeError(f"model.pretrained: {folder}: {reason}")
     if kind not in FAMILIES:
         known = ", ".join(f"{name} ({what})" for name, what in FAMILIES.items())
         raise RecipeError(f"model.pretrained: {folder} holds a model of type {kind!r}; a recipe can start from {known}")

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from neuronspec.core.errors import ModelError
+from neuronspec.models.mixtures import why_not_mixture
 from neuronspec.models.patterns import FFN_PATTERNS, FFNPattern, register_ffn_pattern
 
 __all__ = ["FFNSite", "find_ffn_sites", "in_width", "out_width", "register_ffn_pattern", "unwrap"]
@@ -65,6 +66,9 @@ def find_ffn_sites(model: nn.Module) -> list[FFNSite]:
             stacks of layers).
     """
     model = unwrap(model)
+    config: Any = getattr(model, "config", None)
+    if hasattr(config, "to_dict") and (reason := why_not_mixture(config.to_dict())):
+        raise ModelError(reason)
     experts = next((type(m).__name__ for m in model.modules() if _MIXTURE.search(type(m).__name__)), None)
     if experts:
         raise ModelError(

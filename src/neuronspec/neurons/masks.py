@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, overload
 import torch
 
 from neuronspec.core.by_direction import ByDirection
-from neuronspec.core.direction import Direction, DirectionLike, languages_of, nearest_directions
+from neuronspec.core.direction import Direction, DirectionLike, languages_of, nearest_directions, parse_task
 from neuronspec.core.errors import DirectionError, MaskError, nearest
 from neuronspec.core.languages import choose_language
 from neuronspec.neurons.packing import MaskInfo, pack, read_masks, write_masks
@@ -147,7 +147,7 @@ class NeuronMasks(ByDirection[DirectionMask]):
         name = str(self.named(direction))
         if name in self:
             raise DirectionError(f"{name} has masks already; compose is for directions without")
-        derived = self._composed(Direction.parse(name), self.named(encoder), self.named(decoder))
+        derived = self._composed(parse_task(name), self.named(encoder), self.named(decoder))
         origin = {name: (str(derived.encoder), str(derived.decoder))}
         info = self.info.model_copy(update={"composed": self.info.composed | origin})
         return NeuronMasks({**self._items, name: derived.masks}, info)
@@ -166,7 +166,7 @@ class NeuronMasks(ByDirection[DirectionMask]):
         wanted = self.named(direction)
         if wanted in self:
             encoder, decoder = self.info.composed.get(str(wanted), (str(wanted), str(wanted)))
-            return DerivedMask(wanted, self[wanted], Direction.parse(encoder), Direction.parse(decoder))
+            return DerivedMask(wanted, self[wanted], parse_task(encoder), parse_task(decoder))
         if pivot is not None:
             pivot = choose_language(pivot, languages_of(self.directions), "the masks have")
         into = [own.target for own in self.directions if own.source == wanted.source]

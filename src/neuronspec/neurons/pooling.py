@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuronspec.core.direction import Direction
+from neuronspec.core.direction import Direction, Monolingual
 from neuronspec.core.errors import MaskError
 from neuronspec.core.languages import family_of
 from neuronspec.neurons.positions import side_of
@@ -83,7 +83,7 @@ def _group(
 ) -> str:
     if granularity == "direction":
         return str(direction)
-    if side == "layers" and acts.info.positions == "both":
+    if side == "layers" and acts.info.positions == "both" and not isinstance(direction, Monolingual):
         raise MaskError(
             f"granularity {granularity!r}: these activations of a decoder-only model mix source and target; "
             "record positions='prompt' or 'continuation', or select by direction"

@@ -12,6 +12,7 @@ from torch import nn
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
+from neuronspec.models.dispatch import device_of
 from neuronspec.models.sites import FFNSite
 from neuronspec.neurons.positions import side_of
 
@@ -56,9 +57,7 @@ class Recorder:
         Raises:
             MaskError: forward passes ran and a site took no part in them.
         """
-        weight = self._sites[0].down.weight
-        assert isinstance(weight, torch.Tensor)
-        device = weight.device
+        device = device_of(self._sites[0].down)
         counts = torch.zeros(len(directions), sum(site.width for site in self._sites), dtype=torch.int64)
         counts, magnitudes = counts.to(device), counts.to(device, torch.float64)
         tokens = torch.zeros(len(directions), len(self._sites), dtype=torch.int64, device=device)

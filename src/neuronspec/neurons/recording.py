@@ -11,10 +11,11 @@ import torch
 from torch import distributed, nn
 
 from neuronspec.batching.in_order import eval_batches
-from neuronspec.core.direction import Direction
+from neuronspec.core.direction import Direction, parse_task
 from neuronspec.core.errors import MaskError
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.models.batch import Batch
+from neuronspec.models.dispatch import device_of, weights_present
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
 from neuronspec.neurons.activations import Activations, RecordingInfo, SiteInfo
@@ -108,7 +109,7 @@ class _Forward:
         self._model: Any = unwrap(model)
         self._decoder_only = decoder_only
         self._parameters = inspect.signature(self._model.forward).parameters
-        self.device = next(model.parameters()).device
+        self.device = device_of(model)
         config = getattr(self._model, "config", None)
         self.pad_id: int | None = getattr(config, "pad_token_id", None)
         end = getattr(config, "eos_token_id", None)
@@ -163,10 +164,10 @@ def _in_eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def _describe(site: FFNSite) -> SiteInfo:
-    weight = site.down.weight
-    assert isinstance(weight, torch.Tensor)
-    points = torch.linspace(-6, 6, 121, device=weight.device)
-    with torch.no_grad():
+    function = site.activation if isinstance(site.activation, nn.Module) else nn.Module()
+    with torch.no_grad(), weights_present(function):
+        own = next(function.parameters(), None)  # few activations have weights
+        points = torch.linspace(-6, 6, 121, device="cpu" if own is None else own.device)
         keeps_sign = bool(((site.activation(points) > 0) == (points > 0)).all())
     name = getattr(site.activation, "__name__", type(site.activation).__name__)
     return SiteInfo(name=site.name, width=site.width, activation=name, gated=len(site.ups) > 1, keeps_sign=keeps_sign)
@@ -216,4 +217,4 @@ def _all_directions(own: Sequence[Direction], shared: bool) -> list[Direction]:
         return list(own)
     seen: list[list[str]] = [[] for _ in range(distributed.get_world_size())]
     distributed.all_gather_object(seen, [str(direction) for direction in own])
-    return sorted({Direction.parse(name) for names in seen for name in names})
+    return sorted({parse_task(name) for names in seen for name in names})

@@ -9,7 +9,7 @@ import numpy as np
 
 from neuronspec.analysis.overlap import compared_directions, other_language, overlap
 from neuronspec.analysis.structure import cluster
-from neuronspec.core.direction import Direction
+from neuronspec.core.direction import Direction, Monolingual
 from neuronspec.core.errors import RecipeError, nearest
 from neuronspec.core.languages import family_of, is_known, name_of
 from neuronspec.neurons.masks import NeuronMasks
@@ -63,7 +63,7 @@ def ordered(
 
 def label(direction: Direction, pivot: str | None) -> str:
     """The language's name where the other side is the pivot, else the direction."""
-    if pivot in (direction.source, direction.target):
+    if pivot in (direction.source, direction.target) or isinstance(direction, Monolingual):
         return name_of(other_language(direction, pivot))
     return str(direction)
 

@@ -23,6 +23,7 @@ from transformers import PreTrainedModel
 
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
+from neuronspec.models.dispatch import is_dispatched
 from neuronspec.models.fast_dropout import FastDropout
 from neuronspec.models.frames import IGNORED
 from neuronspec.training.precision import autocast
@@ -130,6 +131,8 @@ def _batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float) ->
 
 def projects_rows(model: PreTrainedModel) -> bool:
     """Whether `batch_loss` projects the rows that take loss itself; see `LINEAR_HEADS`."""
+    if is_dispatched(model):  # the head's weight may be elsewhere until its forward is called
+        return False
     return model.config.model_type in LINEAR_HEADS and type(model.get_output_embeddings()) is nn.Linear
 
 
