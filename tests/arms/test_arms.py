@@ -19,7 +19,7 @@ from neuronspec.deploy.opening import open_model
 from neuronspec.models.load import load_model
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.specialization.save import MASKS_FILE
+from neuronspec.specialization.methods import MASKS_FILE
 
 NEEDED = {"lass": {"updates": 1}, "bilingual": {"updates": 1, "directions": ["en-de"]}}
 """What the arms ask of a recipe."""

@@ -16,7 +16,7 @@ from neuronspec.models.load import load_model
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.recording import record_activations, recording_batches
 from neuronspec.neurons.selection import select_masks
-from neuronspec.specialization.save import MASKS_FILE
+from neuronspec.specialization.methods import MASKS_FILE
 from neuronspec.training import checkpoint
 
 UPDATES = 10

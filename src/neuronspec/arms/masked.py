@@ -37,7 +37,7 @@ class Masked(Arm):
 
     def train(self, given: Given) -> Cost:
         """Train the baseline on with masks; see `Arm.train`."""
-        from neuronspec.specialization.save import save_masks
+        from neuronspec.specialization.methods import save_masks
 
         model = start_continued(given)
         in_direction = put_on(model, self.masks(given), given)
@@ -52,7 +52,7 @@ class Masked(Arm):
         """Load the model with its masks; see `Arm.load`."""
         from neuronspec.models.load import load_model
         from neuronspec.neurons.masks import NeuronMasks
-        from neuronspec.specialization.save import MASKS_FILE
+        from neuronspec.specialization.methods import MASKS_FILE
 
         model, masks = load_model(given.folder, dtype="auto"), NeuronMasks.load(given.folder / MASKS_FILE)
         for direction in zero_shot:

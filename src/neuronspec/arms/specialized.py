@@ -63,7 +63,7 @@ def train_in_segments(given: Given, every: int, updates: int, first: Callable[[]
         first: gives the masks of the first segment.
     """
     from neuronspec.specialization.apply import unspecialize
-    from neuronspec.specialization.save import save_masks
+    from neuronspec.specialization.methods import save_masks
 
     root = given.folder / CHECKPOINTS
     begin = _segment_of(_newest(root), every)

@@ -25,9 +25,9 @@ from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.compact import CompactReport, compact, count_parameters
+from neuronspec.specialization.methods import MASKS_FILE
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.registry import SEMANTICS
-from neuronspec.specialization.save import MASKS_FILE
 from neuronspec.translation.conversion import convert
 from neuronspec.translation.quantizations import QUANTIZATIONS
 

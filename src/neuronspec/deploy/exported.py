@@ -17,7 +17,7 @@ from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest, is_fo
 from neuronspec.deploy.opening import composable, unknown_direction
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.specialization.save import MASKS_FILE
+from neuronspec.specialization.methods import MASKS_FILE
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, check_computes, load_translator
 from neuronspec.translation.engine import check_beam
 from neuronspec.translation.quantizations import QUANTIZATIONS

@@ -20,8 +20,9 @@ from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, witho
 from neuronspec.models.fit import check_fit
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.models.tokenizer import load_tokenizer
+from neuronspec.specialization.methods import MASKS_FILE
 from neuronspec.specialization.model_state import attached
-from neuronspec.specialization.save import COMPACT_FILE, MASKS_FILE, load, load_compact
+from neuronspec.specialization.save import COMPACT_FILE, load, load_compact
 
 if TYPE_CHECKING:
     from neuronspec.corpus.store import TokenStore

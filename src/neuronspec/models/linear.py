@@ -1,8 +1,9 @@
-"""Linear layers as models have them: `nn.Linear`, and GPT-2's `Conv1D`, whose weight is transposed."""
+"""Linear layers as models have them: `nn.Linear`, GPT-2's `Conv1D`, whose weight is transposed, and PEFT's LoRA."""
 
 from __future__ import annotations
 
-from typing import cast
+import sys
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -17,8 +18,16 @@ def is_linear(layer: nn.Module) -> bool:
     return weight_of(layer).dim() == 2 and weight_of(layer).is_floating_point()
 
 
+def is_adapted(layer: nn.Module) -> bool:
+    """Whether a layer is PEFT's `W x + B A x` (LoRA, without a bias of its own) around a plain linear one."""
+    lora: Any = sys.modules.get("peft.tuners.lora")  # where PEFT isn't imported there are no such layers
+    if lora is None or not isinstance(layer, lora.LoraLayer):
+        return False
+    return is_linear(layer.get_base_layer()) and not any(layer.lora_bias.values())
+
+
 def weight_of(layer: nn.Module) -> torch.Tensor:
-    """The weight of a linear layer: `[out, in]`, of a `Conv1D` `[in, out]`."""
+    """The weight of a linear layer: `[out, in]`, of a `Conv1D` `[in, out]`; of LoRA's that of the layer inside."""
     return cast(torch.Tensor, layer.weight)
 
 

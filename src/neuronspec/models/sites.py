@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +60,7 @@ class FFNSite:
 def find_ffn_sites(model: nn.Module) -> list[FFNSite]:
     """The FFN sites of `model`, first the encoder's, then the decoder's, from the first layer to the last.
 
-    `model` may be wrapped by `DistributedDataParallel` or `torch.compile`.
+    `model` may be wrapped by `DistributedDataParallel`, `torch.compile` or a `PeftModel`.
 
     Raises:
         ModelError: no known pattern fits, or not every layer has one such block (mixtures of experts, several
@@ -93,14 +94,27 @@ def find_ffn_sites(model: nn.Module) -> list[FFNSite]:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The model inside `DistributedDataParallel` and `torch.compile` wrappers."""
-    while True:
-        if isinstance(model, nn.parallel.DistributedDataParallel):
-            model = model.module
-        elif isinstance(compiled := model._modules.get("_orig_mod"), nn.Module):
-            model = compiled
-        else:
-            return model
+    """The model inside `DistributedDataParallel`, `torch.compile` and PEFT's wrappers."""
+    *_, model = unwrapped(model)
+    return model
+
+
+def unwrapped(model: nn.Module) -> Iterator[nn.Module]:
+    """What `unwrap` takes off, from the outside in, and last the model itself."""
+    yield model
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        yield from unwrapped(model.module)
+    elif isinstance(compiled := model._modules.get("_orig_mod"), nn.Module):
+        yield from unwrapped(compiled)
+    elif is_peft_model(model):
+        inside: Any = model.base_model  # prompt learning wraps the model itself, the others a tuner around it
+        yield from unwrapped(inside.model if hasattr(type(inside), "inject_adapter") else inside)
+
+
+def is_peft_model(model: nn.Module) -> bool:
+    """Whether a model is PEFT's wrapper of one."""
+    peft: Any = sys.modules.get("peft")  # where it isn't imported no model is wrapped by it
+    return peft is not None and isinstance(model, peft.PeftModel | peft.PeftMixedModel)
 
 
 def in_width(projection: nn.Module) -> int | None:

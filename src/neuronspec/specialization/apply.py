@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from neuronspec.core.errors import MaskError, ModelError, nearest
-from neuronspec.models.linear import is_linear
 from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.checkpointing import release_directions
-from neuronspec.specialization.forward import install, uninstall
+from neuronspec.specialization.forward import check_layers, follow, install, uninstall
+from neuronspec.specialization.methods import bind, unbind
 from neuronspec.specialization.model_state import (
     Components,
     Method,
@@ -44,6 +44,9 @@ def specialize(
     direction the model computes as the dense shared model. Every parameter gets the gradient that masked weights
     would give it: zero for the weights of the ups of unselected neurons (Tan et al., 2024, section 4).
 
+    The model's `save_pretrained` and `push_to_hub`, and `Trainer.save_model`, keep the masks beside the weights; its
+    `generate` warns once outside of a direction. LoRA of PEFT may be put on before or after.
+
     Args:
         model: a Hugging Face model with known FFN sites; see `find_ffn_sites`.
         masks: by direction and site, BoolTensor `[width]`.
@@ -59,7 +62,7 @@ def specialize(
 
     Raises:
         ModelError: the model is specialized already, has no known FFN sites, or none in `components`; its layers
-            aren't plain linear layers (quantized, LoRA).
+            aren't plain linear layers, nor PEFT's LoRA around such (quantized, other adapters).
         MaskError: the masks are of another model (the message says how they differ) or select no neuron somewhere.
 
     Example:
@@ -86,10 +89,11 @@ def specialize(
     if not chosen:
         raise ModelError(f"components={components!r}: this {type(unwrap(model)).__name__} has no {components}")
     own = fitting(masks, sites, chosen)
-    _check_layers(chosen)
+    check_layers(chosen, method)
     state = Specialization(chosen, own, semantics, components, method)
     install(state)
     attach(model, state)
+    bind(model)
     logger.debug(
         "specialized %s: semantics %s, method %s, %d sites, %d directions, sparsity %.3f",
         type(unwrap(model)).__name__, semantics, method, len(chosen), len(own), own.sparsity(),
@@ -108,8 +112,10 @@ def unspecialize(model: nn.Module) -> None:
         >>> ns.unspecialize(model)
     """
     state = specialization_of(model)
+    follow(model, state)
     uninstall(state)
     release_directions(unwrap(model))
+    unbind(model)
     attach(model, None)
 
 
@@ -131,13 +137,3 @@ def fitting(masks: MasksLike, sites: Sequence[FFNSite], chosen: Sequence[FFNSite
         return own
     names = [site.name for site in chosen]
     return NeuronMasks({direction: {name: by[name] for name in names} for direction, by in own.items()}, own.info)
-
-
-def _check_layers(sites: Sequence[FFNSite]) -> None:
-    for site in sites:
-        for layer in (*site.ups, site.down):
-            if not is_linear(layer):
-                raise ModelError(
-                    f"{site.name} has a {type(layer).__name__}: only plain linear layers with floating-point weights "
-                    "can be specialized (merge adapters and undo quantization first)"
-                )

@@ -15,6 +15,7 @@ from neuronspec.core.errors import ModelError
 from neuronspec.models.linear import bias_of, weight_of
 from neuronspec.models.sites import FFNSite, unwrap
 from neuronspec.specialization.apply import unspecialize
+from neuronspec.specialization.forward import check_plain, follow
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.restrict import unselected_values
@@ -66,9 +67,11 @@ def compact(model: Model, direction: DirectionLike) -> Model:
         >>> small.num_parameters() < model.num_parameters()
         True
     """
-    semantics = specialization_of(model).semantics
-    if not SEMANTICS.get(semantics).compacts:
-        raise ModelError(f"semantics {semantics!r} computes all neurons in every direction: use the dense model")
+    given = specialization_of(model)
+    if not given.rule.compacts:
+        raise ModelError(f"semantics {given.semantics!r} computes all neurons in every direction: use the dense model")
+    follow(model, given)
+    check_plain(given)
     small = copy.deepcopy(cast(Model, unwrap(model)))
     dense_parameters = count_parameters(small)
     state = specialization_of(small)

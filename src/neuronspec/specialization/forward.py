@@ -9,18 +9,18 @@ Each layer decides by itself, from the same facts, in which of three ways it com
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import MethodType
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
 from neuronspec.core.errors import DirectionError, ModelError
-from neuronspec.models.linear import linear, weight_of
-from neuronspec.models.sites import FFNSite
-from neuronspec.specialization.model_state import Active, Specialization
+from neuronspec.models.linear import is_adapted, is_linear, linear, weight_of
+from neuronspec.models.sites import FFNSite, find_ffn_sites
+from neuronspec.specialization.model_state import Active, Method, Specialization
 from neuronspec.specialization.restrict import small_down, small_up
 from neuronspec.specialization.selected import Selection
 
@@ -80,9 +80,58 @@ def uninstall(state: Specialization) -> None:
             del vars(layer)["forward"], vars(layer)[_ATTRIBUTE]
 
 
+def follow(model: nn.Module, state: Specialization) -> None:
+    """Let the layers compute that are in the model now, if PEFT has put LoRA around them or merged it into them.
+
+    Raises:
+        ModelError: they are no layers that can be specialized.
+    """
+    if not state.moved:
+        return
+    found = {site.name: site for site in find_ffn_sites(model)}
+    sites = [found[site.name] for site in state.sites]
+    check_layers(sites, state.method)
+    uninstall(state)
+    state.place(sites)
+    install(state)
+
+
+def check_layers(sites: Sequence[FFNSite], method: Method) -> None:
+    """Check that the layers of the sites can be specialized.
+
+    Raises:
+        ModelError: one can't, or not by this method.
+    """
+    for site in sites:
+        for layer in (*site.ups, site.down):
+            if is_linear(layer):
+                continue
+            if not is_adapted(layer):
+                raise ModelError(
+                    f"{site.name} has a {type(layer).__name__}: only plain linear layers with floating-point weights "
+                    "can be specialized, also with LoRA of PEFT around them (without lora_bias); undo quantization and "
+                    "merge other adapters first"
+                )
+            if method == "compact":
+                raise ModelError(f"method='compact' {_NEEDS_PLAIN}, or specialize with method='auto'")
+
+
+def check_plain(state: Specialization) -> None:
+    """Check that no layer of a site has an adapter around it.
+
+    Raises:
+        ModelError: one has.
+    """
+    if not all(state.plain):
+        raise ModelError(f"a compact model {_NEEDS_PLAIN}")
+
+
+_NEEDS_PLAIN = "needs plain linear layers, and some have LoRA: merge it first with merge_and_unload() of the PeftModel"
+
+
 def _install(layer: nn.Module, link: Link, forward: Callable[..., Any]) -> None:
     vars(layer)[_ATTRIBUTE] = link
-    vars(layer)["forward"] = MethodType(forward, layer)
+    vars(layer)["forward"] = partial(forward, layer)  # unlike a bound method, pickled as it is
 
 
 def _up_forward(up: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -126,7 +175,7 @@ def _active(link: Link) -> Active | None:
 
 def _is_compact(link: Link, selection: Selection, x: torch.Tensor) -> bool:
     state, site = link.state, link.site
-    if state.method == "rows" or not state.rule.compacts:
+    if state.method == "rows" or not state.rule.compacts or not state.plain[link.index]:
         return False
     needs_every_neuron = state.constants[link.index] and site.drops_out
     if state.method == "compact":

@@ -14,7 +14,7 @@ from torch import nn
 
 from neuronspec.core.direction import DirectionLike, nearest_directions
 from neuronspec.core.errors import DirectionError, ModelError
-from neuronspec.models.linear import weight_of
+from neuronspec.models.linear import is_linear, weight_of
 from neuronspec.models.sites import FFNSite, unwrap
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.registry import SEMANTICS
@@ -54,25 +54,46 @@ class Specialization:
         semantics: the name of what masks do.
         rule: that semantics.
         constants: by site, whether unselected neurons may give a constant other than 0.
+        plain: by site, whether all its layers are plain linear ones, which can be computed on selected neurons alone.
         active: the direction of the innermost `use_direction` that is open, None outside of any.
         resumed: whether a layer is being computed by a function that `keeping_direction` made.
         entered: whether any scope has been open.
+        warned: whether the user was told that `generate` outside of any direction is dense.
     """
 
     def __init__(
         self, sites: Sequence[FFNSite], masks: NeuronMasks, semantics: str, components: Components, method: Method
     ) -> None:
-        self.sites = list(sites)
         self.masks = masks
         self.semantics = semantics
         self.rule = SEMANTICS.get(semantics)()
         self.components = components
         self.method = method
-        self.constants = [self.rule.has_constants(site) for site in self.sites]
         self.active: Active | None = None
         self.resumed = False
         self.entered = False
+        self.warned = False
         self._reset()
+        self.place(sites)
+
+    def place(self, sites: Sequence[FFNSite]) -> None:
+        """Say in which layers the sites are."""
+        self.sites = list(sites)
+        self.constants = [self.rule.has_constants(site) for site in self.sites]
+        self.plain = [all(map(is_linear, (*site.ups, site.down))) for site in self.sites]
+        layers = {layer for site in self.sites for layer in (*site.ups, site.down)}
+        self._homes = [
+            (parent, name, layer)
+            for site in self.sites
+            for parent in site.block.modules()
+            for name, layer in parent._modules.items()
+            if layer in layers
+        ]
+
+    @property
+    def moved(self) -> bool:
+        """Whether other layers are in the places of the sites' by now, as when PEFT puts LoRA around them."""
+        return any(parent._modules.get(name) is not layer for parent, name, layer in self._homes)
 
     def _reset(self) -> None:
         self._owner: int | None = None
@@ -177,7 +198,7 @@ class Specialization:
 
 
 def specialization_of(model: nn.Module) -> Specialization:
-    """The specialization of a model, which may be wrapped by `DistributedDataParallel` or `torch.compile`.
+    """The specialization of a model, which may be wrapped; see `unwrap`.
 
     Raises:
         ModelError: the model isn't specialized.

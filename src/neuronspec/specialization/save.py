@@ -1,7 +1,8 @@
 """Folders of specialized and of compact models. JSON and safetensors only.
 
 A *specialized* folder is a plain Hugging Face checkpoint, which loads without neuronspec as the dense shared
-model, plus `neuron_masks.safetensors` (see `neuronspec.neurons.packing`).
+model, plus `neuron_masks.safetensors` (see `neuronspec.neurons.packing`). Adapters that a `PeftModel` saves have that
+file beside them, too.
 
 A *compact* folder holds `config.json` and `generation_config.json` of the dense model, `model.safetensors` with
 the compact weights, and `neuronspec_compact.json` with the widths; `from_pretrained` can't load it, for a
@@ -18,14 +19,14 @@ import torch
 import transformers
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file, load_model, save_model
-from torch import nn
 from transformers import AutoConfig, PreTrainedModel
 
-from neuronspec.core.errors import MaskError, ModelError, told_as
+from neuronspec.core.errors import MaskError, MissingExtraError, ModelError, told_as
 from neuronspec.core.files import filling_folder
 from neuronspec.core.json_files import read_json
 from neuronspec.core.registry import OneOf
 from neuronspec.models import load as build
+from neuronspec.models.hub import local_folder
 from neuronspec.models.linear import bias_of
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
@@ -37,10 +38,11 @@ from neuronspec.specialization.compact import (
     resize,
     set_compact_report,
 )
+from neuronspec.specialization.methods import MASKS_FILE, bind_adapters
 from neuronspec.specialization.model_state import Components, specialization_of
 from neuronspec.specialization.registry import SEMANTICS
 
-MASKS_FILE = "neuron_masks.safetensors"
+ADAPTERS_FILE = "adapter_config.json"
 COMPACT_FILE = "neuronspec_compact.json"
 WEIGHTS_FILE = "model.safetensors"
 
@@ -69,9 +71,10 @@ class CompactFile(BaseModel):
 
 
 def save_specialized(model: PreTrainedModel, folder: str | Path) -> None:
-    """Write a specialized model: the dense checkpoint by `save_pretrained`, and its masks beside it.
+    """Write a specialized model: the dense checkpoint, and its masks beside it.
 
-    Files of the same names are replaced when all are written; others in the folder stay.
+    It is what the model's `save_pretrained` writes, but files of the same names are replaced only when all are written;
+    others in the folder stay.
 
     Args:
         model: a specialized model.
@@ -90,52 +93,69 @@ def save_specialized(model: PreTrainedModel, folder: str | Path) -> None:
     specialization_of(model)
     with filling_folder(Path(folder)) as temporary:
         model.save_pretrained(temporary)
-        save_masks(model, temporary)
 
 
-def save_masks(model: nn.Module, folder: str | Path) -> None:
-    """Write the masks of a specialized model, as they act on it, into the folder of its dense checkpoint.
+def load(
+    folder: str | Path, device: torch.device | str | None = None, *, revision: str | None = None
+) -> PreTrainedModel:
+    """The specialized model in a folder or on the Hugging Face hub, in eval mode, with its masks.
 
-    Raises:
-        ModelError: the model isn't specialized.
-    """
-    state = specialization_of(model)
-    state.masks.with_info(semantics=state.semantics).save(Path(folder) / MASKS_FILE)
-
-
-def load(folder: str | Path, device: torch.device | str | None = None) -> PreTrainedModel:
-    """The specialized model in a folder that `save_specialized` wrote, in eval mode.
+    `save_specialized`, the model's own `save_pretrained` and Hugging Face's `Trainer` write such folders. Nothing is
+    downloaded: a model of the hub is read from its cache.
 
     Args:
-        folder: a local folder.
+        folder: a local folder, or a name on the hub, `user/model`. Where it holds adapters that a `PeftModel` saved,
+            the model comes with them.
         device: where the model goes; the first GPU if there is one, else the CPU.
+        revision: branch, tag or commit on the hub.
 
     Raises:
+        PathError: the cache has no such model; says how to download it.
         ModelError: there is no model in the folder, or it is damaged or a compact one.
         MaskError: there are no masks, or they are of another model.
 
     Example:
         >>> model = ns.specialize(model, masks)
-        >>> ns.save_specialized(model, folder / "model")
+        >>> model.save_pretrained(folder / "model")
         >>> again = ns.load(folder / "model")
         >>> with ns.use_direction(again, "en-de"):
         ...     logits = again(**batches[0].to(again.device).inputs).logits
     """
-    folder = Path(folder)
+    folder = local_folder(folder, revision)
     if (folder / COMPACT_FILE).is_file():
         raise ModelError(f"{folder} holds a compact model: read it with load_compact")
-    if (folder / "config.json").is_file() and not (folder / MASKS_FILE).is_file():
-        raise MaskError(
-            f"{folder} has no {MASKS_FILE}: it is a dense model; load it with transformers, then specialize it"
-        )
-    model = build.load_model(folder, device, dtype="auto")
+    has_adapters = (folder / ADAPTERS_FILE).is_file()
+    if ((folder / "config.json").is_file() or has_adapters) and not (folder / MASKS_FILE).is_file():
+        kind = "adapters" if has_adapters else "a dense model"
+        raise MaskError(f"{folder} has no {MASKS_FILE}: it is {kind}; load it with transformers, then specialize it")
+    model = build.load_model(_base_of(folder) if has_adapters else folder, device, dtype="auto")
     masks = NeuronMasks.load(folder / MASKS_FILE)
     sides = {name.split(".")[0] for name in masks.sites}
     components: Components = "both"
     if bool(getattr(model.config, "is_encoder_decoder", False)) and len(sides) == 1:
         components = "encoder" if sides == {"encoder"} else "decoder"
     specialize(model, masks, semantics=masks.info.semantics or "weight", components=components)
-    return model
+    return _with_adapters(model, folder) if has_adapters else model
+
+
+def _base_of(folder: Path) -> Path:
+    """The folder of the model that adapters were trained on."""
+    content = read_json(folder / ADAPTERS_FILE, dict[str, Any], "save the PeftModel again", error=ModelError)
+    name = content.get("base_model_name_or_path")
+    if not isinstance(name, str) or not name:
+        raise ModelError(f"{folder / ADAPTERS_FILE} names no model in base_model_name_or_path: write its folder there")
+    return local_folder(name)
+
+
+def _with_adapters(model: PreTrainedModel, folder: Path) -> Any:
+    try:
+        from peft import PeftModel
+    except ImportError:
+        raise MissingExtraError("peft", "baselines", f"{folder} holds adapters, which") from None
+    with told_as(ModelError, f"the adapters in {folder} can't be loaded"):
+        adapted = PeftModel.from_pretrained(model, str(folder), local_files_only=True)
+    bind_adapters(adapted)
+    return adapted.eval()
 
 
 def save_compact(model: PreTrainedModel, folder: str | Path) -> None:

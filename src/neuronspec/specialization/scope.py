@@ -14,6 +14,8 @@ from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import DirectionError
 from neuronspec.models.sites import unwrap
 from neuronspec.specialization.checkpointing import keep_directions
+from neuronspec.specialization.forward import follow
+from neuronspec.specialization.methods import bind_adapters
 from neuronspec.specialization.model_state import attached, specialization_of
 
 _ROWS = ("input_ids", "inputs_embeds", "decoder_input_ids", "decoder_inputs_embeds")
@@ -27,7 +29,7 @@ def use_direction(model: nn.Module, direction: DirectionLike) -> Iterator[None]:
     shared one. Only one thread at a time may have a block open on a model.
 
     Args:
-        model: a specialized model, or its `DistributedDataParallel` or `torch.compile` wrapper.
+        model: a specialized model, or its wrapper: `DistributedDataParallel`, `torch.compile`, `PeftModel`.
         direction: a direction that the model has masks for; a zero-shot one gets masks by `NeuronMasks.compose`.
 
     Raises:
@@ -102,6 +104,8 @@ def composed_from(model: nn.Module, direction: Direction) -> tuple[str, str] | N
 def _scope(model: nn.Module, directions: Sequence[DirectionLike]) -> Iterator[None]:
     state = specialization_of(model)
     inner = unwrap(model)
+    follow(inner, state)
+    bind_adapters(model)
     if torch.is_grad_enabled():
         keep_directions(inner, state)
     with state.scope(directions, keeps_weights=not _is_sharded(inner)), _dynamic_widths():

@@ -23,7 +23,7 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.recipe import Recipe
 from neuronspec.runs.state import read_stages
 from neuronspec.scoring.joint import Ids
-from neuronspec.specialization.save import MASKS_FILE
+from neuronspec.specialization.methods import MASKS_FILE
 from neuronspec.sweep.differences import Differences, Found
 from neuronspec.sweep.nodes import FLOOR, Node
 from neuronspec.sweep.settings import Sweep

@@ -1,0 +1,277 @@
+"""What a specialized model does in place of its class: saving, uploading, generating."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.helpers.families import build_family, padded_inputs
+from tests.helpers.masked import random_masks
+from transformers import PreTrainedModel, Trainer, TrainingArguments
+
+from neuronspec.core.errors import MaskError, ModelError, PathError
+from neuronspec.specialization.apply import specialize, unspecialize
+from neuronspec.specialization.model_state import specialization_of
+from neuronspec.specialization.save import load, save_specialized
+from neuronspec.specialization.scope import use_direction, use_directions
+
+
+@pytest.fixture
+def model() -> PreTrainedModel:
+    made = build_family("m2m100")
+    return specialize(made, random_masks(made))
+
+
+def check_same(model: Any, folder: Path) -> None:
+    """Check that a folder opens as the model: the same masks, and the same function in each direction."""
+    again = load(folder, "cpu")
+    assert specialization_of(again).masks == specialization_of(model).masks
+    inputs = padded_inputs(model)
+    for direction in ("en-de", "de-en"):
+        with torch.no_grad(), use_direction(model, direction), use_direction(again, direction):
+            assert torch.allclose(again(**inputs).logits, model(**inputs).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"max_shard_size": "2KB"}, {"safe_serialization": True}], ids=str)
+def test_save_pretrained_writes_what_save_specialized_writes(model: Any, options: dict, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "own", **options)
+    check_same(model, tmp_path / "own")
+    save_specialized(model, tmp_path / "ours")
+    masks = "neuron_masks.safetensors"
+    assert (tmp_path / "own" / masks).read_bytes() == (tmp_path / "ours" / masks).read_bytes()
+    if "max_shard_size" in options:
+        assert (tmp_path / "own" / "model.safetensors.index.json").exists()
+
+
+def test_only_the_main_process_writes(model: Any, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "other", is_main_process=False)
+    assert not (tmp_path / "other" / "neuron_masks.safetensors").exists()
+
+
+def test_without_masks_the_model_saves_as_ever(model: Any, tmp_path: Path) -> None:
+    unspecialize(model)
+    assert "save_pretrained" not in vars(model) and "generate" not in vars(model)
+    model.save_pretrained(tmp_path)
+    assert not (tmp_path / "neuron_masks.safetensors").exists()
+
+
+def test_a_copy_and_a_pickle_save_their_own_weights_and_masks(model: Any, tmp_path: Path) -> None:
+    twin, pickled = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+    stored = io.BytesIO()
+    torch.save(model, stored)
+    stored.seek(0)
+    for name, each in {"twin": twin, "pickled": pickled, "stored": torch.load(stored, weights_only=False)}.items():
+        with torch.no_grad():
+            each.lm_head.weight.mul_(0.5)
+        each.save_pretrained(tmp_path / name)
+        check_same(each, tmp_path / name)
+        assert not torch.equal(each.lm_head.weight, model.lm_head.weight)
+        unspecialize(each)
+    with use_direction(model, "en-de"):
+        model(**padded_inputs(model))
+
+
+@pytest.mark.parametrize(
+    ("state_dict", "message"),
+    [
+        ({}, "lacks 'model.shared.weight'"),
+        ({"model.shared.weight": torch.zeros(3, 8)}, "has another shape of 'model.shared.weight'"),
+    ],
+)
+def test_a_state_dict_of_something_else_is_refused(model: Any, state_dict: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=message):
+        model.save_pretrained(tmp_path / "model", state_dict=state_dict)
+    assert not (tmp_path / "model").exists()
+    model.save_pretrained(tmp_path / "model", state_dict=model.state_dict())
+    check_same(model, tmp_path / "model")
+
+
+def test_a_distributed_checkpoint_is_refused(model: Any, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no place for masks"):
+        model.save_pretrained(tmp_path / "model", distributed_checkpoint=True)
+    assert not (tmp_path / "model").exists()
+
+
+class _Rows(torch.utils.data.Dataset):
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.inputs = padded_inputs(model, rows=8)
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {name: tensor[index] for name, tensor in self.inputs.items()}
+
+
+class _InDirections(Trainer):
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
+        with use_directions(model, ["en-de", "de-en"]):
+            return super().compute_loss(model, inputs, *args, **options)
+
+
+def test_trainer_keeps_the_masks_in_checkpoints_and_in_the_end(model: Any, tmp_path: Path) -> None:
+    arguments = TrainingArguments(
+        str(tmp_path), per_device_train_batch_size=2, max_steps=2, save_steps=1, report_to=[], use_cpu=True,
+        disable_tqdm=True,
+    )  # fmt: skip
+    trainer = _InDirections(model, arguments, train_dataset=_Rows(model))
+    trainer.train()
+    trainer.save_model(str(tmp_path / "end"))
+    check_same(model, tmp_path / "end")
+    check_same(model, tmp_path / "checkpoint-2")
+    assert specialization_of(load(tmp_path / "checkpoint-1")).masks == specialization_of(model).masks
+
+
+def test_a_compiled_model_keeps_the_masks(model: Any, tmp_path: Path) -> None:
+    torch.compile(model).save_pretrained(tmp_path)
+    check_same(model, tmp_path)
+
+
+def test_accelerate_keeps_the_masks(model: Any, tmp_path: Path) -> None:
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(cpu=True)
+    prepared = accelerator.prepare(model)
+    with use_direction(prepared, "en-de"):
+        prepared(**padded_inputs(model))
+    accelerator.unwrap_model(prepared).save_pretrained(
+        tmp_path,
+        is_main_process=accelerator.is_main_process,
+        save_function=accelerator.save,
+        state_dict=accelerator.get_state_dict(prepared),
+    )
+    check_same(model, tmp_path)
+
+
+def test_generate_outside_of_a_direction_warns_once(model: Any) -> None:
+    ids = padded_inputs(model)["input_ids"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with use_direction(model, "en-de"):
+            inside = model.generate(ids, max_new_tokens=3, do_sample=False)
+    with pytest.warns(UserWarning, match=r'computes the dense model.*ns\.use_direction\(model, "de-en"\)') as seen:
+        outside = model.generate(ids, max_new_tokens=3, do_sample=False)
+    assert len(seen) == 1 and Path(seen[0].filename) == Path(__file__)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.generate(ids, max_new_tokens=3)
+    assert inside.shape == outside.shape
+
+
+def test_a_model_of_the_hub_is_read_from_the_cache_with_its_masks(
+    model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = in_the_cache(tmp_path, monkeypatch, "user/model", model)
+    check_same(model, "user/model")  # type: ignore[arg-type]
+    assert specialization_of(load("user/model", revision="main")).masks == specialization_of(model).masks
+    with pytest.raises(PathError, match="'hf download user/model --revision v2' does"):
+        load("user/model", revision="v2")
+    with pytest.raises(PathError, match="no folder user/other here.*'hf download user/other' does"):
+        load("user/other")
+    with pytest.raises(PathError, match="has no revision v2"):
+        load(snapshot, revision="v2")
+    (snapshot / "neuron_masks.safetensors").unlink()
+    with pytest.raises(MaskError, match="it is a dense model"):
+        load("user/model")
+
+
+def in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: Any) -> Path:
+    """Save a model as the cache of the hub has what was downloaded; its folder."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    home = tmp_path / f"models--{name.replace('/', '--')}"
+    snapshot = home / "snapshots" / ("0" * 40)
+    model.save_pretrained(snapshot)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text("0" * 40)
+    return snapshot
+
+
+class FakeHub:
+    """Stands in for the hub: what was made and committed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, card: str | None = None) -> None:
+        from huggingface_hub import HfApi
+
+        self.card, self.repos, self.files = card, {}, {}
+        monkeypatch.setenv("HF_TOKEN", "hf_none")
+        for name in ("create_repo", "file_exists", "create_commit", "hf_hub_download"):
+            monkeypatch.setattr(HfApi, name, getattr(self, f"_{name}"))
+        self.folder: Path | None = None
+
+    def _create_repo(self, repo: str, **options: Any) -> Any:
+        self.repos[repo] = options
+        return type("Url", (), {"repo_id": repo})()
+
+    def _file_exists(self, repo: str, name: str, **options: Any) -> bool:
+        return self.card is not None
+
+    def _hf_hub_download(self, repo: str, name: str, **options: Any) -> str:
+        assert self.folder is not None and self.card is not None
+        (self.folder / name).write_text(self.card, encoding="utf-8")
+        return str(self.folder / name)
+
+    def _create_commit(self, repo: str, operations: list[Any], **options: Any) -> Any:
+        for each in operations:
+            content = each.path_or_fileobj
+            self.files[each.path_in_repo] = content if isinstance(content, bytes) else Path(content).read_bytes()
+        return type("Commit", (), {"commit_url": f"https://huggingface.co/{repo}/commit/0"})()
+
+
+@pytest.mark.parametrize("way", ["push_to_hub", "save_pretrained"])
+def test_push_to_hub_keeps_the_masks_and_writes_a_card(
+    model: Any, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = FakeHub(monkeypatch)
+    if way == "push_to_hub":
+        model.push_to_hub("user/model", private=True, max_shard_size="1GB")
+    else:
+        model.save_pretrained(tmp_path / "model", push_to_hub=True, repo_id="user/model", private=True)
+    assert hub.repos == {"user/model": {"private": True, "exist_ok": True}}
+    folder = tmp_path / "again"
+    folder.mkdir()
+    for name, content in hub.files.items():
+        (folder / name).write_bytes(content)
+    check_same(model, folder)
+    card = hub.files["README.md"].decode()
+    for part in ("language:\n- de\n- en", "pipeline_tag: translation", "- neuronspec", "sparsity", "| en-de | 0."):
+        assert part in card
+    assert 'ns.load("user/model")' in card and "semantics | weight" in card
+
+
+@pytest.mark.parametrize(("line", "replaced"), [("", False), ("<!-- written by neuronspec: remove", True)])
+def test_a_card_of_somebody_elses_stays(
+    model: Any, line: str, replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from neuronspec.models.hub import CARD_MARK
+
+    hub = FakeHub(monkeypatch, f"{CARD_MARK if line else ''}\nMy own words.")
+    hub.folder = tmp_path
+    model.push_to_hub("user/model")
+    assert ("README.md" in hub.files) == replaced and "neuron_masks.safetensors" in hub.files
+
+
+def test_without_a_token_or_a_network_nothing_is_uploaded(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    with pytest.raises(ModelError, match="'hf auth login' does it, or set HF_TOKEN"):
+        model.push_to_hub("user/model")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="the upload to user/model failed: HF_HUB_OFFLINE is set"):
+        model.push_to_hub("user/model", token="hf_none")
+
+
+def test_the_licence_of_the_base_is_told(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n# Base\n", encoding="utf-8")
+    (tmp_path / "config.json").write_text(json.dumps({}), encoding="utf-8")
+    model.config.name_or_path = str(tmp_path)
+    hub = FakeHub(monkeypatch)
+    model.push_to_hub("user/model")
+    card = hub.files["README.md"].decode()
+    assert "license: cc-by-nc-4.0" in card and "allows no commercial use" in card
+    assert str(tmp_path) not in card and "base_model" not in card
