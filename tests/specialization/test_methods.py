@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.helpers.fake_hub import FakeHub, in_the_cache
 from tests.helpers.families import build_family, padded_inputs
 from tests.helpers.masked import random_masks
 from transformers import PreTrainedModel, Trainer, TrainingArguments
@@ -180,48 +181,6 @@ def test_a_model_of_the_hub_is_read_from_the_cache_with_its_masks(
     (snapshot / "neuron_masks.safetensors").unlink()
     with pytest.raises(MaskError, match="it is a dense model"):
         load("user/model")
-
-
-def in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: Any) -> Path:
-    """Save a model as the cache of the hub has what was downloaded; its folder."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    home = tmp_path / f"models--{name.replace('/', '--')}"
-    snapshot = home / "snapshots" / ("0" * 40)
-    model.save_pretrained(snapshot)
-    (home / "refs").mkdir()
-    (home / "refs" / "main").write_text("0" * 40)
-    return snapshot
-
-
-class FakeHub:
-    """Stands in for the hub: what was made and committed."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, card: str | None = None) -> None:
-        from huggingface_hub import HfApi
-
-        self.card, self.repos, self.files = card, {}, {}
-        monkeypatch.setenv("HF_TOKEN", "hf_none")
-        for name in ("create_repo", "file_exists", "create_commit", "hf_hub_download"):
-            monkeypatch.setattr(HfApi, name, getattr(self, f"_{name}"))
-        self.folder: Path | None = None
-
-    def _create_repo(self, repo: str, **options: Any) -> Any:
-        self.repos[repo] = options
-        return type("Url", (), {"repo_id": repo})()
-
-    def _file_exists(self, repo: str, name: str, **options: Any) -> bool:
-        return self.card is not None
-
-    def _hf_hub_download(self, repo: str, name: str, **options: Any) -> str:
-        assert self.folder is not None and self.card is not None
-        (self.folder / name).write_text(self.card, encoding="utf-8")
-        return str(self.folder / name)
-
-    def _create_commit(self, repo: str, operations: list[Any], **options: Any) -> Any:
-        for each in operations:
-            content = each.path_or_fileobj
-            self.files[each.path_in_repo] = content if isinstance(content, bytes) else Path(content).read_bytes()
-        return type("Commit", (), {"commit_url": f"https://huggingface.co/{repo}/commit/0"})()
 
 
 @pytest.mark.parametrize("way", ["push_to_hub", "save_pretrained"])

@@ -1,4 +1,4 @@
-"""The commands that use a trained model: compact, export, translate, serve."""
+"""The commands that use a trained model: compact, export, push, translate, serve."""
 
 from __future__ import annotations
 
@@ -88,6 +88,26 @@ def export(
         raise typer.BadParameter("--all takes every direction: name none, or leave --all out")
     chosen = None if every else directions or []
     _print(export_directions(model, chosen, out, quantization, verify, sample, pivot, progress()), as_json)
+
+
+@commands.command(epilog="Example: neuronspec push runs/demo user/model --private")
+def push(
+    model: ModelArgument,
+    repository: Annotated[str, typer.Argument(metavar="USER/MODEL", help="Repository on the hub.", show_default=False)],
+    private: Annotated[
+        bool | None,
+        typer.Option("--private/--public", help="Of a new repository.", show_default="as the account has it"),
+    ] = None,
+    arm: Annotated[str, typer.Option(help="Arm of a run.")] = "specialized",
+    as_json: JsonOption = False,
+    allow_plugins: AllowPluginsOption = False,
+    no_verify: NoVerifyOption = False,
+) -> None:
+    """Upload a model with its masks, tokenizer and a model card to the Hugging Face hub."""
+    from neuronspec.deploy.push import push_folder
+
+    keep_stdout_free()
+    _print([push_folder(model, repository, arm=arm, private=private)], as_json)
 
 
 @commands.command(

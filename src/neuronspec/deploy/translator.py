@@ -22,6 +22,7 @@ from neuronspec.deploy.opening import (
     stored_scores,
     unknown_direction,
 )
+from neuronspec.models.hub import local_folder
 from neuronspec.models.load import checked_device
 from neuronspec.models.text_cleaning import Lines, framed
 from neuronspec.models.tokenizer import tagged_languages
@@ -41,7 +42,7 @@ class Translator:
 
     Args:
         path: a folder that `export` wrote (one direction, a bundle, or a folder of such folders), a run folder, or a
-            specialized, compact or dense model folder.
+            specialized, compact or dense model folder; or `user/model`, which the cache of the Hugging Face hub has.
         device: `cpu`, `cuda`, or of several GPUs `cuda:1`. Without it, a GPU if there is one for models that
             transformers computes, and the CPU for exported folders.
         precision: of a GPU, one of `PRECISIONS`: what is computed in. Without it, what the weights are stored in.
@@ -53,7 +54,7 @@ class Translator:
         settings: of the search (`beam`, `length_penalty`, `n_best`, `batch_tokens`, ...), as the recipe's.
 
     Raises:
-        PathError: there is no such folder.
+        PathError: there is no such folder, or the cache of the hub has no such model.
         RecipeError: the device is a GPU, and there is none; or it doesn't compute in that precision.
         ModelError: it holds no model, or the exported folder isn't whole; of several, none is.
     """
@@ -70,7 +71,7 @@ class Translator:
         progress: Callable[[int], None] | None = None,
         **settings: Any,
     ) -> None:
-        self.path = Path(path)
+        self.path, self._named = local_folder(path), Path(path)
         self.split = split
         self._progress = progress
         self._settings = _settings(settings)
@@ -181,8 +182,8 @@ class Translator:
 
     @property
     def name(self) -> str:
-        """Of the folder."""
-        return self.path.resolve().name
+        """Of the folder, or of the model on the hub."""
+        return self._named.resolve().name
 
     def best_direction(self) -> str:
         """The direction with the best chrF++ that the folder tells; the first one where it tells none."""

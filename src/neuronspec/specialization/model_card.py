@@ -100,7 +100,7 @@ def _about(masks: NeuronMasks | None, base: str | None, languages: Sequence[str]
     return (
         f"A translation model{known}{origin}. Each direction has feed-forward neurons of its own "
         "([Tan et al., 2024](https://arxiv.org/abs/2404.11201)): `neuron_masks.safetensors`, written by "
-        f"[neuronspec](https://pypi.org/project/neuronspec/).\n\n| | |\n|---|---|\n{table}"
+        f"neuronspec.\n\n| | |\n|---|---|\n{table}"
     )
 
 
@@ -119,14 +119,14 @@ def _usage(masks: NeuronMasks | None, facts: CardFacts, directions: Sequence[str
         "    model.generate(...)\n```\n\n"
         f'`ns.Translator("{facts.repo}")("...", "{direction}")` translates text.\n\n'
         "`transformers` alone loads the weights without the masks. They were trained to be used with them: outside "
-        "of a direction the model computes something else, and translates worse."
+        "of a direction the model computes another function."
     )
 
 
 def _directions(masks: NeuronMasks | None, facts: CardFacts, directions: Sequence[str]) -> str:
-    if not directions:
-        return ""
     scores = {name: found for name, found in (facts.scores or {}).items() if found}
+    if not masks and not scores:
+        return ""
     columns = ["direction", *(["sparsity"] if masks else []), *scores]
     sparsity = masks.sparsity("direction") if masks else {}
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
