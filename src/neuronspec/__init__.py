@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neuronspec.analysis.ablation import ablate
     from neuronspec.analysis.overlap import overlap
     from neuronspec.arms.registry import register_arm
+    from neuronspec.batching.data_collator import DataCollator, DirectionSampler
     from neuronspec.core.direction import Direction
     from neuronspec.core.errors import NeuronspecError
     from neuronspec.core.progress import Bars
@@ -47,6 +48,7 @@ _HOMES = {
     "recipe": ["Recipe"],
     "corpus.readers.registry": ["register_reader"],
     "scoring.registry": ["register_metric"],
+    "batching.data_collator": ["DataCollator", "DirectionSampler"],
     "models.batch": ["Batch"],
     "models.sites": ["FFNSite", "find_ffn_sites", "register_ffn_pattern"],
     "neurons.activations": ["Activations"],
@@ -98,6 +100,8 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
     "load_compact",
     "save_specialized",
     "load",
+    "DataCollator",
+    "DirectionSampler",
     "Translator",
     "TranslationMemory",
     "Glossary",
