@@ -42,8 +42,9 @@ def check_rows(model: Any, text_format: TextFormat, batch: dict[str, Any]) -> No
         for name, tensor in alone.items():
             length = tensor.shape[1]
             assert torch.equal(batch[name][row, :length], tensor[0]), name
-            padding = batch[name][row, length:]
-            assert (padding == {"labels": -100}.get(name, padding[:1])).all()
+        takes_no_loss = batch["labels"][row, alone["labels"].shape[1] :]
+        assert (takes_no_loss == -100).all()
+        assert not batch["attention_mask"][row, alone["input_ids"].shape[1] :].any()
         with torch.no_grad():
             expected = model(**alone).logits[0]
         torch.testing.assert_close(logits[row, : len(expected)], expected, atol=1e-5, rtol=1e-4)

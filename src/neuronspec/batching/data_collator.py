@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.data import Sampler
@@ -43,8 +43,8 @@ class DataCollator:
 
     def __init__(self, tokenizer: Any, model: torch.nn.Module, prompt: str | None = None) -> None:
         self.tokenizer = tokenizer
-        self._model: Any = unwrap(model)
-        is_ours = prompt is None and self._model.config.model_type == "m2m_100" and not hasattr(tokenizer, "src_lang")
+        self._model = own = cast(Any, unwrap(model))
+        is_ours = prompt is None and own.config.model_type == "m2m_100" and not hasattr(tokenizer, "src_lang")
         self._format = None if is_ours else TextFormat.of_model(tokenizer, self._model, prompt)
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
 
