@@ -9,9 +9,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
+import neuronspec as ns
 from neuronspec.recipe import Recipe
 from neuronspec.sweep.settings import Sweep
+from tests.helpers.checkpoints import nllb
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,6 +62,23 @@ def test_own_model_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert code.count("ns.") >= 8
     exec(compile(code, "own-model.md", "exec"), {})
     assert "of the neurons are left out" in capsys.readouterr().out
+
+
+def test_hugging_face_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a tiny NLLB."""
+    pytest.importorskip("peft", reason="the baselines extra is not installed")
+    monkeypatch.chdir(tmp_path)
+    code = python_blocks(ROOT / "docs" / "hugging-face.md")
+    name = "facebook/nllb-200-distilled-600M"
+    assert code.count(name) == 1 and code.count("ns.") >= 8
+    checkpoint = nllb(
+        tmp_path / "nllb", ["Save the changes", "Änderungen speichern", "Enregistrer les modifications"] * 9
+    )
+    exec(compile(code.replace(name, str(checkpoint)), "hugging-face.md", "exec"), {})
+    for folder in ("specialized", "adapters"):
+        model = ns.load(tmp_path / folder)
+        with ns.use_direction(model, "en-fr"):
+            model.generate(torch.tensor([[3, 2]]).to(model.device), max_new_tokens=2)
 
 
 def test_analysis_page_runs(

@@ -94,6 +94,16 @@ def test_a_state_dict_of_something_else_is_refused(model: Any, state_dict: dict,
     check_same(model, tmp_path / "model")
 
 
+def test_a_shard_is_refused(model: Any, tmp_path: Path) -> None:
+    class Shard(torch.Tensor):
+        full_tensor = None
+
+    state = {name: tensor.as_subclass(Shard) for name, tensor in model.state_dict().items()}
+    with pytest.raises(ModelError, match=r"'model\.shared\.weight' is a shard; pass state_dict=get_model_state_dict"):
+        model.save_pretrained(tmp_path / "model", state_dict=state)
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_distributed_checkpoint_is_refused(model: Any, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no place for masks"):
         model.save_pretrained(tmp_path / "model", distributed_checkpoint=True)
@@ -128,6 +138,25 @@ def test_trainer_keeps_the_masks_in_checkpoints_and_in_the_end(model: Any, tmp_p
     check_same(model, tmp_path / "end")
     check_same(model, tmp_path / "checkpoint-2")
     assert specialization_of(load(tmp_path / "checkpoint-1")).masks == specialization_of(model).masks
+
+
+def test_trainer_pushes_the_masks(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import HfApi
+
+    FakeHub(monkeypatch)
+    uploaded: list[set[str]] = []
+
+    def upload_folder(_: HfApi, *, folder_path: str, **options: Any) -> str:
+        uploaded.append({path.name for path in Path(folder_path).iterdir()})
+        return "https://huggingface.co/user/model"
+
+    monkeypatch.setattr(HfApi, "upload_folder", upload_folder)
+    arguments = TrainingArguments(
+        str(tmp_path / "out"), max_steps=1, report_to=[], use_cpu=True, push_to_hub=True, hub_model_id="user/model"
+    )
+    trainer = _InDirections(model, arguments, train_dataset=_Rows(model))
+    trainer.push_to_hub()
+    assert uploaded[-1] >= {"model.safetensors", "neuron_masks.safetensors", "README.md"}
 
 
 def test_a_compiled_model_keeps_the_masks(model: Any, tmp_path: Path) -> None:
