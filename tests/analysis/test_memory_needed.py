@@ -19,7 +19,7 @@ NEEDED = MemoryNeeded(weights=14 * 10**9, recorded=10**8, batch=9 * 10**8, dtype
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, "auto"])
-@pytest.mark.parametrize("family", ["m2m100", "marian", "t5", "mt5", "llama", "gemma2", "qwen3"])
+@pytest.mark.parametrize("family", ["m2m100", "marian", "t5", "mt5", "madlad", "llama", "gemma2", "qwen3"])
 def test_weights_are_those_that_are_loaded(family: str, dtype: torch.dtype, tmp_path: Path) -> None:
     build_family(family, dtype=torch.bfloat16).save_pretrained(tmp_path)
     outline, model = outline_model(tmp_path, dtype), load_model(tmp_path, dtype=dtype)

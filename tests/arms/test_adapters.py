@@ -111,9 +111,24 @@ def test_every_layer_of_other_models_gets_one(family: str, count: int) -> None:
         assert torch.equal(model(input_ids=ids, decoder_input_ids=ids).logits, plain)
 
 
-def test_models_without_an_encoder_are_refused() -> None:
-    with pytest.raises(ModelError, match="not an encoder-decoder model"):
-        find_layers(build_family("llama"))
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2", "gpt2", "opt", "bloom", "gpt-neox"])
+def test_every_layer_of_a_model_without_an_encoder_gets_one(family: str) -> None:
+    """Its layers have the decoder's groups."""
+    model = build_family(family).eval()
+    ids = torch.tensor([[5, 6, 7], [8, 9, 3]])
+    with torch.no_grad():
+        plain = model(input_ids=ids).logits
+        adapters = Adapters(model, ["a"], ["b", "c"], 3, seed=1)
+        assert {name.split(".")[0] for name in adapters.parameters} == {"b", "c"}
+        for layer in find_layers(model):
+            assert layer.side == "decoder"
+            adapter = layer.module.adapters[1]
+            torch.nn.init.normal_(adapter.up.weight)
+            adapters.use(Route("a", "c"))
+            assert not torch.allclose(model(input_ids=ids).logits, plain, atol=1e-4), layer.name
+            adapters.use(Route("a", "b"))
+            assert torch.equal(model(input_ids=ids).logits, plain), layer.name
+            torch.nn.init.zeros_(adapter.up.weight)
 
 
 def test_families_of_directions_with_and_without_the_pivot() -> None:

@@ -28,14 +28,17 @@ def _bart_like(name: str, **extra: Any) -> Callable[[], PreTrainedModel]:
     return build
 
 
-def _t5_like(name: str, activation: str) -> Callable[[], PreTrainedModel]:
+def _t5_like(name: str, activation: str, tied: bool = True, **extra: Any) -> Callable[[], PreTrainedModel]:
     def build() -> PreTrainedModel:
         config = getattr(transformers, f"{name}Config")(
             **_TOKENS, d_model=8, d_kv=4, d_ff=WIDTH, num_layers=2, num_decoder_layers=2, num_heads=2,
             feed_forward_proj=activation, dropout_rate=0.0, decoder_start_token_id=PAD,
-            initializer_factor=1.5,
+            initializer_factor=1.5, **extra,
         )  # fmt: skip
-        return getattr(transformers, f"{name}ForConditionalGeneration")(config)
+        model = getattr(transformers, f"{name}ForConditionalGeneration")(config)
+        if not tied:  # transformers ties them unless a checkpoint has both
+            model.lm_head.weight = torch.nn.Parameter(torch.randn(VOCABULARY, 8))
+        return model
 
     return build
 
@@ -71,13 +74,17 @@ FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
     "pegasus": _bart_like("Pegasus"),
     "t5": _t5_like("T5", "relu"),
     "t5-gated": _t5_like("T5", "gated-gelu"),
-    "mt5": _t5_like("MT5", "gated-gelu"),
+    "madlad": _t5_like("T5", "gated-gelu", tied=False, tie_word_embeddings=False),
+    "mt5": _t5_like("MT5", "gated-gelu", tied=False),
     "umt5": _t5_like("UMT5", "gated-gelu"),
     "llama": _llama_like("Llama"),
     "llama-bias": _llama_like("Llama", mlp_bias=True),
+    "qwen2": _llama_like("Qwen2", tie_word_embeddings=True),
     "qwen3": _llama_like("Qwen3"),
     "gemma": _llama_like("Gemma"),
-    "gemma2": _llama_like("Gemma2", query_pre_attn_scalar=4),
+    "gemma2": _llama_like(
+        "Gemma2", query_pre_attn_scalar=4, final_logit_softcapping=1.5, attn_logit_softcapping=2.0
+    ),
     "gemma3": _llama_like("Gemma3Text", query_pre_attn_scalar=4),
     "mistral": _llama_like("Mistral"),
     "cohere": _llama_like("Cohere"),

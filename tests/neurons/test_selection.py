@@ -19,9 +19,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.helpers.families import build_family, padded_inputs
+from tests.helpers.toy_arm import toy_recipe
 
 from neuronspec.core.errors import DirectionError, MaskError, RecipeError
 from neuronspec.corpus.settings import CorpusSettings
+from neuronspec.models.batch import Batch
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria.criterion import Criterion, Selected
 from neuronspec.neurons.criteria.cumulative import CumulativeActivation, smallest_prefix
@@ -30,6 +33,7 @@ from neuronspec.neurons.criteria.random import Random
 from neuronspec.neurons.criteria.top_fraction import TopFraction
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.pooling import Pool
+from neuronspec.neurons.recording import record_activations
 from neuronspec.neurons.registry import CRITERIA, register_criterion
 from neuronspec.neurons.selection import select_masks, select_neurons
 from neuronspec.neurons.settings import SelectionSettings, Statistic
@@ -381,3 +385,31 @@ sys.exit("torch is imported" if "torch" in sys.modules else 0)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("family", "statistic"),
+    [("m2m100", "count"), ("t5", "count"), ("opt", "count"), ("nemotron", "count"), ("mbart", "magnitude"),
+     ("marian", "magnitude"), ("t5-gated", "magnitude"), ("llama", "magnitude"), ("gemma2", "magnitude"),
+     ("gpt2", "magnitude")],
+)  # fmt: skip
+def test_a_recipe_selects_by_what_fits_the_model(family: str, statistic: str) -> None:
+    """A count is what the paper uses, behind ReLU; elsewhere the sign of a value says little."""
+    model = build_family(family)
+    batches = [Batch(name, padded_inputs(model, seed=seed)) for seed, name in enumerate(("en-de", "de-en"))]
+    acts, corpus = record_activations(model, batches), toy_recipe().corpus
+    assert acts.statistic == statistic
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = select_masks(acts, SelectionSettings(), corpus)
+    assert found == select_neurons(acts, CumulativeActivation(0.95, statistic=statistic))
+    assert f"statistic={statistic!r}" in str(found.info.criterion)
+    for criterion in ("lape", "random", "top_fraction"):
+        fraction = {"fraction": 0.5} if criterion == "top_fraction" else {}
+        masks = select_masks(acts, SelectionSettings(criterion=criterion, **fraction), corpus)
+        assert f"statistic={statistic!r}" in str(masks.info.criterion)
+    other = "count" if statistic == "magnitude" else "magnitude"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        chosen = select_masks(acts, SelectionSettings(statistic=other), corpus)
+    assert f"statistic={other!r}" in str(chosen.info.criterion)

@@ -20,12 +20,17 @@ from neuronspec.training import loss as loss_module
 from neuronspec.training.loss import LINEAR_HEADS, batch_loss, target_tokens, validation_loss
 from neuronspec.training.precision import autocast
 
-FAMILIES = ["m2m100", "mbart", "bart", "marian", "pegasus", "t5", "mt5", "umt5"]
+ENCODER_DECODER = ["m2m100", "mbart", "bart", "marian", "pegasus", "t5", "madlad", "mt5", "umt5"]
+CAUSAL = ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "olmo2", "nemotron", "gpt2", "gpt-neox",
+          "opt", "bloom"]  # fmt: skip
+FAMILIES = [*ENCODER_DECODER, *CAUSAL]
 
 
 def plain_loss(model: Any, batch: Batch, smoothing: float) -> torch.Tensor:
     inputs = {name: value for name, value in batch.inputs.items() if name != "labels"}
     logits, labels = model(**inputs).logits, batch.inputs["labels"]
+    if not model.config.is_encoder_decoder:
+        logits, labels = logits[:, :-1], labels[:, 1:]
     return cross_entropy(
         logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing
     )
@@ -61,10 +66,12 @@ def test_equals_plain_torch(family: str, smoothing: float, rows: int, monkeypatc
         assert torch.allclose(given[name], value, rtol=1e-9, atol=1e-10), name
 
 
-@pytest.mark.parametrize("family", ["m2m100", "t5", "llama", "gpt2", "gemma2"])
+@pytest.mark.parametrize("family", [*FAMILIES, "cohere"])
 def test_equals_the_loss_of_the_model_itself(family: str) -> None:
     """A decoder-only model's labels are shifted, an encoder-decoder model's aren't."""
     model = build_family(family)
+    if family == "marian":
+        model.final_logits_bias.normal_()
     batch = Batch(EN_DE, padded_inputs(model))
     expected = model(**batch.inputs).loss
     found = batch_loss(model, batch)
@@ -78,7 +85,7 @@ def test_every_kind_of_linear_head_is_covered() -> None:
     assert {build_family(family).config.model_type for family in FAMILIES} == LINEAR_HEADS
 
 
-@pytest.mark.parametrize("family", ["m2m100", "t5"])
+@pytest.mark.parametrize("family", ["m2m100", "t5", "qwen3", "gemma2"])
 def test_other_heads_give_all_logits(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = build_family(family, dtype=torch.float64)
     batch = Batch(EN_DE, padded_inputs(model))
@@ -111,12 +118,27 @@ def test_no_tensor_of_tokens_times_vocabulary(family: str, precision: str, monke
     model.resize_token_embeddings(vocabulary)
     ids = torch.randint(3, vocabulary, (rows, time), generator=torch.Generator().manual_seed(0))
     ones = torch.ones_like(ids)
-    inputs = {"input_ids": ids, "decoder_input_ids": ids, "labels": ids}
-    batch = Batch(EN_DE, inputs | {"attention_mask": ones, "decoder_attention_mask": ones})
+    inputs = {"input_ids": ids, "labels": ids, "attention_mask": ones}
+    if model.config.is_encoder_decoder:
+        inputs |= {"decoder_input_ids": ids, "decoder_attention_mask": ones}
+    batch = Batch(EN_DE, inputs)
     with LargestTensor() as largest, autocast(model.device, precision):
         batch_loss(model, batch, 0.1).smoothed.backward()
     assert largest.elements == loss_module.FEWEST_ROWS * vocabulary
     assert largest.elements < rows * time * vocabulary / 3
+
+
+def test_heads_are_tied_and_untied_scaled_and_capped() -> None:
+    """What the list above is meant to cover."""
+    tied = {family: build_family(family) for family in ("t5", "qwen2", "madlad", "mt5", "qwen3", "gemma2")}
+    shared = {name: model.get_output_embeddings().weight is model.get_input_embeddings().weight
+              for name, model in tied.items()}  # fmt: skip
+    assert shared == {"t5": True, "qwen2": True, "madlad": False, "mt5": False, "qwen3": False, "gemma2": True}
+    model = tied["gemma2"]
+    inputs = padded_inputs(model)
+    capped = batch_loss(model, Batch(EN_DE, inputs)).nats
+    model.config.final_logit_softcapping = None
+    assert abs(float(capped - batch_loss(model, Batch(EN_DE, inputs)).nats)) > 0.1
 
 
 def test_bias_of_the_head_counts() -> None:

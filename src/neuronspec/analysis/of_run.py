@@ -113,6 +113,7 @@ def _recorded_parts(model: Any, material: Material, recording: RecordingSettings
                 for direction, parts in by_direction
                 for batch in eval_batches(parts[index], direction, store.tokenizer, batch_tokens=4096)
             ),
+            positions=recording.positions,
             shared=False,  # one process analyses
         )
         for index in range(shortest)
@@ -139,7 +140,7 @@ def _record(
     for direction in material.directions:
         with in_direction(direction):
             batches = _batches(material, recording.split, direction, recording.sentences)
-            acts = record_activations(model, batches, shared=False)
+            acts = record_activations(model, batches, positions=recording.positions, shared=False)
         total = acts if total is None else total + acts
     assert total is not None
     return total

@@ -105,7 +105,7 @@ def analyse_model(name: str, data: Path | None, out: Path, options: Options, pro
     acts = parts[0]
     for part in parts[1:]:
         acts = acts + part
-    statistic = options.statistic or _fitting_statistic(acts)
+    statistic = options.statistic or acts.statistic
     criterion = CumulativeActivation(options.coverage, statistic=statistic)
     masks = select_neurons(acts, criterion)
     findings = _findings(model, tokenizer, acts, masks, batches, sample, options, progress)
@@ -139,10 +139,6 @@ def _record_in_parts(
         record_activations(model, (batch for task, items in text.items() for batch in encode(task, items[part::parts])))
         for part in range(parts)
     ]
-
-
-def _fitting_statistic(acts: Activations) -> Statistic:
-    return "count" if all(site.counts_mean_firing for site in acts.info.sites) else "magnitude"
 
 
 def _findings(

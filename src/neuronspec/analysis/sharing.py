@@ -116,6 +116,24 @@ def firing_frequency(acts: Activations, site: str, directions: Sequence[Directio
     )
 
 
+def activity(acts: Activations, site: str, directions: Sequence[DirectionLike]) -> torch.Tensor:
+    """Compute how active each neuron is: how often it fires, or where that means little, its mean |value|.
+
+    Args:
+        acts: recorded activations; `acts.statistic` says which.
+        site: such as `decoder.0`.
+        directions: the rows.
+
+    Returns:
+        DoubleTensor `[directions, width]`.
+    """
+    if acts.statistic == "count":
+        return firing_frequency(acts, site, directions)
+    return torch.stack(
+        [acts.magnitudes[direction][site].double() / max(acts.tokens[direction][site], 1) for direction in directions]
+    )
+
+
 def neuron_profile(acts: Activations, masks: NeuronMasks, site: str, neuron: int) -> NeuronProfile:
     """Describe a neuron over all recorded directions.
 
@@ -138,7 +156,7 @@ def neuron_profile(acts: Activations, masks: NeuronMasks, site: str, neuron: int
 def characteristic_neurons(
     acts: Activations, site: str, directions: Sequence[DirectionLike], number: int
 ) -> torch.Tensor:
-    """Rank the neurons that fire more in one direction than in the others.
+    """Rank the neurons that are more active in one direction than in the others.
 
     Args:
         acts: recorded activations.
@@ -147,10 +165,10 @@ def characteristic_neurons(
         number: of neurons per direction.
 
     Returns:
-        LongTensor `[directions, number]`: by the firing frequency in the direction less the mean of the others, in
+        LongTensor `[directions, number]`: by the `activity` in the direction less the mean of the others, in
         descending order (ties: lower index first).
     """
-    rates = firing_frequency(acts, site, directions)
+    rates = activity(acts, site, directions)
     others = (rates.sum(0) - rates) / max(len(rates) - 1, 1)
     return (rates - others).sort(dim=1, descending=True, stable=True).indices[:, :number]
 
@@ -165,8 +183,8 @@ def featured_neurons(
 ) -> dict[str, list[int]]:
     """Choose some neurons of a site to show, by kind.
 
-    Of the neurons that all share these are the most active; of those of one family or language the ones that fire
-    there most, compared with elsewhere.
+    Of the neurons that all share these are the most active; of those of one family or language the ones that are
+    most active there, compared with elsewhere.
 
     Args:
         acts: recorded activations.
@@ -179,7 +197,7 @@ def featured_neurons(
     Returns:
         Indices of neurons by kind.
     """
-    rates, kinds = firing_frequency(acts, site, directions), neuron_kinds(masks, site, directions, families)
+    rates, kinds = activity(acts, site, directions), neuron_kinds(masks, site, directions, families)
     users = selected_rows(masks, site, directions).double()
     inside = (rates * users).sum(0) / users.sum(0).clamp(min=1)
     outside = (rates * (1 - users)).sum(0) / (1 - users).sum(0).clamp(min=1)

@@ -1,7 +1,7 @@
 """Arm `lora`: for every direction, low-rank updates of the frozen baseline's linear layers (Hu et al., 2021).
 
 A layer with weight W computes `W x + (alpha / rank) B A x` with A `[rank, in]` and B `[out, rank]` of the direction.
-All linear layers of encoder and decoder layers have them: attention's projections and the FFN's. The layers are PEFT's.
+All linear layers of the Transformer layers have them: attention's projections and the FFN's. The layers are PEFT's.
 """
 
 from __future__ import annotations
@@ -73,16 +73,9 @@ def linear_layers(model: nn.Module) -> dict[str, str]:
     Raises:
         ModelError: the layers of `model` aren't known.
     """
-    from torch import nn
-
     from neuronspec.models.layers import find_layers
 
-    return {
-        f"{layer.path}.{name}": layer.side
-        for layer in find_layers(model)
-        for name, module in layer.module.named_modules()
-        if isinstance(module, nn.Linear)
-    }
+    return {name: layer.side for layer in find_layers(model) for name in layer.linear}
 
 
 def _inject(model: nn.Module, names: list[str], info: LoraInfo) -> None:
@@ -99,6 +92,7 @@ def _inject(model: nn.Module, names: list[str], info: LoraInfo) -> None:
         raise MissingExtraError("peft", "baselines", "the arm 'lora'") from None
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():  # weights drawn here are drawn again by `_start`
         warnings.filterwarnings("ignore", "Already found a `peft_config`")  # of the direction before
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")  # PEFT sets it as GPT-2's layers need it
         for group in sorted({*info.encoder, *info.decoder}):
             config = LoraConfig(r=info.rank, lora_alpha=info.alpha, lora_dropout=0.0, target_modules=list(names))
             inject_adapter_in_model(config, model, adapter_name=group)

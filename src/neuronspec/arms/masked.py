@@ -117,14 +117,12 @@ class Uniform(Masked):
         from neuronspec.neurons.activations import Activations
         from neuronspec.neurons.criteria.top_fraction import TopFraction
         from neuronspec.neurons.masks import NeuronMasks
-        from neuronspec.neurons.selection import families_of, select_neurons
+        from neuronspec.neurons.selection import families_of, select_neurons, statistic_of
 
-        settings = given.recipe.selection
+        settings, acts = given.recipe.selection, Activations.load(given.activations)
         share = round(1 - NeuronMasks.load(given.masks).sparsity(), 4)
-        criterion = TopFraction(share, statistic=settings.statistic)
-        return select_neurons(
-            Activations.load(given.activations), criterion, settings.granularity, families_of(given.recipe.corpus)
-        )
+        criterion = TopFraction(share, statistic=statistic_of(acts, settings))
+        return select_neurons(acts, criterion, settings.granularity, families_of(given.recipe.corpus))
 
 
 class Magnitude(Masked):

@@ -130,7 +130,9 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
     joined = processes()
     recipe = given.recipe
     batches = recording_batches(given.store, given.directions, recipe.recording, given.progress)
-    activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
+    activations = record_activations(
+        model, islice(batches, joined.rank, None, joined.size), positions=recipe.recording.positions
+    )
     return select_masks(activations, recipe.selection, recipe.corpus)
 
 

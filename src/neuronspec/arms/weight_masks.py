@@ -15,9 +15,10 @@ import torch
 from torch import nn
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError, ModelError, nearest
+from neuronspec.core.errors import DirectionError, nearest
 from neuronspec.core.tensor_files import Header, damaged, read_tensors, write_tensors
-from neuronspec.models.linear import is_linear, weight_of
+from neuronspec.models.layers import find_layers
+from neuronspec.models.linear import weight_of
 from neuronspec.neurons.packing import pack
 
 WEIGHT_MASKS_FILE = "weight_masks.safetensors"
@@ -107,21 +108,14 @@ class WeightMasks:
 
 
 def matrices(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights of the linear layers of attention and FFNs, `[out, in]` by the name of the parameter.
+    """The weights of the linear layers of attention and FFNs by the name of the parameter, in the layout of the layer.
 
     Raises:
-        ModelError: there are none.
+        ModelError: the layers of `model` aren't known.
     """
-    found = {
-        f"{path}.weight": weight_of(module)
-        for path, module in model.named_modules()
-        if ".layers." in f".{path}" and is_linear(module)
+    return {
+        f"{name}.weight": weight_of(module) for layer in find_layers(model) for name, module in layer.linear.items()
     }
-    if not found:
-        raise ModelError(
-            f"{type(model).__name__} has no plain linear layers in its encoder and decoder layers to prune"
-        )
-    return found
 
 
 @torch.no_grad()

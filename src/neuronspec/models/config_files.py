@@ -86,6 +86,19 @@ def check_config(config: PretrainedConfig, folder: Path, *, compare: bool = True
             raise ModelError(f"{folder / 'config.json'}: {key} is {value:,}; a model has at most {most:,}")
 
 
+def stored_names(folder: Path) -> set[str]:
+    """The names of the tensors in a folder's safetensors files; none where there are no such files.
+
+    Raises:
+        ModelError: a file can't be read.
+    """
+    names: set[str] = set()
+    for path in sorted(folder.glob("model*.safetensors")) if folder.is_dir() else []:
+        with told_as(ModelError, f"{path} can't be read"), safe_open(path, "pt") as file:
+            names.update(file.keys())
+    return names
+
+
 def _widest(folder: Path) -> int | None:
     """The largest dimension of any tensor in a folder's safetensors files; None if there are none."""
     widest = None

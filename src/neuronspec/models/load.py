@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from neuronspec.core.checksums import verify
 from neuronspec.core.errors import ModelError, RecipeError, told_as
-from neuronspec.models.config_files import check_config, check_json_files
+from neuronspec.models.config_files import check_config, check_json_files, stored_names
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.fit import check_fit, check_generation, check_tokenizer_folder
 from neuronspec.models.mixtures import why_not_mixture
@@ -160,7 +160,14 @@ def outline_model(name: str | Path, dtype: Dtype = "auto") -> PreTrainedModel:
         config = _config_of(name, options)
         kind = (getattr(config, "dtype", None) or torch.float32) if dtype == "auto" else dtype
         with torch.device("meta"):
-            return _class_for(config).from_config(config, dtype=kind)
+            model = _class_for(config).from_config(config, dtype=kind)
+    head, table = model.get_output_embeddings(), model.get_input_embeddings()
+    if head is not None and head.weight is table.weight:
+        stored = stored_names(Path(name))
+        names = [f"{path}.weight" for path, module in model.named_modules() if module in (head, table)]
+        if stored.issuperset(names):  # as of mT5 and MADLAD, whatever the configuration says
+            head.weight = torch.nn.Parameter(torch.empty_like(head.weight))
+    return model
 
 
 def _config_of(name: str | Path, options: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from typing_extensions import TypedDict
 
@@ -28,6 +28,12 @@ class _Index(TypedDict):
 
 FAMILIES = {"m2m_100": "M2M-100 and NLLB-200", "mbart": "mBART-50"}
 """Model types that a recipe can start from: those whose sentences begin with the tag of a language, as ours do."""
+
+Kind: TypeAlias = Literal["new", "encoder-decoder", "causal"]
+"""Kinds of models that differ in what can be done with them."""
+
+_WITH_ENCODER = ("m2m_100", "mbart", "marian", "t5", "mt5")
+"""Model types with an encoder whose config.json may not say so."""
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -115,6 +121,21 @@ def check_checkpoint(settings: ModelSettings) -> Path:
         )
     _check_weights(folder)
     return folder
+
+
+def kind_of(settings: ModelSettings) -> Kind:
+    """What kind of model a recipe starts from: a new one, or a checkpoint with an encoder and a decoder or without.
+
+    Raises:
+        RecipeError: there is no such checkpoint.
+        ModelError: its config.json can't be read.
+    """
+    if settings.pretrained is None:
+        return "new"
+    config = _config(checkpoint_folder(settings))
+    return (
+        "encoder-decoder" if config.get("is_encoder_decoder", config.get("model_type") in _WITH_ENCODER) else "causal"
+    )
 
 
 def _check_weights(folder: Path) -> None:

@@ -12,9 +12,12 @@ from neuronspec.core.by_direction import ByDirection
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
 from neuronspec.core.tensor_files import Header, damaged, read_tensors, write_tensors
-from neuronspec.neurons.positions import Positions
+from neuronspec.neurons.settings import Positions, Statistic
 
 FORMAT_VERSION = 1
+
+_RECTIFIERS = ("relu", "reluactivation", "relu6", "relusquaredactivation")
+"""Names of activations that are 0 for all values below 0."""
 
 
 class SiteInfo(Header):
@@ -36,11 +39,12 @@ class SiteInfo(Header):
 
     @property
     def counts_mean_firing(self) -> bool:
-        """Whether a value > 0 means that the neuron fired.
+        """Whether a value > 0 means that the neuron fired, and any other that it was silent: behind a ReLU.
 
-        Behind a gate, or an activation that is always positive, the sign of the value says nothing about that.
+        Behind a gate, or an activation that is always positive, the sign of the value says nothing about that. GELU and
+        SiLU let negative values through, so a neuron is hardly ever silent, and those that matter have large values.
         """
-        return self.keeps_sign and not self.gated
+        return self.keeps_sign and not self.gated and self.activation.lower() in _RECTIFIERS
 
 
 class RecordingInfo(Header):
@@ -85,6 +89,11 @@ class Activations:
         self.counts: ByDirection[Mapping[str, torch.Tensor]] = ByDirection(counts, "activations")
         self.magnitudes: ByDirection[Mapping[str, torch.Tensor]] = ByDirection(magnitudes, "activations")
         self.tokens: ByDirection[Mapping[str, int]] = ByDirection(tokens, "activations")
+
+    @property
+    def statistic(self) -> Statistic:
+        """What neurons are selected by unless something else is asked for: `count` where it means that they fired."""
+        return "count" if all(site.counts_mean_firing for site in self.info.sites) else "magnitude"
 
     @property
     def directions(self) -> tuple[Direction, ...]:

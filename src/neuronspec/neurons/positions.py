@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, get_args
 
 from neuronspec.core.errors import MaskError, nearest
+from neuronspec.neurons.settings import Positions
 
 if TYPE_CHECKING:
     import torch
 
-Positions: TypeAlias = Literal["both", "prompt", "continuation"]
 SIDES = ("encoder", "decoder", "layers")
 IGNORED_LABEL = -100
 

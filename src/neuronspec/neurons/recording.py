@@ -19,9 +19,9 @@ from neuronspec.models.dispatch import device_of, weights_present
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
 from neuronspec.neurons.activations import Activations, RecordingInfo, SiteInfo
-from neuronspec.neurons.positions import Positions, check_positions, counted_positions, side_of, source_positions
+from neuronspec.neurons.positions import check_positions, counted_positions, side_of, source_positions
 from neuronspec.neurons.recorder import Recorder
-from neuronspec.neurons.settings import RecordingSettings
+from neuronspec.neurons.settings import Positions, RecordingSettings
 
 if TYPE_CHECKING:
     from neuronspec.corpus.store import TokenStore

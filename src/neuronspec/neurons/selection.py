@@ -15,7 +15,7 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.packing import MaskInfo
 from neuronspec.neurons.pooling import pool_activations
 from neuronspec.neurons.registry import CRITERIA
-from neuronspec.neurons.settings import Granularity, SelectionSettings
+from neuronspec.neurons.settings import Granularity, SelectionSettings, Statistic
 
 
 def select_neurons(
@@ -74,8 +74,14 @@ def select_masks(acts: Activations, settings: SelectionSettings, corpus: CorpusS
     Raises:
         MaskError: the activations don't fit the criterion or granularity.
     """
+    settings = settings.model_copy(update={"statistic": statistic_of(acts, settings)})
     criterion = CRITERIA.get(settings.criterion).from_settings(settings, corpus.pivot)
     return select_neurons(acts, criterion, settings.granularity, families_of(corpus))
+
+
+def statistic_of(acts: Activations, settings: SelectionSettings) -> Statistic:
+    """What a recipe's neurons are selected by: the statistic that it names, or the one that fits the model."""
+    return acts.statistic if settings.statistic == "auto" else settings.statistic
 
 
 def families_of(corpus: CorpusSettings) -> dict[str, str]:

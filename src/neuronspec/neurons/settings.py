@@ -8,10 +8,11 @@ from pydantic import Field, model_validator
 
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import Positive, Section
+from neuronspec.core.settings import Added, Positive, Section
 from neuronspec.neurons.registry import CRITERIA
 
 Statistic: TypeAlias = Literal["count", "magnitude"]
+Positions: TypeAlias = Literal["both", "prompt", "continuation"]
 Granularity: TypeAlias = Literal["direction", "language", "family"]
 Coverage = Annotated[float, Field(gt=0, le=1)]
 
@@ -21,11 +22,18 @@ class RecordingSettings(Section):
 
     split: Literal["valid", "train"] = Field("valid", description="the split that is read, under teacher forcing")
     sentences: Positive = Field(1000, description="sentences per direction, at most")
+    positions: Annotated[Positions, Added()] = Field(
+        "both",
+        description="of a model without an encoder: the tokens that count, those of the prompt with the source, those "
+        "of the continuation (the translation), or both",
+    )
 
 
 CoverageKey = Literal[
-    "encoder", "decoder", "encoder/out", "encoder/into", "encoder/other", "decoder/out", "decoder/into", "decoder/other"
-]
+    "encoder", "encoder/out", "encoder/into", "encoder/other",
+    "decoder", "decoder/out", "decoder/into", "decoder/other",
+    "layers", "layers/out", "layers/into", "layers/other",
+]  # fmt: skip
 
 
 class SelectionSettings(Section):
@@ -38,13 +46,17 @@ class SelectionSettings(Section):
     coverage: Coverage | Annotated[dict[CoverageKey, Coverage], Field(min_length=1)] = Field(
         0.95,
         description="k of cumulative and random: share of the activation that the selected neurons must cover; one "
-        "number, or numbers for encoder and decoder, also by way past the pivot: {encoder: 0.9, decoder/out: 0.95, "
-        "decoder: 0.9}",
+        "number, or numbers for encoder and decoder (layers, of a model without an encoder), also by way past the "
+        "pivot: {encoder: 0.9, decoder/out: 0.95, decoder: 0.9}",
     )
     fraction: Coverage | None = Field(
         None, description="share of neurons that top_fraction (needs it) or lape (0.01 without it) selects"
     )
-    statistic: Statistic = Field("count", description="count: positive activations; magnitude: the sum of |value|")
+    statistic: Literal["auto", "count", "magnitude"] = Field(
+        "auto",
+        description="count: positive activations; magnitude: the sum of |value|; auto: count where all neurons are "
+        "behind a ReLU, else magnitude (GELU, SiLU, gated FFNs)",
+    )
     granularity: Granularity = Field(
         "direction",
         description="what activations are summed over; language: the source's in the encoder, the target's in the "

@@ -8,10 +8,11 @@ import os
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from neuronspec.arms.kinds import check_kind
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
 from neuronspec.core.processes import launched
 from neuronspec.models.footprint import Room, activation_bytes, count_parameters, room
-from neuronspec.models.pretrained import shape_of
+from neuronspec.models.pretrained import kind_of, shape_of
 from neuronspec.recipe import Recipe
 from neuronspec.runs.stages import TRAININGS
 from neuronspec.training.settings import TrainingSettings
@@ -35,8 +36,9 @@ def warn_of_machine(recipe: Recipe) -> None:
     """Warn of what this machine lacks for a run of the recipe. Imports torch only where there may be a GPU.
 
     Raises:
-        RecipeError: as of `check_memory`.
+        RecipeError: as of `check_kind` and `check_memory`.
     """
+    check_kind(recipe)
     for missing in _missing(recipe):
         logger.warning("a run on this machine would stop: %s", missing)
     for left_out in _left_out(recipe):
@@ -50,8 +52,9 @@ def check_machine(recipe: Recipe, stages: Collection[str]) -> None:
 
     Raises:
         NeuronspecError: a reader, optimizer, arm, tracker, engine or score lacks a package, tokenizer or checkpoint.
-        RecipeError: as of `check_memory`.
+        RecipeError: as of `check_kind` and `check_memory`.
     """
+    _check_kind_of_run(recipe, stages)
     for missing in _missing(recipe, stages):
         raise missing
     trainings = [section for stage, section in TRAININGS.items() if stage in stages]
@@ -68,6 +71,17 @@ def check_machine(recipe: Recipe, stages: Collection[str]) -> None:
 
         check_engine(recipe.evaluation)
         check_scoring(recipe.evaluation.scores, [direction.target for direction in recipe.evaluated_directions])
+
+
+def _check_kind_of_run(recipe: Recipe, stages: Collection[str]) -> None:
+    """See `check_kind`; stages after the baseline can do without the checkpoint, and then nothing is known of it."""
+    try:
+        kind_of(recipe.model)
+    except RecipeError:
+        if {"prepare", "train"} & set(stages):
+            raise
+        return
+    check_kind(recipe)
 
 
 def _missing(recipe: Recipe, stages: Collection[str] | None = None) -> Iterator[NeuronspecError]:

@@ -105,7 +105,9 @@ def record(run: Run) -> None:
     joined = processes()
     model = load_model(run.paths.base, dtype="auto")
     batches = recording_batches(run.store(), run.recipe.corpus.all_directions, run.recipe.recording, run.progress)
-    activations = record_activations(model, islice(batches, joined.rank, None, joined.size))
+    activations = record_activations(
+        model, islice(batches, joined.rank, None, joined.size), positions=run.recipe.recording.positions
+    )
     if joined.is_main:
         activations.save(run.paths.activations)
 
@@ -251,21 +253,21 @@ def report_data(run: Run) -> ReportData:
     from neuronspec.evaluation.samples import read_samples
     from neuronspec.neurons.activations import Activations
     from neuronspec.neurons.masks import NeuronMasks
-    from neuronspec.neurons.selection import families_of
+    from neuronspec.neurons.selection import families_of, statistic_of
     from neuronspec.report.data import ReportData
     from neuronspec.training.log import read_log
 
     recipe, names = run.recipe, ["base", *run.recipe.arms]
     directions = [str(direction) for direction in recipe.corpus.all_directions]
-    results = Results.load(run.paths.results)
+    results, activations = Results.load(run.paths.results), Activations.load(run.paths.activations)
     return ReportData(
         name=recipe.name,
         masks=NeuronMasks.load(run.paths.masks),
         pivot=recipe.corpus.pivot,
         families=families_of(recipe.corpus),
         environment=results.environment,
-        activations=Activations.load(run.paths.activations),
-        statistic=recipe.selection.statistic,
+        activations=activations,
+        statistic=statistic_of(activations, recipe.selection),
         findings=Findings.load(run.paths.analysis),
         results=results,
         logs={arm: read_log(run.paths.training_log(arm)) for arm in names},

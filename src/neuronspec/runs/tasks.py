@@ -81,7 +81,7 @@ def tasks_of(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[
     families = {"families": corpus["corpus"].pop("families", {})}
     checkpoint = _checkpoint(recipe, recorded or {})
     inputs = {"inputs": recipe.corpus.inputs, "zero_shot": recipe.evaluation.zero_shot}
-    selection = settings("selection") | (families if recipe.selection.granularity == "family" else {})
+    selection = _selection(recipe) | (families if recipe.selection.granularity == "family" else {})
     tasks = [
         Task("prepare", (), corpus | inputs | checkpoint, _made(HERE.data), stages.prepare),
         Task(
@@ -148,6 +148,18 @@ def _settings(recipe: Recipe, *sections: str) -> dict[str, Any]:
         if not is_left_out(reduce(getattr, path, recipe), key):
             found[name] = reduce(dict.__getitem__, path, dumped).get(key)
     return found | ({"plugins": {name: plugin_stamp(name) for name in recipe.plugins}} if recipe.plugins else {})
+
+
+def _selection(recipe: Recipe) -> dict[str, Any]:
+    """The section `selection`; the statistic that is chosen for the models that are built with ReLU is said to be it.
+
+    So run folders from before there was a choice stay up to date.
+    """
+    found = _settings(recipe, "selection")
+    rectified = recipe.model.pretrained is None and recipe.model.activation_function in (None, "relu")
+    if rectified and found["selection"]["statistic"] == "auto":
+        found["selection"]["statistic"] = "count"
+    return found
 
 
 def _checkpoint(recipe: Recipe, recorded: Mapping[str, Any]) -> dict[str, Any]:

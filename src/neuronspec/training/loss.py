@@ -32,9 +32,13 @@ InDirection = Callable[[Direction | Sequence[Direction]], AbstractContextManager
 """Gives the context that a forward and backward pass run in, such as `use_direction` with masks, for the direction of
 a batch, or the directions of its rows."""
 
-LINEAR_HEADS = frozenset({"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "umt5"})
-"""Model types whose logits are what their linear head gives, plus `final_logits_bias` where they have one.
-Of these only the rows that take loss are projected, in chunks; others give the logits of all positions at once."""
+LINEAR_HEADS = frozenset(
+    {"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "umt5", "bloom", "gemma", "gemma2", "gemma3_text",
+     "gpt2", "gpt_neox", "llama", "mistral", "nemotron", "olmo2", "opt", "qwen2", "qwen3"}
+)  # fmt: skip
+"""Model types whose logits are what their linear head gives, plus `final_logits_bias` and under the soft cap
+`final_logit_softcapping` where they have one. Of these only the rows that take loss are projected, in chunks; others
+give the logits of all positions at once."""
 
 
 def any_direction(direction: Direction | Sequence[Direction]) -> AbstractContextManager[Any]:
@@ -122,7 +126,10 @@ def _batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float) ->
     if projects_rows(model):
         head = model.get_output_embeddings()
         rows = _input_of_head(model, head, inputs)[taken]
-        return BatchLoss(*projected_loss(rows, head.weight, _head_bias(model, head), targets, label_smoothing))
+        cap = getattr(model.config, "final_logit_softcapping", None)
+        return BatchLoss(
+            *projected_loss(rows, head.weight, _head_bias(model, head), targets, label_smoothing, softcap=cap)
+        )
     logits = model(**inputs, use_cache=False).logits[taken]
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     smoothed = functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=label_smoothing)
@@ -206,6 +213,7 @@ def projected_loss(
     bias: torch.Tensor | None,
     targets: torch.Tensor,
     label_smoothing: float,
+    softcap: float | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Label-smoothed cross-entropy of `hidden @ weight.T + bias`, summed over rows; see `loss.py` for the formula.
 
@@ -217,13 +225,15 @@ def projected_loss(
         bias: `[vocabulary]` or None; takes no gradient.
         targets: `[tokens]` ids.
         label_smoothing: share of the target that is spread over the vocabulary.
+        softcap: c, where the logits are `c tanh(x / c)` of that (Gemma 2).
 
     Returns:
         The smoothed loss, with gradient; and the cross-entropy without smoothing, without gradient. Both in nats.
     """
     kind = hidden.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-    return _ProjectedLoss.apply(hidden, weight, bias, targets, label_smoothing, dtype, torch.is_grad_enabled())
+    grad = torch.is_grad_enabled()
+    return _ProjectedLoss.apply(hidden, weight, bias, targets, label_smoothing, softcap, dtype, grad)
 
 
 class _ProjectedLoss(torch.autograd.Function):
@@ -235,6 +245,7 @@ class _ProjectedLoss(torch.autograd.Function):
         bias: torch.Tensor | None,
         targets: torch.Tensor,
         smoothing: float,
+        softcap: float | None,
         dtype: torch.dtype,
         with_gradient: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -251,6 +262,11 @@ class _ProjectedLoss(torch.autograd.Function):
             for first in range(0, len(hidden), rows):
                 part, target = hidden[first : first + rows].to(dtype), targets[first : first + rows, None]
                 logits = functional.linear(part, matrix, offset).to(exact)
+                slope = None
+                if softcap is not None:
+                    bent = logits.div_(softcap).tanh_()
+                    slope = 1 - bent.square() if with_gradient else None
+                    logits = bent.mul_(softcap)
                 top = logits.amax(-1, keepdim=True)
                 own, mean = logits.gather(1, target), logits.mean(-1, keepdim=True)
                 shares = logits.sub_(top).exp_()
@@ -263,6 +279,8 @@ class _ProjectedLoss(torch.autograd.Function):
                     continue
                 gradient = shares.div_(total).sub_(smoothing / len(weight))
                 gradient.scatter_add_(1, target, gradient.new_full(target.shape, smoothing - 1))
+                if slope is not None:
+                    gradient.mul_(slope)
                 gradient = gradient.to(dtype)
                 grad_hidden[first : first + rows] = gradient @ matrix
                 if product is not None and grad_weight is not None:
@@ -281,4 +299,4 @@ class _ProjectedLoss(torch.autograd.Function):
         ctx.gradients = None  # scaled in place, so they serve once
         if grad_weight is not None:
             grad_weight.mul_(scale)
-        return grad_hidden.mul_(scale), grad_weight, None, None, None, None, None
+        return grad_hidden.mul_(scale), grad_weight, None, None, None, None, None, None

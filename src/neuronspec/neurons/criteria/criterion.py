@@ -59,6 +59,8 @@ class Criterion(ABC):
             RecipeError: a parameter is missing, unknown, or has a wrong value.
         """
         values = {key: getattr(settings, key) for key in SECTION} | {"pivot": pivot} | own
+        if values["statistic"] == "auto":  # what was recorded will tell; see `select_masks`
+            values["statistic"] = None
         known = inspect.signature(cls).parameters
         parameters = settings.parameters or {}
         for key in parameters:

@@ -1,0 +1,116 @@
+"""The table of what each arm, and each setting that not all models have, does on each kind of model. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neuronspec.core.errors import RecipeError
+from neuronspec.models.pretrained import Kind, kind_of
+from neuronspec.recipe import Recipe
+
+KINDS: Mapping[Kind, str] = {
+    "new": "new model",
+    "encoder-decoder": "encoder-decoder checkpoint",
+    "causal": "decoder-only checkpoint",
+}
+
+_SIDES = "a zero-shot direction takes the encoder of one direction and the decoder of another, and there is no encoder"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a recipe that not every kind of model can do.
+
+    Args:
+        asked: whether a recipe asks for it.
+        refused: by kind, why it can't.
+    """
+
+    asked: Callable[[Recipe], bool]
+    refused: Mapping[Kind, str]
+
+
+def _arm(name: str, refused: Mapping[Kind, str] | None = None) -> Part:
+    return Part(lambda recipe: name in recipe.arms, refused or {})
+
+
+ARMS: Mapping[str, Part] = {
+    "specialized": _arm("specialized"),
+    "dense": _arm("dense"),
+    "random": _arm("random"),
+    "magnitude": _arm("magnitude"),
+    "top_fraction": _arm("top_fraction"),
+    "lora": _arm("lora"),
+    "adapters_direction": _arm("adapters_direction"),
+    "adapters_family": _arm("adapters_family"),
+    "adapters_matched": _arm("adapters_matched"),
+    "lass": _arm("lass"),
+    "finetune": _arm("finetune"),
+    "bilingual": _arm(
+        "bilingual", dict.fromkeys(("encoder-decoder", "causal"), "it trains new models, of a preset's shape")
+    ),
+}
+
+SETTINGS: Mapping[str, Part] = {
+    "recording.positions: prompt or continuation": Part(
+        lambda recipe: recipe.recording.positions != "both",
+        dict.fromkeys(("new", "encoder-decoder"), "the encoder reads the source, and the decoder the target"),
+    ),
+    "evaluation.zero_shot": Part(lambda recipe: bool(recipe.evaluation.zero_shot), {"causal": _SIDES}),
+    "specialization.components: encoder": Part(
+        lambda recipe: recipe.specialization.components == "encoder", {"causal": "there is no encoder"}
+    ),
+    "selection.granularity: language or family": Part(
+        lambda recipe: recipe.selection.granularity != "direction" and recipe.recording.positions == "both",
+        {"causal": "the same layers read source and target; it needs recording.positions: prompt or continuation"},
+    ),
+    "selection.coverage of encoder and decoder": Part(
+        lambda recipe: bool({"encoder", "decoder"} & _sides_of(recipe)),
+        {"causal": "there is one stack of layers: give one number, or layers, layers/out, ..."},
+    ),
+    "selection.coverage of layers": Part(
+        lambda recipe: "layers" in _sides_of(recipe),
+        dict.fromkeys(("new", "encoder-decoder"), "give it for encoder and decoder"),
+    ),
+}
+
+
+def check_kind(recipe: Recipe) -> None:
+    """Check that the model of a recipe can do all that the recipe asks for.
+
+    Raises:
+        RecipeError: it can't, or there is no such checkpoint.
+        ModelError: its config.json can't be read.
+    """
+    problems = list(_problems(recipe, kind_of(recipe.model)))
+    if problems:
+        raise RecipeError("; ".join(problems))
+
+
+def table() -> str:
+    """Both tables as Markdown, for the documentation."""
+    lines = [f"| | {' | '.join(KINDS.values())} |", f"|---|{'---|' * len(KINDS)}"]
+    for name, part in [*((f"arm `{name}`", part) for name, part in ARMS.items()), *_described()]:
+        cells = (f"no: {part.refused[kind]}" if kind in part.refused else "yes" for kind in KINDS)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _described() -> Iterator[tuple[str, Part]]:
+    for name, part in SETTINGS.items():
+        key, *rest = name.split(" of ")
+        yield " of ".join([f"`{key}`", *rest]), part
+
+
+def _problems(recipe: Recipe, kind: Kind) -> Iterator[str]:
+    for name, part in [*((f"the arm {name}", part) for name, part in ARMS.items()), *SETTINGS.items()]:
+        if kind in part.refused and part.asked(recipe):
+            yield f"{name}: a {KINDS[kind]} can't do that, since {part.refused[kind]}"
+
+
+def _sides_of(recipe: Recipe) -> set[str]:
+    """The sides that coverage is given for."""
+    coverage: Any = recipe.selection.coverage
+    return {key.partition("/")[0] for key in coverage} if isinstance(coverage, Mapping) else set()

@@ -1,0 +1,97 @@
+"""The table of what each kind of model can do: it is the documentation's, it names every arm, and it is obeyed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.helpers.families import build_family
+from tests.helpers.toy_arm import toy_recipe
+
+from neuronspec.arms.arm import get_arm
+from neuronspec.arms.kinds import ARMS, SETTINGS, check_kind, table
+from neuronspec.arms.registry import ARMS as REGISTERED
+from neuronspec.core.errors import RecipeError
+from neuronspec.models.pretrained import kind_of
+from neuronspec.models.settings import ModelSettings
+from neuronspec.recipe import Recipe
+from neuronspec.runs.requirements import check_machine
+
+PAGE = Path(__file__).parents[2] / "docs" / "pretrained.md"
+
+ASKED: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "recording.positions: prompt or continuation": (
+        {"recording": {"positions": "prompt"}}, {"new", "encoder-decoder"}
+    ),
+    "evaluation.zero_shot": ({"evaluation": {"zero_shot": ["de-fr"]}}, {"causal"}),
+    "specialization.components: encoder": ({"specialization": {"components": "encoder"}}, {"causal"}),
+    "selection.granularity: language or family": ({"selection": {"granularity": "language"}}, {"causal"}),
+    "selection.coverage of encoder and decoder": ({"selection": {"coverage": {"encoder": 0.9, "decoder": 0.8}}}, {"causal"}),
+    "selection.coverage of layers": ({"selection": {"coverage": {"layers": 0.9}}}, {"new", "encoder-decoder"}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Of each kind, a folder with the configuration of a model."""
+    found = {}
+    for kind, family in (("encoder-decoder", "t5"), ("causal", "llama")):
+        found[kind] = tmp_path_factory.mktemp(kind)
+        build_family(family).config.save_pretrained(found[kind])
+    return found
+
+
+def recipe_of(kind: str, checkpoints: dict[str, Path], asked: dict[str, Any]) -> Recipe:
+    recipe = toy_recipe(**asked)
+    if kind == "new":
+        return recipe
+    return recipe.model_copy(update={"model": ModelSettings(pretrained=str(checkpoints[kind]))})
+
+
+def test_the_page_has_the_table() -> None:
+    assert table() in PAGE.read_text(encoding="utf-8")
+
+
+def test_every_arm_is_in_it() -> None:
+    assert set(REGISTERED.names) == set(ARMS)
+    for needed in ("specialized", "dense", "random", "lora"):
+        assert not ARMS[needed].refused
+    assert set(ASKED) == set(SETTINGS)
+
+
+@pytest.mark.parametrize("kind", ["new", "encoder-decoder", "causal"])
+@pytest.mark.parametrize("name", ASKED)
+def test_what_is_refused_is_refused_and_nothing_else(name: str, kind: str, checkpoints: dict[str, Path]) -> None:
+    asked, refused = ASKED[name]
+    recipe = recipe_of(kind, checkpoints, asked)
+    assert kind_of(recipe.model) == kind
+    if kind in refused:
+        reason = re.escape(SETTINGS[name].refused[kind])
+        for check in (check_kind, lambda recipe: check_machine(recipe, ["prepare"])):
+            with pytest.raises(RecipeError, match=reason):
+                check(recipe)
+    else:
+        check_kind(recipe)
+
+
+def test_positions_make_pooling_by_language_possible(checkpoints: dict[str, Path]) -> None:
+    asked = {"selection": {"granularity": "language"}, "recording": {"positions": "continuation"}}
+    check_kind(recipe_of("causal", checkpoints, asked))
+
+
+@pytest.mark.parametrize("kind", ["new", "encoder-decoder", "causal"])
+def test_all_arms_but_bilingual_are_for_all(kind: str, checkpoints: dict[str, Path]) -> None:
+    arms = [name for name in REGISTERED.names if name != "bilingual"]
+    recipe = recipe_of(kind, checkpoints, {"arms": arms, "baselines": {"lass": {"updates": 2}}})
+    check_kind(recipe)
+    for name in arms:
+        get_arm(name).check(recipe)
+
+
+def test_stages_after_the_baseline_do_without_the_checkpoint(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    recipe = toy_recipe().model_copy(update={"model": ModelSettings(pretrained=str(tmp_path / "gone"))})
+    check_machine(recipe, ["select"])
+    with pytest.raises(RecipeError, match="gone"):
+        check_machine(recipe, ["prepare"])
