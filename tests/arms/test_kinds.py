@@ -28,7 +28,9 @@ ASKED: dict[str, tuple[dict[str, Any], set[str]]] = {
     "evaluation.zero_shot": ({"evaluation": {"zero_shot": ["de-fr"]}}, {"causal"}),
     "specialization.components: encoder": ({"specialization": {"components": "encoder"}}, {"causal"}),
     "selection.granularity: language or family": ({"selection": {"granularity": "language"}}, {"causal"}),
-    "selection.coverage of encoder and decoder": ({"selection": {"coverage": {"encoder": 0.9, "decoder": 0.8}}}, {"causal"}),
+    "selection.coverage of encoder and decoder": (
+        {"selection": {"coverage": {"encoder": 0.9, "decoder": 0.8}}}, {"causal"}
+    ),
     "selection.coverage of layers": ({"selection": {"coverage": {"layers": 0.9}}}, {"new", "encoder-decoder"}),
 }  # fmt: skip
 

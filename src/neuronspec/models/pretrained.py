@@ -133,9 +133,8 @@ def kind_of(settings: ModelSettings) -> Kind:
     if settings.pretrained is None:
         return "new"
     config = _config(checkpoint_folder(settings))
-    return (
-        "encoder-decoder" if config.get("is_encoder_decoder", config.get("model_type") in _WITH_ENCODER) else "causal"
-    )
+    has_encoder = config.get("is_encoder_decoder", config.get("model_type") in _WITH_ENCODER)
+    return "encoder-decoder" if has_encoder else "causal"
 
 
 def _check_weights(folder: Path) -> None:
