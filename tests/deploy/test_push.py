@@ -72,6 +72,18 @@ def test_an_arm_goes_up_with_a_card_that_tells_its_scores_and_licence(
     assert not (run / "arms" / "specialized" / "README.md").exists()
 
 
+def test_an_arm_without_masks_goes_up_as_a_plain_model(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "arms" / "specialized").rename(run / "arms" / "dense")
+    (run / "arms" / "dense" / "neuron_masks.safetensors").unlink()
+    hub = FakeHub(monkeypatch)
+    push_folder(run, "user/toy", arm="dense")
+    card = hub.files["README.md"].decode()
+    assert "AutoModelForSeq2SeqLM" in card and "ns.load" not in card and "- en\n- fr" in card
+    assert "neuron_masks.safetensors" not in hub.files
+
+
 def test_what_went_up_translates_from_the_cache(
     specialized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import warnings
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -140,21 +141,29 @@ def test_trainer_keeps_the_masks_in_checkpoints_and_in_the_end(model: Any, tmp_p
     assert specialization_of(load(tmp_path / "checkpoint-1")).masks == specialization_of(model).masks
 
 
-def test_trainer_pushes_the_masks(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("strategy", ["end", "every_save"])
+def test_trainer_pushes_the_masks(model: Any, strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import HfApi
 
     FakeHub(monkeypatch)
     uploaded: list[set[str]] = []
 
-    def upload_folder(_: HfApi, *, folder_path: str, **options: Any) -> str:
+    def upload_folder(_: HfApi, *, folder_path: str, **options: Any) -> Any:
         uploaded.append({path.name for path in Path(folder_path).iterdir()})
-        return "https://huggingface.co/user/model"
+        done: Future[str] = Future()
+        done.set_result("https://huggingface.co/user/model")
+        return done if options.get("run_as_future") else done.result()
 
     monkeypatch.setattr(HfApi, "upload_folder", upload_folder)
     arguments = TrainingArguments(
-        str(tmp_path / "out"), max_steps=1, report_to=[], use_cpu=True, push_to_hub=True, hub_model_id="user/model"
-    )
+        str(tmp_path / "out"), max_steps=1, save_steps=1, report_to=[], use_cpu=True, push_to_hub=True,
+        hub_model_id="user/model", hub_strategy=strategy,
+    )  # fmt: skip
     trainer = _InDirections(model, arguments, train_dataset=_Rows(model))
+    trainer.train()
+    if strategy == "every_save":
+        assert len(uploaded) == 1, "before the end"
+        assert uploaded[0] >= {"model.safetensors", "neuron_masks.safetensors"}
     trainer.push_to_hub()
     assert uploaded[-1] >= {"model.safetensors", "neuron_masks.safetensors", "README.md"}
 

@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from tests.helpers.families import build_family, padded_inputs
 from tests.helpers.masked import Masks, random_masks
 from torch import nn
 
 from neuronspec.core.errors import ModelError
+from neuronspec.models.batch import Batch
+from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.models.sites import find_ffn_sites, unwrap
+from neuronspec.neurons.recording import record_activations
 from neuronspec.specialization.apply import specialize, unspecialize
 from neuronspec.specialization.compact import compact
 from neuronspec.specialization.model_state import specialization_of
@@ -131,6 +135,66 @@ def test_other_wrappers_around_it(wrap: str) -> None:
     assert unwrap(wrapped) is model.get_base_model()
     with use_direction(wrapped, "en-de"):
         assert specialization_of(model).active is not None
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compiled(backend: str) -> None:
+    torch._dynamo.reset()
+    dense = build_family("m2m100")
+    model = adapted(specialize(dense, random_masks(dense)), TARGETS["all"])
+    compiled, inputs = torch.compile(model, backend=backend), padded_inputs(dense)
+    for direction in ("en-de", "de-en"):
+        with use_direction(model, direction):
+            expected = low_rank_gradients(model, model(**inputs).loss)
+        with use_direction(compiled, direction):
+            found = low_rank_gradients(model, compiled(**inputs).loss)
+        for name, gradient in expected.items():
+            torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
+
+
+def test_gradient_checkpointing() -> None:
+    dense = build_family("m2m100")
+    model = adapted(specialize(dense, random_masks(dense)), TARGETS["all"]).train()
+    inputs = padded_inputs(dense)
+    with use_direction(model, "en-de"):
+        expected = low_rank_gradients(model, model(**inputs).loss)
+    dense.enable_input_require_grads()
+    checkpoint_activations(dense, True)
+    with use_direction(model, "en-de"):
+        loss = model(**inputs).loss
+    found = low_rank_gradients(model, loss)  # outside of the direction, as Trainer does it
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-4, msg=name)
+
+
+def test_recording_sees_the_neurons_that_lora_makes() -> None:
+    model = adapted(build_family("m2m100"), TARGETS["all"])
+    batches = [Batch("en-de", padded_inputs(unwrap(model), rows=8))]  # type: ignore[arg-type]
+    found = record_activations(model, batches)
+    merged = record_activations(model.merge_and_unload(), batches)
+    for site, counts in merged.counts["en-de"].items():
+        assert torch.equal(found.counts["en-de"][site], counts)
+
+
+def test_trainer_saves_adapters_and_masks_in_its_checkpoints(tmp_path: Path) -> None:
+    build_family("m2m100").save_pretrained(tmp_path / "base")
+    dense = type(build_family("m2m100")).from_pretrained(tmp_path / "base")
+    model = adapted(specialize(dense, random_masks(dense)), TARGETS["all"])
+
+    class InDirection(transformers.Trainer):
+        def compute_loss(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
+            with use_direction(model, "en-de"):
+                return super().compute_loss(model, inputs, *args, **options)
+
+    inputs = padded_inputs(dense, rows=4)
+    rows = [{name: tensor[row] for name, tensor in inputs.items()} for row in range(4)]
+    arguments = transformers.TrainingArguments(
+        str(tmp_path / "out"), max_steps=2, save_steps=1, per_device_train_batch_size=2, report_to=[], use_cpu=True
+    )
+    InDirection(model, arguments, train_dataset=rows).train()
+    again = load(tmp_path / "out" / "checkpoint-2", "cpu")
+    with torch.no_grad(), use_direction(model.eval(), "en-de"), use_direction(again, "en-de"):
+        assert torch.allclose(again(**inputs).logits, model(**inputs).logits, atol=1e-5)
 
 
 def test_merged_lora_stays_masked_and_can_be_made_compact() -> None:

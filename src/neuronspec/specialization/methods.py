@@ -5,6 +5,7 @@ They are attributes of the instance, so the class stays as it is; `Trainer`, pip
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -68,9 +69,8 @@ def _save_pretrained(
     """`PreTrainedModel.save_pretrained`, and the masks beside the weights."""
     folder = Path(save_directory)
     check_savable(model, state_dict, options)
-    if is_main_process:  # before the weights: a killed process leaves no folder that looks like a dense model
-        folder.mkdir(parents=True, exist_ok=True)
-        save_masks(model, folder)
+    if is_main_process:
+        _save_first(model, folder)
     hub = {name: options.pop(name) for name in _HUB_OPTIONS if name in options} if push_to_hub else {}
     type(model).save_pretrained(model, save_directory, is_main_process, state_dict, False, *more, **options)
     if push_to_hub and is_main_process:
@@ -119,11 +119,21 @@ def check_savable(model: Any, state_dict: Mapping[str, Any] | None, options: Map
             )
 
 
+def _save_first(model: nn.Module, folder: Path) -> None:
+    """Write the masks, before the weights: a killed process leaves no folder that looks like a dense model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_masks(model, folder)
+    if _OF_TRAINER.fullmatch(folder.name):  # whose parent it uploads, with the files of a checkpoint that it knows
+        save_masks(model, folder.parent)
+
+
+_OF_TRAINER = re.compile(r"checkpoint-\d+")
+
+
 def _save_adapters(model: Any, save_directory: str | Path, *args: Any, **options: Any) -> None:
     """`PeftModel.save_pretrained`, and the masks beside the adapters."""
     if attached(model) is not None and options.get("is_main_process", True):
-        Path(save_directory).mkdir(parents=True, exist_ok=True)
-        save_masks(model, save_directory)
+        _save_first(model, Path(save_directory))
     type(model).save_pretrained(model, save_directory, *args, **options)
 
 

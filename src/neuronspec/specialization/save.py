@@ -144,7 +144,7 @@ def _base_of(folder: Path) -> Path:
     name = content.get("base_model_name_or_path")
     if not isinstance(name, str) or not name:
         raise ModelError(f"{folder / ADAPTERS_FILE} names no model in base_model_name_or_path: write its folder there")
-    return local_folder(name)
+    return local_folder(name, None if Path(name).is_dir() else content.get("revision"))
 
 
 def _with_adapters(model: PreTrainedModel, folder: Path) -> Any:
