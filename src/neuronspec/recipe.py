@@ -146,9 +146,10 @@ class Recipe(Section):
         if self.model.pretrained is not None:
             if self.tokenizer != TokenizerSettings():
                 raise ValueError("tokenizer: that of model.pretrained is used; leave the section out")
-            unknown = [code for code in self.model.languages if code not in self.corpus.all_languages]
-            if unknown:
-                raise ValueError(f"model.languages: {not_among(unknown[0], self.corpus.all_languages)}")
+            for key in ("languages", "new_languages"):
+                unknown = [code for code in getattr(self.model, key) if code not in self.corpus.all_languages]
+                if unknown:
+                    raise ValueError(f"model.{key}: {not_among(unknown[0], self.corpus.all_languages)}")
         return self
 
     @model_validator(mode="after")

@@ -218,11 +218,15 @@ def _facts_of(recipe: Recipe) -> Facts:
 
 
 def _run(path: Path) -> Facts:
+    from neuronspec.models.id_map import IdMap
     from neuronspec.recipe import Recipe
 
     run = RunFolder(path)
     recipe = Recipe.of_run(path)  # whether or not the files that it names are still there
     start = {} if recipe.model.pretrained is None else {"starts from": recipe.model.pretrained}
+    change = IdMap.load(run.base) or IdMap.load(run.tokenizer)
+    if change is not None:
+        start |= {"vocabulary": {name: f"{old:,}, now {new:,}" for name, (old, new) in change.facts().items()}}
     return _facts_of(recipe) | start | {"stages": _stages(run.stages) if run.stages.exists() else {}}
 
 

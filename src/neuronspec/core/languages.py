@@ -211,6 +211,16 @@ def unknown_language(spelling: str) -> str:
     return "" if is_known(spelling) else _unknown(spelling)
 
 
+def iso_639_3(spelling: str) -> str:
+    """The three letters of a language, without region and script: `deu` of `de`.
+
+    Raises:
+        DirectionError: as of `canonical`.
+    """
+    base = canonical(spelling).split("_")[0]
+    return next((one for one, code in _SPELLINGS.items() if code == base and len(one) == 3 and one.isalpha()), base)
+
+
 def script_of(spelling: str) -> str | None:
     """The ISO 15924 script of a language; None where it isn't known."""
     return get_language(spelling).script if is_known(spelling) else None

@@ -70,6 +70,11 @@ class RunFolder:
         return self.folder / "data"
 
     @property
+    def tokenizer(self) -> Path:
+        """The tokenizer of the text."""
+        return self.data / "tokenizer"
+
+    @property
     def base(self) -> Path:
         """The baseline."""
         return self.folder / "base"

@@ -33,12 +33,15 @@ from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, Split
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.splits import Sample, Splitter
 from neuronspec.corpus.store import FORMAT
+from neuronspec.corpus.vocabulary_change import change_vocabulary
 from neuronspec.corpus.workers import Workers, available_cores
 from neuronspec.models.fit import vocabulary_file
+from neuronspec.models.id_map import IdMap
 from neuronspec.models.pretrained import pretrained_tokenizer
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.models.text_format import cleaning_of
 from neuronspec.models.tokenizer import sample, sample_sizes, train_tokenizer
+from neuronspec.models.vocabulary import new_tags
 
 logger = logging.getLogger(__name__)
 
@@ -120,14 +123,21 @@ class _Preparation:
     def run(self) -> dict[str, Any]:
         """All passes; the content of corpus.json."""
         read = ReadCounts()
-        pretrained = None
+        pretrained, sizes, change = None, {}, None
         if isinstance(self._tokenizer, ModelSettings):
-            pretrained = pretrained_tokenizer(self._tokenizer, self._languages)
+            new = self._tokenizer.new_languages
+            pretrained = pretrained_tokenizer(self._tokenizer, [code for code in self._languages if code not in new])
+            new_tags(pretrained, new)
         with self._timed("reading"):
             found = self._ingest(read)
         with self._timed("tokenizer"):
-            tokenizer, sizes = (pretrained, {}) if pretrained is not None else self._train_tokenizer(found)
+            if pretrained is None:
+                tokenizer, sizes = self._train_tokenizer(found)
+            else:
+                tokenizer, change = self._change_vocabulary(pretrained, found)
             tokenizer.save_pretrained(str(self._folder / "tokenizer"))
+            if change is not None:
+                change.save(self._folder / "tokenizer")
         with self._timed("tokenizing"):
             counts, files = self._encode(found, len(tokenizer))
         shutil.rmtree(self._folder / "rows")
@@ -156,7 +166,8 @@ class _Preparation:
                 "ids": len(tokenizer),
                 "characters": len(found.characters),
                 "sentences": sizes,
-            },
+            }
+            | ({} if change is None else {"checkpoint_ids": change.rows}),
         }
 
     def _ingest(self, read: ReadCounts) -> Ingested:
@@ -174,6 +185,14 @@ class _Preparation:
         with self._progress.task(f"training the {settings.type} tokenizer"):
             tokenizer = train_tokenizer(sentences, settings, self._languages, found.characters)
         return tokenizer, sizes
+
+    def _change_vocabulary(self, tokenizer: Any, found: Ingested) -> tuple[Any, IdMap | None]:
+        settings, folder = self._tokenizer, self._folder / "vocabulary"
+        assert isinstance(settings, ModelSettings)
+        with self._progress.task("changing the vocabulary"):
+            changed = change_vocabulary(tokenizer, settings, self._languages, found, self._workers.map, folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        return changed
 
     def _encode(self, found: Ingested, ids: int) -> tuple[SplitCounts, dict[Split, dict[Pair, Path]]]:
         tokens = self._folder / "tokens"

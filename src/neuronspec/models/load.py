@@ -27,9 +27,11 @@ from neuronspec.core.errors import ModelError, RecipeError, told_as
 from neuronspec.models.config_files import check_config, check_json_files, stored_names
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.fit import check_fit, check_generation, check_tokenizer_folder
+from neuronspec.models.id_map import IdMap
 from neuronspec.models.mixtures import why_not_mixture
 from neuronspec.models.presets import PRESETS
 from neuronspec.models.pretrained import check_checkpoint
+from neuronspec.models.resize import resize
 from neuronspec.models.settings import ModelSettings
 
 logger = logging.getLogger(__name__)
@@ -220,12 +222,15 @@ def tokenizer_of(model: PreTrainedModel, name: str | Path) -> PreTrainedTokenize
     return tokenizer
 
 
-def load_base(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+def load_base(
+    settings: ModelSettings, tokenizer: PreTrainedTokenizerBase, change: IdMap | None = None
+) -> PreTrainedModel:
     """The checkpoint that a recipe starts from, in `model.dtype`.
 
     Args:
         settings: with `pretrained`.
         tokenizer: of the run.
+        change: what became of the checkpoint's vocabulary, if it was changed.
 
     Raises:
         RecipeError: it isn't there, or a model of another kind.
@@ -233,6 +238,8 @@ def load_base(settings: ModelSettings, tokenizer: PreTrainedTokenizerBase) -> Pr
     """
     folder = check_checkpoint(settings)
     model = load_model(folder, dtype=getattr(torch, settings.dtype))
+    if change is not None:
+        resize(model, change)
     check_fit(model, tokenizer, folder)
     start = model.config.decoder_start_token_id
     if start != tokenizer.eos_token_id:

@@ -14,7 +14,11 @@ from neuronspec.core.settings import MANY, Added, Positive, Section
 from neuronspec.models.presets import PRESETS, shape_problem
 
 _PRESET = "small"
-_OF_CHECKPOINT = ("pretrained", "revision", "languages", "dtype")
+TOKENIZED_BY = ("languages", "new_languages", "trim_vocabulary", "extend_vocabulary")
+"""Fields that say how the sentences of a pretrained model are tokenized."""
+
+OF_PRETRAINED = ("pretrained", "revision", "dtype", *TOKENIZED_BY)
+"""Fields that are of a pretrained checkpoint alone."""
 
 FEWEST_PIECES = 99
 """All printable ASCII characters get a piece, and so do the space and the four special tokens."""
@@ -52,6 +56,17 @@ class ModelSettings(Section):
         {},
         description="how the tokenizer of `pretrained` writes a language, where it can't be told: `{pt_BR: por_Latn}`",
     )
+    new_languages: Annotated[dict[str, str], Added()] = Field(
+        {},
+        description="languages that `pretrained` has no tag for, each with a related one whose tag the new tag starts "
+        "as: `{nds: de}`",
+    )
+    trim_vocabulary: Annotated[bool, Added()] = Field(
+        False, description="leave only the pieces of `pretrained` that the corpus needs, so that it is cut as before"
+    )
+    extend_vocabulary: Annotated[Positive | None, Added()] = Field(
+        None, le=1_000_000, description="number of new pieces for what the training text has most of"
+    )
 
     dtype: Annotated[Literal["float32", "bfloat16"], Added()] = Field(
         "float32",
@@ -82,7 +97,7 @@ class ModelSettings(Section):
     @property
     def overrides(self) -> dict[str, Any]:
         """The configuration fields that the recipe sets beside the preset."""
-        return self.model_dump(exclude={"preset", *_OF_CHECKPOINT}, exclude_none=True)
+        return self.model_dump(exclude={"preset", *OF_PRETRAINED}, exclude_none=True)
 
     @field_validator("pretrained")
     @classmethod
@@ -92,26 +107,29 @@ class ModelSettings(Section):
         context = info.context or {}
         return resolved(name, context.get("folder")) if name and context.get("check_files") else name
 
-    @field_validator("languages")
+    @field_validator("languages", "new_languages")
     @classmethod
-    def _canonical(cls, table: dict[str, str]) -> dict[str, str]:
+    def _canonical(cls, table: dict[str, str], info: ValidationInfo) -> dict[str, str]:
         found: dict[str, str] = {}
-        for spelling, token in table.items():
+        for spelling, value in table.items():
             try:
                 code = canonical(spelling)
+                found_value = canonical(value) if info.field_name == "new_languages" else value
             except DirectionError as error:
-                raise ValueError(f"languages: {error}") from None
+                raise ValueError(f"{info.field_name}: {error}") from None
             if code in found:
-                raise ValueError(f"languages: {code} is named twice, once as {spelling}; leave one out")
-            found[code] = token
+                raise ValueError(f"{info.field_name}: {code} is named twice, once as {spelling}; leave one out")
+            found[code] = found_value
         return found
 
     @model_validator(mode="after")
     def _check_source(self) -> ModelSettings:
         if self.pretrained is None:
-            given = [name for name in _OF_CHECKPOINT if getattr(self, name) != type(self).model_fields[name].default]
+            given = [name for name in OF_PRETRAINED if getattr(self, name) != type(self).model_fields[name].default]
             if given:
                 raise ValueError(f"{given[0]} is of a pretrained checkpoint, and none is named; set pretrained")
+        elif both := self.languages.keys() & self.new_languages.keys():
+            raise ValueError(f"{min(both)} is both in languages and in new_languages; leave it out of one")
         elif self.overrides or self.preset != _PRESET:
             name = next(iter(self.overrides), "preset")
             raise ValueError(f"{name} is of a new model, and the shape of pretrained is fixed; leave {name} out")

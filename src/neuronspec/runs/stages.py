@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuronspec.core.direction import Direction
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from neuronspec.arms.arm import Given, Method
     from neuronspec.corpus.store import TokenStore
+    from neuronspec.models.id_map import IdMap
     from neuronspec.report.data import ReportData
     from neuronspec.training.loss import InDirection
 
@@ -67,23 +69,28 @@ def prepare(run: Run) -> None:
 
 def train_base(run: Run) -> None:
     """The multilingual baseline: RUN/base. A checkpoint that isn't trained on becomes it as it is."""
+    from neuronspec.models.id_map import IdMap
     from neuronspec.models.load import build_model, load_base
     from neuronspec.training.model_folder import export_model
     from neuronspec.training.tracking import Tracking
     from neuronspec.training.train import train
 
     store, training = run.store(), run.recipe.training
+    model: PreTrainedModel
+    change = IdMap.load(run.paths.tokenizer)
     if training is None:
         joined = processes()
         if joined.is_main:
-            export_model(load_base(run.recipe.model, store.tokenizer), store.tokenizer, run.paths.base)
+            model = load_base(run.recipe.model, store.tokenizer, change)
+            export_model(model, store.tokenizer, run.paths.base)
+            _tell_of_vocabulary(model, change, run.paths.base)
         joined.wait()
         return
     seed = run.recipe.seed if training.seed is None else training.seed
     if run.recipe.model.pretrained is None:
-        model: PreTrainedModel = build_model(run.recipe.model, store.tokenizer, seed)
+        model = build_model(run.recipe.model, store.tokenizer, seed)
     else:
-        model = load_base(run.recipe.model, store.tokenizer)
+        model = load_base(run.recipe.model, store.tokenizer, change)
     train(
         model,
         store.tokenizer,
@@ -95,6 +102,20 @@ def train_base(run: Run) -> None:
         progress=run.progress,
         tracking=Tracking(run.recipe.tracking, run.paths.tracking, "base"),
     )
+    if processes().is_main:
+        _tell_of_vocabulary(model, change, run.paths.base)
+
+
+def _tell_of_vocabulary(model: PreTrainedModel, change: IdMap | None, folder: Path) -> None:
+    """Say what a changed vocabulary saves, and keep beside the model how it was changed."""
+    from neuronspec.models.resize import counted
+
+    if change is None:
+        return
+    change = counted(model, change)
+    change.save(folder)
+    for what, (before, after) in change.facts().items():
+        logger.info("the model has %s %s, the checkpoint %s", f"{after:,}", what, f"{before:,}")
 
 
 def record(run: Run) -> None:
@@ -196,6 +217,7 @@ def gather_results(run: Run) -> None:
     """The scores of all arms: RUN/results.json."""
     from neuronspec.evaluation.collect import gather
     from neuronspec.evaluation.results import write_results
+    from neuronspec.models.id_map import IdMap
     from neuronspec.runs.state import checkpoint_in, read_stages
 
     recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
@@ -208,6 +230,9 @@ def gather_results(run: Run) -> None:
         "tiers": run.store().tiers,
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
     }
+    change = IdMap.load(run.paths.base)
+    if change is not None:
+        facts["vocabulary"] = change.facts()
     if recipe.model.pretrained is not None:
         facts["pretrained"] = checkpoint_in(read_stages(run.paths.stages)["tasks"])
     write_results(run.paths.results, scores, facts | found)

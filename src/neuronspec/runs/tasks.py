@@ -21,6 +21,7 @@ from neuronspec.core.run_folder import RunFolder
 from neuronspec.core.settings import is_left_out, without_added
 from neuronspec.corpus.old_form import to_old_form
 from neuronspec.models.pretrained import facts_of
+from neuronspec.models.settings import TOKENIZED_BY
 from neuronspec.recipe import Recipe
 from neuronspec.runs import stages
 
@@ -167,14 +168,15 @@ def _checkpoint(recipe: Recipe, recorded: Mapping[str, Any]) -> dict[str, Any]:
     model = recipe.model
     if model.pretrained is None:
         return {}
+    tokenized = model.model_dump(mode="json", include=set(TOKENIZED_BY), exclude_defaults=True)
     try:
-        return {"pretrained": facts_of(model)}
+        return {"pretrained": facts_of(model)} | ({"tokenized": tokenized} if tokenized else {})
     except RecipeError:
         # a run holds all that it made of its checkpoint, so it stays of use without it
         if (recorded.get("name"), recorded.get("revision")) != (model.pretrained, model.revision):
             raise
         logger.info("the checkpoint %s isn't there any more; it is taken to be as it was", model.pretrained)
-        return {"pretrained": dict(recorded)}
+        return {"pretrained": dict(recorded)} | ({"tokenized": tokenized} if tokenized else {})
 
 
 def _continued(recipe: Recipe) -> list[str]:
