@@ -223,7 +223,7 @@ def _run(path: Path) -> Facts:
 
     run = RunFolder(path)
     recipe = Recipe.of_run(path)  # whether or not the files that it names are still there
-    start = {} if recipe.model.pretrained is None else {"starts from": recipe.model.pretrained}
+    start: Facts = {} if recipe.model.pretrained is None else {"starts from": recipe.model.pretrained}
     change = IdMap.load(run.base) or IdMap.load(run.tokenizer)
     if change is not None:
         start |= {"vocabulary": {name: f"{old:,}, now {new:,}" for name, (old, new) in change.facts().items()}}

@@ -123,7 +123,7 @@ class _Preparation:
     def run(self) -> dict[str, Any]:
         """All passes; the content of corpus.json."""
         read = ReadCounts()
-        pretrained, sizes, change = None, {}, None
+        pretrained, change, sizes = None, None, dict[str, int]()
         if isinstance(self._tokenizer, ModelSettings):
             new = self._tokenizer.new_languages
             pretrained = pretrained_tokenizer(self._tokenizer, [code for code in self._languages if code not in new])

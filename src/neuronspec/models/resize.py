@@ -31,10 +31,13 @@ def resize(model: PreTrainedModel, ids: IdMap) -> PreTrainedModel:
     Raises:
         ModelError: its vocabulary is another one, or its positions depend on an id that changes.
     """
-    rows = model.get_input_embeddings().weight.shape[0]
-    if rows != ids.rows:
-        raise ModelError(f"the model has {rows:,} rows of embeddings, and its vocabulary was changed for {ids.rows:,}")
     tables = _tables(model)
+    wrong = [rows for module in tables if (rows := module.weight.shape[0]) != ids.rows]
+    if wrong:
+        raise ModelError(
+            f"the model has {wrong[0]:,} rows of embeddings, and its vocabulary was changed for {ids.rows:,}; models "
+            "with other vocabularies for sources and for targets can't be changed"
+        )
     made: dict[int, nn.Parameter] = {}
     for module in tables:
         weight: Any = module.weight
@@ -52,6 +55,7 @@ def resize(model: PreTrainedModel, ids: IdMap) -> PreTrainedModel:
     if isinstance(bias, torch.Tensor):
         model.register_buffer("final_logits_bias", _rows(bias.T, ids).T.contiguous())
     _change_padding(model, tables, ids)
+    _change_sizes(model, ids)
     _change_config(model, ids)
     return model
 
@@ -108,6 +112,13 @@ def _change_padding(model: PreTrainedModel, tables: list[Any], ids: IdMap) -> No
                 f"{new}; leave trim_vocabulary out"
             )
         module.padding_idx = new  # type: ignore[assignment]
+
+
+def _change_sizes(model: PreTrainedModel, ids: IdMap) -> None:
+    """Many models keep the size of the vocabulary as an attribute, which their loss uses."""
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel) and getattr(module, "vocab_size", None) == ids.rows:
+            module.vocab_size = len(ids.ids)
 
 
 def _change_config(model: PreTrainedModel, ids: IdMap) -> None:

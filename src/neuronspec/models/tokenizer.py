@@ -44,6 +44,8 @@ _NO_REGION = "_XX"
 _ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 LANGUAGES_KEY = "neuronspec_languages"
 """The key of tokenizer_config.json that says which token is the tag of a language, where a recipe does."""
+FORMAT_KEY = "neuronspec_format"
+"""The key of tokenizer_config.json that says how a model reads a sentence pair, where it has no tags as ours do."""
 
 
 def language_tag(code: str) -> str:

@@ -136,7 +136,9 @@ def learn_pieces(files: VocabularyFiles, words: Mapping[tuple[int, ...], int], n
         words: the ids of their pieces, with how often each occurs.
         number: of new pieces, at most.
     """
-    parts = {files.token(one): (one,) for ids in words for one in ids if files.is_piece(one)}
+    parts: dict[str, tuple[int, ...]] = {
+        files.token(one): (one,) for ids in words for one in ids if files.is_piece(one)
+    }
     total = sum(len(ids) * count for ids, count in words.items())
     cut = [[files.token(one) for one in ids] for ids in words]
     counts, pairs = list(words.values()), Counter[tuple[str, str]]()

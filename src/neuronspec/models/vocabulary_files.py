@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from neuronspec.core.errors import ModelError
 from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
+from neuronspec.models.tokenizer import FORMAT_KEY
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _CONFIG = "tokenizer_config.json"
@@ -100,13 +101,15 @@ class VocabularyFiles(ABC):
         special = number in self.tokenizer.added_tokens_decoder or number in self.tokenizer.all_special_ids
         return not special and _BYTE.fullmatch(self.token(number)) is None
 
-    def _save(self, folder: Path, dropped: Collection[str], tags: Sequence[str]) -> None:
+    def _save(self, folder: Path, order: Order, dropped: Collection[str]) -> None:
         """Save what the tokenizer has beside its vocabulary."""
         self.tokenizer.save_pretrained(folder)
         path = folder / _CONFIG
         content = read_json(path, dict[str, Any], _AGAIN, error=ModelError)
         extra = [token for token in content.get("extra_special_tokens", []) if token not in dropped]
-        content["extra_special_tokens"] = [*extra, *tags]
+        content["extra_special_tokens"] = [*extra, *(one for one in order if isinstance(one, str))]
+        described = content.get(FORMAT_KEY, {})
+        described |= {name: order.index(described[name]) for name in ("pad", "end", "start") if name in described}
         write_json(path, content)
 
 
@@ -149,7 +152,7 @@ class FastFiles(VocabularyFiles):
         if self._kind == "BPE":
             self._tokens = {number: token for token, number in model["vocab"].items()}
             merges = [tuple(one.split(" ") if isinstance(one, str) else one) for one in model["merges"]]
-            self._merges: dict[tuple[str, str], int] = {pair: rank for rank, pair in enumerate(merges)}  # type: ignore[misc]
+            self._merges: dict[tuple[str, str], int] = {pair: rank for rank, pair in enumerate(merges)}
         else:
             self._tokens = {number: token for number, (token, _) in enumerate(model["vocab"])}
         self._ids = {token: number for number, token in self._tokens.items()}
@@ -208,7 +211,7 @@ class FastFiles(VocabularyFiles):
         order: Order = [*(number for number in sorted(self._tokens) if number in kept), *pieces, *beside, *tags]
         new = {one: number for number, one in enumerate(order) if isinstance(one, int)}
         dropped = {entry["content"] for number, entry in self._added.items() if number not in new}
-        self._save(folder, dropped, tags)
+        self._save(folder, order, dropped)
         content = read_json(folder / "tokenizer.json", dict[str, Any], _AGAIN, error=ModelError)
         self._change_model(content["model"], new, pieces)
         added = [entry | {"id": new[number]} for number, entry in self._added.items() if number in new]
@@ -296,7 +299,7 @@ class M2M100Files(VocabularyFiles):
         order: Order = [*within, *pieces, *sorted(self._tags.values())]
         order += [number for number in beside if number not in self._tags.values()]
         order += tags
-        self._save(folder, (), tags)
+        self._save(folder, order, ())
         config = read_json(folder / _CONFIG, dict[str, Any], _AGAIN, error=ModelError)
         new = {str(one): str(number) for number, one in enumerate(order) if isinstance(one, int)}
         added = {new[number]: entry for number, entry in config["added_tokens_decoder"].items()}
