@@ -16,8 +16,8 @@ from neuronspec.core.errors import DirectionError, ModelError, RecipeError
 from neuronspec.models.fit import count_ids
 from neuronspec.models.id_map import ID_MAP, IdMap
 from neuronspec.models.tokenizer import load_tokenizer, tag_id
-from neuronspec.models.vocabulary import add_languages, extend, new_tags, trim
-from neuronspec.models.vocabulary_files import files_of, joined_on_the_way
+from neuronspec.models.vocabulary import add_languages, extend, files_of, new_tags, trim
+from neuronspec.models.vocabulary_files import joined_on_the_way
 
 
 @pytest.fixture(scope="module", params=list(KINDS))

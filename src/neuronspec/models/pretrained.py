@@ -241,7 +241,9 @@ def pretrained_tokenizer(settings: ModelSettings, languages: Sequence[str]) -> P
         try:
             tag = tag_id(tokenizer, code)
         except DirectionError as error:
-            raise DirectionError(f"{settings.pretrained}: {error}. model.languages says which tag to use") from None
+            raise DirectionError(
+                f"{settings.pretrained}: {error}. model.languages says which tag to use, model.new_languages makes one"
+            ) from None
         other = owners.setdefault(tag, code)
         if other != code:
             raise RecipeError(

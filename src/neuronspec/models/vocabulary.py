@@ -20,8 +20,9 @@ from neuronspec.core.errors import DirectionError, ModelError, RecipeError
 from neuronspec.core.json_files import read_json
 from neuronspec.core.languages import base_language, get_language, iso_639_3, match_language, same_language
 from neuronspec.models.id_map import IdMap
+from neuronspec.models.m2m100_files import M2M100Files
 from neuronspec.models.tokenizer import LANGUAGES_KEY, language_tag, load_tokenizer, tag_id, tagged_languages, tags_of
-from neuronspec.models.vocabulary_files import NewPiece, VocabularyFiles, files_of
+from neuronspec.models.vocabulary_files import FastFiles, NewPiece, VocabularyFiles
 
 _OURS = re.compile(r"__\w+__")
 _NLLB = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}(_[A-Z]{2})?")
@@ -31,6 +32,22 @@ _ALPHABET = string.digits + string.ascii_letters + string.punctuation
 
 _FEWEST = 2
 """A new piece must occur as often as this in the text that it is learnt from."""
+
+
+def files_of(tokenizer: Any) -> VocabularyFiles:
+    """The vocabulary of a tokenizer.
+
+    Raises:
+        ModelError: it is of a kind that can't be changed; says why.
+    """
+    if type(tokenizer).__name__ == "M2M100Tokenizer":
+        return M2M100Files(tokenizer)
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise ModelError(
+            f"the vocabulary of a {type(tokenizer).__name__} can't be changed: it has no tokenizer.json; leave "
+            "new_languages, trim_vocabulary and extend_vocabulary out"
+        )
+    return FastFiles(tokenizer)
 
 
 def new_tags(tokenizer: Any, new: Mapping[str, str]) -> dict[str, tuple[str, int]]:

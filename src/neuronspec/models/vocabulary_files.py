@@ -1,8 +1,8 @@
 """The vocabulary of a tokenizer as its files have it: which pieces need which others, and writing it changed.
 
-`FastFiles` is for all tokenizers with a `tokenizer.json` of BPE or unigram pieces, `M2M100Files` for M2M-100's own
-class, which reads a SentencePiece model and a table of ids. A changed vocabulary is numbered anew without gaps: the
-pieces in their old order, new pieces, the tokens beside the pieces, new tags.
+`FastFiles` is for all tokenizers with a `tokenizer.json` of BPE or unigram pieces; `neuronspec.models.m2m100_files` is
+for M2M-100's own class. A changed vocabulary is numbered anew without gaps: the pieces in their old order, new pieces,
+the tokens beside the pieces, new tags.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
 from neuronspec.models.tokenizer import FORMAT_KEY
 
-_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-_CONFIG = "tokenizer_config.json"
-_SPACE = "▁"
-_AGAIN = "run again"
-_PLAIN = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+CONFIG = "tokenizer_config.json"
+SPACE = "▁"
+AGAIN = "run again"
+"""What is done where a file that was just written can't be read."""
+
+PLAIN = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+"""What tokenizers know of a special token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,34 +102,18 @@ class VocabularyFiles(ABC):
     def is_piece(self, number: int) -> bool:
         """Whether an id is that of a piece of words, not of a special token or a single byte."""
         special = number in self.tokenizer.added_tokens_decoder or number in self.tokenizer.all_special_ids
-        return not special and _BYTE.fullmatch(self.token(number)) is None
+        return not special and BYTE.fullmatch(self.token(number)) is None
 
-    def _save(self, folder: Path, order: Order, dropped: Collection[str]) -> None:
+    def save_rest(self, folder: Path, order: Order, dropped: Collection[str]) -> None:
         """Save what the tokenizer has beside its vocabulary."""
         self.tokenizer.save_pretrained(folder)
-        path = folder / _CONFIG
-        content = read_json(path, dict[str, Any], _AGAIN, error=ModelError)
+        path = folder / CONFIG
+        content = read_json(path, dict[str, Any], AGAIN, error=ModelError)
         extra = [token for token in content.get("extra_special_tokens", []) if token not in dropped]
         content["extra_special_tokens"] = [*extra, *(one for one in order if isinstance(one, str))]
         described = content.get(FORMAT_KEY, {})
         described |= {name: order.index(described[name]) for name in ("pad", "end", "start") if name in described}
         write_json(path, content)
-
-
-def files_of(tokenizer: Any) -> VocabularyFiles:
-    """The vocabulary of a tokenizer.
-
-    Raises:
-        ModelError: it is of a kind that can't be changed; says why.
-    """
-    if type(tokenizer).__name__ == "M2M100Tokenizer":
-        return M2M100Files(tokenizer)
-    if getattr(tokenizer, "backend_tokenizer", None) is None:
-        raise ModelError(
-            f"the vocabulary of a {type(tokenizer).__name__} can't be changed: it has no tokenizer.json; leave "
-            "new_languages, trim_vocabulary and extend_vocabulary out"
-        )
-    return FastFiles(tokenizer)
 
 
 class FastFiles(VocabularyFiles):
@@ -161,7 +148,7 @@ class FastFiles(VocabularyFiles):
 
     def _relied_on(self) -> set[int]:
         model = self._content["model"]
-        tokens = {token for token in self._tokens.values() if _BYTE.fullmatch(token)}
+        tokens = {token for token in self._tokens.values() if BYTE.fullmatch(token)}
         if '"ByteLevel"' in json.dumps([self._content["pre_tokenizer"], self._content["normalizer"]]):
             from tokenizers.pre_tokenizers import ByteLevel
 
@@ -172,14 +159,14 @@ class FastFiles(VocabularyFiles):
             # what an unknown character costs is told by the worst of all scores
             scores = [score for _, score in model["vocab"]]
             found |= {scores.index(min(scores)), *([] if model["unk_id"] is None else [model["unk_id"]])}
-        return found | ({self._ids[_SPACE]} if _SPACE in self._ids else set())
+        return found | ({self._ids[SPACE]} if SPACE in self._ids else set())
 
     def closed(self, ids: Collection[int]) -> set[int]:
         """Some ids, with those of all pieces that they are made from."""
         found = set(ids)
         for number in ids:
             token = self._tokens.get(number)
-            if token is None or number in self._added or _BYTE.fullmatch(token):
+            if token is None or number in self._added or BYTE.fullmatch(token):
                 continue
             parts = {*token, *(joined_on_the_way(token, self._merges.get) if self._kind == "BPE" else ())}
             found |= {self._ids[part] for part in parts & self._ids.keys()}
@@ -191,7 +178,7 @@ class FastFiles(VocabularyFiles):
         found: list[list[int]] = []
         before = None
         for number, word in zip(encoding.ids, encoding.word_ids, strict=True):
-            if word != before or self.token(number).startswith(_SPACE):
+            if word != before or self.token(number).startswith(SPACE):
                 found.append([])
             found[-1].append(number)
             before = word
@@ -211,11 +198,11 @@ class FastFiles(VocabularyFiles):
         order: Order = [*(number for number in sorted(self._tokens) if number in kept), *pieces, *beside, *tags]
         new = {one: number for number, one in enumerate(order) if isinstance(one, int)}
         dropped = {entry["content"] for number, entry in self._added.items() if number not in new}
-        self._save(folder, order, dropped)
-        content = read_json(folder / "tokenizer.json", dict[str, Any], _AGAIN, error=ModelError)
+        self.save_rest(folder, order, dropped)
+        content = read_json(folder / "tokenizer.json", dict[str, Any], AGAIN, error=ModelError)
         self._change_model(content["model"], new, pieces)
         added = [entry | {"id": new[number]} for number, entry in self._added.items() if number in new]
-        added += [{"id": len(order) - len(tags) + place, "content": tag} | _PLAIN for place, tag in enumerate(tags)]
+        added += [{"id": len(order) - len(tags) + place, "content": tag} | PLAIN for place, tag in enumerate(tags)]
         content["added_tokens"] = sorted(added, key=lambda entry: entry["id"])
         ids = {self.token(number): place for number, place in new.items()}
         _renumber(content["post_processor"], ids)
@@ -240,87 +227,6 @@ class FastFiles(VocabularyFiles):
             for left, right in merges
             if left in vocabulary and right in vocabulary and left + right in vocabulary
         ]
-
-
-class M2M100Files(VocabularyFiles):
-    """M2M-100's own tokenizer: SentencePiece BPE, ids in `vocab.json`, and after them the tags of its 100 languages.
-
-    SentencePiece joins the neighbours whose union is the best of its pieces. Pieces of its model that have no id are
-    `<unk>` to the tokenizer, and stay.
-    """
-
-    def __init__(self, tokenizer: Any) -> None:
-        super().__init__(tokenizer)
-        from sentencepiece import sentencepiece_model_pb2
-
-        self._model: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
-        self._model.ParseFromString(tokenizer.sp_model.serialized_model_proto())
-        self._scores = {piece.piece: piece.score for piece in self._model.pieces}
-        self._ids: dict[str, int] = tokenizer.encoder
-        self._tags: dict[str, int] = tokenizer.lang_token_to_id
-        added = set(tokenizer.added_tokens_decoder)
-        bytes_ = {number for token, number in self._ids.items() if _BYTE.fullmatch(token) or token == _SPACE}
-        self.fixed = set(tokenizer.all_special_ids) | added | bytes_ | set(self._tags.values())
-
-    def closed(self, ids: Collection[int]) -> set[int]:
-        """Some ids, with those of all pieces that they are made from."""
-        return {*ids, *(self._ids[part] for part in self._needed(ids) if part in self._ids)}
-
-    def _needed(self, ids: Collection[int]) -> set[str]:
-        tokens = [self.tokenizer.decoder[number] for number in ids if number in self.tokenizer.decoder]
-        tokens += [token for token in self._scores if token not in self._ids]
-        return {part for token in tokens for part in (token, *token, *joined_on_the_way(token, self._rank))}
-
-    def _rank(self, pair: tuple[str, str]) -> float | None:
-        score = self._scores.get(pair[0] + pair[1])
-        return None if score is None else -score
-
-    def words(self, text: str) -> list[tuple[int, ...]]:
-        """The ids of a text's pieces, word by word."""
-        found: list[list[int]] = []
-        for piece in self.tokenizer.sp_model.encode(text, out_type=str):
-            if piece.startswith(_SPACE) or not found:
-                found.append([])
-            found[-1].append(self._ids.get(piece, self.tokenizer.unk_token_id))
-        return [tuple(ids) for ids in found]
-
-    def token(self, number: int) -> str:
-        """What an id stands for."""
-        return str(self.tokenizer.convert_ids_to_tokens(number))
-
-    def has(self, token: str) -> bool:
-        """Whether a token is in the vocabulary."""
-        return token in self._scores or token in self._ids or token in self._tags
-
-    def write(self, folder: Path, kept: Collection[int], pieces: Sequence[NewPiece], tags: Sequence[str]) -> Order:
-        """Write vocab.json, sentencepiece.bpe.model and tokenizer_config.json."""
-        within = sorted(number for number in self._ids.values() if number in kept)
-        beside = sorted(number for number in self.tokenizer.added_tokens_decoder if number >= len(self._ids))
-        order: Order = [*within, *pieces, *sorted(self._tags.values())]
-        order += [number for number in beside if number not in self._tags.values()]
-        order += tags
-        self._save(folder, order, ())
-        config = read_json(folder / _CONFIG, dict[str, Any], _AGAIN, error=ModelError)
-        new = {str(one): str(number) for number, one in enumerate(order) if isinstance(one, int)}
-        added = {new[number]: entry for number, entry in config["added_tokens_decoder"].items()}
-        added |= {str(order.index(tag)): {"content": tag} | _PLAIN for tag in tags}
-        write_json(folder / _CONFIG, config | {"added_tokens_decoder": added})
-        texts = [self.tokenizer.decoder[number] for number in within] + [piece.text for piece in pieces]
-        write_json(folder / "vocab.json", {text: number for number, text in enumerate(texts)})
-        (folder / "sentencepiece.bpe.model").write_bytes(self._changed_model(kept, pieces))
-        return order
-
-    def _changed_model(self, kept: Collection[int], pieces: Sequence[NewPiece]) -> bytes:
-        needed, normal = self._needed(kept), 1
-        changed = type(self._model)()
-        changed.CopyFrom(self._model)
-        del changed.pieces[:]
-        changed.pieces.extend(one for one in self._model.pieces if one.type != normal or one.piece in needed)
-        worst = min(self._scores.values())
-        for place, piece in enumerate(pieces):
-            changed.pieces.add(piece=piece.text, score=worst - 1 - place)
-        changed.trainer_spec.vocab_size = len(changed.pieces)
-        return bytes(changed.SerializeToString())
 
 
 def joined_on_the_way(token: str, rank: Callable[[tuple[str, str]], float | None]) -> Iterator[str]:

@@ -138,7 +138,8 @@ class Pipeline:
         with _lock(self.run.paths, wait) if joined.is_main else nullcontext():
             joined.wait()
             planned = self._agreed(joined, stage, names)
-            check_machine(self.recipe, {self.tasks[name].stage for name, reason in planned if reason is not None})
+            stages = {self.tasks[name].stage for name, reason in planned if reason}
+            check_machine(self.recipe, stages, self.run.paths.tokenizer)
             if joined.is_main:
                 write_text(self.run.paths.recipe, self.recipe.to_yaml())
             with logging_to(self.run.paths.log, logger) if joined.is_main else nullcontext() as log:
@@ -182,9 +183,8 @@ class Pipeline:
         if log is None:
             return
         seconds = round(time.monotonic() - started, 1)
-        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        finished, made = datetime.now(UTC).isoformat(timespec="seconds"), self._made(task)
         self._ran.add(task.name)
-        made = self._made(task)
         self.remember(task, {**entry, "state": "finished", "seconds": seconds, "finished": finished, **made})
         log.write(f"{task.name}: finished in {seconds} s")
         logger.info("%s: done in %.0f s", task.name, seconds)

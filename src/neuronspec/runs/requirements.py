@@ -6,12 +6,14 @@ import importlib.util
 import logging
 import os
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from neuronspec.arms.kinds import check_kind
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
 from neuronspec.core.processes import launched
 from neuronspec.models.footprint import Room, activation_bytes, count_parameters, room
+from neuronspec.models.id_map import IdMap
 from neuronspec.models.pretrained import kind_of, shape_of
 from neuronspec.recipe import Recipe
 from neuronspec.runs.stages import TRAININGS
@@ -47,8 +49,13 @@ def warn_of_machine(recipe: Recipe) -> None:
         check_memory(recipe, section)
 
 
-def check_machine(recipe: Recipe, stages: Collection[str]) -> None:
+def check_machine(recipe: Recipe, stages: Collection[str], tokenizer: Path | None = None) -> None:
     """Check, before the long work and before anything is written, that what some stages need is there.
+
+    Args:
+        recipe: of the run.
+        stages: that will run.
+        tokenizer: the folder of the run's tokenizer, which there may be.
 
     Raises:
         NeuronspecError: a reader, optimizer, arm, tracker, engine or score lacks a package, tokenizer or checkpoint.
@@ -64,7 +71,7 @@ def check_machine(recipe: Recipe, stages: Collection[str]) -> None:
         for section in trainings:
             if getattr(recipe, section) is not None:
                 check_optimizer(getattr(recipe, section))
-            check_memory(recipe, section)
+            check_memory(recipe, section, tokenizer=None if "prepare" in stages else tokenizer)
     if "evaluate" in stages:
         from neuronspec.evaluation.scorer import check_scoring
         from neuronspec.translation.engine import check_engine
@@ -126,13 +133,14 @@ def _left_out(recipe: Recipe) -> Iterator[str]:
         yield from [f"evaluation.scores.comet: {reason}"] if reason else []
 
 
-def check_memory(recipe: Recipe, section: str, found: Room | None = None) -> None:
+def check_memory(recipe: Recipe, section: str, found: Room | None = None, tokenizer: Path | None = None) -> None:
     """Compare what a training takes with the memory of the device that it would run on; warn where it may not fit.
 
     Args:
         recipe: names the model and how it is trained.
         section: `training` or `continuation`.
         found: the memory; that of this machine without it.
+        tokenizer: the folder of the run's tokenizer, if it is known by now how large a vocabulary is left.
 
     Raises:
         RecipeError: weights, gradients and the optimizer's state alone are more than the device has.
@@ -141,8 +149,13 @@ def check_memory(recipe: Recipe, section: str, found: Room | None = None) -> Non
     if settings is None:
         return
     shape, vocabulary = recipe.model, recipe.tokenizer.vocabulary + len(recipe.corpus.all_languages)
+    trimmed_later = False
     if recipe.model.pretrained is not None:
-        shape, vocabulary = shape_of(recipe.model)
+        shape, rows = shape_of(recipe.model)
+        change = None if tokenizer is None else IdMap.load(tokenizer)
+        added = len(recipe.model.new_languages) + (recipe.model.extend_vocabulary or 0)
+        vocabulary = rows + added if change is None else len(change.ids)
+        trimmed_later = recipe.model.trim_vocabulary and change is None
     parameters = count_parameters(shape, vocabulary)
     state = parameters * (_WEIGHT_AND_GRADIENT + _STATE.get(settings.optimizer, max(_STATE.values())))
     sharded = settings.parallel == "fsdp"
@@ -157,8 +170,13 @@ def check_memory(recipe: Recipe, section: str, found: Room | None = None) -> Non
         f"({parameters / 1e6:,.0f} million parameters), and about {_readable(batch)} for a micro-batch of "
         f"{settings.batch_tokens} tokens (batch_tokens); {found.where} has {_readable(found.total)} of memory"
     )
-    if state > found.total and (launched() or not sharded):
-        raise RecipeError(f"{text}, too little for the model alone: make it smaller (model, tokenizer.vocabulary)")
+    if trimmed_later:
+        text += "; with model.trim_vocabulary it is less, and how much is known once the text is prepared"
+    elif state > found.total and (launched() or not sharded):
+        smaller = "model, tokenizer.vocabulary"
+        if recipe.model.pretrained is not None:
+            smaller = "another checkpoint" if recipe.model.trim_vocabulary else "model.trim_vocabulary: true"
+        raise RecipeError(f"{text}, too little for the model alone: make it smaller ({smaller})")
     share = "; parallel: fsdp shares the first among its processes" if sharded and not launched() else ""
     logger.warning(
         "%s, of which %s are free: a smaller batch_tokens with more accumulation, or gradient_checkpointing: true, "
