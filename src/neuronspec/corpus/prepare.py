@@ -123,21 +123,11 @@ class _Preparation:
     def run(self) -> dict[str, Any]:
         """All passes; the content of corpus.json."""
         read = ReadCounts()
-        pretrained, change, sizes = None, None, dict[str, int]()
-        if isinstance(self._tokenizer, ModelSettings):
-            new = self._tokenizer.new_languages
-            pretrained = pretrained_tokenizer(self._tokenizer, [code for code in self._languages if code not in new])
-            new_tags(pretrained, new)
+        pretrained = self._of_checkpoint() if isinstance(self._tokenizer, ModelSettings) else None
         with self._timed("reading"):
             found = self._ingest(read)
         with self._timed("tokenizer"):
-            if pretrained is None:
-                tokenizer, sizes = self._train_tokenizer(found)
-            else:
-                tokenizer, change = self._change_vocabulary(pretrained, found)
-            tokenizer.save_pretrained(str(self._folder / "tokenizer"))
-            if change is not None:
-                change.save(self._folder / "tokenizer")
+            tokenizer, sizes, change = self._make_tokenizer(pretrained, found)
         with self._timed("tokenizing"):
             counts, files = self._encode(found, len(tokenizer))
         shutil.rmtree(self._folder / "rows")
@@ -175,6 +165,29 @@ class _Preparation:
         kept = Sample(self._corpus.language_shares, self._seed)
         rows = self._watched(read_rows(self._corpus, read))
         return ingest(rows, Cleaner(self._languages, splitter, kept), self._folder / "rows", self._workers.map)
+
+    def _of_checkpoint(self) -> Any:
+        """The tokenizer of the checkpoint; mistaken languages are told before the text is read."""
+        settings = self._tokenizer
+        assert isinstance(settings, ModelSettings)
+        old = [code for code in self._languages if code not in settings.new_languages]
+        tokenizer = pretrained_tokenizer(settings, old)
+        new_tags(tokenizer, settings.new_languages)
+        return tokenizer
+
+    def _make_tokenizer(self, pretrained: Any, found: Ingested) -> tuple[Any, dict[str, int], IdMap | None]:
+        """Write the tokenizer; also the sentences that it was trained on, or what became of a checkpoint's ids."""
+        tokenizer, folder = pretrained, self._folder / "tokenizer"
+        sizes: dict[str, int] = {}
+        change = None
+        if pretrained is None:
+            tokenizer, sizes = self._train_tokenizer(found)
+        else:
+            tokenizer, change = self._change_vocabulary(pretrained, found)
+        tokenizer.save_pretrained(str(folder))
+        if change is not None:
+            change.save(folder)
+        return tokenizer, sizes, change
 
     def _train_tokenizer(self, found: Ingested) -> tuple[Any, dict[str, int]]:
         settings = self._tokenizer

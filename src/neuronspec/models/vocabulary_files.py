@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from neuronspec.core.errors import ModelError
 from neuronspec.core.files import write_json
-from neuronspec.core.json_files import read_json
+from neuronspec.core.json_files import parse_json, read_json
 from neuronspec.models.tokenizer import FORMAT_KEY
 
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
@@ -125,7 +125,7 @@ class FastFiles(VocabularyFiles):
 
     def __init__(self, tokenizer: Any) -> None:
         super().__init__(tokenizer)
-        self._content: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+        self._content: dict[str, Any] = parse_json(tokenizer.backend_tokenizer.to_str(), dict[str, Any])
         model = self._content["model"]
         self._kind = model.get("type")
         if self._kind not in ("BPE", "Unigram") or any(
