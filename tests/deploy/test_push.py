@@ -13,6 +13,7 @@ import neuronspec as ns
 from neuronspec.cli.app import app
 from neuronspec.core.errors import ModelError, PathError, RecipeError
 from neuronspec.core.files import write_json
+from neuronspec.deploy.directions import compact_directions
 from neuronspec.deploy.push import push_folder
 from neuronspec.models.hub import CARD_MARK
 
@@ -99,6 +100,8 @@ def test_what_went_up_translates_from_the_cache(
     assert translator("w1 w2 w3", "en-de") == ns.Translator(specialized, device="cpu")("w1 w2 w3", "en-de")
     with pytest.raises(PathError, match="'hf download user/absent' does"):
         ns.Translator("user/absent")
+    (facts,) = compact_directions(Path("user/toy"), ["en-de"], tmp_path / "small", None)
+    assert facts["parameters"] < facts["dense_parameters"]
 
 
 @pytest.mark.parametrize(("text", "kept"), [("# My own", True), (f"{CARD_MARK}\n# Old", False)])

@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 from tests.helpers.families import build_family, padded_inputs
-from tests.helpers.masked import Masks, random_masks
+from tests.helpers.masked import Double, Masks, random_masks
 from torch import nn
 
 from neuronspec.core.errors import ModelError
@@ -242,6 +242,64 @@ def test_adapters_that_cannot_be_masked_are_refused() -> None:
     )
     with pytest.raises(ModelError, match="encoder.0 has a Linear: only plain"):
         specialize(scaled, random_masks(build_family("m2m100")))
+
+
+def test_adapters_that_come_later_and_cannot_be_masked_are_refused() -> None:
+    for config in (
+        peft.IA3Config(target_modules=["fc2"], feedforward_modules=["fc2"]),
+        peft.LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["fc1"]),
+    ):
+        dense = build_family("m2m100")
+        model = peft.get_peft_model(specialize(dense, random_masks(dense)), config)
+        with pytest.raises(ModelError, match="only plain linear layers"), use_direction(model, "en-de"):
+            pass
+
+
+def test_a_wrapper_that_calls_the_layer_as_it_is_changes_nothing() -> None:
+    class Wrapper(nn.Module):
+        def __init__(self, inside: nn.Module) -> None:
+            super().__init__()
+            self.inside = inside
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inside(x)
+
+    model = build_family("m2m100")
+    specialize(model, random_masks(model))
+    inputs = padded_inputs(model)
+    with torch.no_grad(), use_direction(model, "en-de"):
+        expected = model(**inputs).logits
+    layer = model.model.encoder.layers[0]
+    layer.fc1 = Wrapper(layer.fc1)
+    with torch.no_grad(), use_direction(model, "en-de"):
+        assert torch.equal(model(**inputs).logits, expected)
+
+
+@pytest.mark.parametrize(
+    ("family", "targets"),
+    [
+        ("t5-gated", ["q", "wi_0", "wi_1", "wo"]),
+        ("llama", ["q_proj", "gate_proj", "up_proj", "down_proj"]),
+        ("gpt2", ["c_attn", "c_fc", "c_proj"]),
+        ("opt", ["fc1", "fc2"]),
+    ],
+)
+@pytest.mark.parametrize("semantics", ["weight", "neuron"])
+def test_other_families_compute_as_if_merged(family: str, targets: list[str], semantics: str) -> None:
+    dense = build_family(family, dtype=torch.float64)
+    masks = random_masks(dense)
+    model = adapted(specialize(dense, masks, semantics), targets, fan_in_fan_out=family == "gpt2")
+    inputs = padded_inputs(dense)
+    found = {}
+    with torch.no_grad(), Double():
+        for direction in masks:
+            with use_direction(model, direction):
+                found[direction] = model(**inputs).logits
+        unspecialize(model)
+        merged = specialize(model.merge_and_unload(), masks, semantics)
+        for direction, logits in found.items():
+            with use_direction(merged, direction):
+                torch.testing.assert_close(merged(**inputs).logits, logits)
 
 
 @pytest.mark.parametrize("targets", TARGETS)

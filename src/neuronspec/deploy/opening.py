@@ -18,6 +18,7 @@ from neuronspec.core.languages import unknown_language
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.manifest import MANIFEST, is_folder_of_ctranslate2, without_manifest
 from neuronspec.models.fit import check_fit
+from neuronspec.models.hub import local_folder
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.specialization.methods import MASKS_FILE
@@ -52,13 +53,14 @@ class Opened:
 
 
 def open_model(path: Path, device: str | None = None) -> Opened:
-    """Open a run (its specialized arm) or a model folder.
+    """Open a run (its specialized arm), a model folder, or a model that the cache of the Hugging Face hub has.
 
     Raises:
-        PathError: there is no such folder.
+        PathError: there is no such folder or model.
         ModelError: it holds no model, or a damaged one.
         CorpusError: it has no tokenizer.
     """
+    path = local_folder(path)
     if RunFolder(path).exists:
         return _open_run(path, device)
     if not path.is_dir():

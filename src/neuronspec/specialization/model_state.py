@@ -92,8 +92,8 @@ class Specialization:
 
     @property
     def moved(self) -> bool:
-        """Whether other layers are in the places of the sites' by now, as when PEFT puts LoRA around them."""
-        return any(parent._modules.get(name) is not layer for parent, name, layer in self._homes)
+        """Whether PEFT has put other layers in the places of the sites', or back, as LoRA around them or merged."""
+        return any(not _passes_on(parent._modules.get(name), layer) for parent, name, layer in self._homes)
 
     def _reset(self) -> None:
         self._owner: int | None = None
@@ -220,3 +220,11 @@ def attach(model: nn.Module, state: Specialization | None) -> None:
         vars(unwrap(model)).pop(_ATTRIBUTE)
     else:
         vars(unwrap(model))[_ATTRIBUTE] = state
+
+
+def _passes_on(present: nn.Module | None, layer: nn.Module) -> bool:
+    """Whether what is in the place of a layer is that layer, or calls it as it is, as wrappers of FSDP do."""
+    if present is layer:
+        return True
+    adapts = type(present).__module__.startswith("peft.")
+    return present is not None and not adapts and any(each is layer for each in present.modules())
