@@ -31,6 +31,7 @@ docs: $(STAMP)
 	$(BIN)/python tools/docs/generate_reference.py
 	$(BIN)/python tools/docs/generate_results.py
 	$(BIN)/python tools/docs/generate_findings.py
+	$(BIN)/python tools/docs/generate_memory.py
 
 bench: $(STAMP)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -181,3 +181,11 @@ def test_tables_of_the_findings_are_those_of_the_results() -> None:
     page = generate.PAGE.read_text(encoding="utf-8")
     assert page.count("| encoder 1 |") >= 2
     assert generate.with_tables(page) == page, "run make docs"
+
+
+def test_the_page_on_memory_is_generated() -> None:
+    spec = importlib.util.spec_from_file_location("generate_memory", ROOT / "tools" / "docs" / "generate_memory.py")
+    assert spec and spec.loader
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert generate.PAGE.read_text(encoding="utf-8") == generate.page(), "run make docs"

@@ -6,11 +6,20 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuronspec.models.presets import PRESETS
-from neuronspec.models.settings import ModelSettings
+from neuronspec.models.dimensions import Dimensions
 
 _FLOAT = 4
-"""Bytes of a weight, a gradient or an activation; training keeps them in float32."""
+"""Bytes of a weight that is trained, a gradient, or an activation in float32."""
+
+_BYTES = {"float32": 4, "bfloat16": 2}
+
+STATE = {"adamw": 8, "adafactor": 0, "adamw_8bit": 2}
+"""Bytes that an optimizer keeps for each parameter; adafactor keeps rows and columns of matrices alone."""
+
+_MIXED = 2.2
+"""Bytes of an activation under bf16 autocast, on average: sums and norms are in float32 (measured on an H100)."""
+
+_FEWEST_ROWS = 256
 
 _GPU_DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/kfd"))
 """One of them is there where a GPU may be; then torch, which takes seconds to import, is asked."""
@@ -33,42 +42,112 @@ class Room:
     free: int
 
 
-def count_parameters(settings: ModelSettings, vocabulary: int) -> int:
-    """Parameters of the model that `build_model` makes.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a model is trained, as far as memory depends on it.
 
     Args:
-        settings: preset and fields.
-        vocabulary: its size, with tags; all embeddings are one tensor.
+        tokens: of a micro-batch, with padding, on each side.
+        optimizer: its name.
+        dtype: in which weights are held that aren't trained.
+        trainable: `all`, or `ffn` for the FFNs alone.
+        freeze_embeddings: whether the tables of the vocabulary aren't trained.
+        checkpointing: whether activations are computed again in the backward pass.
+        bf16: whether the forward pass runs in bf16.
+        logits: that are held at a time; see `training.loss.LOGITS_HELD`.
     """
-    fields = PRESETS.get(settings.preset) | settings.overrides
-    width = fields["d_model"]
-    attention, norm = 4 * (width * width + width), 2 * width
-    count = vocabulary * width + 2 * norm  # a norm ends the encoder, another the decoder
-    for part, attentions in (("encoder", 1), ("decoder", 2)):
-        ffn = fields[f"{part}_ffn_dim"]
-        layer = attentions * (attention + norm) + 2 * width * ffn + ffn + width + norm
-        count += fields[f"{part}_layers"] * layer
-    return count
+
+    tokens: int
+    optimizer: str = "adamw"
+    dtype: str = "float32"
+    trainable: str = "all"
+    freeze_embeddings: bool = False
+    checkpointing: bool = False
+    bf16: bool = False
+    logits: int = 2**21
 
 
-def activation_bytes(settings: ModelSettings, tokens: int, *, checkpointing: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a training takes, in bytes.
+
+    Args:
+        trained: parameters that are trained (a number, not bytes).
+        weights: all weights.
+        gradients: of what is trained.
+        state: of the optimizer.
+        copies: of float32 weights in bf16, during a micro-batch.
+        loss: its logits, and what the gradient of the output table is made with.
+        activations: what the forward pass keeps; see `activation_bytes`.
+    """
+
+    trained: int
+    weights: int
+    gradients: int
+    state: int
+    copies: int
+    loss: int
+    activations: int
+
+    @property
+    def fixed(self) -> int:
+        """Bytes that don't depend on the size of a micro-batch: of weights, gradients and the optimizer's state."""
+        return self.weights + self.gradients + self.state
+
+    @property
+    def total(self) -> int:
+        """All bytes, as if all were there at once."""
+        return self.fixed + self.copies + self.loss + self.activations
+
+
+def footprint(shape: Dimensions, plan: Plan) -> Footprint:
+    """What a training takes: an estimate of the peak, without what Python and the libraries take.
+
+    Args:
+        shape: of the model.
+        plan: how it is trained.
+    """
+    table = shape.vocabulary * shape.width
+    trains_tables = plan.trainable == "all" and not plan.freeze_embeddings
+    trained = shape.ffn if plan.trainable == "ffn" else shape.parameters - (0 if trains_tables else shape.embeddings)
+    frozen, held = shape.parameters - trained, _BYTES[plan.dtype]
+    in_layers = trained - (shape.embeddings if trains_tables else 0)
+    wide = shape.parameters - shape.embeddings if plan.dtype == "float32" else in_layers
+    logits = min(plan.tokens * shape.vocabulary, max(plan.logits, _FEWEST_ROWS * shape.vocabulary))
+    loss = logits * (6 if plan.bf16 else _FLOAT)
+    if trains_tables:
+        loss += table * (8 if plan.bf16 else _FLOAT)  # products in float32 and bf16, and the table in bf16
+    elif plan.bf16 and plan.dtype == "float32":
+        loss += table * 2
+    return Footprint(
+        trained=trained,
+        weights=_FLOAT * trained + held * frozen,
+        gradients=_FLOAT * trained,
+        state=trained * STATE.get(plan.optimizer, max(STATE.values())),
+        copies=2 * wide if plan.bf16 else 0,
+        loss=loss,
+        activations=activation_bytes(shape, plan.tokens, checkpointing=plan.checkpointing, bf16=plan.bf16),
+    )
+
+
+def activation_bytes(shape: Dimensions, tokens: int, *, checkpointing: bool = False, bf16: bool = False) -> int:
     """An allowance for what a forward pass keeps for the backward pass.
 
-    Per token an encoder layer keeps about 12 numbers as wide as the model and one as wide as its FFN, a decoder layer
-    20 and one; with checkpointing a layer keeps 2, and one layer at a time is computed again. What PyTorch keeps for
-    models of the presets is within a quarter of that; the attention of long sentences comes on top.
+    Per token an encoder layer of an M2M100 keeps about 12 numbers as wide as the model and one as wide as its FFN, a
+    decoder layer 20 and one; with checkpointing a layer keeps 2, and one layer at a time is computed again. What
+    PyTorch keeps for models of the presets is within a quarter of that; the attention of long sentences comes on top.
 
     Args:
-        settings: preset and fields.
+        shape: of the model.
         tokens: in a micro-batch, on each side.
         checkpointing: whether activations are computed again in the backward pass.
+        bf16: whether most are in bf16.
     """
-    fields = PRESETS.get(settings.preset) | settings.overrides
-    width, layers = fields["d_model"], fields["encoder_layers"] + fields["decoder_layers"]
-    kept = {part: numbers * width + fields[f"{part}_ffn_dim"] for part, numbers in (("encoder", 12), ("decoder", 20))}
+    kept = sum(stack.layers * stack.kept for stack in shape.stacks)
     if checkpointing:
-        return _FLOAT * tokens * (layers * 2 * width + max(kept.values()))
-    return _FLOAT * tokens * sum(fields[f"{part}_layers"] * numbers for part, numbers in kept.items())
+        layers = sum(stack.layers for stack in shape.stacks)
+        kept = layers * 2 * shape.width + max(stack.kept for stack in shape.stacks)
+    return round((_MIXED if bf16 else _FLOAT) * tokens * kept)
 
 
 def room() -> Room:

@@ -253,5 +253,17 @@ def pretrained_tokenizer(settings: ModelSettings, languages: Sequence[str]) -> P
     return tokenizer
 
 
+def config_of(settings: ModelSettings) -> dict[str, Any]:
+    """The configuration of a checkpoint.
+
+    Args:
+        settings: with `pretrained`.
+
+    Raises:
+        RecipeError, ModelError: as of `check_checkpoint`.
+    """
+    return _config(check_checkpoint(settings))
+
+
 def _config(folder: Path) -> dict[str, Any]:
     return read_json(folder / "config.json", dict[str, Any], _REMEDY, error=ModelError)

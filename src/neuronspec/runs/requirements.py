@@ -6,25 +6,23 @@ import importlib.util
 import logging
 import os
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from neuronspec.arms.kinds import check_kind
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
 from neuronspec.core.processes import launched
-from neuronspec.models.footprint import Room, activation_bytes, count_parameters, room
+from neuronspec.models.dimensions import Dimensions
+from neuronspec.models.footprint import Plan, Room, footprint, room
 from neuronspec.models.id_map import IdMap
-from neuronspec.models.pretrained import kind_of, shape_of
+from neuronspec.models.pretrained import config_of, kind_of
 from neuronspec.recipe import Recipe
 from neuronspec.runs.stages import TRAININGS
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.tracking import TRACKERS
 
 logger = logging.getLogger(__name__)
-
-_WEIGHT_AND_GRADIENT = 8
-_STATE = {"adamw": 8, "adafactor": 0, "adamw_8bit": 2}
-"""Bytes that an optimizer keeps for each parameter; adafactor keeps rows and columns of matrices alone."""
 
 
 class _Package(NamedTuple):
@@ -148,26 +146,22 @@ def check_memory(recipe: Recipe, section: str, found: Room | None = None, tokeni
     settings: TrainingSettings | None = getattr(recipe, section)
     if settings is None:
         return
-    shape, vocabulary = recipe.model, recipe.tokenizer.vocabulary + len(recipe.corpus.all_languages)
-    trimmed_later = False
-    if recipe.model.pretrained is not None:
-        shape, rows = shape_of(recipe.model)
-        change = None if tokenizer is None else IdMap.load(tokenizer)
-        added = len(recipe.model.new_languages) + (recipe.model.extend_vocabulary or 0)
-        vocabulary = rows + added if change is None else len(change.ids)
-        trimmed_later = recipe.model.trim_vocabulary and change is None
-    parameters = count_parameters(shape, vocabulary)
-    state = parameters * (_WEIGHT_AND_GRADIENT + _STATE.get(settings.optimizer, max(_STATE.values())))
-    sharded = settings.parallel == "fsdp"
+    change = None if tokenizer is None or recipe.model.pretrained is None else IdMap.load(tokenizer)
+    shape = _dimensions(recipe, change)
+    if shape is None:
+        return
+    trimmed_later = recipe.model.trim_vocabulary and change is None
+    needed = footprint(shape, _plan(recipe, section, settings))
+    state, batch, sharded = needed.fixed, needed.activations, settings.parallel == "fsdp"
     if sharded and launched():
         state //= int(os.environ["WORLD_SIZE"])
-    batch = activation_bytes(shape, settings.batch_tokens, checkpointing=settings.gradient_checkpointing)
     found = found or room()
     if state + batch <= found.free:
         return
     text = (
         f"{section} needs about {_readable(state)} for weights, gradients and the state of {settings.optimizer} "
-        f"({parameters / 1e6:,.0f} million parameters), and about {_readable(batch)} for a micro-batch of "
+        f"({shape.parameters / 1e6:,.0f} million parameters, {needed.trained / 1e6:,.0f} of them trained), "
+        f"and about {_readable(batch)} for a micro-batch of "
         f"{settings.batch_tokens} tokens (batch_tokens); {found.where} has {_readable(found.total)} of memory"
     )
     if trimmed_later:
@@ -182,6 +176,30 @@ def check_memory(recipe: Recipe, section: str, found: Room | None = None, tokeni
         "%s, of which %s are free: a smaller batch_tokens with more accumulation, or gradient_checkpointing: true, "
         "takes less%s", text, _readable(found.free), share,
     )  # fmt: skip
+
+
+def _dimensions(recipe: Recipe, change: IdMap | None) -> Dimensions | None:
+    """The sizes of a recipe's model, with the vocabulary that it gets; None where config.json doesn't tell them."""
+    model = recipe.model
+    if model.pretrained is None:
+        return Dimensions.of_settings(model, recipe.tokenizer.vocabulary + len(recipe.corpus.all_languages))
+    shape = Dimensions.of_config(config_of(model))
+    if shape is None:
+        return None
+    added = len(model.new_languages) + (model.extend_vocabulary or 0)
+    return replace(shape, vocabulary=shape.vocabulary + added if change is None else len(change.ids))
+
+
+def _plan(recipe: Recipe, section: str, settings: TrainingSettings) -> Plan:
+    """How a section of a recipe trains, as far as memory depends on it."""
+    return Plan(
+        settings.batch_tokens,
+        settings.optimizer,
+        recipe.model.dtype,
+        recipe.specialization.trainable if section == "continuation" else "all",
+        settings.freeze_embeddings,
+        settings.gradient_checkpointing,
+    )
 
 
 def _readable(size: int) -> str:

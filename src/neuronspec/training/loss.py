@@ -288,6 +288,7 @@ class _ProjectedLoss(torch.autograd.Function):
                     grad_weight += product.copy_(gradient.T @ part)
                 elif grad_weight is not None:
                     grad_weight.addmm_(gradient.T, part)
+                del logits, shares, gradient  # before the next chunk's, which are as large
         ctx.gradients = grad_hidden, grad_weight
         ctx.mark_non_differentiable(nats)
         return smoothed, nats
