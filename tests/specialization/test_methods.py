@@ -242,6 +242,14 @@ def test_push_to_hub_keeps_the_masks_and_writes_a_card(
     assert 'ns.load("user/model")' in card and "semantics | weight" in card
 
 
+def test_masks_of_languages_have_a_card_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_family("llama")
+    hub = FakeHub(monkeypatch)
+    specialize(model, random_masks(model, ("de", "pt_BR"))).push_to_hub("user/model")
+    card = hub.files["README.md"].decode()
+    assert "language:\n- de\n- pt\n" in card and "pipeline_tag: text-generation" in card and "| pt_BR | 0." in card
+
+
 @pytest.mark.parametrize(("line", "replaced"), [("", False), ("<!-- written by neuronspec: remove", True)])
 def test_a_card_of_somebody_elses_stays(
     model: Any, line: str, replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -71,7 +71,7 @@ def test_directions_without_masks_are_refused_and_the_scope_around_stays() -> No
         pass
     with pytest.raises(DirectionError, match="no directions"), use_directions(model, []):
         pass
-    with pytest.raises(DirectionError, match="'english'"), use_direction(model, "english"):
+    with pytest.raises(DirectionError, match="no masks for direction english"), use_direction(model, "english"):
         pass
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.direction import languages_of, parse_task
 from neuronspec.core.languages import base_language
 from neuronspec.models.hub import CARD_MARK, HUB_NAME, card_metadata
 
@@ -50,7 +50,7 @@ def model_card(masks: NeuronMasks | None, facts: CardFacts) -> str:
     from huggingface_hub import ModelCardData
 
     directions = sorted(masks or facts.directions)
-    languages = languages_of(map(Direction.parse, directions))
+    languages = languages_of(map(parse_task, directions))
     base = card_metadata(facts.base) if facts.base else {}
     named = facts.base if facts.base and HUB_NAME.fullmatch(facts.base) else None
     licence = {key: base[key] for key in ("license", "license_name", "license_link") if base.get(key)}
