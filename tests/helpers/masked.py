@@ -61,7 +61,7 @@ def naive(model: nn.Module, masks: Mapping[str, torch.Tensor], semantics: str, i
                 continue
             for up in site.ups:
                 expanded = mask[None, :] if isinstance(up, Conv1D) else mask[:, None]
-                replaced[names[up.weight]] = up.weight * expanded
+                replaced[names[up.weight]] = up.weight * expanded.to(up.weight.dtype)  # of T5, down is wider
         return torch.func.functional_call(model, replaced, kwargs=inputs)
 
 
