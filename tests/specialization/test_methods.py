@@ -8,7 +8,9 @@ import json
 import pickle
 import warnings
 from concurrent.futures import Future
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -269,6 +271,45 @@ def test_without_a_token_or_a_network_nothing_is_uploaded(model: Any, monkeypatc
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="the upload to user/model failed: HF_HUB_OFFLINE is set"):
         model.push_to_hub("user/model", token="hf_none")
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (None, "the hub can't be reached .*; check the network, or HF_ENDPOINT"),
+        (401, r"the hub refuses it \(401\): log in with 'hf auth login' by a token that may write there"),
+        (403, r"the hub refuses it \(403\)"),
+        (500, "the upload to user/model failed: Server error '500"),
+    ],
+)
+def test_what_the_hub_says_is_told(
+    model: Any, status: int | None, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a server of this machine that answers everything with a status, or by a port where nobody listens."""
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(status or 0)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Refusing)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    if status is None:
+        server.server_close()
+    else:
+        Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(ModelError, match=message):
+            model.push_to_hub("user/model", token="hf_none")
+    finally:
+        if status is not None:
+            server.shutdown()
+            server.server_close()
 
 
 def test_the_licence_of_the_base_is_told(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

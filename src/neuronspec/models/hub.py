@@ -86,9 +86,7 @@ def upload(repo: str, files: Mapping[str, Path], card: str | None, message: str,
     Raises:
         ModelError: nobody is logged in, there is no network, or the hub refuses it.
     """
-    import httpx
-    from huggingface_hub import CommitOperationAdd, HfApi, get_token
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import HfApi, get_token
 
     private, token = options.pop("private", None), options.pop("token", None)
     if not isinstance(token, str) and get_token() is None:
@@ -96,19 +94,33 @@ def upload(repo: str, files: Mapping[str, Path], card: str | None, message: str,
             f"nothing is uploaded to {repo}: nobody is logged in to the Hugging Face hub; 'hf auth login' does it, or "
             "set HF_TOKEN to a token that may write (https://huggingface.co/settings/tokens)"
         )
-    api = HfApi(token=token)
     try:
-        repo = api.create_repo(repo, private=private, exist_ok=True).repo_id
-        revision = options.get("revision")
-        if revision is not None and not revision.startswith("refs/pr"):
-            api.create_branch(repo, branch=revision, exist_ok=True)
-        content: dict[str, Any] = dict(files)
-        if card is not None and not _has_own_card(api, repo, revision):
-            content[CARD] = card.encode()
-        operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=each) for name, each in content.items()]
-        return str(api.create_commit(repo, operations, commit_message=message, **options).commit_url)
-    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
-        raise ModelError(f"the upload to {repo} failed: {_told(error)}") from None
+        with told_as(ModelError, "upload"):
+            return _commit(HfApi(token=token), repo, files, card, message, private, options)
+    except ModelError as error:
+        raise ModelError(f"the upload to {repo} failed: {_told(error.__context__ or error)}") from None
+
+
+def _commit(
+    api: Any,
+    repo: str,
+    files: Mapping[str, Path],
+    card: str | None,
+    message: str,
+    private: bool | None,
+    options: Mapping[str, Any],
+) -> str:
+    from huggingface_hub import CommitOperationAdd
+
+    repo = api.create_repo(repo, private=private, exist_ok=True).repo_id
+    revision = options.get("revision")
+    if revision is not None and not revision.startswith("refs/pr"):
+        api.create_branch(repo, branch=revision, exist_ok=True)
+    content: dict[str, Any] = dict(files)
+    if card is not None and not _has_own_card(api, repo, revision):
+        content[CARD] = card.encode()
+    operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=each) for name, each in content.items()]
+    return str(api.create_commit(repo, operations, commit_message=message, **options).commit_url)
 
 
 def _has_own_card(api: Any, repo: str, revision: str | None) -> bool:
@@ -119,7 +131,7 @@ def _has_own_card(api: Any, repo: str, revision: str | None) -> bool:
     return CARD_MARK not in text
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403):
         return (
@@ -128,6 +140,7 @@ def _told(error: Exception) -> str:
         )
     if type(error).__name__ == "OfflineModeIsEnabled":
         return "HF_HUB_OFFLINE is set: unset it"
-    if status is None and not isinstance(error, ValueError):
+    kinds = {each.__name__ for each in type(error).__mro__}  # the hub's library changed its library for HTTP
+    if status is None and kinds & {"OSError", "TransportError"}:
         return f"the hub can't be reached ({reason_of(error)}); check the network, or HF_ENDPOINT"
     return reason_of(error)
