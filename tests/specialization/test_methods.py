@@ -55,7 +55,9 @@ def test_save_pretrained_writes_what_save_specialized_writes(model: Any, options
 
 
 def test_only_the_main_process_writes(model: Any, tmp_path: Path) -> None:
-    model.save_pretrained(tmp_path / "other", is_main_process=False)
+    model.save_pretrained(
+        tmp_path / "other", is_main_process=False, state_dict={}
+    )  # gathered in the main process alone
     assert not (tmp_path / "other" / "neuron_masks.safetensors").exists()
 
 
@@ -229,9 +231,9 @@ def test_push_to_hub_keeps_the_masks_and_writes_a_card(
 ) -> None:
     hub = FakeHub(monkeypatch)
     if way == "push_to_hub":
-        model.push_to_hub("user/model", private=True, max_shard_size="1GB")
+        model.push_to_hub("user/model", private=True, max_shard_size="1GB", tags=["mine"])
     else:
-        model.save_pretrained(tmp_path / "model", push_to_hub=True, repo_id="user/model", private=True)
+        model.save_pretrained(tmp_path / "model", push_to_hub=True, repo_id="user/model", private=True, tags="mine")
     assert hub.repos == {"user/model": {"private": True, "exist_ok": True}}
     folder = tmp_path / "again"
     folder.mkdir()
@@ -239,7 +241,14 @@ def test_push_to_hub_keeps_the_masks_and_writes_a_card(
         (folder / name).write_bytes(content)
     check_same(model, folder)
     card = hub.files["README.md"].decode()
-    for part in ("language:\n- de\n- en", "pipeline_tag: translation", "- neuronspec", "sparsity", "| en-de | 0."):
+    for part in (
+        "language:\n- de\n- en",
+        "pipeline_tag: translation",
+        "- neuronspec",
+        "- mine",
+        "sparsity",
+        "| en-de | 0.",
+    ):
         assert part in card
     assert 'ns.load("user/model")' in card and "semantics | weight" in card
 

@@ -326,7 +326,7 @@ def test_a_saved_peft_model_keeps_the_masks(targets: str, tmp_path: Path) -> Non
 def test_the_model_inside_is_not_saved_as_if_it_were_plain(tmp_path: Path) -> None:
     dense = build_family("m2m100")
     model = adapted(specialize(dense, random_masks(dense)), TARGETS["attention"])
-    with pytest.raises(ModelError, match="it has LoRA layers; save the PeftModel"):
+    with pytest.raises(ModelError, match="it has layers of PEFT; save the PeftModel"):
         model.get_base_model().save_pretrained(tmp_path / "model")
     model.merge_and_unload().save_pretrained(tmp_path / "model")
     load(tmp_path / "model")

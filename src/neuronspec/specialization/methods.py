@@ -17,7 +17,6 @@ from torch import nn
 from neuronspec.core.errors import ModelError
 from neuronspec.core.files import scratch_folder
 from neuronspec.models.hub import CARD, upload
-from neuronspec.models.linear import is_adapted
 from neuronspec.models.sites import is_peft_model, unwrap, unwrapped
 from neuronspec.specialization.model_card import CardFacts, base_of, model_card
 from neuronspec.specialization.model_state import attached, specialization_of
@@ -68,8 +67,9 @@ def _save_pretrained(
 ) -> None:
     """`PreTrainedModel.save_pretrained`, and the masks beside the weights."""
     folder = Path(save_directory)
-    check_savable(model, state_dict, options)
-    if is_main_process:
+    check_savable(model, options)
+    if is_main_process:  # the others may have got no weights
+        check_own(model, model.state_dict() if state_dict is None else state_dict)
         _save_first(model, folder)
     hub = {name: options.pop(name) for name in _HUB_OPTIONS if name in options} if push_to_hub else {}
     type(model).save_pretrained(model, save_directory, is_main_process, state_dict, False, *more, **options)
@@ -80,26 +80,34 @@ def _save_pretrained(
 _HUB_OPTIONS = ("repo_id", "commit_message", "create_pr", "private", "token", "revision", "commit_description", "tags")
 
 
-def check_savable(model: Any, state_dict: Mapping[str, Any] | None, options: Mapping[str, Any]) -> None:
-    """Check that what would be written is the model's weights, which the masks belong to.
+def check_savable(model: Any, options: Mapping[str, Any]) -> None:
+    """Check that what would be written are files that the masks can be beside.
 
     Raises:
-        ModelError: it isn't.
+        ModelError: they aren't.
     """
-    what = f"this specialized {type(model).__name__} can't be saved"
+    what = _what(model)
     if options.get("distributed_checkpoint"):
         raise ModelError(f"{what} as a distributed checkpoint, which has no place for masks: gather it")
     if getattr(model, "_hf_peft_config_loaded", False):
         if not options.get("save_peft_format", True):
             raise ModelError(f"{what} with save_peft_format=False: nothing opens such adapters with their masks")
-        return
-    if any(is_adapted(layer) for layer in model.modules()):
+    elif any(type(layer).__module__.startswith("peft.") for layer in model.modules()):
         raise ModelError(
-            f"{what}: it has LoRA layers; save the PeftModel (its adapters, and the masks beside them), or merge first "
-            "with merge_and_unload()"
+            f"{what}: it has layers of PEFT; save the PeftModel (its adapters, and the masks beside them), or "
+            "merge first with merge_and_unload()"
         )
-    given = model.state_dict() if state_dict is None else state_dict
-    names: dict[int, list[str]] = {}
+
+
+def check_own(model: Any, given: Mapping[str, Any]) -> None:
+    """Check that a state dict is the model's whole own, which the masks belong to.
+
+    Raises:
+        ModelError: it isn't.
+    """
+    if getattr(model, "_hf_peft_config_loaded", False):
+        return  # of adapters
+    what, names = _what(model), dict[int, list[str]]()
     shapes = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
@@ -117,6 +125,10 @@ def check_savable(model: Any, state_dict: Mapping[str, Any] | None, options: Map
                 f"{what}: {found!r} is a shard; pass state_dict=get_model_state_dict(model, "
                 "options=StateDictOptions(full_state_dict=True)) of torch.distributed.checkpoint.state_dict"
             )
+
+
+def _what(model: Any) -> str:
+    return f"this specialized {type(model).__name__} can't be saved"
 
 
 def _save_first(model: nn.Module, folder: Path) -> None:
@@ -140,13 +152,14 @@ def _save_adapters(model: Any, save_directory: str | Path, *args: Any, **options
 def _push_to_hub(model: Any, repo_id: str, *, commit_message: str | None = None, **options: Any) -> str:
     """`PreTrainedModel.push_to_hub` with the masks and a model card."""
     saved = {name: options.pop(name) for name in ("max_shard_size",) if name in options}
-    options.pop("tags", None)
+    tags = options.pop("tags", None) or ()
+    tags = [*(getattr(model, "model_tags", None) or ()), *([tags] if isinstance(tags, str) else tags)]
     with scratch_folder() as folder:
         model.save_pretrained(folder, **saved)
         files = {path.name: path for path in sorted(folder.iterdir()) if path.name != CARD}
         causal = not getattr(model.config, "is_encoder_decoder", False)
         masks = specialization_of(model).masks.with_info(semantics=specialization_of(model).semantics)
-        card = model_card(masks, CardFacts(repo_id, base_of(model.config), causal))
+        card = model_card(masks, CardFacts(repo_id, base_of(model.config), causal, tags=tags))
         return upload(repo_id, files, card, commit_message or "Upload model", **options)
 
 

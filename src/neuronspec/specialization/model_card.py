@@ -30,6 +30,7 @@ class CardFacts:
         directions: of a model without masks.
         scores: by the name of a metric, by direction.
         tested_on: what the scores were computed on.
+        tags: further ones.
     """
 
     repo: str
@@ -38,6 +39,7 @@ class CardFacts:
     directions: Sequence[str] = ()
     scores: Mapping[str, Mapping[str, float]] | None = None
     tested_on: str = ""
+    tags: Sequence[str] = ()
 
 
 def model_card(masks: NeuronMasks | None, facts: CardFacts) -> str:
@@ -59,7 +61,7 @@ def model_card(masks: NeuronMasks | None, facts: CardFacts) -> str:
         base_model=named,
         library_name="transformers",
         pipeline_tag="text-generation" if facts.causal else "translation",
-        tags=[TAG, "translation"],
+        tags=list(dict.fromkeys([TAG, "translation", *facts.tags])),
         **licence,
     )
     parts = [
