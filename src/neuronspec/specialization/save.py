@@ -226,7 +226,9 @@ def load_compact(folder: str | Path, device: torch.device | str | None = None) -
         build.check_generation(folder, getattr(config.get_text_config(), "vocab_size", None))
         model = model_class._from_config(config, dtype=getattr(torch, content.dtype))
         _resize_sites(model, content)
-        _match_dtypes(model, load_file(folder / WEIGHTS_FILE))
+        tensors = load_file(folder / WEIGHTS_FILE)
+        _untie(model, tensors)
+        _match_dtypes(model, tensors)
         load_model(model, folder / WEIGHTS_FILE)
         if (folder / "generation_config.json").is_file():
             model.generation_config = transformers.GenerationConfig.from_pretrained(folder)
@@ -254,6 +256,16 @@ def _resize_sites(model: PreTrainedModel, content: CompactFile) -> None:
     sites = {site.name: site for site in find_ffn_sites(model)}
     for name, wanted in content.sites.items():
         resize(sites[name], wanted.width, wanted.down_bias)
+
+
+def _untie(model: PreTrainedModel, tensors: dict[str, Any]) -> None:
+    """Some checkpoints (mT5, MADLAD) have an output matrix of their own, though their configuration ties it."""
+    output: Any = model.get_output_embeddings()
+    if output is None:
+        return
+    names = [name for name, parameter in model.named_parameters(remove_duplicate=False) if parameter is output.weight]
+    if sum(name in tensors for name in names) > 1:
+        output.weight = torch.nn.Parameter(output.weight.detach().clone())
 
 
 def _match_dtypes(model: PreTrainedModel, tensors: dict[str, Any]) -> None:
