@@ -52,6 +52,7 @@ def test_settings_and_registries_import_only_what_is_light(path: Path) -> None:
         "neuronspec.corpus.readers",
         "neuronspec.corpus.old_form",
         "neuronspec.models.presets",
+        "neuronspec.models.prompts",
         "neuronspec.training.optimizers",
         "neuronspec.training.schedules",
         "neuronspec.training.tracking",

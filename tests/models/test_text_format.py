@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError, RecipeError
-from neuronspec.models.frames import Tagged
+from neuronspec.models.frames import IGNORED, Tagged
 from neuronspec.models.text_format import TextFormat
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.translation.sources import prepare_sources
@@ -70,9 +70,9 @@ def test_tokenizers_with_languages_get_their_own_codes(finished_tokenizer: Any) 
     first, last = batch.inputs["input_ids"][0][0], batch.inputs["input_ids"][0][-1]
     assert finished_tokenizer.convert_ids_to_tokens([int(first), int(last)]) == ["__en__", "</s>"]
     labels, read = batch.inputs["labels"][0], batch.inputs["decoder_input_ids"][0]
-    assert finished_tokenizer.convert_ids_to_tokens(int(labels[0])) == "__de__"
-    assert read[1:].tolist() == labels[:-1].tolist() and int(read[0]) == model.config.decoder_start_token_id
-    with pytest.raises(DirectionError, match="no code for language 'ru'"):
+    assert finished_tokenizer.convert_ids_to_tokens(int(read[1])) == "__de__" and labels[0] == IGNORED
+    assert read[2:].tolist() == labels[1:-1].tolist() and int(read[0]) == model.config.decoder_start_token_id
+    with pytest.raises(DirectionError, match="no tag for language 'ru'"):
         list(text_format.batches(Direction("en", "ru"), [("one", "odin")]))
 
 
@@ -131,12 +131,7 @@ def test_a_tokenizer_that_normalises_gets_text_as_it_is_written() -> None:
         (normalising, "tokenizer", ["<unk>", "b", "c"]),
     ):
         assert TextFormat.of_model(tokenizer, build_family("llama")).cleaning == cleaning
-        (part,) = prepare_sources(tokenizer, [line, " \u200e"], None, "error", "en").parts
+        text_format = TextFormat.of_model(tokenizer, build_family("t5"), "{text}")
+        (part,) = prepare_sources(text_format, [line, " \u200e"], None, "error", EN_DE).parts
         assert tokenizer.convert_ids_to_tokens(part.ids) == seen
     assert TextFormat.of(toy_tokenizer(), [EN_DE]).cleaning == "neuronspec"
-
-
-def test_other_models_are_not_trained_on_a_token_store() -> None:
-    text_format = TextFormat.of_model(words_tokenizer(), build_family("llama"))
-    with pytest.raises(ModelError, match="can't be framed for causal models"):
-        text_format.pieces([EN_DE], [(np.array([4]), np.array([5]))])

@@ -17,7 +17,9 @@ from tests.helpers.toy_corpus import ToyPairs, toy_model, toy_tokenizer
 from tests.helpers.trained_toy import DIRECTIONS, random_sources, sentences, target_of, trained_model
 from torch import nn
 
+from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, EvaluationError, MissingExtraError, ModelError, RecipeError
+from neuronspec.models.text_format import TextFormat
 from neuronspec.recipe import Recipe
 from neuronspec.scoring.score import score
 from neuronspec.specialization.apply import specialize
@@ -194,7 +196,9 @@ def test_a_beam_is_at_most_the_vocabulary(engine: str) -> None:
 def test_sentences_that_fit_together_stay_together() -> None:
     from neuronspec.translation.sources import join_parts, prepare_sources
 
-    prepared = prepare_sources(TOKENIZER, ["w1 w2. w3 w4. w5 w6. w7 w8.", "w9"], 6, "split", "en")
+    prepared = prepare_sources(
+        TextFormat.of(TOKENIZER), ["w1 w2. w3 w4. w5 w6. w7 w8.", "w9"], 6, "split", Direction("en", "de")
+    )
     assert [(part.source, len(part.ids), part.first) for part in prepared.parts] == [
         (0, 6, True), (0, 6, False), (1, 1, True),
     ]  # fmt: skip

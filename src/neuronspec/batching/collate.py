@@ -15,7 +15,7 @@ def collate(direction: Direction, pairs: Sequence[Pair], text_format: TextFormat
 
     Args:
         direction: of all pairs.
-        pairs: piece ids without tags or `</s>`.
+        pairs: ids as the token store has them.
         text_format: how the model reads them.
     """
     return Batch(direction, text_format.pieces([direction] * len(pairs), pairs))

@@ -12,6 +12,7 @@ from neuronspec.batching.plan import EpochPlan, plan_epoch, plan_in_order
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.randomness import generator
+from neuronspec.models.frames import OURS, Framing
 from neuronspec.training.settings import TrainingSettings
 
 ROUND = 128
@@ -26,17 +27,17 @@ class Pairs(Protocol):
 
     @property
     def source_lengths(self) -> np.ndarray:
-        """`[pairs]` piece ids per source, without tag and `</s>`."""
+        """`[pairs]` ids per source, as the store has them."""
 
     @property
     def target_lengths(self) -> np.ndarray:
-        """`[pairs]` piece ids per target, without tag and `</s>`."""
+        """`[pairs]` ids per target, as the store has them."""
 
     def __len__(self) -> int:
         """Number of pairs."""
 
     def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The piece ids of a pair's source and target."""
+        """The ids of a pair's source and target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,9 @@ class SeparateDraws(Iterator[Draw]):
         probabilities: Mapping[Direction, float],
         batch_tokens: int,
         seed: int,
+        framing: Framing = OURS,
     ) -> None:
-        self._pairs, self._batch_tokens, self._seed = pairs, batch_tokens, seed
+        self._pairs, self._batch_tokens, self._seed, self._framing = pairs, batch_tokens, seed, framing
         self._sampler = DirectionSampler(probabilities, seed)
         self._plans: dict[Direction, tuple[int, EpochPlan]] = {}
         self._places = dict.fromkeys(pairs, (0, 0))
@@ -178,6 +180,7 @@ class SeparateDraws(Iterator[Draw]):
                 seed=self._seed,
                 epoch=epoch,
                 direction=direction,
+                framing=self._framing,
             )
             self._plans[direction] = epoch, plan
         return self._plans[direction][1]
@@ -219,9 +222,10 @@ class MixedDraws(Iterator[Draw]):
         probabilities: Mapping[Direction, float],
         batch_tokens: int,
         seed: int,
+        framing: Framing = OURS,
     ) -> None:
         self._pairs, self._probabilities = pairs, probabilities
-        self._batch_tokens, self._seed = batch_tokens, seed
+        self._batch_tokens, self._seed, self._framing = batch_tokens, seed, framing
         self._directions = list(pairs)
         self._orders: dict[tuple[Direction, int], np.ndarray] = {}
         self._window: tuple[int, list[tuple[np.ndarray, np.ndarray]]] = (-1, [])
@@ -247,7 +251,7 @@ class MixedDraws(Iterator[Draw]):
             places = np.repeat(np.arange(len(parts)), [len(part) for part in parts])[shuffled]
             indices = np.concatenate(parts)[shuffled]
             sources, targets = (self._lengths(side, parts) for side in ("source_lengths", "target_lengths"))
-            plan = plan_in_order(sources[shuffled], targets[shuffled], self._batch_tokens)
+            plan = plan_in_order(sources[shuffled], targets[shuffled], self._batch_tokens, self._framing)
             order = random.permutation(len(plan))
             batches = [(places[rows], indices[rows]) for rows in (plan[int(batch)] for batch in order)]
             self._window = number, batches

@@ -28,14 +28,14 @@ def eval_batches(
     Args:
         pairs: of one split, as `store.pairs(split, direction)` gives them.
         direction: of the pairs.
-        tokenizer: gives the ids of tags, padding and `</s>`.
+        tokenizer: of the model; see `TextFormat.of`.
         batch_tokens: padded tokens of the longer side in a batch, at most (a longer pair is a batch of its own).
         limit: at most so many pairs, spread evenly over all of them.
     """
     direction = Direction.parse(direction)
     text_format = TextFormat.of(tokenizer, [direction])
-    chosen = spread(len(pairs), limit)
-    for batch in plan_in_order(pairs.source_lengths[chosen], pairs.target_lengths[chosen], batch_tokens):
+    framing, chosen = text_format.frame.framing, spread(len(pairs), limit)
+    for batch in plan_in_order(pairs.source_lengths[chosen], pairs.target_lengths[chosen], batch_tokens, framing):
         yield collate(direction, [pairs.tokens(int(chosen[index])) for index in batch], text_format)
 
 
@@ -54,19 +54,19 @@ class SomePairs:
 
     @property
     def source_lengths(self) -> np.ndarray:
-        """`[pairs]` piece ids per source."""
+        """`[pairs]` ids per source."""
         return self._pairs.source_lengths[self._indices]
 
     @property
     def target_lengths(self) -> np.ndarray:
-        """`[pairs]` piece ids per target."""
+        """`[pairs]` ids per target."""
         return self._pairs.target_lengths[self._indices]
 
     def __len__(self) -> int:
         return len(self._indices)
 
     def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The piece ids of a pair."""
+        """The ids of a pair."""
         return self._pairs.tokens(int(self._indices[index]))
 
 

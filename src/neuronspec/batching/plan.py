@@ -9,7 +9,7 @@ import numpy as np
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.randomness import generator
-from neuronspec.models.frames import TAGGED
+from neuronspec.models.frames import OURS, Framing
 
 WINDOW = 65_536
 """Pairs that are sorted by length together. A corpus that is larger is shuffled into windows of this many first."""
@@ -49,6 +49,7 @@ def plan_epoch(
     epoch: int,
     direction: Direction,
     window: int = WINDOW,
+    framing: Framing = OURS,
 ) -> EpochPlan:
     """Batches of pairs of similar length, a pure function of its arguments.
 
@@ -57,35 +58,39 @@ def plan_epoch(
     that is longer than that alone is a batch of its own.
 
     Args:
-        source_lengths: `[pairs]` tokens without tag and `</s>`.
+        source_lengths: `[pairs]` ids, without what `framing` counts.
         target_lengths: the same of the targets.
-        batch_tokens: padded tokens of the longer side per batch.
+        batch_tokens: padded tokens of the longer side per batch; of both, where they are one sequence.
         seed: of the shuffling.
         epoch: number of the pass over the pairs, from 0.
         direction: of the pairs.
         window: pairs that are sorted by length together.
+        framing: what a pair has beside its ids.
     """
     random = generator(seed, "plan", str(direction), epoch)
     order = _indices(len(source_lengths))
     random.shuffle(order)
     sizes: list[int] = []
     for first in range(0, len(order), window):
-        batches = _cut(order[first : first + window], source_lengths, target_lengths, batch_tokens)
+        batches = _cut(order[first : first + window], source_lengths, target_lengths, batch_tokens, framing)
         batches = [batches[number] for number in random.permutation(len(batches))]
         order[first : first + window] = np.concatenate(batches)
         sizes += map(len, batches)
     return EpochPlan(order, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))))
 
 
-def plan_in_order(source_lengths: np.ndarray, target_lengths: np.ndarray, batch_tokens: int) -> EpochPlan:
+def plan_in_order(
+    source_lengths: np.ndarray, target_lengths: np.ndarray, batch_tokens: int, framing: Framing = OURS
+) -> EpochPlan:
     """Batches from the shortest pairs to the longest, without any shuffling: for validation and recording.
 
     Args:
-        source_lengths: `[pairs]` tokens without tag and `</s>`.
+        source_lengths: `[pairs]` ids, without what `framing` counts.
         target_lengths: the same of the targets.
-        batch_tokens: padded tokens of the longer side per batch.
+        batch_tokens: padded tokens of the longer side per batch; of both, where they are one sequence.
+        framing: what a pair has beside its ids.
     """
-    batches = _cut(_indices(len(source_lengths)), source_lengths, target_lengths, batch_tokens)
+    batches = _cut(_indices(len(source_lengths)), source_lengths, target_lengths, batch_tokens, framing)
     joined = np.concatenate([_indices(0), *batches])
     sizes = [len(batch) for batch in batches]
     return EpochPlan(joined, np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))))
@@ -96,10 +101,15 @@ def _indices(size: int) -> np.ndarray:
     return np.arange(size, dtype=np.int32 if size < 1 << 31 else np.int64)
 
 
-def _cut(indices: np.ndarray, sources: np.ndarray, targets: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
+def _cut(
+    indices: np.ndarray, sources: np.ndarray, targets: np.ndarray, batch_tokens: int, framing: Framing
+) -> list[np.ndarray]:
     """`indices` sorted by length and cut where the padded longer side would exceed `batch_tokens`."""
-    sides = [side[indices].astype(np.int64) + TAGGED for side in (sources, targets)]
-    longer, shorter = np.maximum(*sides), np.minimum(*sides)
+    source = sources[indices].astype(np.int64) + framing.source
+    target = targets[indices].astype(np.int64) + framing.target
+    longer, shorter = np.maximum(source, target), np.minimum(source, target)
+    if framing.joined:
+        longer = source + target
     by_length = np.lexsort((shorter, longer))  # stable: equal lengths keep their shuffled order
     indices, longer = indices[by_length], longer[by_length]
     batches, first = [], 0

@@ -86,7 +86,7 @@ class TrainingBatches:
         self.sizes = {direction: len(pairs) for direction, pairs in self._pairs.items()}
         self.probabilities = probabilities_of(self.sizes, settings)
         kind = MixedDraws if settings.mix_directions else SeparateDraws
-        self._draws = kind(self._pairs, self.probabilities, settings.batch_tokens, seed)
+        self._draws = kind(self._pairs, self.probabilities, settings.batch_tokens, seed, text_format.frame.framing)
 
     def draw(self) -> Draw:
         """The next micro-batch, without its tensors."""
@@ -101,12 +101,12 @@ class TrainingBatches:
             batch = collate(draw.directions, rows, self._text_format)
         else:
             batch = collate_mixed(draw.directions, rows, self._text_format)
-        masks = batch.inputs["attention_mask"], batch.inputs["decoder_attention_mask"]
+        masks = [batch.inputs[name] for name in ("attention_mask", "decoder_attention_mask") if name in batch.inputs]
         tokens, padded = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
         return TrainingBatch(batch, draw.number, draw.name, tokens, padded)
 
     def target_tokens(self, draw: Draw) -> int:
-        """Target tokens of a micro-batch that take loss: pieces and `</s>`."""
+        """Target tokens of a micro-batch that take loss: pieces and the end."""
         if isinstance(draw.directions, Direction):
             lengths = self._pairs[draw.directions].target_lengths[draw.indices]
             return int(lengths.sum()) + len(lengths)

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from neuronspec.core.direction import Direction
 from neuronspec.corpus.cleaning import Hashes, PairFilter, Side, contains
 from neuronspec.corpus.readers.rows import Pair, Split
 from neuronspec.corpus.spool import Spool
@@ -39,7 +40,7 @@ class PairCounts:
 class PairFile:
     """Writes one file of the token store, batch by batch. Use as a context manager."""
 
-    def __init__(self, path: Path, ids: pa.DataType, split: Split) -> None:
+    def __init__(self, path: Path, ids: pa.DataType, split: Split, sources: bool) -> None:
         sides = ("first", "second")
         self.path, self.split = path, split
         fields = [(side, pa.list_(ids)) for side in sides] + [(f"{side}_length", pa.int32()) for side in sides]
@@ -47,6 +48,9 @@ class PairFile:
             fields += [(f"{side}_text", pa.string()) for side in sides]
         if split == "test":
             fields += [(f"{side}_read", pa.string()) for side in sides]
+        if sources:
+            fields += [(f"{side}_source", pa.list_(ids)) for side in sides]
+            fields += [(f"{side}_source_length", pa.int32()) for side in sides]
         self._schema = pa.schema(fields)
         self._writer = pa.ipc.new_file(str(path), self._schema)
 
@@ -84,6 +88,7 @@ class Encoder:
         held_out: by language, the sorted hashes of the sentence keys of valid and test.
         work: applies a function to numbers in order, as `map` does; `Workers.map` does it in several processes.
         by_word: whether the tokenizer splits at spaces first.
+        directions: that are used, if sources have ids of their own; see `neuronspec.models.frames.Frame.shared`.
     """
 
     def __init__(
@@ -96,12 +101,13 @@ class Encoder:
         work: Work = map,
         *,
         by_word: bool = True,
+        directions: Sequence[Direction] = (),
     ) -> None:
         self._tokenizer, self._languages, self._pairs = tokenizer, tuple(languages), list(pairs)
         self._held_out = held_out
         self._dtype = "uint16" if ids <= 1 << 16 else "uint32"
         self._ids = pa.from_numpy_dtype(self._dtype)
-        self._work, self._by_word = work, by_word
+        self._work, self._by_word, self._directions = work, by_word, tuple(directions)
 
     def write_split(
         self, split: Split, spool: Spool, rules: PairFilter, folder: Path, watch: Callable[[int], None]
@@ -112,35 +118,52 @@ class Encoder:
         batch by batch.
         """
         counts = {pair: PairCounts() for pair in self._pairs}
-        tokenize = Tokenize(spool.path(split), self._tokenizer, self._languages, self._dtype, self._by_word)
+        own = bool(self._directions)
+        tokenize = Tokenize(
+            spool.path(split), self._tokenizer, self._languages, self._dtype, self._by_word, self._directions
+        )
         with ExitStack() as stack:
             files = {
-                pair: stack.enter_context(PairFile(folder / f"{split}.{pair[0]}-{pair[1]}.arrow", self._ids, split))
+                pair: stack.enter_context(
+                    PairFile(folder / f"{split}.{pair[0]}-{pair[1]}.arrow", self._ids, split, own)
+                )
                 for pair in self._pairs
             }
             tokenized = self._work(tokenize, range(spool.batches[split]))
             for batch, columns in zip(spool.read(split), tokenized, strict=True):
-                encoded = {code: self._encoded(batch, code, column) for code, column in columns.items()}
+                encoded = {code: self._encoded(batch, code, columns[code]) for code in self._languages}
                 for pair, file in files.items():
                     first, second = (encoded[code] for code in pair)
                     kept, dropped = rules.keep(pair, first.side, second.side)
                     counts[pair].rules.update(dropped)
                     if kept.any():
-                        self._write(file, counts[pair], pair, (first, second), np.flatnonzero(kept))
+                        sources = [self._sources(columns, each) for each in (pair, pair[::-1])] if own else []
+                        self._write(file, counts[pair], pair, (first, second), sources, np.flatnonzero(kept))
                 watch(batch.num_rows)
         return counts, {pair: file.path for pair, file in files.items()}
+
+    def _sources(self, columns: Mapping[str, TokenColumn], pair: Pair) -> TokenColumn:
+        """The ids of sources in a direction; none where it isn't used."""
+        rows = len(columns[pair[0]].lengths)
+        unused = TokenColumn(np.empty(0, dtype=self._dtype), np.zeros(rows, dtype=np.int32))
+        return columns.get("-".join(pair), unused)
 
     def _encoded(self, batch: pa.RecordBatch, code: str, column: TokenColumn) -> _Encoded:
         texts = batch.column(code)
         hashes, keys = (_numbers(batch.column(f"{code} {kind}")) for kind in ("text", "key"))
         there = texts.is_valid().to_numpy(zero_copy_only=False)
-        offsets = np.concatenate([[0], np.cumsum(column.lengths)]).astype(np.int32)
-        tokens = pa.ListArray.from_arrays(pa.array(offsets), pa.array(column.values))
         held_out = contains(self._held_out[code], keys) & there
-        return _Encoded(Side(there, column.lengths, hashes, held_out), tokens, texts, batch.column(f"{code} read"))
+        side = Side(there, column.lengths, hashes, held_out)
+        return _Encoded(side, _lists(column), texts, batch.column(f"{code} read"))
 
     def _write(
-        self, file: PairFile, counts: PairCounts, pair: Pair, sides: tuple[_Encoded, _Encoded], rows: np.ndarray
+        self,
+        file: PairFile,
+        counts: PairCounts,
+        pair: Pair,
+        sides: tuple[_Encoded, _Encoded],
+        sources: Sequence[TokenColumn],
+        rows: np.ndarray,
     ) -> None:
         counts.kept += len(rows)
         chosen = pa.array(rows)
@@ -153,7 +176,14 @@ class Encoder:
             columns += [encoded.texts.take(chosen) for encoded in sides]
         if file.split == "test":
             columns += [encoded.read.take(chosen) for encoded in sides]
+        columns += [_lists(column).take(chosen) for column in sources]
+        columns += [pa.array(column.lengths[rows]) for column in sources]
         file.write(columns)
+
+
+def _lists(column: TokenColumn) -> pa.ListArray:
+    offsets = np.concatenate([[0], np.cumsum(column.lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(column.values))
 
 
 def _numbers(column: pa.UInt64Array) -> Any:

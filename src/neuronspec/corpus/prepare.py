@@ -35,11 +35,11 @@ from neuronspec.corpus.splits import Sample, Splitter
 from neuronspec.corpus.store import FORMAT
 from neuronspec.corpus.vocabulary_change import change_vocabulary
 from neuronspec.corpus.workers import Workers, available_cores
-from neuronspec.models.fit import vocabulary_file
+from neuronspec.models.fit import count_ids, vocabulary_file
 from neuronspec.models.id_map import IdMap
 from neuronspec.models.pretrained import pretrained_tokenizer
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
-from neuronspec.models.text_format import cleaning_of
+from neuronspec.models.text_format import TextFormat, cleaning_of
 from neuronspec.models.tokenizer import sample, sample_sizes, train_tokenizer
 from neuronspec.models.vocabulary import new_tags
 
@@ -118,6 +118,7 @@ class _Preparation:
         self._languages = corpus.used_languages
         self._pairs = corpus.pairs
         self._zero_shot = zero_shot
+        self._directions = [*corpus.all_directions, *zero_shot]
         self.seconds: dict[str, float] = {}
 
     def run(self) -> dict[str, Any]:
@@ -129,14 +130,14 @@ class _Preparation:
         with self._timed("tokenizer"):
             tokenizer, sizes, change = self._make_tokenizer(pretrained, found)
         with self._timed("tokenizing"):
-            counts, files = self._encode(found, len(tokenizer))
+            counts, files = self._encode(tokenizer, found)
         shutil.rmtree(self._folder / "rows")
         directions = self._corpus.all_directions
         splits = split_report(counts, directions)
         check_directions(splits)
         zero_shot = zero_shot_report(counts, self._zero_shot)
         tiers = self._tiers(counts)
-        self._write_manifest(counts, files, len(tokenizer), tiers)
+        self._write_manifest(counts, files, count_ids(tokenizer), tiers)
         return {
             "reader": self._corpus.train.reader,
             "pivot": self._corpus.pivot,
@@ -153,7 +154,7 @@ class _Preparation:
             "tokenizer": {
                 "type": self._tokenizer.type if isinstance(self._tokenizer, TokenizerSettings) else "pretrained",
                 "cleaning": cleaning_of(tokenizer),
-                "ids": len(tokenizer),
+                "ids": count_ids(tokenizer),
                 "characters": len(found.characters),
                 "sentences": sizes,
             }
@@ -170,8 +171,7 @@ class _Preparation:
         """The tokenizer of the checkpoint; mistaken languages are told before the text is read."""
         settings = self._tokenizer
         assert isinstance(settings, ModelSettings)
-        old = [code for code in self._languages if code not in settings.new_languages]
-        tokenizer = pretrained_tokenizer(settings, old)
+        tokenizer = pretrained_tokenizer(settings, self._directions)
         new_tags(tokenizer, settings.new_languages)
         return tokenizer
 
@@ -203,21 +203,27 @@ class _Preparation:
         settings, folder = self._tokenizer, self._folder / "vocabulary"
         assert isinstance(settings, ModelSettings)
         with self._progress.task("changing the vocabulary"):
-            changed = change_vocabulary(tokenizer, settings, self._languages, found, self._workers.map, folder)
+            directions = () if TextFormat.of(tokenizer).frame.shared else self._directions
+            changed = change_vocabulary(
+                tokenizer, settings, self._languages, directions, found, self._workers.map, folder
+            )
         shutil.rmtree(folder, ignore_errors=True)
         return changed
 
-    def _encode(self, found: Ingested, ids: int) -> tuple[SplitCounts, dict[Split, dict[Pair, Path]]]:
+    def _encode(self, tokenizer: Any, found: Ingested) -> tuple[SplitCounts, dict[Split, dict[Pair, Path]]]:
         tokens = self._folder / "tokens"
         tokens.mkdir()
         untrained = {pair_of(each.source, each.target) for each in self._zero_shot}
         counts, files = {}, {}
-        by_word = isinstance(self._tokenizer, TokenizerSettings)
+        by_word, ids = isinstance(self._tokenizer, TokenizerSettings), count_ids(tokenizer)
+        directions = () if TextFormat.of(tokenizer).frame.shared else self._directions
         for split in SPLITS:
             rules = PairFilter(self._corpus.cleaning, split)
             pairs = self._pairs if split == "train" else sorted({*self._pairs, *untrained})
             folder, work = self._folder / "tokenizer", self._workers.map
-            encoder = Encoder(folder, ids, self._languages, pairs, found.held_out, work, by_word=by_word)
+            encoder = Encoder(
+                folder, ids, self._languages, pairs, found.held_out, work, by_word=by_word, directions=directions
+            )
             with self._progress.task(f"tokenizing {split}", found.spool.rows[split]) as task:
                 counts[split], files[split] = encoder.write_split(split, found.spool, rules, tokens, task.advance)
         return counts, files

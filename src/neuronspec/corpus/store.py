@@ -4,6 +4,8 @@
 columns `first`, `second` (lists of uint16, or uint32 above 65,536 ids: piece ids without tags and </s>),
 `first_length`, `second_length` (int32), in valid and test `first_text`, `second_text` (cleaned text), and in test
 `first_read`, `second_read` (text as read, null where cleaning changed nothing), which translations are scored against.
+Where a sentence has other ids as a source than as a target (a prompt, a vocabulary of its own), `first_source`,
+`second_source` and their `_length` columns have what the model reads of it, from the first token to the last.
 `DATA/tokens/manifest.json` names the files with their SHA-256, the directions and the resource tiers.
 """
 
@@ -157,22 +159,23 @@ class DirectionPairs:
         self._file = file
         swapped = direction.source > direction.target
         self._source, self._target = ("second", "first") if swapped else ("first", "second")
+        self._read = f"{self._source}_source" if file.has_sources else self._source
 
     def __len__(self) -> int:
         return int(self._file.starts[-1])
 
     @property
     def source_lengths(self) -> Lengths:
-        """Tokens of each source sentence, without tag and </s>. Shape [pairs]."""
-        return self._file.lengths[self._source]
+        """Ids of each source sentence, without what the format adds. Shape [pairs]."""
+        return self._file.lengths(self._read)
 
     @property
     def target_lengths(self) -> Lengths:
-        """Tokens of each target sentence, without tag and </s>. Shape [pairs]."""
-        return self._file.lengths[self._target]
+        """Ids of each target sentence, without what the format adds. Shape [pairs]."""
+        return self._file.lengths(self._target)
 
     def tokens(self, index: int) -> tuple[Ids, Ids]:
-        """The piece ids of the source and the target of a pair, without tags and </s>. Shapes [tokens].
+        """The ids of the source and the target of a pair, without what the format adds. Shapes [tokens].
 
         Raises:
             IndexError: there is no such pair.
@@ -181,12 +184,15 @@ class DirectionPairs:
             raise IndexError(f"pair {index} of {self.direction}: there are {len(self)}")
         batch = int(np.searchsorted(self._file.starts, index, side="right")) - 1
         row = index - int(self._file.starts[batch])
-        lists = self._file.lists
-        return lists[self._source][batch].at(row), lists[self._target][batch].at(row)
+        read, written = self._file.lists(self._read), self._file.lists(self._target)
+        return read[batch].at(row), written[batch].at(row)
 
     def token_arrays(self) -> Iterator[tuple[tuple[Ids, Ids], tuple[Ids, Ids]]]:
-        """All piece ids, a batch of pairs at a time: offsets `[pairs + 1]` and values, of sources and of targets."""
-        sources, targets = (self._file.lists[side] for side in (self._source, self._target))
+        """The ids of all sentences, a batch of pairs at a time: offsets `[pairs + 1]` and values, source and target.
+
+        A source has the ids that it has as a target: none of a prompt.
+        """
+        sources, targets = (self._file.lists(side) for side in (self._source, self._target))
         yield from ((source.arrays, target.arrays) for source, target in zip(sources, targets, strict=True))
 
     def source_texts(self) -> list[str]:
@@ -221,16 +227,22 @@ class _PairFile:
         self._path = path
         self._batches = _map(path)
         self.starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+        self.has_sources = bool(self._batches) and f"{_SIDES[0]}_source" in self._batches[0].schema.names
+        self._lengths: dict[str, Lengths] = {}
+        self._lists: dict[str, list[_ListView]] = {}
 
-    @cached_property
-    def lengths(self) -> dict[str, Lengths]:
-        """By side, the tokens of each sentence."""
-        return {side: self._lengths(side) for side in _SIDES}
+    def lengths(self, column: str) -> Lengths:
+        """The number of ids of each row of a column."""
+        if column not in self._lengths:
+            parts = [batch.column(f"{column}_length").to_numpy() for batch in self._batches]
+            self._lengths[column] = np.concatenate([np.empty(0, dtype=np.int32), *parts])
+        return self._lengths[column]
 
-    @cached_property
-    def lists(self) -> dict[str, list[_ListView]]:
-        """By side, the lists of ids of each record batch."""
-        return {side: [_ListView(batch.column(side)) for batch in self._batches] for side in _SIDES}
+    def lists(self, column: str) -> list[_ListView]:
+        """The lists of ids in a column, by record batch."""
+        if column not in self._lists:
+            self._lists[column] = [_ListView(batch.column(column)) for batch in self._batches]
+        return self._lists[column]
 
     def texts(self, side: str) -> list[str]:
         """The sentences of a side."""
@@ -246,10 +258,6 @@ class _PairFile:
             return cleaned
         kept = (text for batch in self._batches for text in batch.column(name).to_pylist())
         return [text if raw is None else raw for text, raw in zip(cleaned, kept, strict=True)]
-
-    def _lengths(self, side: str) -> Lengths:
-        columns = [batch.column(f"{side}_length").to_numpy() for batch in self._batches]
-        return np.concatenate([np.empty(0, dtype=np.int32), *columns])
 
 
 _SIDES = ("first", "second")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from neuronspec.core.direction import Direction
 from neuronspec.corpus.spool import read_texts
+
+if TYPE_CHECKING:
+    from neuronspec.models.text_format import TextFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class TokenColumn:
 
 @dataclass(frozen=True, slots=True)
 class Tokenize:
-    """Tokenizes batches of a spool file, without tags and </s>. It is sent to worker processes.
+    """Tokenizes batches of a spool file, without what the format adds. It is sent to worker processes.
 
     Args:
         spool: the file.
@@ -39,6 +44,7 @@ class Tokenize:
         languages: the columns.
         dtype: of the ids: uint16 or uint32.
         by_word: whether the tokenizer splits at spaces first, as ours do; see `Vocabulary`.
+        directions: that are used, if sources have ids of their own; see `neuronspec.models.frames.Frame.shared`.
     """
 
     spool: Path
@@ -46,15 +52,25 @@ class Tokenize:
     languages: tuple[str, ...]
     dtype: str
     by_word: bool = True
+    directions: tuple[Direction, ...] = ()
 
     def __call__(self, index: int) -> dict[str, TokenColumn]:
-        """The tokens of batch `index`, by language."""
-        return {code: self._tokenize(column) for code, column in read_texts(self.spool, index, self.languages).items()}
+        """The tokens of batch `index`: by language, and those of sources by direction."""
+        texts = read_texts(self.spool, index, self.languages)
+        found = {code: self._tokenize(column, code) for code, column in texts.items()}
+        for direction in self.directions:
+            frame = _text_format(self.tokenizer).frame
+            found[str(direction)] = self._column(texts[direction.source], partial(frame.sources, direction=direction))
+        return found
 
-    def _tokenize(self, column: pa.StringArray) -> TokenColumn:
-        there = pc.is_valid(column).to_numpy(zero_copy_only=False)
+    def _tokenize(self, column: pa.StringArray, language: str) -> TokenColumn:
         if not self.by_word:
-            return self._sentences(column, there)
+            from neuronspec.models.frames import bare  # imports torch, which our own tokenizers don't need
+
+            frame = _text_format(self.tokenizer).frame
+            written = not self.directions or any(direction.target == language for direction in self.directions)
+            return self._column(column, frame.targets if written else partial(bare, frame.tokenizer))
+        there = pc.is_valid(column).to_numpy(zero_copy_only=False)
         words = pc.split_pattern(column.drop_null(), " ")
         distinct = words.flatten().dictionary_encode()
         ids = _vocabulary(self.tokenizer / "tokenizer.json").ids_of(distinct.dictionary.to_pylist())
@@ -63,11 +79,10 @@ class Tokenize:
         lengths[there] = np.diff(tokens.offsets.to_numpy()[words.offsets.to_numpy()])
         return TokenColumn(tokens.values.to_numpy(), lengths)
 
-    def _sentences(self, column: pa.StringArray, there: npt.NDArray[Any]) -> TokenColumn:
+    def _column(self, column: pa.StringArray, encode: Callable[[list[str]], list[list[int]]]) -> TokenColumn:
         """Whole sentences, as the tokenizer of a pretrained model cuts them."""
-        texts = column.drop_null().to_pylist()
-        tokenizer = _tokenizer(self.tokenizer)
-        ids = tokenizer(texts, add_special_tokens=False, return_attention_mask=False)["input_ids"] if texts else []
+        there = pc.is_valid(column).to_numpy(zero_copy_only=False)
+        ids = encode(column.drop_null().to_pylist())
         lengths = np.zeros(len(column), dtype=np.int32)
         lengths[there] = [len(one) for one in ids]
         return TokenColumn(np.fromiter(chain.from_iterable(ids), dtype=self.dtype), lengths)
@@ -104,10 +119,11 @@ class Vocabulary:
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(folder: Path) -> Any:
+def _text_format(folder: Path) -> TextFormat:
+    from neuronspec.models.text_format import TextFormat
     from neuronspec.models.tokenizer import load_tokenizer
 
-    return load_tokenizer(folder)
+    return TextFormat.of(load_tokenizer(folder))
 
 
 @lru_cache(maxsize=1)

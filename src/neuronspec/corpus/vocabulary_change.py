@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from neuronspec.core.direction import Direction
 from neuronspec.core.errors import ModelError
 from neuronspec.corpus.ingest import Ingested
 from neuronspec.corpus.readers.rows import SPLITS
 from neuronspec.corpus.tokenize import Tokenize
 from neuronspec.models.id_map import IdMap
-from neuronspec.models.pretrained import checkpoint_folder, shape_of
+from neuronspec.models.pretrained import checkpoint_folder, vocabulary_of_checkpoint
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.models.tokenizer import sample, sample_sizes
 from neuronspec.models.vocabulary import add_languages, extend, trim
@@ -47,7 +48,13 @@ Work: TypeAlias = Callable[[UsedPieces, range], Iterator[npt.NDArray[Any]]]
 
 
 def change_vocabulary(
-    tokenizer: Any, settings: ModelSettings, languages: Sequence[str], found: Ingested, work: Work, folder: Path
+    tokenizer: Any,
+    settings: ModelSettings,
+    languages: Sequence[str],
+    directions: Sequence[Direction],
+    found: Ingested,
+    work: Work,
+    folder: Path,
 ) -> tuple[Any, IdMap | None]:
     """Add languages, add pieces, then leave pieces out, each as far as the recipe asks for it.
 
@@ -55,6 +62,7 @@ def change_vocabulary(
         tokenizer: of the checkpoint.
         settings: of the model.
         languages: that are used.
+        directions: that are used, if sources have ids of their own; see `Tokenize`.
         found: the cleaned text. All of it counts: training, validation and test, in all languages.
         work: see `Encoder`.
         folder: for tokenizers on the way, which nobody needs later.
@@ -66,7 +74,7 @@ def change_vocabulary(
         RecipeError, DirectionError, ModelError: the vocabulary can't be changed so.
     """
     changes: list[IdMap] = []
-    rows = shape_of(settings)[1]
+    rows = vocabulary_of_checkpoint(settings)
 
     def keep(made: tuple[Any, IdMap]) -> Any:
         changes.append(made[1] if not changes else made[1].after(changes[-1]))
@@ -82,7 +90,7 @@ def change_vocabulary(
         tokenizer = keep(extend(tokenizer, texts, settings.extend_vocabulary, size(), folder / "extended"))
     if settings.trim_vocabulary:
         tokenizer.save_pretrained(folder / "whole")
-        used = _used(folder / "whole", size(), languages, found, work)
+        used = _used(folder / "whole", size(), languages, directions, found, work)
         model = checkpoint_folder(settings)
         made = trim(tokenizer, used, found.characters, languages, model, size(), folder / "trimmed")
         _check_same(tokenizer, made, languages, found)
@@ -101,11 +109,14 @@ def _training_text(found: Ingested) -> Iterator[str]:
     return sample(found.spool.read("train"), available, sizes)
 
 
-def _used(folder: Path, ids: int, languages: Sequence[str], found: Ingested, work: Work) -> set[int]:
+def _used(
+    folder: Path, ids: int, languages: Sequence[str], directions: Sequence[Direction], found: Ingested, work: Work
+) -> set[int]:
     dtype = "uint16" if ids <= 1 << 16 else "uint32"
     seen = np.zeros(ids, dtype=np.bool_)
     for split in SPLITS:
-        tokenize = Tokenize(found.spool.path(split), folder, tuple(languages), dtype, by_word=False)
+        columns = tuple(languages), dtype, False, tuple(directions)
+        tokenize = Tokenize(found.spool.path(split), folder, *columns)
         for some in work(UsedPieces(tokenize), range(found.spool.batches[split])):
             seen[some] = True
     return set(np.flatnonzero(seen).tolist())

@@ -305,10 +305,10 @@ class _OneDirection(Engine):
     def longest_source(self) -> int | None:
         return self._engine.longest_source()
 
-    def search(self, batches: Any, direction: Direction, tags: tuple[int, int]) -> Any:
+    def search(self, batches: Any, direction: Direction) -> Any:
         if str(direction) != self._direction:
             raise unknown_direction(str(direction), [self._direction])
-        return self._engine.search(batches, direction, tags)
+        return self._engine.search(batches, direction)
 
 
 def _put_together(found: Translations, sizes: list[int], between: str) -> Translations:

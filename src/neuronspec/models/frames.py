@@ -1,18 +1,20 @@
-"""What kinds of models have around, before and between the two sentences of a pair: strategies of `TextFormat`."""
+"""What a kind of model has around, before and between the two sentences of a pair: the interface, and `Tagged`.
+
+The strategies of `TextFormat` for other kinds of models are in `neuronspec.models.whole_frames`.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError, ModelError, nearest
-from neuronspec.core.languages import fitting_languages, name_of
+from neuronspec.models.tokenizer import tag_id
 
 IGNORED = -100
 """The label of positions that take no loss."""
@@ -20,41 +22,101 @@ IGNORED = -100
 TAGGED = 2
 """Tokens that a side of a pair has beside its pieces in the `Tagged` format: its tag and `</s>`."""
 
-LONGEST = 256
-"""Tokens per side at most where raw text is encoded; longer sentences are cut."""
-
 Pair: TypeAlias = tuple[np.ndarray, np.ndarray]
-"""The piece ids of a source and of its target, without tags or `</s>`."""
+"""The ids of a source and of its target as a token store has them; see `Frame.sources` and `Frame.targets`."""
 
 Inputs: TypeAlias = dict[str, torch.Tensor]
 """Keyword arguments of a model; see `neuronspec.models.batch.Batch`."""
 
 
+class Framing(NamedTuple):
+    """How long a pair is as the model reads it.
+
+    Args:
+        source: tokens that a source has beside its ids.
+        target: tokens that a target has beside its ids.
+        joined: whether the two are one sequence, as in decoder-only models.
+    """
+
+    source: int = TAGGED
+    target: int = TAGGED
+    joined: bool = False
+
+
+OURS = Framing()
+"""That of `Tagged`."""
+
+
 class Frame(ABC):
     """What a kind of model has around, before and between the two sentences of a pair."""
 
+    kind: ClassVar[Literal["encoder-decoder", "causal"]] = "encoder-decoder"
+    shared: ClassVar[bool] = False
+    """Whether a sentence has the same ids as a source and as a target, in all directions."""
+    framing: ClassVar[Framing]
     tokenizer: Any
+    pad: int
+
+    @property
+    @abstractmethod
+    def ends(self) -> list[int]:
+        """The tokens that end a translation."""
 
     @abstractmethod
-    def texts(self, direction: Direction, sources: Sequence[str], targets: Sequence[str]) -> Inputs:
-        """Encode raw text.
+    def sources(self, texts: Sequence[str], direction: Direction) -> list[list[int]]:
+        """The ids of source sentences, as a token store has them.
+
+        They are bare pieces if they are `shared`, else all that the model reads.
 
         Raises:
             DirectionError: the tokenizer has no code for a language.
         """
 
-    def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
-        """Frame piece ids, `pairs[i]` of `directions[i]`.
+    @abstractmethod
+    def targets(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of target sentences, without anything around them."""
 
-        Raises:
-            ModelError: models of this kind aren't trained on a token store.
-        """
-        raise ModelError(f"sentences of a token store can't be framed for {type(self).__name__.lower()} models")
+    @abstractmethod
+    def read(self, ids: Sequence[int], direction: Direction) -> list[int]:
+        """All that the model reads of a source, given its ids."""
+
+    @abstractmethod
+    def start(self, direction: Direction) -> list[int]:
+        """What the decoder is given before it writes; nothing in decoder-only models."""
+
+    @abstractmethod
+    def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
+        """The inputs for pairs of ids, `pairs[i]` of `directions[i]`."""
+
+    @abstractmethod
+    def cut(self, text: str, direction: Direction, longest: int) -> list[int]:
+        """The ids of a source, of which as much of the text is left out at its end as `longest` ids ask for."""
+
+    def fixed(self, direction: Direction) -> int:
+        """How many of a source's ids aren't text."""
+        return 0
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Translations as text, one line each, given what the model wrote without its end."""
+        texts = self.tokenizer.batch_decode([list(row) for row in rows], skip_special_tokens=True) if rows else []
+        return [" ".join(text.splitlines()).strip() for text in texts]
+
+
+class Tags(dict[str, int]):
+    """The ids of tags by language, looked up in a tokenizer when they are asked for first."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+
+    def __missing__(self, code: str) -> int:
+        self[code] = tag_id(self._tokenizer, code)
+        return self[code]
 
 
 @dataclass(frozen=True, slots=True)
 class Tagged(Frame):
-    """The format of M2M-100 (Fan et al., 2021), that of all models trained here.
+    """The format of M2M-100 (Fan et al., 2021), that of all models trained here, of NLLB and of mBART-50.
 
     The source is `[__src__, pieces, </s>]`; the decoder reads `[</s>, __tgt__, pieces]` and is to give
     `[__tgt__, pieces, </s>]`. The target tag is forced in translation, so its label takes no loss. Padding is on the
@@ -67,148 +129,98 @@ class Tagged(Frame):
         tokenizer: cuts raw text into pieces.
     """
 
+    shared: ClassVar[bool] = True
+    framing: ClassVar[Framing] = OURS
     tags: Mapping[str, int]
     pad: int
     eos: int
     tokenizer: Any = field(default=None, compare=False, repr=False)
 
-    def texts(self, direction: Direction, sources: Sequence[str], targets: Sequence[str]) -> Inputs:
-        """Encode raw text, uncut."""
-        sides = (
-            [np.array(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64) for text in side]
-            for side in (sources, targets)
-        )
-        return self.pieces([direction] * len(sources), list(zip(*sides, strict=True)))
+    @property
+    def ends(self) -> list[int]:
+        """See `Frame.ends`."""
+        return [self.eos]
+
+    def sources(self, texts: Sequence[str], direction: Direction) -> list[list[int]]:
+        """See `Frame.sources`."""
+        return bare(self.tokenizer, texts)
+
+    def targets(self, texts: Sequence[str]) -> list[list[int]]:
+        """See `Frame.targets`."""
+        return bare(self.tokenizer, texts)
+
+    def read(self, ids: Sequence[int], direction: Direction) -> list[int]:
+        """See `Frame.read`."""
+        return [self.tags[direction.source], *ids, self.eos]
+
+    def start(self, direction: Direction) -> list[int]:
+        """See `Frame.start`."""
+        return [self.eos, self.tags[direction.target]]
+
+    def cut(self, text: str, direction: Direction, longest: int) -> list[int]:
+        """See `Frame.cut`."""
+        return self.sources([text], direction)[0][:longest]
 
     def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
-        """Frame piece ids, `pairs[i]` of `directions[i]`."""
+        """See `Frame.pieces`."""
         framed = list(zip(directions, pairs, strict=True))
         sources = [np.concatenate(([self.tags[one.source]], source, [self.eos])) for one, (source, _) in framed]
         targets = [np.concatenate(([self.tags[one.target]], target, [self.eos])) for one, (_, target) in framed]
-        input_ids, attention_mask = padded(sources, self.pad)
-        labels, decoder_mask = padded(targets, self.pad)
-        decoder_input_ids = torch.full_like(labels, self.pad)
-        decoder_input_ids[:, 0] = self.eos
-        decoder_input_ids[:, 1:] = labels[:, :-1]
-        decoder_input_ids.masked_fill_(decoder_mask == 0, self.pad)
-        labels.masked_fill_(decoder_mask == 0, IGNORED)
-        labels[:, 0] = IGNORED
-        return {
-            "input_ids": input_ids,
-            "attention_mask": attention_mask,
-            "decoder_input_ids": decoder_input_ids,
-            "decoder_attention_mask": decoder_mask,
-            "labels": labels,
-        }
+        inputs = teacher_forced(sources, targets, [self.eos] * len(targets), self.pad)
+        inputs["labels"][:, 0] = IGNORED
+        return inputs
 
 
-class _OfModel(Frame):
-    """A frame for a model of Hugging Face and its tokenizer."""
+def teacher_forced(
+    sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], starts: Sequence[int], pad: int
+) -> Inputs:
+    """The inputs of an encoder-decoder model, padded on the right.
 
-    def __init__(self, tokenizer: Any, model: Any) -> None:
-        self.tokenizer, self.model = tokenizer, model
-        self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-        if self.pad is None:
-            raise ModelError("the tokenizer has neither a padding nor an end token, so sentences can't be batched")
-
-    def encoder_decoder(self, sources: Sequence[str], targets: Sequence[str]) -> Inputs:
-        """Source and target as the tokenizer frames them, for a model with an encoder."""
-        common = {"padding": True, "truncation": True, "max_length": LONGEST, "return_tensors": "pt"}
-        encoded = self.tokenizer(list(sources), **common)
-        target = self.tokenizer(text_target=list(targets), **common)
-        mask = target["attention_mask"]
-        labels = target["input_ids"].masked_fill(mask == 0, IGNORED)
-        return {
-            "input_ids": encoded["input_ids"],
-            "attention_mask": encoded["attention_mask"],
-            "labels": labels,
-            "decoder_input_ids": self._shifted(labels),
-            "decoder_attention_mask": mask,
-        }
-
-    def _shifted(self, labels: torch.Tensor) -> torch.Tensor:
-        """What the decoder reads to give `labels`: as the model makes it, or its start token and all but the last."""
-        if hasattr(self.model, "prepare_decoder_input_ids_from_labels"):
-            return self.model.prepare_decoder_input_ids_from_labels(labels=labels)
-        start = torch.full_like(labels[:, :1], self.model.config.decoder_start_token_id)
-        return torch.cat([start, labels[:, :-1]], dim=1).masked_fill(labels == IGNORED, self.pad)
+    Args:
+        sources: what the encoder reads, row by row.
+        targets: what the decoder is to give.
+        starts: what it reads first; after it, all of its target but the last token.
+        pad: the id of padding.
+    """
+    input_ids, attention_mask = padded(sources, pad)
+    labels, decoder_mask = padded(targets, pad)
+    decoder_input_ids = torch.full_like(labels, pad)
+    decoder_input_ids[:, 0] = torch.tensor(starts)
+    decoder_input_ids[:, 1:] = labels[:, :-1]
+    decoder_input_ids.masked_fill_(decoder_mask == 0, pad)
+    labels.masked_fill_(decoder_mask == 0, IGNORED)
+    return {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "decoder_input_ids": decoder_input_ids,
+        "decoder_attention_mask": decoder_mask,
+        "labels": labels,
+    }
 
 
-class Coded(_OfModel):
-    """Encoder-decoder models whose tokenizer has `src_lang` and `tgt_lang` (M2M100, NLLB, mBART): its own codes."""
-
-    def __init__(self, tokenizer: Any, model: Any, codes: Mapping[str, str]) -> None:
-        super().__init__(tokenizer, model)
-        self._codes = codes
-
-    def texts(self, direction: Direction, sources: Sequence[str], targets: Sequence[str]) -> Inputs:
-        """Encode raw text, cut to `LONGEST` tokens per side."""
-        self.tokenizer.src_lang, self.tokenizer.tgt_lang = self._code(direction.source), self._code(direction.target)
-        return self.encoder_decoder(sources, targets)
-
-    def _code(self, language: str) -> str:
-        _, fitting = fitting_languages(language, self._codes)
-        tokens = {self._codes[spelling] for spelling in fitting}
-        if len(tokens) != 1:
-            raise DirectionError(
-                f"the tokenizer has no code for language {language!r}; {nearest(language, self._codes)}"
-            )
-        return tokens.pop()
+def bare(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """The pieces of texts, without anything around them."""
+    if not texts:
+        return []
+    return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
 
 
-class Prompted(_OfModel):
-    """Encoder-decoder models that know nothing of languages, or that are told in words, as T5: a prompt as source."""
+def padded(
+    rows: Sequence[Sequence[int] | np.ndarray], pad: int, left: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of ids as one tensor.
 
-    def __init__(self, tokenizer: Any, model: Any, prompt: str) -> None:
-        super().__init__(tokenizer, model)
-        self._prompt = prompt
-
-    def texts(self, direction: Direction, sources: Sequence[str], targets: Sequence[str]) -> Inputs:
-        """Encode raw text, cut to `LONGEST` tokens per side."""
-        return self.encoder_decoder([_filled(self._prompt, direction, text) for text in sources], targets)
-
-
-class Causal(_OfModel):
-    """Decoder-only models: a prompt with the source, then the target, which alone takes loss, and the end token."""
-
-    def __init__(self, tokenizer: Any, model: Any, prompt: str) -> None:
-        super().__init__(tokenizer, model)
-        self._prompt = prompt
-
-    def texts(self, direction: Direction, sources: Sequence[str], targets: Sequence[str]) -> Inputs:
-        """Encode raw text, prompt and target cut to `LONGEST` tokens each."""
-        end = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
-        rows, starts = [], []
-        for source, target in zip(sources, targets, strict=True):
-            prompt = self.tokenizer(_filled(self._prompt, direction, source))["input_ids"][:LONGEST]
-            rest = self.tokenizer(target, add_special_tokens=False)["input_ids"][:LONGEST]
-            rows.append(np.array([*prompt, *rest, *end], dtype=np.int64))
-            starts.append(len(prompt))
-        ids, mask = padded(rows, self.pad)
-        takes_loss = (torch.arange(ids.shape[1]) >= torch.tensor(starts)[:, None]) & (mask == 1)
-        return {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(~takes_loss, IGNORED)}
-
-
-def padded(rows: Sequence[np.ndarray], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of ids as one tensor, padded on the right.
+    Args:
+        rows: one sequence each.
+        pad: the id of padding.
+        left: whether padding is on the left.
 
     Returns:
         The ids `[batch, time]`, and a mask of the same shape that is 1 where they aren't padding.
     """
     lengths = np.array([len(row) for row in rows])
     inside = np.arange(lengths.max()) < lengths[:, None]
+    inside = inside[:, ::-1] if left else inside
     ids = np.full(inside.shape, pad, dtype=np.int64)
-    ids[inside] = np.concatenate(rows)
+    ids[inside] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
     return torch.from_numpy(ids), torch.from_numpy(inside.astype(np.int64))
-
-
-def _filled(prompt: str, direction: Direction, text: str) -> str:
-    words = {
-        "source": name_of(direction.source),
-        "target": name_of(direction.target),
-        "source_code": direction.source,
-        "target_code": direction.target,
-    }
-    for place, word in words.items():
-        prompt = prompt.replace(f"{{{place}}}", word)
-    return prompt.replace("{text}", text)  # last, since a text may hold braces

@@ -33,6 +33,7 @@ from neuronspec.models.presets import PRESETS
 from neuronspec.models.pretrained import check_checkpoint
 from neuronspec.models.resize import resize
 from neuronspec.models.settings import ModelSettings
+from neuronspec.models.sites import find_ffn_sites
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ Model = TypeVar("Model", bound=PreTrainedModel)
 
 Dtype: TypeAlias = torch.dtype | Literal["auto"]
 DeviceMap: TypeAlias = str | Mapping[str, int | str]
+
+_OF_SAMPLING = ("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty")
+"""What `generate` does by itself after the checkpoints of many language models, and a translation isn't made with."""
 
 LONGEST_TRANSLATION = 256
 """Maximum length of what `generate` gives, in tokens, unless the caller sets another."""
@@ -234,20 +238,17 @@ def load_base(
 
     Raises:
         RecipeError: it isn't there, or a model of another kind.
-        ModelError: it is damaged, or starts its targets in another way than with `</s>` and the language's tag.
+        ModelError: it is damaged, or its FFN sites aren't known.
     """
     folder = check_checkpoint(settings)
     model = load_model(folder, dtype=getattr(torch, settings.dtype))
     if change is not None:
         resize(model, change)
     check_fit(model, tokenizer, folder)
-    start = model.config.decoder_start_token_id
-    if start != tokenizer.eos_token_id:
-        raise ModelError(
-            f"{folder}: targets begin with token {start}, not with </s> ({tokenizer.eos_token_id}) before the tag; "
-            "of the mBART models only mBART-50's do: choose another checkpoint"
-        )
+    find_ffn_sites(model)
     model.generation_config.forced_bos_token_id = None  # the tag of a direction's target is given by ourselves
+    for name in _OF_SAMPLING:
+        setattr(model.generation_config, name, getattr(GenerationConfig(), name))
     return model
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from typing_extensions import TypedDict
 
 from neuronspec.core.checksums import FileName, digest
-from neuronspec.core.errors import DirectionError, ModelError, RecipeError, nearest
+from neuronspec.core.direction import Direction, languages_of
+from neuronspec.core.errors import DirectionError, ModelError, RecipeError, nearest, told_as
 from neuronspec.core.json_files import read_json
 from neuronspec.models.mixtures import why_not_mixture
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from neuronspec.models.settings import ModelSettings
+    from neuronspec.models.text_format import Description
 
 
 class _Index(TypedDict):
@@ -26,8 +28,27 @@ class _Index(TypedDict):
     weight_map: dict[str, FileName]
 
 
-FAMILIES = {"m2m_100": "M2M-100 and NLLB-200", "mbart": "mBART-50"}
-"""Model types that a recipe can start from: those whose sentences begin with the tag of a language, as ours do."""
+FAMILIES = {
+    "m2m_100": "M2M-100 and NLLB-200",
+    "mbart": "mBART",
+    "marian": "Marian",
+    "t5": "T5 and MADLAD-400",
+    "mt5": "mT5",
+    "llama": "Llama, SmolLM2 and their like",
+    "mistral": "Mistral",
+    "qwen2": "Qwen2",
+    "qwen3": "Qwen3",
+    "gemma": "Gemma",
+    "gemma2": "Gemma 2",
+    "gemma3_text": "Gemma 3",
+    "cohere": "Aya",
+    "olmo2": "OLMo 2",
+    "gpt2": "GPT-2",
+    "gpt_neox": "GPT-NeoX and Pythia",
+    "opt": "OPT",
+    "bloom": "BLOOM",
+}
+"""Model types that a recipe can start from: those whose sentences and whose neurons are known and tested."""
 
 Kind: TypeAlias = Literal["new", "encoder-decoder", "causal"]
 """Kinds of models that differ in what can be done with them."""
@@ -183,74 +204,100 @@ def facts_of(settings: ModelSettings) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def shape_of(settings: ModelSettings) -> tuple[ModelSettings, int]:
-    """The shape of a checkpoint as fields of a recipe, and the size of its vocabulary.
+def vocabulary_of_checkpoint(settings: ModelSettings) -> int:
+    """The number of ids of a checkpoint.
 
     Args:
         settings: with `pretrained`.
 
     Raises:
-        RecipeError, ModelError: as of `check_checkpoint`; or config.json lacks a size.
+        RecipeError, ModelError: as of `check_checkpoint`; or config.json doesn't tell it.
     """
-    from neuronspec.models.settings import ModelSettings
-
-    folder = check_checkpoint(settings)
-    config = _config(folder)
-    sizes = ("d_model", "encoder_layers", "decoder_layers", "encoder_ffn_dim", "decoder_ffn_dim",
-             "encoder_attention_heads", "decoder_attention_heads")  # fmt: skip
-    found = {name: config.get(name) for name in (*sizes, "vocab_size")}
-    wrong = [name for name, value in found.items() if not isinstance(value, int) or value < 1]
-    if wrong:
-        raise ModelError(f"{folder / 'config.json'}: {wrong[0]} is {found[wrong[0]]!r}, not a size; {_REMEDY}")
-    return ModelSettings.model_validate({name: found[name] for name in sizes}), int(found["vocab_size"] or 0)
+    size = config_of(settings).get("vocab_size")
+    if not isinstance(size, int) or size < 1:
+        raise ModelError(f"{check_checkpoint(settings) / 'config.json'}: vocab_size is {size!r}, not a size; {_REMEDY}")
+    return size
 
 
-def pretrained_tokenizer(settings: ModelSettings, languages: Sequence[str]) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint, which knows a tag for each language.
+def pretrained_tokenizer(settings: ModelSettings, directions: Sequence[Direction]) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, which knows how the model reads the sentences of some directions.
 
-    Special tokens that a text spells out are text, as in our own tokenizers. The recipe's table of languages is kept
-    with the tokenizer.
+    Special tokens that a text spells out are text, as in our own tokenizers. The recipe's table of languages, and how
+    sentences are framed where that isn't as in our own models, are kept with the tokenizer.
 
     Args:
-        settings: with `pretrained`, and `languages`: its token by our code, where it can't be told.
-        languages: that are used.
+        settings: with `pretrained`, and `languages`: by our code its tag, or its name in prompts, where it can't be
+            told.
+        directions: that are used.
 
     Raises:
-        RecipeError: there is no such checkpoint, a token of the table isn't a tag of the tokenizer, or two languages
-            have the same.
+        RecipeError: there is no such checkpoint, a token of the table isn't a tag of the tokenizer, two languages
+            have the same, or the model can't be told which language to write.
         CorpusError: the tokenizer isn't whole.
         ModelError: it isn't the checkpoint's.
         DirectionError: it has no tag for a language.
     """
+    from transformers import AutoConfig
+
     from neuronspec.models.fit import check_ids
-    from neuronspec.models.tokenizer import LANGUAGES_KEY, load_tokenizer, tag_id, tags_of
+    from neuronspec.models.text_format import describe
+    from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY, load_tokenizer
 
     folder = check_checkpoint(settings)
-    tokenizer = load_tokenizer(folder)
-    check_ids(tokenizer, shape_of(settings)[1], folder)
+    tokenizer: Any = load_tokenizer(folder)
+    with told_as(ModelError, f"{folder / 'config.json'} can't be read", _REMEDY):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    check_ids(tokenizer, vocabulary_of_checkpoint(settings), folder)
     tokenizer.split_special_tokens = True
     tokenizer.init_kwargs["split_special_tokens"] = True
-    for code, token in settings.languages.items():
-        known = tags_of(tokenizer)
-        if token not in known:
-            raise RecipeError(f"model.languages: {code}: the tokenizer has no tag {token!r}; {nearest(token, known)}")
+    described = describe(tokenizer, config, settings.prompt, settings.chat)
+    if described["kind"] != "tagged":
+        tokenizer.init_kwargs[FORMAT_KEY] = dict(described)
     if settings.languages:
         tokenizer.init_kwargs[LANGUAGES_KEY] = dict(settings.languages)
-    owners: dict[int, str] = {}
-    for code in languages:
+    _check_languages(settings, tokenizer, described, directions)
+    return tokenizer
+
+
+def _check_languages(
+    settings: ModelSettings, tokenizer: Any, described: Description, directions: Sequence[Direction]
+) -> None:
+    """Check that the model can be told each language, and tells them apart."""
+    from neuronspec.models.tokenizer import tag_id, tags_of
+    from neuronspec.models.whole_frames import target_tag, target_tags
+
+    prompt = described.get("prompt", "")
+    targets = sorted({direction.target for direction in directions})
+    if described["kind"] in ("prompted", "causal") and "{target_tag}" not in prompt:
+        if len(targets) > 1 and "{target" not in prompt:
+            raise RecipeError(
+                f"model.pretrained: the model isn't told which of {', '.join(targets)} to write: its tokenizer has no "
+                "tags of languages, and the prompt has no {target}; set model.prompt, or keep directions into one "
+                "language"
+            )
+        return
+    by_source = described["kind"] == "prompted"
+    known = list(target_tags(tokenizer).values()) if by_source else tags_of(tokenizer)
+    for code, token in settings.languages.items():
+        if token not in known:
+            raise RecipeError(f"model.languages: {code}: the tokenizer has no tag {token!r}; {nearest(token, known)}")
+    owners: dict[str, str] = {}
+    for code in targets if by_source else languages_of(directions):
+        if code in settings.new_languages:
+            continue
         try:
-            tag = tag_id(tokenizer, code)
+            own = target_tag(tokenizer, code) if by_source else tag_id(tokenizer, code)
+            token = own if isinstance(own, str) else tokenizer.convert_ids_to_tokens(own)
         except DirectionError as error:
             raise DirectionError(
                 f"{settings.pretrained}: {error}. model.languages says which tag to use, model.new_languages makes one"
             ) from None
-        other = owners.setdefault(tag, code)
+        other = owners.setdefault(str(token), code)
         if other != code:
             raise RecipeError(
-                f"model.languages: {other} and {code} have the same tag, {tokenizer.convert_ids_to_tokens(tag)!r}, so "
-                "the model couldn't tell them apart; give each its own"
+                f"model.languages: {other} and {code} have the same tag, {token!r}, so the model couldn't tell them "
+                "apart; give each its own"
             )
-    return tokenizer
 
 
 def config_of(settings: ModelSettings) -> dict[str, Any]:

@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from neuronspec.core.errors import DirectionError
+from neuronspec.core.errors import DirectionError, RecipeError
 from neuronspec.core.languages import canonical
 from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import MANY, Added, Positive, Section
 from neuronspec.models.presets import PRESETS, shape_problem
+from neuronspec.models.prompts import checked_prompt
 
 _PRESET = "small"
-TOKENIZED_BY = ("languages", "new_languages", "trim_vocabulary", "extend_vocabulary")
+TOKENIZED_BY = ("languages", "prompt", "chat", "new_languages", "trim_vocabulary", "extend_vocabulary")
 """Fields that say how the sentences of a pretrained model are tokenized."""
 
 OF_PRETRAINED = ("pretrained", "revision", "dtype", *TOKENIZED_BY)
@@ -54,7 +55,17 @@ class ModelSettings(Section):
     )
     languages: Annotated[dict[str, str], Added()] = Field(
         {},
-        description="how the tokenizer of `pretrained` writes a language, where it can't be told: `{pt_BR: por_Latn}`",
+        description="how the tokenizer of `pretrained` writes a language, where it can't be told: `{pt_BR: por_Latn}`; "
+        "for models that are prompted, the name of the language",
+    )
+    prompt: Annotated[str | None, Added()] = Field(
+        None,
+        description="what T5-like and decoder-only models read: `{text}`, and `{source}`, `{target}` (names), "
+        "`{source_code}`, `{target_code}` or `{target_tag}`; by default chosen for the checkpoint",
+    )
+    chat: Annotated[bool | None, Added()] = Field(
+        None,
+        description="put the prompt into the tokenizer's chat template; by default where there is one and no `prompt`",
     )
     new_languages: Annotated[dict[str, str], Added()] = Field(
         {},
@@ -98,6 +109,14 @@ class ModelSettings(Section):
     def overrides(self) -> dict[str, Any]:
         """The configuration fields that the recipe sets beside the preset."""
         return self.model_dump(exclude={"preset", *OF_PRETRAINED}, exclude_none=True)
+
+    @field_validator("prompt")
+    @classmethod
+    def _check_prompt(cls, prompt: str | None) -> str | None:
+        try:
+            return None if prompt is None else checked_prompt(prompt)
+        except RecipeError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("pretrained")
     @classmethod

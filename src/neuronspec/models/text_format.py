@@ -1,31 +1,51 @@
-"""How a model reads a sentence pair: the one way from text, and from piece ids, to the tensors of a batch.
+"""How a model reads a sentence pair: the one way from text, and from ids, to the tensors of a batch, and back.
 
-A `TextFormat` is built for a tokenizer, or for any Hugging Face model with its tokenizer, and leaves the work to one
-of the strategies in `neuronspec.models.frames`. A new family of models is a new strategy there, chosen in `of_model`.
+A `TextFormat` leaves the work to one of the strategies in `neuronspec.models.frames` and `whole_frames`. A new family
+of models is a new strategy there, chosen in `describe`. What `describe` finds is kept with the tokenizer.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NotRequired, TypeAlias, cast
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
+from typing_extensions import TypedDict
 
-from neuronspec.core.direction import Direction, languages_of
-from neuronspec.core.errors import DirectionError, RecipeError, nearest
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.core.languages import canonical
 from neuronspec.models.batch import Batch
-from neuronspec.models.frames import Causal, Coded, Frame, Inputs, Pair, Prompted, Tagged
-from neuronspec.models.tokenizer import tag_id
+from neuronspec.models.frames import Frame, Inputs, Pair, Tagged, Tags
+from neuronspec.models.prompts import CAUSAL_PROMPT, CHAT_PROMPT, PLAIN, SOURCE_TAG, T5_PROMPT, checked_prompt
+from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY
+from neuronspec.models.whole_frames import Causal, Coded, Prompted, target_tags
 
-CAUSAL_PROMPT = "{source}: {text}\n{target}: "
-T5_PROMPT = "translate {source} to {target}: {text}"
-PLACES = ("text", "source", "target", "source_code", "target_code")
-
+LONGEST = 256
+"""Tokens per side at most where raw text is encoded; longer sentences are cut."""
 
 Cleaning: TypeAlias = Literal["neuronspec", "tokenizer"]
+
+
+class Description(TypedDict):
+    """How a model reads a sentence pair, as it is kept in tokenizer_config.json.
+
+    Args:
+        kind: the strategy.
+        pad, end: ids of padding and of the end of a target.
+        start: id that the decoder begins with, where it is always the same.
+        prompt: see `neuronspec.models.prompts`.
+        chat: whether the prompt goes into the tokenizer's chat template.
+    """
+
+    kind: Literal["tagged", "coded", "prompted", "causal"]
+    pad: int
+    end: int
+    start: NotRequired[int]
+    prompt: NotRequired[str]
+    chat: NotRequired[bool]
 
 
 def cleaning_of(tokenizer: Any) -> Cleaning:
@@ -40,6 +60,57 @@ def cleaning_of(tokenizer: Any) -> Cleaning:
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return "neuronspec" if getattr(backend, "normalizer", None) is None else "tokenizer"
+
+
+def describe(tokenizer: Any, config: Any, prompt: str | None = None, chat: bool | None = None) -> Description:
+    """How a model of Hugging Face reads a sentence pair, as its config and its tokenizer tell.
+
+    Args:
+        tokenizer: of the model.
+        config: of the model.
+        prompt: instead of the default: T5's `translate English to German: ...`; the bare text behind `>>deu<<` or
+            `<2de>` where the tokenizer has such tags, alone where it hasn't; for decoder-only models what a user says
+            in the chat template, else `English: ...` and `German:` on the next line.
+        chat: whether decoder-only models get their prompt in the tokenizer's chat template. Without it they do if
+            there is one and no prompt is given.
+
+    Raises:
+        RecipeError: the prompt has an unknown place, or none for the text.
+        ModelError: the tokenizer has no padding token and none can be put in its place, or no chat template.
+    """
+    end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else getattr(config, "eos_token_id", None)
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end
+    if pad is None:
+        raise ModelError("the tokenizer has neither a padding nor an end token, so sentences can't be batched")
+    if end is None:
+        raise ModelError("the tokenizer has no end token, so a translation would never end")
+    if not config.is_encoder_decoder:
+        template = getattr(tokenizer, "chat_template", None) is not None
+        if chat and not template:
+            raise ModelError("model.chat: the tokenizer has no chat template; leave chat out")
+        chat = template and prompt is None if chat is None else chat
+        asked = checked_prompt(prompt or (CHAT_PROMPT if chat else CAUSAL_PROMPT))
+        return {"kind": "causal", "pad": pad, "end": _end_of_turn(tokenizer, end) if chat else int(end),
+                "prompt": asked, "chat": chat}  # fmt: skip
+    kind, start = str(getattr(config, "model_type", "")), getattr(config, "decoder_start_token_id", None)
+    common = {"pad": pad, "end": int(end)} | ({} if start is None else {"start": start})
+    if prompt is None and hasattr(tokenizer, "src_lang"):
+        as_ours = kind in ("m2m_100", "mbart") and start == end
+        return {"kind": "tagged" if as_ours else "coded", **common}  # type: ignore[typeddict-item]
+    if start is None:
+        raise ModelError(f"config.json of the {kind} model has no decoder_start_token_id")
+    default = SOURCE_TAG if target_tags(tokenizer) else T5_PROMPT if "t5" in kind else PLAIN
+    return {"kind": "prompted", **common, "prompt": checked_prompt(prompt or default)}  # type: ignore[typeddict-item]
+
+
+def _end_of_turn(tokenizer: Any, end: int) -> int:
+    """The token that ends an answer in a chat template."""
+    answer = "answer"
+    talk = [{"role": "user", "content": "question"}, {"role": "assistant", "content": answer}]
+    rendered = tokenizer.apply_chat_template(talk, tokenize=False)
+    ids = tokenizer(rendered.rpartition(answer)[2], add_special_tokens=False)["input_ids"]
+    special = set(tokenizer.all_special_ids) | set(tokenizer.get_added_vocab().values())
+    return int(next((token for token in ids if token in special), end))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,51 +132,62 @@ class TextFormat:
         """Which cleaning a text gets before it is tokenized; see `cleaning_of`."""
         return cleaning_of(self.frame.tokenizer)
 
+    @property
+    def is_causal(self) -> bool:
+        """Whether the model is decoder-only: source and target are one sequence."""
+        return self.frame.framing.joined
+
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, directions: Iterable[Direction]) -> TextFormat:
-        """The format of the models that are trained here: `Tagged`.
+    def of(cls, tokenizer: PreTrainedTokenizerBase, directions: Iterable[Direction] = ()) -> TextFormat:
+        """The format that is kept with a tokenizer: `Tagged`, that of the models trained here, where there is none.
 
         Args:
-            tokenizer: with a tag for each language: this package's, M2M100's or NLLB's.
-            directions: whose languages are used.
+            tokenizer: with a tag for each language (this package's, M2M100's or NLLB's), or with a description.
+            directions: whose languages are used; they are checked at once.
 
         Raises:
             DirectionError: the tokenizer has no tag for a language.
         """
-        tags = {code: tag_id(tokenizer, code) for code in languages_of(directions)}
-        return cls(Tagged(tags, tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer))
+        kept = getattr(tokenizer, "init_kwargs", {}).get(FORMAT_KEY)
+        if kept is None:
+            kept = {"kind": "tagged", "pad": tokenizer.pad_token_id, "end": tokenizer.eos_token_id}
+        made = cls(_frame(tokenizer, cast(Description, kept)))
+        made.check(directions)
+        return made
 
     @classmethod
     def of_model(cls, tokenizer: Any, model: Any, prompt: str | None = None) -> TextFormat:
         """The format of any Hugging Face model.
 
-        A prompt has a place `{text}` for the source sentence, and may have `{source}`, `{target}` (names of the
-        languages), `{source_code}` and `{target_code}`.
-
         Args:
-            tokenizer: of the model.
+            tokenizer: of the model; a description that it has kept counts if no prompt is given.
             model: of Hugging Face, encoder-decoder or decoder-only.
-            prompt: instead of the default: the bare text, T5's `translate German to English: ...`, or for
-                decoder-only models `German: ...` and `English: ` on the next line. Models that have codes of languages
-                need none.
+            prompt: see `describe`. Models that have codes of languages need none.
 
         Raises:
-            RecipeError: the prompt has an unknown place, or none for the text.
-            ModelError: the tokenizer has no padding token and none can be put in its place.
+            RecipeError, ModelError: as of `describe`.
         """
-        if not model.config.is_encoder_decoder:
-            return cls(Causal(tokenizer, model, _checked(prompt or CAUSAL_PROMPT)))
-        kind = str(getattr(model.config, "model_type", ""))
-        prompt = _checked(prompt or (T5_PROMPT if "t5" in kind else "{text}"))
-        codes = _language_codes(tokenizer)
-        return cls(Coded(tokenizer, model, codes) if codes else Prompted(tokenizer, model, prompt))
+        if prompt is None and FORMAT_KEY in getattr(tokenizer, "init_kwargs", {}):
+            return cls.of(tokenizer)
+        return cls(_frame(tokenizer, describe(tokenizer, model.config, prompt)))
+
+    def check(self, directions: Iterable[Direction]) -> None:
+        """Check that the tokenizer has what it needs of some directions.
+
+        Raises:
+            DirectionError: it has no tag for a language.
+        """
+        for direction in directions:
+            self.frame.read([], direction)
+            self.frame.start(direction)
+            self.frame.fixed(direction)
 
     def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
-        """The inputs for sentence pairs in piece ids.
+        """The inputs for sentence pairs in ids.
 
         Args:
             directions: of each pair.
-            pairs: piece ids of source and target, without tags or `</s>`.
+            pairs: ids of source and target as a token store has them; see `Frame.sources` and `Frame.targets`.
 
         Returns:
             Tensors `[batch, time]`, as in `Batch`.
@@ -113,7 +195,7 @@ class TextFormat:
         return self.frame.pieces(directions, pairs)
 
     def texts(self, direction: Direction, sources: Sequence[str], targets: Sequence[str]) -> Inputs:
-        """The inputs for sentence pairs in raw text.
+        """The inputs for sentence pairs in raw text, cut to `LONGEST` tokens per side.
 
         Args:
             direction: of all pairs.
@@ -126,7 +208,14 @@ class TextFormat:
         Raises:
             DirectionError: the tokenizer has no code for a language.
         """
-        return self.frame.texts(direction, sources, targets)
+        read = self.frame.sources(sources, direction)
+        kept = [
+            ids if len(ids) <= LONGEST else self.frame.cut(text, direction, LONGEST)
+            for ids, text in zip(read, sources, strict=True)
+        ]
+        written = (ids[:LONGEST] for ids in self.frame.targets(targets))
+        pairs = [tuple(np.array(ids, dtype=np.int64) for ids in pair) for pair in zip(kept, written, strict=True)]
+        return self.pieces([direction] * len(pairs), pairs)  # type: ignore[arg-type]
 
     def batches(self, direction: Direction, pairs: Sequence[tuple[str, str]], size: int = 32) -> Iterator[Batch]:
         """Pairs of raw text in batches, from the shortest to the longest.
@@ -145,11 +234,34 @@ class TextFormat:
             sources, targets = [source for source, _ in some], [target for _, target in some]
             yield Batch(direction, self.texts(direction, sources, targets))
 
+    def example(self, direction: Direction, source: str, target: str) -> tuple[list[str], list[str]]:
+        """A framed pair, token by token: what is read, and what is to be written (from what the decoder begins with).
+
+        Args:
+            direction: of the pair.
+            source: a sentence.
+            target: its translation.
+        """
+        frame, show = self.frame, self.frame.tokenizer.convert_ids_to_tokens
+        read = frame.read(frame.sources([source], direction)[0], direction)
+        written = [*frame.start(direction), *frame.targets([target])[0], frame.ends[0]]
+        return show(list(map(int, read))), show(list(map(int, written)))
+
+
+def _frame(tokenizer: Any, kept: Description) -> Frame:
+    names = getattr(tokenizer, "init_kwargs", {}).get(LANGUAGES_KEY, {})
+    pad, end, prompt = kept["pad"], kept["end"], kept.get("prompt", PLAIN)
+    if kept["kind"] == "tagged":
+        return Tagged(Tags(tokenizer), pad, end, tokenizer)
+    if kept["kind"] == "coded":
+        return Coded(tokenizer, pad, end, _language_codes(tokenizer), kept.get("start"))
+    if kept["kind"] == "causal":
+        return Causal(tokenizer, pad, end, names, prompt, kept.get("chat", False))
+    return Prompted(tokenizer, pad, end, names, prompt, kept.get("start", pad))
+
 
 def _language_codes(tokenizer: Any) -> dict[str, str]:
-    """By our code, how the tokenizer writes a language; empty if it has no languages."""
-    if not hasattr(tokenizer, "src_lang"):
-        return {}
+    """By our code, how the tokenizer writes a language."""
     named = getattr(tokenizer, "lang_code_to_token", None)
     tokens = list(named) if named else [*map(str, tokenizer.get_added_vocab())]
     codes: dict[str, str] = {}
@@ -161,12 +273,3 @@ def _language_codes(tokenizer: Any) -> dict[str, str]:
         for spelling in (code, token.strip("_<>[]"), code.partition("_")[0]):
             codes.setdefault(spelling, token)
     return codes
-
-
-def _checked(prompt: str) -> str:
-    unknown = [place for place in re.findall(r"{(\w*)}", prompt) if place not in PLACES]
-    if unknown:
-        raise RecipeError(f"prompt: unknown place {{{unknown[0]}}}; {nearest(unknown[0], PLACES)}")
-    if "{text}" not in prompt:
-        raise RecipeError("prompt: it has no {text}, where the source sentence goes")
-    return prompt

@@ -21,7 +21,16 @@ from neuronspec.core.json_files import read_json
 from neuronspec.core.languages import base_language, get_language, iso_639_3, match_language, same_language
 from neuronspec.models.id_map import IdMap
 from neuronspec.models.m2m100_files import M2M100Files
-from neuronspec.models.tokenizer import LANGUAGES_KEY, language_tag, load_tokenizer, tag_id, tagged_languages, tags_of
+from neuronspec.models.text_format import TextFormat
+from neuronspec.models.tokenizer import (
+    FORMAT_KEY,
+    LANGUAGES_KEY,
+    language_tag,
+    load_tokenizer,
+    tag_id,
+    tagged_languages,
+    tags_of,
+)
 from neuronspec.models.vocabulary_files import FastFiles, NewPiece, VocabularyFiles
 
 _OURS = re.compile(r"__\w+__")
@@ -29,6 +38,9 @@ _NLLB = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}(_[A-Z]{2})?")
 _MBART = re.compile(r"[a-z]{2,3}_[A-Z]{2}")
 _ALPHABET = string.digits + string.ascii_letters + string.punctuation
 """Characters that a trimmed vocabulary keeps whether or not the corpus has them, so that placeholders survive."""
+
+_IDS = ("pad", "end", "start")
+"""Ids in the description of a format."""
 
 _FEWEST = 2
 """A new piece must occur as often as this in the text that it is learnt from."""
@@ -61,6 +73,11 @@ def new_tags(tokenizer: Any, new: Mapping[str, str]) -> dict[str, tuple[str, int
         RecipeError: a language has a tag already.
         DirectionError: the related one has none.
     """
+    if new and FORMAT_KEY in tokenizer.init_kwargs:
+        raise RecipeError(
+            "model.new_languages makes tags for models like NLLB-200, M2M-100 and mBART-50, and this one is told in "
+            "another way what to write; leave new_languages out: model.languages says how it calls a language"
+        )
     known, found = tagged_languages(tokenizer), {}
     for code, related in new.items():
         other = match_language(code, known)
@@ -227,17 +244,24 @@ def trim(
     Raises:
         ModelError: the vocabulary can't be changed.
     """
-    tags = [tag_id(tokenizer, code) for code in languages]
-    unused = _unused_tags(tokenizer, tags)
+    described = tokenizer.init_kwargs.get(FORMAT_KEY)
+    tags = [] if described else [tag_id(tokenizer, code) for code in languages]
+    unused = set() if described else _unused_tags(tokenizer, tags)
     if getattr(tokenizer, "src_lang", None) in {tokenizer.convert_ids_to_tokens(one) for one in unused}:
         tokenizer.src_lang = tokenizer.convert_ids_to_tokens(tags[0])
     files = files_of(tokenizer)
     alphabet = sorted({*characters, *_ALPHABET})
     single = tokenizer(alphabet, add_special_tokens=False)["input_ids"]
     kept = {*used, *files.fixed, *tags, *(one for ids in single for one in ids), *_named_ids(model, rows)}
+    if described:
+        kept |= {*TextFormat.of(tokenizer).frame.ends, *(described[name] for name in _IDS if name in described)}
     kept = files.closed(kept - unused | set(tags))
     changed, made = _written(files, folder, kept)
-    return changed, IdMap(rows, made)
+    change = IdMap(rows, made)
+    if described:
+        renamed = {name: change.new_ids[described[name]] for name in _IDS if name in described}
+        changed.init_kwargs[FORMAT_KEY] = {**described, **renamed}
+    return changed, change
 
 
 def _unused_tags(tokenizer: Any, used: Collection[int]) -> set[int]:

@@ -7,6 +7,7 @@ does neither; `generate` takes it as its decoding loop: `model.generate(..., cus
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -37,11 +38,12 @@ def beam_search(
     """The best hypothesis of each sentence, as `generate(num_beams=B, early_stopping=True)` finds it.
 
     Args:
-        model: an encoder-decoder model.
-        input_ids: `[batch * B, prompt]` what the decoder starts with, B equal rows per sentence.
+        model: encoder-decoder or decoder-only.
+        input_ids: `[batch * B, prompt]` what the decoder starts with, B equal rows per sentence; the prompt, padded on
+            the left, of decoder-only models.
         logits_processor: of `generate`, applied to log-probabilities.
         generation_config: `num_beams`, `eos_token_id`, `pad_token_id`.
-        limits: `[batch]` the longest translation of each sentence, in tokens after the start token.
+        limits: `[batch]` the longest translation of each sentence, in tokens after the start token or the prompt.
         length_penalty: exponent of the length.
         **model_inputs: as of `beam_search_n_best`.
 
@@ -72,21 +74,22 @@ def beam_search_n_best(
 
     A sentence is finished when B hypotheses of it are. A hypothesis scores the sum of its log-probabilities divided
     by `length ** length_penalty`, where the length counts all tokens after the decoder's start token: a forced tag,
-    too, as with `forced_bos_token_id`.
+    too, as with `forced_bos_token_id`; in decoder-only models all tokens after the prompt.
 
     Args:
-        model: an encoder-decoder model.
-        input_ids: `[batch * B, prompt]` what the decoder starts with, B equal rows per sentence.
+        model: encoder-decoder or decoder-only.
+        input_ids: `[batch * B, prompt]` what the decoder starts with, B equal rows per sentence; the prompt, padded on
+            the left, of decoder-only models.
         logits_processor: of `generate`, applied to log-probabilities.
         generation_config: `num_beams`, `eos_token_id`, `pad_token_id`.
-        limits: `[batch]` the longest translation of each sentence, in tokens after the start token.
+        limits: `[batch]` the longest translation of each sentence, in tokens after the start token or the prompt.
         length_penalty: exponent of the length.
         avoid_empty: as CTranslate2 does, count an empty translation only if `</s>` is the likeliest first token. As a
             second choice it would always be the first hypothesis to finish; here it takes its place in the beam and
             is dropped.
-        **model_inputs: what `generate` prepares, with B equal rows per sentence: `encoder_outputs`, `attention_mask` of
-            the source, `past_key_values` (empty). They aren't parameters of their own, because `generate` would
-            then hand them over unprepared.
+        **model_inputs: what `generate` prepares, with B equal rows per sentence: `encoder_outputs` (of encoder-decoder
+            models), `attention_mask` of the source, `past_key_values` (empty). They aren't parameters of their own,
+            because `generate` would then hand them over unprepared.
 
     Raises:
         EvaluationError: the model gives NaN.
@@ -94,14 +97,16 @@ def beam_search_n_best(
     Returns:
         By sentence, scores and tokens `[time]`: the prompt and the translation with `</s>` (unless cut at its limit).
     """
-    beams = generation_config.num_beams
+    beams, encoded = generation_config.num_beams, model_inputs.get("encoder_outputs")
+    mask = model_inputs.get("attention_mask")  # `generate` leaves out that of prompts that are all as long
     state = _State(
         sequences=input_ids[::beams],
         scores=torch.zeros(len(limits), 1, device=input_ids.device),
         sentences=torch.arange(len(limits), device=input_ids.device),
-        encoded=model_inputs["encoder_outputs"].last_hidden_state[::beams],
-        source_mask=model_inputs["attention_mask"][::beams],
+        encoded=None if encoded is None else encoded.last_hidden_state[::beams],
+        source_mask=(torch.ones_like(input_ids) if mask is None else mask)[::beams],
         cache=model_inputs["past_key_values"],
+        uncounted=1 if encoded is not None else input_ids.shape[1],
     )
     finished = _Finished(len(limits), beams, length_penalty)
     limits = limits.to(input_ids.device)
@@ -109,10 +114,10 @@ def beam_search_n_best(
     while True:
         log_probs = logits_processor(state.sequences, _next_log_probs(model, state))
         scores, rows, tokens = _best_continuations(state, log_probs, (1 + len(ends_with)) * beams)
-        length = state.sequences.shape[1]  # with the new token, without the start token
+        length = state.sequences.shape[1] + 1 - state.uncounted  # with the new token
         ends = torch.isin(tokens, ends_with)
         dropped = torch.zeros_like(ends)
-        if avoid_empty and length == input_ids.shape[1]:
+        if avoid_empty and state.sequences.shape[1] == input_ids.shape[1]:
             dropped[:, 1:beams] = ends[:, 1:beams]
             scores = scores.masked_fill(dropped, -torch.inf)
         at_limit = length >= limits[state.sentences]
@@ -133,15 +138,17 @@ class _State:
         sequences: `[open * width, time]` tokens.
         scores: `[open, width]` sums of log-probabilities.
         sentences: `[open]` the index of each sentence in the batch.
-        encoded, source_mask, cache: of the same rows as `sequences`.
+        encoded, source_mask, cache: of the same rows as `sequences`; no `encoded` in decoder-only models.
+        uncounted: tokens of a sequence that its length doesn't count.
     """
 
     sequences: torch.Tensor
     scores: torch.Tensor
     sentences: torch.Tensor
-    encoded: torch.Tensor
+    encoded: torch.Tensor | None
     source_mask: torch.Tensor
-    cache: Any  # EncoderDecoderCache, whose annotations ask for LongTensor
+    cache: Any  # EncoderDecoderCache or DynamicCache, whose annotations ask for LongTensor
+    uncounted: int
 
     def advance(self, scores: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, done: torch.Tensor) -> None:
         """Continue with hypotheses `rows` `[open, B]` extended by `tokens`; `done` sentences may be left out."""
@@ -150,8 +157,13 @@ class _State:
             scores, rows, tokens = scores[~done], rows[~done], tokens[~done]
             self.sentences = self.sentences[~done]
         order = rows.reshape(-1)
-        self.cache.self_attention_cache.reorder_cache(order)
-        if leave or len(order) != len(self.sequences):
+        moved = leave or len(order) != len(self.sequences)
+        if self.encoded is None:
+            self.cache.reorder_cache(order)
+            self.source_mask = self.source_mask[order]
+        else:
+            self.cache.self_attention_cache.reorder_cache(order)
+        if moved and self.encoded is not None:
             self.cache.cross_attention_cache.reorder_cache(order)
             self.encoded, self.source_mask = self.encoded[order], self.source_mask[order]
         self.sequences = torch.cat([self.sequences[order], tokens.reshape(-1, 1)], dim=1)
@@ -203,6 +215,21 @@ class _Finished:
 def _next_log_probs(model: PreTrainedModel, state: _State) -> torch.Tensor:
     """Run the decoder on the tokens that aren't in the cache; `[rows, vocabulary]` of the next token, in float32."""
     known = state.cache.get_seq_length()
+    if state.encoded is None:
+        written = state.sequences.shape[1] - state.source_mask.shape[1]
+        mask = torch.cat([state.source_mask, state.source_mask.new_ones(len(state.sequences), written)], dim=1)
+        takes = inspect.signature(model.forward).parameters
+        options: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+        if "position_ids" in takes:
+            options["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, known:]
+        output = model(
+            input_ids=state.sequences[:, known:],
+            attention_mask=mask,
+            past_key_values=state.cache,
+            use_cache=True,
+            **options,
+        )
+        return output.logits[:, -1].float().log_softmax(-1)
     output = model(
         encoder_outputs=BaseModelOutput(last_hidden_state=state.encoded),
         attention_mask=state.source_mask,

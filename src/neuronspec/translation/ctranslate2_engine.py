@@ -89,29 +89,26 @@ class CTranslate2Engine(Engine):
         """See `Engine.origin`."""
         return self._translators.origin(direction)
 
-    def search(
-        self, batches: Sequence[list[list[int]]], direction: Direction, tags: tuple[int, int]
-    ) -> Iterator[list[list[Hypothesis]]]:
+    def search(self, batches: Sequence[list[list[int]]], direction: Direction) -> Iterator[list[list[Hypothesis]]]:
         """See `Engine.search`."""
         translator = self._translators.translator(direction)
         # a few batches more than are computed at once, so that no thread waits and memory stays bounded
         ahead = 2 * translator.num_translators
         waiting: list[tuple[list[list[int]], Any]] = []
         for batch in batches:
-            waiting.append((batch, self._start(translator, batch, tags, max(self.limits(batch)))))
+            started = self._start(translator, batch, direction, max(self.limits(batch, direction)))
+            waiting.append((batch, started))
             if len(waiting) > ahead:
-                yield self._finish(translator, *waiting.pop(0), tags)
+                yield self._finish(translator, *waiting.pop(0), direction)
         for batch, results in waiting:
-            yield self._finish(translator, batch, results, tags)
+            yield self._finish(translator, batch, results, direction)
 
-    def attention(
-        self, sources: list[list[int]], targets: list[list[int]], direction: Direction, tags: tuple[int, int]
-    ) -> list[np.ndarray]:
+    def attention(self, sources: list[list[int]], targets: list[list[int]], direction: Direction) -> list[np.ndarray]:
         """See `Engine.attention`; it is the mean of all heads (of the first, in exports of version 0.1)."""
-        token, end = self._tokens, self.tokenizer.eos_token
+        prefix = self._written(self.text_format.frame.start(direction)[1:])
         results = self._translators.translator(direction).translate_batch(
-            [[token[tags[0]], *(token[i] for i in ids), end] for ids in sources],
-            target_prefix=[[token[tags[1]], *(token[i] for i in ids)] for ids in targets],
+            [self._read(ids, direction) for ids in sources],
+            target_prefix=[[*prefix, *self._written(ids)] for ids in targets],
             beam_size=1,
             max_input_length=0,
             max_decoding_length=max((len(ids) for ids in targets), default=0) + TAGGED,
@@ -122,11 +119,18 @@ class CTranslate2Engine(Engine):
             for result, source, target in zip(results, sources, targets, strict=True)
         ]
 
-    def _start(self, translator: Any, pieces: list[list[int]], tags: tuple[int, int], limit: int) -> list[Any]:
-        settings, token = self.settings, self._tokens
+    def _written(self, ids: Sequence[int]) -> list[str]:
+        return [self._tokens[place] for place in ids]
+
+    def _read(self, ids: Sequence[int], direction: Direction) -> list[str]:
+        return self._written(self.text_format.frame.read(ids, direction))
+
+    def _start(self, translator: Any, sources: list[list[int]], direction: Direction, limit: int) -> list[Any]:
+        settings = self.settings
+        prefix = self._written(self.text_format.frame.start(direction)[1:])  # CTranslate2 knows the start token
         return translator.translate_batch(
-            [[token[tags[0]], *(token[i] for i in ids), self.tokenizer.eos_token] for ids in pieces],
-            target_prefix=[[token[tags[1]]]] * len(pieces),
+            [self._read(ids, direction) for ids in sources],
+            target_prefix=[prefix] * len(sources) if prefix else None,
             asynchronous=True,
             beam_size=settings.beam,
             num_hypotheses=settings.beam,
@@ -139,31 +143,32 @@ class CTranslate2Engine(Engine):
         )
 
     def _finish(
-        self, translator: Any, pieces: list[list[int]], results: list[Any], tags: tuple[int, int]
+        self, translator: Any, sources: list[list[int]], results: list[Any], direction: Direction
     ) -> list[list[Hypothesis]]:
         """Wait for a batch. CTranslate2 has one limit a batch: what could have reached its own is searched again."""
         with told_as(ModelError, "CTranslate2 can't compute the model", "copy or export it again if it is damaged"):
             found = [result.result() for result in results]
-        limits = self.limits(pieces)
+        limits = self.limits(sources, direction)
         highest = max(limits)
         again: dict[int, list[int]] = {}
         for place, (result, limit) in enumerate(zip(found, limits, strict=True)):
             if limit < highest and any(len(tokens) >= limit for tokens in result.hypotheses):
                 again.setdefault(limit, []).append(place)
         for limit, places in again.items():
-            repeated = self._start(translator, [pieces[place] for place in places], tags, limit)
+            repeated = self._start(translator, [sources[place] for place in places], direction, limit)
             for place, result in zip(places, repeated, strict=True):
                 found[place] = result.result()
-        return [self._hypotheses(result) for result in found]
+        begin = len(self.text_format.frame.start(direction)[1:])
+        return [self._hypotheses(result, begin) for result in found]
 
-    def _hypotheses(self, result: Any) -> list[Hypothesis]:
+    def _hypotheses(self, result: Any, begin: int) -> list[Hypothesis]:
         kept = []
         for tokens, score in zip(result.hypotheses, result.scores, strict=True):
             if score != score:
                 raise EvaluationError(
                     "the model's scores aren't finite numbers, so it can't translate; did it diverge?"
                 )
-            written = tokens[1:-1] if tokens[-1] == self.tokenizer.eos_token else tokens[1:]
+            written = tokens[begin:-1] if tokens[-1] == self.tokenizer.eos_token else tokens[begin:]
             kept.append(Hypothesis([self._ids[token] for token in written], score))
         return kept
 

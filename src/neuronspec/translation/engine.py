@@ -15,7 +15,8 @@ from neuronspec.batching.plan import plan_in_order
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import ModelError, RecipeError
 from neuronspec.core.files import write_text
-from neuronspec.models.tokenizer import tag_id
+from neuronspec.models.frames import Tagged
+from neuronspec.models.text_format import TextFormat
 from neuronspec.translation.alignment import Aligned, Span, aligned
 from neuronspec.translation.registry import ENGINES
 from neuronspec.translation.settings import EvaluationSettings
@@ -33,7 +34,7 @@ class Hypothesis:
     """One finished hypothesis of a search.
 
     Args:
-        ids: its tokens, without the target's tag and `</s>`.
+        ids: its tokens, without what it begins with (the target's tag) and its end.
         score: the sum of log-probabilities divided by `length ** length_penalty`; the length counts tag and `</s>`.
     """
 
@@ -79,7 +80,7 @@ def write_n_best(path: Path, translations: Translations) -> None:
 
 
 class Engine(ABC):
-    """Translates with beam search in the layout of M2M-100: source tag first, target tag forced.
+    """Translates with beam search, sentences framed as the model's `TextFormat` says.
 
     A translation has at most `min(max_new_tokens, max_length_ratio * pieces of its source + 10)` tokens, tag and
     `</s>` among them: a model that runs away is cut soon. That, and the beam search, depend on the sentence alone, so
@@ -88,7 +89,7 @@ class Engine(ABC):
     hypotheses.
 
     Args:
-        tokenizer: has a tag for every language.
+        tokenizer: of the model; see `TextFormat.of`.
         settings: beam, length penalty, n-best, padded source tokens in a batch, longest translation, and what happens
             to a source that is longer than the model reads.
 
@@ -100,6 +101,7 @@ class Engine(ABC):
         check_beam(settings.beam, len(tokenizer))
         self.tokenizer = tokenizer
         self.settings = settings
+        self.text_format = TextFormat.of(tokenizer)
 
     @classmethod
     def from_model(
@@ -112,8 +114,8 @@ class Engine(ABC):
         """An engine for a model in memory, dense or specialized. Engines that `ENGINES` names have it.
 
         Args:
-            model: an encoder-decoder model.
-            tokenizer: has a tag for every language.
+            model: of any kind that the engine can run.
+            tokenizer: of the model; see `TextFormat.of`.
             settings: of the search.
             pivot: the language that zero-shot directions are composed over, where several would do.
 
@@ -146,10 +148,9 @@ class Engine(ABC):
             EvaluationError: the model gives NaN, or a source is too long and the settings say `error`.
         """
         direction = Direction.parse(direction)
-        tags = tag_id(self.tokenizer, direction.source), tag_id(self.tokenizer, direction.target)
-        prepared = prepare_sources(
-            self.tokenizer, sources, self.longest_source(), self.settings.too_long, direction.source
-        )
+        self.text_format.check([direction])
+        longest, too_long = self.longest_source(), self.settings.too_long
+        prepared = prepare_sources(self.text_format, sources, longest, too_long, direction)
         lengths = np.array([len(part.ids) for part in prepared.parts], dtype=np.int64)
         batches = [
             [prepared.parts[index] for index in batch]
@@ -157,7 +158,7 @@ class Engine(ABC):
         ]
         texts: dict[Part, list[tuple[str, float]]] = {}
         tokens = 0
-        found = self.search([[part.ids for part in batch] for batch in batches], direction, tags)
+        found = self.search([[part.ids for part in batch] for batch in batches], direction)
         for batch, hypotheses in zip(batches, found, strict=True):
             tokens += sum(len(best[0].ids) for best in hypotheses)
             texts.update(zip(batch, self._texts(hypotheses), strict=True))
@@ -169,26 +170,24 @@ class Engine(ABC):
             lines, prepared.truncated, split=prepared.split, nbest=nbest, tokens=tokens, composed=self.origin(direction)
         )
 
-    def limits(self, pieces: Sequence[list[int]]) -> list[int]:
-        """The longest translation of each source in tokens, tag and `</s>` among them."""
+    def limits(self, sources: Sequence[list[int]], direction: Direction) -> list[int]:
+        """The longest translation of each source in tokens, tag and end among them."""
         ratio, most = self.settings.max_length_ratio, self.settings.max_new_tokens
-        return [min(int(ratio * len(ids)) + EXTRA_TOKENS, most) for ids in pieces]
+        fixed = self.text_format.frame.fixed(direction)
+        return [min(int(ratio * (len(ids) - fixed)) + EXTRA_TOKENS, most) for ids in sources]
 
     @abstractmethod
-    def search(
-        self, batches: Sequence[list[list[int]]], direction: Direction, tags: tuple[int, int]
-    ) -> Iterator[list[list[Hypothesis]]]:
+    def search(self, batches: Sequence[list[list[int]]], direction: Direction) -> Iterator[list[list[Hypothesis]]]:
         """By batch and source, the best hypotheses (`settings.beam` at most), best first.
 
         Args:
-            batches: the piece ids of each source, without tag and `</s>`.
+            batches: the ids of each source; see `neuronspec.models.frames.Frame.sources`.
             direction: what to translate.
-            tags: the ids of the source's and of the target's tag.
         """
 
     @abstractmethod
     def longest_source(self) -> int | None:
-        """Pieces of a source that the model has positions for; None where positions are relative."""
+        """Ids that a source may have: the model has no more positions; None where positions are relative."""
 
     def align(self, sources: Sequence[str], lines: Sequence[str], direction: DirectionLike) -> list[Aligned]:
         """Which words of translations belong to which words of their sources.
@@ -202,21 +201,20 @@ class Engine(ABC):
             ModelError: the model's attention can't be read.
         """
         direction = Direction.parse(direction)
-        tags = tag_id(self.tokenizer, direction.source), tag_id(self.tokenizer, direction.target)
+        if not isinstance(self.text_format.frame, Tagged):
+            raise ModelError("the attention of a model without tags of languages can't be read")
+        self.text_format.check([direction])
         (source_ids, source_spans), (target_ids, target_spans) = self._pieces(sources), self._pieces(lines)
-        found = self.attention(source_ids, target_ids, direction, tags)
+        found = self.attention(source_ids, target_ids, direction)
         return [aligned(*each) for each in zip(sources, lines, source_spans, target_spans, found, strict=True)]
 
-    def attention(
-        self, sources: list[list[int]], targets: list[list[int]], direction: Direction, tags: tuple[int, int]
-    ) -> list[np.ndarray]:
+    def attention(self, sources: list[list[int]], targets: list[list[int]], direction: Direction) -> list[np.ndarray]:
         """How much each piece of a translation attends to each piece of its source, in the last layer.
 
         Args:
             sources: the piece ids of each source, without tag and `</s>`.
             targets: the piece ids of each translation, likewise.
             direction: of the translations.
-            tags: the ids of the source's and of the target's tag.
 
         Returns:
             By pair, `[target pieces, source pieces]`.
@@ -240,8 +238,8 @@ class Engine(ABC):
     def _texts(self, hypotheses: list[list[Hypothesis]]) -> list[list[tuple[str, float]]]:
         """The `n_best` best hypotheses of each source as lines with scores."""
         kept = [best[: self.settings.n_best] for best in hypotheses]
-        decoded = iter(self.tokenizer.batch_decode([h.ids for best in kept for h in best], skip_special_tokens=True))
-        return [[(" ".join(next(decoded).splitlines()).strip(), h.score) for h in best] for best in kept]
+        decoded = iter(self.text_format.frame.decode([h.ids for best in kept for h in best]))
+        return [[(next(decoded), h.score) for h in best] for best in kept]
 
 
 def make_engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: EvaluationSettings) -> Engine:
@@ -249,7 +247,7 @@ def make_engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sett
 
     Args:
         model: dense or specialized.
-        tokenizer: has a tag for every language.
+        tokenizer: of the model; see `TextFormat.of`.
         settings: of the search.
 
     Raises:

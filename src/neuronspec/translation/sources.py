@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from transformers import PreTrainedTokenizerBase
-
+from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError, MissingExtraError
 from neuronspec.core.languages import base_language, script_of
 from neuronspec.models.text_cleaning import framed
-from neuronspec.models.text_format import cleaning_of
+from neuronspec.models.text_format import TextFormat
 
 TooLong: TypeAlias = Literal["error", "truncate", "split"]
 
@@ -24,7 +23,7 @@ class Part:
 
     Args:
         source: index of the source.
-        ids: its pieces, without tag and `</s>`.
+        ids: as the format has them; see `neuronspec.models.frames.Frame.sources`.
         first: whether it is the first part of its source.
     """
 
@@ -43,27 +42,29 @@ class Prepared:
 
 
 def prepare_sources(
-    tokenizer: PreTrainedTokenizerBase, sources: Sequence[str], longest: int | None, too_long: TooLong, language: str
+    text_format: TextFormat, sources: Sequence[str], longest: int | None, too_long: TooLong, direction: Direction
 ) -> Prepared:
     """Clean the sources as the tokenizer's training text was, and tokenize those that aren't empty.
 
     Args:
-        tokenizer: of the model.
+        text_format: how the model reads them.
         sources: sentences.
-        longest: pieces that the model reads; None: any number.
+        longest: ids that a source may have; None: any number.
         too_long: what happens to longer ones: `error`; `truncate`: they are cut and counted; `split`: they are split
             at sentence ends, as few parts as possible, and a sentence that is still too long is cut and counted.
-        language: of the sources, for sentence ends.
+        direction: that they are translated in.
 
     Raises:
         EvaluationError: a source is too long and `too_long` is `error`.
+        DirectionError: the tokenizer has no code for a language.
     """
+    frame = text_format.frame
     prepared = Prepared()
-    frames = [framed(source) for source in sources]
-    ours = cleaning_of(tokenizer) == "neuronspec"
-    texts = [frame.text if ours else frame.written for frame in frames]
+    lines = [framed(source) for source in sources]
+    ours = text_format.cleaning == "neuronspec"
+    texts = [line.text if ours else line.written for line in lines]
     filled = [index for index, text in enumerate(texts) if text]
-    for index, ids in zip(filled, _pieces(tokenizer, [texts[index] for index in filled]), strict=True):
+    for index, ids in zip(filled, frame.sources([texts[index] for index in filled], direction), strict=True):
         if longest is None or len(ids) <= longest:
             prepared.parts.append(Part(index, ids))
             continue
@@ -72,12 +73,17 @@ def prepare_sources(
                 f"line {index + 1} has {len(ids)} pieces, and the model reads {longest} at most: shorten it, or let it "
                 "be split at sentence ends (too_long: split) or cut (too_long: truncate)"
             )
-        groups = [ids]
+        groups = [texts[index]]
         if too_long == "split":
-            groups = _grouped(_pieces(tokenizer, split_sentences(texts[index], language)), longest)
+            sentences = split_sentences(texts[index], direction.source)
+            room = longest - frame.fixed(direction)
+            groups = _grouped(sentences, frame.targets(sentences), room, joiner(direction.source))
             prepared.split += len(groups) > 1
-        prepared.truncated += any(len(group) > longest for group in groups)
-        prepared.parts += [Part(index, group[:longest], place == 0) for place, group in enumerate(groups)]
+        found = frame.sources(groups, direction)
+        prepared.truncated += any(len(each) > longest for each in found)
+        for place, (group, each) in enumerate(zip(groups, found, strict=True)):
+            fitting = each if len(each) <= longest else frame.cut(group, direction, longest)
+            prepared.parts.append(Part(index, fitting, place == 0))
     return prepared
 
 
@@ -127,19 +133,15 @@ def join_parts(
     ]
 
 
-def _pieces(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    """The piece ids of each text, without tag and `</s>`."""
-    if not texts:
-        return []
-    return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
-
-
-def _grouped(sentences: list[list[int]], longest: int) -> list[list[int]]:
-    """Neighbouring sentences together as long as they fit."""
-    groups: list[list[int]] = []
-    for ids in sentences:
-        if groups and len(groups[-1]) + len(ids) <= longest:
-            groups[-1] = groups[-1] + ids
+def _grouped(sentences: Sequence[str], pieces: Sequence[list[int]], longest: int, between: str) -> list[str]:
+    """Neighbouring sentences together as long as their pieces are `longest` at most."""
+    groups: list[list[str]] = []
+    size = 0
+    for sentence, ids in zip(sentences, pieces, strict=True):
+        if groups and size + len(ids) <= longest:
+            groups[-1].append(sentence)
+            size += len(ids)
         else:
-            groups.append(ids)
-    return groups
+            groups.append([sentence])
+            size = len(ids)
+    return [between.join(group) for group in groups]

@@ -1,4 +1,4 @@
-"""The `transformers` engine: any encoder-decoder model, on any device."""
+"""The `transformers` engine: any model, with or without an encoder, on any device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import ModelError
-from neuronspec.models.frames import TAGGED, padded
+from neuronspec.models.frames import padded
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve, use_direction
 from neuronspec.translation.beam import beam_search_n_best
@@ -27,7 +27,7 @@ class TransformersEngine(Engine):
     translated, and one without masks of its own by zero-shot composition.
 
     Args:
-        model: an encoder-decoder model; in eval mode for the time of a call.
+        model: encoder-decoder or decoder-only; in eval mode for the time of a call.
         tokenizer, settings: as of `Engine`.
         pivot: the language that zero-shot directions are composed over, where several would do.
     """
@@ -57,19 +57,20 @@ class TransformersEngine(Engine):
     def longest_source(self) -> int | None:
         """See `Engine.longest_source`."""
         positions = getattr(self.model.config, "max_position_embeddings", None)
-        return None if positions is None else positions - TAGGED
+        if positions is None:
+            return None
+        framing = self.text_format.frame.framing
+        return positions - framing.source - (self.settings.max_new_tokens if framing.joined else 0)
 
     def origin(self, direction: Direction) -> tuple[str, str] | None:
         """See `Engine.origin`."""
         return composed_from(self.model, direction)
 
-    def search(
-        self, batches: Sequence[list[list[int]]], direction: Direction, tags: tuple[int, int]
-    ) -> Iterator[list[list[Hypothesis]]]:
+    def search(self, batches: Sequence[list[list[int]]], direction: Direction) -> Iterator[list[list[Hypothesis]]]:
         """See `Engine.search`."""
         with self._serving(direction):
             for batch in batches:
-                yield self._search_batch(batch, tags)
+                yield self._search_batch(batch, direction)
 
     @contextmanager
     def _serving(self, direction: Direction) -> Iterator[None]:
@@ -86,9 +87,7 @@ class TransformersEngine(Engine):
         finally:
             self.model.train(was_training)
 
-    def attention(
-        self, sources: list[list[int]], targets: list[list[int]], direction: Direction, tags: tuple[int, int]
-    ) -> list[np.ndarray]:
+    def attention(self, sources: list[list[int]], targets: list[list[int]], direction: Direction) -> list[np.ndarray]:
         """See `Engine.attention`; it is the mean of all heads."""
         layers = getattr(getattr(self.model.get_decoder(), "layers", None), "__getitem__", None)
         cross: Any = getattr(layers(-1), "encoder_attn", None) if layers is not None else None
@@ -101,7 +100,7 @@ class TransformersEngine(Engine):
         ]
         try:
             return [
-                self._attended(source, target, direction, tags, cross.num_heads, seen)
+                self._attended(source, target, direction, cross.num_heads, seen)
                 for source, target in zip(sources, targets, strict=True)
             ]
         finally:
@@ -113,14 +112,12 @@ class TransformersEngine(Engine):
         source: list[int],
         target: list[int],
         direction: Direction,
-        tags: tuple[int, int],
         heads: int,
         seen: dict[str, torch.Tensor],
     ) -> np.ndarray:
         """The attention of one pair; `seen` gets the queries and keys of the last layer."""
-        model, end = self.model, self.tokenizer.eos_token_id
-        start = model.generation_config.decoder_start_token_id or model.config.decoder_start_token_id
-        rows = [[tags[0], *source, end], [start, tags[1], *target]]
+        model, frame = self.model, self.text_format.frame
+        rows = [frame.read(source, direction), [*frame.start(direction), *target]]
         input_ids, decoder_input_ids = (torch.tensor([row], device=model.device) for row in rows)
         with self._serving(direction), torch.no_grad():
             model(input_ids=input_ids, decoder_input_ids=decoder_input_ids, use_cache=False)
@@ -129,32 +126,42 @@ class TransformersEngine(Engine):
         # the state after a piece gives the next: the row before a piece is its own
         return weights[1 : 1 + len(target), 1 : 1 + len(source)].double().cpu().numpy()
 
-    def _search_batch(self, pieces: list[list[int]], tags: tuple[int, int]) -> list[list[Hypothesis]]:
-        model, settings, end = self.model, self.settings, self.tokenizer.eos_token_id
-        rows = [np.array([tags[0], *ids, end]) for ids in pieces]
-        input_ids, mask = (ids.to(model.device) for ids in padded(rows, self.tokenizer.pad_token_id))
-        limits = self.limits(pieces)
-        ends = model.generation_config.eos_token_id
-        start = model.generation_config.decoder_start_token_id or model.config.decoder_start_token_id
-        prompt = torch.tensor([[start, tags[1]]], device=model.device).expand(len(rows), 2)
+    def _search_batch(self, sources: list[list[int]], direction: Direction) -> list[list[Hypothesis]]:
+        model, settings, frame = self.model, self.settings, self.text_format.frame
+        rows = [frame.read(ids, direction) for ids in sources]
+        causal = self.text_format.is_causal
+        input_ids, mask = (ids.to(model.device) for ids in padded(rows, frame.pad, left=causal))
+        limits, start, ends = self.limits(sources, direction), frame.start(direction), self._ends()
+        prompt: dict[str, Any] = {}
+        if not causal:
+            prompt["decoder_input_ids"] = torch.tensor([start], device=model.device).expand(len(rows), len(start))
+        before = input_ids.shape[1] if causal else len(start)
         generate: Any = model.generate
         found = generate(
             input_ids=input_ids,
             attention_mask=mask,
-            decoder_input_ids=prompt,
+            **prompt,
             num_beams=settings.beam,
-            eos_token_id=end if ends is None else ends,
+            eos_token_id=ends,
+            pad_token_id=frame.pad,
             length_penalty=settings.length_penalty,
-            max_length=max(limits) + 1,
+            max_length=max(limits) + (before if causal else 1),
+            forced_eos_token_id=None,  # at the longest limit of a batch, which is another sentence's
             do_sample=False,
             num_return_sequences=1,
             custom_generate=beam_search_n_best,
             avoid_empty=True,
             limits=torch.tensor(limits, device=model.device),
         )
-        return [[Hypothesis(_written(ids.tolist(), end), score) for score, ids in kept] for kept in found]
+        return [[Hypothesis(_written(ids.tolist(), before, ends), score) for score, ids in kept] for kept in found]
+
+    def _ends(self) -> list[int]:
+        """What ends a translation: what the format says, and what the model's own generation_config does."""
+        own = self.model.generation_config.eos_token_id
+        own = own if isinstance(own, list) else [] if own is None else [own]
+        return list(dict.fromkeys([*self.text_format.frame.ends, *own]))
 
 
-def _written(ids: list[int], end: int | None) -> list[int]:
-    """Without start token, tag and `</s>`."""
-    return ids[TAGGED : -1 if ids[-1] == end else None]
+def _written(ids: list[int], before: int, ends: list[int]) -> list[int]:
+    """Without what it began with, and without its end."""
+    return ids[before : -1 if len(ids) > before and ids[-1] in ends else None]
