@@ -20,8 +20,8 @@ from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.corpus.readers.rows import ReadCounts
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.batch import Batch
-from neuronspec.models.frames import IGNORED, LONGEST, padded
-from neuronspec.models.text_format import TextFormat
+from neuronspec.models.frames import IGNORED, padded
+from neuronspec.models.text_format import LONGEST, TextFormat
 from neuronspec.neurons.selection import families_of
 
 

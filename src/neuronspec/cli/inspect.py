@@ -227,6 +227,12 @@ def _run(path: Path) -> Facts:
     change = IdMap.load(run.base) or IdMap.load(run.tokenizer)
     if change is not None:
         start |= {"vocabulary": {name: f"{old:,}, now {new:,}" for name, (old, new) in change.facts().items()}}
+    if start and run.tokenizer.is_dir():
+        from neuronspec.models.text_format import TextFormat
+        from neuronspec.models.tokenizer import load_tokenizer
+
+        text_format = TextFormat.of(load_tokenizer(run.tokenizer))
+        start["example"] = text_format.shown(recipe.corpus.all_directions[0])
     return _facts_of(recipe) | start | {"stages": _stages(run.stages) if run.stages.exists() else {}}
 
 

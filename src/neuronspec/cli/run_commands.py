@@ -19,6 +19,7 @@ from neuronspec.cli.options import (
 from neuronspec.cli.output import console, progress
 
 if TYPE_CHECKING:
+    from neuronspec.recipe import Recipe
     from neuronspec.runs.stages import Run
 
 commands = typer.Typer()
@@ -64,6 +65,7 @@ def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonO
 
     checked = Recipe.load(recipe, overrides)
     warn_of_machine(checked)
+    example = _framed_example(checked)
     if as_json:
         typer.echo(checked.model_dump_json(indent=1))
     else:
@@ -72,6 +74,20 @@ def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonO
             f"{recipe}: valid; {count} directions of {len(checked.corpus.all_languages)} languages, "
             f"arms: {', '.join(checked.arms)}"
         )
+        for line in example:
+            typer.echo(line)
+
+
+def _framed_example(recipe: Recipe) -> list[str]:
+    """How a pretrained model reads a pair; its tokenizer is loaded, and so is checked against the languages."""
+    if recipe.model.pretrained is None:
+        return []
+    from neuronspec.models.pretrained import pretrained_tokenizer
+    from neuronspec.models.text_format import TextFormat
+
+    directions = [*recipe.corpus.all_directions, *recipe.evaluation.zero_shot_directions]
+    shown = TextFormat.of(pretrained_tokenizer(recipe.model, directions)).shown(directions[0])
+    return [f"example: {shown}"]
 
 
 @commands.command(epilog="Example: neuronspec prepare recipes/demo.yaml --out runs/demo")

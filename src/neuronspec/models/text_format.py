@@ -247,6 +247,16 @@ class TextFormat:
         written = [*frame.start(direction), *frame.targets([target])[0], frame.ends[0]]
         return show(list(map(int, read))), show(list(map(int, written)))
 
+    def shown(self, direction: Direction, text: str = "Hello, world!") -> str:
+        """One framed example for people, in a line.
+
+        Args:
+            direction: of the example.
+            text: is source and target.
+        """
+        read, written = self.example(direction, text, text)
+        return f"{direction} reads: {' '.join(read)} | writes: {' '.join(written)}"
+
 
 def _frame(tokenizer: Any, kept: Description) -> Frame:
     names = getattr(tokenizer, "init_kwargs", {}).get(LANGUAGES_KEY, {})

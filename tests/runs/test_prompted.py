@@ -1,0 +1,108 @@
+"""Runs that start from models without tags of languages as ours: each family through the whole path."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tests.helpers.prompted_checkpoints import PROMPTED
+from tests.helpers.synthetic import write_table
+from tests.runs.test_pretrained import call, refused, sentences, write_recipe
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+import neuronspec as ns
+from neuronspec.core.direction import Direction
+from neuronspec.corpus.store import TokenStore
+from neuronspec.models.text_format import TextFormat
+
+pytestmark = pytest.mark.cli
+EN_DE = Direction("en", "de")
+SAMPLED = ("marian", "t5", "qwen3")
+"""Families whose runs are always tested: a tag in the source, a prompt, and a decoder-only model."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[name if name in SAMPLED else pytest.param(name, marks=pytest.mark.slow) for name in sorted(PROMPTED)],
+)
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a recipe, its checkpoint and its finished run."""
+    folder = tmp_path_factory.mktemp("prompted") / request.param
+    folder.mkdir()
+    write_table(folder / "table.tsv", rows=200)
+    PROMPTED[request.param](folder / "checkpoint", sentences(folder / "table.tsv"))
+    call("run", write_recipe(folder), "--out", folder / "run")
+    return folder
+
+
+def test_the_checkpoint_is_the_baseline_and_all_arms_are_scored(family: Path) -> None:
+    config = AutoConfig.from_pretrained(family / "checkpoint")
+    auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    own, base, dense = (auto.from_pretrained(family / name) for name in ("checkpoint", "run/base", "run/arms/dense"))
+    found, trained = base.state_dict(), dense.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in own.state_dict().items())
+    assert any(not torch.equal(found[name], value) for name, value in trained.items())
+    results = json.loads((family / "run" / "results.json").read_text())
+    assert set(results["arms"]) == {"copy", "base", "specialized", "dense", "random"}
+    assert results["arms"]["specialized"]["en-de"]["n"] == results["arms"]["base"]["en-de"]["n"] > 0
+    assert (family / "run" / "report" / "index.html").is_file()
+
+
+def test_the_store_has_what_the_model_reads(family: Path) -> None:
+    """Of each direction its own, as the format makes it of the text."""
+    store = TokenStore.open(family / "run" / "data")
+    frame = TextFormat.of(store.tokenizer).frame
+    for direction in map(Direction.parse, ("en-de", "de-en", "en-fr")):
+        pairs = store.pairs("valid", direction)
+        sources, targets = pairs.source_texts(), pairs.target_texts()
+        for index in range(4):
+            source, target = pairs.tokens(index)
+            assert source.tolist() == frame.sources([sources[index]], direction)[0]
+            assert target.tolist() == frame.targets([targets[index]])[0]
+            assert (pairs.source_lengths[index], pairs.target_lengths[index]) == (len(source), len(target))
+
+
+def test_an_arm_and_the_specialized_model_translate_by_themselves(family: Path) -> None:
+    """A model folder has all that tells how its sentences are framed."""
+    store = TokenStore.open(family / "run" / "data")
+    sources = store.pairs("test", EN_DE).source_texts()
+    for arm, name in (("specialized", "arms/specialized"), ("base", "base")):
+        translator = ns.Translator(family / "run" / name, beam=2, max_new_tokens=12)
+        expected = (family / "run" / "evaluation" / arm / "en-de.hyp").read_text(encoding="utf-8").splitlines()
+        assert [translator(source, "en-de") for source in sources] == expected
+
+
+def test_another_prompt_makes_everything_anew(family: Path) -> None:
+    prompt = "{target_code}: {text}" if family.name != "marian" else "{target_tag} {text} ."
+    changed = write_recipe(family, model={"pretrained": "checkpoint", "prompt": prompt})
+    try:
+        assert "prepare: up to date" not in call("run", changed, "--out", family / "run", "--dry-run")
+    finally:
+        write_recipe(family)
+    assert "prepare: up to date" in call("run", family / "recipe.yaml", "--out", family / "run", "--dry-run")
+
+
+def test_a_framed_example_is_shown(family: Path) -> None:
+    for found in (call("validate", family / "recipe.yaml"), call("inspect", family / "run")):
+        assert "example" in found and {"marian": ">>eng<<", "qwen3": "<|im_start|>"}.get(family.name, "") in found
+
+
+def test_prompts_are_checked_at_once(tmp_path: Path) -> None:
+    write_table(tmp_path / "table.tsv", rows=20)
+    PROMPTED["llama"](tmp_path / "checkpoint", sentences(tmp_path / "table.tsv") * 5)
+    for prompt, told in (
+        ("{txt}", "unknown place {txt}; did you mean 'text'"),
+        ("{source}", "it has no {text}"),
+        ("{text} {text}", "it has {text} more than once"),
+    ):
+        recipe = write_recipe(tmp_path, model={"pretrained": "checkpoint", "prompt": prompt})
+        assert told in refused("validate", recipe)
+    assert "isn't told which of de, en, fr to write" in refused(
+        "run", write_recipe(tmp_path, model={"pretrained": "checkpoint", "prompt": "{text}"}), "--out", tmp_path / "run"
+    )
+    assert not (tmp_path / "run" / "data").exists()
+    assert "prompt is of a pretrained checkpoint" in refused(
+        "validate", write_recipe(tmp_path, model={"prompt": "{text}"})
+    )
