@@ -143,6 +143,15 @@ def test_leftovers_of_dead_processes_are_cleared_and_nothing_else(tmp_path: Path
     assert content(tmp_path) == mine | {running.name: running.name, "other": "text"}
 
 
+def test_a_killed_process_that_nobody_waited_for_is_dead(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
+    left_by(child.pid, tmp_path / "results.json", "tmp").write_text("half")
+    write_text(tmp_path / "other", "text")
+    child.wait()
+    assert content(tmp_path) == {"other": "text"}
+
+
 def test_scratch_folders_of_dead_processes_are_cleared(
     tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,7 +159,12 @@ def _runs(pid: int) -> bool:
         return False
     except OSError:  # it is another user's
         return True
-    return True
+    # a killed one stays as a zombie until its parent asks, and in a container without an init nobody does
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return True
+    return state not in ("Z", "X")
 
 
 @contextmanager
