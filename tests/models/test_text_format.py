@@ -37,8 +37,8 @@ def test_t5_gets_its_prefix_and_a_prompt_of_ones_own() -> None:
     model, tokenizer = build_family("t5"), words_tokenizer()
     (batch,) = TextFormat.of_model(tokenizer, model).batches(Direction("de", "en"), PAIRS)
     assert text(tokenizer, batch.inputs["input_ids"][0]) == "translate German to <unk> a b"  # `English:`
-    assert text(tokenizer, batch.inputs["labels"][0]) == "x"
-    assert batch.inputs["labels"][0].tolist()[1:] == [-100]
+    assert text(tokenizer, batch.inputs["labels"][0]) == "x </s>"
+    assert batch.inputs["labels"][0].tolist()[2:] == [-100]
     assert batch.inputs["decoder_input_ids"].shape == batch.inputs["labels"].shape
     (batch,) = TextFormat.of_model(tokenizer, model, "{source_code} {target_code} : {text}").batches(
         Direction("de", "en"), PAIRS
@@ -100,8 +100,10 @@ def test_wrong_prompts_are_errors() -> None:
 def test_a_tokenizer_without_padding_or_end_is_refused() -> None:
     tokenizer = words_tokenizer(pad=None)
     tokenizer.eos_token = None
+    model = build_family("llama")
+    model.config.eos_token_id = None
     with pytest.raises(ModelError, match="neither a padding nor an end token"):
-        TextFormat.of_model(tokenizer, build_family("llama"))
+        TextFormat.of_model(tokenizer, model)
 
 
 def test_layout_of_a_tokenizer() -> None:

@@ -40,7 +40,7 @@ class PairCounts:
 class PairFile:
     """Writes one file of the token store, batch by batch. Use as a context manager."""
 
-    def __init__(self, path: Path, ids: pa.DataType, split: Split, sources: bool) -> None:
+    def __init__(self, path: Path, ids: pa.DataType, split: Split, sources: bool = False) -> None:
         sides = ("first", "second")
         self.path, self.split = path, split
         fields = [(side, pa.list_(ids)) for side in sides] + [(f"{side}_length", pa.int32()) for side in sides]
