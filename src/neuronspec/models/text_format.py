@@ -20,7 +20,7 @@ from neuronspec.core.languages import canonical
 from neuronspec.models.batch import Batch
 from neuronspec.models.frames import Frame, Inputs, Pair, Tagged, Tags
 from neuronspec.models.prompts import CAUSAL_PROMPT, CHAT_PROMPT, PLAIN, SOURCE_TAG, T5_PROMPT, checked_prompt
-from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY
+from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY, NO_REGION
 from neuronspec.models.whole_frames import Causal, Coded, Prompted, target_tags
 
 LONGEST = 256
@@ -277,7 +277,7 @@ def _language_codes(tokenizer: Any) -> dict[str, str]:
     codes: dict[str, str] = {}
     for token in tokens:
         try:
-            code = canonical(token.strip("_<>[]"))
+            code = canonical(token.strip("_<>[]").removesuffix(NO_REGION))
         except DirectionError:
             continue
         for spelling in (code, token.strip("_<>[]"), code.partition("_")[0]):

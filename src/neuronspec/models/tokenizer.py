@@ -39,7 +39,7 @@ _ASCII = string.digits + string.ascii_letters + string.punctuation
 _THREADS = 4
 _LONGEST_LINE = 1 << 16
 _OWN_CODE = "en_XX"
-_NO_REGION = "_XX"
+NO_REGION = "_XX"
 """How the tags of mBART-50 end where a language has no region."""
 _ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 LANGUAGES_KEY = "neuronspec_languages"
@@ -64,7 +64,7 @@ def tagged_languages(tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     known: dict[str, str] = {}
     for spelling, token in (tagged or {token: token for token in special}).items():
         try:
-            known.setdefault(canonical(spelling.removesuffix(_NO_REGION)), token)
+            known.setdefault(canonical(spelling.removesuffix(NO_REGION)), token)
         except DirectionError:
             if tagged:
                 known.setdefault(spelling, token)
