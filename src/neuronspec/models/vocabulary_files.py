@@ -12,6 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -101,8 +102,11 @@ class VocabularyFiles(ABC):
 
     def is_piece(self, number: int) -> bool:
         """Whether an id is that of a piece of words, not of a special token or a single byte."""
-        special = number in self.tokenizer.added_tokens_decoder or number in self.tokenizer.all_special_ids
-        return not special and BYTE.fullmatch(self.token(number)) is None
+        return number not in self._special and BYTE.fullmatch(self.token(number)) is None
+
+    @cached_property
+    def _special(self) -> set[int]:
+        return {*self.tokenizer.added_tokens_decoder, *self.tokenizer.all_special_ids}
 
     def save_rest(self, folder: Path, order: Order, dropped: Collection[str]) -> None:
         """Save what the tokenizer has beside its vocabulary."""
