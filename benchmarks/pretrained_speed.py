@@ -9,15 +9,18 @@ machine has it in hardware and in float32 elsewhere, on both sides alike. Senten
 cores can train: of NLLB-600M's multiplications per token 43% are the vocabulary's, of this shape's 86%, so that the
 vocabulary counts for more here.
 
-- neuronspec: `neuronspec.training.train`, one micro-batch an update.
+- neuronspec: `neuronspec.training.train`, an update in 4 micro-batches.
 - neuronspec trimmed: the same with a table of the 32,000 pieces that the text needs, as `model.trim_vocabulary` gives.
 - Seq2SeqTrainer: `DataCollatorForSeq2Seq` with the model, batches grouped by length, `adamw_torch_fused`, `sdpa`, no
-  evaluation; one micro-batch an update, and again 8 for an update, which takes less memory and more time.
+  evaluation; an update in 4 micro-batches, and again in 16, which takes less memory and more time. (A batch is a number
+  of sentences there: one that is an update on average has three times as many tokens where sentences are long, and the
+  logits of all positions, several times over, are more than these machines hold.)
 
 Every measurement is a process of its own, which warms up for an update, trains for some, and ends. A round is one of
 each arm, in an order that changes by round; medians over rounds. Rates count real target tokens, without padding and
 language tags, by wall time and by CPU time of the process, which is disturbed less by other work. Memory is the peak
-of the whole process (CPU), or of torch on the device (GPU); beside it what `neuronspec.models.footprint` computes.
+of the whole process (CPU), or of torch on the device (GPU); beside it what `neuronspec.models.footprint` computes for
+neuronspec, added to what the process held before there was a model (CPU).
 """
 
 from __future__ import annotations
@@ -49,9 +52,12 @@ from transformers import (
 
 from machine import write_result
 from neuronspec.core.direction import Direction
+from neuronspec.models.dimensions import Dimensions
+from neuronspec.models.footprint import Plan, footprint
 from neuronspec.models.frames import Tagged
 from neuronspec.models.load import placed
 from neuronspec.models.text_format import TextFormat
+from neuronspec.training.loss import LOGITS_HELD
 from neuronspec.training.precision import peak_memory, resolve_precision
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.train import train
@@ -64,12 +70,13 @@ LANGUAGES = ("en", "de", "fr", "es", "ru")
 DIRECTIONS = [Direction(*pair) for code in LANGUAGES[1:] for pair in (("en", code), (code, "en"))]
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 NLLB_VOCABULARY, TRIMMED_VOCABULARY, USED_PIECES = 256_206, 32_000, 30_000
-PAIRS = 2000
+PAIRS = 6000
 """Of each direction."""
 
-OURS, TRIMMED, THEIRS, THEIRS_SPLIT = (
-    "neuronspec", "neuronspec trimmed", "Seq2SeqTrainer", "Seq2SeqTrainer 8 micro-batches"
-)  # fmt: skip
+OURS, TRIMMED = "neuronspec", "neuronspec trimmed"
+OUR_MICRO_BATCHES = 4
+MICRO_BATCHES = {"Seq2SeqTrainer 4 micro-batches": 4, "Seq2SeqTrainer 16 micro-batches": 16}
+THEIRS, THEIRS_SPLIT = MICRO_BATCHES
 ARMS = (OURS, THEIRS, TRIMMED, THEIRS_SPLIT)
 WARM_UP = 1
 
@@ -85,17 +92,16 @@ class Pairs:
         places = np.random.default_rng(0).permutation(vocabulary - len(SPECIAL) - len(LANGUAGES))[:USED_PIECES]
         shares = 1 / (np.arange(len(places)) + 2.7)
         shares /= shares.sum()
-        self._pieces = [
-            [len(SPECIAL) + places[random.choice(len(places), int(length), p=shares)] for length in pair]
-            for pair in chosen
-        ]
+        self._pieces = len(SPECIAL) + places[random.choice(len(places), int(chosen.sum()), p=shares)]
+        self._ends = chosen.sum(1).cumsum()
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._ends)
 
     def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        source, target = self._pieces[index]
-        return source, target
+        start = self._ends[index] - self.source_lengths[index] - self.target_lengths[index]
+        middle = start + self.source_lengths[index]
+        return self._pieces[start:middle], self._pieces[middle : self._ends[index]]
 
 
 class Store:
@@ -179,11 +185,11 @@ def work(arm: str, folder: str, options: argparse.Namespace) -> None:
     if arm in (OURS, TRIMMED):
         work_ours(store, model, options, Path(folder), clock)
     else:
-        work_theirs(store, model, options, folder, clock, 8 if arm == THEIRS_SPLIT else 1)
+        work_theirs(store, model, options, folder, clock, MICRO_BATCHES[arm])
 
 
 def work_ours(store: Store, model: Any, options: argparse.Namespace, folder: Path, clock: Clock) -> None:
-    seen = 0
+    seen, micro_batches = 0, 0
 
     def count(module: Any, args: Any, inputs: dict[str, Any]) -> None:
         nonlocal seen  # the decoder reads </s>, the tag and the pieces; the tag is no target
@@ -192,12 +198,16 @@ def work_ours(store: Store, model: Any, options: argparse.Namespace, folder: Pat
 
     @contextmanager
     def update(direction: Direction) -> Iterator[None]:
-        clock.update(seen, model)
+        nonlocal micro_batches
+        if micro_batches % OUR_MICRO_BATCHES == 0:
+            clock.update(seen, model)
+        micro_batches += 1
         yield
 
     placed(model).base_model.register_forward_pre_hook(count, with_kwargs=True)
     settings = TrainingSettings(
-        updates=10**6, batch_tokens=round(options.target_tokens * store.longer_side), temperature=1,
+        updates=10**6, batch_tokens=round(options.target_tokens / OUR_MICRO_BATCHES * store.longer_side),
+        accumulation=OUR_MICRO_BATCHES, temperature=1,
         learning_rate=shapes.RATE, warmup=shapes.WARMUP, label_smoothing=options.smoothing, adam_betas=shapes.BETAS,
         adam_epsilon=shapes.EPSILON, clip_norm=shapes.CLIP, validate_every=10**6, save_every=10**6,
         validation_sentences=1,
@@ -271,6 +281,18 @@ def ratios(values: dict[str, list[float]], other: str) -> dict[str, float]:
     }
 
 
+def computed(arm: str, options: argparse.Namespace, turns: list[dict[str, float]]) -> float:
+    """The memory of our training as `neuronspec.models.footprint` has it, and on a CPU what there was before."""
+    vocabulary, on_gpu = TRIMMED_VOCABULARY if arm == TRIMMED else NLLB_VOCABULARY, torch.cuda.is_available()
+    with torch.device("meta"):
+        config = build(vocabulary, options.d_model, options.layers).config
+    shape = Dimensions.of_config(config.to_dict())
+    assert shape is not None
+    tokens = options.target_tokens // OUR_MICRO_BATCHES
+    plan = Plan(tokens, bf16=on_gpu, logits=LOGITS_HELD["cuda" if on_gpu else "cpu"])
+    return footprint(shape, plan).total + (0 if on_gpu else statistics.median(turn["before"] for turn in turns))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--d-model", type=int, default=256)
@@ -312,6 +334,7 @@ def main() -> None:
         "cpu": facts(found, "cpu"),
         "peak memory, GiB": {arm: round(statistics.median(values) / 2**30, 2) for arm, values in memory.items()},
         "before the model, GiB": round(statistics.median(turn["before"] for turn in found[OURS]) / 2**30, 2),
+        "computed memory, GiB": {arm: round(computed(arm, options, found[arm]) / 2**30, 2) for arm in (OURS, TRIMMED)},
         **{f"memory over {other}": ratios(memory, other) for other in (THEIRS, THEIRS_SPLIT)},
     }
     if options.quick:
