@@ -183,18 +183,6 @@ def test_what_can_not_be_a_start_is_refused(work: Path, tmp_path: Path) -> None:
     assert "holds no weights" in refused("validate", write_recipe(tmp_path))
 
 
-def test_the_recipe_of_the_page_is_valid(work: Path, tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "pretrained.md").read_text(encoding="utf-8")
-    text = page.partition("```yaml\n")[2].partition("```")[0]
-    (tmp_path / "train.tsv").write_bytes((work / "table.tsv").read_bytes())
-    FAMILIES["nllb"](tmp_path / "checkpoint", sentences(tmp_path / "train.tsv"))
-    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
-    assert "hf download facebook/nllb-200-distilled-600M" in refused("validate", tmp_path / "recipe.yaml")
-    own = text.replace("facebook/nllb-200-distilled-600M", "checkpoint")
-    (tmp_path / "recipe.yaml").write_text(own, encoding="utf-8")
-    call("validate", tmp_path / "recipe.yaml")
-
-
 @pytest.fixture(scope="module")
 def own(work: Path) -> Path:
     """As `family`, of one kind: for what has nothing to do with the kind, and may change the run."""
