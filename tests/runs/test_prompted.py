@@ -15,6 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 import neuronspec as ns
 from neuronspec.core.direction import Direction
 from neuronspec.corpus.store import TokenStore
+from neuronspec.models.id_map import IdMap
+from neuronspec.models.load import load_model
 from neuronspec.models.text_format import TextFormat
 
 pytestmark = pytest.mark.cli
@@ -106,3 +108,31 @@ def test_prompts_are_checked_at_once(tmp_path: Path) -> None:
     assert "prompt is of a pretrained checkpoint" in refused(
         "validate", write_recipe(tmp_path, model={"prompt": "{text}"})
     )
+
+
+def test_a_trimmed_vocabulary_leaves_the_rest_as_it_was(family: Path) -> None:
+    """Sentences are cut and framed alike, and the logits of what is kept are the same."""
+    recipe = write_recipe(family, model={"pretrained": "checkpoint", "trim_vocabulary": True})
+    try:
+        if family.name == "marian":
+            told = "the vocabulary of a MarianTokenizer can't be changed"
+            assert told in call("prepare", recipe, "--out", family / "trimmed", code=1)
+            return
+        call("prepare", recipe, "--out", family / "trimmed")
+        call("train", family / "trimmed")
+    finally:
+        write_recipe(family)
+    whole, trimmed = (TokenStore.open(family / name / "data") for name in ("run", "trimmed"))
+    assert len(trimmed.tokenizer) < len(whole.tokenizer)
+    old, new = (TextFormat.of(store.tokenizer).frame for store in (whole, trimmed))
+    texts = whole.pairs("test", EN_DE).source_texts()
+    for before, after in zip(old.sources(texts, EN_DE), new.sources(texts, EN_DE), strict=True):
+        assert whole.tokenizer.convert_ids_to_tokens(before) == trimmed.tokenizer.convert_ids_to_tokens(after)
+    assert whole.tokenizer.convert_ids_to_tokens(old.ends) == trimmed.tokenizer.convert_ids_to_tokens(new.ends)
+    models = [load_model(family / name / "base") for name in ("run", "trimmed")]
+    (ours,) = TextFormat(old).batches(EN_DE, [(texts[0], texts[0])])
+    (theirs,) = TextFormat(new).batches(EN_DE, [(texts[0], texts[0])])
+    kept = IdMap.load(family / "trimmed" / "base").ids  # type: ignore[union-attr]
+    with torch.no_grad():
+        expected, found = (model(**batch.inputs).logits for model, batch in zip(models, (ours, theirs), strict=True))
+    assert torch.allclose(expected[..., list(kept)], found, atol=1e-5)

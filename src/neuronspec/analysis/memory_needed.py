@@ -11,7 +11,7 @@ import torch
 
 from neuronspec.core.errors import RecipeError
 from neuronspec.models.batch import Batch
-from neuronspec.models.footprint import Room, main_memory, room
+from neuronspec.models.footprint import Room, main_memory, readable_size, room
 from neuronspec.models.load import DeviceMap
 from neuronspec.models.sites import find_ffn_sites, in_width
 from neuronspec.training.loss import projects_rows
@@ -53,9 +53,9 @@ class MemoryNeeded:
 
     def __str__(self) -> str:
         return (
-            f"the analysis needs about {_readable(self.total)} of memory: {_readable(self.weights)} for "
-            f"{self.parameters / 1e6:,.0f} million parameters in {self.dtype}, {_readable(self.recorded)} for what is "
-            f"recorded, {_readable(self.batch)} for a batch"
+            f"the analysis needs about {readable_size(self.total)} of memory: {readable_size(self.weights)} for "
+            f"{self.parameters / 1e6:,.0f} million parameters in {self.dtype}, {readable_size(self.recorded)} for what "
+            f"is recorded, {readable_size(self.batch)} for a batch"
         )
 
 
@@ -97,15 +97,15 @@ def check_memory(needed: MemoryNeeded, device_map: DeviceMap | None, found: Room
         RecipeError: the weights alone are more than the device has, and nothing spreads them.
     """
     found = found or (room() if device_map is None else _everywhere())
-    logger.info("%s; %s has %s free", needed, found.where, _readable(found.free))
+    logger.info("%s; %s has %s free", needed, found.where, readable_size(found.free))
     if device_map is None and needed.weights > found.total:
         raise RecipeError(
-            f"{needed}; {found.where} has {_readable(found.total)}. --dtype bfloat16 halves weights of float32; "
+            f"{needed}; {found.where} has {readable_size(found.total)}. --dtype bfloat16 halves weights of float32; "
             "--device-map auto puts layers on all GPUs, in main memory and on the disk"
         )
     if needed.total > found.free:
         slow = "layers will be read from the disk again and again" if device_map is not None else "it may not fit"
-        logger.warning("%s, and %s has %s free: %s", needed, found.where, _readable(found.free), slow)
+        logger.warning("%s, and %s has %s free: %s", needed, found.where, readable_size(found.free), slow)
 
 
 def _everywhere() -> Room:
@@ -123,7 +123,3 @@ def _tokens(batch: Batch) -> int:
     """Positions of a batch, with padding, on its longer side."""
     sides = (batch.inputs.get(name) for name in ("input_ids", "decoder_input_ids", "labels"))
     return max(side.numel() for side in sides if side is not None)
-
-
-def _readable(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"

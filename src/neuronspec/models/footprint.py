@@ -188,3 +188,8 @@ def _number(path: Path, name: str = "") -> int | None:
     places = [words.index(name) + 1] if name in words else [] if name else [0]
     found = words[places[0]] if places and places[0] < len(words) else ""
     return int(found) if found.isdigit() else None
+
+
+def readable_size(size: int) -> str:
+    """A number of bytes for people: `1.5 GB`, `12.0 MB`."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"

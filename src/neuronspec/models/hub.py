@@ -40,11 +40,24 @@ def local_folder(name: str | Path, revision: str | None = None) -> Path:
         if revision is not None:
             raise PathError(f"{name} is no name on the Hugging Face hub (user/model), so it has no revision {revision}")
         return path
+    return cached(str(name), revision)
+
+
+def cached(name: str, revision: str | None = None) -> Path:
+    """Where the cache of the Hugging Face hub has a model. Downloads nothing.
+
+    Args:
+        name: on the hub.
+        revision: branch, tag or commit.
+
+    Raises:
+        PathError: the cache has no such model; says how to download it.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(name), revision=revision, local_files_only=True))
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError):
         wanted = f" --revision {revision}" if revision else ""
         raise PathError(

@@ -11,8 +11,9 @@ from typing_extensions import TypedDict
 
 from neuronspec.core.checksums import FileName, digest
 from neuronspec.core.direction import Direction, languages_of
-from neuronspec.core.errors import DirectionError, ModelError, RecipeError, nearest, told_as
+from neuronspec.core.errors import DirectionError, ModelError, PathError, RecipeError, nearest, told_as
 from neuronspec.core.json_files import read_json
+from neuronspec.models.hub import cached
 from neuronspec.models.mixtures import why_not_mixture
 
 if TYPE_CHECKING:
@@ -98,17 +99,10 @@ def checkpoint_folder(settings: ModelSettings) -> Path:
         return Path(name)
     if not _HUB_NAME.fullmatch(name):
         raise RecipeError(f"model.pretrained: there is no folder {name} any more; put the checkpoint back there")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
     try:
-        return Path(snapshot_download(name, revision=settings.revision, local_files_only=True))
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError):
-        revision = f" --revision {settings.revision}" if settings.revision else ""
-        raise RecipeError(
-            f"model.pretrained: there is no folder {name}, and the cache of the Hugging Face hub has no such model. "
-            f"A run downloads nothing: 'hf download {name}{revision}' does"
-        ) from None
+        return cached(name, settings.revision)
+    except PathError as error:
+        raise RecipeError(f"model.pretrained: {error}") from None
 
 
 def check_checkpoint(settings: ModelSettings) -> Path:

@@ -14,7 +14,7 @@ from neuronspec.arms.kinds import check_kind
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
 from neuronspec.core.processes import launched
 from neuronspec.models.dimensions import Dimensions
-from neuronspec.models.footprint import Plan, Room, footprint, room
+from neuronspec.models.footprint import Plan, Room, footprint, readable_size, room
 from neuronspec.models.id_map import IdMap
 from neuronspec.models.pretrained import config_of, kind_of
 from neuronspec.recipe import Recipe
@@ -159,10 +159,10 @@ def check_memory(recipe: Recipe, section: str, found: Room | None = None, tokeni
     if state + batch <= found.free:
         return
     text = (
-        f"{section} needs about {_readable(state)} for weights, gradients and the state of {settings.optimizer} "
+        f"{section} needs about {readable_size(state)} for weights, gradients and the state of {settings.optimizer} "
         f"({shape.parameters / 1e6:,.0f} million parameters, {needed.trained / 1e6:,.0f} of them trained), "
-        f"and about {_readable(batch)} for a micro-batch of "
-        f"{settings.batch_tokens} tokens (batch_tokens); {found.where} has {_readable(found.total)} of memory"
+        f"and about {readable_size(batch)} for a micro-batch of "
+        f"{settings.batch_tokens} tokens (batch_tokens); {found.where} has {readable_size(found.total)} of memory"
     )
     if trimmed_later:
         text += "; with model.trim_vocabulary it is less, and how much is known once the text is prepared"
@@ -174,7 +174,7 @@ def check_memory(recipe: Recipe, section: str, found: Room | None = None, tokeni
     share = "; parallel: fsdp shares the first among its processes" if sharded and not launched() else ""
     logger.warning(
         "%s, of which %s are free: a smaller batch_tokens with more accumulation, or gradient_checkpointing: true, "
-        "takes less%s", text, _readable(found.free), share,
+        "takes less%s", text, readable_size(found.free), share,
     )  # fmt: skip
 
 
@@ -200,7 +200,3 @@ def _plan(recipe: Recipe, section: str, settings: TrainingSettings) -> Plan:
         settings.freeze_embeddings,
         settings.gradient_checkpointing,
     )
-
-
-def _readable(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
