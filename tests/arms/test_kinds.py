@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ ASKED: dict[str, tuple[dict[str, Any], set[str]]] = {
     "recording.positions: prompt or continuation": (
         {"recording": {"positions": "prompt"}}, {"new", "encoder-decoder"}
     ),
+    "evaluation.engine: ctranslate2": ({"evaluation": {"engine": "ctranslate2"}}, {"causal"}),
     "evaluation.zero_shot": ({"evaluation": {"zero_shot": ["de-fr"]}}, {"causal"}),
     "specialization.components: encoder": ({"specialization": {"components": "encoder"}}, {"causal"}),
     "selection.granularity: language or family": ({"selection": {"granularity": "language"}}, {"causal"}),
@@ -90,6 +92,18 @@ def test_all_arms_but_bilingual_are_for_all(kind: str, checkpoints: dict[str, Pa
     check_kind(recipe)
     for name in arms:
         get_arm(name).check(recipe)
+
+
+def test_a_checkpoint_that_cant_be_converted_is_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    recipe = toy_recipe(evaluation={"engine": "ctranslate2"})
+    for content, reason in (
+        ({"model_type": "mbart", "is_encoder_decoder": True}, "begins with the target's code"),
+        ({"model_type": "umt5", "is_encoder_decoder": True}, "not 'umt5'"),
+        ({"model_type": "m2m_100", "encoder_attention_heads": 2, "decoder_attention_heads": 4}, "as many attention"),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(content))
+        with pytest.raises(RecipeError, match=f"evaluation.engine: .*{reason}"):
+            check_kind(recipe.model_copy(update={"model": ModelSettings(pretrained=str(tmp_path))}))
 
 
 def test_stages_after_the_baseline_do_without_the_checkpoint(checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuronspec.core.errors import RecipeError
-from neuronspec.models.pretrained import Kind, kind_of
+from neuronspec.models.pretrained import Kind, kind_of, read_config
 from neuronspec.recipe import Recipe
+from neuronspec.translation.convertible import why_not_converted
 
 KINDS: Mapping[Kind, str] = {
     "new": "new model",
@@ -58,6 +59,10 @@ SETTINGS: Mapping[str, Part] = {
         lambda recipe: recipe.recording.positions != "both",
         dict.fromkeys(("new", "encoder-decoder"), "the encoder reads the source, and the decoder the target"),
     ),
+    "evaluation.engine: ctranslate2": Part(
+        lambda recipe: recipe.evaluation.engine == "ctranslate2",
+        {"causal": "the engine runs models with an encoder: leave it out, and transformers evaluates"},
+    ),
     "evaluation.zero_shot": Part(lambda recipe: bool(recipe.evaluation.zero_shot), {"causal": _SIDES}),
     "specialization.components: encoder": Part(
         lambda recipe: recipe.specialization.components == "encoder", {"causal": "there is no encoder"}
@@ -84,7 +89,7 @@ def check_kind(recipe: Recipe) -> None:
         RecipeError: it can't, or there is no such checkpoint.
         ModelError: its config.json can't be read.
     """
-    problems = list(_problems(recipe, kind_of(recipe.model)))
+    problems = list(_problems(recipe, kind_of(recipe.model))) or _not_converted(recipe)
     if problems:
         raise RecipeError("; ".join(problems))
 
@@ -108,6 +113,14 @@ def _problems(recipe: Recipe, kind: Kind) -> Iterator[str]:
     for name, part in [*((f"the arm {name}", part) for name, part in ARMS.items()), *SETTINGS.items()]:
         if kind in part.refused and part.asked(recipe):
             yield f"{name}: a {KINDS[kind]} can't do that, since {part.refused[kind]}"
+
+
+def _not_converted(recipe: Recipe) -> list[str]:
+    """Why the engine can't run the checkpoint."""
+    if recipe.evaluation.engine != "ctranslate2" or recipe.model.pretrained is None:
+        return []
+    reason = why_not_converted(read_config(recipe.model))
+    return [f"evaluation.engine: {reason}; use transformers"] if reason else []
 
 
 def _sides_of(recipe: Recipe) -> set[str]:

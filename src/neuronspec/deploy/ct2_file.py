@@ -100,10 +100,11 @@ def cut(model: ModelFile, site: str, selected: np.ndarray, bias: np.ndarray | No
     """
     side, layer = site.split(".")
     prefix = f"{side}/layer_{layer}/ffn/linear"
-    for name in ("weight", "bias", "weight_scale"):
-        value = model.get(f"{prefix}_0/{name}")
-        if value is not None and value.ndim > 0:  # the rows are neurons
-            model.replace(f"{prefix}_0/{name}", value[selected])
+    for layer_in in ("0", "0_noact"):  # the second one where there is a gate
+        for name in ("weight", "bias", "weight_scale"):
+            value = model.get(f"{prefix}_{layer_in}/{name}")
+            if value is not None and value.ndim > 0:  # the rows are neurons
+                model.replace(f"{prefix}_{layer_in}/{name}", value[selected])
     weight = model.get(f"{prefix}_1/weight")
     if weight is None:
         raise ModelError(f"the model.bin has no feed-forward layer {site}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,16 @@ from neuronspec.deploy.manifest import DirectionFacts, Manifest, Verification, f
 from neuronspec.deploy.opening import Opened
 from neuronspec.evaluation.evaluate import read_test_set
 from neuronspec.models.fingerprint import model_fingerprint
-from neuronspec.models.frames import TAGGED
 from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.sites import find_ffn_sites
+from neuronspec.models.text_format import TextFormat
 from neuronspec.scoring.score import score
 from neuronspec.specialization.compact import CompactReport, compact_report, deployable
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import convert, import_ctranslate2, vocabulary_of
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
+from neuronspec.translation.engine import longest_source_of
 from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.transformers_engine import TransformersEngine
@@ -176,7 +178,7 @@ def describe(
         coverage=state.masks.info.coverage,
         semantics=state.semantics,
         quantization=quantization,
-        longest_source=config.max_position_embeddings - TAGGED,
+        longest_source=_longest_source(opened),
         longest_translation=LONGEST_TRANSLATION,
         vocabulary=config.vocab_size,
         dense_neurons=sum(site.width for site in sites),
@@ -198,9 +200,10 @@ def verify(opened: Opened, direction: Direction, exact: Any, rounded: Any | None
     Raises:
         ModelError: in float32 a hypothesis differs by more than rounding.
     """
-    expected = TransformersEngine(opened.model, opened.tokenizer, EvaluationSettings()).translate(
-        sample.sources, direction
-    )
+    with _as_converted(opened.model):
+        expected = TransformersEngine(opened.model, opened.tokenizer, EvaluationSettings()).translate(
+            sample.sources, direction
+        )
     found = _engine(opened, exact).translate(sample.sources, direction)
     identical, ties = 0, 0
     for source, one, other in zip(sample.sources, expected.nbest, found.nbest, strict=True):
@@ -221,6 +224,17 @@ def verify(opened: Opened, direction: Direction, exact: Any, rounded: Any | None
     difference = None if after is None or before is None else round(after - before, 3)
     same = sum(one == other for one, other in zip(expected, lines, strict=True))
     return checked.model_copy(update={"quantized_identical": same, "chrf": after, "chrf_difference": difference})
+
+
+@contextmanager
+def _as_converted(model: Any) -> Iterator[None]:
+    """What `generate` must not write has no share in its probabilities, as in CTranslate2."""
+    config = model.generation_config
+    before, config.renormalize_logits = config.renormalize_logits, True
+    try:
+        yield
+    finally:
+        config.renormalize_logits = before
 
 
 def _chrf(lines: Sequence[str], sample: Sample, direction: Direction) -> float | None:
@@ -258,7 +272,11 @@ class _Fixed:
 
 
 def _engine(opened: Opened, translator: Any) -> CTranslate2Engine:
-    config = opened.model.config
-    vocabulary = vocabulary_of(opened.tokenizer, config.vocab_size)
-    longest = config.max_position_embeddings - TAGGED
-    return CTranslate2Engine(opened.tokenizer, EvaluationSettings(), _Fixed(translator), vocabulary, longest)
+    vocabulary = vocabulary_of(opened.tokenizer, opened.model.config.vocab_size)
+    return CTranslate2Engine(
+        opened.tokenizer, EvaluationSettings(), _Fixed(translator), vocabulary, _longest_source(opened)
+    )
+
+
+def _longest_source(opened: Opened) -> int | None:
+    return longest_source_of(opened.model, TextFormat.of(opened.tokenizer).frame.framing)

@@ -70,7 +70,8 @@ class Manifest(_Strict):
         source: fingerprint of the model that was exported; see `model_fingerprint`.
         coverage, semantics: k and kind of the masks.
         quantization: of the weights.
-        longest_source, longest_translation: in tokens, without and with tag and `</s>`.
+        longest_source, longest_translation: in tokens, without and with tag and `</s>`; sources of any length where
+            positions are relative.
         dense_neurons: feed-forward neurons of the dense model.
         parameters, dense_parameters: numbers of parameters.
         files: what belongs to the folder.
@@ -85,7 +86,7 @@ class Manifest(_Strict):
     coverage: float | dict[str, float] | None = None
     semantics: Annotated[str, OneOf(SEMANTICS)]
     quantization: Annotated[str, OneOf(QUANTIZATIONS)]
-    longest_source: int
+    longest_source: int | None
     longest_translation: int
     vocabulary: int
     dense_neurons: int

@@ -147,9 +147,19 @@ def kind_of(settings: ModelSettings) -> Kind:
     """
     if settings.pretrained is None:
         return "new"
-    config = _config(checkpoint_folder(settings))
+    config = read_config(settings)
     has_encoder = config.get("is_encoder_decoder", config.get("model_type") in _WITH_ENCODER)
     return "encoder-decoder" if has_encoder else "causal"
+
+
+def read_config(settings: ModelSettings) -> dict[str, Any]:
+    """As `config_of`, whether or not the checkpoint is whole.
+
+    Raises:
+        RecipeError: there is no such checkpoint.
+        ModelError: its config.json can't be read.
+    """
+    return _config(checkpoint_folder(settings))
 
 
 def _check_weights(folder: Path) -> None:

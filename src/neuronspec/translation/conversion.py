@@ -8,18 +8,22 @@ its tokenizer has in memory.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from transformers import M2M100ForConditionalGeneration, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.errors import MissingExtraError, ModelError
 from neuronspec.models.fit import count_ids
-from neuronspec.models.sites import unwrap
+from neuronspec.models.frames import Tagged
+from neuronspec.models.sites import find_ffn_sites, unwrap
+from neuronspec.models.text_format import TextFormat
 from neuronspec.specialization.model_state import attached
+from neuronspec.translation.convertible import CONVERTIBLE, why_not_converted
+from neuronspec.translation.ct2_specs import spec_of
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
 
@@ -42,21 +46,22 @@ def check_convertible(model: nn.Module) -> None:
     Raises:
         ModelError: it is of another architecture, or has layers that a conversion would silently leave out.
     """
-    plain = unwrap(model)
-    if not isinstance(plain, M2M100ForConditionalGeneration):
-        raise ModelError(
-            f"the ctranslate2 engine runs M2M100ForConditionalGeneration (our models, M2M100, NLLB), not "
-            f"{type(plain).__name__}; use the transformers engine"
-        )
+    plain: Any = unwrap(model)
     config = plain.config
-    if config.encoder_attention_heads != config.decoder_attention_heads:
+    if reason := why_not_converted(config.to_dict()):
+        raise ModelError(f"{reason}; use the transformers engine")
+    if type(plain).__name__ != CONVERTIBLE[config.model_type]:
         raise ModelError(
-            f"CTranslate2 needs as many attention heads in the encoder ({config.encoder_attention_heads}) as in the "
-            f"decoder ({config.decoder_attention_heads}); use the transformers engine"
+            f"the ctranslate2 engine runs {CONVERTIBLE[config.model_type]}, not {type(plain).__name__}; use the "
+            "transformers engine"
         )
+    _check_one_vocabulary(plain)
+    _check_activation(config)
     with torch.device("meta"):
-        known = set(M2M100ForConditionalGeneration(config).state_dict())
-    added = sorted(set(plain.state_dict()) - known)
+        known = set(type(plain)(config).state_dict())
+    modules = {id(module): name for name, module in plain.named_modules()}
+    folded = {f"{modules[id(site.down)]}.bias" for site in find_ffn_sites(plain)}  # of compact models
+    added = sorted(set(plain.state_dict()) - known - folded)
     if added:
         raise ModelError(
             f"CTranslate2 has no place for {len(added)} weights of the model, such as {added[0]!r} (adapters?); merge "
@@ -64,18 +69,39 @@ def check_convertible(model: nn.Module) -> None:
         )
 
 
-def vocabulary_of(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:
-    """The token of each of the model's `size` ids; ids that the tokenizer doesn't have get names of their own.
+def _check_one_vocabulary(model: Any) -> None:
+    rows = {table.weight.shape[0] for table in (model.get_input_embeddings(), model.get_output_embeddings())}
+    if rows != {model.config.vocab_size}:
+        raise ModelError(
+            "CTranslate2 models are written with one vocabulary for sources and targets, and the model has two; use "
+            "the transformers engine"
+        )
 
-    Raises:
-        ModelError: two ids have one token.
+
+def _check_activation(config: Any) -> None:
+    from ctranslate2.converters import transformers as stock
+
+    activation = getattr(config, "dense_act_fn", None) or config.activation_function
+    if activation not in stock._SUPPORTED_ACTIVATIONS:
+        raise ModelError(f"CTranslate2 has no activation {activation!r}; use the transformers engine")
+
+
+def vocabulary_of(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:
+    """The token of each of the model's `size` ids, each another one.
+
+    Ids that the tokenizer doesn't have get names of their own, and so do all but one of several ids of one token.
+
+    Args:
+        tokenizer: of the model.
+        size: rows of the model's table.
     """
     tokens = tokenizer.convert_ids_to_tokens(list(range(min(size, count_ids(tokenizer)))))
     named = [f"<unused {place}>" if token is None else str(token) for place, token in enumerate(tokens)]
     named += [f"<unused {place}>" for place in range(len(named), size)]
-    if len(set(named)) != size:
-        twice = next(token for place, token in enumerate(named) if token in named[:place])
-        raise ModelError(f"the tokenizer has two ids for {twice!r}: CTranslate2 needs one id per token")
+    counts = Counter(named)
+    for place, token in enumerate(named):
+        if counts[token] > 1 and tokenizer.convert_tokens_to_ids(token) != place:
+            named[place] = f"<{token} again, {place}>"
     return named
 
 
@@ -109,29 +135,15 @@ def convert(
         from neuronspec.specialization.apply import unspecialize
 
         unspecialize(own)
-    spec = _loader(max(own.config.max_position_embeddings, longest_translation + 2)).get_model_spec(own)
-    # translations are aligned with their sources by all heads of the last layer, not by the first alone
-    spec.decoder.alignment_heads = np.int16(own.config.decoder_attention_heads)
-    spec.register_source_vocabulary(vocabulary_of(tokenizer, own.config.vocab_size))
-    spec.register_target_vocabulary(vocabulary_of(tokenizer, own.config.vocab_size))
-    start = own.generation_config.decoder_start_token_id or own.config.decoder_start_token_id
-    spec.config.bos_token = tokenizer.bos_token
-    spec.config.eos_token = tokenizer.eos_token
-    spec.config.unk_token = tokenizer.unk_token
-    spec.config.decoder_start_token = tokenizer.convert_ids_to_tokens(start)
+    spec, frame = spec_of(own, longest_translation + 2), TextFormat.of(tokenizer).frame
+    tokens = vocabulary_of(tokenizer, own.config.vocab_size)
+    spec.register_source_vocabulary(tokens)
+    spec.register_target_vocabulary(tokens)
+    start = frame.eos if isinstance(frame, Tagged) else own.config.decoder_start_token_id
+    spec.config.bos_token = tokenizer.bos_token or tokens[start]  # written nowhere
+    spec.config.eos_token = tokens[frame.ends[0]]
+    spec.config.unk_token = tokenizer.unk_token or tokens[start]  # ids are written, so nothing is unknown
+    spec.config.decoder_start_token = tokens[start]
     spec.validate()  # must come before optimize
     spec.optimize(quantization=weights)
     spec.save(str(folder))
-
-
-def _loader(positions: int) -> Any:
-    from ctranslate2.converters.transformers import M2M100Loader
-
-    class Loader(M2M100Loader):
-        def set_position_encodings(self, spec: Any, module: Any) -> None:
-            """Positions are counted from the padding's id on; the stock loader takes it to be 1."""
-            first = module.padding_idx + 1
-            table = module.get_embedding(first + positions, module.embedding_dim, module.padding_idx)
-            spec.encodings = table[first:].float().contiguous()
-
-    return Loader()

@@ -14,11 +14,12 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError, ModelError, RecipeError, told_as
 from neuronspec.core.files import scratch_folder
 from neuronspec.models.frames import TAGGED
+from neuronspec.models.text_format import TextFormat
 from neuronspec.specialization.compact import deployable
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import check_convertible, convert, import_ctranslate2, vocabulary_of
-from neuronspec.translation.engine import Engine, Hypothesis
+from neuronspec.translation.engine import Engine, Hypothesis, longest_source_of
 from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 
@@ -40,7 +41,7 @@ class CTranslate2Engine(Engine):
         tokenizer, settings: as of `Engine`.
         translators: gives the model of a direction.
         vocabulary: the token of each id.
-        longest: pieces of a source that the model reads.
+        longest: ids of a source that the model reads; None where positions are relative.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class CTranslate2Engine(Engine):
         settings: EvaluationSettings,
         translators: Translators,
         vocabulary: Sequence[str],
-        longest: int,
+        longest: int | None,
     ) -> None:
         super().__init__(tokenizer, settings)
         self._translators = translators
@@ -73,7 +74,7 @@ class CTranslate2Engine(Engine):
         """
         check_convertible(model)
         vocabulary = vocabulary_of(tokenizer, model.config.vocab_size)
-        longest = model.config.max_position_embeddings - TAGGED
+        longest = longest_source_of(model, TextFormat.of(tokenizer).frame.framing)
         return cls(tokenizer, settings, _Converted(model, tokenizer, settings, pivot), vocabulary, longest)
 
     @classmethod
@@ -81,8 +82,8 @@ class CTranslate2Engine(Engine):
         """Check that ctranslate2 is installed; see `Engine.check_installed`."""
         import_ctranslate2()
 
-    def longest_source(self) -> int:
-        """Pieces of a source that the model has positions for."""
+    def longest_source(self) -> int | None:
+        """See `Engine.longest_source`."""
         return self._longest
 
     def origin(self, direction: Direction) -> tuple[str, str] | None:
@@ -168,8 +169,8 @@ class CTranslate2Engine(Engine):
                 raise EvaluationError(
                     "the model's scores aren't finite numbers, so it can't translate; did it diverge?"
                 )
-            written = tokens[begin:-1] if tokens[-1] == self.tokenizer.eos_token else tokens[begin:]
-            kept.append(Hypothesis([self._ids[token] for token in written], score))
+            ids = [self._ids[token] for token in tokens[begin:]]
+            kept.append(Hypothesis(ids[:-1] if ids[-1:] == self.text_format.frame.ends[:1] else ids, score))
         return kept
 
 

@@ -15,7 +15,7 @@ from neuronspec.batching.plan import plan_in_order
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import ModelError, RecipeError
 from neuronspec.core.files import write_text
-from neuronspec.models.frames import Tagged
+from neuronspec.models.frames import Framing, Tagged
 from neuronspec.models.text_format import TextFormat
 from neuronspec.translation.alignment import Aligned, Span, aligned
 from neuronspec.translation.registry import ENGINES
@@ -240,6 +240,17 @@ class Engine(ABC):
         kept = [best[: self.settings.n_best] for best in hypotheses]
         decoded = iter(self.text_format.frame.decode([h.ids for best in kept for h in best]))
         return [[(next(decoded), h.score) for h in best] for best in kept]
+
+
+def longest_source_of(model: PreTrainedModel, framing: Framing) -> int | None:
+    """Ids that a source of an encoder-decoder model may have; None where positions are relative.
+
+    Args:
+        model: of Hugging Face.
+        framing: of its `TextFormat`.
+    """
+    positions = getattr(model.config, "max_position_embeddings", None)
+    return None if positions is None else positions - framing.source
 
 
 def make_engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: EvaluationSettings) -> Engine:

@@ -16,7 +16,7 @@ from neuronspec.models.frames import padded
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve, use_direction
 from neuronspec.translation.beam import beam_search_n_best
-from neuronspec.translation.engine import Engine, Hypothesis
+from neuronspec.translation.engine import Engine, Hypothesis, longest_source_of
 from neuronspec.translation.settings import EvaluationSettings
 
 
@@ -56,11 +56,9 @@ class TransformersEngine(Engine):
 
     def longest_source(self) -> int | None:
         """See `Engine.longest_source`."""
-        positions = getattr(self.model.config, "max_position_embeddings", None)
-        if positions is None:
-            return None
         framing = self.text_format.frame.framing
-        return positions - framing.source - (self.settings.max_new_tokens if framing.joined else 0)
+        longest = longest_source_of(self.model, framing)
+        return None if longest is None else longest - (self.settings.max_new_tokens if framing.joined else 0)
 
     def origin(self, direction: Direction) -> tuple[str, str] | None:
         """See `Engine.origin`."""

@@ -1,0 +1,44 @@
+"""Tiny checkpoints of the families that CTranslate2 computes, whose translations depend on what they read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from neuronspec.core.direction import Direction
+from neuronspec.models.load import load_base, load_model
+from neuronspec.models.pretrained import pretrained_tokenizer
+from neuronspec.models.settings import ModelSettings
+from tests.helpers.checkpoints import mbart50
+from tests.helpers.prompted_checkpoints import PROMPTED
+from tests.helpers.synthetic import write_table
+
+DIRECTIONS = [Direction("en", "de"), Direction("de", "en")]
+SOURCES = ["one two three", "two", "", "three three one two one two", "one", "three two", "one one one one"]
+CONVERTED = {"mbart50": mbart50, **{name: PROMPTED[name] for name in ("marian", "t5", "mt5", "madlad")}}
+
+
+def made(family: str, folder: Path) -> Path:
+    """A checkpoint in `folder`, of one of `CONVERTED` or `PROMPTED`."""
+    write_table(folder / "table.tsv", rows=200)
+    lines = (folder / "table.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    sentences = [cell for line in lines for cell in line.split("\t")[1:]]
+    checkpoint = {**PROMPTED, **CONVERTED}[family](folder / family, sentences)
+    model = load_model(checkpoint)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(std=0.4) if weight.dim() == 2 else weight.add_(torch.randn_like(weight), alpha=0.1)
+    model.save_pretrained(checkpoint)
+    return checkpoint
+
+
+def opened(folder: Path) -> tuple[Any, Any]:
+    """The model and the tokenizer, as a recipe starts from them."""
+    settings = ModelSettings(pretrained=str(folder))
+    tokenizer = pretrained_tokenizer(settings, DIRECTIONS)
+    model = load_base(settings, tokenizer)
+    model.generation_config.renormalize_logits = True  # what mustn't be written has no share in CTranslate2
+    return model, tokenizer
