@@ -136,3 +136,16 @@ def test_a_trimmed_vocabulary_leaves_the_rest_as_it_was(family: Path) -> None:
     with torch.no_grad():
         expected, found = (model(**batch.inputs).logits for model, batch in zip(models, (ours, theirs), strict=True))
     assert torch.allclose(expected[..., list(kept)], found, atol=1e-5)
+
+
+def test_a_run_is_evaluated_and_exported_with_ctranslate2(tmp_path: Path) -> None:
+    write_table(tmp_path / "table.tsv", rows=200)
+    PROMPTED["madlad"](tmp_path / "checkpoint", sentences(tmp_path / "table.tsv"))
+    evaluation = {"engine": "ctranslate2", "beam": 2, "max_new_tokens": 12, "scores": {"off_target": False}}
+    call("run", write_recipe(tmp_path, evaluation=evaluation), "--out", tmp_path / "run")
+    told = call("export", tmp_path / "run", "en-de", "--out", tmp_path / "small", "--quantization", "float32")
+    assert "en-de" in told
+    sources = TokenStore.open(tmp_path / "run" / "data").pairs("test", EN_DE).source_texts()
+    expected = (tmp_path / "run" / "evaluation" / "specialized" / "en-de.hyp").read_text(encoding="utf-8").splitlines()
+    small = ns.Translator(tmp_path / "small", beam=2, max_new_tokens=12)
+    assert [small(source, "en-de") for source in sources] == expected

@@ -235,6 +235,8 @@ def test_what_ctranslate2_cannot_compute_is_refused() -> None:
     adapted.model.encoder.layers[0].adapter = nn.Linear(16, 16)
     with pytest.raises(ModelError, match=r"no place for 2 weights of the model, such as 'model.encoder.layers.0.ada"):
         make_engine(adapted, TOKENIZER, settings)
+    with pytest.raises(ModelError, match="runs M2M100ForConditionalGeneration, not M2M100Model"):
+        make_engine(toy_model().model, TOKENIZER, settings)
     uneven = copy.deepcopy(toy_model())
     uneven.config.decoder_attention_heads = 1
     with pytest.raises(ModelError, match="as many attention heads"):

@@ -50,7 +50,8 @@ def check_convertible(model: nn.Module) -> None:
     config = plain.config
     if reason := why_not_converted(config.to_dict()):
         raise ModelError(f"{reason}; use the transformers engine")
-    if type(plain).__name__ != CONVERTIBLE[config.model_type]:
+    stock = next((kind for kind in type(plain).__mro__ if kind.__name__ == CONVERTIBLE[config.model_type]), None)
+    if stock is None:
         raise ModelError(
             f"the ctranslate2 engine runs {CONVERTIBLE[config.model_type]}, not {type(plain).__name__}; use the "
             "transformers engine"
@@ -58,7 +59,7 @@ def check_convertible(model: nn.Module) -> None:
     _check_one_vocabulary(plain)
     _check_activation(config)
     with torch.device("meta"):
-        known = set(type(plain)(config).state_dict())
+        known = set(stock(config).state_dict())
     modules = {id(module): name for name, module in plain.named_modules()}
     folded = {f"{modules[id(site.down)]}.bias" for site in find_ffn_sites(plain)}  # of compact models
     added = sorted(set(plain.state_dict()) - known - folded)
