@@ -94,7 +94,7 @@ def test_all_mistakes_at_once_with_lines_and_hints(tmp_path: Path) -> None:
         (("{reader: catalogs}", "[catalogs]"), "corpus.train is ['catalogs']; it should be a section such as {reader"),
         (("train: {reader: catalogs}", "pivot: en"), "the key 'corpus.train' is missing"),
         (("train: {reader: catalogs}", "train: null"), "corpus.train is null"),
-        (("{reader: catalogs}", "{reader: tsv, path: .}"), "is a folder, and a table is needed"),
+        (("{reader: catalogs}", "{reader: tsv, path: .}"), "no file in it ends with .tsv"),
         (("{reader: catalogs}", "{reader: tsv, path: " + 5000 * "x" + "}"), "File name too long"),
         (("[de, nb, pt_BR]", "[de, de]"), "named twice"),
         (("[de, nb, pt_BR]", "[de]\n  directions: [en-fr]"), "'fr' is not among the languages"),

@@ -20,7 +20,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-def _pattern_from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
+def from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
     """Relative paths in a recipe start at the recipe's folder."""
     folder = (info.context or {}).get("folder")
     expanded = Path(pattern).expanduser()
@@ -28,18 +28,25 @@ def _pattern_from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
 
 
 def _from_recipe_folder(path: Path, info: ValidationInfo) -> Path:
-    resolved = Path(_pattern_from_recipe_folder(str(path), info))
-    if (info.context or {}).get("check_files"):
-        try:
-            there = resolved.exists()
-        except (OSError, ValueError) as error:  # too long, or with a character that no path has
-            raise ValueError(f"not a path: {getattr(error, 'strerror', None) or error}") from None
-        if not there:
-            raise ValueError(f"no such file or folder: {resolved}")
+    resolved = Path(from_recipe_folder(str(path), info))
+    if (info.context or {}).get("check_files") and not is_there(resolved):
+        raise ValueError(f"no such file or folder: {resolved}")
     return resolved
 
 
-RecipePattern = Annotated[str, AfterValidator(_pattern_from_recipe_folder)]
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder.
+
+    Raises:
+        ValueError: there can't be one: it is too long, or has a character that no path has.
+    """
+    try:
+        return path.exists()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"not a path: {getattr(error, 'strerror', None) or error}") from None
+
+
+RecipePattern = Annotated[str, AfterValidator(from_recipe_folder)]
 RecipePath = Annotated[Path, AfterValidator(_from_recipe_folder)]
 
 

@@ -7,13 +7,16 @@ import gzip
 import lzma
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.readers.lines import count_lines, read_blocks
+from neuronspec.corpus.readers.opening import is_file
 
 TEXT = "\ufeffid\tde\nGrüße\t\u2028still line 2\r\nlast"
 
@@ -25,7 +28,15 @@ def numbered(path: Path, size: int = 100) -> list[tuple[int, str]]:
 LINES = [(1, "id\tde"), (2, "Grüße\t\u2028still line 2"), (3, "last")]
 
 
-@pytest.mark.parametrize(("name", "pack"), [("a.tsv", bytes), ("a.tsv.gz", gzip.compress), ("a.tsv.xz", lzma.compress)])
+def zst(content: bytes) -> bytes:
+    packed: bytes = pa.compress(content, codec="zstd", asbytes=True)
+    return packed
+
+
+PACKS = [("a.tsv", bytes), ("a.tsv.gz", gzip.compress), ("a.tsv.xz", lzma.compress), ("a.tsv.zst", zst)]
+
+
+@pytest.mark.parametrize(("name", "pack"), PACKS)
 def test_lines_and_numbers(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
     path = tmp_path / name
     path.write_bytes(pack(TEXT.encode()))
@@ -41,25 +52,60 @@ def test_invalid_utf8_names_file_and_line(tmp_path: Path, name: str, pack: Calla
         numbered(path, 2)
 
 
+@pytest.mark.parametrize(("name", "pack"), PACKS[1:])
+def test_streams_that_were_joined_are_one_file(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / name
+    path.write_bytes(pack(b"one\ntw") + pack(b"o\nthree\n"))
+    assert numbered(path) == [(1, "one"), (2, "two"), (3, "three")]
+
+
+def test_members_of_archives(tmp_path: Path) -> None:
+    archive = tmp_path / "de-en.txt.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("README", "read me")
+        file.writestr("sub/Books.de-en.de", "\ufeffeins\nzwei\n" * 3)
+        file.writestr("bad", b"ok\nna\xefve\n")
+    path = archive / "sub/Books.de-en.de"
+    assert numbered(path, 4)[:3] == [(1, "eins"), (2, "zwei"), (3, "\ufeffeins")] and count_lines(path) == 6
+    assert is_file(path) and is_file(archive) and not is_file(archive / "sub") and not is_file(archive / "other")
+    with pytest.raises(CorpusError, match=r"de-en.txt.zip/bad:2: not valid UTF-8"):
+        numbered(archive / "bad")
+    with pytest.raises(CorpusError, match=r"de-en.txt.zip: has no file other"):
+        numbered(archive / "other")
+    whole = archive.read_bytes()
+    place = whole.index(b"sub/Books.de-en.de") + len("sub/Books.de-en.de") + 3
+    archive.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+    with pytest.raises(CorpusError, match="sub/Books.de-en.de: damaged"):
+        numbered(path)
+    archive.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CorpusError, match="damaged"):
+        numbered(path)
+    with pytest.raises(CorpusError, match="can't be read"):
+        is_file(path)
+
+
 def test_damaged_and_missing_files(tmp_path: Path) -> None:
     cut = tmp_path / "cut.tsv.xz"
     cut.write_bytes(lzma.compress(b"line\n" * 10_000)[:-40])
     with pytest.raises(CorpusError, match="cut.tsv.xz: damaged"):
         numbered(cut)
-    plain = tmp_path / "plain.gz"
-    plain.write_bytes(b"not compressed")
-    with pytest.raises(CorpusError, match="plain.gz: damaged or not compressed"):
-        numbered(plain)
+    for name in ("plain.gz", "plain.zst"):
+        (tmp_path / name).write_bytes(b"not compressed")
+        with pytest.raises(CorpusError, match=f"{name}: damaged or not compressed"):
+            numbered(tmp_path / name)
+    (tmp_path / "cut.zst").write_bytes(zst(b"line\n" * 10_000)[:-5])
+    with pytest.raises(CorpusError, match="cut.zst: damaged"):
+        numbered(tmp_path / "cut.zst")
     with pytest.raises(CorpusError, match=r"none.txt: can't be read: No such file"):
         count_lines(tmp_path / "none.txt")
 
 
-@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz", "a.tsv.xz"])
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz", "a.tsv.xz", "a.tsv.zst"])
 def test_an_endless_line_is_refused_in_bounded_memory(tmp_path: Path, name: str) -> None:
     """A compressed file of some kilobytes can hold a line that fills the memory."""
     size = 300 * 2**20
-    opened = {".gz": gzip.open, ".xz": lzma.open}.get(Path(name).suffix, open)
-    with opened(tmp_path / name, "wb") as file:  # type: ignore[operator]
+    openers = {".gz": gzip.open, ".xz": lzma.open, ".zst": lambda path, _: pa.output_stream(path, "zstd")}
+    with openers.get(Path(name).suffix, open)(tmp_path / name, "wb") as file:  # type: ignore[operator]
         file.write(b"short\n")
         for _ in range(size // 2**20):
             file.write(b"a" * 2**20)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.ingest import read_rows
@@ -105,3 +106,33 @@ def test_columns_that_fit_no_language_or_two(tmp_path: Path, header: str, langua
     path = write(tmp_path / "t.tsv", header + "\n")
     with pytest.raises(CorpusError, match=message):
         rows_of(path, languages)
+
+
+@pytest.mark.parametrize("path", ["text", "text/*.tsv*", "text/**/*.tsv*"])
+def test_a_folder_or_a_pattern_means_all_tables(tmp_path: Path, path: str) -> None:
+    (tmp_path / "text/.hidden").mkdir(parents=True)
+    write(tmp_path / "text/b.tsv", "en\tde\nHi\tHallo\n")
+    write(tmp_path / "text/notes.txt", "no table")
+    (tmp_path / "text/a.tsv.xz").write_bytes(lzma.compress(b"de\ten\nJa\tYes\n"))
+    assert rows_of(tmp_path / path, ["de"]) == [
+        Row({"en": "Yes", "de": "Ja"}, "a.tsv.xz:2", "train"),
+        Row({"en": "Hi", "de": "Hallo"}, "b.tsv:2", "train"),
+    ]
+
+
+def test_tables_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "a.tsv", "en\tde\nHi\tHallo\n")
+    assert [row.origin for row in rows_of(tmp_path, ["de"])] == ["one/a.tsv:2", "two/a.tsv:2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"), [("", "no file in it ends with .tsv"), ("*.tsv", "no such file or folder")]
+)
+def test_no_table_at_all(tmp_path: Path, path: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        rows_of(tmp_path / path, ["de"])
+    context = {"folder": tmp_path, "check_files": True}
+    with pytest.raises(ValidationError, match=message):
+        CorpusSettings.model_validate({"train": {"reader": "tsv", "path": path}, "languages": ["de"]}, context=context)

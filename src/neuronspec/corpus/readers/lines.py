@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
-import zlib
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from neuronspec.core.errors import CorpusError
+from neuronspec.corpus.readers.opening import opened
 from neuronspec.corpus.readers.rows import BLOCK_ROWS
 
 LONGEST_LINE = 2**20
@@ -23,14 +20,14 @@ LONGEST_LINE = 2**20
 def read_blocks(path: Path, size: int = BLOCK_ROWS) -> Iterator[tuple[int, list[str]]]:
     r"""The lines of a UTF-8 file, `size` together (the last block may be shorter), without line ends.
 
-    Each block comes with the number of its first line (from 1). `.gz` and `.xz` are decompressed. Lines end with
-    `\n` or `\r\n` and with nothing else, so numbers agree with editors and `wc -l`.
+    Each block comes with the number of its first line (from 1). The file may be compressed, or in an archive (see
+    `opened`). Lines end with `\n` or `\r\n` and with nothing else, so numbers agree with editors and `wc -l`.
 
     Raises:
         CorpusError: the file is missing or damaged, or a line isn't UTF-8 or is longer than `LONGEST_LINE`.
     """
     number = 1
-    with _opened(path) as file:
+    with opened(path) as file:
         lines_of = _bounded(path, file)
         while raw := b"".join(islice(lines_of, size)):
             lines = _decode(path, number, raw)
@@ -44,7 +41,7 @@ def count_lines(path: Path) -> int:
     Raises:
         CorpusError: the file is missing or damaged, or a line is too long.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         return sum(1 for _ in _bounded(path, file))
 
 
@@ -80,16 +77,3 @@ def _decode(path: Path, number: int, raw: bytes) -> list[str]:
     if number == 1:
         lines[0] = lines[0].removeprefix("\ufeff")
     return lines
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """The decompressed file; what goes wrong while it is open becomes a `CorpusError`."""
-    openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
-    try:
-        with openers.get(path.suffix, open)(path, "rb") as file:
-            yield file
-    except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile) as error:
-        raise CorpusError(f"{path}: damaged or not compressed as its name says: {error}") from None
-    except OSError as error:
-        raise CorpusError(f"{path}: can't be read: {error.strerror or error}") from None

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from neuronspec.core.errors import NeuronspecError
-from neuronspec.core.settings import Section
+from neuronspec.core.settings import Section, from_recipe_folder
+from neuronspec.corpus.readers.opening import find_files, named_files, no_files
 
 if TYPE_CHECKING:
     from neuronspec.corpus.readers.rows import Pair, ReadCounts, Rows, Split
@@ -63,6 +66,40 @@ class Source(Section):
             CorpusError: the text can't be read.
         """
         raise NotImplementedError
+
+
+def _from_recipe_folder(path: Path, info: ValidationInfo) -> Path:
+    return Path(from_recipe_folder(str(path), info))
+
+
+class FileSource(Source):
+    """A source that is files of one kind. Subclasses say how such files end."""
+
+    endings: ClassVar[tuple[str, ...]]
+
+    path: Annotated[Path, AfterValidator(_from_recipe_folder)] = Field(
+        description="a file, a folder with such files in it or below it, or a pattern such as text/part-*; relative "
+        "to the recipe's folder"
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _check_files(cls, path: Path, info: ValidationInfo) -> Path:
+        if (info.context or {}).get("check_files") and not find_files(path, cls.endings):
+            raise ValueError(no_files(path, cls.endings))
+        return path
+
+    def inputs(self) -> dict[str, Any]:
+        """The sizes and times of the files."""
+        return stamps(find_files(self.path, self.endings))
+
+    def files(self) -> dict[str, Path]:
+        """The files by name; see `named_files`.
+
+        Raises:
+            CorpusError: there are none.
+        """
+        return named_files(self.path, self.endings)
 
 
 def stamps(paths: Iterable[Path]) -> dict[str, list[int]]:

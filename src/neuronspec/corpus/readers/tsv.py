@@ -1,53 +1,41 @@
-"""Reader `tsv`: one multi-parallel table with a column for each language."""
+"""Reader `tsv`: multi-parallel tables with a column for each language."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field, ValidationInfo, field_validator
+from typing import ClassVar, Literal
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.languages import best_tags
-from neuronspec.core.settings import RecipePath
 from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.corpus.readers.rows import LineOrigins, ReadCounts, Rows, Split
-from neuronspec.corpus.readers.source import Source, Wanted, stamps
+from neuronspec.corpus.readers.source import FileSource, Wanted
 
 
-class TsvSource(Source):
-    """One multi-parallel table (`.tsv`, `.tsv.gz`, `.tsv.xz`) with a column for each language.
+class TsvSource(FileSource):
+    """Multi-parallel tables (`.tsv`, `.tsv.gz`, `.tsv.xz`, `.tsv.zst`) with a column for each language.
 
-    UTF-8, split on tabs, no quoting; empty cells are missing text. The first line names the columns: language codes
-    (in any spelling, `deu_Latn` for `de`; also of another region, `en-US` for `en`, where no other column fits) and, if
-    there, `id`. Columns of other languages are left out.
+    UTF-8, split on tabs, no quoting; empty cells are missing text. The first line of each names the columns: language
+    codes (in any spelling, `deu_Latn` for `de`; also of another region, `en-US` for `en`, where no other column fits)
+    and, if there, `id`. Columns of other languages are left out.
     """
 
     reader: Literal["tsv"]
-    path: RecipePath = Field(description="the table; relative to the recipe's folder")
 
-    @field_validator("path")
-    @classmethod
-    def _check_file(cls, path: Path, info: ValidationInfo) -> Path:
-        if (info.context or {}).get("check_files") and path.is_dir():
-            raise ValueError(f"{path} is a folder, and a table is needed")
-        return path
-
-    def inputs(self) -> dict[str, Any]:
-        """The size and time of the table."""
-        return stamps([self.path])
+    endings: ClassVar[tuple[str, ...]] = (".tsv",)
 
     def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
-        """The rows of the table.
+        """The rows of the tables.
 
         Raises:
-            CorpusError: it can't be read, its header lacks a language, or a row has the wrong number of cells.
+            CorpusError: one can't be read, its header lacks a language, or a row has the wrong number of cells.
         """
-        return _read_table(self.path, split, list(wanted.languages), counts)
+        for name, path in self.files().items():
+            yield from _read_table(name, path, split, list(wanted.languages), counts)
 
 
-def _read_table(path: Path, split: Split, languages: list[str], counts: ReadCounts) -> Iterator[Rows]:
+def _read_table(name: str, path: Path, split: Split, languages: list[str], counts: ReadCounts) -> Iterator[Rows]:
     names: list[str] = []
     columns: dict[str, int] = {}
     for number, lines in read_blocks(path):
@@ -57,9 +45,9 @@ def _read_table(path: Path, split: Split, languages: list[str], counts: ReadCoun
             number += 1
         cells = _cells(path, number, lines, len(names))
         if cells:
-            counts.sources[path.name] += len(lines)
+            counts.sources[name] += len(lines)
             texts = {code: cells[column] for code, column in columns.items()}
-            yield Rows(texts, LineOrigins(path.name, number), split)
+            yield Rows(texts, LineOrigins(name, number), split)
     if not names:
         _header(path, "")
 
