@@ -8,19 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.helpers.checkpoints import FAMILIES
 from tests.helpers.prompted_checkpoints import CHAT, PROMPTED
 from tests.helpers.synthetic import write_table
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError, ModelError, RecipeError
+from neuronspec.core.errors import CorpusError, DirectionError, EvaluationError, ModelError, RecipeError
+from neuronspec.models.load import load_model
 from neuronspec.models.pretrained import pretrained_tokenizer
 from neuronspec.models.settings import ModelSettings
 from neuronspec.models.text_format import TextFormat
 from neuronspec.models.tokenizer import load_tokenizer
-from neuronspec.models.whole_frames import tidy
+from neuronspec.models.whole_frames import target_tags, tidy
 from neuronspec.training.loss import batch_loss, target_tokens
+from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import prepare_sources
+from neuronspec.translation.transformers_engine import TransformersEngine
 
 EN_DE, DE_EN, EN_FR = Direction("en", "de"), Direction("de", "en"), Direction("en", "fr")
 SOURCES, TARGETS = ["one two.", "three one two three"], ["eins zwei.", "drei eins"]
@@ -112,6 +116,9 @@ def test_special_tokens_in_a_text_are_text(checkpoint: Path) -> None:
     assert spelled.count(tokenizer.eos_token_id) == plain.count(tokenizer.eos_token_id)
     (written,) = frame.targets([f"eins {special}"])
     assert tokenizer.eos_token_id not in written
+    for tag in target_tags(tokenizer).values():  # MADLAD's aren't special tokens
+        own = tokenizer.convert_tokens_to_ids(tag)
+        assert own not in frame.sources([f"one {tag} two"], EN_DE)[0][1:] + frame.targets([f"eins {tag}"])[0]
 
 
 def test_long_sources_are_cut_within_their_frame(checkpoint: Path) -> None:
@@ -169,7 +176,45 @@ def test_a_prompt_of_ones_own_and_names_of_languages(tmp_path: Path) -> None:
     assert chatting.convert_tokens_to_string(read) == expected
     with pytest.raises(RecipeError, match=r"isn't told which of de, en, fr to write"):
         opened(folder, prompt="{text}")
+    with pytest.raises(RecipeError, match=r"isn't told which of de, en, fr to write"):
+        opened(folder, prompt="To {target language}: {text}")
+    with pytest.raises(RecipeError, match=r"has no tags of languages; use {target}"):
+        opened(folder, prompt="{target_tag} {text}")
     assert chatting.chat_template == CHAT
+    settings = EvaluationSettings(max_new_tokens=256)
+    engine = TransformersEngine(load_model(folder), tokenizer, settings)
+    with pytest.raises(EvaluationError, match="256 positions for the prompt and the translation together"):
+        engine.translate(["one"], EN_DE)
+
+
+def test_prompts_for_models_that_take_none(tmp_path: Path) -> None:
+    texts = ["one two three", "eins zwei drei"] * 40
+    tagged, t5 = FAMILIES["nllb"](tmp_path / "nllb", texts), PROMPTED["t5"](tmp_path / "t5", texts)
+    with pytest.raises(RecipeError, match="told languages by tags of its tokenizer; leave the prompt out"):
+        opened(tagged, prompt="To {target}: {text}")
+    for folder in (tagged, t5):
+        with pytest.raises(RecipeError, match="chat is for models without an encoder"):
+            opened(folder, chat=True)
+    with pytest.raises(RecipeError, match="no tags of target languages; use {target}"):
+        opened(t5, prompt="{target_tag} {text}")
+
+
+def test_special_tokens_in_the_text_of_a_tagged_model_are_text(tmp_path: Path) -> None:
+    """Unigram vocabularies, as mBART-50's, hold `</s>` as a piece, too."""
+    for name, make in FAMILIES.items():
+        tokenizer = opened(make(tmp_path / name, ["one two three", "eins zwei drei"] * 40))
+        frame = TextFormat.of(tokenizer).frame
+        special = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+        for ids in frame.sources(["one </s> two<pad>"], EN_DE) + frame.targets(["eins</s> <pad>"]):
+            assert special.isdisjoint(ids), name
+
+
+@pytest.mark.parametrize("name", ["source.spm", "target.spm", "vocab.json"])
+def test_a_file_of_marian_s_tokenizer_that_is_missing(name: str, tmp_path: Path) -> None:
+    folder = PROMPTED["marian"](tmp_path / "marian", ["one two three", "eins zwei drei"] * 40)
+    (folder / name).unlink()
+    with pytest.raises(CorpusError, match=f"{name} is missing: the tokenizer is made of source.spm, target.spm"):
+        opened(folder)
 
 
 def test_chat_without_a_template(tmp_path: Path) -> None:

@@ -166,6 +166,10 @@ def test_a_table_of_languages_says_which_tag_is_meant(work: Path) -> None:
 def test_what_can_not_be_a_start_is_refused(work: Path, tmp_path: Path) -> None:
     (tmp_path / "table.tsv").write_bytes((work / "table.tsv").read_bytes())
     checkpoint = FAMILIES["nllb"](tmp_path / "checkpoint", sentences(tmp_path / "table.tsv"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "stages.json").touch()
+    told = refused("validate", write_recipe(tmp_path, model={"pretrained": "run"}))
+    assert f"is a run; name its model, {tmp_path / 'run' / 'base'}" in told
     assert "no such folder" in refused("validate", write_recipe(tmp_path, model={"pretrained": "./nowhere"}))
     hub = refused("validate", write_recipe(tmp_path, model={"pretrained": "someone/nllb"}))
     assert "hf download someone/nllb" in hub
@@ -246,6 +250,12 @@ def test_damaged_weights_are_told_before_the_text_is_read(work: Path, tmp_path: 
     checkpoint = FAMILIES["nllb"](tmp_path / "checkpoint", sentences(tmp_path / "table.tsv"))
     weights = checkpoint / "model.safetensors"
     whole = weights.read_bytes()
+    weights.unlink()
+    pickled = checkpoint / "pytorch_model.bin"
+    for damaged in (b"PK\x03\x04" + whole[:100], b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\n", b""):
+        pickled.write_bytes(damaged)
+        assert f"{pickled} can't be read" in call("validate", write_recipe(tmp_path), code=1)
+    pickled.unlink()
     for damaged in (whole[: len(whole) // 2], b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n"):
         weights.write_bytes(damaged)
         told = call("validate", write_recipe(tmp_path), code=1)

@@ -112,7 +112,8 @@ def _described() -> Iterator[tuple[str, Part]]:
 def _problems(recipe: Recipe, kind: Kind) -> Iterator[str]:
     for name, part in [*((f"the arm {name}", part) for name, part in ARMS.items()), *SETTINGS.items()]:
         if kind in part.refused and part.asked(recipe):
-            yield f"{name}: a {KINDS[kind]} can't do that, since {part.refused[kind]}"
+            article = "an" if kind == "encoder-decoder" else "a"
+            yield f"{name}: {article} {KINDS[kind]} can't do that, since {part.refused[kind]}"
 
 
 def _not_converted(recipe: Recipe) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ VOCABULARIES = (TOKENIZER, "*.model", "vocab.json", "vocab.txt", "*.tiktoken")
 
 TAGGED = {"NllbTokenizer", "M2M100Tokenizer", "MBart50Tokenizer", "PreTrainedTokenizerFast", "TokenizersBackend"}
 """Classes of tokenizers with language tags, for models like M2M100, ours among them; others cut words otherwise."""
+
+_MARIAN = ("source.spm", "target.spm", "vocab.json")
 
 _REMEDY = "copy the folder again with the tokenizer that the model was trained with"
 
@@ -34,9 +37,17 @@ def check_tokenizer_folder(folder: Path) -> None:
         raise CorpusError(f"{folder / 'tokenizer_config.json'}: model_max_length is {longest!r}, no number; {remedy}")
     if (folder / TOKENIZER).is_dir():
         raise CorpusError(f"{folder / TOKENIZER} is a folder, where the file of a tokenizer belongs; {remedy}")
+    lacking = [name for name in _files_of(config) if not (folder / name).is_file()]
+    if lacking:
+        raise CorpusError(f"{folder / lacking[0]} is missing: the tokenizer is made of {', '.join(_MARIAN)}; {remedy}")
     wanted = (TOKENIZER,) if config.get("backend") == "tokenizers" else VOCABULARIES
     if not any(path.is_file() for name in wanted for path in folder.glob(name)):
         raise CorpusError(f"{folder / TOKENIZER} is missing: without it the tokenizer has no vocabulary; {remedy}")
+
+
+def _files_of(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Files that a tokenizer needs all of, where it is made of several."""
+    return _MARIAN if config.get("tokenizer_class") == "MarianTokenizer" else ()
 
 
 def vocabulary_file(folder: Path) -> Path:

@@ -5,8 +5,9 @@ The strategies of `TextFormat` for other kinds of models are in `neuronspec.mode
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -127,6 +128,7 @@ class Tagged(Frame):
         pad: id of padding.
         eos: id of `</s>`, which is also the decoder's start token.
         tokenizer: cuts raw text into pieces.
+        special: special tokens that the tokenizer would read where a text spells them out.
     """
 
     shared: ClassVar[bool] = True
@@ -135,6 +137,7 @@ class Tagged(Frame):
     pad: int
     eos: int
     tokenizer: Any = field(default=None, compare=False, repr=False)
+    special: re.Pattern[str] | None = None
 
     @property
     def ends(self) -> list[int]:
@@ -143,11 +146,11 @@ class Tagged(Frame):
 
     def sources(self, texts: Sequence[str], direction: Direction) -> list[list[int]]:
         """See `Frame.sources`."""
-        return bare(self.tokenizer, texts)
+        return self.targets(texts)
 
     def targets(self, texts: Sequence[str]) -> list[list[int]]:
         """See `Frame.targets`."""
-        return bare(self.tokenizer, texts)
+        return bare(self.tokenizer, texts if self.special is None else [apart(text, self.special) for text in texts])
 
     def read(self, ids: Sequence[int], direction: Direction) -> list[int]:
         """See `Frame.read`."""
@@ -196,6 +199,17 @@ def teacher_forced(
         "decoder_attention_mask": decoder_mask,
         "labels": labels,
     }
+
+
+def any_of(tokens: Iterable[str]) -> re.Pattern[str]:
+    """What finds tokens of two characters or more in a text; nothing, without any."""
+    words = sorted({token for token in tokens if len(token.strip()) > 1}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, words)) or "(?!)")
+
+
+def apart(text: str, special: re.Pattern[str]) -> str:
+    """A text in which special tokens that it spells out are text: with a space, as vocabularies hold them, too."""
+    return special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
 
 def bare(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:

@@ -119,8 +119,6 @@ def check_checkpoint(settings: ModelSettings) -> Path:
         ModelError: its config.json or its weights can't be read.
     """
     folder = checkpoint_folder(settings)
-    if not (folder / "config.json").is_file():
-        raise RecipeError(f"model.pretrained: {folder} holds no config.json; name the folder of a Hugging Face model")
     config = _config(folder)
     kind = config.get("model_type")
     if reason := why_not_mixture(config):
@@ -142,7 +140,7 @@ def kind_of(settings: ModelSettings) -> Kind:
     """What kind of model a recipe starts from: a new one, or a checkpoint with an encoder and a decoder or without.
 
     Raises:
-        RecipeError: there is no such checkpoint.
+        RecipeError: there is no such checkpoint, or it is no folder of a model.
         ModelError: its config.json can't be read.
     """
     if settings.pretrained is None:
@@ -177,12 +175,25 @@ def _check_weights(folder: Path) -> None:
         if not path.is_file():
             raise ModelError(f"{path} is missing, and {found.name} names it; {_REMEDY}")
         if path.suffix != ".safetensors":
+            _check_pickled(path)
             continue
         try:
             with safe_open(path, framework="numpy"):
                 pass
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path} can't be read: {error}; {_REMEDY}") from None
+
+
+def _check_pickled(path: Path) -> None:
+    """Check what a file of PyTorch shows without being read: that it isn't cut off, nor a pointer of Git LFS."""
+    from zipfile import is_zipfile
+
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head.startswith(b"PK") and not is_zipfile(path):
+        raise ModelError(f"{path} can't be read: it is cut off; {_REMEDY}")
+    if not head or head.startswith(b"version "):
+        raise ModelError(f"{path} can't be read: it holds no weights, only a pointer to them or nothing; {_REMEDY}")
 
 
 def facts_of(settings: ModelSettings) -> dict[str, Any]:
@@ -273,7 +284,7 @@ def _check_languages(
     prompt = described.get("prompt", "")
     targets = sorted({direction.target for direction in directions})
     if described["kind"] in ("prompted", "causal") and "{target_tag}" not in prompt:
-        if len(targets) > 1 and "{target" not in prompt:
+        if len(targets) > 1 and not any(place in prompt for place in ("{target}", "{target_code}")):
             raise RecipeError(
                 f"model.pretrained: the model isn't told which of {', '.join(targets)} to write: its tokenizer has no "
                 "tags of languages, and the prompt has no {target}; set model.prompt, or keep directions into one "
@@ -317,4 +328,9 @@ def config_of(settings: ModelSettings) -> dict[str, Any]:
 
 
 def _config(folder: Path) -> dict[str, Any]:
+    if not (folder / "config.json").is_file():
+        is_run = (folder / "stages.json").is_file()
+        name = f"{folder} is a run; name its model, {folder / 'base'} or {folder / 'arms' / 'dense'}"
+        other = f"{folder} holds no config.json; name the folder of a Hugging Face model"
+        raise RecipeError(f"model.pretrained: {name if is_run else other}")
     return read_json(folder / "config.json", dict[str, Any], _REMEDY, error=ModelError)

@@ -6,6 +6,7 @@ of models is a new strategy there, chosen in `describe`. What `describe` finds i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypeAlias, cast
@@ -15,10 +16,10 @@ from transformers import PreTrainedTokenizerBase
 from typing_extensions import TypedDict
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError, ModelError
+from neuronspec.core.errors import DirectionError, ModelError, RecipeError
 from neuronspec.core.languages import canonical
 from neuronspec.models.batch import Batch
-from neuronspec.models.frames import Frame, Inputs, Pair, Tagged, Tags
+from neuronspec.models.frames import Frame, Inputs, Pair, Tagged, Tags, any_of, bare
 from neuronspec.models.prompts import CAUSAL_PROMPT, CHAT_PROMPT, PLAIN, SOURCE_TAG, T5_PROMPT, checked_prompt
 from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY, NO_REGION
 from neuronspec.models.whole_frames import Causal, Coded, Prompted, target_tags
@@ -75,7 +76,7 @@ def describe(tokenizer: Any, config: Any, prompt: str | None = None, chat: bool 
             there is one and no prompt is given.
 
     Raises:
-        RecipeError: the prompt has an unknown place, or none for the text.
+        RecipeError: the prompt has an unknown place, or none for the text; or the model takes no prompt, or no chat.
         ModelError: the tokenizer has no padding token and none can be put in its place, or no chat template.
     """
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else getattr(config, "eos_token_id", None)
@@ -88,10 +89,16 @@ def describe(tokenizer: Any, config: Any, prompt: str | None = None, chat: bool 
         template = getattr(tokenizer, "chat_template", None) is not None
         if chat and not template:
             raise ModelError("model.chat: the tokenizer has no chat template; leave chat out")
+        if "{target_tag}" in (prompt or ""):
+            raise RecipeError("prompt: a model without an encoder has no tags of languages; use {target}")
         chat = template and prompt is None if chat is None else chat
         asked = checked_prompt(prompt or (CHAT_PROMPT if chat else CAUSAL_PROMPT))
         return {"kind": "causal", "pad": pad, "end": _end_of_turn(tokenizer, end) if chat else int(end),
                 "prompt": asked, "chat": chat}  # fmt: skip
+    if chat:
+        raise RecipeError("model.chat is for models without an encoder, and this one has an encoder; leave chat out")
+    if prompt is not None and hasattr(tokenizer, "src_lang"):
+        raise RecipeError("prompt: this model is told languages by tags of its tokenizer; leave the prompt out")
     kind, start = str(getattr(config, "model_type", "")), getattr(config, "decoder_start_token_id", None)
     common = {"pad": pad, "end": int(end)} | ({} if start is None else {"start": start})
     if prompt is None and hasattr(tokenizer, "src_lang"):
@@ -99,7 +106,10 @@ def describe(tokenizer: Any, config: Any, prompt: str | None = None, chat: bool 
         return {"kind": "tagged" if as_ours else "coded", **common}  # type: ignore[typeddict-item]
     if start is None:
         raise ModelError(f"config.json of the {kind} model has no decoder_start_token_id")
-    default = SOURCE_TAG if target_tags(tokenizer) else T5_PROMPT if "t5" in kind else PLAIN
+    tags = target_tags(tokenizer)
+    if "{target_tag}" in (prompt or "") and not tags:
+        raise RecipeError("prompt: the tokenizer has no tags of target languages; use {target} instead")
+    default = SOURCE_TAG if tags else T5_PROMPT if "t5" in kind else PLAIN
     return {"kind": "prompted", **common, "prompt": checked_prompt(prompt or default)}  # type: ignore[typeddict-item]
 
 
@@ -262,12 +272,22 @@ def _frame(tokenizer: Any, kept: Description) -> Frame:
     names = getattr(tokenizer, "init_kwargs", {}).get(LANGUAGES_KEY, {})
     pad, end, prompt = kept["pad"], kept["end"], kept.get("prompt", PLAIN)
     if kept["kind"] == "tagged":
-        return Tagged(Tags(tokenizer), pad, end, tokenizer)
+        return Tagged(Tags(tokenizer), pad, end, tokenizer, _read_in_texts(tokenizer))
     if kept["kind"] == "coded":
         return Coded(tokenizer, pad, end, _language_codes(tokenizer), kept.get("start"))
     if kept["kind"] == "causal":
         return Causal(tokenizer, pad, end, names, prompt, kept.get("chat", False))
     return Prompted(tokenizer, pad, end, names, prompt, kept.get("start", pad))
+
+
+def _read_in_texts(tokenizer: Any) -> re.Pattern[str] | None:
+    """Special tokens that a tokenizer reads where a text spells them out: unigram vocabularies hold them as pieces."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if type(getattr(backend, "model", None)).__name__ != "Unigram":
+        return None
+    if tokenizer.eos_token_id not in bare(tokenizer, [str(tokenizer.eos_token)])[0]:
+        return None
+    return any_of(map(str, tokenizer.all_special_tokens))
 
 
 def _language_codes(tokenizer: Any) -> dict[str, str]:

@@ -12,7 +12,7 @@ import torch
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError, nearest
 from neuronspec.core.languages import canonical, fitting_languages, match_language
-from neuronspec.models.frames import IGNORED, Frame, Framing, Inputs, Pair, bare, padded, teacher_forced
+from neuronspec.models.frames import IGNORED, Frame, Framing, Inputs, Pair, any_of, apart, bare, padded, teacher_forced
 from neuronspec.models.prompts import PLAIN, filled
 from neuronspec.models.tokenizer import LANGUAGES_KEY
 
@@ -38,8 +38,7 @@ class Whole(Frame):
     def __init__(self, tokenizer: Any, pad: int, end: int, names: Mapping[str, str]) -> None:
         self.tokenizer, self.pad, self.end, self.names = tokenizer, pad, end, dict(names)
         added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-        special = {token for token in (*map(str, tokenizer.all_special_tokens), *added) if len(token.strip()) > 1}
-        self._special = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))) or "(?!)")
+        self._special = any_of([*map(str, tokenizer.all_special_tokens), *added, *target_tags(tokenizer).values()])
         self._fixed: dict[Direction, int] = {}
 
     @property
@@ -83,8 +82,7 @@ class Whole(Frame):
         )
 
     def _plain(self, texts: Sequence[str]) -> list[str]:
-        """Texts in which special tokens that they spell out are text: with a space, as vocabularies hold them, too."""
-        return [self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text) for text in texts]
+        return [apart(text, self._special) for text in texts]
 
     def _encoded(self, template: str, texts: Sequence[str], *, special: bool = True) -> list[list[int]]:
         """A prompt with each text in it, tokenized whole.

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import ModelError
+from neuronspec.core.errors import EvaluationError, ModelError
 from neuronspec.models.frames import padded
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve, use_direction
@@ -58,7 +58,14 @@ class TransformersEngine(Engine):
         """See `Engine.longest_source`."""
         framing = self.text_format.frame.framing
         longest = longest_source_of(self.model, framing)
-        return None if longest is None else longest - (self.settings.max_new_tokens if framing.joined else 0)
+        if longest is None or not framing.joined:
+            return longest
+        if longest <= self.settings.max_new_tokens:
+            raise EvaluationError(
+                f"max_new_tokens is {self.settings.max_new_tokens}, and the model has {longest} positions for the "
+                "prompt and the translation together: give a smaller max_new_tokens"
+            )
+        return longest - self.settings.max_new_tokens
 
     def origin(self, direction: Direction) -> tuple[str, str] | None:
         """See `Engine.origin`."""
