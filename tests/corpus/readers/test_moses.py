@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from neuronspec.core.errors import CorpusError
@@ -89,3 +94,51 @@ def test_names_of_single_files_in_another_spelling(tmp_path: Path) -> None:
     write(tmp_path, en_GB__txt="b\n")
     with pytest.raises(CorpusError, match="two files for en"):
         rows_of(tmp_path / "{lang}.txt", ["pt-BR"])
+
+
+@pytest.mark.parametrize(
+    ("ending", "pack"),
+    [
+        ("gz", gzip.compress),
+        ("xz", lzma.compress),
+        ("zst", lambda text: pa.compress(text, codec="zstd", asbytes=True)),
+    ],
+)
+def test_compressed_files(tmp_path: Path, ending: str, pack: Callable[[bytes], bytes]) -> None:
+    (tmp_path / f"t.de-en.de.{ending}").write_bytes(pack("Käse\n".encode()))
+    (tmp_path / f"t.de-en.en.{ending}").write_bytes(pack(b"cheese\n"))
+    (row,) = rows_of(tmp_path / f"t.{{pair}}.{{lang}}.{ending}", ["de"])
+    assert row.texts == {"en": "cheese", "de": "Käse"}
+
+
+def opus(path: Path, **members: str) -> None:
+    """An archive as OPUS ships them, with what else is in it."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("README", "Corpus Name: Books\n")
+        archive.writestr("LICENSE", "see the README\n")
+        for language, text in members.items():
+            archive.writestr(f"Books.{path.name.partition('.')[0]}.{language}", text)
+
+
+def test_archives_of_opus(tmp_path: Path) -> None:
+    opus(tmp_path / "de-en.txt.zip", de="Ja\nNein\n", en="Yes\nNo\n", ids="1\n2\n")
+    opus(tmp_path / "en-fr.txt.zip", en="Perhaps\n", fr="Peut-être\n")
+    pattern = tmp_path / "{pair}.txt.zip/Books.{pair}.{lang}"
+    assert rows_of(pattern, ["de", "fr"]) == [
+        Row({"de": "Ja", "en": "Yes"}, "Books.de-en:1", "train"),
+        Row({"de": "Nein", "en": "No"}, "Books.de-en:2", "train"),
+        Row({"en": "Perhaps", "fr": "Peut-être"}, "Books.en-fr:1", "train"),
+    ]
+    source = corpus_of(pattern, ["deu_Latn", "fra"]).train
+    assert {Path(path).name for path in source.inputs()} == {"de-en.txt.zip", "en-fr.txt.zip"}
+    assert next(row.texts for row in rows_of(pattern, ["deu_Latn"])) == {"deu_Latn": "Ja", "en": "Yes"}
+
+
+def test_archives_without_the_files_or_with_unequal_ones(tmp_path: Path) -> None:
+    opus(tmp_path / "de-en.txt.zip", de="Ja\nNein\n", en="Yes\n")
+    with pytest.raises(CorpusError, match=r"Books.de-en.de has 2 lines; .*Books.de-en.en has 1 lines"):
+        rows_of(tmp_path / "{pair}.txt.zip/Books.{pair}.{lang}", ["de"])
+    with pytest.raises(CorpusError, match=r"no such files.*\n.*de-en.txt.zip/Bibles.de-en.de"):
+        rows_of(tmp_path / "{pair}.txt.zip/Bibles.{pair}.{lang}", ["de"])
+    with pytest.raises(CorpusError, match=r"no such files.*\n.*en-it.txt.zip/Books.en-it.en"):
+        rows_of(tmp_path / "{pair}.txt.zip/Books.{pair}.{lang}", ["it"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from neuronspec.core.errors import CorpusError, DirectionError
 from neuronspec.core.languages import best_tags
 from neuronspec.core.settings import RecipePattern
 from neuronspec.corpus.readers.lines import count_lines, read_blocks
+from neuronspec.corpus.readers.opening import archive_of, is_file, members
 from neuronspec.corpus.readers.rows import LineOrigins, Pair, ReadCounts, Rows, Split
 from neuronspec.corpus.readers.source import Source, Wanted, stamps
 
@@ -33,6 +35,9 @@ class MosesSource(Source):
     In the pattern, `{lang}` is a language code and `{pair}` a language pair, tried as `en-de` and as `de-en`. Where
     there are no files of these names, languages may be spelled otherwise: `eng_Latn-deu_Latn`. A pattern without
     `{pair}` names one multi-parallel file per language. Empty lines are missing text.
+
+    Files may be compressed (`train.{pair}.{lang}.gz`, `.xz`, `.zst`) or lie in archives, as OPUS ships them:
+    `Books/{pair}.txt.zip/Books.{pair}.{lang}`.
     """
 
     reader: Literal["moses"]
@@ -49,7 +54,7 @@ class MosesSource(Source):
 
     def inputs(self) -> dict[str, Any]:
         """The sizes and times of all files that the pattern can mean."""
-        return stamps(_all_files(self.path))
+        return stamps(archive_of(path) or path for path in _all_files(self.path))
 
     def check(self, wanted: Wanted) -> None:
         """Find all files and count their lines.
@@ -74,9 +79,9 @@ class MosesSource(Source):
             found = [each for pair in wanted.pairs for each in _of_pair(self.path, pair, missing)]
         else:
             paths = {code: Path(self.path.replace("{lang}", code)) for code in wanted.languages}
-            if not all(path.is_file() for path in paths.values()):
+            if not all(is_file(path) for path in paths.values()):
                 paths |= _of_languages(_tagged(self.path), wanted.languages)
-            missing += [f"  {path}" for path in paths.values() if not path.is_file()]
+            missing += [f"  {path}" for path in paths.values() if not is_file(path)]
             found = [_Aligned(Path(self.path).name, paths)]
         if missing:
             raise CorpusError("\n".join(["no such files (each line: what was looked for):", *missing]))
@@ -89,7 +94,7 @@ def _of_pair(pattern: str, pair: Pair, missing: list[str]) -> Iterator[_Aligned]
         name: {code: Path(pattern.replace("{pair}", name).replace("{lang}", code)) for code in pair}
         for name in (f"{pair[0]}-{pair[1]}", f"{pair[1]}-{pair[0]}")
     }
-    found = {name: paths for name, paths in tried.items() if all(path.is_file() for path in paths.values())}
+    found = {name: paths for name, paths in tried.items() if all(is_file(path) for path in paths.values())}
     if not found:
         found = _spelled_otherwise(pattern, pair)
     if len(found) > 1:
@@ -104,9 +109,14 @@ def _of_pair(pattern: str, pair: Pair, missing: list[str]) -> Iterator[_Aligned]
 
 
 def _all_files(pattern: str) -> list[Path]:
-    """All files that a pattern can mean."""
-    path = Path(pattern.replace("{pair}", "*").replace("{lang}", "*"))
-    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    """All files that a pattern can mean, also in archives."""
+    outside, in_archive, member = pattern.replace("{pair}", "*").replace("{lang}", "*").partition(".zip/")
+    path = Path(outside + in_archive)
+    found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    if not in_archive:
+        return found
+    inside = ((archive, name) for archive in found if archive.is_file() for name in sorted(members(archive)))
+    return [archive / name for archive, name in inside if fnmatchcase(name, member)]
 
 
 def _tagged(pattern: str) -> list[tuple[str, str, Path]]:
@@ -116,7 +126,7 @@ def _tagged(pattern: str) -> list[tuple[str, str, Path]]:
         group = part[1:-1] if part in ("{pair}", "{lang}") else ""
         known = f"(?P<{group}>" in "".join(parts)
         parts.append(f"(?P={group})" if known else f"(?P<{group}>[^/]+?)" if group else re.escape(part))
-    matches = ((re.fullmatch("".join(parts), str(path)), path) for path in _all_files(pattern) if path.is_file())
+    matches = ((re.fullmatch("".join(parts), str(path)), path) for path in _all_files(pattern) if is_file(path))
     return [(match.groupdict().get("pair", ""), match["lang"], path) for match, path in matches if match]
 
 
