@@ -13,6 +13,8 @@ READERS = Registry[type[Source]](
         "catalogs": "neuronspec.corpus.readers.catalogs:CatalogsSource",
         "tsv": "neuronspec.corpus.readers.tsv:TsvSource",
         "moses": "neuronspec.corpus.readers.moses:MosesSource",
+        "tmx": "neuronspec.corpus.readers.tmx:TmxSource",
+        "xliff": "neuronspec.corpus.readers.xliff:XliffSource",
     },
 )
 """Each reader is a kind of `Source`: its settings, and how it reads."""

@@ -6,26 +6,22 @@ import re
 import sqlite3
 import tempfile
 from codecs import BOM_UTF8
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError, iterparse
+from xml.etree.ElementTree import Element
 
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import CorpusError, PathError, RecipeError
 from neuronspec.core.languages import is_known, match_language
+from neuronspec.corpus.readers.xml_units import MADE_HERE, language_of, local, read_units, text_of
 from neuronspec.deploy.documents.checks import kept
 from neuronspec.deploy.documents.po_file import read_catalog
 from neuronspec.models.text_cleaning import Lines, clean_text, framed
 
-MADE_HERE = "neuronspec"
-"""The `creationid` of variants that a model made; they are no person's."""
-
 _REVISED = re.compile(r"^PO-Revision-Date:(.*)$", re.MULTILINE)
-_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _XLIFF_LANGUAGES = (("source-language", "target-language"), ("srcLang", "trgLang"))
-_FORMATTING = ("bpt", "ept")
 _TABLE = """CREATE TABLE pairs (source TEXT, target TEXT, times INTEGER, latest TEXT, place INTEGER,
             PRIMARY KEY (source, target)) WITHOUT ROWID"""
 _ADD = """INSERT INTO pairs VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE
@@ -175,88 +171,50 @@ class _Languages:
         return ", ".join(sorted(filter(None, self._known))) or "not named"
 
 
-def _parsed(file: Path, root: str, units: Collection[str]) -> Iterator[tuple[str, str, Element]]:
-    """The starts and ends of the elements of an XML file, with their names; its units are dropped when they end."""
-    around: list[Element] = []
-    try:
-        with file.open("rb") as stream:
-            # expat limits what entities expand to, and loads none from elsewhere
-            for event, element in iterparse(stream, ("start", "end")):  # noqa: S314
-                name = _name(element)
-                if event == "start":
-                    if not around and name != root:
-                        raise CorpusError(f"{file}:1: not {root.upper()}: its root is {name!r}")
-                    around.append(element)
-                    yield event, name, element
-                else:
-                    around.pop()
-                    yield event, name, element
-                    if name in units and around:
-                        around[-1].clear()
-    except ParseError as error:
-        reason = str(error).partition(":")[0]
-        raise CorpusError(f"{file}:{error.position[0]}: not XML: {reason}; repair or export it again") from None
-    except (LookupError, ValueError) as error:
-        raise CorpusError(f"{file}:1: its encoding can't be read: {error}; convert it to UTF-8") from None
-
-
 def _pairs_of_tmx(file: Path, languages: _Languages) -> Iterator[_Pair]:
     """The pairs of a TMX file, unit by unit."""
-    for event, name, element in _parsed(file, "tmx", ("tu",)):
-        if event == "end" and name == "tu":
-            yield from _pairs_of_unit(element, languages)
+    with file.open("rb") as stream:
+        for unit in read_units(str(file), stream, "tmx", ("tu",)):
+            yield from _pairs_of_unit(unit.element, languages)
 
 
 def _pairs_of_unit(unit: Element, languages: _Languages) -> Iterator[_Pair]:
     dates = [unit.get("changedate") or unit.get("creationdate") or ""]
     texts: list[tuple[str, str | None]] = []
     for variant in unit:
-        if _name(variant) != "tuv" or variant.get("creationid") == MADE_HERE:
+        if local(variant.tag) != "tuv" or variant.get("creationid") == MADE_HERE:
             continue
         dates.append(variant.get("changedate") or variant.get("creationdate") or "")
-        segment = next((one for one in variant if _name(one) == "seg"), None)
-        tag = variant.get(_LANG) or variant.get("lang") or ""
+        segment = next((one for one in variant if local(one.tag) == "seg"), None)
+        tag = language_of(variant)
         if segment is not None and languages.of(tag) is not None:
-            texts.append((tag, _text_of(segment)))
+            texts.append((tag, text_of(segment)))
     for source, target in languages.of_unit(texts):
         yield _Pair(source, target, _digits(max(dates)))
 
 
-def _text_of(segment: Element) -> str | None:
-    """The text of a segment without formatting; None where markup stands for something in the text."""
-    for one in list(segment.iter())[1:]:
-        name, after = _name(one), one.tail
-        if name in _FORMATTING:
-            one.clear()  # it holds the code of the original document
-            one.tail = after
-        elif name not in ("hi", "sub"):  # sub is within one of the others
-            return None
-    return "".join(segment.itertext())
-
-
-def _name(element: Element) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
 def _pairs_of_xliff(file: Path, languages: _Languages) -> Iterator[_Pair]:
     """The finished units of an XLIFF file, segment by segment."""
-    tags = "", ""
-    for event, name, element in _parsed(file, "xliff", ("trans-unit", "unit")):
-        if event == "start" and name in ("xliff", "file"):
-            for source_key, target_key in _XLIFF_LANGUAGES:
-                if source_key in element.attrib:
-                    tags = element.attrib[source_key], element.get(target_key, "")
-        elif event == "end" and name in ("trans-unit", "segment"):
-            sides = {_name(one): one for one in element if _name(one) in ("source", "target")}
-            if len(sides) == 2 and _is_finished(element, sides["target"]):
-                texts = [(tag, _text_of(sides[side])) for tag, side in zip(tags, ("source", "target"), strict=True)]
+    with file.open("rb") as stream:
+        for unit in read_units(str(file), stream, "xliff", ("trans-unit", "segment")):
+            sides = {local(one.tag): one for one in unit.element if local(one.tag) in ("source", "target")}
+            if len(sides) == 2 and _is_finished(unit.element, sides["target"]):
+                tags = next(
+                    (
+                        (unit.around[source], unit.around.get(target, ""))
+                        for source, target in _XLIFF_LANGUAGES
+                        if source in unit.around
+                    ),
+                    ("", ""),
+                )
+                texts = [(tag, text_of(sides[side])) for tag, side in zip(tags, ("source", "target"), strict=True)]
                 for source, target in languages.of_unit(texts):
                     yield _Pair(source, target, "")
 
 
 def _is_finished(unit: Element, target: Element) -> bool:
     """Whether a person finished a unit; in XLIFF 2, what a model filled is `translated`, too."""
-    if _name(unit) == "segment":
+    if local(unit.tag) == "segment":
         return unit.get("state") in ("reviewed", "final")
     return target.get("state") in ("translated", "signed-off", "final", None) and unit.get("approved") != "no"
 

@@ -9,11 +9,11 @@ from typing import BinaryIO
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.languages import match_language
+from neuronspec.corpus.readers.xml_units import MADE_HERE
 from neuronspec.deploy.documents.assisted import is_agreed
 from neuronspec.deploy.documents.checks import log_problems
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
-from neuronspec.deploy.documents.memory import MADE_HERE
 from neuronspec.deploy.documents.xml_inline import Segment, translated
 from neuronspec.deploy.documents.xml_source import XML, Document, Element
 from neuronspec.deploy.translator import Translator
