@@ -84,6 +84,15 @@ def test_ids_are_taken_as_the_tokenizer_gave_them(checkpoint: tuple[Any, Any]) -
             torch.testing.assert_close(loss.loss, other.loss)
 
 
+def test_ids_beside_text_leave_the_text_its_tag(checkpoint: tuple[Any, Any]) -> None:
+    model, tokenizer = checkpoint
+    collator = ns.DataCollator(tokenizer, model)
+    expected = collator(TEXT[1:2])["decoder_input_ids"][0]
+    batch = collator([{"direction": "ro-de", "input_ids": [4, 5, 2], "labels": [6, 7, 2]}, TEXT[1]])
+    assert torch.equal(batch["decoder_input_ids"][1, : len(expected)], expected)
+    assert batch["decoder_input_ids"][0, :3].tolist() == [model.config.decoder_start_token_id, 6, 7]
+
+
 def test_models_that_are_trained_here_keep_their_tags() -> None:
     model, tokenizer = build_family("m2m100"), toy_tokenizer()
     model.resize_token_embeddings(len(tokenizer))
@@ -115,11 +124,14 @@ def test_prompted_and_causal_models() -> None:
         ({}, "feature 1 has no 'direction', only nothing.*remove_unused_columns=False"),
         ({"direction": "en-de", "source": "x"}, "feature 1 has no 'target', only direction, source"),
         ({"direction": "en-de", "input_ids": [1]}, "feature 1 has no 'source'"),
+        ({"direction": "en-de", "source": "x", "target": None}, "feature 1: 'target' is None, and should be text"),
     ],
 )
 def test_features_that_lack_something_are_told(feature: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         ns.DataCollator(words_tokenizer(), build_family("t5"))([TEXT[0], feature])
+    with pytest.raises(InputError, match="no features"):
+        ns.DataCollator(words_tokenizer(), build_family("t5"))([])
 
 
 def test_the_sampler_groups_directions_and_leaves_none_out() -> None:

@@ -13,6 +13,7 @@ from tests.helpers.prompted_checkpoints import CHAT, PROMPTED
 from tests.helpers.synthetic import write_table
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
+import neuronspec as ns
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, DirectionError, EvaluationError, ModelError, RecipeError
 from neuronspec.models.load import load_model
@@ -119,6 +120,13 @@ def test_special_tokens_in_a_text_are_text(checkpoint: Path) -> None:
     for tag in target_tags(tokenizer).values():  # MADLAD's aren't special tokens
         own = tokenizer.convert_tokens_to_ids(tag)
         assert own not in frame.sources([f"one {tag} two"], EN_DE)[0][1:] + frame.targets([f"eins {tag}"])[0]
+
+
+def test_a_plain_checkpoint_translates_as_one_that_a_run_has_described(checkpoint: Path) -> None:
+    """Its tokenizer has kept no description."""
+    engine = TransformersEngine(load_model(checkpoint), opened(checkpoint), EvaluationSettings(max_new_tokens=8))
+    translator = ns.Translator(checkpoint, max_new_tokens=8)
+    assert [translator(source, "en-de") for source in SOURCES] == engine.translate(SOURCES, EN_DE)
 
 
 def test_long_sources_are_cut_within_their_frame(checkpoint: Path) -> None:

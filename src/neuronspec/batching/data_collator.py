@@ -52,10 +52,12 @@ class DataCollator:
         """The batch: arguments of the model, `[batch, time]` each, and `directions`, one per row, for `use_directions`.
 
         Raises:
-            InputError: a feature lacks something; `Trainer` removes what the model's forward doesn't take, unless its
-                `remove_unused_columns` is False.
+            InputError: there are no features, or one lacks something or has no text; `Trainer` removes what the
+                model's forward doesn't take, unless its `remove_unused_columns` is False.
             DirectionError: the tokenizer has no code for a language.
         """
+        if not features:
+            raise InputError("a batch of no features can't be made; is the dataset empty?")
         directions = [_direction(feature, place) for place, feature in enumerate(features)]
         rows: dict[int, Inputs] = {}
         by_direction: dict[Direction, list[int]] = {}
@@ -73,6 +75,8 @@ class DataCollator:
         return {**inputs, "directions": list(map(str, directions))}
 
     def _padded(self, rows: Sequence[Inputs]) -> Inputs:
+        if any("decoder_input_ids" in row for row in rows):
+            rows = [row if "decoder_input_ids" in row else self._with_decoder(row) for row in rows]
         names = set.intersection(*(set(row) for row in rows))
         filling = {"labels": IGNORED, "input_ids": self._pad, "decoder_input_ids": self._pad}
         inputs = {
@@ -83,6 +87,13 @@ class DataCollator:
         if "decoder_input_ids" not in inputs and hasattr(self._model, "prepare_decoder_input_ids_from_labels"):
             inputs["decoder_input_ids"] = self._model.prepare_decoder_input_ids_from_labels(labels=inputs["labels"])
         return inputs
+
+    def _with_decoder(self, row: Inputs) -> Inputs:
+        """A row of ids as the model itself reads it, beside rows of text, whose labels may leave out a tag."""
+        labels, start = row["labels"], self._model.config.decoder_start_token_id
+        first = labels[-1:] if start is None else labels.new_tensor([start])
+        read = torch.cat((first, labels[:-1])).masked_fill(torch.cat((first, labels[:-1])) == IGNORED, self._pad)
+        return row | {"decoder_input_ids": read, "decoder_attention_mask": torch.ones_like(read)}
 
 
 class DirectionSampler(Sampler[int]):
@@ -144,6 +155,9 @@ def _direction(feature: Mapping[str, Any], place: int) -> Direction:
             f"feature {place} has no {missing!r}, only {', '.join(feature) or 'nothing'}: a feature has 'direction', "
             "and 'source' and 'target' or 'input_ids' and 'labels'. TrainingArguments need remove_unused_columns=False"
         )
+    for name in _TEXT:
+        if not all(each in feature for each in _IDS) and not isinstance(feature[name], str):
+            raise InputError(f"feature {place}: {name!r} is {feature[name]!r}, and should be text")
     return Direction.parse(feature["direction"])
 
 

@@ -80,7 +80,9 @@ def open_model(path: Path, device: str | None = None) -> Opened:
         from neuronspec.models.load import load_model
 
         model = load_model(path, device)
-    return _fitting(Opened(path, model, _tokenizer(path)))
+    from neuronspec.models.text_format import described
+
+    return _fitting(Opened(path, model, described(_tokenizer(path), model.config)))
 
 
 def open_specialized(path: Path, device: str | None = None) -> Opened:

@@ -113,6 +113,25 @@ def describe(tokenizer: Any, config: Any, prompt: str | None = None, chat: bool 
     return {"kind": "prompted", **common, "prompt": checked_prompt(prompt or default)}  # type: ignore[typeddict-item]
 
 
+def described(tokenizer: Any, config: Any) -> Any:
+    """A tokenizer with its description: that of `describe` for a plain checkpoint whose languages have no tags.
+
+    Args:
+        tokenizer: of the model; changed in place.
+        config: of the model.
+
+    Returns:
+        `tokenizer`.
+
+    Raises:
+        RecipeError, ModelError: as of `describe`.
+    """
+    is_tagged = hasattr(tokenizer, "src_lang") or getattr(config, "model_type", None) in ("m2m_100", "mbart")
+    if FORMAT_KEY not in tokenizer.init_kwargs and not is_tagged:
+        tokenizer.init_kwargs[FORMAT_KEY] = dict(describe(tokenizer, config))
+    return tokenizer
+
+
 def _end_of_turn(tokenizer: Any, end: int) -> int:
     """The token that ends an answer in a chat template."""
     answer = "answer"
