@@ -21,6 +21,7 @@ from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import load_model
 from neuronspec.training.loss import any_direction
 from neuronspec.training.optimization import Optimizer
+from tests.helpers.stored_weights import stored_weights
 from tests.helpers.toy_arm import DIRECTIONS, logits, logits_of, toy_given, trained
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR
 
@@ -72,8 +73,9 @@ def learns_in_its_group_alone(folder: Path, name: str, group: str, **sections: A
 
 def comes_back_as_trained(folder: Path, name: str, **sections: Any) -> Given:
     given = trained(folder, name, **sections)
-    base, dense = load_file(given.base / "model.safetensors"), load_file(given.folder / "model.safetensors")
+    base, dense = stored_weights(given.base), stored_weights(given.folder)
     assert base.keys() == dense.keys() and all(torch.equal(value, dense[key]) for key, value in base.items())
+    assert not list(given.folder.glob("model*.safetensors"))  # it is the base
     plain = logits_of(load_model(given.folder), any_direction, EN_DE)
     outputs = [logits(given, name, direction) for direction in DIRECTIONS]
     assert all(not torch.allclose(one, plain, atol=1e-4) for one in outputs)

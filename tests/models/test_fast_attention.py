@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
 from tests.helpers.families import FAMILIES, build_family, padded_inputs
 from tests.helpers.toy_corpus import toy_model
-from transformers import AttentionInterface, M2M100ForConditionalGeneration
+from transformers import AttentionInterface, AutoModelForCausalLM, M2M100ForConditionalGeneration
 
 from neuronspec.models import fast_attention as attention
 from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.models.fast_attention import SHORT, short_attention, use_fast_attention
 from neuronspec.models.fast_dropout import FastDropout
+from neuronspec.models.load import load_model
 from neuronspec.training.precision import autocast
 
 IMPLEMENTATIONS = ["eager", "sdpa", SHORT]
@@ -72,6 +74,25 @@ def test_other_models_keep_their_outputs(family: str) -> None:
     expected = model(**batch).logits[real]
     use_fast_attention(model)
     assert torch.allclose(model(**batch).logits[real], expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name.startswith("gemma")])
+def test_soft_caps_are_computed_as_the_stock_model_computes_them(family: str, tmp_path: Path) -> None:
+    """SDPA knows no soft cap of attention: Gemma 2 stays with `eager`, also where it is opened."""
+    build_family(family).save_pretrained(tmp_path)
+    stock = AutoModelForCausalLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    opened = load_model(tmp_path, "cpu")
+    capped = getattr(stock.config, "attn_logit_softcapping", None) is not None
+    assert (opened.config._attn_implementation == "eager") == capped == (family == "gemma2")
+    batch = padded_inputs(stock)
+    real = batch["attention_mask"].bool()
+    expected = stock(**batch).logits[real]
+    assert torch.allclose(opened(**batch).logits[real], expected, rtol=1e-5, atol=1e-6)
+    if capped:
+        stock.config.attn_logit_softcapping = None
+        for layer in stock.model.layers:
+            layer.self_attn.attn_logit_softcapping = None
+        assert not torch.allclose(stock(**batch).logits[real], expected, rtol=1e-3, atol=1e-4)  # it shows
 
 
 def test_short_attention_was_really_used(monkeypatch: pytest.MonkeyPatch) -> None:

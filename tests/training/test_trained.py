@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.helpers.families import FAMILIES, build_family, padded_inputs
+from tests.helpers.stored_weights import stored_weights
 from tests.helpers.toy_arm import logits, toy_given, toy_recipe, trained
 from tests.helpers.toy_corpus import EN_DE, toy_model, toy_tokenizer
 from tests.helpers.toy_training import assert_same, toy_train
@@ -140,7 +141,7 @@ def test_float32_is_refused_beside_frozen_weights_of_bfloat16(tmp_path: Path) ->
 @pytest.mark.parametrize("arm", ["dense", "specialized", "random"])
 def test_arms_train_the_ffns_alone(tmp_path: Path, arm: str) -> None:
     given = trained(tmp_path, arm, specialization=FFN)
-    own, base = (load_file(folder / "model.safetensors") for folder in (given.folder, given.base))
+    own, base = stored_weights(given.folder), stored_weights(given.base)
     assert {name for name in base if not torch.equal(own[name], base[name])} == {name for name in base if ".fc" in name}
 
 
@@ -160,8 +161,8 @@ def test_arms_of_a_baseline_in_bfloat16(tmp_path: Path, arm: str) -> None:
     given = trained(tmp_path, arm, **sections)
     found = logits(given, arm, EN_DE)
     assert found.dtype == torch.bfloat16 and torch.isfinite(found).all()
-    path = given.folder / ("en-de/model.safetensors" if arm == "finetune" else "model.safetensors")
-    assert {value.dtype for value in load_file(path).values()} == {torch.bfloat16}
+    weights = stored_weights(given.folder / "en-de" if arm == "finetune" else given.folder)
+    assert {value.dtype for value in weights.values()} == {torch.bfloat16}
 
 
 def test_dtype_is_of_a_checkpoint() -> None:

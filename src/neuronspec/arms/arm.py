@@ -192,6 +192,8 @@ def continue_training(
 ) -> TrainingResult:
     """Train `model` as every arm is trained: the continuation's updates and data order, optimizer and schedule reset.
 
+    Where less than half of the weights changed, they alone are kept, beside those of the baseline.
+
     Args:
         given: see `Given`.
         model: what to start from.
@@ -201,12 +203,13 @@ def continue_training(
         folder: other than the arm's.
         dense: by name in the exported checkpoint, the name in the model, where layers were added; see `train`.
     """
+    from neuronspec.models.changed_weights import keep_changes
     from neuronspec.training.loss import any_direction
     from neuronspec.training.tracking import Tracking
     from neuronspec.training.train import train
 
     where, run = folder or given.folder, given.base.parent
-    return train(
+    result = train(
         model,
         given.store.tokenizer,
         given.store,
@@ -219,6 +222,10 @@ def continue_training(
         tracking=Tracking(given.recipe.tracking, run / "tracking", where.relative_to(run / "arms").as_posix()),
         dense=dense,
     )
+    if processes().is_main:
+        keep_changes(where, given.base)
+    processes().wait()
+    return result
 
 
 def cost_of(

@@ -257,6 +257,7 @@ def _model(path: Path) -> Facts:
     weights, masks, compact = (path / name for name in ("model.safetensors", "neuron_masks.safetensors", _COMPACT))
     if weights.exists():
         facts |= _weights(weights)
+    facts |= _beside_base(path)
     if masks.exists():
         _metadata(masks)  # says if it is damaged
     facts["masks"] = masks.exists()
@@ -266,6 +267,20 @@ def _model(path: Path) -> Facts:
         cut = read_compact_file(path)
         facts |= {"compact for": cut.direction, "neurons": {name: site.width for name, site in cut.sites.items()}}
     return facts
+
+
+def _beside_base(path: Path) -> Facts:
+    """Of a model whose weights are kept as what differs from a base: how many do, and where the base is."""
+    from neuronspec.models.changed_weights import CHANGED_FILE, base_of, check_base
+
+    reference = base_of(path)
+    if reference is None:
+        return {}
+    check_base(path)
+    changed = path / CHANGED_FILE
+    facts = _weights(changed) if changed.exists() else {"tensors": 0, "values": 0}
+    base = str((path / reference.folder).resolve())
+    return {f"changed {name}": value for name, value in facts.items()} | {"base": base}
 
 
 def _exported(path: Path) -> Facts:

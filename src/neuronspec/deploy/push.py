@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from neuronspec.arms.registry import ARMS
@@ -11,6 +12,7 @@ from neuronspec.core.checksums import verify
 from neuronspec.core.errors import EvaluationError, ModelError, PathError, RecipeError
 from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import RunFolder
+from neuronspec.models.changed_weights import CHANGED_FILE, INDEX_FILE, WHOLE_FILE, base_of, write_whole
 from neuronspec.models.fit import VOCABULARIES
 from neuronspec.models.hub import CARD, CARD_MARK, HUB_NAME, upload
 from neuronspec.specialization.methods import MASKS_FILE
@@ -45,7 +47,8 @@ def push_folder(path: Path, repo: str, *, arm: str = "specialized", private: boo
     Raises:
         PathError: there is no such folder.
         RecipeError: `repo` can't be a name, or the run has no such arm.
-        ModelError: it holds no model, or one that only its run can compute; or the upload fails.
+        ModelError: it holds no model, or one that only its run can compute, or the base that its weights are kept
+            beside isn't there as it was; or the upload fails.
     """
     if not HUB_NAME.fullmatch(repo):
         raise RecipeError(f"the repository is {repo!r}; it is named user/model")
@@ -63,8 +66,12 @@ def push_folder(path: Path, repo: str, *, arm: str = "specialized", private: boo
         files[CARD], card = own, None
     else:
         card = model_card(_masks(folder), _facts(run, folder, repo, arm))
-    address = upload(repo, files, card, f"Upload {path.resolve().name}", private=private)
-    size = sum(each.stat().st_size for each in files.values()) / 1e6
+    with TemporaryDirectory() as temporary:
+        if base_of(folder) is not None:
+            files[WHOLE_FILE] = Path(temporary) / WHOLE_FILE
+            write_whole(folder, files[WHOLE_FILE])
+        address = upload(repo, files, card, f"Upload {path.resolve().name}", private=private)
+        size = sum(each.stat().st_size for each in files.values()) / 1e6
     return {
         "folder": str(folder),
         "repository": repo,
@@ -81,9 +88,13 @@ def _files(folder: Path) -> dict[str, Path]:
         raise ModelError(
             f"{folder} holds {others[0]}, which only the run that trained the arm can compute: push another arm"
         )
-    if not {"config.json", ADAPTERS_FILE} & set(found) or not any(map(list, map(folder.glob, _WEIGHTS))):
+    beside_base = base_of(folder) is not None
+    has_weights = beside_base or any(map(list, map(folder.glob, _WEIGHTS)))
+    if not {"config.json", ADAPTERS_FILE} & set(found) or not has_weights:
         raise ModelError(f"{folder} is not a model folder: it lacks config.json or weights (model.safetensors)")
     verify(folder)
+    if beside_base:  # whole weights go up instead
+        found = {name: file for name, file in found.items() if name not in (CHANGED_FILE, INDEX_FILE)}
     if not any(path.name in found for name in VOCABULARIES for path in folder.glob(name)):
         logger.warning("%s has no tokenizer: save it there with tokenizer.save_pretrained to translate text", folder)
     return found

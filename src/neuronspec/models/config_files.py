@@ -13,6 +13,7 @@ from neuronspec.core.checksums import FileName
 from neuronspec.core.errors import ModelError, told_as
 from neuronspec.core.files import no_regular_file
 from neuronspec.core.json_files import LARGEST, read_json
+from neuronspec.models.changed_weights import INDEX_FILE, base_of, check_base, weight_files
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -36,7 +37,7 @@ _SHAPES: dict[str, Any] = {
     "generation_config.json": dict[str, Any],
     "tokenizer_config.json": dict[str, Any],
     "special_tokens_map.json": dict[str, Any],
-    "model.safetensors.index.json": _Index,
+    INDEX_FILE: _Index,
     "pytorch_model.bin.index.json": _Index,
 }
 
@@ -45,7 +46,7 @@ def check_json_files(folder: Path) -> None:
     """Check that the JSON files in a folder of a model or tokenizer can be read; some libraries ignore damaged ones.
 
     Raises:
-        ModelError: one can't; names it.
+        ModelError: one can't; names it. Or the base that the weights are kept beside isn't there as it was.
     """
     tokenizer = folder / "tokenizer.json"
     if tokenizer.exists() and (reason := no_regular_file(tokenizer)):
@@ -53,7 +54,9 @@ def check_json_files(folder: Path) -> None:
     if tokenizer.exists() and tokenizer.stat().st_size > LARGEST:
         raise ModelError(f"{tokenizer} is damaged (larger than {LARGEST // 2**20} MiB); copy the folder again")
     for name, shape in _SHAPES.items():
-        if (folder / name).exists():
+        if name == INDEX_FILE and base_of(folder) is not None:
+            check_base(folder)  # it names files of the base, which is another folder
+        elif (folder / name).exists():
             read_json(folder / name, shape, "copy the folder again, or make it again", error=ModelError)
 
 
@@ -87,13 +90,13 @@ def check_config(config: PretrainedConfig, folder: Path, *, compare: bool = True
 
 
 def stored_names(folder: Path) -> set[str]:
-    """The names of the tensors in a folder's safetensors files; none where there are no such files.
+    """The names of the tensors in a folder's safetensors files and its base's; none where there are no such files.
 
     Raises:
         ModelError: a file can't be read.
     """
     names: set[str] = set()
-    for path in sorted(folder.glob("model*.safetensors")) if folder.is_dir() else []:
+    for path in weight_files(folder):
         with told_as(ModelError, f"{path} can't be read"), safe_open(path, "pt") as file:
             names.update(file.keys())
     return names
@@ -102,7 +105,7 @@ def stored_names(folder: Path) -> set[str]:
 def _widest(folder: Path) -> int | None:
     """The largest dimension of any tensor in a folder's safetensors files; None if there are none."""
     widest = None
-    for path in sorted(folder.glob("model*.safetensors")) if folder.is_dir() else []:
+    for path in weight_files(folder):
         if path.is_file():
             with told_as(ModelError, f"{path} can't be read"), safe_open(path, "pt") as file:
                 sizes = (size for name in file.keys() for size in file.get_slice(name).get_shape())  # noqa: SIM118

@@ -62,6 +62,8 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.
 """Where transformers looks for weights, in its order."""
 _BESIDE = ("[!m]*.safetensors", "neuronspec_*.json", "adapter_config.json")
 """Files without which the weights beside them (`model*`) are another model: masks, adapters, widths of compact ones."""
+_BASE = "neuronspec_base.json"
+"""See `neuronspec.models.changed_weights`, which imports torch."""
 _MADE_OF = ("*.safetensors", "pytorch_model*.bin", "*.json", "*.model", "*.txt")
 _REMEDY = "copy the folder again"
 
@@ -126,7 +128,7 @@ def check_checkpoint(settings: ModelSettings) -> Path:
     if kind not in FAMILIES:
         known = ", ".join(f"{name} ({what})" for name, what in FAMILIES.items())
         raise RecipeError(f"model.pretrained: {folder} holds a model of type {kind!r}; a recipe can start from {known}")
-    beside = sorted(path.name for pattern in _BESIDE for path in folder.glob(pattern))
+    beside = sorted(path.name for pattern in _BESIDE for path in folder.glob(pattern) if path.name != _BASE)
     if beside:
         raise RecipeError(
             f"model.pretrained: {folder} holds {beside[0]}, and without it its weights are another model; start from a "
@@ -168,7 +170,12 @@ def _check_weights(folder: Path) -> None:
     if found is None:
         raise RecipeError(f"model.pretrained: {folder} holds no weights (model.safetensors); {_REMEDY}")
     files = [found]
-    if found.suffix == ".json":
+    if (folder / _BASE).is_file() and found.suffix == ".json":
+        from neuronspec.models.changed_weights import check_base, weight_files
+
+        check_base(folder)
+        files = weight_files(folder)
+    elif found.suffix == ".json":
         index = read_json(found, _Index, _REMEDY, error=ModelError)
         files = [folder / name for name in sorted(set(index["weight_map"].values()))]
     for path in files:
