@@ -31,7 +31,7 @@ class Aligned:
 
 
 def files_of_languages(tagged: Iterable[Tagged], languages: Sequence[str]) -> dict[str, Path]:
-    """By language, the file whose name has a tag of it; none where no name has.
+    """By language, in their order, the file whose name has a tag of it; none where no name has.
 
     Raises:
         CorpusError: there are two for a language.
@@ -45,7 +45,7 @@ def files_of_languages(tagged: Iterable[Tagged], languages: Sequence[str]) -> di
         if len(files) > 1:
             raise CorpusError(f"two files for {code}: {files[0]} and {files[1]}; keep one")
         found[code] = files[0]
-    return found
+    return {code: found[code] for code in languages if code in found}
 
 
 def files_of_pair(tagged: Iterable[Tagged], pair: Pair) -> dict[str, dict[str, Path]]:

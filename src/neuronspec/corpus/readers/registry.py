@@ -15,6 +15,11 @@ READERS = Registry[type[Source]](
         "moses": "neuronspec.corpus.readers.moses:MosesSource",
         "tmx": "neuronspec.corpus.readers.tmx:TmxSource",
         "xliff": "neuronspec.corpus.readers.xliff:XliffSource",
+        "flores": "neuronspec.corpus.readers.flores:FloresSource",
+        "ntrex": "neuronspec.corpus.readers.ntrex:NtrexSource",
+        "tatoeba": "neuronspec.corpus.readers.tatoeba:TatoebaSource",
+        "opus100": "neuronspec.corpus.readers.opus100:Opus100Source",
+        "iwslt": "neuronspec.corpus.readers.iwslt:IwsltSource",
     },
 )
 """Each reader is a kind of `Source`: its settings, and how it reads."""
