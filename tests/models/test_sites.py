@@ -13,7 +13,7 @@ from neuronspec.models.patterns import FFN_PATTERNS, register_ffn_pattern
 from neuronspec.models.sites import find_ffn_sites
 
 GATED = {"t5-gated", "mt5", "umt5", "llama", "llama-bias", "qwen3", "gemma", "gemma2", "gemma3", "mistral",
-         "cohere", "olmo2"}  # fmt: skip
+         "cohere", "olmo2", "madlad", "qwen2"}  # fmt: skip
 
 
 def _logits(model: nn.Module, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
