@@ -73,6 +73,12 @@ def test_members_of_archives(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"de-en.txt.zip: has no file other"):
         numbered(archive / "other")
     whole = archive.read_bytes()
+    locked = bytearray(whole)
+    for header, size in ((whole.index(b"sub/"), 30), (whole.rindex(b"sub/"), 46)):
+        locked[header - size + (6 if size == 30 else 8)] |= 1  # the flag of encryption
+    archive.write_bytes(locked)
+    with pytest.raises(CorpusError, match=r"can't be unpacked: .*encrypted.*; unpack the archive by other means"):
+        numbered(path)
     place = whole.index(b"sub/Books.de-en.de") + len("sub/Books.de-en.de") + 3
     archive.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
     with pytest.raises(CorpusError, match="sub/Books.de-en.de: damaged"):

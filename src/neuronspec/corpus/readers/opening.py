@@ -49,8 +49,11 @@ def _matches(pattern: Path) -> list[Path]:
 
 def no_files(path: Path, endings: Sequence[str]) -> str:
     """What is wrong with a path that means no file."""
-    ways = f"no file in it ends with {' or '.join(endings)}" if path.is_dir() else "no such file or folder"
-    return f"{path}: {ways}; give a file, a folder or a pattern such as {path.parent / '*'}{endings[0]}"
+    if path.is_dir():
+        what = f"{path}: no file in it ends with {' or '.join(endings)}"
+    else:
+        what = f"no such file or folder: {path}"
+    return f"{what}; give a file, a folder or a pattern such as {path.parent / '*'}{endings[0]}"
 
 
 def named_files(path: Path, endings: Sequence[str]) -> dict[str, Path]:
