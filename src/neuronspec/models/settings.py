@@ -138,6 +138,8 @@ class ModelSettings(Section):
                 raise ValueError(f"{info.field_name}: {error}") from None
             if code in found:
                 raise ValueError(f"{info.field_name}: {code} is named twice, once as {spelling}; leave one out")
+            if not found_value.strip() or "{" in found_value:
+                raise ValueError(f"{info.field_name}: {code} is {value!r}; give its tag, or its name in the prompt")
             found[code] = found_value
         return found
 
