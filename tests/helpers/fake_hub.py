@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 
-def in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: Any) -> Path:
+def in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: Any, kind: str = "model") -> Path:
     """Save a model, or copy a folder, as the cache of the hub has what was downloaded; its folder."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    home = tmp_path / f"models--{name.replace('/', '--')}"
+    home = tmp_path / f"{kind}s--{name.replace('/', '--')}"
     snapshot = home / "snapshots" / ("0" * 40)
     if isinstance(model, Path):
         shutil.copytree(model, snapshot)

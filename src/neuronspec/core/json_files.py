@@ -161,6 +161,10 @@ class NotJson(ValueError):
         self.line = line
 
 
+_ROWS = json.JSONDecoder(object_pairs_hook=Pairs, parse_int=Number, parse_float=Number, parse_constant=Number)
+"""Made once, as that takes longer than reading a row."""
+
+
 def parse_row(text: str) -> object:
     """JSON of a user's, in which objects are `Pairs` and numbers are as they are written.
 
@@ -168,7 +172,7 @@ def parse_row(text: str) -> object:
         NotJson: it isn't JSON, or nested too deeply.
     """
     try:
-        return json.loads(text, object_pairs_hook=Pairs, parse_int=Number, parse_float=Number, parse_constant=Number)
+        return _ROWS.decode(text)
     except json.JSONDecodeError as problem:
         raise NotJson(f"not JSON: {problem.msg}, column {problem.colno}", problem.lineno) from None
     except RecursionError:

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from neuronspec.core.errors import ModelError, PathError, reason_of, told_as
 
@@ -43,25 +43,27 @@ def local_folder(name: str | Path, revision: str | None = None) -> Path:
     return cached(str(name), revision)
 
 
-def cached(name: str, revision: str | None = None) -> Path:
-    """Where the cache of the Hugging Face hub has a model. Downloads nothing.
+def cached(name: str, revision: str | None = None, kind: Literal["model", "dataset"] = "model") -> Path:
+    """Where the cache of the Hugging Face hub has a model or a data set. Downloads nothing.
 
     Args:
         name: on the hub.
         revision: branch, tag or commit.
+        kind: of the repository.
 
     Raises:
-        PathError: the cache has no such model; says how to download it.
+        PathError: the cache has no such model or data set; says how to download it.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+        return Path(snapshot_download(name, repo_type=kind, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError):
-        wanted = f" --revision {revision}" if revision else ""
+        wanted = (" --repo-type dataset" if kind == "dataset" else "") + (f" --revision {revision}" if revision else "")
+        what = {"model": "model", "dataset": "data set"}[kind]
         raise PathError(
-            f"there is no folder {name} here, and the cache of the Hugging Face hub has no such model. Nothing is "
+            f"there is no folder {name} here, and the cache of the Hugging Face hub has no such {what}. Nothing is "
             f"downloaded by itself: 'hf download {name}{wanted}' does"
         ) from None
 

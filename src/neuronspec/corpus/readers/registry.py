@@ -20,6 +20,10 @@ READERS = Registry[type[Source]](
         "tatoeba": "neuronspec.corpus.readers.tatoeba:TatoebaSource",
         "opus100": "neuronspec.corpus.readers.opus100:Opus100Source",
         "iwslt": "neuronspec.corpus.readers.iwslt:IwsltSource",
+        "jsonl": "neuronspec.corpus.readers.jsonl:JsonlSource",
+        "csv": "neuronspec.corpus.readers.csv:CsvSource",
+        "parquet": "neuronspec.corpus.readers.parquet:ParquetSource",
+        "hf": "neuronspec.corpus.readers.hf:HfSource",
     },
 )
 """Each reader is a kind of `Source`: its settings, and how it reads."""

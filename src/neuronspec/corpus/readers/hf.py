@@ -1,0 +1,137 @@
+"""Reader `hf`: data sets of the library `datasets`, in a folder or in the cache of the Hugging Face hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from neuronspec.core.errors import CorpusError, PathError, told_as
+from neuronspec.core.settings import from_recipe_folder
+from neuronspec.corpus.readers.arrow_columns import TextColumns
+from neuronspec.corpus.readers.rows import BLOCK_ROWS, LineOrigins, ReadCounts, Rows, Split
+from neuronspec.corpus.readers.source import Source, Wanted, stamps
+from neuronspec.corpus.readers.tables import COLUMNS, Columns
+
+_CALLED: dict[Split, tuple[str, ...]] = {
+    "train": ("train",),
+    "valid": ("validation", "valid", "dev"),
+    "test": ("test",),
+}
+"""What data sets call the splits."""
+
+
+class HfSource(Source):
+    """A data set of the library `datasets`, read row by row.
+
+    `path` is a folder that `save_to_disk` wrote, a folder of files that `load_dataset` reads (Parquet, JSON, CSV), or a
+    name on the Hugging Face hub (`user/data`), of which the cache must have the files: nothing is downloaded, and no
+    code of a data set runs. The columns, or the fields of `translation`, are named by language codes in any spelling;
+    null and empty strings are missing text. Rows are counted from 1.
+    """
+
+    reader: Literal["hf"]
+    path: str = Field(description="a folder, relative to the recipe's folder, or a name on the hub: user/data")
+    name: str | None = Field(None, description="the configuration of the data set, such as de-en")
+    split: str | None = Field(
+        None, description="of the data set; without it, train, validation (or valid, dev) or test, as the source is for"
+    )
+    revision: str | None = Field(None, description="branch, tag or commit of a data set on the hub")
+    columns: Columns = COLUMNS
+
+    @field_validator("path")
+    @classmethod
+    def _resolve(cls, path: str, info: ValidationInfo) -> str:
+        from neuronspec.models.hub import HUB_NAME
+
+        resolved = from_recipe_folder(path, info)
+        if Path(resolved).is_dir():
+            return resolved
+        if HUB_NAME.fullmatch(path):
+            return path
+        if (info.context or {}).get("check_files"):
+            raise ValueError(f"no such folder: {resolved}")
+        return resolved
+
+    def inputs(self) -> dict[str, Any]:
+        """The sizes and times of the files; of a data set on the hub, by name, of what the cache has."""
+        try:
+            folder = self._folder()
+        except CorpusError:
+            return {}
+        files = stamps(sorted(path for path in folder.rglob("*") if path.is_file()))
+        return files if str(folder) == self.path else {self.path: {"snapshot": folder.name, "files": len(files)}}
+
+    def check(self, wanted: Wanted) -> None:
+        """Look for the data set.
+
+        Raises:
+            CorpusError: there is no such folder, or the cache of the hub doesn't have it.
+        """
+        self._folder()
+
+    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
+        """The rows of the split.
+
+        Raises:
+            CorpusError: it can't be read, there is no such configuration or split, or a language has no column of
+                strings.
+        """
+        folder = self._folder()
+        schema, columns, first = None, None, 1
+        with told_as(CorpusError, f"{self.path}: can't be read", "see docs/corpora.md for what the reader 'hf' reads"):
+            rows, name = self._split(_splits(folder, self.name), split)
+            where = f"{self.path}, split {name}" if name else self.path
+            label = "/".join(filter(None, (Path(self.path).name, self.name, name)))
+            for table in rows.with_format("arrow").iter(batch_size=BLOCK_ROWS):
+                if columns is None or table.schema != schema:
+                    schema = table.schema
+                    columns = TextColumns.of(where, schema, wanted.languages, self.columns)
+                counts.sources[label] += table.num_rows
+                yield Rows(columns.texts(table, first), LineOrigins(label, first), split)
+                first += table.num_rows
+
+    def _folder(self) -> Path:
+        if Path(self.path).is_dir():
+            if self.revision is not None:
+                raise CorpusError(f"{self.path} is a folder, so it has no revision {self.revision}; leave revision out")
+            return Path(self.path)
+        from neuronspec.models.hub import cached
+
+        try:
+            return cached(self.path, self.revision, "dataset")
+        except PathError as error:
+            raise CorpusError(str(error)) from None
+
+    def _split(self, splits: Mapping[str, Any], split: Split) -> tuple[Any, str]:
+        """The rows and the name of the split that is read."""
+        if "" in splits:
+            if self.split is None:
+                return splits[""], ""
+            raise CorpusError(f"{self.path}: was saved without splits, so there is no {self.split}; leave split out")
+        named = (self.split,) if self.split is not None else _CALLED[split]
+        for name in named:
+            if name in splits:
+                return splits[name], name
+        raise CorpusError(
+            f"{self.path}: there is no split {' or '.join(named)}; it has: {', '.join(splits)}. Name one with split"
+        )
+
+
+def _splits(folder: Path, name: str | None) -> dict[str, Any]:
+    """The rows by split; a data set that was saved without splits has one without a name."""
+    import datasets
+
+    if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+        if name is not None:
+            raise CorpusError(f"{folder}: was saved to disk, so it has no configuration {name}; leave name out")
+        saved = datasets.load_from_disk(str(folder))
+        return dict(saved) if isinstance(saved, datasets.DatasetDict) else {"": saved}
+    builder = datasets.load_dataset_builder(str(folder), name)
+    if hasattr(builder.config, "fragment_scan_options"):  # of Parquet; without it, all of a file is kept in memory
+        from pyarrow.dataset import ParquetFragmentScanOptions
+
+        builder.config.fragment_scan_options = ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
+    return dict(builder.as_streaming_dataset())

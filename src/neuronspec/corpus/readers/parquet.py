@@ -1,0 +1,82 @@
+"""Reader `parquet`: Parquet files with a column for each language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from neuronspec.core.errors import CorpusError, told_as
+from neuronspec.corpus.readers.arrow_columns import TextColumns
+from neuronspec.corpus.readers.lines import LONGEST_LINE
+from neuronspec.corpus.readers.rows import BLOCK_ROWS, LineOrigins, ReadCounts, Rows, Split
+from neuronspec.corpus.readers.tables import TableSource
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+_BUFFER = 2**20
+"""Bytes of a column that are read from the disk together; without a limit, it's all of a row group."""
+
+
+class ParquetSource(TableSource):
+    """Parquet files (`.parquet`) with a column of strings for each language.
+
+    The columns, or the fields of a struct column `translation`, are named by language codes in any spelling; null and
+    empty strings are missing text. Other columns are not read. Rows are counted from 1 in each file.
+    """
+
+    endings: ClassVar[tuple[str, ...]] = (".parquet",)
+    reader: Literal["parquet"]
+
+    def check_file(self, path: Path, languages: Sequence[str]) -> None:
+        """Look at the schema.
+
+        Raises:
+            CorpusError: the file can't be read, or lacks a column of strings for a language.
+        """
+        with _opened(path) as file:
+            _check_sizes(path, file, TextColumns.of(str(path), file.schema_arrow, languages, self.columns))
+
+    def read_file(
+        self, path: Path, name: str, languages: Sequence[str], split: Split, counts: ReadCounts
+    ) -> Iterator[Rows]:
+        """The rows of a file, a few pages at a time.
+
+        Raises:
+            CorpusError: it is damaged, lacks a column of strings for a language, or a text isn't UTF-8.
+        """
+        with _opened(path) as file:
+            columns = TextColumns.of(str(path), file.schema_arrow, languages, self.columns)
+            _check_sizes(path, file, columns)
+            first = 1
+            for batch in file.iter_batches(BLOCK_ROWS, columns=[".".join(each) for each in columns.paths.values()]):
+                if batch.num_rows:
+                    yield Rows(columns.texts(batch, first), LineOrigins(name, first), split)
+                first += batch.num_rows
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    import pyarrow.parquet as pq
+
+    with (
+        told_as(CorpusError, f"{path}: can't be read", "make or download it again, if it should be a Parquet file"),
+        pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file,
+    ):
+        yield file
+
+
+def _check_sizes(path: Path, file: pq.ParquetFile, columns: TextColumns) -> None:
+    """Refuse what no sentences fill: a file of a few bytes may hold texts that fill the memory."""
+    wanted = {".".join(each) for each in columns.paths.values()}
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            if column.path_in_schema in wanted and column.total_uncompressed_size > LONGEST_LINE * (group.num_rows + 1):
+                raise CorpusError(
+                    f"{path}: row group {number + 1}: {column.total_uncompressed_size:,} bytes in the column "
+                    f"{column.path_in_schema!r} and {group.num_rows:,} rows, so this is no text with a sentence per row"
+                )
