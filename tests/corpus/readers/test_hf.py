@@ -141,6 +141,15 @@ def test_damaged_files_of_a_folder(tmp_path: Path) -> None:
         read(tmp_path / "a", ["de"])
 
 
+def test_files_elsewhere_are_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Builder:
+        config = type("Config", (), {"data_files": {"train": ["https://example.org/a.parquet"]}})()
+
+    monkeypatch.setattr("datasets.load_dataset_builder", lambda *_: Builder())
+    with pytest.raises(CorpusError, match=r"its card names files elsewhere, such as https://example\.org/a\.parquet"):
+        read(tmp_path, ["de"])
+
+
 def test_columns_of_numbers(tmp_path: Path) -> None:
     Dataset.from_dict({"en": ["a"], "de": [1]}).save_to_disk(tmp_path / "data")
     with pytest.raises(CorpusError, match="data: the column 'de' of de holds int64, not strings"):

@@ -65,7 +65,7 @@ class CsvSource(TableSource):
 
     def _columns(self, path: Path, records: _Records, languages: Sequence[str]) -> dict[str, int]:
         line, names = next(records)
-        return columns_of(f"{path}:{line}", names, languages, self.columns)
+        return columns_of(f"{path}:{line}", names, languages, self.mapped)
 
 
 class _Records:
@@ -87,7 +87,7 @@ class _Records:
             first = next(lines, "")
         if not first.strip():
             raise CorpusError(f"{path}:{self._line}: the line is empty; it must name the columns: language codes")
-        delimiter = source.delimiter or (said[1] if said else _guessed(first, languages, source.columns))
+        delimiter = source.delimiter or (said[1] if said else _guessed(first, languages, source.mapped))
         self._skipped = self._line - 1
         self._rows = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
         self._width: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from neuronspec.core.errors import CorpusError, PathError, told_as
 from neuronspec.core.settings import from_recipe_folder
 from neuronspec.corpus.readers.arrow_columns import TextColumns
+from neuronspec.corpus.readers.parquet import read_texts
 from neuronspec.corpus.readers.rows import BLOCK_ROWS, LineOrigins, ReadCounts, Rows, Split
 from neuronspec.corpus.readers.source import Source, Wanted, stamps
 from neuronspec.corpus.readers.tables import COLUMNS, Columns
@@ -80,18 +81,30 @@ class HfSource(Source):
                 strings.
         """
         folder = self._folder()
-        schema, columns, first = None, None, 1
+        first = 1
         with told_as(CorpusError, f"{self.path}: can't be read", "see docs/corpora.md for what the reader 'hf' reads"):
-            rows, name = self._split(_splits(folder, self.name), split)
-            where = f"{self.path}, split {name}" if name else self.path
+            found, name = self._split(_splits(folder, self.name), split)
             label = "/".join(filter(None, (Path(self.path).name, self.name, name)))
-            for table in rows.with_format("arrow").iter(batch_size=BLOCK_ROWS):
-                if columns is None or table.schema != schema:
-                    schema = table.schema
-                    columns = TextColumns.of(where, schema, wanted.languages, self.columns)
-                counts.sources[label] += table.num_rows
-                yield Rows(columns.texts(table, first), LineOrigins(label, first), split)
-                first += table.num_rows
+            for texts in self._texts(found, f"{self.path}, split {name}" if name else self.path, wanted.languages):
+                rows = Rows(texts, LineOrigins(label, first), split)
+                counts.sources[label] += len(rows)
+                first += len(rows)
+                yield rows
+
+    def _texts(self, found: Any, where: str, languages: Sequence[str]) -> Iterator[dict[str, list[str]]]:
+        """The texts of a split, in blocks."""
+        mapped = self.columns or {}
+        if isinstance(found, list):
+            for path in found:
+                yield from read_texts(path, languages, mapped)
+            return
+        schema, columns, first = None, None, 1
+        for table in found.with_format("arrow").iter(batch_size=BLOCK_ROWS):
+            if columns is None or table.schema != schema:
+                schema = table.schema
+                columns = TextColumns.of(where, schema, languages, mapped)
+            yield columns.texts(table, first)
+            first += table.num_rows
 
     def _folder(self) -> Path:
         if Path(self.path).is_dir():
@@ -121,7 +134,7 @@ class HfSource(Source):
 
 
 def _splits(folder: Path, name: str | None) -> dict[str, Any]:
-    """The rows by split; a data set that was saved without splits has one without a name."""
+    """The rows by split, or the Parquet files; a data set that was saved without splits has one without a name."""
     import datasets
 
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
@@ -130,8 +143,12 @@ def _splits(folder: Path, name: str | None) -> dict[str, Any]:
         saved = datasets.load_from_disk(str(folder))
         return dict(saved) if isinstance(saved, datasets.DatasetDict) else {"": saved}
     builder = datasets.load_dataset_builder(str(folder), name)
-    if hasattr(builder.config, "fragment_scan_options"):  # of Parquet; without it, all of a file is kept in memory
-        from pyarrow.dataset import ParquetFragmentScanOptions
-
-        builder.config.fragment_scan_options = ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
+    files = {str(split): list(map(str, names)) for split, names in (builder.config.data_files or {}).items()}
+    if elsewhere := [file for names in files.values() for file in names if "://" in file]:
+        raise CorpusError(
+            f"{folder}: its card names files elsewhere, such as {elsewhere[0]}, and nothing is downloaded; put them "
+            "into the folder"
+        )
+    if type(builder).__name__ == "Parquet":  # the library's own way reads ahead without a bound on the memory
+        return {split: list(map(Path, names)) for split, names in files.items()}
     return dict(builder.as_streaming_dataset())

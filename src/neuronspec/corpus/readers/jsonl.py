@@ -41,7 +41,7 @@ class JsonlSource(TableSource):
             CorpusError: a file can't be read, a line is no object, a text is no string, a language has two keys in an
                 object, or is in no object of any file.
         """
-        layouts = _Layouts(wanted.languages, self.columns)
+        layouts = _Layouts(wanted.languages, self.mapped)
         for name, path in self.files().items():
             for first, lines in read_blocks(path):
                 rows = _Block(path, name, layouts, counts).rows(first, lines, split)

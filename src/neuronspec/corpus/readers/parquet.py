@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -37,7 +37,7 @@ class ParquetSource(TableSource):
             CorpusError: the file can't be read, or lacks a column of strings for a language.
         """
         with _opened(path) as file:
-            _check_sizes(path, file, TextColumns.of(str(path), file.schema_arrow, languages, self.columns))
+            _check_sizes(path, file, TextColumns.of(str(path), file.schema_arrow, languages, self.mapped))
 
     def read_file(
         self, path: Path, name: str, languages: Sequence[str], split: Split, counts: ReadCounts
@@ -47,14 +47,32 @@ class ParquetSource(TableSource):
         Raises:
             CorpusError: it is damaged, lacks a column of strings for a language, or a text isn't UTF-8.
         """
-        with _opened(path) as file:
-            columns = TextColumns.of(str(path), file.schema_arrow, languages, self.columns)
-            _check_sizes(path, file, columns)
-            first = 1
-            for batch in file.iter_batches(BLOCK_ROWS, columns=[".".join(each) for each in columns.paths.values()]):
-                if batch.num_rows:
-                    yield Rows(columns.texts(batch, first), LineOrigins(name, first), split)
-                first += batch.num_rows
+        first = 1
+        for texts in read_texts(path, languages, self.mapped):
+            rows = Rows(texts, LineOrigins(name, first), split)
+            first += len(rows)
+            yield rows
+
+
+def read_texts(path: Path, languages: Sequence[str], mapped: Mapping[str, str]) -> Iterator[dict[str, list[str]]]:
+    """The texts of a Parquet file by language, in blocks.
+
+    Args:
+        path: of the file.
+        languages: to read.
+        mapped: by language, the name of its column, where that isn't a code of the language.
+
+    Raises:
+        CorpusError: the file is damaged, lacks a column of strings for a language, or a text isn't UTF-8.
+    """
+    with _opened(path) as file:
+        columns = TextColumns.of(str(path), file.schema_arrow, languages, mapped)
+        _check_sizes(path, file, columns)
+        first = 1
+        for batch in file.iter_batches(BLOCK_ROWS, columns=[".".join(each) for each in columns.paths.values()]):
+            if batch.num_rows:
+                yield columns.texts(batch, first)
+            first += batch.num_rows
 
 
 @contextmanager

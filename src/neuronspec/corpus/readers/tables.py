@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, Field
 
 from neuronspec.core.languages import same_language
-from neuronspec.core.settings import Added
 from neuronspec.corpus.readers.rows import ReadCounts, Rows, Split
 from neuronspec.corpus.readers.source import FileSource, Wanted
 
@@ -22,16 +21,21 @@ def _no_language_twice(columns: dict[str, str]) -> dict[str, str]:
     return columns
 
 
-Columns: TypeAlias = Annotated[dict[str, str], AfterValidator(_no_language_twice), Added()]
+Columns: TypeAlias = Annotated[dict[str, str], AfterValidator(_no_language_twice)] | None
 """By language, the name of its column, where that isn't a code of the language."""
 
-COLUMNS: Any = Field({}, description="columns that aren't named by a code of their language: {de: german}")
+COLUMNS: Any = Field(None, description="columns that aren't named by a code of their language: {de: german}")
 
 
 class TableSource(FileSource):
     """Files with a column, key or field for each language. A subclass reads one file."""
 
     columns: Columns = COLUMNS
+
+    @property
+    def mapped(self) -> dict[str, str]:
+        """The names of columns by language, where they are given."""
+        return self.columns or {}
 
     def check(self, wanted: Wanted) -> None:
         """Look for the files, and at the columns of each.

@@ -32,7 +32,7 @@ class TsvSource(TableSource):
             CorpusError: the file can't be read, or its header lacks a language.
         """
         _, (line, *_) = next(read_blocks(path, 1), (1, [""]))
-        columns_of(f"{path}:1", _header(path, line), languages, self.columns)
+        columns_of(f"{path}:1", _header(path, line), languages, self.mapped)
 
     def read_file(
         self, path: Path, name: str, languages: Sequence[str], split: Split, counts: ReadCounts
@@ -47,7 +47,7 @@ class TsvSource(TableSource):
         for number, lines in read_blocks(path):
             if number == 1:
                 names = _header(path, lines.pop(0))
-                columns = columns_of(f"{path}:1", names, languages, self.columns)
+                columns = columns_of(f"{path}:1", names, languages, self.mapped)
                 number += 1
             cells = _cells(path, number, lines, len(names))
             if cells:
