@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 from pydantic import ValidationError
@@ -139,6 +141,14 @@ def test_damaged_files_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a" / "train.parquet").unlink()
     with pytest.raises(CorpusError, match="can't be read: "):
         read(tmp_path / "a", ["de"])
+
+
+def test_parquet_files_are_read_as_by_their_own_reader(tmp_path: Path) -> None:
+    """The library reads ahead of a slow consumer, without a bound on the memory."""
+    table = pa.table({"en": pa.array([b"a", b"\xef"]).view(pa.string()), "de": ["a", "b"]})
+    pq.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(CorpusError, match=r"train\.parquet: row 2: the text in en is not valid UTF-8"):
+        read(tmp_path, ["de"])
 
 
 def test_files_elsewhere_are_not_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,6 +136,7 @@ class HfSource(Source):
 def _splits(folder: Path, name: str | None) -> dict[str, Any]:
     """The rows by split, or the Parquet files; a data set that was saved without splits has one without a name."""
     import datasets
+    from datasets.packaged_modules.parquet.parquet import Parquet
 
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         if name is not None:
@@ -149,6 +150,6 @@ def _splits(folder: Path, name: str | None) -> dict[str, Any]:
             f"{folder}: its card names files elsewhere, such as {elsewhere[0]}, and nothing is downloaded; put them "
             "into the folder"
         )
-    if type(builder).__name__ == "Parquet":  # the library's own way reads ahead without a bound on the memory
+    if isinstance(builder, Parquet):  # the library's own way reads ahead without a bound on the memory
         return {split: list(map(Path, names)) for split, names in files.items()}
     return dict(builder.as_streaming_dataset())
