@@ -25,15 +25,6 @@ class TsvSource(TableSource):
 
     endings: ClassVar[tuple[str, ...]] = (".tsv",)
 
-    def check_file(self, path: Path, languages: Sequence[str]) -> None:
-        """Look at the header.
-
-        Raises:
-            CorpusError: the file can't be read, or its header lacks a language.
-        """
-        _, (line, *_) = next(read_blocks(path, 1), (1, [""]))
-        columns_of(f"{path}:1", _header(path, line), languages, self.mapped)
-
     def read_file(
         self, path: Path, name: str, languages: Sequence[str], split: Split, counts: ReadCounts
     ) -> Iterator[Rows]:
@@ -52,6 +43,8 @@ class TsvSource(TableSource):
             cells = _cells(path, number, lines, len(names))
             if cells:
                 yield Rows({code: cells[column] for code, column in columns.items()}, LineOrigins(name, number), split)
+        if not names:
+            _header(path, "")
 
 
 def _header(path: Path, line: str) -> list[str]:
