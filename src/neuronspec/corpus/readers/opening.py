@@ -33,7 +33,7 @@ def find_files(path: Path, endings: Sequence[str]) -> list[Path]:
     """
     if not is_there(path):
         return _matches(path)
-    if path.is_file():
+    if not path.is_dir():  # a pipe will do
         return [path]
     wanted = tuple(ending + packed for ending in endings for packed in COMPRESSED)
     below = (file for file in path.rglob("*") if file.name.endswith(wanted) and file.is_file())
