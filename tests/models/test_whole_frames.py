@@ -225,6 +225,16 @@ def test_a_file_of_marian_s_tokenizer_that_is_missing(name: str, tmp_path: Path)
         opened(folder)
 
 
+def test_a_base_keeps_the_prompt_that_it_was_trained_with(tmp_path: Path) -> None:
+    """A second recipe that starts from it needn't say it again, and may say another."""
+    folder = PROMPTED["qwen3"](tmp_path / "qwen3", ["one two three", "eins zwei drei"] * 40)
+    opened(folder, prompt="{source_code}>{target_code} {text} = ").save_pretrained(folder)
+    for fields, expected in (({}, "en>de one ="), ({"prompt": "{target}: {text} ="}, "German: one =")):
+        tokenizer = opened(folder, **fields)
+        read, _ = TextFormat.of(tokenizer).example(EN_DE, "one", "eins")
+        assert tokenizer.convert_tokens_to_string(read) == expected
+
+
 def test_chat_without_a_template(tmp_path: Path) -> None:
     folder = PROMPTED["llama"](tmp_path / "llama", ["one two three", "eins zwei drei"] * 40)
     with pytest.raises(ModelError, match=r"model.chat: the tokenizer has no chat template; leave chat out"):

@@ -314,8 +314,9 @@ def _check_languages(
             own = target_tag(tokenizer, code) if by_source else tag_id(tokenizer, code)
             token = own if isinstance(own, str) else tokenizer.convert_ids_to_tokens(own)
         except DirectionError as error:
+            remedy = "" if by_source else ", model.new_languages makes one"
             raise DirectionError(
-                f"{settings.pretrained}: {error}. model.languages says which tag to use, model.new_languages makes one"
+                f"{settings.pretrained}: {error}. model.languages says which tag to use{remedy}"
             ) from None
         other = owners.setdefault(str(token), code)
         if other != code:

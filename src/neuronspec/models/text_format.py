@@ -67,7 +67,7 @@ def describe(tokenizer: Any, config: Any, prompt: str | None = None, chat: bool 
     """How a model of Hugging Face reads a sentence pair, as its config and its tokenizer tell.
 
     Args:
-        tokenizer: of the model.
+        tokenizer: of the model; a description that it has kept counts if neither prompt nor chat is given.
         config: of the model.
         prompt: instead of the default: T5's `translate English to German: ...`; the bare text behind `>>deu<<` or
             `<2de>` where the tokenizer has such tags, alone where it hasn't; for decoder-only models what a user says
@@ -79,6 +79,9 @@ def describe(tokenizer: Any, config: Any, prompt: str | None = None, chat: bool 
         RecipeError: the prompt has an unknown place, or none for the text; or the model takes no prompt, or no chat.
         ModelError: the tokenizer has no padding token and none can be put in its place, or no chat template.
     """
+    kept = getattr(tokenizer, "init_kwargs", {}).get(FORMAT_KEY)
+    if kept is not None and prompt is None and chat is None:
+        return cast(Description, kept)
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else getattr(config, "eos_token_id", None)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else end
     if pad is None:
@@ -127,7 +130,7 @@ def described(tokenizer: Any, config: Any) -> Any:
         RecipeError, ModelError: as of `describe`.
     """
     is_tagged = hasattr(tokenizer, "src_lang") or getattr(config, "model_type", None) in ("m2m_100", "mbart")
-    if FORMAT_KEY not in tokenizer.init_kwargs and not is_tagged:
+    if not is_tagged:
         tokenizer.init_kwargs[FORMAT_KEY] = dict(describe(tokenizer, config))
     return tokenizer
 
@@ -189,15 +192,13 @@ class TextFormat:
         """The format of any Hugging Face model.
 
         Args:
-            tokenizer: of the model; a description that it has kept counts if no prompt is given.
+            tokenizer: of the model; see `describe`.
             model: of Hugging Face, encoder-decoder or decoder-only.
             prompt: see `describe`. Models that have codes of languages need none.
 
         Raises:
             RecipeError, ModelError: as of `describe`.
         """
-        if prompt is None and FORMAT_KEY in getattr(tokenizer, "init_kwargs", {}):
-            return cls.of(tokenizer)
         return cls(_frame(tokenizer, describe(tokenizer, model.config, prompt)))
 
     def check(self, directions: Iterable[Direction]) -> None:

@@ -257,11 +257,7 @@ def trim(
         kept |= {*TextFormat.of(tokenizer).frame.ends, *(described[name] for name in _IDS if name in described)}
     kept = files.closed(kept - unused | set(tags))
     changed, made = _written(files, folder, kept)
-    change = IdMap(rows, made)
-    if described:
-        renamed = {name: change.new_ids[described[name]] for name in _IDS if name in described}
-        changed.init_kwargs[FORMAT_KEY] = {**described, **renamed}
-    return changed, change
+    return changed, IdMap(rows, made)
 
 
 def _unused_tags(tokenizer: Any, used: Collection[int]) -> set[int]:
