@@ -171,6 +171,20 @@ def test_a_language_without_a_tag(name: str, tmp_path: Path) -> None:
         opened(folder, (Direction("en", "cs"),), languages={"cs": "ces"})
 
 
+def test_the_vocabulary_is_searched_for_tags_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sentences are framed call by call, and a large vocabulary takes a tenth of a second."""
+    tokenizer = opened(PROMPTED["madlad"](tmp_path / "madlad", ["one two three", "eins zwei drei"] * 40))
+    searched = []
+    whole = type(tokenizer).get_vocab
+    monkeypatch.setattr(type(tokenizer), "get_vocab", lambda self: searched.append(1) or whole(self))
+    for _ in range(3):
+        frame = TextFormat.of(tokenizer).frame
+        assert [frame.sources(["one"], direction)[0][0] for direction in (EN_DE, EN_FR)] == (
+            tokenizer.convert_tokens_to_ids(["<2de>", "<2fr>"])
+        )
+    assert len(searched) <= 1
+
+
 def test_a_prompt_of_ones_own_and_names_of_languages(tmp_path: Path) -> None:
     folder = PROMPTED["qwen3"](tmp_path / "qwen3", ["one two three", "eins zwei drei"] * 40)
     prompt = "{source_code}>{target_code} ({target}) {text} = "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from neuronspec.models.tokenizer import LANGUAGES_KEY
 
 _TARGET_TAG = re.compile(r">>(\w+)<<|<2(\w+)>")
 """How Marian and MADLAD write the language that a source is to be translated into."""
+_tags: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
+"""By tokenizer what `target_tags` found: a vocabulary may have 250,000 tokens, and each call of `sources` asks."""
 _THOUGHT = re.compile(r"<think>.*?(</think>|$)", re.DOTALL)
 _LEAD = 8
 """Characters of a prompt's end that a target is tokenized behind."""
@@ -259,15 +262,18 @@ def target_tags(tokenizer: Any) -> dict[str, str]:
     Args:
         tokenizer: of Hugging Face.
     """
-    known: dict[str, str] = {}
-    for token in sorted(tokenizer.get_vocab()):
-        if match := _TARGET_TAG.fullmatch(token):
+    if tokenizer not in _tags:
+        known: dict[str, str] = {}
+        for match in sorted(
+            filter(None, map(_TARGET_TAG.fullmatch, tokenizer.get_vocab())), key=lambda found: found[0]
+        ):
             spelling = match[1] or match[2]
             try:
-                known.setdefault(canonical(spelling), token)
+                known.setdefault(canonical(spelling), match[0])
             except DirectionError:
-                known.setdefault(spelling, token)
-    return known
+                known.setdefault(spelling, match[0])
+        _tags[tokenizer] = known
+    return _tags[tokenizer]
 
 
 def target_tag(tokenizer: Any, code: str) -> str:
