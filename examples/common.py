@@ -1,7 +1,8 @@
-"""What the examples share: text from a file, and the neurons that each direction uses."""
+"""What the examples share: options, text from a file, and the neurons that each direction uses."""
 
 from __future__ import annotations
 
+import argparse
 import csv
 from collections.abc import Iterator
 from itertools import permutations
@@ -13,6 +14,16 @@ import torch
 import neuronspec as ns
 
 Feature = dict[str, str]
+
+
+def parser_of(description: str | None, result: str) -> argparse.ArgumentParser:
+    """The options that all examples have."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder or name on the hub of an encoder-decoder model")
+    parser.add_argument("text", type=Path, help=".tsv file, one column per language")
+    parser.add_argument("--out", type=Path, required=True, help=f"folder of the {result}")
+    parser.add_argument("--batch-size", type=int, default=16)
+    return parser
 
 
 def read_pairs(path: Path, pivot: str = "en") -> list[Feature]:
@@ -29,7 +40,7 @@ def read_pairs(path: Path, pivot: str = "en") -> list[Feature]:
 
 
 def find_masks(model: Any, collator: ns.DataCollator, pairs: list[Feature], coverage: float = 0.95) -> ns.NeuronMasks:
-    """Record which neurons each direction uses on some pairs, and select them."""
+    """Record which neurons each direction uses on some pairs, and select them. Moves the model to the GPU, if any."""
 
     def batches(size: int = 16) -> Iterator[ns.Batch]:
         for direction in sorted({pair["direction"] for pair in pairs}):

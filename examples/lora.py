@@ -8,11 +8,8 @@ the result is a small folder with the adapters and the masks, for `ns.load`.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import torch
-from common import find_masks, read_pairs
+from common import find_masks, parser_of, read_pairs
 from peft import LoraConfig, get_peft_model
 from torch.utils.data import DataLoader
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
@@ -21,12 +18,8 @@ import neuronspec as ns
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="folder or name on the hub of an encoder-decoder model")
-    parser.add_argument("text", type=Path, help=".tsv file, one column per language")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the adapters")
+    parser = parser_of(__doc__, "adapters")
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     options = parser.parse_args()

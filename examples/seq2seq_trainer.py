@@ -8,11 +8,9 @@ for `ns.load` and `ns.Translator`.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
-from common import find_masks, read_pairs
+from common import find_masks, parser_of, read_pairs
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
 import neuronspec as ns
@@ -31,12 +29,8 @@ class SpecializedTrainer(Seq2SeqTrainer):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="folder or name on the hub of an encoder-decoder model")
-    parser.add_argument("text", type=Path, help=".tsv file, one column per language")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the specialized model")
+    parser = parser_of(__doc__, "specialized model")
     parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
     options = parser.parse_args()
 
