@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import pickle
 import warnings
@@ -69,11 +68,9 @@ def test_without_masks_the_model_saves_as_ever(model: Any, tmp_path: Path) -> No
 
 
 def test_a_copy_and_a_pickle_save_their_own_weights_and_masks(model: Any, tmp_path: Path) -> None:
+    # neuronspec opens no pickles; users send models to other processes and keep them by `torch.save`, which pickle them
     twin, pickled = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
-    stored = io.BytesIO()
-    torch.save(model, stored)
-    stored.seek(0)
-    for name, each in {"twin": twin, "pickled": pickled, "stored": torch.load(stored, weights_only=False)}.items():
+    for name, each in {"twin": twin, "pickled": pickled}.items():
         with torch.no_grad():
             each.lm_head.weight.mul_(0.5)
         each.save_pretrained(tmp_path / name)
@@ -259,6 +256,7 @@ def test_masks_of_languages_have_a_card_too(monkeypatch: pytest.MonkeyPatch) -> 
     specialize(model, random_masks(model, ("de", "pt_BR"))).push_to_hub("user/model")
     card = hub.files["README.md"].decode()
     assert "language:\n- de\n- pt\n" in card and "pipeline_tag: text-generation" in card and "| pt_BR | 0." in card
+    assert "ns.Translator" not in card, "it takes directions alone"
 
 
 @pytest.mark.parametrize(("line", "replaced"), [("", False), ("<!-- written by neuronspec: remove", True)])

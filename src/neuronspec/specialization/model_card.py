@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuronspec.core.direction import languages_of, parse_task
+from neuronspec.core.direction import Monolingual, languages_of, parse_task
 from neuronspec.core.languages import base_language
 from neuronspec.models.hub import CARD_MARK, HUB_NAME, card_metadata
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from neuronspec.neurons.masks import NeuronMasks
 
 TAG = "neuronspec"
-_SNAPSHOT = re.compile(r"models--([^/]+)--([^/]+)[/\\\\]snapshots[/\\\\]")
+_SNAPSHOT = re.compile(r"models--([^/]+)--([^/]+)[/\\]snapshots[/\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,6 @@ def _about(masks: NeuronMasks | None, base: str | None, languages: Sequence[str]
 
 
 def _usage(masks: NeuronMasks | None, facts: CardFacts, directions: Sequence[str]) -> str:
-    direction = directions[0] if directions else "en-de"
     if masks is None:
         kind = "CausalLM" if facts.causal else "Seq2SeqLM"
         return (
@@ -115,11 +114,13 @@ def _usage(masks: NeuronMasks | None, facts: CardFacts, directions: Sequence[str
             f'model = AutoModelFor{kind}.from_pretrained("{facts.repo}")\n'
             f'tokenizer = AutoTokenizer.from_pretrained("{facts.repo}")\n```'
         )
+    direction = directions[0]
+    translates = f'`ns.Translator("{facts.repo}")("...", "{direction}")` translates text.\n\n'
     return (
         f"Download it with `hf download {facts.repo}`, then:\n\n```python\nimport neuronspec as ns\n\n"
         f'model = ns.load("{facts.repo}")\nwith ns.use_direction(model, "{direction}"):\n'
         "    model.generate(...)\n```\n\n"
-        f'`ns.Translator("{facts.repo}")("...", "{direction}")` translates text.\n\n'
+        f"{'' if isinstance(parse_task(direction), Monolingual) else translates}"
         "`transformers` alone loads the weights without the masks. They were trained to be used with them: outside "
         "of a direction the model computes another function."
     )
