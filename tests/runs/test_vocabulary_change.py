@@ -126,8 +126,6 @@ def test_its_models_translate_from_and_into_the_new_languages(family: Path) -> N
 
 def test_it_is_exported(family: Path) -> None:
     pytest.importorskip("ctranslate2")
-    if family.name == "mbart50":
-        pytest.skip("models of type mbart aren't exported")
     call("export", family / "run" / "arms" / "specialized", "en-nds", "--out", family / "exported")
     assert list((family / "exported").rglob("model.bin"))
 
