@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.helpers.fake_hub import FakeHub, in_the_cache
+from tests.helpers.families import build_family
 from typer.testing import CliRunner
 
 import neuronspec as ns
@@ -83,6 +84,28 @@ def test_an_arm_without_masks_goes_up_as_a_plain_model(
     card = hub.files["README.md"].decode()
     assert "AutoModelForSeq2SeqLM" in card and "ns.load" not in card and "- en\n- fr" in card
     assert "neuron_masks.safetensors" not in hub.files
+
+
+def test_the_card_of_an_arm_without_an_encoder_opens_it_as_such(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dense = run / "arms" / "dense"
+    build_family("llama").save_pretrained(dense)
+    hub = FakeHub(monkeypatch)
+    push_folder(run, "user/toy", arm="dense")
+    card = hub.files["README.md"].decode()
+    assert "AutoModelForCausalLM" in card and "pipeline_tag: text-generation" in card
+
+
+def test_a_users_own_card_may_be_in_any_encoding(
+    specialized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(specialized, folder)
+    (folder / "README.md").write_bytes("# Übersetzer".encode("latin-1"))
+    hub = FakeHub(monkeypatch)
+    push_folder(folder, "user/toy")
+    assert hub.files["README.md"] == "# Übersetzer".encode("latin-1")
 
 
 def test_what_went_up_translates_from_the_cache(

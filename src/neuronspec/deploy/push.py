@@ -61,8 +61,8 @@ def push_folder(path: Path, repo: str, *, arm: str = "specialized", private: boo
         raise RecipeError(f"{path} has no finished arm {arm!r}; it has base{known and ', '}{known}")
     files = _files(folder)
     own = folder / CARD
-    text = own.read_text(encoding="utf-8") if own.is_file() else ""
-    if text and CARD_MARK not in text:
+    text = own.read_bytes() if own.is_file() else b""
+    if text and CARD_MARK.encode() not in text:
         files[CARD], card = own, None
     else:
         card = model_card(_masks(folder), _facts(run, folder, repo, arm))
@@ -112,10 +112,11 @@ def _facts(run: RunFolder, folder: Path, repo: str, arm: str) -> CardFacts:
     if (folder / ADAPTERS_FILE).is_file():
         content = read_json(folder / ADAPTERS_FILE, dict[str, Any], "save the PeftModel again", error=ModelError)
         base = content.get("base_model_name_or_path")
+    config = folder / "config.json"
+    content = read_json(config, dict[str, Any], "copy it again", error=ModelError) if config.is_file() else {}
+    causal = bool(content) and not content.get("is_encoder_decoder")
     if not run.exists:
-        config = folder / "config.json"
-        content = read_json(config, dict[str, Any], "copy it again", error=ModelError) if config.is_file() else {}
-        return CardFacts(repo, base, causal=bool(content) and not content.get("is_encoder_decoder"))
+        return CardFacts(repo, base, causal=causal)
     from neuronspec.recipe import Recipe
 
     recipe = Recipe.of_run(run.folder)
@@ -128,6 +129,7 @@ def _facts(run: RunFolder, folder: Path, repo: str, arm: str) -> CardFacts:
     return CardFacts(
         repo,
         recipe.model.pretrained,
+        causal=causal,
         directions=sorted(results) or list(map(str, recipe.evaluated_directions)),
         scores=scores,
         tested_on=f"the {sentences:,} test sentences of its recipe",
