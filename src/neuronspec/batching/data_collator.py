@@ -45,7 +45,7 @@ class DataCollator:
         self.tokenizer = tokenizer
         self._model = own = cast(Any, unwrap(model))
         is_ours = prompt is None and own.config.model_type == "m2m_100" and not hasattr(tokenizer, "src_lang")
-        self._format = None if is_ours else TextFormat.of_model(tokenizer, self._model, prompt)
+        self._format = TextFormat.of(tokenizer) if is_ours else TextFormat.of_model(tokenizer, own, prompt)
         self._pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -62,14 +62,13 @@ class DataCollator:
         rows: dict[int, Inputs] = {}
         by_direction: dict[Direction, list[int]] = {}
         for place, feature in enumerate(features):
-            if all(name in feature for name in _IDS):
+            if _has_ids(feature):
                 rows[place] = _of_ids(feature)
             else:
                 by_direction.setdefault(directions[place], []).append(place)
-        text_format = self._format or TextFormat.of(self.tokenizer, by_direction)
         for direction, places in by_direction.items():
             sources, targets = ([features[place][name] for place in places] for name in _TEXT)
-            made = text_format.texts(direction, sources, targets)
+            made = self._format.texts(direction, sources, targets)
             rows |= {place: {name: each[row] for name, each in made.items()} for row, place in enumerate(places)}
         inputs = self._padded([rows[place] for place in range(len(features))])
         return {**inputs, "directions": list(map(str, directions))}
@@ -92,7 +91,8 @@ class DataCollator:
         """A row of ids as the model itself reads it, beside rows of text, whose labels may leave out a tag."""
         labels, start = row["labels"], self._model.config.decoder_start_token_id
         first = labels[-1:] if start is None else labels.new_tensor([start])
-        read = torch.cat((first, labels[:-1])).masked_fill(torch.cat((first, labels[:-1])) == IGNORED, self._pad)
+        read = torch.cat((first, labels[:-1]))
+        read = read.masked_fill(read == IGNORED, self._pad)
         return row | {"decoder_input_ids": read, "decoder_attention_mask": torch.ones_like(read)}
 
 
@@ -147,18 +147,22 @@ def _shuffled(items: list[Any], generator: torch.Generator) -> list[Any]:
 
 
 def _direction(feature: Mapping[str, Any], place: int) -> Direction:
-    missing = "direction" if "direction" not in feature else ""
-    if not missing and not all(name in feature for name in _IDS):
-        missing = next((name for name in _TEXT if name not in feature), "")
+    needed = ("direction",) if _has_ids(feature) else ("direction", *_TEXT)
+    missing = [name for name in needed if name not in feature]
     if missing:
         raise InputError(
-            f"feature {place} has no {missing!r}, only {', '.join(feature) or 'nothing'}: a feature has 'direction', "
-            "and 'source' and 'target' or 'input_ids' and 'labels'. TrainingArguments need remove_unused_columns=False"
+            f"feature {place} has no {missing[0]!r}, only {', '.join(feature) or 'nothing'}: a feature has "
+            "'direction', and 'source' and 'target' or 'input_ids' and 'labels'. TrainingArguments need "
+            "remove_unused_columns=False"
         )
-    for name in _TEXT:
-        if not all(each in feature for each in _IDS) and not isinstance(feature[name], str):
+    for name in needed[1:]:
+        if not isinstance(feature[name], str):
             raise InputError(f"feature {place}: {name!r} is {feature[name]!r}, and should be text")
     return Direction.parse(feature["direction"])
+
+
+def _has_ids(feature: Mapping[str, Any]) -> bool:
+    return all(name in feature for name in _IDS)
 
 
 def _of_ids(feature: Mapping[str, Any]) -> Inputs:

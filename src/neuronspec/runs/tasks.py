@@ -168,15 +168,16 @@ def _checkpoint(recipe: Recipe, recorded: Mapping[str, Any]) -> dict[str, Any]:
     model = recipe.model
     if model.pretrained is None:
         return {}
-    tokenized = model.model_dump(mode="json", include=set(TOKENIZED_BY), exclude_defaults=True)
     try:
-        return {"pretrained": facts_of(model)} | ({"tokenized": tokenized} if tokenized else {})
+        facts = facts_of(model)
     except RecipeError:
         # a run holds all that it made of its checkpoint, so it stays of use without it
         if (recorded.get("name"), recorded.get("revision")) != (model.pretrained, model.revision):
             raise
         logger.info("the checkpoint %s isn't there any more; it is taken to be as it was", model.pretrained)
-        return {"pretrained": dict(recorded)} | ({"tokenized": tokenized} if tokenized else {})
+        facts = dict(recorded)
+    tokenized = model.model_dump(mode="json", include=set(TOKENIZED_BY), exclude_defaults=True)
+    return {"pretrained": facts} | ({"tokenized": tokenized} if tokenized else {})
 
 
 def _continued(recipe: Recipe) -> list[str]:

@@ -264,9 +264,9 @@ class _ProjectedLoss(torch.autograd.Function):
                 logits = functional.linear(part, matrix, offset).to(exact)
                 slope = None
                 if softcap is not None:
-                    bent = logits.div_(softcap).tanh_()
-                    slope = 1 - bent.square() if with_gradient else None
-                    logits = bent.mul_(softcap)
+                    logits.div_(softcap).tanh_()
+                    slope = 1 - logits.square() if with_gradient else None
+                    logits.mul_(softcap)
                 top = logits.amax(-1, keepdim=True)
                 own, mean = logits.gather(1, target), logits.mean(-1, keepdim=True)
                 shares = logits.sub_(top).exp_()
@@ -288,7 +288,7 @@ class _ProjectedLoss(torch.autograd.Function):
                     grad_weight += product.copy_(gradient.T @ part)
                 elif grad_weight is not None:
                     grad_weight.addmm_(gradient.T, part)
-                del logits, shares, gradient  # before the next chunk's, which are as large
+                del logits, shares, slope, gradient  # before the next chunk's, which are as large
         ctx.gradients = grad_hidden, grad_weight
         ctx.mark_non_differentiable(nats)
         return smoothed, nats

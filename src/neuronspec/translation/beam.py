@@ -157,15 +157,14 @@ class _State:
             scores, rows, tokens = scores[~done], rows[~done], tokens[~done]
             self.sentences = self.sentences[~done]
         order = rows.reshape(-1)
-        moved = leave or len(order) != len(self.sequences)
         if self.encoded is None:
             self.cache.reorder_cache(order)
             self.source_mask = self.source_mask[order]
         else:
             self.cache.self_attention_cache.reorder_cache(order)
-        if moved and self.encoded is not None:
-            self.cache.cross_attention_cache.reorder_cache(order)
-            self.encoded, self.source_mask = self.encoded[order], self.source_mask[order]
+            if leave or len(order) != len(self.sequences):
+                self.cache.cross_attention_cache.reorder_cache(order)
+                self.encoded, self.source_mask = self.encoded[order], self.source_mask[order]
         self.sequences = torch.cat([self.sequences[order], tokens.reshape(-1, 1)], dim=1)
         self.scores = scores
 
