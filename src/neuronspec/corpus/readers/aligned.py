@@ -12,6 +12,7 @@ from neuronspec.core.errors import CorpusError, DirectionError
 from neuronspec.core.languages import best_tags
 from neuronspec.corpus.readers.lines import count_lines, read_blocks
 from neuronspec.corpus.readers.rows import LineOrigins, Pair, ReadCounts, Rows, Split
+from neuronspec.corpus.readers.source import Source, Wanted
 
 Tagged: TypeAlias = tuple[str, str, Path]
 """A file with the language pair in its name (empty without one) and the language, as spelled there."""
@@ -28,6 +29,35 @@ class Aligned:
 
     name: str
     paths: dict[str, Path]
+
+
+class AlignedSource(Source):
+    """A source of files that are aligned line by line. A subclass says which belong together."""
+
+    def groups(self, wanted: Wanted) -> Iterable[Aligned]:
+        """The files that belong together, of the languages or pairs that are wanted.
+
+        Raises:
+            CorpusError: files are missing, or there are two of a kind.
+        """
+        raise NotImplementedError
+
+    def check(self, wanted: Wanted) -> None:
+        """Find all files and count their lines.
+
+        Raises:
+            CorpusError: files are missing, ambiguous, unreadable, or of different length.
+        """
+        check_lengths(self.groups(wanted))
+
+    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
+        """The rows of the files, group by group.
+
+        Raises:
+            CorpusError: as `check`.
+        """
+        for group in self.groups(wanted):
+            yield from read_aligned(group, split, counts)
 
 
 def files_of_languages(tagged: Iterable[Tagged], languages: Sequence[str]) -> dict[str, Path]:

@@ -10,29 +10,19 @@ from neuronspec.core.errors import CorpusError
 from neuronspec.core.settings import RecipePath
 from neuronspec.corpus.readers.aligned import (
     Aligned,
+    AlignedSource,
     Tagged,
-    check_lengths,
     files_of_languages,
     files_of_pair,
-    read_aligned,
     the_only,
 )
-from neuronspec.corpus.readers.rows import ReadCounts, Rows, Split
-from neuronspec.corpus.readers.source import Source, Wanted, stamps
+from neuronspec.corpus.readers.source import Wanted, stamps
 
 
-class FolderSource(Source):
+class FolderSource(AlignedSource):
     """A benchmark in a folder. A subclass says which files are its own."""
 
     path: RecipePath
-
-    def groups(self, wanted: Wanted) -> Iterator[Aligned]:
-        """The files that belong together, of the languages or pairs that are wanted.
-
-        Raises:
-            CorpusError: files are missing, or there are two of a kind.
-        """
-        raise NotImplementedError
 
     def all_files(self) -> Iterable[Path]:
         """All files that may be read."""
@@ -41,23 +31,6 @@ class FolderSource(Source):
     def inputs(self) -> dict[str, Any]:
         """The sizes and times of the files."""
         return stamps(sorted(self.all_files()))
-
-    def check(self, wanted: Wanted) -> None:
-        """Find all files and count their lines.
-
-        Raises:
-            CorpusError: files are missing, unreadable, or of different length.
-        """
-        check_lengths(self.groups(wanted))
-
-    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
-        """The rows of the files.
-
-        Raises:
-            CorpusError: as `check`.
-        """
-        for group in self.groups(wanted):
-            yield from read_aligned(group, split, counts)
 
 
 def of_languages(name: str, folder: Path, tagged: list[Tagged], wanted: Wanted, layout: str) -> Aligned:

@@ -14,19 +14,18 @@ from neuronspec.core.errors import CorpusError
 from neuronspec.core.settings import RecipePattern
 from neuronspec.corpus.readers.aligned import (
     Aligned,
+    AlignedSource,
     Tagged,
-    check_lengths,
     files_of_languages,
     files_of_pair,
-    read_aligned,
     the_only,
 )
 from neuronspec.corpus.readers.opening import archive_of, is_file, members
-from neuronspec.corpus.readers.rows import Pair, ReadCounts, Rows, Split
-from neuronspec.corpus.readers.source import Source, Wanted, stamps
+from neuronspec.corpus.readers.rows import Pair
+from neuronspec.corpus.readers.source import Wanted, stamps
 
 
-class MosesSource(Source):
+class MosesSource(AlignedSource):
     """Line-aligned text, one file for each language (the Moses layout).
 
     In the pattern, `{lang}` is a language code and `{pair}` a language pair, tried as `en-de` and as `de-en`. Where
@@ -53,24 +52,12 @@ class MosesSource(Source):
         """The sizes and times of all files that the pattern can mean."""
         return stamps(archive_of(path) or path for path in _all_files(self.path))
 
-    def check(self, wanted: Wanted) -> None:
-        """Find all files and count their lines.
+    def groups(self, wanted: Wanted) -> list[Aligned]:
+        """The files of all pairs, or those of all languages.
 
         Raises:
-            CorpusError: files are missing, ambiguous, unreadable, or of different length.
+            CorpusError: files are missing or ambiguous.
         """
-        check_lengths(self._files(wanted))
-
-    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
-        """The rows of the files, pair by pair.
-
-        Raises:
-            CorpusError: as `check`.
-        """
-        for group in self._files(wanted):
-            yield from read_aligned(group, split, counts)
-
-    def _files(self, wanted: Wanted) -> list[Aligned]:
         missing: list[str] = []
         if "{pair}" in self.path:
             found = [each for pair in wanted.pairs for each in _of_pair(self.path, pair, missing)]

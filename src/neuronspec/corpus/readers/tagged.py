@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.languages import best_tags
+from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, Split, in_columns
+from neuronspec.corpus.readers.source import FileSource, Wanted
 
 _REMEMBERED = 1000
 
@@ -50,3 +52,34 @@ class Tags:
                 f"{path}: no text of {', '.join(missing)}; languages there: {there}. Change corpus.languages, or add "
                 "files that have it"
             )
+
+
+class TaggedSource(FileSource):
+    """Files whose texts come with tags of their languages. A subclass reads one file."""
+
+    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
+        """The rows of the files, in the order of their names.
+
+        Raises:
+            CorpusError: a file can't be read, or none has text of a language.
+        """
+        tags = Tags(wanted.languages)
+        files = self.files().items()
+        rows = (row for name, path in files for row in self.rows_of_file(path, name, tags, split, counts))
+        yield from in_columns(rows, wanted.languages, split)
+        tags.check(self.path)
+
+    def rows_of_file(self, path: Path, name: str, tags: Tags, split: Split, counts: ReadCounts) -> Iterator[Row]:
+        """The rows of a file.
+
+        Args:
+            path: of the file.
+            name: of the file in counts and origins.
+            tags: say which texts are in which language.
+            split: that the source was given for.
+            counts: what was read and skipped is added to it.
+
+        Raises:
+            CorpusError: it can't be read.
+        """
+        raise NotImplementedError

@@ -8,13 +8,12 @@ from typing import ClassVar, Literal
 from xml.etree.ElementTree import Element
 
 from neuronspec.corpus.readers.opening import opened
-from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, Split, in_columns
-from neuronspec.corpus.readers.source import FileSource, Wanted
-from neuronspec.corpus.readers.tagged import Tags
+from neuronspec.corpus.readers.rows import ReadCounts, Row, Split
+from neuronspec.corpus.readers.tagged import TaggedSource, Tags
 from neuronspec.corpus.readers.xml_units import MADE_HERE, language_of, local, read_units, text_of
 
 
-class TmxSource(FileSource):
+class TmxSource(TaggedSource):
     """Translation memories (TMX 1.1 to 1.4; `.tmx`, `.tmx.gz`, `.tmx.xz`, `.tmx.zst`), read unit by unit.
 
     A unit is a row: its variants are the texts, by language in any spelling (`en-US` for `en`). Of several variants in
@@ -27,33 +26,26 @@ class TmxSource(FileSource):
 
     endings: ClassVar[tuple[str, ...]] = (".tmx",)
 
-    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
-        """The units of the files.
+    def rows_of_file(self, path: Path, name: str, tags: Tags, split: Split, counts: ReadCounts) -> Iterator[Row]:
+        """The units of a file.
 
         Raises:
-            CorpusError: a file can't be read, or none has text of a language.
+            CorpusError: it can't be read.
         """
-        languages, tags = list(wanted.languages), Tags(wanted.languages)
-        rows = (row for name, path in self.files().items() for row in _rows(name, path, split, tags, counts))
-        yield from in_columns(rows, languages, split)
-        tags.check(self.path)
-
-
-def _rows(name: str, path: Path, split: Split, tags: Tags, counts: ReadCounts) -> Iterator[Row]:
-    with opened(path) as file:
-        for unit in read_units(str(path), file, "tmx", ("tu",)):
-            counts.sources[name] += 1
-            variants = [one for one in unit.element if local(one.tag) == "tuv"]
-            texts: dict[str, str] = {}
-            for place, code in tags.places(tuple(map(language_of, variants))).items():
-                text, reason = _text(variants[place])
-                if not reason and code in texts:
-                    reason = "another variant of the same unit"
-                if reason:
-                    counts.skip(code, reason)
-                else:
-                    texts[code] = text
-            yield Row(texts, f"{name}:{unit.line}", split)
+        with opened(path) as file:
+            for unit in read_units(str(path), file, "tmx", ("tu",)):
+                counts.sources[name] += 1
+                variants = [one for one in unit.element if local(one.tag) == "tuv"]
+                texts: dict[str, str] = {}
+                for place, code in tags.places(tuple(map(language_of, variants))).items():
+                    text, reason = _text(variants[place])
+                    if not reason and code in texts:
+                        reason = "another variant of the same unit"
+                    if reason:
+                        counts.skip(code, reason)
+                    else:
+                        texts[code] = text
+                yield Row(texts, f"{name}:{unit.line}", split)
 
 
 def _text(variant: Element) -> tuple[str, str]:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from neuronspec.corpus.readers.opening import opened
-from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, Split, in_columns
-from neuronspec.corpus.readers.source import FileSource, Wanted
-from neuronspec.corpus.readers.tagged import Tags
+from neuronspec.corpus.readers.rows import ReadCounts, Row, Split
+from neuronspec.corpus.readers.tagged import TaggedSource, Tags
 from neuronspec.corpus.readers.xml_units import Unit, language_of, local, read_units, text_of
 
 _SIDES = {"source": ("source-language", "srcLang"), "target": ("target-language", "trgLang")}
@@ -22,7 +21,7 @@ _TRANSLATED = {
 """By what a unit is called, in 1.2 and in 2.x, the states of those that are translated."""
 
 
-class XliffSource(FileSource):
+class XliffSource(TaggedSource):
     """Localisation files (XLIFF 1.2, 2.0 and 2.1; `.xlf`, `.xliff`, also compressed), read unit by unit.
 
     A translated unit is a row of its source and its target: in 1.2 one that is `translated`, `signed-off`, `final` or
@@ -35,35 +34,30 @@ class XliffSource(FileSource):
 
     endings: ClassVar[tuple[str, ...]] = (".xlf", ".xliff")
 
-    def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
-        """The units of the files.
+    def rows_of_file(self, path: Path, name: str, tags: Tags, split: Split, counts: ReadCounts) -> Iterator[Row]:
+        """The units of a file.
 
         Raises:
-            CorpusError: a file can't be read, or none is of a language.
+            CorpusError: it can't be read.
         """
-        languages, tags = list(wanted.languages), Tags(wanted.languages)
-        rows = (row for name, path in self.files().items() for row in _rows(name, path, split, tags, counts))
-        yield from in_columns(rows, languages, split)
-        tags.check(self.path)
-
-
-def _rows(name: str, path: Path, split: Split, tags: Tags, counts: ReadCounts) -> Iterator[Row]:
-    with opened(path) as file:
-        for unit in read_units(str(path), file, "xliff", ("trans-unit", "segment")):
-            counts.sources[name] += 1
-            sides = {local(one.tag): one for one in unit.element if local(one.tag) in _SIDES}
-            spelled = [
-                (language_of(sides[side]) if side in sides else "")
-                or next((unit.around[key] for key in keys if key in unit.around), "")
-                for side, keys in _SIDES.items()
-            ]
-            codes = tags.places(tuple(spelled))
-            texts = {side: text_of(element) for side, element in sides.items()}
-            reason = _unusable(unit, texts)
-            if reason:
-                counts.skip(codes.get(1, spelled[1] or "no language named"), reason)
-            found = {} if reason else {code: texts["target" if place else "source"] for place, code in codes.items()}
-            yield Row({code: text for code, text in found.items() if text}, f"{name}:{unit.line}", split)
+        with opened(path) as file:
+            for unit in read_units(str(path), file, "xliff", ("trans-unit", "segment")):
+                counts.sources[name] += 1
+                sides = {local(one.tag): one for one in unit.element if local(one.tag) in _SIDES}
+                spelled = [
+                    (language_of(sides[side]) if side in sides else "")
+                    or next((unit.around[key] for key in keys if key in unit.around), "")
+                    for side, keys in _SIDES.items()
+                ]
+                codes = tags.places(tuple(spelled))
+                texts = {side: text_of(element) for side, element in sides.items()}
+                reason = _unusable(unit, texts)
+                if reason:
+                    counts.skip(codes.get(1, spelled[1] or "no language named"), reason)
+                found = (
+                    {} if reason else {code: texts["target" if place else "source"] for place, code in codes.items()}
+                )
+                yield Row({code: text for code, text in found.items() if text}, f"{name}:{unit.line}", split)
 
 
 def _unusable(unit: Unit, texts: dict[str, str | None]) -> str:
