@@ -6,6 +6,8 @@ import codecs
 import csv
 import gzip
 import io
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,14 @@ def test_a_header_is_checked_before_the_first_row_of_any_file(tmp_path: Path) ->
     (tmp_path / "b.csv").write_text("en,fr\na,b\n")
     with pytest.raises(CorpusError, match=r"b\.csv:1: there is no column for de"):
         rows_of({"reader": "csv", "path": str(tmp_path / "*.csv")}, ["de"])
+
+
+def test_a_pipe_is_opened_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    os.mkfifo(path)
+    threading.Thread(target=path.write_text, args=["en,de\na,b\n"], daemon=True).start()
+    (row,) = rows_of({"reader": "csv", "path": str(path)}, ["de"])[0]
+    assert row.texts == {"en": "a", "de": "b"}
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=20)

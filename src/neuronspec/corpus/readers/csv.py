@@ -41,12 +41,13 @@ class CsvSource(TableSource):
     )
 
     def check_file(self, path: Path, languages: Sequence[str]) -> None:
-        """Look at the first row.
+        """Look at the first row; not of a pipe, which can be read only once.
 
         Raises:
             CorpusError: the file can't be read, or its first row lacks a language.
         """
-        self._columns(path, _Records(path, self, languages, block=1), languages)
+        if path.is_file():
+            self._columns(path, _Records(path, self, languages, block=1), languages)
 
     def read_file(
         self, path: Path, name: str, languages: Sequence[str], split: Split, counts: ReadCounts
