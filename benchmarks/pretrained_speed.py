@@ -62,6 +62,7 @@ from neuronspec.training.precision import peak_memory, resolve_precision
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.train import train
 from speed import shapes
+from speed.ours import TargetTokens
 from speed.seq2seq import Counted, InRandomOrder, read_dataset
 
 HERE = Path(__file__).resolve()
@@ -189,22 +190,16 @@ def work(arm: str, folder: str, options: argparse.Namespace) -> None:
 
 
 def work_ours(store: Store, model: Any, options: argparse.Namespace, folder: Path, clock: Clock) -> None:
-    seen, micro_batches = 0, 0
-
-    def count(module: Any, args: Any, inputs: dict[str, Any]) -> None:
-        nonlocal seen  # the decoder reads </s>, the tag and the pieces; the tag is no target
-        mask = inputs["decoder_attention_mask"]
-        seen += int(mask.sum()) - len(mask)
+    tokens, micro_batches = TargetTokens(placed(model)), 0
 
     @contextmanager
     def update(direction: Direction) -> Iterator[None]:
         nonlocal micro_batches
         if micro_batches % OUR_MICRO_BATCHES == 0:
-            clock.update(seen, model)
+            clock.update(tokens.seen, model)
         micro_batches += 1
         yield
 
-    placed(model).base_model.register_forward_pre_hook(count, with_kwargs=True)
     settings = TrainingSettings(
         updates=10**6, batch_tokens=round(options.target_tokens / OUR_MICRO_BATCHES * store.longer_side),
         accumulation=OUR_MICRO_BATCHES, temperature=1,
@@ -212,9 +207,7 @@ def work_ours(store: Store, model: Any, options: argparse.Namespace, folder: Pat
         adam_epsilon=shapes.EPSILON, clip_norm=shapes.CLIP, validate_every=10**6, save_every=10**6,
         validation_sentences=1,
     )  # fmt: skip
-    train(
-        model, store.tokenizer, store, settings, directions=DIRECTIONS, seed=1, folder=folder, in_direction=update
-    )  # fmt: skip
+    train(model, store.tokenizer, store, settings, directions=DIRECTIONS, seed=1, folder=folder, in_direction=update)
 
 
 class Count(TrainerCallback):

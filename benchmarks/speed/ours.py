@@ -16,24 +16,30 @@ from speed import shapes
 from speed.turns import Turns
 
 
+class TargetTokens:
+    """Counts the real target tokens that a model reads, from now on."""
+
+    def __init__(self, model: Any) -> None:
+        self.seen = 0
+        model.base_model.register_forward_pre_hook(self._count, with_kwargs=True)
+
+    def _count(self, module: Any, args: Any, inputs: dict[str, Any]) -> None:
+        mask = inputs["decoder_attention_mask"]
+        self.seen += int(mask.sum()) - len(mask)  # the decoder reads </s>, the tag and the pieces; the tag is no target
+
+
 def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, compiled: bool) -> None:
     """Train until there are no more turns."""
     store = TokenStore.open(data)
     tokenizer = store.tokenizer
     model = build_model(shapes.SIZES[size], tokenizer, seed=1)
-    seen = 0
-
-    def count(module: Any, args: Any, inputs: dict[str, Any]) -> None:
-        nonlocal seen  # the decoder reads </s>, the tag and the pieces; the tag is no target
-        mask = inputs["decoder_attention_mask"]
-        seen += int(mask.sum()) - len(mask)
+    tokens = TargetTokens(model)
 
     @contextmanager
     def update(direction: Direction) -> Iterator[None]:
-        turns.update(seen)
+        turns.update(tokens.seen)
         yield
 
-    model.base_model.register_forward_pre_hook(count, with_kwargs=True)
     settings = TrainingSettings(
         updates=10**6, batch_tokens=batch_tokens, temperature=1, learning_rate=shapes.RATE, warmup=shapes.WARMUP,
         label_smoothing=shapes.SMOOTHING, adam_betas=shapes.BETAS, adam_epsilon=shapes.EPSILON,
