@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -19,13 +20,17 @@ from tests.helpers.checkpoints import nllb
 ROOT = Path(__file__).parent.parent
 
 
-def test_reference_pages_are_current() -> None:
-    spec = importlib.util.spec_from_file_location(
-        "generate_reference", ROOT / "tools" / "docs" / "generate_reference.py"
-    )
+def tool(name: str) -> ModuleType:
+    """A program of `tools/docs`, which makes a page."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / "docs" / f"{name}.py")
     assert spec is not None and spec.loader is not None
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_reference_pages_are_current() -> None:
+    generate = tool("generate_reference")
     message = "run make docs"
     assert (ROOT / "docs/reference/recipe.md").read_text(encoding="utf-8") == generate.recipe_reference(), message
     assert (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8") == generate.cli_reference(), message
@@ -95,10 +100,7 @@ def test_analysis_page_runs(
 
 def test_the_results_page_is_that_of_the_result_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "tools" / "docs")
-    spec = importlib.util.spec_from_file_location("generate_results", ROOT / "tools" / "docs" / "generate_results.py")
-    assert spec is not None and spec.loader is not None
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    generate = tool("generate_results")
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     assert page == generate.results_page(), "run make docs"
     statistics = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
@@ -174,18 +176,12 @@ def test_the_arms_of_the_page_are_valid(tmp_path: Path) -> None:
 
 
 def test_tables_of_the_findings_are_those_of_the_results() -> None:
-    spec = importlib.util.spec_from_file_location("generate_findings", ROOT / "tools" / "docs" / "generate_findings.py")
-    assert spec is not None and spec.loader is not None
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    generate = tool("generate_findings")
     page = generate.PAGE.read_text(encoding="utf-8")
     assert page.count("| encoder 1 |") >= 2
     assert generate.with_tables(page) == page, "run make docs"
 
 
 def test_the_page_on_memory_is_generated() -> None:
-    spec = importlib.util.spec_from_file_location("generate_memory", ROOT / "tools" / "docs" / "generate_memory.py")
-    assert spec and spec.loader
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    generate = tool("generate_memory")
     assert generate.PAGE.read_text(encoding="utf-8") == generate.page(), "run make docs"

@@ -28,19 +28,24 @@ SHAPE = {
 }  # fmt: skip
 
 
-def sentencepiece_model(sentences: Sequence[str], kind: str = "bpe", size: int = 150) -> tuple[bytes, Any]:
-    """A SentencePiece model trained with its usual normalization, NFKC and more: its file, and what is in it."""
+def trained_pieces(sentences: Sequence[str], kind: str, size: int, **options: Any) -> tuple[bytes, Any]:
+    """A SentencePiece model: its file, and what is in it."""
     import sentencepiece
     from sentencepiece import sentencepiece_model_pb2
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences), model_writer=model, model_type=kind, vocab_size=size, bos_id=0, pad_id=1,
-        eos_id=2, unk_id=3, minloglevel=2, hard_vocab_limit=False,
+        sentence_iterator=iter(sentences), model_writer=model, model_type=kind, vocab_size=size, minloglevel=2,
+        hard_vocab_limit=False, **options,
     )  # fmt: skip
     content: Any = sentencepiece_model_pb2.ModelProto()
     content.ParseFromString(model.getvalue())
     return model.getvalue(), content
+
+
+def sentencepiece_model(sentences: Sequence[str], kind: str = "bpe", size: int = 150) -> tuple[bytes, Any]:
+    """One with the usual normalization, NFKC and more, and the special tokens of M2M-100 and mBART."""
+    return trained_pieces(sentences, kind, size, bos_id=0, pad_id=1, eos_id=2, unk_id=3)
 
 
 def nllb(folder: Path, sentences: Sequence[str]) -> Path:
@@ -52,7 +57,7 @@ def nllb(folder: Path, sentences: Sequence[str]) -> Path:
         merges=merges_of(pieces),
         _spm_precompiled_charsmap=content.normalizer_spec.precompiled_charsmap,
     )
-    return _saved(folder, tokenizer, _m2m100(len(tokenizer)))
+    return saved(folder, tokenizer, _m2m100(len(tokenizer)))
 
 
 def m2m100(folder: Path, sentences: Sequence[str]) -> Path:
@@ -63,10 +68,10 @@ def m2m100(folder: Path, sentences: Sequence[str]) -> Path:
     pieces = ["<s>", "<pad>", "</s>", "<unk>", *(piece.piece for piece in content.pieces[4:])]
     (folder / "given.json").write_text(json.dumps({piece: index for index, piece in enumerate(pieces)}))
     tokenizer = M2M100Tokenizer(str(folder / "given.json"), str(folder / "given.model"))
-    saved = _saved(folder, tokenizer, _m2m100(max(tokenizer.lang_token_to_id.values()) + 9))
+    saved(folder, tokenizer, _m2m100(max(tokenizer.lang_token_to_id.values()) + 9))
     for name in ("given.model", "given.json"):
         (folder / name).unlink()
-    return saved
+    return folder
 
 
 def mbart50(folder: Path, sentences: Sequence[str]) -> Path:
@@ -78,7 +83,7 @@ def mbart50(folder: Path, sentences: Sequence[str]) -> Path:
     )
     torch.manual_seed(0)
     config = MBartConfig(**SHAPE, vocab_size=len(tokenizer), scale_embedding=True, decoder_start_token_id=2)
-    return _saved(folder, tokenizer, MBartForConditionalGeneration(config))
+    return saved(folder, tokenizer, MBartForConditionalGeneration(config))
 
 
 FAMILIES: dict[str, Callable[[Path, Sequence[str]], Path]] = {"nllb": nllb, "m2m100": m2m100, "mbart50": mbart50}
@@ -89,7 +94,8 @@ def _m2m100(vocabulary: int) -> M2M100ForConditionalGeneration:
     return M2M100ForConditionalGeneration(M2M100Config(**SHAPE, vocab_size=vocabulary, scale_embedding=True))
 
 
-def _saved(folder: Path, tokenizer: Any, model: Any) -> Path:
+def saved(folder: Path, tokenizer: Any, model: Any) -> Path:
+    """The folder, with both in it."""
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
     return folder

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import sentencepiece
 import torch
 import transformers
-from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, ByteLevelBPETokenizer
 from transformers import (
     GemmaTokenizer,
@@ -24,6 +21,7 @@ from transformers import (
 )
 
 from neuronspec.models.tokenizer import merges_of
+from tests.helpers.checkpoints import saved, trained_pieces
 
 CHAT = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -31,23 +29,12 @@ CHAT = (
 )
 
 
-def _pieces(sentences: Sequence[str], kind: str, size: int, **options: Any) -> tuple[bytes, Any]:
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences), model_writer=model, model_type=kind, vocab_size=size, minloglevel=2,
-        hard_vocab_limit=False, **options,
-    )  # fmt: skip
-    content: Any = sentencepiece_model_pb2.ModelProto()
-    content.ParseFromString(model.getvalue())
-    return model.getvalue(), content
-
-
 def marian(folder: Path, sentences: Sequence[str]) -> Path:
     """A multilingual Marian: another SentencePiece model for sources than for targets, `>>deu<<` in the source."""
     folder.mkdir(parents=True, exist_ok=True)
     words: list[str] = []
     for side, part, size in (("source", sentences, 120), ("target", sentences, 90)):
-        raw, content = _pieces(part, "unigram", size)
+        raw, content = trained_pieces(part, "unigram", size)
         (folder / f"{side}.spm").write_bytes(raw)
         words += [piece.piece for piece in content.pieces[3:]]
     vocabulary = dict.fromkeys(["</s>", "<unk>", *words, ">>deu<<", ">>eng<<", ">>fra<<", "<pad>"])
@@ -64,11 +51,11 @@ def marian(folder: Path, sentences: Sequence[str]) -> Path:
     model = MarianMTModel(config)
     model.final_logits_bias.normal_(std=0.1)
     model.generation_config.bad_words_ids = [[pad]]
-    return _saved(folder, tokenizer, model)
+    return saved(folder, tokenizer, model)
 
 
 def _t5_tokenizer(sentences: Sequence[str], tags: Sequence[str] = ()) -> Any:
-    _, content = _pieces(sentences, "unigram", 140, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    _, content = trained_pieces(sentences, "unigram", 140, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
     tokenizer = T5Tokenizer(
         vocab=[(piece.piece, piece.score) for piece in content.pieces],
         extra_ids=0,
@@ -85,7 +72,7 @@ def _t5(folder: Path, tokenizer: Any, kind: str, activation: str, **more: Any) -
         feed_forward_proj=activation, dropout_rate=0.0, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1,
         **more,
     )  # fmt: skip
-    return _saved(folder, tokenizer, getattr(transformers, f"{kind}ForConditionalGeneration")(config))
+    return saved(folder, tokenizer, getattr(transformers, f"{kind}ForConditionalGeneration")(config))
 
 
 def t5(folder: Path, sentences: Sequence[str]) -> Path:
@@ -112,12 +99,12 @@ def _llama_like(folder: Path, tokenizer: Any, kind: str, **more: Any) -> Path:
         vocab_size=len(tokenizer) + 3, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, head_dim=8, max_position_embeddings=256, **ids, **more,
     )  # fmt: skip
-    return _saved(folder, tokenizer, getattr(transformers, f"{kind}ForCausalLM")(config))
+    return saved(folder, tokenizer, getattr(transformers, f"{kind}ForCausalLM")(config))
 
 
 def llama(folder: Path, sentences: Sequence[str]) -> Path:
     """Llama 2: SentencePiece BPE with bytes, no padding token, `<s>` in front."""
-    _, content = _pieces(sentences, "bpe", 400, byte_fallback=True)
+    _, content = trained_pieces(sentences, "bpe", 400, byte_fallback=True)
     pieces = [piece.piece for piece in content.pieces]
     tokenizer = LlamaTokenizer(
         vocab={piece: place for place, piece in enumerate(pieces)}, merges=merges_of(pieces), add_bos_token=True
@@ -140,7 +127,7 @@ def qwen3(folder: Path, sentences: Sequence[str]) -> Path:
 
 def gemma2(folder: Path, sentences: Sequence[str]) -> Path:
     """Gemma 2: soft caps, tied and scaled embeddings, spaces as they are written."""
-    _, content = _pieces(
+    _, content = trained_pieces(
         sentences, "bpe", 400, byte_fallback=True, add_dummy_prefix=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3
     )
     pieces = ["<pad>", "<eos>", "<bos>", "<unk>", *(piece.piece for piece in content.pieces[4:]), "<mask>"]
@@ -159,9 +146,3 @@ PROMPTED: dict[str, Callable[[Path, Sequence[str]], Path]] = {
     "qwen3": qwen3,
     "gemma2": gemma2,
 }
-
-
-def _saved(folder: Path, tokenizer: Any, model: Any) -> Path:
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
-    return folder

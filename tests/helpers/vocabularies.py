@@ -8,7 +8,7 @@ from typing import Any
 
 from neuronspec.models.settings import TokenizerSettings
 from neuronspec.models.tokenizer import load_tokenizer, merges_of, train_tokenizer
-from tests.helpers.checkpoints import FAMILIES
+from tests.helpers.checkpoints import FAMILIES, trained_pieces
 
 SENTENCES = [
     "The house stands at the end of the street, and the door is open.",
@@ -41,20 +41,12 @@ def byte_level(folder: Path) -> Path:
 
 def byte_fallback(folder: Path) -> Path:
     """As Llama 2 and Gemma: SentencePiece BPE that doesn't split at spaces, and bytes for unknown characters."""
-    import io
-
-    import sentencepiece
-    from sentencepiece import sentencepiece_model_pb2
     from tokenizers import Tokenizer, decoders, models, normalizers
     from transformers import PreTrainedTokenizerFast
 
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES), model_writer=model, model_type="bpe", vocab_size=420, byte_fallback=True,
-        minloglevel=2, normalization_rule_name="identity", character_coverage=0.98, hard_vocab_limit=False,
-    )  # fmt: skip
-    content: Any = sentencepiece_model_pb2.ModelProto()
-    content.ParseFromString(model.getvalue())
+    _, content = trained_pieces(
+        SENTENCES, "bpe", 420, byte_fallback=True, normalization_rule_name="identity", character_coverage=0.98
+    )
     pieces = [piece.piece for piece in content.pieces]
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     bpe = models.BPE(vocabulary, merges_of(pieces), unk_token="<unk>", fuse_unk=True, byte_fallback=True)
