@@ -80,8 +80,8 @@ Generated: `make docs`.
   with; `freeze_embeddings: true` (of `continuation` or `training`) freezes the tables of the vocabulary, input and
   output.
 - **The vocabulary.** NLLB's table has 256,206 rows: in its smallest model it is 43% of all weights, and the loss needs
-  room for the table's gradient. A corpus of a few languages needs about a tenth of the rows. Logits are
-  computed in chunks for the model types that [the page on speed](speed.md) names; others have those of all positions at
+  room for the table's gradient. A corpus of a few languages needs a part of the rows (`model.trim_vocabulary`); the
+  tables below take 32,000 as an example. Logits are computed in chunks for the model types that [the page on speed](speed.md) names; others have those of all positions at
   once, which isn't counted here.
 - **Activations** grow with `batch_tokens`, and shrink with `gradient_checkpointing: true` for a second forward pass.
 - **bf16 copies** of float32 weights, while a micro-batch is computed (`precision: bf16`).
@@ -94,7 +94,7 @@ RECIPE = """
 A recipe that takes the least of these:
 
 ```yaml
-model: {pretrained: facebook/nllb-200-3.3B, dtype: bfloat16}
+model: {pretrained: facebook/nllb-200-3.3B, dtype: bfloat16, trim_vocabulary: true}
 specialization: {trainable: ffn}
 continuation:
   updates: 1000
