@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import M2M100Config, M2M100ForConditionalGeneration, PreTrainedTokenizerFast
 
 from neuronspec.core.direction import Direction
+from neuronspec.corpus.mixture import Part
 from neuronspec.models.frames import Tagged
 from neuronspec.models.text_format import TextFormat
 
@@ -43,6 +45,7 @@ class ToyPairs:
     """Sentence pairs in lists."""
 
     pairs: list[tuple[np.ndarray, np.ndarray]]
+    parts: Sequence[Part] = ()
 
     def __len__(self) -> int:
         return len(self.pairs)

@@ -12,6 +12,7 @@ from neuronspec.batching.plan import EpochPlan, plan_epoch, plan_in_order
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.randomness import generator
+from neuronspec.corpus.mixture import Part, rows_of_epoch
 from neuronspec.models.frames import OURS, Framing
 from neuronspec.training.settings import TrainingSettings
 
@@ -38,6 +39,14 @@ class Pairs(Protocol):
 
     def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """The ids of a pair's source and target."""
+
+
+class TrainingPairs(Pairs, Protocol):
+    """The training pairs of a direction."""
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """Pairs and weight of each source, in their order; empty where sources have no weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +158,7 @@ class SeparateDraws(Iterator[Draw]):
 
     def __init__(
         self,
-        pairs: Mapping[Direction, Pairs],
+        pairs: Mapping[Direction, TrainingPairs],
         probabilities: Mapping[Direction, float],
         batch_tokens: int,
         seed: int,
@@ -173,16 +182,18 @@ class SeparateDraws(Iterator[Draw]):
     def _plan(self, direction: Direction, epoch: int) -> EpochPlan:
         if direction not in self._plans or self._plans[direction][0] != epoch:
             pairs = self._pairs[direction]
+            sources, targets = pairs.source_lengths, pairs.target_lengths
+            rows = rows_of_epoch(pairs.parts, direction, self._seed, epoch) if pairs.parts else None
             plan = plan_epoch(
-                pairs.source_lengths,
-                pairs.target_lengths,
+                sources if rows is None else sources[rows],
+                targets if rows is None else targets[rows],
                 batch_tokens=self._batch_tokens,
                 seed=self._seed,
                 epoch=epoch,
                 direction=direction,
                 framing=self._framing,
             )
-            self._plans[direction] = epoch, plan
+            self._plans[direction] = epoch, plan if rows is None else EpochPlan(rows[plan.order], plan.starts)
         return self._plans[direction][1]
 
     def per_epoch(self) -> int:
@@ -218,7 +229,7 @@ class MixedDraws(Iterator[Draw]):
 
     def __init__(
         self,
-        pairs: Mapping[Direction, Pairs],
+        pairs: Mapping[Direction, TrainingPairs],
         probabilities: Mapping[Direction, float],
         batch_tokens: int,
         seed: int,
@@ -281,8 +292,9 @@ class MixedDraws(Iterator[Draw]):
         """The permutation of a direction's pairs in an epoch; the last two are kept."""
         key = (direction, epoch)
         if key not in self._orders:
+            parts = self._pairs[direction].parts
             order = generator(self._seed, "mixed order", str(direction), epoch).permutation(len(self._pairs[direction]))
-            self._orders[key] = order
+            self._orders[key] = rows_of_epoch(parts, direction, self._seed, epoch)[order] if parts else order
             self._orders.pop((direction, epoch - 2), None)
         return self._orders[key]
 

@@ -8,8 +8,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from neuronspec.batching.collate import collate
+from neuronspec.batching.draws import Pairs
 from neuronspec.batching.plan import plan_in_order
-from neuronspec.batching.stream import Pairs
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.models.batch import Batch
 from neuronspec.models.text_format import TextFormat

@@ -12,8 +12,8 @@ from neuronspec.batching.collate import collate, collate_mixed
 from neuronspec.batching.draws import (
     Draw,
     MixedDraws,
-    Pairs,
     SeparateDraws,
+    TrainingPairs,
     probabilities_of,
 )
 from neuronspec.core.direction import Direction
@@ -30,7 +30,7 @@ class Store(Protocol):
     def directions(self, split: str) -> Sequence[Direction]:
         """The directions that have pairs in a split, `train` or `valid`."""
 
-    def pairs(self, split: str, direction: Direction) -> Pairs:
+    def pairs(self, split: str, direction: Direction) -> TrainingPairs:
         """The pairs of a direction in a split."""
 
 

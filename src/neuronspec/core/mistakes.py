@@ -129,6 +129,7 @@ def _walk(model: type[BaseModel], values: Any, loc: KeyPath) -> tuple[KeyPath, t
     path: list[str | int] = []
     section: type[BaseModel] | None = model
     inside: type[BaseModel] | None = model
+    info: FieldInfo | None = None
     for part in loc:
         if is_type_name(part) or part == _KEY:
             continue
@@ -138,7 +139,10 @@ def _walk(model: type[BaseModel], values: Any, loc: KeyPath) -> tuple[KeyPath, t
         except (KeyError, IndexError, TypeError):
             values = None
         if inside is not None:
-            section, inside = inside, _section_of(inside.model_fields.get(str(part)), values)
+            info = inside.model_fields.get(str(part))
+            section, inside = inside, _section_of(info, values)
+        elif isinstance(part, int):
+            inside = _section_of(info, values)
     return tuple(path), section
 
 
@@ -148,7 +152,7 @@ def _section_of(info: FieldInfo | None, values: Any) -> type[BaseModel] | None:
         return None
     by_name = [mark for mark in info.metadata if isinstance(mark, ByName)]
     if by_name:
-        return by_name[0].section(values)
+        return None if isinstance(values, list) else by_name[0].section(values)
     models = _models(info.annotation)
     return models[0] if len(models) == 1 else None
 

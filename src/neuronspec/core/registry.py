@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
-from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError, core_schema
+from pydantic_core import InitErrorDetails, PydanticCustomError, SchemaValidator, ValidationError, core_schema
 
 from neuronspec.core.errors import RecipeError, nearest
 
@@ -158,14 +158,16 @@ class ByName:
         registry: of sections.
         key: that holds the name.
         optional: whether there may be no section.
+        many: whether there may be a list of sections.
     """
 
     registry: Registry[Any]
     key: str
     optional: bool = False
+    many: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.with_info_plain_validator_function(self._read)
+        return core_schema.with_info_plain_validator_function(self._read_all if self.many else self._read)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
@@ -176,6 +178,12 @@ class ByName:
         """The class of the section that `value` is written as; None if it doesn't say."""
         name = value.get(self.key) if isinstance(value, Mapping) else None
         return self.registry.get(name) if isinstance(name, str) and name in self.registry else None
+
+    def _read_all(self, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, list):
+            return self._read(value, info)
+        item = core_schema.with_info_plain_validator_function(replace(self, optional=False)._read)
+        return SchemaValidator(core_schema.list_schema(item, min_length=1)).validate_python(value, context=info.context)
 
     def _read(self, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, BaseModel) or (value is None and self.optional):

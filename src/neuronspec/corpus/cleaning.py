@@ -17,7 +17,7 @@ Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
 # The order in which pair rules are applied and shown; a pair is counted for the first rule that drops it.
-PAIR_RULES = ("empty", "copy", "held out", "duplicate", "too long", "length ratio")
+PAIR_RULES = ("empty", "copy", "held out", "duplicate", "too long", "length ratio", "max pairs")
 
 
 def hash_texts(texts: Iterable[str]) -> Hashes:

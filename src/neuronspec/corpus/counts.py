@@ -19,7 +19,9 @@ from neuronspec.core.errors import CorpusError
 from neuronspec.core.json_files import read_json
 from neuronspec.corpus.cleaning import PAIR_RULES
 from neuronspec.corpus.encode import PairCounts
+from neuronspec.corpus.mixture import Part, sizes_by_weight
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Split, pair_of
+from neuronspec.corpus.settings import CorpusSettings
 
 
 class DirectionReport(TypedDict):
@@ -64,20 +66,58 @@ def read_report(counts: ReadCounts) -> dict[str, Any]:
     }
 
 
-def split_report(counts: SplitCounts, directions: list[Direction]) -> dict[str, Any]:
-    """By split and direction: rows, what each rule dropped, pairs kept, tokens of both sides; as plain JSON."""
+def split_report(counts: SplitCounts, corpus: CorpusSettings) -> dict[str, Any]:
+    """By split and direction: rows, what each rule dropped, pairs kept, tokens of both sides; as plain JSON.
+
+    Training pairs of sources that a direction isn't trained on aren't among those kept.
+    """
+    used = {
+        place: corpus.trained_on(source) for place, source in enumerate(corpus.sources["train"]) if source.directions
+    }
     report: dict[str, Any] = {}
     for split, pairs in counts.items():
         report[split] = {}
-        for direction in directions:
+        for direction in corpus.all_directions:
             found = pairs[pair_of(direction.source, direction.target)]
+            kept = Counter({"kept": found.kept} | found.tokens)
+            for place, part in found.sources.items() if split == "train" else ():
+                if direction not in used.get(place, [direction]):
+                    kept.subtract(part)
             report[split][str(direction)] = {
                 "rows": found.rules["rows"],
                 "dropped": {rule: found.rules[rule] for rule in PAIR_RULES if found.rules[rule]},
-                "kept": found.kept,
-                "source_tokens": found.tokens[direction.source],
-                "target_tokens": found.tokens[direction.target],
+                "kept": kept["kept"],
+                "source_tokens": kept[direction.source],
+                "target_tokens": kept[direction.target],
             }
+    return report
+
+
+def source_report(read: ReadCounts, counts: SplitCounts, corpus: CorpusSettings) -> list[dict[str, Any]]:
+    """By source: its settings, what was read of it, and for training text, by direction, what an epoch holds of it.
+
+    `pairs` are those kept, `drawn` is how often an epoch draws each of them; as plain JSON.
+    """
+    report: list[dict[str, Any]] = []
+    for part in read.parts:
+        source = corpus.sources[part.split][part.place]
+        settings = source.model_dump(mode="json", exclude_none=True)
+        entry: dict[str, Any] = {"split": part.split, "place": part.place, "settings": settings}
+        report.append(entry | {"rows": part.rows, "used": part.used, "read": read_report(part.read)})
+    drawn: list[dict[str, Any]] = [part for part in report if part["split"] == "train"]
+    for direction in corpus.all_directions:
+        found = counts["train"][pair_of(direction.source, direction.target)]
+        parts = [
+            Part(found.sources.get(place, Counter[str]())["kept"], weight or 1.0)
+            if direction in corpus.trained_on(source)
+            else Part(0, 0.0)
+            for place, (source, weight) in enumerate(zip(corpus.sources["train"], corpus.weights, strict=True))
+        ]
+        weighted = corpus.weights[0] is not None and any(part.pairs for part in parts)
+        sizes = sizes_by_weight(parts) if weighted else [part.pairs for part in parts]
+        for entry, (pairs, _), size in zip(drawn, parts, sizes, strict=True):
+            if pairs:
+                entry.setdefault("epoch", {})[str(direction)] = {"pairs": pairs, "drawn": size / pairs}
     return report
 
 

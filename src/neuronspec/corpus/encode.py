@@ -30,11 +30,19 @@ class PairCounts:
         rules: `rows` (with text on at least one side) and what each rule dropped.
         kept: pairs in the store.
         tokens: of the kept pairs, by language, without tags and </s>.
+        sources: by place of the source, the part of it: `kept`, and tokens by language.
     """
 
     rules: Counter[str] = field(default_factory=Counter)
     kept: int = 0
     tokens: Counter[str] = field(default_factory=Counter)
+    sources: dict[int, Counter[str]] = field(default_factory=dict)
+
+    def add(self, place: int, counted: Counter[str]) -> None:
+        """Add kept pairs of a source."""
+        self.sources.setdefault(place, Counter()).update(counted)
+        self.kept += counted["kept"]
+        self.tokens.update({code: number for code, number in counted.items() if code != "kept"})
 
 
 class PairFile:
@@ -88,7 +96,8 @@ class Encoder:
         held_out: by language, the sorted hashes of the sentence keys of valid and test.
         work: applies a function to numbers in order, as `map` does; `Workers.map` does it in several processes.
         by_word: whether the tokenizer splits at spaces first.
-        directions: that are used, if sources have ids of their own; see `neuronspec.models.frames.Frame.shared`.
+        directions: that are used, if sources have ids of their own; see `Tokenize`.
+        domains: of the sources of the training text, in their order.
     """
 
     def __init__(
@@ -102,7 +111,9 @@ class Encoder:
         *,
         by_word: bool = True,
         directions: Sequence[Direction] = (),
+        domains: Sequence[str | None] = (),
     ) -> None:
+        self._domains = [f"<{domain}>" if domain else "" for domain in domains]
         self._tokenizer, self._languages, self._pairs = tokenizer, tuple(languages), list(pairs)
         self._held_out = held_out
         self._dtype = "uint16" if ids <= 1 << 16 else "uint32"
@@ -119,8 +130,10 @@ class Encoder:
         """
         counts = {pair: PairCounts() for pair in self._pairs}
         own = bool(self._directions)
+        origins = spool.sources[split]
+        tags = tuple(self._domains[place] for place in origins) if split == "train" and any(self._domains) else ()
         tokenize = Tokenize(
-            spool.path(split), self._tokenizer, self._languages, self._dtype, self._by_word, self._directions
+            spool.path(split), self._tokenizer, self._languages, self._dtype, self._by_word, self._directions, tags
         )
         with ExitStack() as stack:
             files = {
@@ -129,8 +142,8 @@ class Encoder:
                 )
                 for pair in self._pairs
             }
-            tokenized = self._work(tokenize, range(spool.batches[split]))
-            for batch, columns in zip(spool.read(split), tokenized, strict=True):
+            tokenized = self._work(tokenize, range(len(origins)))
+            for place, batch, columns in zip(origins, spool.read(split), tokenized, strict=True):
                 encoded = {code: self._encoded(batch, code, columns[code]) for code in self._languages}
                 for pair, file in files.items():
                     first, second = (encoded[code] for code in pair)
@@ -138,7 +151,9 @@ class Encoder:
                     counts[pair].rules.update(dropped)
                     if kept.any():
                         sources = [self._sources(columns, each) for each in (pair, pair[::-1])] if own else []
-                        self._write(file, counts[pair], pair, (first, second), sources, np.flatnonzero(kept))
+                        rows = np.flatnonzero(kept)
+                        counted = self._write(file, pair, (first, second), sources, rows)
+                        counts[pair].add(place, counted)
                 watch(batch.num_rows)
         return counts, {pair: file.path for pair, file in files.items()}
 
@@ -159,18 +174,17 @@ class Encoder:
     def _write(
         self,
         file: PairFile,
-        counts: PairCounts,
         pair: Pair,
         sides: tuple[_Encoded, _Encoded],
         sources: Sequence[TokenColumn],
         rows: np.ndarray,
-    ) -> None:
-        counts.kept += len(rows)
+    ) -> Counter[str]:
+        counted = Counter({"kept": len(rows)})
         chosen = pa.array(rows)
         columns: list[pa.Array] = [encoded.tokens.take(chosen) for encoded in sides]
         for code, encoded in zip(pair, sides, strict=True):
             lengths = encoded.side.lengths[rows]
-            counts.tokens[code] += int(lengths.sum())
+            counted[code] = int(lengths.sum())
             columns.append(pa.array(lengths))
         if file.split != "train":
             columns += [encoded.texts.take(chosen) for encoded in sides]
@@ -179,6 +193,7 @@ class Encoder:
         columns += [_lists(column).take(chosen) for column in sources]
         columns += [pa.array(column.lengths[rows]) for column in sources]
         file.write(columns)
+        return counted
 
 
 def _lists(column: TokenColumn) -> pa.ListArray:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.cleaning import Hashes, hash_texts
-from neuronspec.corpus.readers.rows import SPLITS, ReadCounts, Rows, Split
+from neuronspec.corpus.readers.rows import SPLITS, ReadCounts, Rows, SourceCounts, Split
+from neuronspec.corpus.readers.source import Source, Wanted
 from neuronspec.corpus.settings import CorpusSettings
-from neuronspec.corpus.splits import Sample, Splitter, code_points, sentence_keys
+from neuronspec.corpus.splits import Sample, Splitter, code_points, draws_of, sentence_keys
 from neuronspec.corpus.spool import Spool, spool_schema
 from neuronspec.models.text_cleaning import clean_column
 
@@ -28,12 +31,14 @@ class Cleaned:
     """A block of rows after cleaning.
 
     Attributes:
+        source: of the rows; see `Rows`.
         batches: by split, the rows with text in at least two languages (`spool_schema`).
         cells: what happened to the cells, as in `Ingested`.
         lone: rows with text in fewer than two languages.
         characters: the code points of all texts.
     """
 
+    source: int
     batches: dict[Split, pa.RecordBatch]
     cells: CellCounts
     lone: int
@@ -61,12 +66,14 @@ class Cleaner:
         for code, raw in rows.texts.items():
             columns[code], changes[code] = clean_column(raw)
         keys = {code: sentence_keys(texts) for code, texts in columns.items()}
-        splits = self.splitter.splits_of(rows, keys.get(self.splitter.pivot) or [""] * len(rows))
+        columns = {code: columns[code] for code in self.languages if code in columns}
+        leading = _leading(columns, self.splitter.pivot)
+        splits = self.splitter.splits_of(rows, keys.get(self.splitter.pivot) or [""] * len(rows), leading)
         for code, changed in changes.items():
             for row, rules in changed.items():
                 cells[SPLITS[splits[row]]][code].update(rules)
         for code in self.sample.shares.keys() & columns.keys():
-            self._leave_out(code, rows, splits, columns[code], cells)
+            self._leave_out(code, leading, splits, columns[code], cells)
             keys[code] = sentence_keys(columns[code])
         present = {code: np.fromiter(map(bool, texts), np.bool_, len(texts)) for code, texts in columns.items()}
         kept = np.sum(list(present.values()), axis=0) >= 2
@@ -78,12 +85,12 @@ class Cleaner:
                 batches[split] = batch.take(pa.array(chosen))
                 for code, there in present.items():
                     cells[split][code]["text"] += int(there[chosen].sum())
-        return Cleaned(batches, cells, int((~kept).sum()), _characters(columns, kept))
+        return Cleaned(rows.source, batches, cells, int((~kept).sum()), _characters(columns, kept))
 
     def _leave_out(
-        self, code: str, rows: Rows, splits: npt.NDArray[np.uint8], texts: list[str], cells: CellCounts
+        self, code: str, leading: list[str], splits: npt.NDArray[np.uint8], texts: list[str], cells: CellCounts
     ) -> None:
-        for row in np.flatnonzero(self.sample.left_out(code, rows, splits)).tolist():
+        for row in np.flatnonzero(self.sample.left_out(code, leading, splits)).tolist():
             cells["train"][code]["sampled_out"] += bool(texts[row])
             texts[row] = ""
 
@@ -99,6 +106,13 @@ class Cleaner:
             arrays[f"{code} key"] = pa.array(hash_texts(keys[code]))
             arrays[f"{code} read"] = pa.array(read[code], pa.string())
         return pa.record_batch(arrays, schema=schema)
+
+
+def _leading(columns: Mapping[str, list[str]], pivot: str) -> list[str]:
+    """By row, its text in the pivot, or else in the first language that has any."""
+    others = [column for code, column in columns.items() if code != pivot]
+    first = columns.get(pivot, [""] * len(next(iter(columns.values()))))
+    return [text or next(filter(None, rest), "") for text, *rest in zip(first, *others, strict=True)]
 
 
 def _as_read(
@@ -172,7 +186,7 @@ def ingest(
                 for code, count in counts.items():
                     found.cells[split][code].update(count)
             for split, batch in cleaned.batches.items():
-                spool.add(split, batch)
+                spool.add(split, batch, cleaned.source)
                 if split != "train":
                     for code, hashes in held_out.items():
                         hashes.append(_keys(batch, code))
@@ -189,17 +203,58 @@ def _keys(batch: pa.RecordBatch, code: str) -> Hashes:
     return keys
 
 
-def read_rows(corpus: CorpusSettings, counts: ReadCounts) -> Iterator[Rows]:
-    """The rows of a corpus in blocks, train before valid before test; lazily.
+def read_rows(corpus: CorpusSettings, counts: ReadCounts, seed: int = 0) -> Iterator[Rows]:
+    """The rows of a corpus in blocks, train before valid before test, source after source; lazily.
 
     Args:
         corpus: says what is read, and for which languages.
-        counts: what was read and skipped is added to it.
+        counts: what was read and skipped of a source is added to it when the source has been read.
+        seed: of the shares of sources that are used in part.
 
     Raises:
         CorpusError: the text can't be read. What can be checked without reading is checked before the first row.
     """
-    for source in corpus.sources.values():
-        source.check(corpus.wanted)
-    for split, source in corpus.sources.items():
-        yield from source.read(corpus.wanted, split, counts)
+    for split, sources in corpus.sources.items():
+        for place, source in enumerate(sources):
+            with _named(split, place, sources):
+                source.check(corpus.wanted(source))
+    for split, sources in corpus.sources.items():
+        for place, source in enumerate(sources):
+            part = SourceCounts(split, place, ReadCounts())
+            with _named(split, place, sources):
+                yield from _used(source, corpus.wanted(source), part, seed)
+            counts.add(part.read)
+            counts.parts.append(part)
+
+
+def _used(source: Source, wanted: Wanted, counts: SourceCounts, seed: int) -> Iterator[Rows]:
+    """The rows of a source that are used."""
+    for rows in source.read(wanted, counts.split, counts.read):
+        counts.rows += len(rows)
+        chosen = np.arange(len(rows))
+        if source.share is not None:
+            blank = [""] * len(rows)
+            whole = map("\n".join, zip(*(rows.texts.get(code, blank) for code in wanted.languages), strict=True))
+            chosen = np.flatnonzero(draws_of(whole, f"share {seed}") < source.share)
+        left = len(chosen) if source.max_sentences is None else source.max_sentences - counts.used
+        counts.used += min(left, len(chosen))
+        if len(chosen[:left]) == len(rows):
+            yield replace(rows, source=counts.place)
+        elif len(chosen[:left]):
+            yield replace(rows.take(chosen[:left].tolist()), source=counts.place)
+        if left < len(chosen) or counts.used == source.max_sentences:
+            return
+
+
+@contextmanager
+def _named(split: Split, place: int, sources: Sequence[Source]) -> Iterator[None]:
+    """Say which of several sources is meant."""
+    try:
+        yield
+    except CorpusError as error:
+        if len(sources) == 1:
+            raise
+        raise CorpusError(
+            f"corpus.{split}[{place}] ({sources[place].reader}): {error}\nA source that has only some of the languages "
+            "says so: languages: [en, de]"
+        ) from None

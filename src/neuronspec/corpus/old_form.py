@@ -32,7 +32,7 @@ def from_old_form(corpus: Any, *, warn: bool = True) -> Any:
         corpus: the section as it was written; anything that is no mapping is left to validation.
         warn: tell the user, once, how the section is written today.
     """
-    if not isinstance(corpus, Mapping):
+    if not isinstance(corpus, Mapping) or any(isinstance(corpus.get(split), list) for split in _SPLITS):
         return corpus
     moved = {new: corpus[old] for old, new in _MOVED.items() if old in corpus}
     bare = [split for split in _SPLITS if isinstance(corpus.get(split), str | Path)]
@@ -70,6 +70,8 @@ def to_old_form(corpus: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         corpus: the section as plain values, without what isn't given.
     """
+    if any(isinstance(corpus.get(split), list) for split in _SPLITS):
+        return dict(corpus)
     sources = {split: dict(corpus[split]) for split in _SPLITS if split in corpus}
     kept = {key: value for key, value in corpus.items() if key not in _SPLITS}
     readers = {source.pop("reader") for source in sources.values()}

@@ -16,6 +16,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.files import full_disk, replacing_folder, write_json
 from neuronspec.core.progress import SILENT, Progress
+from neuronspec.corpus.cap import cap
 from neuronspec.corpus.cleaning import PairFilter
 from neuronspec.corpus.counts import (
     SplitCounts,
@@ -23,11 +24,12 @@ from neuronspec.corpus.counts import (
     read_report,
     resolve_tiers,
     rule_report,
+    source_report,
     split_report,
     summary,
     zero_shot_report,
 )
-from neuronspec.corpus.encode import Encoder
+from neuronspec.corpus.encode import Encoder, PairCounts
 from neuronspec.corpus.ingest import Cleaner, Ingested, ingest, read_rows
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of
 from neuronspec.corpus.settings import CorpusSettings
@@ -132,20 +134,20 @@ class _Preparation:
         with self._timed("tokenizing"):
             counts, files = self._encode(tokenizer, found)
         shutil.rmtree(self._folder / "rows")
-        directions = self._corpus.all_directions
-        splits = split_report(counts, directions)
+        splits = split_report(counts, self._corpus)
         check_directions(splits)
         zero_shot = zero_shot_report(counts, self._zero_shot)
         tiers = self._tiers(counts)
         self._write_manifest(counts, files, count_ids(tokenizer), tiers)
         return {
-            "reader": self._corpus.train.reader,
+            "reader": ", ".join(dict.fromkeys(source.reader for source in self._corpus.sources["train"])),
             "pivot": self._corpus.pivot,
             "languages": self._languages,
             "references": "as read",
             "rows": found.spool.rows,
             "rows_in_one_language": found.lone,
             "read": read_report(read),
+            "sources": source_report(read, counts, self._corpus),
             "cells": {split: {c: dict(sorted(n.items())) for c, n in found.cells[split].items()} for split in SPLITS},
             "dropped": rule_report(counts),
             "splits": splits,
@@ -164,7 +166,7 @@ class _Preparation:
     def _ingest(self, read: ReadCounts) -> Ingested:
         splitter = Splitter.of(self._corpus, self._seed)
         kept = Sample(self._corpus.language_shares, self._seed)
-        rows = self._watched(read_rows(self._corpus, read))
+        rows = self._watched(read_rows(self._corpus, read, self._seed))
         return ingest(rows, Cleaner(self._languages, splitter, kept), self._folder / "rows", self._workers.map)
 
     def _of_checkpoint(self) -> Any:
@@ -216,16 +218,22 @@ class _Preparation:
         untrained = {pair_of(each.source, each.target) for each in self._zero_shot}
         counts, files = {}, {}
         by_word, ids = isinstance(self._tokenizer, TokenizerSettings), count_ids(tokenizer)
-        directions = () if TextFormat.of(tokenizer).frame.shared else self._directions
+        whole = not TextFormat.of(tokenizer).frame.shared
+        domains = [source.domain for source in self._corpus.sources["train"]]
         for split in SPLITS:
+            directions = self._directions if whole or (split == "train" and any(domains)) else ()
             rules = PairFilter(self._corpus.cleaning, split)
             pairs = self._pairs if split == "train" else sorted({*self._pairs, *untrained})
             folder, work = self._folder / "tokenizer", self._workers.map
             encoder = Encoder(
-                folder, ids, self._languages, pairs, found.held_out, work, by_word=by_word, directions=directions
-            )
+                folder, ids, self._languages, pairs, found.held_out, work, by_word=by_word, directions=directions,
+                domains=domains,
+            )  # fmt: skip
             with self._progress.task(f"tokenizing {split}", found.spool.rows[split]) as task:
                 counts[split], files[split] = encoder.write_split(split, found.spool, rules, tokens, task.advance)
+        if self._corpus.max_pairs is not None:
+            for pair, file in files["train"].items():
+                counts["train"][pair] = cap(file, pair, counts["train"][pair], self._corpus.max_pairs, self._seed)
         return counts, files
 
     @contextmanager
@@ -255,9 +263,12 @@ class _Preparation:
         ids: int,
         tiers: dict[str, list[str]],
     ) -> None:
+        sources = self._corpus.sources["train"]
+        parts = len(sources) > 1 or sources[0].directions is not None
         entries = {
             split: {
                 "-".join(pair): {"file": path.name, "pairs": counts[split][pair].kept, "sha256": digest(path)}
+                | ({"sources": _by_source(counts[split][pair], len(sources))} if parts and split == "train" else {})
                 for pair, path in sorted(paths.items())
             }
             for split, paths in files.items()
@@ -272,4 +283,13 @@ class _Preparation:
             "references": "as read",
             "splits": entries,
         }
+        if parts:
+            manifest["sources"] = [
+                {"directions": list(map(str, self._corpus.trained_on(source))), "weight": weight}
+                for source, weight in zip(sources, self._corpus.weights, strict=True)
+            ]
         write_json(self._folder / "tokens" / "manifest.json", manifest)
+
+
+def _by_source(counts: PairCounts, sources: int) -> list[int]:
+    return [counts.sources.get(place, Counter[str]())["kept"] for place in range(sources)]

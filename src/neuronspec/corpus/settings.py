@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from neuronspec.core.direction import Direction, is_language_code, match_direction
+from neuronspec.core.direction import Direction, is_language_code, match_direction, nearest_directions
 from neuronspec.core.errors import DirectionError
 from neuronspec.core.languages import (
     by_language,
@@ -19,7 +19,7 @@ from neuronspec.core.languages import (
     same_language,
 )
 from neuronspec.core.registry import ByName
-from neuronspec.core.settings import MANY, Positive, Section, Share
+from neuronspec.core.settings import MANY, Added, Positive, Section, Share
 from neuronspec.corpus.old_form import from_old_form
 from neuronspec.corpus.readers.registry import READERS
 from neuronspec.corpus.readers.rows import Pair, Split, pair_of
@@ -80,14 +80,18 @@ class CorpusSettings(Section):
     test_share: Share = Field(
         0.06, description="share of pivot sentences held out for the test, where no source is given"
     )
-    train: Annotated[Source, ByName(READERS, "reader")] = Field(
-        description="the source of the training text, {reader: tsv, path: text.tsv}; see the sources below"
+    train: Annotated[Source | list[Source], ByName(READERS, "reader", many=True)] = Field(
+        description="the source of the training text, {reader: tsv, path: text.tsv}, or a list of sources; see the "
+        "sources below"
     )
-    valid: Annotated[Source | None, ByName(READERS, "reader", optional=True)] = Field(
-        None, description="the source of the validation text; without it, valid_share of the training text"
+    valid: Annotated[Source | list[Source] | None, ByName(READERS, "reader", optional=True, many=True)] = Field(
+        None, description="the source or sources of the validation text; without any, valid_share of the training text"
     )
-    test: Annotated[Source | None, ByName(READERS, "reader", optional=True)] = Field(
-        None, description="the source of the test text; without it, test_share of the training text"
+    test: Annotated[Source | list[Source] | None, ByName(READERS, "reader", optional=True, many=True)] = Field(
+        None, description="the source or sources of the test text; without any, test_share of the training text"
+    )
+    max_pairs: Annotated[Positive | None, Added()] = Field(
+        None, description="training pairs of a language pair that are used at most: a sample, drawn with the seed"
     )
     cleaning: CleaningSettings = CleaningSettings()
     workers: Positive | None = Field(
@@ -116,15 +120,20 @@ class CorpusSettings(Section):
         return {tier: [match_language(code, known) or code for code in codes] for tier, codes in value.items()}
 
     @property
-    def sources(self) -> dict[Split, Source]:
+    def sources(self) -> dict[Split, list[Source]]:
         """The sources that are given, by split: train before valid before test."""
-        given: dict[Split, Source | None] = {"train": self.train, "valid": self.valid, "test": self.test}
-        return {split: source for split, source in given.items() if source is not None}
+        given = {"train": self.train, "valid": self.valid, "test": self.test}
+        return {
+            cast(Split, split): found if isinstance(found, list) else [found]
+            for split, found in given.items()
+            if found is not None
+        }
 
     @property
     def inputs(self) -> dict[str, Any]:
         """What shows whether the text of the sources has changed; see `Source.inputs`."""
-        return {name: stamp for source in self.sources.values() for name, stamp in source.inputs().items()}
+        sources = (source for sources in self.sources.values() for source in sources)
+        return {name: stamp for source in sources for name, stamp in source.inputs().items()}
 
     @property
     def pairs(self) -> list[Pair]:
@@ -137,10 +146,26 @@ class CorpusSettings(Section):
         used = {code for pair in self.pairs for code in pair}
         return [code for code in self.all_languages if code in used]
 
+    def wanted(self, source: Source) -> Wanted:
+        """The text that a source is asked for."""
+        if source.languages is None:
+            return Wanted(self.used_languages, self.pairs)
+        known = self.all_languages
+        has = {match_language(code, known) for code in source.languages}
+        pairs = [pair for pair in self.pairs if has.issuperset(pair)]
+        return Wanted([code for code in self.used_languages if code in has], pairs)
+
     @property
-    def wanted(self) -> Wanted:
-        """The text that the sources are asked for."""
-        return Wanted(self.used_languages, self.pairs)
+    def weights(self) -> list[float | None]:
+        """The weights of the sources of the training text: 1 where only others have one; None where none has."""
+        weights = [source.weight for source in self.sources["train"]]
+        return weights if weights == [None] * len(weights) else [weight or 1.0 for weight in weights]
+
+    def trained_on(self, source: Source) -> list[Direction]:
+        """The directions that are trained on a source of the training text, sorted."""
+        if source.directions is None:
+            return self.all_directions
+        return sorted(match_direction(text, self.all_languages) for text in source.directions)
 
     @property
     def all_directions(self) -> list[Direction]:
@@ -170,6 +195,7 @@ class CorpusSettings(Section):
     @model_validator(mode="after")
     def _check(self) -> CorpusSettings:
         problems = [*self._language_problems(), *self._direction_problems(), *self._tier_problems()]
+        problems += [] if problems else self._source_problems()
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -213,6 +239,32 @@ class CorpusSettings(Section):
             yield from (f"tiers: {code!r} is in no tier" for code in self.languages if code not in placed)
         if self.tier_shares and not self.tiers:
             yield "tier_shares: needs tiers, which say which languages are meant"
+
+    def _source_problems(self) -> Iterator[str]:
+        for split, sources in self.sources.items():
+            for place, source in enumerate(sources):
+                where = f"{split}[{place}]" if len(sources) > 1 else split
+                yield from (f"{where}: {problem}" for problem in self._problems_of(source, split))
+
+    def _problems_of(self, source: Source, split: Split) -> Iterator[str]:
+        known = self.all_languages
+        for code in source.languages or []:
+            if match_language(code, known) is None:
+                yield f"languages: {not_among(code, known)}"
+        if split != "train":
+            for name in ("directions", "weight", "domain"):
+                if getattr(source, name) is not None:
+                    yield f"{name}: is for training text"
+            return
+        trained = self.all_directions
+        for text in source.directions or []:
+            try:
+                found = match_direction(text, known)
+            except DirectionError as error:
+                yield f"directions: {error}"
+                continue
+            if found not in trained:
+                yield f"directions: {nearest_directions(found, map(str, trained))}"
 
 
 def spelled_as_in(corpus: CorpusSettings | None, directions: Iterable[str]) -> list[str]:

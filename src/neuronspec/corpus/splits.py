@@ -10,6 +10,7 @@ from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
+from xxhash import xxh3_64_intdigest
 
 from neuronspec.corpus.readers.messages import without_markup
 from neuronspec.corpus.readers.rows import SPLITS, Rows
@@ -62,6 +63,13 @@ def _learn(codes: npt.NDArray[np.uint32]) -> None:
         _KINDS[code] = _LETTER if letter else _SPACE
 
 
+def draws_of(texts: Iterable[str], purpose: str) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for each text, a pure function of it and of the purpose, a seed included. Shape [texts]."""
+    seed = xxh3_64_intdigest(purpose.encode())
+    hashes = np.fromiter((xxh3_64_intdigest(text.encode(), seed) for text in texts), dtype=np.uint64)
+    return np.asarray((hashes >> np.uint64(11)) * 2.0**-53)
+
+
 def _draws(keys: Iterable[str]) -> npt.NDArray[np.float64]:
     """A number in [0, 1) for each key, a pure function of it. Shape [keys]."""
     digests = (blake2b(key.encode(), digest_size=8).digest() for key in keys)
@@ -70,7 +78,7 @@ def _draws(keys: Iterable[str]) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Leaves out a share of the training text of some languages: a pure function of its origin and the seed.
+    """Leaves out a share of the training text of some languages: a pure function of the pivot text and the seed.
 
     Args:
         shares: the share that is kept, by language; all of it for a language without one.
@@ -80,17 +88,17 @@ class Sample:
     shares: Mapping[str, float]
     seed: int
 
-    def left_out(self, code: str, rows: Rows, splits: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    def left_out(self, code: str, leading: Sequence[str], splits: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         """Which of the texts of a language are left out. Shape [rows].
 
         Args:
             code: the language.
-            rows: the rows.
+            leading: by row, the pivot text, or else that of the first language that has any.
             splits: their splits, as places in `SPLITS`.
         """
         if code not in self.shares:
-            return np.zeros(len(rows), dtype=np.bool_)
-        draws = _draws(f"sample\n{self.seed}\n{code}\n{rows.origins[row]}" for row in range(len(rows)))
+            return np.zeros(len(leading), dtype=np.bool_)
+        draws = draws_of(leading, f"sample {self.seed} {code}")
         return (splits == SPLITS.index("train")) & (draws >= self.shares[code])
 
 
@@ -98,13 +106,15 @@ class Sample:
 class Splitter:
     """Assigns rows to splits: a pure function of the pivot sentence and the seed.
 
-    Splits without files of their own are drawn from the training rows. A row without pivot text is drawn by its origin.
+    Splits without files of their own are drawn from the training rows. A row without pivot text is drawn by its first
+    text. Nothing is drawn from the training sources in `whole`.
     """
 
     pivot: str
     seed: int
     test_share: float
     valid_share: float
+    whole: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, corpus: CorpusSettings, seed: int) -> Splitter:
@@ -114,20 +124,22 @@ class Splitter:
             seed,
             corpus.test_share if corpus.test is None else 0.0,
             corpus.valid_share if corpus.valid is None else 0.0,
+            frozenset(place for place, source in enumerate(corpus.sources["train"]) if not source.is_divided),
         )
 
-    def splits_of(self, rows: Rows, keys: Sequence[str]) -> npt.NDArray[np.uint8]:
+    def splits_of(self, rows: Rows, keys: Sequence[str], leading: Sequence[str]) -> npt.NDArray[np.uint8]:
         """The splits of rows, as places in `SPLITS`. Shape [rows].
 
         Args:
             rows: the rows.
             keys: the sentence keys of their cleaned pivot texts, empty if missing.
+            leading: by row, the pivot text, or else that of the first language that has any.
         """
         if rows.split in ("valid", "test"):
             return np.full(len(rows), SPLITS.index(rows.split), dtype=np.uint8)
-        if not self.test_share and not self.valid_share:
+        if rows.source in self.whole or (not self.test_share and not self.valid_share):
             return np.zeros(len(rows), dtype=np.uint8)
-        drawn = (key or f"origin {rows.origins[row]}" for row, key in enumerate(keys))
+        drawn = (key or f"text {text}" for key, text in zip(keys, leading, strict=True))
         draws = _draws(f"{self.seed}\n{key}" for key in drawn)
         valid = np.where(draws < self.test_share + self.valid_share, SPLITS.index("valid"), SPLITS.index("train"))
         return np.where(draws < self.test_share, SPLITS.index("test"), valid).astype(np.uint8)

@@ -28,13 +28,13 @@ class Spool:
 
     Attributes:
         rows: by split, the number of rows.
-        batches: by split, the number of batches.
+        sources: by split, the place of each batch's source among those of the split.
     """
 
     def __init__(self, folder: Path, languages: Sequence[str]) -> None:
         self._folder = folder
         self.rows: dict[Split, int] = dict.fromkeys(SPLITS, 0)
-        self.batches: dict[Split, int] = dict.fromkeys(SPLITS, 0)
+        self.sources: dict[Split, list[int]] = {split: [] for split in SPLITS}
         folder.mkdir(parents=True)
         self._writers = {split: pa.ipc.new_file(str(self.path(split)), spool_schema(languages)) for split in SPLITS}
 
@@ -51,11 +51,11 @@ class Spool:
         """The file of a split."""
         return self._folder / f"{split}.arrow"
 
-    def add(self, split: Split, batch: pa.RecordBatch) -> None:
-        """Add rows with the columns of `spool_schema`."""
+    def add(self, split: Split, batch: pa.RecordBatch, source: int = 0) -> None:
+        """Add rows of a source, with the columns of `spool_schema`."""
         self._writers[split].write_batch(batch)
         self.rows[split] += batch.num_rows
-        self.batches[split] += 1
+        self.sources[split].append(source)
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The batches of a split in the order that they were added; only after writing has ended."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
@@ -28,6 +28,7 @@ from neuronspec.core.direction import Direction, DirectionLike, nearest_directio
 from neuronspec.core.errors import DirectionError, RunError, nearest, told_as
 from neuronspec.core.files import no_regular_file
 from neuronspec.core.json_files import read_json
+from neuronspec.corpus.mixture import Part
 from neuronspec.corpus.readers.rows import pair_of
 
 if TYPE_CHECKING:
@@ -40,11 +41,19 @@ Lengths = npt.NDArray[np.int32]
 
 
 class StoredPair(TypedDict):
-    """A file of the store: its name, its number of pairs and its SHA-256."""
+    """A file of the store: its name, its number of pairs, its SHA-256, and its pairs by source, in their order."""
 
     file: FileName
     pairs: Annotated[int, Field(ge=0)]
     sha256: str
+    sources: NotRequired[list[Annotated[int, Field(ge=0)]]]
+
+
+class StoredSource(TypedDict):
+    """A source of the training text: the directions that are trained on it, and its weight if sources have any."""
+
+    directions: list[str]
+    weight: float | None
 
 
 class StoreManifest(TypedDict):
@@ -62,6 +71,7 @@ class StoreManifest(TypedDict):
     tiers: dict[str, list[str]]
     splits: dict[str, dict[str, StoredPair]]
     references: NotRequired[Literal["as read"]]
+    sources: NotRequired[list[StoredSource]]
 
 
 class TokenStore:
@@ -142,7 +152,15 @@ class TokenStore:
             path = self._folder / "tokens" / name
             _check(path, entry.get("sha256"))
             self._opened[name] = _PairFile(path)
-        return DirectionPairs(self._opened[name], direction)
+        return DirectionPairs(self._opened[name], direction, self._parts(entry, direction))
+
+    def _parts(self, entry: StoredPair, direction: Direction) -> list[tuple[int, float | None]]:
+        """Of each source in a file: its pairs, and its weight; 0 where the direction isn't trained on it."""
+        sources = self._manifest.get("sources", [])
+        return [
+            (pairs, source["weight"] if str(direction) in source["directions"] else 0.0)
+            for pairs, source in zip(entry.get("sources", []), sources, strict=False)
+        ]
 
     def _files(self, split: str) -> dict[str, StoredPair]:
         splits = self._manifest["splits"]
@@ -152,9 +170,20 @@ class TokenStore:
 
 
 class DirectionPairs:
-    """The sentence pairs of one direction in one split, read from a memory map as they are asked for."""
+    """The sentence pairs of one direction in one split, read from a memory map as they are asked for.
 
-    def __init__(self, file: _PairFile, direction: Direction) -> None:
+    Attributes:
+        direction: of the pairs.
+        parts: by source, the pairs and their weight, where sources have weights.
+    """
+
+    def __init__(self, file: _PairFile, direction: Direction, parts: Sequence[tuple[int, float | None]] = ()) -> None:
+        kept = [Part(pairs, weight) for pairs, weight in parts if weight]
+        self.parts: Sequence[Part] = kept if len(kept) > 1 else ()
+        self._rows: Ids | None = None
+        if any(weight == 0 for _, weight in parts):
+            used = np.repeat([weight != 0 for _, weight in parts], [pairs for pairs, _ in parts])
+            self._rows = np.flatnonzero(used)
         self.direction = direction
         self._file = file
         swapped = direction.source > direction.target
@@ -162,17 +191,20 @@ class DirectionPairs:
         self._read = f"{self._source}_source" if file.has_sources else self._source
 
     def __len__(self) -> int:
-        return int(self._file.starts[-1])
+        return int(self._file.starts[-1]) if self._rows is None else len(self._rows)
 
     @property
     def source_lengths(self) -> Lengths:
         """Ids of each source sentence, without what the format adds. Shape [pairs]."""
-        return self._file.lengths(self._read)
+        return self._used(self._file.lengths(self._read))
 
     @property
     def target_lengths(self) -> Lengths:
         """Ids of each target sentence, without what the format adds. Shape [pairs]."""
-        return self._file.lengths(self._target)
+        return self._used(self._file.lengths(self._target))
+
+    def _used(self, column: Lengths) -> Lengths:
+        return column if self._rows is None else column[self._rows]
 
     def tokens(self, index: int) -> tuple[Ids, Ids]:
         """The ids of the source and the target of a pair, without what the format adds. Shapes [tokens].
@@ -182,6 +214,7 @@ class DirectionPairs:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"pair {index} of {self.direction}: there are {len(self)}")
+        index = index if self._rows is None else int(self._rows[index])
         batch = int(np.searchsorted(self._file.starts, index, side="right")) - 1
         row = index - int(self._file.starts[batch])
         read, written = self._file.lists(self._read), self._file.lists(self._target)
@@ -190,7 +223,8 @@ class DirectionPairs:
     def token_arrays(self) -> Iterator[tuple[tuple[Ids, Ids], tuple[Ids, Ids]]]:
         """The ids of all sentences, a batch of pairs at a time: offsets `[pairs + 1]` and values, source and target.
 
-        A source has the ids that it has as a target: none of a prompt.
+        A source has the ids that it has as a target: none of a prompt. Sentences of sources that the direction isn't
+        trained on are among them.
         """
         sources, targets = (self._file.lists(side) for side in (self._source, self._target))
         yield from ((source.arrays, target.arrays) for source, target in zip(sources, targets, strict=True))

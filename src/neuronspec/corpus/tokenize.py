@@ -44,7 +44,9 @@ class Tokenize:
         languages: the columns.
         dtype: of the ids: uint16 or uint32.
         by_word: whether the tokenizer splits at spaces first, as ours do; see `Vocabulary`.
-        directions: that are used, if sources have ids of their own; see `neuronspec.models.frames.Frame.shared`.
+        directions: that are used, if sources have ids of their own: where the format frames them whole (see
+            `neuronspec.models.frames.Frame.shared`), or a batch has a tag.
+        tags: by batch, the text that its sources begin with; none where no batch has one.
     """
 
     spool: Path
@@ -53,22 +55,35 @@ class Tokenize:
     dtype: str
     by_word: bool = True
     directions: tuple[Direction, ...] = ()
+    tags: tuple[str, ...] = ()
 
     def __call__(self, index: int) -> dict[str, TokenColumn]:
         """The tokens of batch `index`: by language, and those of sources by direction."""
         texts = read_texts(self.spool, index, self.languages)
         found = {code: self._tokenize(column, code) for code, column in texts.items()}
+        tag = self.tags[index] if self.tags else ""
         for direction in self.directions:
-            frame = _text_format(self.tokenizer).frame
-            found[str(direction)] = self._column(texts[direction.source], partial(frame.sources, direction=direction))
+            sources = texts[direction.source]
+            if tag:
+                sources = pc.binary_join_element_wise(tag, sources, " ")
+            if self._whole:
+                encode = partial(_text_format(self.tokenizer).frame.sources, direction=direction)
+                found[str(direction)] = self._column(sources, encode)
+            else:
+                found[str(direction)] = self._tokenize(sources, direction.source)
         return found
+
+    @property
+    def _whole(self) -> bool:
+        """Whether the format frames sources whole."""
+        return not self.by_word and not _text_format(self.tokenizer).frame.shared
 
     def _tokenize(self, column: pa.StringArray, language: str) -> TokenColumn:
         if not self.by_word:
             from neuronspec.models.frames import bare  # imports torch, which our own tokenizers don't need
 
             frame = _text_format(self.tokenizer).frame
-            written = not self.directions or any(direction.target == language for direction in self.directions)
+            written = not self._whole or any(direction.target == language for direction in self.directions)
             return self._column(column, frame.targets if written else partial(bare, frame.tokenizer))
         there = pc.is_valid(column).to_numpy(zero_copy_only=False)
         words = pc.split_pattern(column.drop_null(), " ")

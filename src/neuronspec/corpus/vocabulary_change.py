@@ -55,6 +55,7 @@ def change_vocabulary(
     found: Ingested,
     work: Work,
     folder: Path,
+    domains: Sequence[str | None] = (),
 ) -> tuple[Any, IdMap | None]:
     """Add languages, add pieces, then leave pieces out, each as far as the recipe asks for it.
 
@@ -66,6 +67,7 @@ def change_vocabulary(
         found: the cleaned text. All of it counts: training, validation and test, in all languages.
         work: see `Encoder`.
         folder: for tokenizers on the way, which nobody needs later.
+        domains: that the sources of the training text have; see `Encoder`.
 
     Returns:
         The tokenizer, and what became of the checkpoint's ids; None if all is as it was.
@@ -117,7 +119,7 @@ def _used(
     for split in SPLITS:
         columns = tuple(languages), dtype, False, tuple(directions)
         tokenize = Tokenize(found.spool.path(split), folder, *columns)
-        for some in work(UsedPieces(tokenize), range(found.spool.batches[split])):
+        for some in work(UsedPieces(tokenize), range(len(found.spool.sources[split]))):
             seen[some] = True
     return set(np.flatnonzero(seen).tolist())
 

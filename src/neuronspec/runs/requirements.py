@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,7 +93,7 @@ def _check_kind_of_run(recipe: Recipe, stages: Collection[str]) -> None:
 def _missing(recipe: Recipe, stages: Collection[str] | None = None) -> Iterator[NeuronspecError]:
     """What isn't installed here and some stages need (all without `stages`), each with how to install it."""
     if stages is None or "prepare" in stages:
-        for source in recipe.corpus.sources.values():
+        for source in chain.from_iterable(recipe.corpus.sources.values()):
             yield from source.missing()
     for package in dict.fromkeys(_packages(recipe)):
         if (stages is None or package.stage in stages) and importlib.util.find_spec(package.name) is None:

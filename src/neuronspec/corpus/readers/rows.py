@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal, TypeAlias
 
@@ -48,14 +48,21 @@ class Rows:
         texts: raw text by language code, one per row; empty where a row has none.
         origins: `origins[row]` is the place of a row in its source.
         split: that their source was given for; splits without a source are drawn from `train`.
+        source: the place of their source among those of the split.
     """
 
     texts: Mapping[str, Sequence[str]]
     origins: LineOrigins | Sequence[str]
     split: Split = "train"
+    source: int = 0
 
     def __len__(self) -> int:
         return len(next(iter(self.texts.values())))
+
+    def take(self, chosen: Sequence[int]) -> Rows:
+        """Some of the rows, by their places."""
+        texts = {code: [column[row] for row in chosen] for code, column in self.texts.items()}
+        return replace(self, texts=texts, origins=[self.origins[row] for row in chosen])
 
     def __iter__(self) -> Iterator[Row]:
         """The rows one by one."""
@@ -79,11 +86,13 @@ class ReadCounts:
         sources: rows (or translations) read from each file or package.
         skipped: by language, how many translations were left out for which reason.
         changed: by language, how many translations were changed for which reason.
+        parts: what was read of each source, in their order. Empty for a single source's own counts.
     """
 
     sources: Counter[str] = field(default_factory=Counter)
     skipped: dict[str, Counter[str]] = field(default_factory=dict)
     changed: dict[str, Counter[str]] = field(default_factory=dict)
+    parts: list[SourceCounts] = field(default_factory=list)
 
     def skip(self, language: str, reason: str) -> None:
         """Count a translation that isn't used."""
@@ -92,6 +101,32 @@ class ReadCounts:
     def change(self, language: str, reason: str) -> None:
         """Count a translation that is used in a changed form."""
         self.changed.setdefault(language, Counter())[reason] += 1
+
+    def add(self, other: ReadCounts) -> None:
+        """Add the counts of a source."""
+        self.sources.update(other.sources)
+        for mine, others in ((self.skipped, other.skipped), (self.changed, other.changed)):
+            for language, reasons in others.items():
+                mine.setdefault(language, Counter()).update(reasons)
+
+
+@dataclass(slots=True)
+class SourceCounts:
+    """What was read of one source.
+
+    Attributes:
+        split: that it was given for.
+        place: among the sources of the split, from 0.
+        read: what its reader saw.
+        rows: that the reader gave.
+        used: of them, after `share` and `max_sentences`.
+    """
+
+    split: Split
+    place: int
+    read: ReadCounts
+    rows: int = 0
+    used: int = 0
 
 
 Pair: TypeAlias = tuple[str, str]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from neuronspec.core.errors import NeuronspecError
-from neuronspec.core.settings import Section, from_recipe_folder
+from neuronspec.core.settings import MANY, Positive, Section, from_recipe_folder
 from neuronspec.corpus.readers.opening import find_files, named_files, no_files
 
 if TYPE_CHECKING:
@@ -38,6 +38,33 @@ class Source(Section):
     """
 
     reader: str
+    languages: Annotated[list[str], Field(min_length=2)] | None = Field(
+        None,
+        description="the languages that are read from this source, the pivot among them if it has it; all of "
+        "corpus.languages and the pivot without it",
+    )
+    directions: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="the directions that are trained on this text, such as [en-de]; all without it. Training only"
+    )
+    share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="the share of its rows that is used, drawn by text with the seed; all without it"
+    )
+    max_sentences: Positive | None = Field(
+        None, description="rows that are used at most, from the beginning; with a share, of those that it draws"
+    )
+    weight: Annotated[float, Field(gt=0, le=MANY)] | None = Field(
+        None,
+        description="its share of training draws, against the weights of the other sources of a direction (1 where "
+        "others have one); without any, sources are drawn by their size. Training only",
+    )
+    domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,30}$")] | None = Field(
+        None, description="a tag that its sources begin with, bt for <bt> (back-translations, for one). Training only"
+    )
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether validation and test text may be drawn from it: not if it is of some directions or of a domain."""
+        return self.directions is None and self.domain is None
 
     def inputs(self) -> dict[str, Any]:
         """What shows whether the text has changed, by file or package: sizes and times, or versions."""

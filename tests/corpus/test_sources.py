@@ -1,0 +1,263 @@
+"""Several sources for a split: what is read of each, and how often it is drawn."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from tests.helpers.toy_corpus import EN_DE, ToyPairs
+
+from neuronspec.batching.draws import MixedDraws, SeparateDraws
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import CorpusError
+from neuronspec.corpus.ingest import read_rows
+from neuronspec.corpus.mixture import Part, rows_of_epoch, sizes_by_weight
+from neuronspec.corpus.prepare import prepare
+from neuronspec.corpus.readers.rows import ReadCounts
+from neuronspec.corpus.settings import CorpusSettings
+from neuronspec.corpus.store import TokenStore
+from neuronspec.models.settings import TokenizerSettings
+
+Rows = list[dict[str, str]]
+NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+def sentences(first: int, many: int) -> Rows:
+    """Rows in English, German and, every second one, French."""
+    rows = []
+    for number in range(first, first + many):
+        word = " ".join(NUMBERS[int(digit)] for digit in str(number))
+        row = {"en": f"the {word}", "de": f"der {word}"} | ({"fr": f"le {word}"} if number % 2 else {})
+        rows.append(row)
+    return rows
+
+
+def as_tsv(path: Path, rows: Rows) -> None:
+    lines = [
+        "\t".join(("en", "de", "fr")),
+        *("\t".join(row.get(code, "") for code in ("en", "de", "fr")) for row in rows),
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def as_csv(path: Path, rows: Rows) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["fr", "en", "de"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def as_jsonl(path: Path, rows: Rows) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def as_parquet(path: Path, rows: Rows) -> None:
+    pa.parquet.write_table(
+        pa.Table.from_pylist(rows, pa.schema([(code, pa.string()) for code in ("de", "en", "fr")])), path
+    )
+
+
+def as_tmx(path: Path, rows: Rows) -> None:
+    units = (
+        "<tu>" + "".join(f'<tuv xml:lang="{code}"><seg>{text}</seg></tuv>' for code, text in row.items()) + "</tu>"
+        for row in rows
+    )
+    path.write_text(f'<tmx version="1.4"><header/><body>{"".join(units)}</body></tmx>', encoding="utf-8")
+
+
+FORMATS = {"tsv": as_tsv, "csv": as_csv, "jsonl": as_jsonl, "parquet": as_parquet, "tmx": as_tmx}
+
+
+def written(folder: Path, reader: str, rows: Rows, **more: Any) -> dict[str, Any]:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{len(list(folder.iterdir()))}.{reader}"
+    FORMATS[reader](path, rows)
+    return {"reader": reader, "path": str(path)} | more
+
+
+def corpus_of(train: Any, **more: Any) -> CorpusSettings:
+    return CorpusSettings.model_validate({"languages": ["de", "fr"], "train": train, "workers": 1} | more)
+
+
+def prepared(folder: Path, train: Any, **more: Any) -> tuple[TokenStore, dict[str, Any]]:
+    """A store with its report."""
+    prepare(corpus_of(train, **more), TokenizerSettings(vocabulary=110), folder, seed=1)
+    return TokenStore.open(folder), json.loads((folder / "corpus.json").read_text())
+
+
+def texts(store: TokenStore, split: str, direction: str) -> list[tuple[str, str]]:
+    pairs = store.pairs(split, direction)
+    decode = store.tokenizer.decode
+    return [tuple(decode(side) for side in pairs.tokens(index)) for index in range(len(pairs))]  # type: ignore[misc]
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_the_formats_of_a_list_dont_matter(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(1, 79), min_size=1, max_size=2), "cuts"))
+    parts = [sentences(first, after - first) for first, after in zip([0, *cuts], [*cuts, 80], strict=True)]
+    options: list[dict[str, Any]] = [
+        data.draw(st.sampled_from([{}, {"share": 0.5}, {"max_sentences": 9}])) for _ in parts
+    ]
+    seen = []
+    for name in ("one", "other"):
+        readers = data.draw(st.lists(st.sampled_from(list(FORMATS)), min_size=len(parts), max_size=len(parts)), name)
+        folder = tmp_path_factory.mktemp(name)
+        sources = [
+            written(folder / "text", reader, part, **more)
+            for reader, part, more in zip(readers, parts, options, strict=True)
+        ]
+        _, report = prepared(folder / "data", [written(folder / "text", "tsv", sentences(100, 40)), *sources])
+        files = {path.name: path.read_bytes() for path in (folder / "data" / "tokens").iterdir()}
+        kept = [{key: part[key] for key in ("rows", "used")} | part.get("epoch", {}) for part in report["sources"]]
+        seen.append((files, report["splits"], report["cells"], kept))
+    assert seen[0] == seen[1]
+
+
+def test_a_list_of_one_is_that_source(tmp_path: Path) -> None:
+    source = written(tmp_path, "tsv", sentences(0, 60))
+    one, many = prepared(tmp_path / "a", source)[0], prepared(tmp_path / "b", [source])[0]
+    assert one.fingerprint() == many.fingerprint()
+
+
+def test_each_source_has_its_counts(tmp_path: Path) -> None:
+    train = [
+        written(tmp_path, "tsv", sentences(0, 60)),
+        written(tmp_path, "jsonl", sentences(60, 30), max_sentences=10, domain="news"),
+    ]
+    report = prepared(tmp_path / "data", train)[1]
+    first, second = report["sources"]
+    assert (first["split"], first["place"], first["rows"], first["used"]) == ("train", 0, 60, 60)
+    assert second["used"] == 10 and second["settings"]["domain"] == "news"
+    assert first["read"]["sources"] == {"0.tsv": 60} and set(report["read"]["sources"]) == {"0.tsv", "1.jsonl"}
+    assert second["epoch"]["en-de"] == {"pairs": 10, "drawn": 1.0}
+    assert report["reader"] == "tsv, jsonl"
+
+
+def test_shares_are_drawn_by_text(tmp_path: Path) -> None:
+    rows = sentences(0, 400)
+    read = {}
+    for reader, order in (("tsv", rows), ("jsonl", rows[::-1])):
+        source = written(tmp_path, reader, order, share=0.25)
+        read[reader] = {row.texts["en"] for block in read_rows(corpus_of([source]), ReadCounts(), 7) for row in block}
+    assert read["tsv"] == read["jsonl"] and 60 < len(read["tsv"]) < 140
+
+
+def test_a_source_may_have_some_languages(tmp_path: Path) -> None:
+    german = [{"en": row["en"], "de": row["de"]} for row in sentences(0, 50)]
+    path = tmp_path / "de.jsonl"
+    as_jsonl(path, german)
+    source = {"reader": "jsonl", "path": str(path), "languages": ["ENG", "deu_Latn"]}
+    both = written(tmp_path, "tsv", sentences(100, 60))
+    report = prepared(tmp_path / "data", [source, both])[1]
+    assert set(report["sources"][0]["epoch"]) == {"en-de", "de-en"}
+    with pytest.raises(CorpusError, match=r"corpus.train\[0\] \(jsonl\): .*fr(.|\n)*languages: \[en, de\]"):
+        list(read_rows(corpus_of([source | {"languages": None}, both]), ReadCounts()))
+
+
+def test_a_source_may_be_of_one_direction(tmp_path: Path) -> None:
+    train = [
+        written(tmp_path, "tsv", sentences(0, 60)),
+        written(tmp_path, "jsonl", sentences(200, 30), directions=["en-de"], domain="bt"),
+    ]
+    store, report = prepared(tmp_path / "data", train)
+    into, out = texts(store, "train", "en-de"), texts(store, "train", "de-en")
+    assert [one for one in into if one[0].startswith("<bt> ")] == into[len(out) :] != []
+    assert len(into) == len(out) + 30 == report["splits"]["train"]["en-de"]["kept"]
+    assert len(out) == report["splits"]["train"]["de-en"]["kept"] == len(store.pairs("train", "de-en"))
+    assert {target for _, target in into[len(out) :]} == {row["de"] for row in sentences(200, 30)}
+    assert not any(
+        "<bt>" in text for split in ("valid", "test") for pair in texts(store, split, "en-de") for text in pair
+    )
+    lengths = store.pairs("train", "en-de").source_lengths
+    assert [len(store.pairs("train", "en-de").tokens(index)[0]) for index in range(len(into))] == lengths.tolist()
+
+
+def test_text_of_a_domain_isnt_held_out(tmp_path: Path) -> None:
+    train = [written(tmp_path, "tsv", sentences(0, 60)), written(tmp_path, "tsv", sentences(200, 90), domain="bt")]
+    store, report = prepared(tmp_path / "data", train)
+    assert report["sources"][1]["epoch"]["en-de"]["pairs"] == 90
+    assert len(store.pairs("test", "en-de")) < 20
+
+
+def test_max_pairs_leaves_a_sample(tmp_path: Path) -> None:
+    train = [written(tmp_path, "tsv", sentences(0, 60)), written(tmp_path, "tsv", sentences(100, 60))]
+    whole, before = prepared(tmp_path / "a", train)
+    store, report = prepared(tmp_path / "b", train, max_pairs=20)
+    kept, all_pairs = texts(store, "train", "en-de"), texts(whole, "train", "en-de")
+    assert len(kept) == 20 and [pair for pair in all_pairs if pair in set(kept)] == kept
+    assert len({all_pairs.index(pair) // 20 for pair in kept}) > 2  # not only the first
+    found = report["splits"]["train"]["en-de"]
+    assert found["dropped"]["max pairs"] == before["splits"]["train"]["en-de"]["kept"] - 20
+    assert sum(part["epoch"]["en-de"]["pairs"] for part in report["sources"]) == 20
+    assert found["source_tokens"] == int(store.pairs("train", "en-de").source_lengths.sum())
+    assert prepared(tmp_path / "c", train, max_pairs=20)[0].fingerprint() == store.fingerprint()
+
+
+@pytest.mark.parametrize("draws", [SeparateDraws, MixedDraws])
+def test_sources_are_drawn_by_weight(draws: type[SeparateDraws | MixedDraws]) -> None:
+    pairs = ToyPairs([(np.arange(4), np.arange(4))] * 400, parts=[Part(100, 3), Part(300, 1)])
+    drawn: Counter[int] = Counter()
+    for draw in islice(draws({EN_DE: pairs}, {EN_DE: 1.0}, 60, seed=3), 400):
+        drawn.update(draw.indices.tolist())
+    first = sum(drawn[row] for row in range(100))
+    assert first / drawn.total() == pytest.approx(0.75, abs=0.03)
+    times = [drawn[row] for row in range(100)]
+    # a window of mixed batches is shuffled: only after all of it, rows have come equally often
+    assert max(times) - min(times) <= (2 if draws is SeparateDraws else 50)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.floats(0.1, 9)), min_size=1, max_size=4).filter(
+        lambda parts: any(pairs for pairs, _ in parts)
+    )
+)
+def test_an_epoch_holds_as_many_rows_as_there_are_pairs(given_parts: list[tuple[int, float]]) -> None:
+    parts = [Part(pairs, weight) for pairs, weight in given_parts]
+    sizes = sizes_by_weight(parts)
+    rows = rows_of_epoch(parts, Direction("en", "de"), 1, 2)
+    assert len(rows) == sum(sizes) == sum(part.pairs for part in parts)
+    assert [size for size, part in zip(sizes, parts, strict=True) if not part.pairs and size] == []
+    assert not len(rows) or 0 <= rows.min() <= rows.max() < sum(part.pairs for part in parts)
+
+
+def test_weights_reach_the_store(tmp_path: Path) -> None:
+    train = [written(tmp_path, "tsv", sentences(0, 60)), written(tmp_path, "tsv", sentences(100, 20), weight=3)]
+    store, report = prepared(tmp_path / "data", train)
+    parts = store.pairs("train", "en-de").parts
+    assert [part.weight for part in parts] == [1, 3]
+    second = report["sources"][1]["epoch"]["en-de"]
+    assert second["pairs"] == parts[1].pairs
+    assert second["drawn"] == pytest.approx(0.75 * sum(part.pairs for part in parts) / parts[1].pairs, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "message"),
+    [
+        ({"train": [{"reader": "tsv", "path": "a"}, {"reader": "tsx", "path": "b"}]}, "train.1.reader"),
+        ({"train": []}, "at least 1 item"),
+        ({"train": [{"reader": "tsv", "path": "a", "languages": ["en", "sv"]}]}, "train: languages: .*'sv'"),
+        ({"train": [{"reader": "tsv", "path": "a", "languages": ["en"]}]}, "at least 2 items"),
+        ({"train": {"reader": "tsv", "path": "a", "directions": ["de-fr"]}}, "train: directions: .*de-fr"),
+        ({"train": {"reader": "tsv", "path": "a", "domain": "b t"}}, "domain"),
+        ({"train": {"reader": "tsv", "path": "a", "share": 0}}, "share"),
+        (
+            {"train": {"reader": "tsv", "path": "a"}, "test": {"reader": "tsv", "path": "a", "domain": "bt"}},
+            "test: domain: is for training text",
+        ),
+    ],
+)
+def test_mistakes_are_told(corpus: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        CorpusSettings.model_validate({"languages": ["de", "fr"]} | corpus)
