@@ -91,7 +91,7 @@ def test_all_mistakes_at_once_with_lines_and_hints(tmp_path: Path) -> None:
         (("reader: catalogs", "reader: catalog"), "corpus.train.reader is 'catalog'; did you mean 'catalogs'?"),
         (("{reader: catalogs}", "{path: x}"), "'corpus.train.reader' is missing; it is one of catalogs, tsv, "),
         (("{reader: catalogs}", "{reader: tsv, path: x.tsv, pth: x}"), "key 'corpus.train.pth'; did you mean 'path'?"),
-        (("{reader: catalogs}", "[catalogs]"), "corpus.train is ['catalogs']; it should be a section such as {reader"),
+        (("{reader: catalogs}", "[catalogs]"), "corpus.train.0 is 'catalogs'; it should be a section such as {reader"),
         (("train: {reader: catalogs}", "pivot: en"), "the key 'corpus.train' is missing"),
         (("train: {reader: catalogs}", "train: null"), "corpus.train is null"),
         (("{reader: catalogs}", "{reader: tsv, path: .}"), "no file in it ends with .tsv"),

@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.counts import check_directions, resolve_tiers, rule_report, split_report
 from neuronspec.corpus.encode import PairCounts
+from neuronspec.corpus.settings import CorpusSettings
 
 SIZES = {"de": 50, "fr": 90, "nl": 50, "pl": 10, "af": 1}
 
@@ -21,13 +21,15 @@ def test_tiers_are_thirds_by_size_unless_given() -> None:
     assert list(resolve_tiers(given, list(SIZES), SIZES).items()) == [("high", ["de", "nl"]), ("low", ["fr"])]
 
 
+CORPUS = CorpusSettings.model_validate({"languages": ["de"], "train": {"reader": "tsv", "path": "text.tsv"}})
+
+
 def counts(kept: int) -> PairCounts:
     return PairCounts(Counter({"rows": 10, "empty": 10 - kept}), kept, Counter({"de": 7, "en": 8}))
 
 
 def test_both_directions_report_the_pair_they_share() -> None:
-    directions = [Direction("de", "en"), Direction("en", "de")]
-    report = split_report({"train": {("de", "en"): counts(4)}}, directions)
+    report = split_report({"train": {("de", "en"): counts(4)}}, CORPUS)
     assert report["train"]["en-de"] == {
         "rows": 10, "dropped": {"empty": 6}, "kept": 4, "source_tokens": 8, "target_tokens": 7,
     }  # fmt: skip
@@ -37,7 +39,7 @@ def test_both_directions_report_the_pair_they_share() -> None:
 
 def test_directions_without_text_are_named_with_the_reason() -> None:
     full, none = {("de", "en"): counts(4)}, {("de", "en"): counts(0)}
-    check_directions(split_report({"train": full, "valid": full, "test": full}, [Direction("en", "de")]))
+    check_directions(split_report({"train": full, "valid": full, "test": full}, CORPUS))
     with pytest.raises(CorpusError, match="en-de: no valid pair; 10 rows, dropped: 10 empty") as caught:
-        check_directions(split_report({"train": full, "valid": none, "test": none}, [Direction("en", "de")]))
+        check_directions(split_report({"train": full, "valid": none, "test": none}, CORPUS))
     assert "no test pair" in str(caught.value) and "no train pair" not in str(caught.value)

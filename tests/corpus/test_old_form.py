@@ -90,7 +90,7 @@ def test_both_forms_take_both_kinds_of_override(
         (tmp_path / name).touch()
     (tmp_path / "recipe.yaml").write_text(text)
     corpus = Recipe.load(tmp_path / "recipe.yaml", overrides).corpus
-    found = {split: source.model_dump(exclude_none=True) for split, source in corpus.sources.items()}
+    found = {split: source.model_dump(exclude_none=True) for split, (source,) in corpus.sources.items()}
     expected = {"train": {"reader": "tsv", "path": tmp_path / train}}
     assert found == (expected | {"test": {"reader": "tsv", "path": tmp_path / test}} if test else expected)
 
@@ -105,5 +105,5 @@ def test_mistakes_in_both_forms_have_their_line(tmp_path: Path, text: str) -> No
 def test_a_section_given_in_python(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     corpus = CorpusSettings.model_validate({"reader": "catalogs", "folder": "po", "languages": ["de"]})
-    assert corpus.train.model_dump(exclude_none=True)["path"] == Path("po")
+    assert corpus.sources["train"][0].model_dump(exclude_none=True)["path"] == Path("po")
     assert "before 0.2" in caplog.text

@@ -17,8 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.helpers.toy_corpus import EN_DE, ToyPairs
+from typer.testing import CliRunner
 
 from neuronspec.batching.draws import MixedDraws, SeparateDraws
+from neuronspec.cli.app import app
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.ingest import read_rows
@@ -261,3 +263,11 @@ def test_weights_reach_the_store(tmp_path: Path) -> None:
 def test_mistakes_are_told(corpus: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         CorpusSettings.model_validate({"languages": ["de", "fr"]} | corpus)
+
+
+def test_inspect_shows_what_an_epoch_holds(tmp_path: Path) -> None:
+    train = [written(tmp_path, "tsv", sentences(0, 60)), written(tmp_path, "tsv", sentences(100, 20), weight=3)]
+    prepared(tmp_path / "data", train)
+    found = CliRunner().invoke(app, ["inspect", str(tmp_path / "data")])
+    assert found.exit_code == 0, found.output
+    assert "train[1] tsv" in found.output and "each drawn" in found.output

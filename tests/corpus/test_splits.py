@@ -41,7 +41,8 @@ def split_of(splitter: Splitter, row: Row) -> str:
     """The split of a row, as the first pass draws it."""
     (rows,) = in_columns(iter([row]), list(row.texts), "train")
     pivot = row.texts.get(splitter.pivot)
-    (place,) = splitter.splits_of(replace(rows, split=row.split), [sentence_key(pivot) if pivot else ""])
+    leading = pivot or next(iter(row.texts.values()), "")
+    (place,) = splitter.splits_of(replace(rows, split=row.split), [sentence_key(pivot) if pivot else ""], [leading])
     return SPLITS[place]
 
 
@@ -86,7 +87,7 @@ def test_splits_with_files_are_not_drawn(tmp_path: Path) -> None:
     assert split_of(splitter, Row({"en": "x"}, "", "valid")) == "valid"
 
 
-def test_rows_without_pivot_are_drawn_by_origin() -> None:
+def test_rows_without_pivot_are_drawn_by_their_first_text() -> None:
     splitter = Splitter.of(CORPUS, 1)
-    splits = {split_of(splitter, Row({"de": "gleich", "fr": "pareil"}, f"file:{n}")) for n in range(100)}
+    splits = {split_of(splitter, Row({"de": f"gleich {n}", "fr": "pareil"}, "file:1")) for n in range(100)}
     assert splits == {"train", "valid", "test"}

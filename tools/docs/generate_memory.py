@@ -81,8 +81,8 @@ Generated: `make docs`.
   output.
 - **The vocabulary.** NLLB's table has 256,206 rows: in its smallest model it is 43% of all weights, and the loss needs
   room for the table's gradient. A corpus of a few languages needs a part of the rows (`model.trim_vocabulary`); the
-  tables below take 32,000 as an example. Logits are computed in chunks for the model types that [the page on speed](speed.md) names; others have those of all positions at
-  once, which isn't counted here.
+  tables below take 32,000 as an example. Logits are computed in chunks for the model types that
+  [the page on speed](speed.md) names; others have those of all positions at once, which isn't counted here.
 - **Activations** grow with `batch_tokens`, and shrink with `gradient_checkpointing: true` for a second forward pass.
 - **bf16 copies** of float32 weights, while a micro-batch is computed (`precision: bf16`).
 

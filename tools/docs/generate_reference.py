@@ -14,6 +14,7 @@ from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.settings import AdapterSettings, BaselinesSettings, BilingualSettings, LassSettings, LoraSettings
 from neuronspec.cli.app import app
 from neuronspec.corpus.readers.registry import READERS
+from neuronspec.corpus.readers.source import Source
 from neuronspec.corpus.settings import CleaningSettings, CorpusSettings
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.registry import CRITERIA
@@ -31,6 +32,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 SECTIONS = {
     "(top level)": Recipe,
     "corpus": CorpusSettings,
+    "every source of corpus.train, corpus.valid and corpus.test": Source,
     **{f"a source with reader: {name}": READERS.get(name) for name in READERS},
     "corpus.cleaning": CleaningSettings,
     "tokenizer": TokenizerSettings,
@@ -94,9 +96,11 @@ def _tables(sections: dict[str, type[BaseModel]]) -> list[str]:
             "|---|---|---|---|",
         ]
         properties = section.model_json_schema()["properties"]
+        shared = Source.model_fields if issubclass(section, Source) and section is not Source else {}
         lines += [
             f"| `{name}` | {_type(properties[name])} | {_default(info)} | {info.description or ''} |"
             for name, info in section.model_fields.items()
+            if name == "reader" or name not in shared
         ]
         if section in LISTED:
             registry, heading = LISTED[section]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuronspec.cli.inspect_corpus import corpus_facts
 from neuronspec.cli.options import AllowPluginsOption, JsonOption, NoVerifyOption
 from neuronspec.cli.output import console, print_json
 from neuronspec.core.checksums import verify
@@ -179,16 +180,6 @@ def _results(path: Path) -> Facts:
     return {"arms": means, "signatures": results.signatures}
 
 
-def _corpus(path: Path) -> Facts:
-    from neuronspec.corpus.counts import read_corpus_report
-
-    report = read_corpus_report(path)
-    kept = {
-        split: {pair: counts["kept"] for pair, counts in pairs.items()} for split, pairs in report["splits"].items()
-    }
-    return {"reader": report["reader"], "languages": report["languages"], "rows": report["rows"], "kept": kept}
-
-
 def _log(path: Path) -> Facts:
     from neuronspec.training.log import read_log
 
@@ -326,8 +317,8 @@ _DESCRIBERS: dict[str, Callable[[Path], Facts]] = {
     "activations": _activations,
     "analysis": lambda path: _subject(path / "subject.json"),
     "checkpoint": lambda path: {"state": _json(path / CHECKPOINT_RECORD)},
-    "corpus": lambda path: _corpus(path / "corpus.json"),
-    "corpus report": _corpus,
+    "corpus": lambda path: corpus_facts(path / "corpus.json"),
+    "corpus report": corpus_facts,
     "exported model": _exported,
     "exported models": _exports,
     "findings": _findings,

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from pydantic import ConfigDict
 from rich.console import Console
@@ -34,6 +34,26 @@ class DirectionReport(TypedDict):
     target_tokens: int
 
 
+class EpochReport(TypedDict):
+    """What an epoch holds of a source: its pairs, and how often each is drawn."""
+
+    pairs: int
+    drawn: float
+
+
+class SourceReport(TypedDict):
+    """A source of text: where it was given, rows read and used, and what an epoch of each direction holds of it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    split: Split
+    place: int
+    settings: dict[str, Any]
+    rows: int
+    used: int
+    epoch: NotRequired[dict[str, EpochReport]]
+
+
 class CorpusReport(TypedDict):
     """What is read of `corpus.json`; the file holds more."""
 
@@ -43,6 +63,7 @@ class CorpusReport(TypedDict):
     languages: list[str]
     rows: dict[str, int]
     splits: dict[str, dict[str, DirectionReport]]
+    sources: NotRequired[list[SourceReport]]
 
 
 def read_corpus_report(path: Path) -> CorpusReport:

@@ -180,10 +180,8 @@ class DirectionPairs:
     def __init__(self, file: _PairFile, direction: Direction, parts: Sequence[tuple[int, float | None]] = ()) -> None:
         kept = [Part(pairs, weight) for pairs, weight in parts if weight]
         self.parts: Sequence[Part] = kept if len(kept) > 1 else ()
-        self._rows: Ids | None = None
-        if any(weight == 0 for _, weight in parts):
-            used = np.repeat([weight != 0 for _, weight in parts], [pairs for pairs, _ in parts])
-            self._rows = np.flatnonzero(used)
+        used = np.repeat([weight != 0 for _, weight in parts], [pairs for pairs, _ in parts])
+        self._rows: Ids | None = None if used.all() else np.flatnonzero(used)
         self.direction = direction
         self._file = file
         swapped = direction.source > direction.target
@@ -223,8 +221,7 @@ class DirectionPairs:
     def token_arrays(self) -> Iterator[tuple[tuple[Ids, Ids], tuple[Ids, Ids]]]:
         """The ids of all sentences, a batch of pairs at a time: offsets `[pairs + 1]` and values, source and target.
 
-        A source has the ids that it has as a target: none of a prompt. Sentences of sources that the direction isn't
-        trained on are among them.
+        A source has the ids that it has as a target: none of a prompt. Sources that aren't trained on are among them.
         """
         sources, targets = (self._file.lists(side) for side in (self._source, self._target))
         yield from ((source.arrays, target.arrays) for source, target in zip(sources, targets, strict=True))

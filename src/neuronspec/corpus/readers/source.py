@@ -31,10 +31,11 @@ class Wanted:
 
 
 class Source(Section):
-    """One source of text. Each reader has a subclass, in a file of its own, which the registry `READERS` names.
+    """What the sources of all readers take.
 
-    A subclass has a field `reader: Literal["NAME"]`, the settings of the reader as further fields, and the methods
-    below. Settings are checked without torch, so heavy libraries are imported inside the methods.
+    Each reader has a subclass, in a file of its own, which the registry `READERS` names. A subclass has a field
+    `reader: Literal["NAME"]`, the settings of the reader as further fields, and the methods below. Settings are checked
+    without torch, so heavy libraries are imported inside the methods.
     """
 
     reader: str
