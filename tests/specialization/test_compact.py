@@ -9,12 +9,15 @@ import pytest
 import torch
 from tests.helpers.families import FAMILIES, build_family, padded_inputs
 from tests.helpers.masked import random_masks
+from tests.helpers.toy_corpus import toy_tokenizer
 from torch import nn
 
 from neuronspec.core.errors import DirectionError, ModelError
+from neuronspec.models.load import build_model
+from neuronspec.models.settings import ModelSettings
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.specialization.apply import specialize
-from neuronspec.specialization.compact import compact, compact_report
+from neuronspec.specialization.compact import compact, compact_report, count_parameters
 from neuronspec.specialization.save import load, load_compact, save_compact, save_specialized
 from neuronspec.specialization.scope import use_direction
 
@@ -146,3 +149,18 @@ def test_folders_that_are_not_compact_are_refused(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(ModelError, match="can't be loaded"):
         load_compact(tmp_path / "small")
+
+
+def test_an_encoder_with_its_own_embeddings_keeps_them(tmp_path: Path) -> None:
+    settings = ModelSettings(preset="tiny", d_model=16, share_embeddings="decoder")
+    model = build_model(settings, toy_tokenizer(), seed=1).eval()
+    torch.nn.init.normal_(model.model.encoder.embed_tokens.weight)
+    specialize(model, random_masks(model))
+    small = compact(model, "en-de")
+    save_compact(small, tmp_path)
+    again = load_compact(tmp_path)
+    tables = [one.get_encoder().embed_tokens.weight for one in (model, small, again)]
+    assert all(torch.equal(table, tables[0]) for table in tables)
+    assert again.lm_head.weight is again.model.shared.weight is again.model.decoder.embed_tokens.weight
+    assert not torch.equal(tables[0], again.lm_head.weight)
+    assert count_parameters(again) == count_parameters(small)

@@ -74,7 +74,7 @@ class Dimensions:
             settings: preset and fields.
             vocabulary: its size, with tags.
         """
-        fields = PRESETS.get(settings.preset) | settings.overrides
+        fields = PRESETS.get(settings.preset) | settings.overrides | {"share_embeddings": settings.share_embeddings}
         return _bart_like(fields | {"model_type": "m2m_100", "vocab_size": vocabulary})
 
     @classmethod
@@ -101,7 +101,8 @@ def _bart_like(config: Mapping[str, Any]) -> Dimensions:
     norms = (kind not in ("bart", "marian")) + (kind in ("bart", "mbart"))
     positions = 0 if kind == "m2m_100" else config["max_position_embeddings"] + _ADDED_POSITIONS[kind]
     rest = 2 * (norms * norm + positions * width)
-    return Dimensions(width, config["vocab_size"], 1, tuple(stacks), rest)
+    tables = 2 if config.get("share_embeddings") == "decoder" else 1
+    return Dimensions(width, config["vocab_size"], tables, tuple(stacks), rest)
 
 
 def _t5_like(config: Mapping[str, Any]) -> Dimensions:

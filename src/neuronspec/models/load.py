@@ -34,6 +34,8 @@ from neuronspec.models.pretrained import check_checkpoint
 from neuronspec.models.resize import resize
 from neuronspec.models.settings import ModelSettings
 from neuronspec.models.sites import find_ffn_sites
+from neuronspec.models.start import start_as_fairseq
+from neuronspec.models.tied import KEY, no_warning_of_own_table, separate_encoder
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +56,10 @@ def build_model(
 ) -> M2M100ForConditionalGeneration:
     """Build a new model: the preset's shape, the recipe's fields over it, the tokenizer's vocabulary and ids.
 
-    All embeddings are one tensor. Weights are drawn from N(0, init_std) with `init_std` d_model^-0.5 where the
-    recipe gives none, the scale of Xavier's initialisation of a square matrix and of fairseq's embeddings.
-    They depend on `seed` alone; the global random state stays as it was.
+    All embeddings are one tensor, unless `share_embeddings` leaves the encoder's out. Weights are drawn from
+    N(0, init_std) with `init_std` d_model^-0.5 where the recipe gives none, the scale of Xavier's initialisation of a
+    square matrix and of fairseq's embeddings; or as `init` says. They depend on `seed` alone; the global random state
+    stays as it was.
 
     Args:
         settings: preset and fields.
@@ -74,9 +77,11 @@ def build_model(
     ids: dict[str, Any] = {
         name: _special_id(tokenizer, name) for name in ("pad_token_id", "eos_token_id", "bos_token_id")
     }
+    shared: dict[str, Any] = {} if settings.share_embeddings == "all" else {KEY: settings.share_embeddings}
     config = M2M100Config(
         **fields,
         **ids,
+        **shared,
         vocab_size=len(tokenizer),
         decoder_start_token_id=ids["eos_token_id"],
         tie_word_embeddings=True,
@@ -84,6 +89,9 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = M2M100ForConditionalGeneration(config)
+        separate_encoder(model)
+        if settings.init == "fairseq":
+            start_as_fairseq(model)
     model.generation_config = GenerationConfig(
         num_beams=5, max_length=LONGEST_TRANSLATION, decoder_start_token_id=ids["eos_token_id"], **ids
     )
@@ -124,12 +132,12 @@ def load_model(
     """
     if Path(name).exists():
         verify(Path(name))
-    with _reading(name) as options:
-        config = _config_of(name, options)
+    with _reading(name) as options, no_warning_of_own_table(config := _config_of(name, options)):
         spread = {} if device_map is None else {"device_map": device_map}
         model, report = _class_for(config).from_pretrained(
             name, dtype=dtype, output_loading_info=True, **options, **spread
         )
+        separate_encoder(model)
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
@@ -167,6 +175,7 @@ def outline_model(name: str | Path, dtype: Dtype = "auto") -> PreTrainedModel:
         kind = (getattr(config, "dtype", None) or torch.float32) if dtype == "auto" else dtype
         with torch.device("meta"):
             model = _class_for(config).from_config(config, dtype=kind)
+            separate_encoder(model)
     head, table = model.get_output_embeddings(), model.get_input_embeddings()
     if head is not None and head.weight is table.weight:
         stored = stored_names(Path(name))

@@ -15,6 +15,8 @@ from neuronspec.models.presets import PRESETS, shape_problem
 from neuronspec.models.prompts import checked_prompt
 
 _PRESET = "small"
+_BUILT = ("share_embeddings", "init")
+"""Fields that say how a new model is built, and are none of its configuration's."""
 TOKENIZED_BY = ("languages", "prompt", "chat", "new_languages", "trim_vocabulary", "extend_vocabulary")
 """Fields that say how the sentences of a pretrained model are tokenized."""
 
@@ -104,11 +106,26 @@ class ModelSettings(Section):
     max_position_embeddings: Positive | None = Field(None, le=1_048_576, description="longest sequence, in tokens")
     init_std: float | None = Field(None, gt=0, le=100)
     scale_embedding: bool | None = None
+    share_embeddings: Annotated[Literal["all", "decoder"], Added()] = Field(
+        "all",
+        description="of a new model, which embeddings are one table: all; or the decoder's input and output, and the "
+        "encoder has its own (the paper's)",
+    )
+    init: Annotated[Literal["normal", "fairseq"], Added()] = Field(
+        "normal",
+        description="how weights of a new model are drawn: normal, from N(0, init_std); fairseq (the paper's), "
+        "embeddings from it, attention by Xavier with gain 1/sqrt(2) for q, k and v, FFNs by 1/sqrt(inputs)",
+    )
 
     @property
     def overrides(self) -> dict[str, Any]:
         """The configuration fields that the recipe sets beside the preset."""
-        return self.model_dump(exclude={"preset", *OF_PRETRAINED}, exclude_none=True)
+        return self.model_dump(exclude={"preset", *_BUILT, *OF_PRETRAINED}, exclude_none=True)
+
+    @property
+    def _of_new_model(self) -> list[str]:
+        given = [name for name in ("preset", *_BUILT) if getattr(self, name) != type(self).model_fields[name].default]
+        return [*self.overrides, *given]
 
     @field_validator("prompt")
     @classmethod
@@ -151,8 +168,7 @@ class ModelSettings(Section):
                 raise ValueError(f"{given[0]} is of a pretrained checkpoint, and none is named; set pretrained")
         elif both := self.languages.keys() & self.new_languages.keys():
             raise ValueError(f"{min(both)} is both in languages and in new_languages; leave it out of one")
-        elif self.overrides or self.preset != _PRESET:
-            name = next(iter(self.overrides), "preset")
+        elif name := next(iter(self._of_new_model), None):
             raise ValueError(f"{name} is of a new model, and the shape of pretrained is fixed; leave {name} out")
         elif self.revision is not None and Path(self.pretrained).is_absolute():
             raise ValueError("revision is of a name on the hub, and pretrained is a folder; leave revision out")

@@ -29,6 +29,7 @@ from neuronspec.models import load as build
 from neuronspec.models.hub import local_folder
 from neuronspec.models.linear import bias_of
 from neuronspec.models.sites import find_ffn_sites
+from neuronspec.models.tied import separate_encoder
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.compact import (
@@ -227,6 +228,7 @@ def load_compact(folder: str | Path, device: torch.device | str | None = None) -
         model = model_class._from_config(config, dtype=getattr(torch, content.dtype))
         _resize_sites(model, content)
         tensors = load_file(folder / WEIGHTS_FILE)
+        separate_encoder(model)
         _untie(model, tensors)
         _match_dtypes(model, tensors)
         load_model(model, folder / WEIGHTS_FILE)
