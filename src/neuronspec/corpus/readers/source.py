@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from neuronspec.corpus.readers.rows import Pair, ReadCounts, Rows, Split
 
 
+DOMAIN = r"^[A-Za-z0-9_-]{1,30}$"
+"""How tags of domains are spelled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The text that a corpus needs from its sources.
@@ -58,7 +62,7 @@ class Source(Section):
         description="its share of training draws, against the weights of the other sources of a direction (1 where "
         "others have one); without any, sources are drawn by their size. Training only",
     )
-    domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,30}$")] | None = Field(
+    domain: Annotated[str, Field(pattern=DOMAIN)] | None = Field(
         None, description="a tag that its sources begin with, bt for <bt> (back-translations, for one). Training only"
     )
 

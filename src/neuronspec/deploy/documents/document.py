@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, PathError, RecipeError
 from neuronspec.core.files import replacing
 from neuronspec.core.languages import match_language
+from neuronspec.corpus.readers.source import DOMAIN
 from neuronspec.deploy.documents.assisted import Assisted
 from neuronspec.deploy.documents.glossary import Glossary
 from neuronspec.deploy.documents.lines import Source, without_mark
@@ -35,6 +37,7 @@ class Options:
         scores: put scores before translations (plain text).
         column: the column or field to translate (tables).
         fuzzy: translate entries that are marked fuzzy, too (catalogs).
+        tag: write text and translation as JSON lines, a source of training text with this domain (plain text).
         memory: has translations that are taken before the model is asked.
         glossary: has terms that translations are checked for.
     """
@@ -42,19 +45,20 @@ class Options:
     scores: bool = False
     column: str | None = None
     fuzzy: bool = False
+    tag: str | None = None
     memory: TranslationMemory | None = None
     glossary: Glossary | None = None
 
     @property
     def of_some(self) -> dict[str, bool]:
         """The options that only some formats obey, and whether each is given."""
-        return {"column": self.column is not None, "fuzzy": self.fuzzy}
+        return {"column": self.column is not None, "fuzzy": self.fuzzy, "tag": self.tag is not None}
 
     def fitting(self, kind: str) -> Options:
         """These, without those of `of_some` that a format doesn't obey."""
         obeyed = FORMATS.get(kind).options
         column, fuzzy = (self.column if "column" in obeyed else None), (self.fuzzy and "fuzzy" in obeyed)
-        return replace(self, column=column, fuzzy=fuzzy)
+        return replace(self, column=column, fuzzy=fuzzy, tag=self.tag if "tag" in obeyed else None)
 
 
 Handler = Callable[[Translator, Direction, Source, BinaryIO, Options], None]
@@ -126,8 +130,10 @@ def check_options(kinds: Collection[str], options: Options) -> None:
     """Check that the options belong to at least one of some formats.
 
     Raises:
-        RecipeError: one does not.
+        RecipeError: one does not, or the tag can't be one.
     """
+    if options.tag is not None and not re.match(DOMAIN, options.tag):
+        raise RecipeError(f"--tag {options.tag!r}: a tag has 1 to 30 letters, digits, '_' or '-', such as bt")
     for option, given in options.of_some.items():
         if given and not any(option in FORMATS.get(kind).options for kind in kinds):
             *others, last = [name for name in FORMATS if option in FORMATS.get(name).options]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import BinaryIO
 
 from neuronspec.core.direction import Direction
@@ -21,14 +22,19 @@ def translate_text(
     With `options.scores`, the score (log-probability per token) and a tab come before each translation, nothing but the
     tab before that of an empty line.
 
+    With `options.tag`, each hypothesis is a JSON object instead: the line and its translation by language, the tag as
+    `domain`, and with `options.scores` the `score`. Lines without words have none.
+
     Raises:
         CorpusError: the text isn't UTF-8; what comes before is written.
     """
     number = 0
     for window in windows(source):
         found = translator.translate([line for line, _ in window], direction)
-        for line, best, (_, end) in zip(found, found.nbest, window, strict=True):
-            if translator.n_best > 1:
+        for line, best, (written, end) in zip(found, found.nbest, window, strict=True):
+            if options.tag is not None:
+                text = "".join(_row(direction, written, each, options) for each in best if written.strip())
+            elif translator.n_best > 1:
                 text = "".join(f"{number} ||| {each} ||| {score:.4f}\n" for each, score in best)
             elif options.scores:
                 text = f"{best[0][1]:.4f}\t{line}{end}" if best else f"\t{end}"
@@ -39,4 +45,10 @@ def translate_text(
         stream.flush()
 
 
-TEXT = Format(translate_text, ("scores",))
+def _row(direction: Direction, source: str, hypothesis: tuple[str, float], options: Options) -> str:
+    text, score = hypothesis
+    row = {direction.source: source.strip(), direction.target: text, "domain": options.tag}
+    return json.dumps(row | ({"score": round(score, 4)} if options.scores else {}), ensure_ascii=False) + "\n"
+
+
+TEXT = Format(translate_text, ("scores", "tag"))
