@@ -157,10 +157,10 @@ class Recipe(Section):
         for name, section in (("training", self.training), ("continuation", self.continuation)):
             if section is None or self.model.dtype == "float32":
                 continue
-            if section.precision == "float32":
+            if section.precision in ("float32", "fp16"):
                 raise ValueError(
-                    f"{name}.precision: float32 can't compute with the weights of model.dtype: {self.model.dtype}; set "
-                    "it to auto or bf16, or model.dtype to float32"
+                    f"{name}.precision: {section.precision} can't compute with the weights of model.dtype: "
+                    f"{self.model.dtype}; set it to auto or bf16, or model.dtype to float32"
                 )
             if section.parallel == "fsdp":
                 raise ValueError(

@@ -126,6 +126,28 @@ def test_padding_never_counts(family: str) -> None:
         assert tokens == int(inputs[masks[site.split(".")[0]]].sum())
 
 
+@pytest.mark.parametrize("family", ["m2m100", "llama"])
+def test_padding_counts_where_the_papers_scripts_are_followed(family: str) -> None:
+    model = build_family(family)
+    inputs = padded_inputs(model)
+    acts = record_activations(model, [Batch("en-de", inputs)], count_padding=True)
+    assert acts.info.count_padding
+    sites = find_ffn_sites(model)
+    plain = {name: value for name, value in inputs.items() if name != "labels"}
+    if not model.config.is_encoder_decoder:
+        plain["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
+    with torch.no_grad(), _copied(sites) as seen:
+        model(**plain)
+    for site in sites:
+        values = seen[site.name].reshape(-1, site.width)
+        assert acts.tokens["en-de"][site.name] == len(values)
+        assert torch.equal(acts.counts["en-de"][site.name], (values > 0).sum(0))
+    without = record_activations(model, [Batch("en-de", inputs)])
+    assert not without.info.count_padding
+    with pytest.raises(MaskError, match="their count_padding differ"):
+        _ = acts + without
+
+
 @pytest.mark.parametrize("family", ["m2m100", "t5", "opt"])
 def test_positions_are_told_without_masks(family: str) -> None:
     """Padding is found in the tokens where the batch brings no masks, also behind a -100 on the first label."""

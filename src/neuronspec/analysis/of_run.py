@@ -114,6 +114,7 @@ def _recorded_parts(model: Any, material: Material, recording: RecordingSettings
                 for batch in eval_batches(parts[index], direction, store.tokenizer, batch_tokens=4096)
             ),
             positions=recording.positions,
+            count_padding=recording.count_padding,
             shared=False,  # one process analyses
         )
         for index in range(shortest)
@@ -140,7 +141,13 @@ def _record(
     for direction in material.directions:
         with in_direction(direction):
             batches = _batches(material, recording.split, direction, recording.sentences)
-            acts = record_activations(model, batches, positions=recording.positions, shared=False)
+            acts = record_activations(
+                model,
+                batches,
+                positions=recording.positions,
+                count_padding=recording.count_padding,
+                shared=False,
+            )
         total = acts if total is None else total + acts
     assert total is not None
     return total

@@ -131,7 +131,10 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
     recipe = given.recipe
     batches = recording_batches(given.store, given.directions, recipe.recording, given.progress)
     activations = record_activations(
-        model, islice(batches, joined.rank, None, joined.size), positions=recipe.recording.positions
+        model,
+        islice(batches, joined.rank, None, joined.size),
+        positions=recipe.recording.positions,
+        count_padding=recipe.recording.count_padding,
     )
     return select_masks(activations, recipe.selection, recipe.corpus)
 

@@ -18,7 +18,7 @@ from neuronspec.models.text_format import TextFormat
 def eval_batches(
     pairs: Pairs,
     direction: DirectionLike,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | TextFormat,
     *,
     batch_tokens: int = 4096,
     limit: int | None = None,
@@ -28,12 +28,13 @@ def eval_batches(
     Args:
         pairs: of one split, as `store.pairs(split, direction)` gives them.
         direction: of the pairs.
-        tokenizer: of the model; see `TextFormat.of`.
+        tokenizer: of the model; or how it reads a pair.
         batch_tokens: padded tokens of the longer side in a batch, at most (a longer pair is a batch of its own).
         limit: at most so many pairs, spread evenly over all of them.
     """
     direction = Direction.parse(direction)
-    text_format = TextFormat.of(tokenizer, [direction])
+    text_format = tokenizer if isinstance(tokenizer, TextFormat) else TextFormat.of(tokenizer)
+    text_format.check([direction])
     framing, chosen = text_format.frame.framing, spread(len(pairs), limit)
     for batch in plan_in_order(pairs.source_lengths[chosen], pairs.target_lengths[chosen], batch_tokens, framing):
         yield collate(direction, [pairs.tokens(int(chosen[index])) for index in batch], text_format)

@@ -106,12 +106,13 @@ class TrainingBatches:
         return TrainingBatch(batch, draw.number, draw.name, tokens, padded)
 
     def target_tokens(self, draw: Draw) -> int:
-        """Target tokens of a micro-batch that take loss: pieces and the end."""
+        """Target tokens of a micro-batch that take loss: pieces, the end, and the tag where it does."""
+        beside = self._text_format.frame.labelled
         if isinstance(draw.directions, Direction):
             lengths = self._pairs[draw.directions].target_lengths[draw.indices]
-            return int(lengths.sum()) + len(lengths)
+            return int(lengths.sum()) + beside * len(lengths)
         rows = zip(draw.directions, draw.indices, strict=True)
-        return sum(int(self._pairs[one].target_lengths[index]) + 1 for one, index in rows)
+        return sum(int(self._pairs[one].target_lengths[index]) + beside for one, index in rows)
 
     def __iter__(self) -> TrainingBatches:
         return self

@@ -59,6 +59,11 @@ class Frame(ABC):
     pad: int
 
     @property
+    def labelled(self) -> int:
+        """Tokens of a target that take loss beside its pieces: the end."""
+        return 1
+
+    @property
     @abstractmethod
     def ends(self) -> list[int]:
         """The tokens that end a translation."""
@@ -129,6 +134,7 @@ class Tagged(Frame):
         eos: id of `</s>`, which is also the decoder's start token.
         tokenizer: cuts raw text into pieces.
         special: special tokens that the tokenizer would read where a text spells them out.
+        tag_loss: whether the target tag takes loss all the same, as in fairseq's multilingual training.
     """
 
     shared: ClassVar[bool] = True
@@ -138,6 +144,12 @@ class Tagged(Frame):
     eos: int
     tokenizer: Any = field(default=None, compare=False, repr=False)
     special: re.Pattern[str] | None = None
+    tag_loss: bool = False
+
+    @property
+    def labelled(self) -> int:
+        """See `Frame.labelled`."""
+        return 2 if self.tag_loss else 1
 
     @property
     def ends(self) -> list[int]:
@@ -170,7 +182,8 @@ class Tagged(Frame):
         sources = [np.concatenate(([self.tags[one.source]], source, [self.eos])) for one, (source, _) in framed]
         targets = [np.concatenate(([self.tags[one.target]], target, [self.eos])) for one, (_, target) in framed]
         inputs = teacher_forced(sources, targets, [self.eos] * len(targets), self.pad)
-        inputs["labels"][:, 0] = IGNORED
+        if not self.tag_loss:
+            inputs["labels"][:, 0] = IGNORED
         return inputs
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NotRequired, TypeAlias, cast
 
 import numpy as np
@@ -200,6 +200,18 @@ class TextFormat:
             RecipeError, ModelError: as of `describe`.
         """
         return cls(_frame(tokenizer, describe(tokenizer, model.config, prompt)))
+
+    def with_tag_loss(self) -> TextFormat:
+        """The format in which the tag of the target takes loss in training.
+
+        Raises:
+            RecipeError: the model's decoder isn't given a tag.
+        """
+        if not isinstance(self.frame, Tagged):
+            raise RecipeError(
+                "training.tag_loss: the target of this model doesn't begin with the tag of its language; leave it out"
+            )
+        return TextFormat(replace(self.frame, tag_loss=True))
 
     def check(self, directions: Iterable[Direction]) -> None:
         """Check that the tokenizer has what it needs of some directions.

@@ -48,11 +48,12 @@ class SiteInfo(Header):
 
 
 class RecordingInfo(Header):
-    """What was recorded: the model's sites, its fingerprint, and which positions count (decoder-only models)."""
+    """What was recorded: the model's sites, its fingerprint, which positions count, and whether padding does."""
 
     sites: tuple[SiteInfo, ...]
     fingerprint: str
     positions: Positions = "both"
+    count_padding: bool = False
 
 
 class _FileHeader(RecordingInfo):
@@ -65,7 +66,7 @@ class Activations:
     Args:
         info: what was recorded.
         counts: `counts["en-de"]["decoder.0"]` LongTensor `[width]`: positions at which the neuron's value, the
-            input of `down`, is > 0. Padding never counts.
+            input of `down`, is > 0. Padding doesn't count, unless `info.count_padding` says so.
         magnitudes: DoubleTensor `[width]`: sum of |value| over the positions.
         tokens: number of positions.
 
@@ -135,7 +136,8 @@ class Activations:
     def save(self, path: str | Path) -> None:
         """Write a safetensors file; `path` is complete or as it was before.
 
-        Header: `sites` (name, width, activation, gated, keeps_sign), `fingerprint`, `positions`, `directions`.
+        Header: `sites` (name, width, activation, gated, keeps_sign), `fingerprint`, `positions`, `count_padding`,
+        `directions`.
         Tensors, with one row per direction in the header's order: `counts/SITE` int64 `[directions, width]`,
         `magnitudes/SITE` float64 `[directions, width]`, `tokens` int64 `[directions, sites]`.
 

@@ -47,6 +47,7 @@ def counted_positions(
     sides: Iterable[str],
     pad_id: int | None,
     positions: Positions = "both",
+    count_padding: bool = False,
 ) -> dict[str, torch.Tensor]:
     """Find the positions that count.
 
@@ -59,6 +60,7 @@ def counted_positions(
         sides: `encoder`, `decoder`, `layers`: those of the model.
         pad_id: the id of padding, if it is known.
         positions: of decoder-only models.
+        count_padding: count padding, too, as the paper's scripts do.
 
     Returns:
         By side, a BoolTensor `[batch, time]`.
@@ -71,7 +73,8 @@ def counted_positions(
         "decoder": lambda: _target_positions(inputs, pad_id),
         "layers": lambda: _chosen_positions(inputs, pad_id, positions),
     }
-    return {side: finders[side]() for side in sides}
+    found = {side: finders[side]() for side in sides}
+    return {side: mask.new_ones(mask.shape) for side, mask in found.items()} if count_padding else found
 
 
 def source_positions(inputs: Mapping[str, torch.Tensor], pad_id: int | None) -> torch.Tensor:

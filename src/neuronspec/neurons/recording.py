@@ -32,6 +32,7 @@ def record_activations(
     batches: Iterable[Batch],
     *,
     positions: Positions = "both",
+    count_padding: bool = False,
     sites: Sequence[FFNSite] | None = None,
     shared: bool = True,
 ) -> Activations:
@@ -48,6 +49,7 @@ def record_activations(
             model makes them from `labels`.
         positions: decoder-only models: count all positions, those of the prompt (where `labels`, aligned with
             `input_ids`, is -100), or those of the continuation.
+        count_padding: count padding as if it were text, as the paper's scripts do.
         sites: the FFN sites to record; all of the model's by default.
         shared: whether the joined processes record together; without it, this one records alone.
 
@@ -68,13 +70,16 @@ def record_activations(
     with torch.no_grad(), torch.compiler.set_stance("force_eager"), _in_eval_mode(model), recorder.attached():
         for batch in batches:
             try:
-                counted = counted_positions(batch.inputs, sides, forward.pad_id, positions)
+                counted = counted_positions(batch.inputs, sides, forward.pad_id, positions, count_padding)
             except MaskError as error:
                 raise MaskError(f"batch of {batch.direction}: {error}") from None
             recorder.start(batch.direction, {side: mask.to(forward.device) for side, mask in counted.items()})
             forward(batch)
     info = RecordingInfo(
-        sites=tuple(map(_describe, sites)), fingerprint=model_fingerprint(model, sites), positions=positions
+        sites=tuple(map(_describe, sites)),
+        fingerprint=model_fingerprint(model, sites),
+        positions=positions,
+        count_padding=count_padding,
     )
     return _collect(recorder, info, shared and distributed.is_available() and distributed.is_initialized())
 

@@ -27,6 +27,9 @@ class RecordingSettings(Section):
         description="of a model without an encoder: the tokens that count, those of the prompt with the source, those "
         "of the continuation (the translation), or both",
     )
+    count_padding: Annotated[bool, Added()] = Field(
+        False, description="padding counts as if it were text, as in the paper's scripts; batches then matter"
+    )
 
 
 CoverageKey = Literal[

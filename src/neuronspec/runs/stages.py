@@ -126,8 +126,12 @@ def record(run: Run) -> None:
     joined = processes()
     model = load_model(run.paths.base, dtype="auto")
     batches = recording_batches(run.store(), run.recipe.corpus.all_directions, run.recipe.recording, run.progress)
+    recording = run.recipe.recording
     activations = record_activations(
-        model, islice(batches, joined.rank, None, joined.size), positions=run.recipe.recording.positions
+        model,
+        islice(batches, joined.rank, None, joined.size),
+        positions=recording.positions,
+        count_padding=recording.count_padding,
     )
     if joined.is_main:
         activations.save(run.paths.activations)

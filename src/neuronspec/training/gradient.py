@@ -52,7 +52,7 @@ class GradientOf:
         settings: label smoothing, and what an error names.
         seed: of the training.
         device: of the model.
-        precision: `bf16` or `float32`.
+        precision: `bf16`, `fp16` or `float32`.
         in_direction: the context of a direction's computation.
         clear: discards the gradient.
     """
@@ -71,8 +71,12 @@ class GradientOf:
         self._device, self._precision, self._in_direction = device, precision, in_direction
         self._clear = clear
 
-    def __call__(self, update: Update) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, update: Update, scale: float = 1.0) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss summed over target tokens, with label smoothing and without: of this process, on its device.
+
+        Args:
+            update: what it is made from.
+            scale: that the gradient is multiplied by, and the loss isn't; so that small gradients are there in fp16.
 
         Raises:
             TrainingError: out of memory with a single sentence pair, or in one of several processes.
@@ -81,7 +85,7 @@ class GradientOf:
         while True:
             smoothed = nats = torch.zeros((), device=self._device)
             for place, part in enumerate(parts):
-                loss = self._backward(part, update.target_tokens, place == len(parts) - 1)
+                loss = self._backward(part, update.target_tokens, scale, place == len(parts) - 1)
                 if loss is None:
                     break
                 smoothed, nats = smoothed + loss[0], nats + loss[1]
@@ -91,7 +95,9 @@ class GradientOf:
             torch.cuda.empty_cache()
             parts[place : place + 1] = self._split(parts[place])
 
-    def _backward(self, part: _Part, targets: int, last: bool) -> tuple[torch.Tensor, torch.Tensor] | None:
+    def _backward(
+        self, part: _Part, targets: int, scale: float, last: bool
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
         """The losses of a part, whose gradient is added to the parameters'; None if memory didn't suffice."""
         # A pure function of the draw, so that dropout is the same after resuming, and in any number of processes.
         torch.manual_seed(torch_seed(self._seed, "dropout", *part.purpose))
@@ -102,7 +108,7 @@ class GradientOf:
                 with autocast(self._device, self._precision):
                     loss = self._parallel.loss(batch, self._settings.label_smoothing)
                 # Gradients are averaged over processes, and the loss is summed over all of them.
-                (loss.smoothed * (self._parallel.size / targets)).backward()
+                (loss.smoothed * (self._parallel.size / targets * scale)).backward()
         except torch.OutOfMemoryError:
             return None  # what it holds is freed with the frames it came through
         return loss.smoothed.detach(), loss.nats

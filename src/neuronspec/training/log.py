@@ -6,7 +6,7 @@ Every line has `kind`, `update` and `seconds` (of training so far, over all its 
 - `training`, every few updates, over the updates since the last such line: `loss` (with label smoothing) and `nll`
   (without) in nats per token, `learning_rate`, `gradient_norm` (mean, before clipping), `target_tokens_per_second`,
   `padding` (share of both sides) and `skipped` (updates without a finite gradient, in total);
-- `validation`: `loss` (mean over directions, nats per token), `losses` by direction, `best`;
+- `validation`: `loss` (nats per token; `training.select_by` says which), `losses` by direction, `best`;
 - `average`: the mean of the last checkpoints; as for a validation;
 - `resume`, after a checkpoint;
 - `end`: `best_update`, `target_tokens`, `padding` (of all batches), `passes` over each direction's pairs.

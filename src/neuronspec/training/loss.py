@@ -2,7 +2,8 @@
 
 With V pieces, smoothing e and p the model's distribution at a target token y, the loss of the token is
 `-(1 - e) log p(y) - e/V sum_v log p(v)` nats: the form of torch and Hugging Face. (fairseq shares e among the
-V - 1 others.) Positions labelled -100 - padding, and the forced target tag - take no loss.
+V - 1 others.) Positions labelled -100 - padding, and the forced target tag unless
+`tag_loss` is set - take no loss.
 
 Labels are those of Hugging Face: a decoder-only model's are shifted here, an encoder-decoder model's belong to the
 position that they are at.
@@ -48,19 +49,21 @@ def any_direction(direction: Direction | Sequence[Direction]) -> AbstractContext
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Cross-entropy without smoothing, in nats, summed over target tokens.
+    """Cross-entropy in nats, summed over target tokens.
 
     Args:
-        nats: the sum.
+        nats: the sum, without label smoothing.
         tokens: target tokens that it is over.
+        smoothed: the sum with label smoothing, where it was computed.
     """
 
     nats: float
     tokens: int
+    smoothed: float = 0.0
 
     @property
     def per_token(self) -> float:
-        """Nats per target token."""
+        """Nats per target token, without label smoothing."""
         return self.nats / self.tokens
 
 
@@ -175,29 +178,32 @@ def validation_loss(
     precision: str = "float32",
     forward: Callable[[Batch], BatchLoss] | None = None,
 ) -> dict[Direction, Loss]:
-    """Cross-entropy without smoothing of each direction that `batches` hold, teacher-forced, in eval mode.
+    """Cross-entropy of each direction that `batches` hold, teacher-forced, in eval mode.
 
     Args:
         model: in either mode, which it keeps.
         batches: of any directions, in any order.
         in_direction: see `InDirection`.
-        precision: `float32`, or `bf16` for autocast.
-        forward: computes the loss of a batch; `batch_loss` of the model without it.
+        precision: `float32`, or `bf16` or `fp16` for autocast.
+        forward: computes the loss of a batch; `batch_loss` of the model, without label smoothing, where it isn't given.
     """
     forward = forward or (lambda batch: batch_loss(model, batch))
-    sums: dict[Direction, torch.Tensor] = {}
+    sums: dict[Direction, tuple[torch.Tensor, torch.Tensor]] = {}
     tokens: dict[Direction, int] = {}
     was_training = model.training
     model.eval()
     try:
         for batch in batches:
             with in_direction(batch.direction), autocast(model.device, precision):
-                nats = forward(batch.to(model.device)).nats.double()
-            sums[batch.direction] = sums.get(batch.direction, 0) + nats
+                loss = forward(batch.to(model.device))
+            nats, smoothed = sums.get(batch.direction, (0, 0))
+            sums[batch.direction] = nats + loss.nats.double(), smoothed + loss.smoothed.double()
             tokens[batch.direction] = tokens.get(batch.direction, 0) + target_tokens(model, batch)
     finally:
         model.train(was_training)
-    return {direction: Loss(float(sums[direction]), tokens[direction]) for direction in sums}
+    return {
+        direction: Loss(float(nats), tokens[direction], float(smoothed)) for direction, (nats, smoothed) in sums.items()
+    }
 
 
 LOGITS_HELD = {"cpu": 2**21, "cuda": 2**27}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -56,18 +57,25 @@ class Optimizer:
     def __init__(self, model: nn.Module, settings: TrainingSettings, updates: int | None = None) -> None:
         self.parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
         self._optimizer = make_optimizer(self.parameters.values(), settings)
-        self._clip_norm = settings.clip_norm
+        self._clip_norm = settings.clip_norm or math.inf
         known: dict[str, float | None] = {"peak": settings.learning_rate, "warmup": settings.warmup}
         if needs_updates(settings.schedule):
             known["updates"] = updates
         self._rate = partial(SCHEDULES.get(settings.schedule), **known)
 
-    def clip(self) -> float:
+    def clip(self, scale: float = 1.0) -> float:
         """Scale the gradient down to the settings' norm if it is longer.
 
+        Args:
+            scale: that the loss was multiplied by, which the gradient is divided by before.
+
         Returns:
-            Its norm before that.
+            Its norm before it is scaled down.
         """
+        if scale != 1:
+            for parameter in self.parameters.values():
+                if parameter.grad is not None:
+                    parameter.grad.div_(scale)
         return float(whole(nn.utils.clip_grad_norm_(self.parameters.values(), self._clip_norm)))
 
     def step(self, update: int) -> float:

@@ -17,7 +17,7 @@ _CLEAR_PEAK, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def resolve_precision(precision: str, model: PreTrainedModel) -> str:
-    """`bf16` or `float32` for the recipe's `auto`: bf16 where weights are, or the device multiplies it in hardware.
+    """What the recipe says; for `auto`, bf16 where weights are or the device multiplies it in hardware, else float32.
 
     On a CPU that is AVX-512 BF16 or AMX; elsewhere bf16 would be emulated, and slow. Weights that are trained,
     gradients and the optimizer stay float32 in either case.
@@ -27,12 +27,12 @@ def resolve_precision(precision: str, model: PreTrainedModel) -> str:
         model: as it is trained, on the device that trains it.
 
     Raises:
-        TrainingError: `float32`, and frozen weights are held in bf16.
+        TrainingError: `float32` or `fp16`, and frozen weights are held in bf16.
     """
     held = any(parameter.dtype == torch.bfloat16 for parameter in model.parameters())
-    if held and precision == "float32":
+    if held and precision in ("float32", "fp16"):
         raise TrainingError(
-            "precision is float32, but weights that aren't trained are held in bfloat16: set precision to auto or "
+            f"precision is {precision}, but weights that aren't trained are held in bfloat16: set precision to auto or "
             "bf16, or model.dtype to float32"
         )
     if precision != "auto":
@@ -48,8 +48,9 @@ def _has_bf16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """The context that forward passes run in: bf16 autocast, or none for `float32`."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    """The context that forward passes run in: autocast to bf16 or fp16, or none for `float32`."""
+    narrow = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return nullcontext() if narrow is None else torch.autocast(device.type, narrow)
 
 
 def reset_peak_memory(device: torch.device) -> None:

@@ -95,16 +95,15 @@ class Reporter:
             self._interval = Interval()
 
     def validated(self, state: State, loss: float, losses: Mapping[str, float], is_best: bool) -> None:
-        """A validation: mean loss and losses by direction, nats per target token."""
+        """A validation: the loss that decides, and losses by direction, nats per target token."""
         self._log.write("validation", state.update, state.seconds, loss=loss, losses=losses, best=is_best)
         self.say(f"update {state.update}: validation loss {loss:.4f}{' (best)' if is_best else ''}")
 
-    def averaged(self, state: State, updates: list[int], losses: Mapping[str, float]) -> None:
-        """The validation losses, by direction, of the mean of the checkpoints after `updates`."""
-        mean = sum(losses.values()) / len(losses)
+    def averaged(self, state: State, updates: list[int], loss: float, losses: Mapping[str, float]) -> None:
+        """A validation of the mean of the checkpoints after `updates`; its losses as in `validated`."""
         named = ", ".join(map(str, updates))
-        self.say(f"mean of the checkpoints of updates {named}: validation loss {mean:.4f}")
-        self._log.write("average", state.update, state.seconds, updates=updates, loss=mean, losses=losses)
+        self.say(f"mean of the checkpoints of updates {named}: validation loss {loss:.4f}")
+        self._log.write("average", state.update, state.seconds, updates=updates, loss=loss, losses=losses)
 
     def ended(self, state: State, passes: Mapping[str, float]) -> None:
         """The budget is used up; `passes` over the pairs of each direction."""

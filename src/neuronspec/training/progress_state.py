@@ -12,6 +12,12 @@ from neuronspec.batching.stream import TrainingBatches, Update
 from neuronspec.core.direction import Direction
 from neuronspec.training.settings import TrainingSettings
 
+FIRST_SCALE, SMALLEST_SCALE, LARGEST_SCALE = 2.0**7, 2.0**-7, 2.0**24
+"""What the loss is multiplied by in fp16, so that small gradients don't become 0; fairseq begins with this one, too."""
+
+SCALE_KEPT = 2000
+"""Updates after which a larger scale is tried."""
+
 
 @dataclass
 class State:
@@ -21,8 +27,8 @@ class State:
         update: updates done, skipped ones included.
         validated: the last update that was validated.
         best_update: the update with the lowest validation loss.
-        best_loss: that loss, the mean over directions, in nats per token.
-        best_losses: it by direction.
+        best_loss: that loss, as `select_by` says, in nats per token.
+        best_losses: without label smoothing, by direction.
         without_gain: validations since it.
         target_tokens: trained on so far.
         tokens: of both sides so far, without padding, in this process.
@@ -30,6 +36,8 @@ class State:
         seconds: of training so far, validation and saving included.
         skipped: updates without a finite gradient.
         skipped_in_row: the last of them that followed each other.
+        scale: with fp16, what the loss is multiplied by.
+        scaled: with fp16, updates with a finite gradient since it was changed.
         batches: the state of `TrainingBatches`.
     """
 
@@ -45,6 +53,8 @@ class State:
     seconds: float = 0.0
     skipped: int = 0
     skipped_in_row: int = 0
+    scale: float = FIRST_SCALE
+    scaled: int = 0
     batches: dict[str, Any] = field(default_factory=dict)
 
     def count(self, update: Update) -> None:
@@ -54,8 +64,26 @@ class State:
         self.tokens += sum(one.tokens for one in update.micro_batches)
         self.padded += sum(one.padded for one in update.micro_batches)
 
+    def rescale(self, finite: bool) -> bool:
+        """Change the scale of fp16 after an update: half of it after an overflow, twice after many without.
+
+        Source: Micikevicius et al. (2018), "Mixed Precision Training", section 3.2.
+
+        Args:
+            finite: whether the gradient was.
+
+        Returns:
+            Whether another scale is tried; False where the gradient isn't finite with the smallest one either.
+        """
+        self.scaled += 1
+        if not finite:
+            self.scale, self.scaled = self.scale / 2, 0
+        elif self.scaled >= SCALE_KEPT:
+            self.scale, self.scaled = min(2 * self.scale, LARGEST_SCALE), 0
+        return self.scale >= SMALLEST_SCALE
+
     def validate(self, loss: float, losses: dict[str, float]) -> bool:
-        """Take in a validation's mean loss and losses by direction; True if the mean is the lowest so far."""
+        """Take in a validation's loss and losses by direction; True if the loss is the lowest so far."""
         is_best = loss < self.best_loss
         if is_best:
             self.best_update, self.best_loss, self.best_losses = self.update, loss, losses

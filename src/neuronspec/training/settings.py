@@ -54,9 +54,22 @@ class TrainingSettings(Section):
     adam_betas: tuple[Decay, Decay] = Field((0.9, 0.98), description="decay of the first and second moment")
     adam_epsilon: float = Field(1e-6, gt=0, le=1, description="added to the root of the second moment")
     weight_decay: float = Field(0.0, ge=0, le=1000, description="decoupled, as in AdamW")
-    clip_norm: float = Field(1.0, gt=0, le=MANY, description="largest norm of the gradient of an update")
-    precision: Literal["auto", "bf16", "float32"] = Field(
-        "auto", description="auto: bf16 autocast where the machine has it in hardware"
+    clip_norm: float = Field(
+        1.0, ge=0, le=MANY, description="largest norm of the gradient of an update; 0: it isn't clipped"
+    )
+    precision: Literal["auto", "bf16", "fp16", "float32"] = Field(
+        "auto",
+        description="auto: bf16 autocast where the machine has it in hardware; fp16 is for GPUs that haven't: the loss "
+        "is scaled, and updates whose gradient overflows are skipped",
+    )
+    tag_loss: Annotated[bool, Added()] = Field(
+        False,
+        description="the tag of the target language, which translations are begun with, also takes loss (the paper's)",
+    )
+    select_by: Annotated[Literal["mean", "pooled"], Added()] = Field(
+        "mean",
+        description="the validation loss that tells the best checkpoint; mean: over directions, without label "
+        "smoothing; pooled: over all target tokens, with it (the paper's)",
     )
     validate_every: Positive = Field(500, description="updates between validations; the best checkpoint is the result")
     validation_sentences: Positive = Field(200, description="validation sentences per direction")

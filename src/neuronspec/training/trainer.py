@@ -32,7 +32,7 @@ from neuronspec.training.resume import check_unchanged, what_matters
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.step import finish_step, prepare_step
 from neuronspec.training.tracking import Tracking
-from neuronspec.training.validation import Stopped, Validation, validation_batches
+from neuronspec.training.validation import Stopped, Validation, deciding_loss, validation_batches
 
 MOST_SKIPPED = 10
 """Updates in a row without a finite gradient after which training stops."""
@@ -89,7 +89,9 @@ class Trainer:
         self.precision = resolve_precision(settings.precision, model)
 
         text_format = TextFormat.of(job.tokenizer, job.directions)
-        valid = validation_batches(job.store, job.directions, job.tokenizer, settings)
+        if settings.tag_loss:
+            text_format = text_format.with_tag_loss()
+        valid = validation_batches(job.store, job.directions, text_format, settings)
         self.batches = TrainingBatches(job.store, sorted(job.directions), text_format, settings, job.seed)
         micro_batches = settings.accumulation * job.processes.size
         self.budget = Budget.of(settings, self.batches, micro_batches)
@@ -100,7 +102,9 @@ class Trainer:
         self.gradient = GradientOf(
             self.parallel, settings, job.seed, model.device, self.precision, job.in_direction, self.optimizer.clear
         )
-        self.validation = Validation(model, self.parallel, valid, job.in_direction, self.precision, job.processes)
+        self.validation = Validation(
+            model, self.parallel, valid, job.in_direction, self.precision, job.processes, settings.label_smoothing
+        )
 
         self.state = State()
         self.saved = 0  # the update of the newest checkpoint
@@ -225,18 +229,21 @@ class Trainer:
         """One step of the optimizer, on the settings' number of micro-batches."""
         begun, state = time.monotonic(), self.state
         update = next(updates)
-        losses = self.gradient(update)
-        norm = self.optimizer.clip()
+        scale = state.scale if self.precision == "fp16" else 1.0
+        losses = self.gradient(update, scale)
+        norm = self.optimizer.clip(scale)
         smoothed, nats = self._agree(*losses)
         state.update += 1
         state.batches = update.state
         rate = 0.0
-        if math.isfinite(smoothed) and math.isfinite(norm):
+        finite = math.isfinite(smoothed) and math.isfinite(norm)
+        rescaled = self.precision == "fp16" and state.rescale(finite)
+        if finite:
             rate = self.optimizer.step(state.update)
             state.count(update)
             self.report.counted(update, smoothed, nats, norm, time.monotonic() - begun)
         else:
-            self._skip(update)
+            self._skip(update, rescaled)
         self.report.updated(state, rate, self.budget.used(state))
 
     def _agree(self, smoothed: torch.Tensor, nats: torch.Tensor) -> tuple[float, float]:
@@ -255,10 +262,12 @@ class Trainer:
         if self.processes.size == 1:  # else the main one's clock counts, see _agree
             self.state.seconds = time.monotonic() - self.begun
 
-    def _skip(self, update: Update) -> None:
-        """Drop an update without a finite gradient; give up after many in a row."""
+    def _skip(self, update: Update, rescaled: bool) -> None:
+        """Drop an update without a finite gradient; give up after many in a row, which overflows of fp16 aren't."""
         self.optimizer.clear()
         self.state.skipped += 1
+        if rescaled:
+            return
         self.state.skipped_in_row += 1
         names = ", ".join(one.name for one in update.micro_batches)
         self.report.warn(f"update {self.state.update} skipped: the loss or gradient of {names} isn't finite")
@@ -275,11 +284,11 @@ class Trainer:
             losses = self.validation.losses(lambda: self._stopping)
         except Stopped:
             return False
-        by_direction = {str(direction): loss for direction, loss in losses.items()}
-        mean = sum(by_direction.values()) / len(by_direction)
-        is_best = self.state.validate(mean, by_direction)
+        by_direction = {str(direction): loss.per_token for direction, loss in losses.items()}
+        deciding = deciding_loss(losses.values(), self.settings.select_by)
+        is_best = self.state.validate(deciding, by_direction)
         self._tick()
-        self.report.validated(self.state, mean, by_direction, is_best)
+        self.report.validated(self.state, deciding, by_direction, is_best)
         return is_best
 
     def _save(self) -> None:
@@ -319,8 +328,9 @@ class Trainer:
         """Give the model the mean of the last checkpoints; its validation loss by direction."""
         updates = checkpoint.updates_saved(self.root)[-count:]
         checkpoint.average_checkpoints(self.model, self.root, updates)
-        losses = {str(one): loss for one, loss in self.validation.losses().items()}
-        self.report.averaged(self.state, updates, losses)
+        found = self.validation.losses()
+        losses = {str(one): loss.per_token for one, loss in found.items()}
+        self.report.averaged(self.state, updates, deciding_loss(found.values(), self.settings.select_by), losses)
         return losses
 
     def _export(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
+from typing import Literal
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.batching.stream import Store
@@ -13,6 +14,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.models.batch import Batch
+from neuronspec.models.text_format import TextFormat
 from neuronspec.training.loss import InDirection, Loss, validation_loss
 from neuronspec.training.parallel import Parallel
 from neuronspec.training.settings import TrainingSettings
@@ -32,6 +34,7 @@ class Validation:
         in_direction: the context of a direction's computation.
         precision: `bf16` or `float32`.
         processes: that share the work.
+        label_smoothing: of the smoothed loss.
     """
 
     def __init__(
@@ -42,12 +45,14 @@ class Validation:
         in_direction: InDirection,
         precision: str,
         processes: Processes,
+        label_smoothing: float = 0.0,
     ) -> None:
         self._model, self._parallel, self._batches = model, parallel, batches
         self._in_direction, self._precision, self._processes = in_direction, precision, processes
+        self._label_smoothing = label_smoothing
 
-    def losses(self, must_stop: Callable[[], bool] = lambda: False) -> dict[Direction, float]:
-        """Nats per target token by direction, over the batches of all processes.
+    def losses(self, must_stop: Callable[[], bool] = lambda: False) -> dict[Direction, Loss]:
+        """The loss by direction, over the batches of all processes.
 
         Raises:
             Stopped: `must_stop` was true before some batch. Several processes, which couldn't agree on it in between,
@@ -65,12 +70,32 @@ class Validation:
 
     def _measure(self, batches: Iterable[Batch]) -> dict[Direction, Loss]:
         return validation_loss(
-            self._model, batches, self._in_direction, precision=self._precision, forward=self._parallel.loss
+            self._model,
+            batches,
+            self._in_direction,
+            precision=self._precision,
+            forward=lambda batch: self._parallel.loss(batch, self._label_smoothing),
         )
 
 
-def _together(losses: Sequence[Loss]) -> float:
-    return Loss(sum(loss.nats for loss in losses), sum(loss.tokens for loss in losses)).per_token
+def deciding_loss(losses: Iterable[Loss], select_by: Literal["mean", "pooled"]) -> float:
+    """The loss that tells which checkpoint is the best, in nats per target token.
+
+    Args:
+        losses: of all directions.
+        select_by: `mean` over directions, without label smoothing; or `pooled` over all their tokens, with it, as
+            fairseq does.
+    """
+    found = list(losses)
+    if select_by == "pooled":
+        together = _together(found)
+        return together.smoothed / together.tokens
+    return sum(loss.per_token for loss in found) / len(found)
+
+
+def _together(losses: Sequence[Loss]) -> Loss:
+    nats, tokens, smoothed = (sum(getattr(loss, part) for loss in losses) for part in ("nats", "tokens", "smoothed"))
+    return Loss(nats, tokens, smoothed)
 
 
 def _until(must_stop: Callable[[], bool], batches: Sequence[Batch]) -> Iterator[Batch]:
@@ -81,14 +106,14 @@ def _until(must_stop: Callable[[], bool], batches: Sequence[Batch]) -> Iterator[
 
 
 def validation_batches(
-    store: Store, directions: Sequence[Direction], tokenizer: PreTrainedTokenizerBase, settings: TrainingSettings
+    store: Store, directions: Sequence[Direction], text_format: TextFormat, settings: TrainingSettings
 ) -> list[Batch]:
     """The first validation sentences of each trained direction that has any, in batches.
 
     Args:
         store: gives the pairs of the split `valid`.
         directions: that are trained.
-        tokenizer: gives the ids that frame a sentence.
+        text_format: how the model reads a pair.
         settings: `batch_tokens` and `validation_sentences`.
 
     Raises:
@@ -101,7 +126,7 @@ def validation_batches(
         for batch in eval_batches(
             store.pairs("valid", direction),
             direction,
-            tokenizer,
+            text_format,
             batch_tokens=settings.batch_tokens,
             limit=settings.validation_sentences,
         )
