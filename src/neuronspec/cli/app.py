@@ -10,6 +10,7 @@ import typer
 
 from neuronspec.cli import (
     analyse_commands,
+    convert_commands,
     deploy_commands,
     evaluate_commands,
     inspect,
@@ -58,7 +59,15 @@ def _options(
     show_log(-1 if quiet or not main_process else int(verbose))
 
 
-for group in (run_commands, sweep_commands, evaluate_commands, analyse_commands, inspect, deploy_commands):
+for group in (
+    run_commands,
+    sweep_commands,
+    evaluate_commands,
+    analyse_commands,
+    inspect,
+    deploy_commands,
+    convert_commands,
+):
     app.add_typer(group.commands)
 
 

@@ -21,7 +21,7 @@ from neuronspec.core.languages import canonical
 from neuronspec.models.batch import Batch
 from neuronspec.models.frames import Frame, Inputs, Pair, Tagged, Tags, any_of, bare
 from neuronspec.models.prompts import CAUSAL_PROMPT, CHAT_PROMPT, PLAIN, SOURCE_TAG, T5_PROMPT, checked_prompt
-from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY, NO_REGION
+from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY, NO_REGION, tagged_languages
 from neuronspec.models.whole_frames import Causal, Coded, Prompted, target_tags
 
 LONGEST = 256
@@ -100,11 +100,12 @@ def describe(tokenizer: Any, config: Any, prompt: str | None = None, chat: bool 
                 "prompt": asked, "chat": chat}  # fmt: skip
     if chat:
         raise RecipeError("model.chat is for models without an encoder, and this one has an encoder; leave chat out")
-    if prompt is not None and hasattr(tokenizer, "src_lang"):
-        raise RecipeError("prompt: this model is told languages by tags of its tokenizer; leave the prompt out")
     kind, start = str(getattr(config, "model_type", "")), getattr(config, "decoder_start_token_id", None)
+    has_tags = hasattr(tokenizer, "src_lang") or (kind == "m2m_100" and bool(tagged_languages(tokenizer)))
+    if prompt is not None and has_tags:
+        raise RecipeError("prompt: this model is told languages by tags of its tokenizer; leave the prompt out")
     common = {"pad": pad, "end": int(end)} | ({} if start is None else {"start": start})
-    if prompt is None and hasattr(tokenizer, "src_lang"):
+    if has_tags:
         as_ours = kind in ("m2m_100", "mbart") and start == end
         return {"kind": "tagged" if as_ours else "coded", **common}  # type: ignore[typeddict-item]
     if start is None:
