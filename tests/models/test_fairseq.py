@@ -86,20 +86,21 @@ def test_ids_are_those_of_fairseq(tmp_path: Path, kind: str) -> None:
     assert len(tokenizer) == len(symbols) == facts["ids"] == model.config.vocab_size
     assert [tag_id(tokenizer, code) for code in LANGUAGES] == [len(symbols) - 3, len(symbols) - 2, len(symbols) - 1]
     cutter, ids = sentencepiece.SentencePieceProcessor(model_proto=raw), {word: n for n, word in enumerate(symbols)}
-    texts = [
-        *SENTENCES[:8],
-        " two  spaces ",
-        "ﬁne ① Ⅳ",
-        "unknown 新 and 新聞",
-        "__de__ </s> <unk> madeupword0000",
-        "a新b",
-    ]
+    texts = [*SENTENCES[:8], " two  spaces ", "ﬁne ① Ⅳ", "unknown 新 and 新聞", "a新b"]
     for text in texts:
         expected = [ids.get(piece, 3) for piece in cutter.encode(text, out_type=str)]
         assert tokenizer(text, add_special_tokens=False)["input_ids"] == expected, text
         assert tokenizer.decode([one for one in expected if one != 3]) == cutter.decode(
             [piece for piece in cutter.encode(text, out_type=str) if piece in ids]
         )
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_special_tokens_that_a_text_spells_out_are_text(tmp_path: Path, kind: str) -> None:
+    convert_fairseq(written(tmp_path / "given", kind), tmp_path / "made")
+    _, tokenizer = load_with_tokenizer(tmp_path / "made", "cpu")
+    ids = TextFormat.of(tokenizer, [EN_DE]).frame.targets(["__de__ the </s> house <pad> <unk>"])[0]
+    assert not {1, 2, tag_id(tokenizer, "de")} & set(ids)
 
 
 def test_sentences_are_framed_as_by_fairseq(tmp_path: Path) -> None:
@@ -166,6 +167,8 @@ def with_modules(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[Any]:
     made = []
     for name in names:
         module, _, kind = name.rpartition(".")
+        package = module.partition(".")[0]
+        monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
         found = sys.modules.get(module) or types.ModuleType(module)
         monkeypatch.setitem(sys.modules, module, found)
         monkeypatch.setattr(found, kind, type(kind, (), {"__module__": module}), raising=False)

@@ -120,8 +120,8 @@ def _why_not(settings: Settings) -> str | None:
     one = settings
     if one.arch.endswith("_with_mask") or (one.task or "").startswith("mask_"):
         return (
-            f"its architecture {one.arch} has masks of directions beside the weights. Convert the baseline that it was "
-            "trained from, and select and specialize neurons here"
+            f"its architecture {one.arch} has masks of directions beside the weights. Convert the baseline that it "
+            "was trained from, and select and specialize neurons here"
         )
     reasons = {
         f"its architecture is {one.arch}": not one.arch.startswith("transformer") or "_lm" in one.arch,
@@ -139,8 +139,7 @@ def _why_not(settings: Settings) -> str | None:
         "its softmax is adaptive": one.adaptive_softmax_cutoff is not None,
         "its decoder has no attention of its own to the source": one.no_cross_attention or one.cross_self_attention,
         "its decoder doesn't end with a norm (no_decoder_final_norm)": one.no_decoder_final_norm,
-        f"its activation is {one.activation_fn} (known: {', '.join(ACTIVATIONS)})": one.activation_fn
-        not in ACTIVATIONS,
+        f"its activation is {one.activation_fn}, not {', '.join(ACTIVATIONS)}": one.activation_fn not in ACTIVATIONS,
         "encoder and decoder have different widths": len(
             {one.encoder_embed_dim, one.decoder_embed_dim, one.decoder_input_dim, one.decoder_output_dim} - {None}
         )

@@ -173,8 +173,8 @@ def _stand_ins(path: Path, names: list[str]) -> set[tuple[Any, str]]:
     unknown = sorted(name for name in names if name not in _TYPES and name.partition(".")[0] not in _PACKAGES)
     if unknown:
         raise ModelError(
-            f"{path} names {unknown[0]}, which is neither a tensor nor an option of fairseq: reading it could run code, "
-            "so it wasn't read. If you trust it, keep what is needed where fairseq is installed: "
+            f"{path} names {unknown[0]}, which is neither a tensor nor an option of fairseq: reading it could run "
+            "code, so it wasn't read. If you trust it, keep what is needed where fairseq is installed: "
             "torch.save({'args': c['args'], 'cfg': c['cfg'], 'model': c['model']}, 'small.pt')"
         )
     return {(type(name.rpartition(".")[2], (StandIn,), {}), name) for name in names}
