@@ -23,6 +23,8 @@ from neuronspec.models.pretrained import pretrained_tokenizer
 from neuronspec.models.settings import ModelSettings
 from neuronspec.models.text_format import TextFormat
 from neuronspec.models.tokenizer import tag_id
+from neuronspec.translation.engine import make_engine
+from neuronspec.translation.settings import EvaluationSettings
 
 EN_DE = Direction("en", "de")
 
@@ -60,6 +62,24 @@ def test_logits_and_loss_are_those_of_fairseq(tmp_path: Path, share_all: bool, s
         assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-6)
     assert (model.model.encoder.embed_tokens.weight is model.lm_head.weight) is share_all
     assert model.model.decoder.embed_tokens.weight is model.lm_head.weight
+
+
+def test_translations_are_those_of_fairseq(tmp_path: Path) -> None:
+    """Greedy search: fairseq forces the target's tag, and takes the best piece from then on."""
+    checkpoint = written(tmp_path / "given")
+    convert_fairseq(checkpoint, tmp_path / "made")
+    model, tokenizer = load_with_tokenizer(tmp_path / "made", "cpu")
+    engine = make_engine(model, tokenizer, EvaluationSettings(beam=1, max_new_tokens=6))
+    texts, tensors = ["The house", "the street, and the door"], tensors_of(checkpoint)
+    found = list(engine.translate(texts, EN_DE))
+    for text, line in zip(texts, found, strict=True):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        source = torch.tensor([[tag_id(tokenizer, "en"), *ids, 2]])
+        target = [2, tag_id(tokenizer, "de")]
+        while len(target) < 7 and target[-1] != 2:
+            target.append(int(logits(tensors, source, torch.tensor([target]))[0, -1].argmax()))
+        assert line == tokenizer.decode([one for one in target[2:] if one != 2], skip_special_tokens=True).strip()
+    assert len(set(found)) == 2
 
 
 def test_half_precision_becomes_float32_without_a_change(tmp_path: Path) -> None:
