@@ -49,10 +49,10 @@ def state(rows: int, *, share_all: bool = False, dtype: torch.dtype = torch.floa
         return (torch.randn(*shape, generator=random) / 3).to(dtype)
 
     made: dict[str, torch.Tensor] = OrderedDict()
-    table = drawn(rows, WIDTH)
+    table, other = drawn(rows, WIDTH) / 8, drawn(rows, WIDTH) / 8  # small, so that the layers decide what is written
     for part in ("encoder", "decoder"):
         made[f"{part}.version"] = torch.tensor([3.0])
-        made[f"{part}.embed_tokens.weight"] = table if part == "encoder" or share_all else drawn(rows, WIDTH)
+        made[f"{part}.embed_tokens.weight"] = table if part == "encoder" or share_all else other
         made[f"{part}.embed_positions._float_tensor"] = torch.zeros(1)
         for number in range(LAYERS):
             layer = f"{part}.layers.{number}"

@@ -17,6 +17,7 @@ from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.models.fairseq_checkpoint import ACTIVATIONS, Checkpoint, Settings, read_checkpoint
 from neuronspec.models.fairseq_vocabulary import Vocabulary, make_tokenizer, read_pieces, read_vocabulary
 from neuronspec.models.load import LONGEST_TRANSLATION
+from neuronspec.models.tied import KEY
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ def _weights(path: Path, given: Checkpoint, vocabulary: Vocabulary, lacking: int
 
 def _config(settings: Settings, rows: int) -> M2M100Config:
     one = settings
-    apart = {} if one.share_all_embeddings else {"share_embeddings": "decoder"}
+    apart: dict[str, Any] = {} if one.share_all_embeddings else {KEY: "decoder"}
     return M2M100Config(
         **apart,
         vocab_size=rows,
