@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.settings import AdapterSettings, BaselinesSettings, BilingualSettings, LassSettings, LoraSettings
 from neuronspec.cli.app import app
+from neuronspec.corpus.filters.settings import CharactersSettings, FilterSettings, LanguageIdSettings
 from neuronspec.corpus.readers.registry import READERS
 from neuronspec.corpus.readers.source import Source
 from neuronspec.corpus.settings import CleaningSettings, CorpusSettings
@@ -35,6 +36,9 @@ SECTIONS = {
     "every source of corpus.train, corpus.valid and corpus.test": Source,
     **{f"a source with reader: {name}": READERS.get(name) for name in READERS},
     "corpus.cleaning": CleaningSettings,
+    "corpus.filters": FilterSettings,
+    "corpus.filters.characters": CharactersSettings,
+    "corpus.filters.language_id": LanguageIdSettings,
     "tokenizer": TokenizerSettings,
     "model": ModelSettings,
     "training and continuation": TrainingSettings,

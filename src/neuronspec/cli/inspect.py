@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuronspec.cli.inspect_corpus import corpus_facts
+from neuronspec.cli.inspect_corpus import corpus_facts, dropped_facts
 from neuronspec.cli.options import AllowPluginsOption, JsonOption, NoVerifyOption
 from neuronspec.cli.output import console, print_json
 from neuronspec.core.checksums import verify
@@ -29,12 +29,15 @@ commands = typer.Typer()
 @commands.command(epilog="Example: neuronspec inspect runs/demo/masks.safetensors")
 def inspect(
     file: Annotated[Path, typer.Argument(help="A file or folder that neuronspec wrote.", show_default=False)],
+    dropped: Annotated[
+        bool, typer.Option("--dropped", help="Of a run or its data: some of the text that each rule dropped.")
+    ] = False,
     as_json: JsonOption = False,
     allow_plugins: AllowPluginsOption = False,
     no_verify: NoVerifyOption = False,
 ) -> None:
     """Show what a file or folder holds that neuronspec wrote."""
-    facts = describe(file)
+    facts = dropped_facts(file) if dropped else describe(file)
     if as_json:
         print_json(facts)
     else:

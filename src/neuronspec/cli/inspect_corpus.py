@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from neuronspec.core.checksums import verify
+from neuronspec.core.errors import PathError
+from neuronspec.core.run_folder import RunFolder
+
 
 def corpus_facts(path: Path) -> dict[str, Any]:
     """What a `corpus.json` holds, as plain JSON values."""
@@ -25,3 +29,32 @@ def corpus_facts(path: Path) -> dict[str, Any]:
         }
         sources[name] = {"rows": source["rows"], "used": source["used"]} | ({"an epoch": epoch} if epoch else {})
     return facts | ({"sources": sources} if len(sources) > 1 else {})
+
+
+def dropped_facts(path: Path) -> dict[str, Any]:
+    """Some of what each rule dropped, by rule and by language or pair, as plain JSON values.
+
+    Raises:
+        PathError: there is no prepared text, or it was prepared before version 0.2.
+        RunError: the file is damaged.
+    """
+    from neuronspec.corpus.dropped import DROPPED, read_dropped
+
+    folder = RunFolder(path).data if RunFolder(path).exists else path
+    file = folder / DROPPED
+    if not file.exists():
+        raise PathError(
+            f"{file}: no such file; --dropped takes a run folder or its data folder, prepared by this version"
+        )
+    verify(file)
+    found = {
+        rule: {name: [_line(example) for example in examples] for name, examples in by_name.items()}
+        for rule, by_name in read_dropped(file).items()
+    }
+    return {"kind": "dropped text", "path": str(file), "rules": found}
+
+
+def _line(example: dict[str, str]) -> str:
+    origin = example.get("origin")
+    texts = " | ".join(text for name, text in example.items() if name != "origin")
+    return f"{origin}: {texts}" if origin else texts

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,17 @@ Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 
 # The order in which pair rules are applied and shown; a pair is counted for the first rule that drops it.
-PAIR_RULES = ("empty", "copy", "held out", "duplicate", "too long", "length ratio", "max pairs")
+PAIR_RULES = (
+    "empty",
+    "copy",
+    "held out",
+    "duplicate",
+    "too long",
+    "length ratio",
+    "numbers",
+    "placeholders",
+    "max pairs",
+)
 
 
 def hash_texts(texts: Iterable[str]) -> Hashes:
@@ -65,12 +75,14 @@ class Side:
         lengths: tokens; 0 where there is no text.
         hashes: of the texts.
         held_out: the text is in valid or test in this language, up to case, digits, punctuation and placeholders.
+        facts: by filter of pairs, the hashes of what both sides must have alike.
     """
 
     present: Mask
     lengths: npt.NDArray[np.integer]
     hashes: Hashes
     held_out: Mask
+    facts: Mapping[str, Hashes] = field(default_factory=dict)
 
 
 class PairFilter:
@@ -86,10 +98,13 @@ class PairFilter:
         self._split = split
         self._seen: dict[Pair, SeenHashes] = {}
 
-    def keep(self, pair: Pair, first: Side, second: Side) -> tuple[Mask, Counter[str]]:
+    def keep(
+        self, pair: Pair, first: Side, second: Side, watch: Callable[[str, Mask], None] = lambda rule, dropped: None
+    ) -> tuple[Mask, Counter[str]]:
         """Which rows of a batch give a pair of `pair`, and how many rows each rule dropped.
 
-        Rows without text on both sides aren't counted at all; `rows` counts the others.
+        Rows without text on both sides aren't counted at all; `rows` counts the others. `watch` is told which rows each
+        rule drops of those with text on both sides.
         """
         dropped: Counter[str] = Counter()
         kept = first.present | second.present
@@ -97,8 +112,11 @@ class PairFilter:
 
         def drop(rule: str, bad: Mask) -> None:
             nonlocal kept
-            dropped[rule] += int((kept & bad).sum())
+            gone = kept & bad
+            dropped[rule] += int(gone.sum())
             kept = kept & ~bad
+            if rule != "empty":
+                watch(rule, gone)
 
         drop("empty", ~(first.present & second.present))
         if self._split == "train":
@@ -113,6 +131,8 @@ class PairFilter:
             drop("too long", longer > self._settings.max_tokens)
         if self._split == "train":
             drop("length ratio", longer > self._settings.max_length_ratio * np.maximum(shorter, 1))
+            for name, hashes in first.facts.items():
+                drop(name, hashes != second.facts[name])
         return kept, dropped
 
     def _repeated(self, pair: Pair, kept: Mask, first: Hashes, second: Hashes) -> Mask:

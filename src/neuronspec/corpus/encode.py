@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -14,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from neuronspec.core.direction import Direction
-from neuronspec.corpus.cleaning import Hashes, PairFilter, Side, contains
+from neuronspec.corpus.cleaning import Hashes, Mask, PairFilter, Side, contains
+from neuronspec.corpus.dropped import DroppedSample, smallest
 from neuronspec.corpus.readers.rows import Pair, Split
 from neuronspec.corpus.spool import Spool
 from neuronspec.corpus.tokenize import TokenColumn, Tokenize
@@ -98,6 +100,8 @@ class Encoder:
         by_word: whether the tokenizer splits at spaces first.
         directions: that are used, if sources have ids of their own; see `Tokenize`.
         domains: of the sources of the training text, in their order.
+        facts: the filters of pairs that are on.
+        dropped: takes a sample of the pairs that rules drop.
     """
 
     def __init__(
@@ -112,7 +116,10 @@ class Encoder:
         by_word: bool = True,
         directions: Sequence[Direction] = (),
         domains: Sequence[str | None] = (),
+        facts: Sequence[str] = (),
+        dropped: DroppedSample | None = None,
     ) -> None:
+        self._facts, self._dropped = tuple(facts), dropped or DroppedSample()
         self._domains = [f"<{domain}>" if domain else "" for domain in domains]
         self._tokenizer, self._languages, self._pairs = tokenizer, tuple(languages), list(pairs)
         self._held_out = held_out
@@ -147,7 +154,8 @@ class Encoder:
                 encoded = {code: self._encoded(batch, code, columns[code]) for code in self._languages}
                 for pair, file in files.items():
                     first, second = (encoded[code] for code in pair)
-                    kept, dropped = rules.keep(pair, first.side, second.side)
+                    watch_pair = partial(self._watch, pair, first, second) if split == "train" else _unwatched
+                    kept, dropped = rules.keep(pair, first.side, second.side, watch_pair)
                     counts[pair].rules.update(dropped)
                     if kept.any():
                         sources = [self._sources(columns, each) for each in (pair, pair[::-1])] if own else []
@@ -156,6 +164,19 @@ class Encoder:
                         counts[pair].add(place, counted)
                 watch(batch.num_rows)
         return counts, {pair: file.path for pair, file in files.items()}
+
+    def _watch(self, pair: Pair, first: _Encoded, second: _Encoded, rule: str, dropped: Mask) -> None:
+        """Keep a sample of the pairs that a rule drops."""
+        hashes = first.side.hashes ^ second.side.hashes
+        examples = [
+            (
+                int(hashes[row]),
+                {code: side.texts[row].as_py() for code, side in zip(pair, (first, second), strict=True)},
+            )
+            for row in smallest(hashes, dropped)
+        ]
+        if examples:
+            self._dropped.add(rule, "-".join(pair), examples)
 
     def _sources(self, columns: Mapping[str, TokenColumn], pair: Pair) -> TokenColumn:
         """The ids of sources in a direction; none where it isn't used."""
@@ -168,7 +189,8 @@ class Encoder:
         hashes, keys = (_numbers(batch.column(f"{code} {kind}")) for kind in ("text", "key"))
         there = texts.is_valid().to_numpy(zero_copy_only=False)
         held_out = contains(self._held_out[code], keys) & there
-        side = Side(there, column.lengths, hashes, held_out)
+        facts = {name: _numbers(batch.column(f"{code} {name}")) for name in self._facts}
+        side = Side(there, column.lengths, hashes, held_out, facts)
         return _Encoded(side, _lists(column), texts, batch.column(f"{code} read"))
 
     def _write(
@@ -194,6 +216,10 @@ class Encoder:
         columns += [pa.array(column.lengths[rows]) for column in sources]
         file.write(columns)
         return counted
+
+
+def _unwatched(rule: str, dropped: Mask) -> None:
+    """Of validation and test text, no sample is kept."""
 
 
 def _lists(column: TokenColumn) -> pa.ListArray:

@@ -16,6 +16,10 @@ import pyarrow as pa
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.cleaning import Hashes, hash_texts
+from neuronspec.corpus.dropped import DroppedSample, smallest
+from neuronspec.corpus.filters.cells import dropped as dropped_cells
+from neuronspec.corpus.filters.pairs import fact_hashes, facts_of
+from neuronspec.corpus.filters.settings import FilterSettings
 from neuronspec.corpus.readers.rows import SPLITS, ReadCounts, Rows, SourceCounts, Split
 from neuronspec.corpus.readers.source import Source, Wanted
 from neuronspec.corpus.settings import CorpusSettings
@@ -36,6 +40,7 @@ class Cleaned:
         cells: what happened to the cells, as in `Ingested`.
         lone: rows with text in fewer than two languages.
         characters: the code points of all texts.
+        dropped: a sample of the texts that filters dropped.
     """
 
     source: int
@@ -43,6 +48,7 @@ class Cleaned:
     cells: CellCounts
     lone: int
     characters: npt.NDArray[np.uint32]
+    dropped: DroppedSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,13 @@ class Cleaner:
         languages: of the corpus; a block may have text in some of them.
         splitter: draws the splits.
         sample: leaves out training text.
+        filters: leave out training text, too.
     """
 
     languages: list[str]
     splitter: Splitter
     sample: Sample
+    filters: FilterSettings
 
     def __call__(self, rows: Rows) -> Cleaned:
         """The cleaned rows."""
@@ -72,9 +80,12 @@ class Cleaner:
         for code, changed in changes.items():
             for row, rules in changed.items():
                 cells[SPLITS[splits[row]]][code].update(rules)
-        for code in self.sample.shares.keys() & columns.keys():
-            self._leave_out(code, leading, splits, columns[code], cells)
-            keys[code] = sentence_keys(columns[code])
+        dropped = DroppedSample()
+        for code in columns:
+            if self._filter(code, rows, splits, columns[code], cells, dropped) + self._leave_out(
+                code, leading, splits, columns[code], cells
+            ):
+                keys[code] = sentence_keys(columns[code])
         present = {code: np.fromiter(map(bool, texts), np.bool_, len(texts)) for code, texts in columns.items()}
         kept = np.sum(list(present.values()), axis=0) >= 2
         batch = self._batch(columns, keys, _as_read(rows, changes, splits))
@@ -85,19 +96,51 @@ class Cleaner:
                 batches[split] = batch.take(pa.array(chosen))
                 for code, there in present.items():
                     cells[split][code]["text"] += int(there[chosen].sum())
-        return Cleaned(rows.source, batches, cells, int((~kept).sum()), _characters(columns, kept))
+        return Cleaned(rows.source, batches, cells, int((~kept).sum()), _characters(columns, kept), dropped)
 
     def _leave_out(
         self, code: str, leading: list[str], splits: npt.NDArray[np.uint8], texts: list[str], cells: CellCounts
-    ) -> None:
-        for row in np.flatnonzero(self.sample.left_out(code, leading, splits)).tolist():
+    ) -> int:
+        """Leave out of the texts of a language what isn't in the sample; how many."""
+        chosen = np.flatnonzero(self.sample.left_out(code, leading, splits)).tolist()
+        for row in chosen:
             cells["train"][code]["sampled_out"] += bool(texts[row])
             texts[row] = ""
+        return len(chosen)
+
+    def _filter(
+        self,
+        code: str,
+        rows: Rows,
+        splits: npt.NDArray[np.uint8],
+        texts: list[str],
+        cells: CellCounts,
+        dropped: DroppedSample,
+    ) -> int:
+        """Leave out of the training texts of a language what a filter drops; how many."""
+        gone = 0
+        if not self.filters.of_texts:
+            return gone
+        trained = [text if train else "" for text, train in zip(texts, (splits == 0).tolist(), strict=True)]
+        for rule, mask in dropped_cells(self.filters, code, trained):
+            hashes = np.zeros(len(texts), dtype=np.uint64)
+            places = np.flatnonzero(mask)
+            hashes[places] = hash_texts([texts[row] for row in places])
+            examples = (
+                (int(hashes[row]), {code: texts[row], "origin": rows.origins[row]}) for row in smallest(hashes, mask)
+            )
+            dropped.add(rule, code, list(examples))
+            for row in places.tolist():
+                texts[row] = ""
+            cells["train"][code][rule] += len(places)
+            gone += len(places)
+        return gone
 
     def _batch(
         self, columns: dict[str, list[str]], keys: dict[str, list[str]], read: dict[str, list[str | None]]
     ) -> pa.RecordBatch:
-        schema = spool_schema(self.languages)
+        facts = facts_of(self.filters)
+        schema = spool_schema(self.languages, facts)
         size = len(next(iter(columns.values())))
         arrays = {name: pa.nulls(size, kind) for name, kind in zip(schema.names, schema.types, strict=True)}
         for code, texts in columns.items():
@@ -105,6 +148,8 @@ class Cleaner:
             arrays[f"{code} text"] = pa.array(hash_texts(texts))
             arrays[f"{code} key"] = pa.array(hash_texts(keys[code]))
             arrays[f"{code} read"] = pa.array(read[code], pa.string())
+            for fact in facts:
+                arrays[f"{code} {fact}"] = pa.array(fact_hashes(fact, texts))
         return pa.record_batch(arrays, schema=schema)
 
 
@@ -150,6 +195,7 @@ class Ingested:
         lone: rows that were left out because fewer than two languages have text there.
         characters: all characters of all splits.
         held_out: by language, the sorted hashes of the sentence keys (`splits.sentence_key`) of valid and test.
+        dropped: a sample of the texts that filters dropped.
     """
 
     spool: Spool
@@ -157,6 +203,7 @@ class Ingested:
     lone: int = 0
     characters: set[str] = field(default_factory=set)
     held_out: dict[str, Hashes] = field(default_factory=dict)
+    dropped: DroppedSample = field(default_factory=DroppedSample)
 
 
 def ingest(
@@ -177,10 +224,11 @@ def ingest(
         CorpusError: from the reader.
     """
     held_out: dict[str, list[Hashes]] = {code: [] for code in cleaner.languages}
-    with Spool(folder, cleaner.languages) as spool:
+    with Spool(folder, cleaner.languages, facts_of(cleaner.filters)) as spool:
         found = Ingested(spool, {split: {code: Counter() for code in cleaner.languages} for split in SPLITS})
         for cleaned in work(cleaner, rows):
             found.lone += cleaned.lone
+            found.dropped.update(cleaned.dropped)
             found.characters.update(map(chr, cleaned.characters.tolist()))
             for split, counts in cleaned.cells.items():
                 for code, count in counts.items():

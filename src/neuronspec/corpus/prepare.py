@@ -29,7 +29,9 @@ from neuronspec.corpus.counts import (
     summary,
     zero_shot_report,
 )
+from neuronspec.corpus.dropped import DROPPED
 from neuronspec.corpus.encode import Encoder, PairCounts
+from neuronspec.corpus.filters.pairs import facts_of
 from neuronspec.corpus.ingest import Cleaner, Ingested, ingest, read_rows
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of
 from neuronspec.corpus.settings import CorpusSettings
@@ -57,7 +59,7 @@ def prepare(
     zero_shot: Sequence[Direction] = (),
     progress: Progress = SILENT,
 ) -> dict[str, float]:
-    """Write `folder` (RUN/data): `tokenizer/`, `tokens/` and `corpus.json`.
+    """Write `folder` (RUN/data): `tokenizer/`, `tokens/`, `corpus.json` and `dropped.json`.
 
     Everything is written beside `folder` and put in its place at the end, so it is complete or as it was before.
     Text is cleaned and tokenized in `corpus.workers` processes; what is written doesn't depend on their number. Memory
@@ -134,6 +136,7 @@ class _Preparation:
         with self._timed("tokenizing"):
             counts, files = self._encode(tokenizer, found)
         shutil.rmtree(self._folder / "rows")
+        write_json(self._folder / DROPPED, found.dropped.report())
         splits = split_report(counts, self._corpus)
         check_directions(splits)
         zero_shot = zero_shot_report(counts, self._zero_shot)
@@ -167,7 +170,12 @@ class _Preparation:
         splitter = Splitter.of(self._corpus, self._seed)
         kept = Sample(self._corpus.language_shares, self._seed)
         rows = self._watched(read_rows(self._corpus, read, self._seed))
-        return ingest(rows, Cleaner(self._languages, splitter, kept), self._folder / "rows", self._workers.map)
+        return ingest(
+            rows,
+            Cleaner(self._languages, splitter, kept, self._corpus.filters),
+            self._folder / "rows",
+            self._workers.map,
+        )
 
     def _of_checkpoint(self) -> Any:
         """The tokenizer of the checkpoint; mistaken languages are told before the text is read."""
@@ -227,7 +235,7 @@ class _Preparation:
             folder, work = self._folder / "tokenizer", self._workers.map
             encoder = Encoder(
                 folder, ids, self._languages, pairs, found.held_out, work, by_word=by_word, directions=directions,
-                domains=domains,
+                domains=domains, facts=facts_of(self._corpus.filters), dropped=found.dropped,
             )  # fmt: skip
             with self._progress.task(f"tokenizing {split}", found.spool.rows[split]) as task:
                 counts[split], files[split] = encoder.write_split(split, found.spool, rules, tokens, task.advance)

@@ -20,6 +20,7 @@ from neuronspec.core.languages import (
 )
 from neuronspec.core.registry import ByName
 from neuronspec.core.settings import MANY, Added, Positive, Section, Share
+from neuronspec.corpus.filters.settings import FilterSettings
 from neuronspec.corpus.old_form import from_old_form
 from neuronspec.corpus.readers.registry import READERS
 from neuronspec.corpus.readers.rows import Pair, Split, pair_of
@@ -94,6 +95,7 @@ class CorpusSettings(Section):
         None, description="training pairs of a language pair that are used at most: a sample, drawn with the seed"
     )
     cleaning: CleaningSettings = CleaningSettings()
+    filters: Annotated[FilterSettings, Added()] = FilterSettings()
     workers: Positive | None = Field(
         None, description="processes that clean and tokenize; all cores without it. The outcome is the same"
     )

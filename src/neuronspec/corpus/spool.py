@@ -1,7 +1,8 @@
 """Cleaned rows on disk between the passes of `prepare`: one Arrow file a split.
 
 For each language there are four columns: `de`, the text (null where there is none), `de text` and `de key`, the 64-bit
-hashes of the text and of its sentence key, and for the test `de read`, the text as read where it was another. Batches
+hashes of the text and of its sentence key, and for the test `de read`, the text as read where it was another. For each
+filter of pairs that is on there is a column such as `de numbers`, the hash of what both sides must have alike. Batches
 are read into memory of their own, one at a time: a memory map would keep all that was ever read resident.
 """
 
@@ -16,10 +17,10 @@ import pyarrow as pa
 from neuronspec.corpus.readers.rows import SPLITS, Split
 
 
-def spool_schema(languages: Sequence[str]) -> pa.Schema:
-    """The columns of a spool."""
+def spool_schema(languages: Sequence[str], facts: Sequence[str] = ()) -> pa.Schema:
+    """The columns of a spool; `facts` are the filters of pairs that are on."""
     texts = [(code, pa.string()) for code in languages]
-    hashes = [(f"{code} {kind}", pa.uint64()) for code in languages for kind in ("text", "key")]
+    hashes = [(f"{code} {kind}", pa.uint64()) for code in languages for kind in ("text", "key", *facts)]
     return pa.schema([*texts, *hashes, *((f"{code} read", pa.string()) for code in languages)])
 
 
@@ -31,12 +32,13 @@ class Spool:
         sources: by split, the place of each batch's source among those of the split.
     """
 
-    def __init__(self, folder: Path, languages: Sequence[str]) -> None:
+    def __init__(self, folder: Path, languages: Sequence[str], facts: Sequence[str] = ()) -> None:
         self._folder = folder
         self.rows: dict[Split, int] = dict.fromkeys(SPLITS, 0)
         self.sources: dict[Split, list[int]] = {split: [] for split in SPLITS}
         folder.mkdir(parents=True)
-        self._writers = {split: pa.ipc.new_file(str(self.path(split)), spool_schema(languages)) for split in SPLITS}
+        schema = spool_schema(languages, facts)
+        self._writers = {split: pa.ipc.new_file(str(self.path(split)), schema) for split in SPLITS}
 
     def __enter__(self) -> Spool:
         return self

@@ -99,6 +99,36 @@ class Detector:
         return model
 
 
+def is_identified(language: str) -> bool:
+    """Whether py3langid knows a language.
+
+    Raises:
+        MissingExtraError: py3langid isn't installed.
+    """
+    return _label(language) in _load().labels
+
+
+def is_in(text: str, language: str, least: float) -> bool:
+    """Whether py3langid takes a text for one in a language that it knows, of all languages that it knows.
+
+    Args:
+        text: of one line.
+        language: by our code; a region or script doesn't count.
+        least: the smallest probability, of all languages together 1.
+    """
+    label, probability = _among_all().classify(text)
+    return label == _label(language) and float(probability) >= least
+
+
+@lru_cache(maxsize=1)
+def _among_all() -> Any:
+    """py3langid with probabilities of all its languages."""
+    from py3langid.langid import MODEL_FILE
+    from py3langid.langid import LanguageIdentifier as Identifier
+
+    return Identifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
 @lru_cache(maxsize=1)
 def _load() -> Any:
     """py3langid's model; takes a second."""

@@ -42,7 +42,7 @@ SHARED = {
 }
 """Keys that no single entry may change, with all below them, and why."""
 
-_TRAINING_TEXT = ("corpus.train", "corpus.tier_shares", "corpus.max_pairs", "corpus.cleaning")
+_TRAINING_TEXT = ("corpus.train", "corpus.tier_shares", "corpus.max_pairs", "corpus.cleaning", "corpus.filters")
 """What below `corpus` an entry may change all the same."""
 
 Training: TypeAlias = tuple[int, int]
