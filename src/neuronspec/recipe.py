@@ -171,7 +171,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check_beam(self) -> Recipe:
-        if self.model.pretrained is not None:
+        if self.model.pretrained is not None or self.tokenizer.path is not None:
             return self
         pieces, beam = self.tokenizer.vocabulary, self.evaluation.beam
         if beam > pieces:

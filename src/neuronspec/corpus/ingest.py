@@ -60,19 +60,21 @@ class Cleaner:
         splitter: draws the splits.
         sample: leaves out training text.
         filters: leave out training text, too.
+        punctuation: whether it is normalised.
     """
 
     languages: list[str]
     splitter: Splitter
     sample: Sample
     filters: FilterSettings
+    punctuation: bool = False
 
     def __call__(self, rows: Rows) -> Cleaned:
         """The cleaned rows."""
         cells: CellCounts = {split: {code: Counter() for code in self.languages} for split in SPLITS}
         columns, changes = {}, {}
         for code, raw in rows.texts.items():
-            columns[code], changes[code] = clean_column(raw)
+            columns[code], changes[code] = clean_column(raw, code if self.punctuation else None)
         keys = {code: sentence_keys(texts) for code, texts in columns.items()}
         columns = {code: columns[code] for code in self.languages if code in columns}
         leading = _leading(columns, self.splitter.pivot)

@@ -42,9 +42,10 @@ from neuronspec.corpus.workers import Workers, available_cores
 from neuronspec.models.fit import count_ids, vocabulary_file
 from neuronspec.models.id_map import IdMap
 from neuronspec.models.pretrained import pretrained_tokenizer
+from neuronspec.models.ready_tokenizer import open_tokenizer
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.models.text_format import TextFormat, cleaning_of
-from neuronspec.models.tokenizer import sample, sample_sizes, train_tokenizer
+from neuronspec.models.tokenizer import CLEANING_KEY, sample, sample_sizes, train_tokenizer
 from neuronspec.models.vocabulary import new_tags
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,18 @@ def _explaining_a_full_disk(folder: Path) -> Iterator[None]:
         ) from None
 
 
+def _splits_at_spaces(settings: TokenizerSettings | ModelSettings) -> bool:
+    """Whether the tokenizer surely gives a sentence the tokens of its words, one after the other."""
+    own = isinstance(settings, TokenizerSettings) and settings.path is None
+    return own and settings.normalization == "identity"  # type: ignore[union-attr]
+
+
+def _type_of(settings: TokenizerSettings | ModelSettings) -> str:
+    if isinstance(settings, ModelSettings):
+        return "pretrained"
+    return settings.type if settings.path is None else "ready"
+
+
 class _Preparation:
     """The passes of `prepare`, in a folder of their own."""
 
@@ -157,7 +170,7 @@ class _Preparation:
             "zero_shot": zero_shot,
             "tiers": tiers,
             "tokenizer": {
-                "type": self._tokenizer.type if isinstance(self._tokenizer, TokenizerSettings) else "pretrained",
+                "type": _type_of(self._tokenizer),
                 "cleaning": cleaning_of(tokenizer),
                 "ids": count_ids(tokenizer),
                 "characters": len(found.characters),
@@ -170,12 +183,9 @@ class _Preparation:
         splitter = Splitter.of(self._corpus, self._seed)
         kept = Sample(self._corpus.language_shares, self._seed)
         rows = self._watched(read_rows(self._corpus, read, self._seed))
-        return ingest(
-            rows,
-            Cleaner(self._languages, splitter, kept, self._corpus.filters),
-            self._folder / "rows",
-            self._workers.map,
-        )
+        cleaning = self._corpus.cleaning
+        cleaner = Cleaner(self._languages, splitter, kept, self._corpus.filters, cleaning.normalize_punctuation)
+        return ingest(rows, cleaner, self._folder / "rows", self._workers.map)
 
     def _of_checkpoint(self) -> Any:
         """The tokenizer of the checkpoint; mistaken languages are told before the text is read."""
@@ -191,17 +201,21 @@ class _Preparation:
         sizes: dict[str, int] = {}
         change = None
         if pretrained is None:
-            tokenizer, sizes = self._train_tokenizer(found)
+            tokenizer, sizes = self._own_tokenizer(found)
         else:
             tokenizer, change = self._change_vocabulary(pretrained, found)
+        if self._corpus.cleaning.normalize_punctuation:
+            tokenizer.init_kwargs[CLEANING_KEY] = {"cleaning": cleaning_of(tokenizer), "punctuation": True}
         tokenizer.save_pretrained(str(folder))
         if change is not None:
             change.save(folder)
         return tokenizer, sizes, change
 
-    def _train_tokenizer(self, found: Ingested) -> tuple[Any, dict[str, int]]:
+    def _own_tokenizer(self, found: Ingested) -> tuple[Any, dict[str, int]]:
         settings = self._tokenizer
         assert isinstance(settings, TokenizerSettings)
+        if settings.path is not None:
+            return open_tokenizer(settings.path, self._languages), {}
         available = {code: counts["text"] for code, counts in found.cells["train"].items()}
         sizes = sample_sizes(available, settings.temperature, settings.max_sentences)
         sentences = sample(found.spool.read("train"), available, sizes)
@@ -225,7 +239,7 @@ class _Preparation:
         tokens.mkdir()
         untrained = {pair_of(each.source, each.target) for each in self._zero_shot}
         counts, files = {}, {}
-        by_word, ids = isinstance(self._tokenizer, TokenizerSettings), count_ids(tokenizer)
+        by_word, ids = _splits_at_spaces(self._tokenizer), count_ids(tokenizer)
         whole = not TextFormat.of(tokenizer).frame.shared
         domains = [source.domain for source in self._corpus.sources["train"]]
         for split in SPLITS:

@@ -49,6 +49,11 @@ class CleaningSettings(Section):
     )
     deduplicate: bool = Field(True, description="drop exact duplicates of a training pair")
     drop_copies: bool = Field(False, description="drop training pairs whose target equals the source")
+    normalize_punctuation: Annotated[bool, Added()] = Field(
+        False,
+        description="make quotes, dashes and spaces plain as Moses does, in all splits and when text is translated; "
+        "references are scored as they were read (extra moses)",
+    )
     decontaminate: bool = Field(True, description="drop training pairs whose source or target is in valid or test")
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from neuronspec.core.errors import DirectionError, RecipeError
 from neuronspec.core.languages import canonical
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import MANY, Added, Positive, Section
+from neuronspec.core.settings import MANY, Added, Positive, RecipePath, Section
 from neuronspec.models.presets import PRESETS, shape_problem
 from neuronspec.models.prompts import checked_prompt
 
@@ -41,6 +41,25 @@ class TokenizerSettings(Section):
         1.0, ge=0.98, le=1, description="share of characters that get a piece of their own"
     )
     max_sentences: Positive = Field(2_000_000, description="sentences sampled for training the tokenizer")
+    normalization: Annotated[Literal["identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf"], Added()] = Field(
+        "identity", description="SentencePiece's rule by which text is normalised, after our own cleaning (NFC)"
+    )
+    path: Annotated[RecipePath | None, Added()] = Field(
+        None,
+        description="a ready tokenizer instead of a trained one: a SentencePiece model (BPE or unigram), which gets "
+        "the languages' tags, or a folder such as another run's `data/tokenizer`; the other keys are left out",
+    )
+
+    @model_validator(mode="after")
+    def _check_path(self) -> TokenizerSettings:
+        given = [name for name in type(self).model_fields if name != "path" and not _is_default(self, name)]
+        if self.path is not None and given:
+            raise ValueError(f"{given[0]} is of a tokenizer that is trained, and path names one; leave {given[0]} out")
+        return self
+
+
+def _is_default(section: Section, name: str) -> bool:
+    return bool(getattr(section, name) == type(section).model_fields[name].default)
 
 
 class ModelSettings(Section):

@@ -10,6 +10,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from neuronspec.core.errors import MissingExtraError
+from neuronspec.core.languages import base_language
+
 # Whitespace: SentencePiece writes a space as U+2581, so that character can't be kept apart from one.
 _AS_SPACE = {0x2581: " "}
 _SPACE_CONTROLS = frozenset([*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85])
@@ -55,8 +58,42 @@ def clean_text(raw: str) -> CleanText:
     return CleanText(text, len(without) != len(raw), text != without)
 
 
-def clean_column(raw: Sequence[str]) -> tuple[list[str], dict[int, list[str]]]:
-    """The cleaned texts of a column, and by row the rules that changed or emptied a cell. Empty cells stay."""
+def with_plain_punctuation(texts: Sequence[str], language: str) -> list[str]:
+    """Cleaned texts whose quotes, dashes, dots and spaces around them are normalised as Moses does (sacremoses).
+
+    Args:
+        texts: of one language.
+        language: its code; the rules for quotes, commas and numbers depend on it.
+
+    Raises:
+        MissingExtraError: sacremoses isn't installed.
+    """
+    try:
+        from sacremoses import MosesPunctNormalizer
+    except ImportError:
+        raise MissingExtraError("sacremoses", "moses", "normalising punctuation") from None
+    normalizer = MosesPunctNormalizer(base_language(language))
+    return [clean_text(normalizer.normalize(text)).text for text in texts]
+
+
+def clean_column(raw: Sequence[str], moses: str | None = None) -> tuple[list[str], dict[int, list[str]]]:
+    """The cleaned texts of a column, and by row the rules that changed or emptied a cell. Empty cells stay.
+
+    Args:
+        raw: cells.
+        moses: normalise punctuation by the rules of this language, too.
+    """
+    texts, changed = _clean_column(raw)
+    if moses is not None:
+        plain = with_plain_punctuation(texts, moses)
+        for row, (before, after) in enumerate(zip(texts, plain, strict=True)):
+            if before != after:
+                changed[row] = [*changed.get(row, []), "punctuation", *(["empty"] if not after else [])]
+        texts = plain
+    return texts, changed
+
+
+def _clean_column(raw: Sequence[str]) -> tuple[list[str], dict[int, list[str]]]:
     texts, changed = list(raw), {}
     for row, cell in enumerate(raw):
         if not _is_clean(cell):

@@ -21,7 +21,7 @@ from neuronspec.core.languages import canonical
 from neuronspec.models.batch import Batch
 from neuronspec.models.frames import Frame, Inputs, Pair, Tagged, Tags, any_of, bare
 from neuronspec.models.prompts import CAUSAL_PROMPT, CHAT_PROMPT, PLAIN, SOURCE_TAG, T5_PROMPT, checked_prompt
-from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY, NO_REGION, tagged_languages
+from neuronspec.models.tokenizer import CLEANING_KEY, FORMAT_KEY, LANGUAGES_KEY, NO_REGION, tagged_languages
 from neuronspec.models.whole_frames import Causal, Coded, Prompted, target_tags
 
 LONGEST = 256
@@ -59,6 +59,9 @@ def cleaning_of(tokenizer: Any) -> Cleaning:
         `tokenizer` where it normalises text by itself, as those of pretrained models do; `neuronspec` where it takes
         text as it is, as those that are trained here: `neuronspec.models.text_cleaning` cleans it.
     """
+    kept = getattr(tokenizer, "init_kwargs", {}).get(CLEANING_KEY, {}).get("cleaning")
+    if kept is not None:
+        return cast(Cleaning, kept)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return "neuronspec" if getattr(backend, "normalizer", None) is None else "tokenizer"
 
@@ -164,6 +167,11 @@ class TextFormat:
     def cleaning(self) -> Cleaning:
         """Which cleaning a text gets before it is tokenized; see `cleaning_of`."""
         return cleaning_of(self.frame.tokenizer)
+
+    @property
+    def punctuation(self) -> bool:
+        """Whether the punctuation of its training text was normalised as Moses does."""
+        return bool(self.frame.tokenizer.init_kwargs.get(CLEANING_KEY, {}).get("punctuation"))
 
     @property
     def is_causal(self) -> bool:

@@ -44,6 +44,11 @@ NO_REGION = "_XX"
 _ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 LANGUAGES_KEY = "neuronspec_languages"
 """The key of tokenizer_config.json that says which token is the tag of a language, where a recipe does."""
+CLEANING_KEY = "neuronspec_cleaning"
+"""The key of tokenizer_config.json that says how a text is cleaned for it, where that isn't plain to see.
+
+`cleaning`: as in `neuronspec.models.text_format.Cleaning`; `punctuation`: whether it is normalised as Moses does.
+"""
 FORMAT_KEY = "neuronspec_format"
 """The key of tokenizer_config.json that says how a model reads a sentence pair, where it has no tags as ours do."""
 
@@ -127,11 +132,36 @@ def train_tokenizer(
         CorpusError: there is no text.
     """
     required = set(_ASCII) | (set(characters) - {" "} if settings.character_coverage == 1 else set())
-    pieces = _train_pieces(sentences, settings, "".join(sorted(required)))
-    tags = [language_tag(code) for code in languages]
-    if settings.type == "unigram":
-        return make_unigram(pieces, tags)
-    return _make_bpe([piece for piece, _ in pieces], tags)
+    if settings.normalization != "identity":
+        required = _normalised(required, settings.normalization)
+    pieces, charsmap = _train_pieces(sentences, settings, "".join(sorted(required)))
+    return make_tokenizer(settings.type, pieces, [language_tag(code) for code in languages], charsmap)
+
+
+def make_tokenizer(kind: str, pieces: Sequence[tuple[str, float]], tags: list[str], charsmap: bytes = b"") -> Any:
+    """Make a Hugging Face tokenizer of SentencePiece's pieces.
+
+    Args:
+        kind: `bpe` or `unigram`.
+        pieces: with their scores, in the order of their ids, from the four special tokens on.
+        tags: of languages.
+        charsmap: SentencePiece's normalisation; none if it is empty.
+    """
+    if kind == "unigram":
+        made = make_unigram(pieces, tags, charsmap)
+    else:
+        made = _make_bpe([piece for piece, _ in pieces], tags, charsmap)
+    if charsmap or kind == "unigram":  # its own normalisation comes after our cleaning
+        made.init_kwargs[CLEANING_KEY] = {"cleaning": "neuronspec"}
+    return made
+
+
+def _normalised(characters: set[str], rule: str) -> set[str]:
+    """The characters that are left of some after SentencePiece's normalisation."""
+    from sentencepiece import SentencePieceNormalizer
+
+    normalizer = SentencePieceNormalizer(rule_name=rule)
+    return set("".join(normalizer.normalize(one) for one in sorted(characters))) - {" ", "▁"}
 
 
 def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
@@ -161,8 +191,10 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     return keep_loadable(tokenizer)
 
 
-def _train_pieces(sentences: Iterable[str], settings: TokenizerSettings, required: str) -> list[tuple[str, float]]:
-    """Train a SentencePiece model; its pieces with their scores, in the order of their ids."""
+def _train_pieces(
+    sentences: Iterable[str], settings: TokenizerSettings, required: str
+) -> tuple[list[tuple[str, float]], bytes]:
+    """Train a SentencePiece model; its pieces with their scores, in the order of their ids, and its normalisation."""
     import sentencepiece
     from sentencepiece import sentencepiece_model_pb2
 
@@ -175,7 +207,7 @@ def _train_pieces(sentences: Iterable[str], settings: TokenizerSettings, require
             vocab_size=settings.vocabulary,
             character_coverage=settings.character_coverage,
             required_chars=required,
-            normalization_rule_name="identity",
+            normalization_rule_name=settings.normalization,
             remove_extra_whitespaces=False,
             max_sentence_length=_LONGEST_LINE,
             num_threads=_THREADS,
@@ -189,7 +221,7 @@ def _train_pieces(sentences: Iterable[str], settings: TokenizerSettings, require
         raise _explain(str(error), settings) from None
     parsed: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     parsed.ParseFromString(model.getvalue())
-    return [(piece.piece, piece.score) for piece in parsed.pieces]
+    return [(piece.piece, piece.score) for piece in parsed.pieces], parsed.normalizer_spec.precompiled_charsmap
 
 
 def _explain(message: str, settings: TokenizerSettings) -> CorpusError | RecipeError:
@@ -208,7 +240,7 @@ def _explain(message: str, settings: TokenizerSettings) -> CorpusError | RecipeE
     return CorpusError(f"SentencePiece can't train the tokenizer: {message}")
 
 
-def _make_bpe(pieces: list[str], tags: list[str]) -> Any:
+def _make_bpe(pieces: list[str], tags: list[str], charsmap: bytes) -> Any:
     from transformers import NllbTokenizer
 
     return NllbTokenizer(
@@ -218,6 +250,7 @@ def _make_bpe(pieces: list[str], tags: list[str]) -> Any:
         src_lang=tags[0],
         mask_token=None,
         split_special_tokens=True,
+        _spm_precompiled_charsmap=charsmap or None,  # type: ignore[arg-type]
     )
 
 
@@ -238,12 +271,13 @@ def merges_of(pieces: Sequence[str]) -> list[tuple[str, str]]:
     return merges
 
 
-def make_unigram(pieces: Sequence[tuple[str, float]], tags: Sequence[str]) -> Any:
+def make_unigram(pieces: Sequence[tuple[str, float]], tags: Sequence[str], charsmap: bytes = b"") -> Any:
     """Make a tokenizer of SentencePiece's unigram pieces.
 
     Args:
         pieces: with their log-probabilities; ids are their places.
         tags: language tags, whose ids follow; the first is the source language until `src_lang` is set.
+        charsmap: SentencePiece's normalisation; none if it is empty.
     """
     from transformers import MBart50Tokenizer
     from transformers.models.mbart50.tokenization_mbart50 import FAIRSEQ_LANGUAGE_CODES
@@ -259,6 +293,7 @@ def make_unigram(pieces: Sequence[tuple[str, float]], tags: Sequence[str]) -> An
         bos_token="<s>",  # noqa: S106
         mask_token=None,
         split_special_tokens=True,
+        _spm_precompiled_charsmap=charsmap or None,  # type: ignore[arg-type]
     )
     return keep_loadable(tokenizer, tags[0])
 

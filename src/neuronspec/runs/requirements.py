@@ -103,6 +103,9 @@ def _missing(recipe: Recipe, stages: Collection[str] | None = None) -> Iterator[
 def _packages(recipe: Recipe) -> Iterator[_Package]:
     """Optional packages that the stages of a recipe import, readers aside."""
     evaluation = recipe.evaluation
+    if recipe.corpus.cleaning.normalize_punctuation:
+        for stage in ("prepare", "evaluate"):
+            yield _Package(stage, "sacremoses", "moses", "normalising punctuation")
     for stage, section in TRAININGS.items():
         if getattr(recipe, section) is not None and getattr(recipe, section).optimizer == "adamw_8bit":
             yield _Package(stage, "bitsandbytes", "8bit", "optimizer: adamw_8bit")
@@ -180,8 +183,10 @@ def check_memory(recipe: Recipe, section: str, found: Room | None = None, tokeni
 
 
 def _dimensions(recipe: Recipe, change: IdMap | None) -> Dimensions | None:
-    """The sizes of a recipe's model, with the vocabulary that it gets; None where config.json doesn't tell them."""
+    """The sizes of a recipe's model, with the vocabulary that it gets; None where they can't be told."""
     model = recipe.model
+    if recipe.tokenizer.path is not None:
+        return None
     if model.pretrained is None:
         return Dimensions.of_settings(model, recipe.tokenizer.vocabulary + len(recipe.corpus.all_languages))
     shape = Dimensions.of_config(config_of(model))

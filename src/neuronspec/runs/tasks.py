@@ -15,6 +15,7 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
+from neuronspec.core.checksums import digest
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.plugins import plugin_stamp
 from neuronspec.core.run_folder import RunFolder
@@ -81,7 +82,7 @@ def tasks_of(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[
     corpus["corpus"].pop("workers", None)
     families = {"families": corpus["corpus"].pop("families", {})}
     checkpoint = _checkpoint(recipe, recorded or {})
-    inputs = {"inputs": recipe.corpus.inputs, "zero_shot": recipe.evaluation.zero_shot}
+    inputs = {"inputs": recipe.corpus.inputs, "zero_shot": recipe.evaluation.zero_shot} | _ready_tokenizer(recipe)
     selection = _selection(recipe) | (families if recipe.selection.granularity == "family" else {})
     tasks = [
         Task("prepare", (), corpus | inputs | checkpoint, _made(HERE.data), stages.prepare),
@@ -178,6 +179,15 @@ def _checkpoint(recipe: Recipe, recorded: Mapping[str, Any]) -> dict[str, Any]:
         facts = dict(recorded)
     tokenized = model.model_dump(mode="json", include=set(TOKENIZED_BY), exclude_defaults=True)
     return {"pretrained": facts} | ({"tokenized": tokenized} if tokenized else {})
+
+
+def _ready_tokenizer(recipe: Recipe) -> dict[str, str | None]:
+    """What identifies the tokenizer that the recipe names, if it does; null where it isn't there any more."""
+    path = recipe.tokenizer.path
+    if path is None:
+        return {}
+    file = path / "tokenizer.json" if path.is_dir() else path
+    return {"ready_tokenizer": digest(file) if file.is_file() else None}
 
 
 def _continued(recipe: Recipe) -> list[str]:

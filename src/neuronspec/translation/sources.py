@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError, MissingExtraError
 from neuronspec.core.languages import base_language, script_of
-from neuronspec.models.text_cleaning import framed
+from neuronspec.models.text_cleaning import framed, with_plain_punctuation
 from neuronspec.models.text_format import TextFormat
 
 TooLong: TypeAlias = Literal["error", "truncate", "split"]
@@ -63,6 +63,8 @@ def prepare_sources(
     lines = [framed(source) for source in sources]
     ours = text_format.cleaning == "neuronspec"
     texts = [line.text if ours else line.written for line in lines]
+    if text_format.punctuation:
+        texts = with_plain_punctuation(texts, direction.source)
     filled = [index for index, text in enumerate(texts) if text]
     for index, ids in zip(filled, frame.sources([texts[index] for index in filled], direction), strict=True):
         if longest is None or len(ids) <= longest:
