@@ -76,7 +76,12 @@ def read_all(store: TokenStore, split: str, direction: str) -> list[tuple[str, s
 
 def test_a_table(tmp_path: Path, tsv: Path) -> None:
     prepare_recipe(tsv_recipe(tsv), tmp_path / "data")
-    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["corpus.json", "dropped.json", "tokenizer", "tokens"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
+        "corpus.json",
+        "dropped.json",
+        "tokenizer",
+        "tokens",
+    ]
     store = TokenStore.open(tmp_path / "data")
     report = json.loads((tmp_path / "data" / "corpus.json").read_text())
     assert [str(d) for d in store.directions("train")] == ["de-en", "en-de", "en-fr", "fr-en"]

@@ -280,6 +280,8 @@ def read_rows(corpus: CorpusSettings, counts: ReadCounts, seed: int = 0) -> Iter
 def _used(source: Source, wanted: Wanted, counts: SourceCounts, seed: int) -> Iterator[Rows]:
     """The rows of a source that are used."""
     for rows in source.read(wanted, counts.split, counts.read):
+        if not len(rows):
+            continue
         counts.rows += len(rows)
         chosen = np.arange(len(rows))
         if source.share is not None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neuronspec.core.errors import CorpusError
+from neuronspec.core.errors import CorpusError, told_as
 from neuronspec.corpus.readers.columns import columns_of
 from neuronspec.corpus.readers.lines import LONGEST_LINE
+from neuronspec.corpus.readers.scores import is_score
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +48,10 @@ class TextColumns:
         place = schema.get_field_index(NESTED)
         nested = place >= 0 and pa.types.is_struct(schema.field(place).type)
         fields = list(schema.field(place).type) if nested else list(schema)
-        columns = columns_of(where, [each.name for each in fields], languages, mapped)
+        scores = [code for code in languages if is_score(code)]
+        texts = [code for code in languages if code not in scores]
+        of_texts = {code: name for code, name in mapped.items() if code not in scores}
+        columns = columns_of(where, [each.name for each in fields], texts, of_texts)
         for code, column in columns.items():
             if not _is_text(fields[column].type):
                 raise CorpusError(
@@ -55,7 +59,10 @@ class TextColumns:
                     "convert it, or name another one with columns"
                 )
         above = (NESTED,) if nested else ()
-        return cls(where, {code: (*above, fields[column].name) for code, column in columns.items()})
+        paths = {code: (*above, fields[column].name) for code, column in columns.items()}
+        names = [each.name for each in schema]
+        found = columns_of(where, names, scores, {code: mapped[code] for code in scores})
+        return cls(where, paths | {code: (names[place],) for code, place in found.items()})
 
     def texts(self, table: pa.Table | pa.RecordBatch, first: int) -> dict[str, list[str]]:
         """The texts of some rows by language; empty where there is none.
@@ -80,6 +87,9 @@ class TextColumns:
             column = column.cast(column.type.value_type)
         if pa.types.is_string_view(column.type):
             column = column.cast(pa.large_string())
+        if is_score(code):
+            with told_as(CorpusError, f"{self.where}: the column {path[0]!r} of min_scores holds {column.type}"):
+                column = column.cast(pa.large_string())
         longest = pc.max(pc.binary_length(column)).as_py() if not pa.types.is_null(column.type) else None
         if longest is not None and longest > LONGEST_LINE:
             row = first + pc.index(pc.greater(pc.binary_length(column), LONGEST_LINE), True).as_py()

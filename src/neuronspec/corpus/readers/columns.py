@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from neuronspec.core.errors import CorpusError, DirectionError
 from neuronspec.core.languages import best_tags, by_language
+from neuronspec.corpus.readers.scores import is_score
 
 SHOWN = 40
 """Names that a message lists at most."""
@@ -63,10 +64,13 @@ def place_columns(
             found[code] = places[0]
         elif code in chosen and not may_lack:
             raise CorpusError(
-                f"{where}: there is no column {chosen[code]!r}, which columns names for {code}; there are: "
-                f"{_listed(names)}. Change columns"
+                f"{where}: there is no column {chosen[code]!r}, which {_asking(code)}; there are: {_listed(names)}"
             )
     return found
+
+
+def _asking(code: str) -> str:
+    return "min_scores names" if is_score(code) else f"columns names for {code}"
 
 
 def no_column(where: str, missing: Sequence[str], names: Sequence[str]) -> str:

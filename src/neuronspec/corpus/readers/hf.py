@@ -13,6 +13,7 @@ from neuronspec.core.settings import from_recipe_folder
 from neuronspec.corpus.readers.arrow_columns import TextColumns
 from neuronspec.corpus.readers.parquet import read_texts
 from neuronspec.corpus.readers.rows import BLOCK_ROWS, LineOrigins, ReadCounts, Rows, Split
+from neuronspec.corpus.readers.scores import MIN_SCORES, MinScores, judged, score_codes
 from neuronspec.corpus.readers.source import Source, Wanted, stamps
 from neuronspec.corpus.readers.tables import COLUMNS, Columns
 
@@ -41,6 +42,7 @@ class HfSource(Source):
     )
     revision: str | None = Field(None, description="branch, tag or commit of a data set on the hub")
     columns: Columns = COLUMNS
+    min_scores: MinScores = MIN_SCORES
 
     @field_validator("path")
     @classmethod
@@ -85,15 +87,16 @@ class HfSource(Source):
         with told_as(CorpusError, f"{self.path}: can't be read", "see docs/corpora.md for what the reader 'hf' reads"):
             found, name = self._split(_splits(folder, self.name), split)
             label = "/".join(filter(None, (Path(self.path).name, self.name, name)))
-            for texts in self._texts(found, f"{self.path}, split {name}" if name else self.path, wanted.languages):
+            columns = [*wanted.languages, *score_codes(self.min_scores)]
+            for texts in self._texts(found, f"{self.path}, split {name}" if name else self.path, columns):
                 rows = Rows(texts, LineOrigins(label, first), split)
                 counts.sources[label] += len(rows)
                 first += len(rows)
-                yield rows
+                yield judged(rows, self.min_scores, counts, self.path)
 
     def _texts(self, found: Any, where: str, languages: Sequence[str]) -> Iterator[dict[str, list[str]]]:
         """The texts of a split, in blocks."""
-        mapped = self.columns or {}
+        mapped = (self.columns or {}) | score_codes(self.min_scores)
         if isinstance(found, list):
             for path in found:
                 yield from read_texts(path, languages, mapped)

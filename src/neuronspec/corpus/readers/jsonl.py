@@ -12,6 +12,7 @@ from neuronspec.core.json_files import NotJson, Number, Pairs, parse_row
 from neuronspec.corpus.readers.columns import no_column, place_columns
 from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.corpus.readers.rows import LineOrigins, ReadCounts, Rows, Split
+from neuronspec.corpus.readers.scores import judged, score_codes
 from neuronspec.corpus.readers.source import Wanted
 from neuronspec.corpus.readers.tables import TableSource
 
@@ -41,13 +42,13 @@ class JsonlSource(TableSource):
             CorpusError: a file can't be read, a line is no object, a text is no string, a language has two keys in an
                 object, or is in no object of any file.
         """
-        layouts = _Layouts(wanted.languages, self.mapped)
+        layouts = _Layouts(wanted.languages, self.columns or {})
         for name, path in self.files().items():
             for first, lines in read_blocks(path):
-                rows = _Block(path, name, layouts, counts).rows(first, lines, split)
+                rows = _Block(path, name, layouts, counts, score_codes(self.min_scores)).rows(first, lines, split)
                 counts.sources[name] += len(rows)
                 if len(rows):
-                    yield rows
+                    yield judged(rows, self.min_scores, counts, str(path.parent))
         if missing := [code for code in wanted.languages if code not in layouts.seen]:
             raise CorpusError(no_column(str(self.path), missing, list(layouts.names)))
 
@@ -85,10 +86,11 @@ class _Block:
     name: str
     layouts: _Layouts
     counts: ReadCounts
+    scores: Mapping[str, str]
 
     def rows(self, first: int, lines: list[str], split: Split) -> Rows:
         """The rows of a block of lines, of which `first` is the number of the first."""
-        columns: dict[str, list[str]] = {code: [] for code in self.layouts.languages}
+        columns: dict[str, list[str]] = {code: [] for code in (*self.layouts.languages, *self.scores)}
         numbers = []
         for number, line in enumerate(lines, start=first):
             if not line or line.isspace():
@@ -109,6 +111,7 @@ class _Block:
             raise CorpusError(f"{where}: {error}; a line holds one whole JSON object") from None
         if not isinstance(row, Pairs):
             raise CorpusError(f'{where}: not an object, {line[:40]!r}; a line is as {{"de": "...", "en": "..."}}')
+        scores = {code: self._score(row, name, where) for code, name in self.scores.items()}
         row = next((value for key, value in row if key == NESTED and isinstance(value, Pairs)), row)
         places = self.layouts.places(where, tuple([key for key, _ in row]))
         texts = {code: row[place][1] for code, place in places.items()}
@@ -120,7 +123,13 @@ class _Block:
                 )
         if "\\u" in line:
             self._leave_out_halves(texts)
-        return texts
+        return texts | scores
+
+    def _score(self, row: Pairs, name: str, where: str) -> str:
+        found = [value for key, value in row if key == name and value is not None]
+        if found and not isinstance(found[-1], str):
+            raise CorpusError(f"{where}: {name} is {_kind(found[-1])}, not a number; change min_scores")
+        return str(found[-1]) if found else ""
 
     def _leave_out_halves(self, texts: dict[str, Any]) -> None:
         for code, text in texts.items():

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from neuronspec.core.languages import same_language
 from neuronspec.corpus.readers.rows import ReadCounts, Rows, Split
+from neuronspec.corpus.readers.scores import MIN_SCORES, MinScores, judged, score_codes
 from neuronspec.corpus.readers.source import FileSource, Wanted
 
 
@@ -31,11 +32,12 @@ class TableSource(FileSource):
     """Files with a column, key or field for each language. A subclass reads one file."""
 
     columns: Columns = COLUMNS
+    min_scores: MinScores = MIN_SCORES
 
     @property
     def mapped(self) -> dict[str, str]:
-        """The names of columns by language, where they are given."""
-        return self.columns or {}
+        """The names of columns by language, where they are given, and by the codes of scores."""
+        return (self.columns or {}) | score_codes(self.min_scores)
 
     def check(self, wanted: Wanted) -> None:
         """Look for the files, and at the columns of each.
@@ -44,7 +46,7 @@ class TableSource(FileSource):
             CorpusError: there are no files, or one can't be read or lacks a language.
         """
         for path in self.files().values():
-            self.check_file(path, wanted.languages)
+            self.check_file(path, [*wanted.languages, *score_codes(self.min_scores)])
 
     def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
         """The rows of the files, in the order of their names.
@@ -52,10 +54,11 @@ class TableSource(FileSource):
         Raises:
             CorpusError: as of `check`, or there is something else than text.
         """
+        columns = [*wanted.languages, *score_codes(self.min_scores)]
         for name, path in self.files().items():
-            for rows in self.read_file(path, name, wanted.languages, split, counts):
+            for rows in self.read_file(path, name, columns, split, counts):
                 counts.sources[name] += len(rows)
-                yield rows
+                yield judged(rows, self.min_scores, counts, str(path.parent))
 
     def check_file(self, path: Path, languages: Sequence[str]) -> None:
         """Look at the columns of a file; nothing where only its rows tell them.
