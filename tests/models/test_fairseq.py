@@ -9,6 +9,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.helpers.fairseq import LANGUAGES, logits, options, pieces, state, words_of, written
@@ -23,6 +24,7 @@ from neuronspec.models.pretrained import pretrained_tokenizer
 from neuronspec.models.settings import ModelSettings
 from neuronspec.models.text_format import TextFormat
 from neuronspec.models.tokenizer import tag_id
+from neuronspec.models.vocabulary import add_languages, trim
 from neuronspec.translation.engine import make_engine
 from neuronspec.translation.settings import EvaluationSettings
 
@@ -64,22 +66,69 @@ def test_logits_and_loss_are_those_of_fairseq(tmp_path: Path, share_all: bool, s
     assert model.model.decoder.embed_tokens.weight is model.lm_head.weight
 
 
-def test_translations_are_those_of_fairseq(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("reads", "writes"), [("src", True), ("tgt", True), ("tgt", False)])
+def test_sentences_are_framed_as_by_fairseq(tmp_path: Path, reads: str, writes: bool) -> None:
+    """[tag, pieces, </s>]; the decoder begins with </s>, and the target's tag where it is given one."""
+    checkpoint = written(tmp_path / "given", encoder_langtok=reads, decoder_langtok=writes)
+    convert_fairseq(checkpoint, tmp_path / "made")
+    format_ = TextFormat.of(pretrained_tokenizer(ModelSettings(pretrained=str(tmp_path / "made")), [EN_DE]), [EN_DE])
+    read, began = format_.example(EN_DE, "the house", "das Haus")
+    begin = ["</s>", "__de__"] if writes else ["</s>"]
+    assert (read[0], read[-1]) == ("__en__" if reads == "src" else "__de__", "</s>")
+    assert began[: len(begin)] == begin
+    assert not began[len(begin)].startswith("__")
+    assert began[-1] == "</s>"
+    assert format_.cleaning == "tokenizer"
+    inputs = format_.texts(EN_DE, ["the house"], ["das Haus"])
+    show = format_.frame.tokenizer.convert_ids_to_tokens
+    assert show(inputs["input_ids"][0].tolist()) == read
+    assert show(inputs["decoder_input_ids"][0].tolist()) == began[:-1]
+    assert show(inputs["labels"][0, writes:].tolist()) == began[len(begin) :]
+    assert (inputs["labels"][0, 0] == -100) == writes
+    if not writes:
+        with pytest.raises(RecipeError, match="tag_loss"):
+            format_.with_tag_loss()
+
+
+@pytest.mark.parametrize(("reads", "writes"), [("src", True), ("tgt", False)])
+def test_translations_are_those_of_fairseq(tmp_path: Path, reads: str, writes: bool) -> None:
     """Greedy search: fairseq forces the target's tag, and takes the best piece from then on."""
-    checkpoint = written(tmp_path / "given")
+    checkpoint = written(tmp_path / "given", encoder_langtok=reads, decoder_langtok=writes)
     convert_fairseq(checkpoint, tmp_path / "made")
     model, tokenizer = load_with_tokenizer(tmp_path / "made", "cpu")
-    engine = make_engine(model, tokenizer, EvaluationSettings(beam=1, max_new_tokens=6))
-    texts, tensors = ["The house", "the street, and the door"], tensors_of(checkpoint)
-    found = list(engine.translate(texts, EN_DE))
-    for text, line in zip(texts, found, strict=True):
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        source = torch.tensor([[tag_id(tokenizer, "en"), *ids, 2]])
-        target = [2, tag_id(tokenizer, "de")]
-        while len(target) < 7 and target[-1] != 2:
+    texts, tensors, expected = ["The house", "the street, and the door"], tensors_of(checkpoint), []
+    sources = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    for ids in sources:
+        source = torch.tensor([[tag_id(tokenizer, "en" if reads == "src" else "de"), *ids, 2]])
+        target = [2, tag_id(tokenizer, "de")] if writes else [2]
+        while len(target) < 7 and (len(target) == 1 or target[-1] != 2):
             target.append(int(logits(tensors, source, torch.tensor([target]))[0, -1].argmax()))
-        assert line == tokenizer.decode([one for one in target[2:] if one != 2], skip_special_tokens=True).strip()
-    assert len(set(found)) == 2
+        expected.append(tokenizer.decode([one for one in target if one != 2], skip_special_tokens=True).strip())
+    assert len(set(expected)) == 2
+    attention = []
+    for name in ("transformers", "ctranslate2"):
+        engine = make_engine(model, tokenizer, EvaluationSettings(beam=1, max_new_tokens=6, engine=name))
+        assert list(engine.translate(texts, EN_DE)) == expected
+        attention.append(engine.attention(sources, sources, EN_DE))
+    for one, other in zip(*attention, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_its_vocabulary_can_be_changed(tmp_path: Path) -> None:
+    """New tags and fewer pieces; text is cut and framed as before."""
+    convert_fairseq(written(tmp_path / "given", encoder_langtok="tgt", decoder_langtok=False), tmp_path / "made")
+    settings = ModelSettings(pretrained=str(tmp_path / "made"))
+    tokenizer: Any = pretrained_tokenizer(settings, [EN_DE])
+    text, rows = "the house and the door", len(tokenizer)
+    before = tokenizer.tokenize(text)
+    tokenizer, first = add_languages(tokenizer, {"nds": "de"}, ["en", "de"], rows, tmp_path / "added")
+    assert first.ids[-1] == (tag_id(tokenizer, "de"),)
+    used = tokenizer(text, add_special_tokens=False)["input_ids"]
+    tokenizer, _ = trim(tokenizer, used, set(text), ["en", "nds"], tmp_path / "made", rows + 1, tmp_path / "trimmed")
+    assert len(tokenizer) < rows
+    assert tokenizer.tokenize(text) == before
+    read, began = TextFormat.of(tokenizer).example(Direction("en", "nds"), text, text)
+    assert (read[0], began[0], began[1]) == ("__nds__", "</s>", before[0])
 
 
 def test_half_precision_becomes_float32_without_a_change(tmp_path: Path) -> None:
@@ -121,18 +170,6 @@ def test_special_tokens_that_a_text_spells_out_are_text(tmp_path: Path, kind: st
     _, tokenizer = load_with_tokenizer(tmp_path / "made", "cpu")
     ids = TextFormat.of(tokenizer, [EN_DE]).frame.targets(["__de__ the </s> house <pad> <unk>"])[0]
     assert not {1, 2, tag_id(tokenizer, "de")} & set(ids)
-
-
-def test_sentences_are_framed_as_by_fairseq(tmp_path: Path) -> None:
-    """[tag of the source, pieces, </s>]; the decoder begins with </s> and the target's tag."""
-    convert_fairseq(written(tmp_path / "given"), tmp_path / "made")
-    settings = ModelSettings(pretrained=str(tmp_path / "made"))
-    format_ = TextFormat.of(pretrained_tokenizer(settings, [EN_DE]), [EN_DE])
-    read, began = format_.example(EN_DE, "the house", "das Haus")
-    assert (read[0], read[-1]) == ("__en__", "</s>")
-    assert began[:2] == ["</s>", "__de__"]
-    assert began[-1] == "</s>"
-    assert format_.cleaning == "tokenizer"
 
 
 def test_pieces_without_an_id_are_unknown(tmp_path: Path) -> None:
@@ -340,7 +377,9 @@ def test_damaged_files_are_refused_and_nothing_is_written(
         ({"share_decoder_input_output_embed": False}, "two tables"),
         ({"lang_tok_replacing_bos_eos": True}, "in the place of <s> and </s>"),
         ({"langtoks_specs": ["main", "mono_dae"]}, "of several kinds"),
-        ({"encoder_langtok": None}, "reads the tag of no language"),
+        ({"encoder_langtok": None}, "its encoder reads no tag"),
+        ({"decoder_langtok": False}, r"is given no tag of the target's .* reads that of the source"),
+        ({"langtoks": {"main": ("src", None)}}, r"is given no tag of the target's .* reads that of the source"),
     ],
 )
 def test_what_cant_be_computed_is_refused_by_name(tmp_path: Path, changed: dict[str, Any], message: str) -> None:

@@ -17,7 +17,9 @@ from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.models.fairseq_checkpoint import ACTIVATIONS, Checkpoint, Settings, read_checkpoint
 from neuronspec.models.fairseq_vocabulary import Vocabulary, make_tokenizer, read_pieces, read_vocabulary
 from neuronspec.models.load import LONGEST_TRANSLATION
+from neuronspec.models.text_format import Description
 from neuronspec.models.tied import KEY
+from neuronspec.models.tokenizer import FORMAT_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,8 @@ def convert_fairseq(
     words = dictionary or checkpoint.parent
     vocabulary = read_vocabulary(words, settings, _languages(settings, languages))
     tokenizer, lacking = make_tokenizer(vocabulary, read_pieces(spm))
+    if framed := _framed(settings):
+        tokenizer.init_kwargs[FORMAT_KEY] = framed
     weights = _weights(checkpoint, given, vocabulary, lacking)
     config = _config(settings, len(vocabulary.symbols) + lacking)
     _check_shapes(checkpoint, config, weights)
@@ -147,12 +151,24 @@ def _why_not(settings: Settings) -> str | None:
         > 1,
         "the tags of languages are in the place of <s> and </s>": one.lang_tok_replacing_bos_eos,
         f"its tags are of several kinds ({', '.join(one.langtoks_specs)})": one.langtoks_specs != ("main",),
-        f"its encoder reads the tag {one.encoder_langtok or 'of no language'}, and its decoder "
-        f"{'begins with one' if one.decoder_langtok else 'with none'}; M2M100 reads the source's and begins with the "
-        "target's": one.encoder_langtok != "src" or not one.decoder_langtok,
+        "its decoder is given no tag of the target's language (decoder_langtok), and its encoder reads that of "
+        f"{'the source' if one.encoder_langtok else 'none'} (encoder_langtok)": not one.decoder_langtok
+        and one.encoder_langtok != "tgt",
+        "its encoder reads no tag of a language (encoder_langtok)": one.encoder_langtok is None,
     }
     found = next((reason for reason, applies in reasons.items() if applies), None)
-    return None if found is None else f"{found}. M2M100 computes pre-norm Transformers with sinusoidal positions alone"
+    return (
+        None
+        if found is None
+        else f"{found}; only pre-norm Transformers with sinusoidal positions and tags of languages can"
+    )
+
+
+def _framed(settings: Settings) -> Description | None:
+    """How a model reads a sentence pair, where its tags are elsewhere than in our own."""
+    if settings.encoder_langtok == "src":
+        return None
+    return {"kind": "tagged", "pad": 1, "end": 2, "reads": "target", "writes": settings.decoder_langtok}
 
 
 def _weights(path: Path, given: Checkpoint, vocabulary: Vocabulary, lacking: int) -> dict[str, torch.Tensor]:

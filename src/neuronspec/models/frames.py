@@ -126,7 +126,8 @@ class Tagged(Frame):
 
     The source is `[__src__, pieces, </s>]`; the decoder reads `[</s>, __tgt__, pieces]` and is to give
     `[__tgt__, pieces, </s>]`. The target tag is forced in translation, so its label takes no loss. Padding is on the
-    right.
+    right. Models of fairseq may have it in another way: the source begins with the target's tag, and the decoder may be
+    given none.
 
     Args:
         tags: language code to the id of its tag.
@@ -135,6 +136,8 @@ class Tagged(Frame):
         tokenizer: cuts raw text into pieces.
         special: special tokens that the tokenizer would read where a text spells them out.
         tag_loss: whether the target tag takes loss all the same, as in fairseq's multilingual training.
+        reads: whose tag the source begins with (fairseq's `--encoder-langtok`).
+        writes: whether the decoder is given the target's tag (fairseq's `--decoder-langtok`).
     """
 
     shared: ClassVar[bool] = True
@@ -145,6 +148,8 @@ class Tagged(Frame):
     tokenizer: Any = field(default=None, compare=False, repr=False)
     special: re.Pattern[str] | None = None
     tag_loss: bool = False
+    reads: Literal["source", "target"] = "source"
+    writes: bool = True
 
     @property
     def labelled(self) -> int:
@@ -166,11 +171,11 @@ class Tagged(Frame):
 
     def read(self, ids: Sequence[int], direction: Direction) -> list[int]:
         """See `Frame.read`."""
-        return [self.tags[direction.source], *ids, self.eos]
+        return [self._tag_read(direction), *ids, self.eos]
 
     def start(self, direction: Direction) -> list[int]:
         """See `Frame.start`."""
-        return [self.eos, self.tags[direction.target]]
+        return [self.eos, *self._tags_written(direction)]
 
     def cut(self, text: str, direction: Direction, longest: int) -> list[int]:
         """See `Frame.cut`."""
@@ -179,12 +184,20 @@ class Tagged(Frame):
     def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
         """See `Frame.pieces`."""
         framed = list(zip(directions, pairs, strict=True))
-        sources = [np.concatenate(([self.tags[one.source]], source, [self.eos])) for one, (source, _) in framed]
-        targets = [np.concatenate(([self.tags[one.target]], target, [self.eos])) for one, (_, target) in framed]
+        sources = [np.concatenate(([self._tag_read(one)], source, [self.eos])) for one, (source, _) in framed]
+        targets = [
+            np.concatenate((*self._tags_written(one), target, [self.eos]), axis=None) for one, (_, target) in framed
+        ]
         inputs = teacher_forced(sources, targets, [self.eos] * len(targets), self.pad)
-        if not self.tag_loss:
+        if self.writes and not self.tag_loss:
             inputs["labels"][:, 0] = IGNORED
         return inputs
+
+    def _tag_read(self, direction: Direction) -> int:
+        return self.tags[direction.source if self.reads == "source" else direction.target]
+
+    def _tags_written(self, direction: Direction) -> list[int]:
+        return [self.tags[direction.target]] if self.writes else []
 
 
 def teacher_forced(

@@ -39,6 +39,7 @@ class Description(TypedDict):
         start: id that the decoder begins with, where it is always the same.
         prompt: see `neuronspec.models.prompts`.
         chat: whether the prompt goes into the tokenizer's chat template.
+        reads, writes: where tags of languages are, if not as in our own models; see `Tagged`.
     """
 
     kind: Literal["tagged", "coded", "prompted", "causal"]
@@ -47,6 +48,8 @@ class Description(TypedDict):
     start: NotRequired[int]
     prompt: NotRequired[str]
     chat: NotRequired[bool]
+    reads: NotRequired[Literal["source", "target"]]
+    writes: NotRequired[bool]
 
 
 def cleaning_of(tokenizer: Any) -> Cleaning:
@@ -216,7 +219,7 @@ class TextFormat:
         Raises:
             RecipeError: the model's decoder isn't given a tag.
         """
-        if not isinstance(self.frame, Tagged):
+        if not isinstance(self.frame, Tagged) or not self.frame.writes:
             raise RecipeError(
                 "training.tag_loss: the target of this model doesn't begin with the tag of its language; leave it out"
             )
@@ -313,7 +316,8 @@ def _frame(tokenizer: Any, kept: Description) -> Frame:
     names = getattr(tokenizer, "init_kwargs", {}).get(LANGUAGES_KEY, {})
     pad, end, prompt = kept["pad"], kept["end"], kept.get("prompt", PLAIN)
     if kept["kind"] == "tagged":
-        return Tagged(Tags(tokenizer), pad, end, tokenizer, _read_in_texts(tokenizer))
+        reads, writes = kept.get("reads", "source"), kept.get("writes", True)
+        return Tagged(Tags(tokenizer), pad, end, tokenizer, _read_in_texts(tokenizer), reads=reads, writes=writes)
     if kept["kind"] == "coded":
         return Coded(tokenizer, pad, end, _language_codes(tokenizer), kept.get("start"))
     if kept["kind"] == "causal":

@@ -73,7 +73,7 @@ def new_tags(tokenizer: Any, new: Mapping[str, str]) -> dict[str, tuple[str, int
         RecipeError: a language has a tag already.
         DirectionError: the related one has none.
     """
-    if new and FORMAT_KEY in tokenizer.init_kwargs:
+    if new and _is_prompted(tokenizer):
         raise RecipeError(
             "model.new_languages makes tags for models like NLLB-200, M2M-100 and mBART-50, and this one is told in "
             "another way what to write; leave new_languages out: model.languages says how it calls a language"
@@ -91,6 +91,12 @@ def new_tags(tokenizer: Any, new: Mapping[str, str]) -> dict[str, tuple[str, int
             raise DirectionError(f"model.new_languages: {code}: {related} can't lend its tag: {error}") from None
         found[code] = _tag_like(str(tokenizer.convert_ids_to_tokens(start)), code), start
     return found
+
+
+def _is_prompted(tokenizer: Any) -> bool:
+    """Whether a model is told in another way than by tags of its tokenizer which language to write."""
+    described = tokenizer.init_kwargs.get(FORMAT_KEY)
+    return described is not None and described["kind"] != "tagged"
 
 
 def _tag_like(tag: str, code: str) -> str:
@@ -245,8 +251,9 @@ def trim(
         ModelError: the vocabulary can't be changed.
     """
     described = tokenizer.init_kwargs.get(FORMAT_KEY)
-    tags = [] if described else [tag_id(tokenizer, code) for code in languages]
-    unused = set() if described else _unused_tags(tokenizer, tags)
+    prompted = _is_prompted(tokenizer)
+    tags = [] if prompted else [tag_id(tokenizer, code) for code in languages]
+    unused = set() if prompted else _unused_tags(tokenizer, tags)
     if getattr(tokenizer, "src_lang", None) in {tokenizer.convert_ids_to_tokens(one) for one in unused}:
         tokenizer.src_lang = tokenizer.convert_ids_to_tokens(tags[0])
     files = files_of(tokenizer)

@@ -116,7 +116,7 @@ class CTranslate2Engine(Engine):
             return_attention=True,
         )
         return [
-            np.array(result.attention[0], dtype=np.float64)[1 : 1 + len(target), 1 : 1 + len(source)]
+            np.array(result.attention[0], dtype=np.float64)[len(prefix) :][: len(target), 1 : 1 + len(source)]
             for result, source, target in zip(results, sources, targets, strict=True)
         ]
 

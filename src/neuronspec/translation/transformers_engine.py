@@ -129,7 +129,8 @@ class TransformersEngine(Engine):
         query, key = (seen[name][0].float().unflatten(-1, (heads, -1)).transpose(0, 1) for name in ("q_proj", "k_proj"))
         weights = (query @ key.transpose(1, 2) / query.shape[-1] ** 0.5).softmax(-1).mean(0)
         # the state after a piece gives the next: the row before a piece is its own
-        return weights[1 : 1 + len(target), 1 : 1 + len(source)].double().cpu().numpy()
+        first = len(frame.start(direction)) - 1
+        return weights[first : first + len(target), 1 : 1 + len(source)].double().cpu().numpy()
 
     def _search_batch(self, sources: list[list[int]], direction: Direction) -> list[list[Hypothesis]]:
         model, settings, frame = self.model, self.settings, self.text_format.frame
