@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 import types
+import zipfile
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +287,63 @@ def test_code_in_a_checkpoint_isnt_run(tmp_path: Path, monkeypatch: pytest.Monke
             convert_fairseq(checkpoint, tmp_path / "made")
         assert not (tmp_path / "harmed").exists()
         assert not (tmp_path / "made").exists()
+
+
+def repacked(checkpoint: Path, compression: int = 0, **files: bytes) -> None:
+    """The archive with other content in some of its files."""
+    with zipfile.ZipFile(checkpoint) as archive:
+        content = {each.filename: archive.read(each) for each in archive.infolist()}
+    with zipfile.ZipFile(checkpoint, "w", compression) as archive:
+        for name, data in content.items():
+            archive.writestr(name, files.get(Path(name).stem, data))
+
+
+def nested(levels: int) -> list[Any]:
+    found: list[Any] = ["en"]
+    for _ in range(levels):
+        found = [found, found]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("compressed", "its parts are compressed"),
+        ("not pickle", "can't be read"),
+        ("endless pickle", "can't be read"),
+        ("module of the system", "names os.system"),
+        ("before 1.6", "had before 1.6"),
+        ("program", "can't be read"),
+        ("itself", "langs"),
+        ("doubled", "langs"),
+        ("other class", "names collections.deque"),
+    ],
+)
+def test_hostile_archives_are_refused(tmp_path: Path, how: str, message: str) -> None:
+    """In no time and no memory: what an archive holds is bounded by its size."""
+    checkpoint = written(tmp_path / "given")
+    content = torch.load(checkpoint, weights_only=False)
+    if how == "compressed":
+        repacked(checkpoint, zipfile.ZIP_DEFLATED)
+    elif how == "not pickle":
+        repacked(checkpoint, data=b"\x80\x02?")
+    elif how == "endless pickle":
+        repacked(checkpoint, data=b"\x80\x02" + b"(" * 100)
+    elif how == "module of the system":
+        repacked(checkpoint, data=b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.")
+    elif how == "before 1.6":
+        torch.save(content, checkpoint, _use_new_zipfile_serialization=False)
+    elif how == "program":
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(checkpoint))
+    else:
+        endless: list[Any] = []
+        endless.append(endless)
+        values = {"itself": endless, "doubled": nested(60), "other class": deque()}
+        content["args"].langs = values[how]
+        torch.save(content, checkpoint)
+    with pytest.raises(ModelError, match=message):
+        convert_fairseq(checkpoint, tmp_path / "made")
+    assert [path.name for path in tmp_path.iterdir()] == ["given"]
 
 
 def broken(checkpoint: Path, how: str) -> None:

@@ -22,6 +22,9 @@ _TYPES = frozenset(f"builtins.{name}" for name in ("bool", "bytes", "dict", "flo
 
 _REMEDY = "copy it again from where it is from"
 
+_PLAIN = (str, int, float)
+"""Types of the values of options."""
+
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "swish": "silu"}
 """Activations by their names in fairseq and in transformers."""
 
@@ -206,6 +209,9 @@ def _settings(path: Path, content: Mapping[str, Any]) -> Settings:
     if isinstance(specs, list | tuple) and len(specs) == 2:  # how fairseq itself keeps the two options
         found |= {"encoder_langtok": specs[0], "decoder_langtok": specs[1] is not None}
     known = {name: found[name] for name in Settings.model_fields if found.get(name) is not None}
+    for name, value in known.items():
+        if not all(isinstance(one, _PLAIN) for one in (value if isinstance(value, list | tuple) else [value])):
+            raise ModelError(f"{path}: the option {name} of fairseq in it is neither a plain value nor a list of them")
     try:
         return Settings.model_validate(known)
     except ValidationError as error:
