@@ -64,7 +64,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
+@pytest.fixture(scope="module", params=[pytest.param("mbart50", marks=pytest.mark.slow), "m2m100", "nllb"])
 def family(request: pytest.FixtureRequest, work: Path) -> Path:
     """The folder of a recipe, its checkpoint and its finished run."""
     folder = work / request.param

@@ -57,7 +57,7 @@ def folder_with(family: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["nllb", "mbart50"])
+@pytest.fixture(scope="module", params=["nllb", pytest.param("mbart50", marks=pytest.mark.slow)])
 def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a recipe, its checkpoint and its finished run."""
     folder = folder_with(request.param, tmp_path_factory.mktemp("vocabulary") / request.param)
