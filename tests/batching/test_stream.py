@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, FORMAT, ToyStore
+from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, FORMAT, ToyPairs, ToyStore
 
 from neuronspec.batching.draws import DirectionSampler, sampling_probabilities
 from neuronspec.batching.stream import TrainingBatches
@@ -119,3 +119,29 @@ def test_order_of_directions_given_does_not_matter() -> None:
     one, other = (TrainingBatches(store, order, FORMAT, drawn(2), 1) for order in orders)
     assert content(one, 20) == content(other, 20)
     assert np.isclose(sum(one.probabilities.values()), 1)
+
+
+def test_sentences_are_sampled_whatever_their_length() -> None:
+    class Uneven(ToyStore):
+        """Sentences of one direction are four times as long."""
+
+        def pairs(self, split: str, direction: Direction) -> ToyPairs:
+            length = 16 if direction == EN_DE else 4
+            return ToyPairs([(np.full(length, 5), np.full(length, 5))] * 200)
+
+    sizes = {EN_DE: 200, DE_EN: 200}
+    shares = {}
+    for sample in ("batches", "sentences"):
+        settings = TrainingSettings(updates=1, batch_tokens=80, temperature=1, sample=sample)
+        batches, counts = TrainingBatches(Uneven(sizes), list(sizes), FORMAT, settings, seed=1), Counter[str]()
+        for _ in range(512):
+            draw = batches.draw()
+            counts[str(draw.directions)] += len(draw.indices)
+        shares[sample] = counts["en-de"] / counts.total()
+    assert shares["sentences"] == pytest.approx(0.5, abs=0.02) and shares["batches"] < 0.3
+
+
+def test_mixed_batches_are_sampled_by_sentences() -> None:
+    TrainingSettings(updates=1, mix_directions=True, sample="sentences")
+    with pytest.raises(ValueError, match="sample: batches that mix directions are drawn by sentences"):
+        TrainingSettings(updates=1, mix_directions=True, sample="batches")

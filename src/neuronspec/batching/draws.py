@@ -196,9 +196,13 @@ class SeparateDraws(Iterator[Draw]):
             self._plans[direction] = epoch, plan if rows is None else EpochPlan(rows[plan.order], plan.starts)
         return self._plans[direction][1]
 
+    def batches(self) -> dict[Direction, int]:
+        """Micro-batches that hold every pair of a direction once (by the plan of the first epoch)."""
+        return {direction: len(self._plan(direction, 0)) for direction in self._pairs}
+
     def per_epoch(self) -> int:
-        """Micro-batches that hold every pair of every direction once (by the plans of the first epoch)."""
-        return sum(len(self._plan(direction, 0)) for direction in self._pairs)
+        """Micro-batches that hold every pair of every direction once."""
+        return sum(self.batches().values())
 
     def passes(self) -> dict[Direction, float]:
         """Passes over the pairs of each direction so far, in epochs."""

@@ -86,7 +86,14 @@ class TrainingBatches:
         self.sizes = {direction: len(pairs) for direction, pairs in self._pairs.items()}
         self.probabilities = probabilities_of(self.sizes, settings)
         kind = MixedDraws if settings.mix_directions else SeparateDraws
-        self._draws = kind(self._pairs, self.probabilities, settings.batch_tokens, seed, text_format.frame.framing)
+        common = settings.batch_tokens, seed, text_format.frame.framing
+        self._draws = kind(self._pairs, self.probabilities, *common)
+        if settings.sample == "sentences" and isinstance(self._draws, SeparateDraws):
+            # As many sentences as asked for are in more batches where they are long.
+            batches = self._draws.batches()
+            shares = {one: share * batches[one] / self.sizes[one] for one, share in self.probabilities.items()}
+            total = sum(shares.values())
+            self._draws = SeparateDraws(self._pairs, {one: share / total for one, share in shares.items()}, *common)
 
     def draw(self) -> Draw:
         """The next micro-batch, without its tensors."""

@@ -37,6 +37,11 @@ class TrainingSettings(Section):
     weights: dict[str, Annotated[float, Field(gt=0, le=MANY)]] | None = Field(
         None, description="instead of temperature: how often each direction is sampled, {en-de: 2, de-en: 1}"
     )
+    sample: Annotated[Literal["batches", "sentences"] | None, Added()] = Field(
+        None,
+        description="what temperature and weights share out: micro-batches (the default where each has one direction), "
+        "which hold fewer sentences where these are long; or sentences (where directions are mixed)",
+    )
     mix_directions: bool = Field(False, description="micro-batches mix directions instead of holding one each")
     optimizer: Annotated[str, OneOf(OPTIMIZERS), Added()] = Field(
         "adamw",
@@ -108,6 +113,12 @@ class TrainingSettings(Section):
                 f"schedule: {self.schedule} needs the number of updates in advance, which a budget in minutes doesn't "
                 "give: set updates or epochs, or schedule: inverse_sqrt or constant"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_sample(self) -> TrainingSettings:
+        if self.mix_directions and self.sample == "batches":
+            raise ValueError("sample: batches that mix directions are drawn by sentences; leave sample out")
         return self
 
     @model_validator(mode="after")
