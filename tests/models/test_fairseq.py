@@ -255,7 +255,8 @@ def test_options_of_omegaconf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
         def pack(chosen: dict[str, Any]) -> dict[str, Any]:
             task = {"_name": chosen.pop("task"), "langs": chosen.pop("langs")}
-            return {"args": None, "cfg": node({"task": task, "model": chosen}), "meter": meter()}
+            cfg = node({"task": task, "model": chosen})
+            return {"args": None, "cfg": cfg, "meter": meter(), "best": np.float64(2.5), "seen": np.arange(3)}
 
         first = written(tmp_path / "given", pack=pack)
 
@@ -466,6 +467,8 @@ def test_the_folder_says_what_it_was_made_from(tmp_path: Path) -> None:
     checkpoint = written(tmp_path / "given")
     convert_fairseq(checkpoint, tmp_path / "made")
     content = json.loads((tmp_path / "made" / "conversion.json").read_text())
-    assert content["sha256"]["checkpoint.pt"] == digest(checkpoint)
+    files = {path.name: digest(path) for path in checkpoint.parent.iterdir()}
+    assert content["sha256"] == files
+    assert len(files) == 3
     assert content["settings"]["arch"] == options()["arch"]
     assert not list((tmp_path / "made").glob("*.pt"))

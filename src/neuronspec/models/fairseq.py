@@ -15,7 +15,13 @@ from neuronspec.core.checksums import digest
 from neuronspec.core.errors import ModelError, PathError, RecipeError
 from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.models.fairseq_checkpoint import ACTIVATIONS, Checkpoint, Settings, read_checkpoint
-from neuronspec.models.fairseq_vocabulary import Vocabulary, make_tokenizer, read_pieces, read_vocabulary
+from neuronspec.models.fairseq_vocabulary import (
+    Vocabulary,
+    dictionary_file,
+    make_tokenizer,
+    read_pieces,
+    read_vocabulary,
+)
 from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.text_format import Description
 from neuronspec.models.tied import KEY
@@ -71,7 +77,7 @@ def convert_fairseq(
     if reason := _why_not(settings):
         raise ModelError(f"{checkpoint} can't be converted: {reason}")
     spm = pieces or _beside(checkpoint, "*.model", "the SentencePiece model", "--spm")
-    words = dictionary or checkpoint.parent
+    words = dictionary_file(dictionary or checkpoint.parent)
     vocabulary = read_vocabulary(words, settings, _languages(settings, languages))
     tokenizer, lacking = make_tokenizer(vocabulary, read_pieces(spm))
     if framed := _framed(settings):
@@ -84,7 +90,7 @@ def convert_fairseq(
         _generation(config).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-        sources = {path.name: digest(path) for path in (checkpoint, spm)}
+        sources = {path.name: digest(path) for path in (checkpoint, words, spm)}
         write_json(folder / CONVERSION, {"from": "fairseq", "sha256": sources, "settings": settings.model_dump()})
     rows = len(vocabulary.symbols)
     return {

@@ -51,7 +51,7 @@ def read_vocabulary(path: Path, settings: Settings, languages: Sequence[str]) ->
         CorpusError: a line is damaged, or the dictionaries of the languages differ.
         RecipeError: two languages would have the same tag.
     """
-    symbols = [*SPECIAL, *_read_dictionary(_dictionary(path))]
+    symbols = [*SPECIAL, *_read_dictionary(dictionary_file(path))]
     ids = {symbol: number for number, symbol in enumerate(symbols)}
     style, tags = _STYLES[settings.lang_tok_style], []
     for language in languages:
@@ -68,7 +68,13 @@ def read_vocabulary(path: Path, settings: Settings, languages: Sequence[str]) ->
     return Vocabulary(symbols, tags)
 
 
-def _dictionary(path: Path) -> Path:
+def dictionary_file(path: Path) -> Path:
+    """The `dict.txt` that is meant by a path: itself, or in a folder the one of all languages, or the first of equal ones.
+
+    Raises:
+        PathError: the folder has none.
+        CorpusError: those in it differ.
+    """
     if not path.is_dir():
         return path
     found = sorted(path.glob("dict*.txt"))
