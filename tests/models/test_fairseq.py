@@ -195,6 +195,7 @@ def test_per_language_dictionaries_that_are_equal(tmp_path: Path) -> None:
     words = (checkpoint.parent / "dict.txt").read_text(encoding="utf-8")
     for code in LANGUAGES:
         (data / f"dict.{code}.txt").write_text(words, encoding="utf-8")
+    (data / "dict.en.txt").write_text(words.replace(" 100\n", " 7\n"), encoding="utf-8")
     convert_fairseq(checkpoint, tmp_path / "made", data)
     (data / "dict.fr.txt").write_text(words + "more 1\n", encoding="utf-8")
     with pytest.raises(CorpusError, match=r"dict.de.txt and .*dict.fr.txt differ"):

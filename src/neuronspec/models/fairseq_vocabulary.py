@@ -56,8 +56,8 @@ def read_vocabulary(path: Path, settings: Settings, languages: Sequence[str]) ->
     style, tags = _STYLES[settings.lang_tok_style], []
     for language in languages:
         given, tag = style.format(language), language_tag(language.replace("-", "_"))
-        if tag in tags:
-            raise RecipeError(f"--langs: {language} is named twice, or like another language; give each one once")
+        if tag in tags or (tag != given and tag in ids):
+            raise RecipeError(f"--langs: {language} is named twice, or {tag} is in the dictionary; give each one once")
         if given in ids:
             symbols[ids[given]] = tag
         else:
@@ -81,7 +81,7 @@ def dictionary_file(path: Path) -> Path:
     if not found:
         raise PathError(f"{path} holds no dict.txt; name the dictionary that the model was trained with by --dict")
     for other in found[1:]:
-        if other.read_bytes() != found[0].read_bytes():
+        if _read_dictionary(other) != _read_dictionary(found[0]):
             raise CorpusError(
                 f"{found[0]} and {other} differ, and the model has one vocabulary for all languages; name the right "
                 "one by --dict"
