@@ -51,11 +51,19 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda path: path.name)
 def test_recipes_are_valid(path: Path, tmp_path: Path) -> None:
-    """Text that a recipe reads but the project doesn't contain is stood in for by empty files."""
-    keys = re.findall(r"^  (train|valid|test): .*path:.+", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    for key in keys:
-        (tmp_path / key).touch()
-    assert Recipe.load(path, [f"corpus.{key}={tmp_path / key}" for key in keys]).name == path.stem
+    assert Recipe.load(with_files(path, tmp_path)).name == path.stem
+
+
+def with_files(recipe: Path, folder: Path) -> Path:
+    """A copy of a recipe below a folder, with empty files in place of the text that it reads and that isn't here."""
+    copy = folder / "recipes" / recipe.name
+    copy.parent.mkdir(exist_ok=True)
+    text = recipe.read_text(encoding="utf-8")
+    copy.write_text(text, encoding="utf-8")
+    for name in re.findall(r"path: \"?(\.\./[^\s,}\"]+)", text):
+        (copy.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy.parent / name).touch()
+    return copy
 
 
 def python_blocks(page: Path) -> str:
@@ -142,11 +150,12 @@ def test_the_readme_tells_what_came_out(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes" / "sweeps").glob("*.yaml")), ids=lambda path: path.name)
 def test_sweeps_are_valid(path: Path, tmp_path: Path) -> None:
-    keys = ("train", "valid", "test")
-    for key in keys:
-        (tmp_path / key).touch()
-    sweep = Sweep.load(path, [f"corpus.{key}={tmp_path / key}" for key in keys])
-    assert sweep.name == path.stem
+    (tmp_path / "recipes" / "sweeps").mkdir(parents=True)
+    copy = tmp_path / "recipes" / "sweeps" / path.name
+    copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    (recipe,) = re.findall(r"^recipe: \.\./(.+)$", copy.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    with_files(ROOT / "recipes" / recipe, tmp_path)
+    assert Sweep.load(copy).name == path.stem
 
 
 def yaml_block(page: str) -> str:

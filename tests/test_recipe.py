@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -265,3 +266,18 @@ evaluation: {zero_shot: [de-pt-BR], scores: {tokenizers: {zh_TW: char}}}
 )
 def test_spellings_that_mean_two_languages_or_none(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert message in mistakes(tmp_path, GOOD.replace(old, new))
+
+
+def test_all_zero_shot_directions() -> None:
+    def zero_shot(corpus: dict[str, Any], asked: Any = "all") -> list[str]:
+        values = {"name": "t", "training": {"updates": 1}, "continuation": {"updates": 1}}
+        source = {"reader": "catalogs"}
+        evaluation = {"evaluation": {"zero_shot": asked}}
+        return Recipe.model_validate(values | {"corpus": {"train": source} | corpus} | evaluation).evaluation.zero_shot
+
+    both = {"languages": ["de", "fr", "zho_Hans"]}
+    expected = ["de-fr", "de-zho_Hans", "fr-de", "fr-zho_Hans", "zho_Hans-de", "zho_Hans-fr"]
+    assert zero_shot(both) == expected == zero_shot(both, ["all"])
+    assert zero_shot(both | {"directions": ["de-en", "en-fr", "de-fr", "en-de"]}) == []
+    assert zero_shot(both | {"directions": ["de-en", "en-fr", "en-zh-Hans"]}) == ["de-fr", "de-zho_Hans"]
+    assert zero_shot(both | {"directions": "out"}) == []

@@ -33,7 +33,7 @@ from neuronspec.report.settings import ReportSettings
 from neuronspec.specialization.settings import SpecializationSettings
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.tracking import TRACKERS
-from neuronspec.translation.settings import EvaluationSettings
+from neuronspec.translation.settings import ALL, EvaluationSettings
 
 
 class Recipe(Section):
@@ -105,7 +105,11 @@ class Recipe(Section):
         except DirectionError as error:
             raise ValueError(f"scores.tokenizers: {error}") from None
         scores = section.scores.model_copy(update={"tokenizers": tokenizers})
-        return section.model_copy(update={"zero_shot": spelled_as_in(corpus, section.zero_shot), "scores": scores})
+        if corpus and section.zero_shot == [ALL]:
+            zero_shot = [str(direction) for direction in _composable(corpus)]
+        else:
+            zero_shot = spelled_as_in(corpus, section.zero_shot)
+        return section.model_copy(update={"zero_shot": zero_shot, "scores": scores})
 
     @field_validator("arms")
     @classmethod
@@ -254,6 +258,18 @@ def _plugin_mistakes(document: Document, names: Iterable[str]) -> Iterator[str]:
             load_plugins([name])
         except RecipeError as error:
             yield f"{document.place(('plugins',))}: {error}; without it the names that it registers are unknown"
+
+
+def _composable(corpus: CorpusSettings) -> list[Direction]:
+    """The directions that aren't trained, and that two trained ones compose, sorted."""
+    trained = set(corpus.all_directions)
+    found = {
+        Direction(into.source, out.target)
+        for into in trained
+        for out in trained
+        if into.target == out.source and into.source != out.target
+    }
+    return sorted(found - trained)
 
 
 def _zero_shot_problems(corpus: CorpusSettings, zero_shot: list[str]) -> Iterator[str]:

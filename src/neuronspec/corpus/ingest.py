@@ -20,7 +20,7 @@ from neuronspec.corpus.dropped import DroppedSample, smallest
 from neuronspec.corpus.filters.cells import dropped as dropped_cells
 from neuronspec.corpus.filters.pairs import fact_hashes, facts_of
 from neuronspec.corpus.filters.settings import FilterSettings
-from neuronspec.corpus.readers.rows import SPLITS, ReadCounts, Rows, SourceCounts, Split
+from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, SourceCounts, Split
 from neuronspec.corpus.readers.source import Source, Wanted
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.splits import Sample, Splitter, code_points, draws_of, sentence_keys
@@ -253,13 +253,16 @@ def _keys(batch: pa.RecordBatch, code: str) -> Hashes:
     return keys
 
 
-def read_rows(corpus: CorpusSettings, counts: ReadCounts, seed: int = 0) -> Iterator[Rows]:
+def read_rows(
+    corpus: CorpusSettings, counts: ReadCounts, seed: int = 0, zero_shot: Sequence[Pair] = ()
+) -> Iterator[Rows]:
     """The rows of a corpus in blocks, train before valid before test, source after source; lazily.
 
     Args:
         corpus: says what is read, and for which languages.
         counts: what was read and skipped of a source is added to it when the source has been read.
         seed: of the shares of sources that are used in part.
+        zero_shot: pairs of untrained directions, whose test text is read where there are files of it.
 
     Raises:
         CorpusError: the text can't be read. What can be checked without reading is checked before the first row.
@@ -272,7 +275,10 @@ def read_rows(corpus: CorpusSettings, counts: ReadCounts, seed: int = 0) -> Iter
         for place, source in enumerate(sources):
             part = SourceCounts(split, place, ReadCounts())
             with _named(split, place, sources):
-                yield from _used(source, corpus.wanted(source), part, seed)
+                wanted = corpus.wanted(source)
+                if split == "test":
+                    wanted = replace(wanted, also=[pair for pair in zero_shot if set(pair) <= {*wanted.languages}])
+                yield from _used(source, wanted, part, seed)
             counts.add(part.read)
             counts.parts.append(part)
 

@@ -182,7 +182,8 @@ class _Preparation:
     def _ingest(self, read: ReadCounts) -> Ingested:
         splitter = Splitter.of(self._corpus, self._seed)
         kept = Sample(self._corpus.language_shares, self._seed)
-        rows = self._watched(read_rows(self._corpus, read, self._seed))
+        untrained = sorted({pair_of(each.source, each.target) for each in self._zero_shot} - {*self._pairs})
+        rows = self._watched(read_rows(self._corpus, read, self._seed, untrained))
         cleaning = self._corpus.cleaning
         cleaner = Cleaner(self._languages, splitter, kept, self._corpus.filters, cleaning.normalize_punctuation)
         return ingest(rows, cleaner, self._folder / "rows", self._workers.map)

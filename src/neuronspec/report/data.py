@@ -14,6 +14,7 @@ from neuronspec.evaluation.samples import Sample
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.settings import Statistic
+from neuronspec.report.published import Published
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class ReportData:
         results: of the run.
         logs: by name (`base` and arms) the lines of its `log.jsonl`.
         samples: sample translations.
+        published: results of a paper that are shown beside.
         recipe: the recipe as YAML text, or other settings as text.
     """
 
@@ -46,6 +48,7 @@ class ReportData:
     results: Results | None = None
     logs: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     samples: Sequence[Sample] = ()
+    published: Published | None = None
     recipe: str = ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,6 +96,14 @@ def progression_series(rows: Sequence[LayerOverlap]) -> list[Line]:
             Line(f"{side}, by chance", side, layers, [row.chance for row in own], color, "dotted"),
         ]
     return lines
+
+
+def published_series(overlap: Mapping[str, Sequence[float]]) -> list[Line]:
+    """The published mean IoU by layer, side by side."""
+    return [
+        Line(f"{side}, published", side, [*map(float, range(1, len(values) + 1))], [*values], SIDES[side], "dashed")
+        for side, values in overlap.items()
+    ]
 
 
 def effect_series(effects: Sequence[CoverageEffect]) -> list[Line]:

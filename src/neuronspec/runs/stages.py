@@ -284,6 +284,7 @@ def report_data(run: Run) -> ReportData:
     from neuronspec.neurons.masks import NeuronMasks
     from neuronspec.neurons.selection import families_of, statistic_of
     from neuronspec.report.data import ReportData
+    from neuronspec.report.registry import PUBLISHED
     from neuronspec.training.log import read_log
 
     recipe, names = run.recipe, ["base", *run.recipe.arms]
@@ -301,5 +302,6 @@ def report_data(run: Run) -> ReportData:
         results=results,
         logs={arm: read_log(run.paths.training_log(arm)) for arm in names},
         samples=read_samples(run.paths.evaluations, names, directions, recipe.report.samples),
+        published=None if recipe.report.reference is None else PUBLISHED.get(recipe.report.reference),
         recipe=recipe.to_yaml(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.registry import OneOf
@@ -12,6 +12,9 @@ from neuronspec.core.settings import MANY, Positive, Section
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.registry import ENGINES
+
+ALL = "all"
+"""As `zero_shot`: all directions that aren't trained, and that trained ones compose; the recipe spells them out."""
 
 
 class EvaluationSettings(Section):
@@ -42,10 +45,10 @@ class EvaluationSettings(Section):
         description="what happens to a source longer than the model reads; truncate: cut and counted; split: "
         "translated in parts, split at sentence ends (extra deploy)",
     )
-    zero_shot: list[str] = Field(
+    zero_shot: Annotated[list[str], BeforeValidator(lambda given: [ALL] if given == ALL else given)] = Field(
         [],
-        description="untrained directions to evaluate too, such as [de-fr]; needs text that is parallel in both "
-        "languages, and trained directions to compose the masks from (de-en, en-fr)",
+        description="untrained directions to evaluate too, such as [de-fr], or all that can be; needs text that is "
+        "parallel in both languages, and trained directions to compose the masks from (de-en, en-fr)",
     )
     scores: ScoreSettings = ScoreSettings()
 

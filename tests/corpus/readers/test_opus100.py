@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.helpers.prepared import prepare_recipe
 from tests.helpers.sources import read_source
 
+from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.readers.rows import Row
+from neuronspec.corpus.store import TokenStore
+from neuronspec.recipe import Recipe
 
 
 def write(root: Path, kind: str, pair: str, part: str, **texts: str) -> None:
@@ -46,3 +50,21 @@ def test_missing_pairs_and_unequal_files(tmp_path: Path) -> None:
     write(tmp_path, "copy", "de-en", "train", de="Ja\n", en="Yes\n")
     with pytest.raises(CorpusError, match=r"two files for de: .*copy.* and .*supervised.*keep one"):
         read_source(source | {"part": "train"}, ["de"])
+
+
+def test_tests_of_zero_shot_pairs_are_read(tmp_path: Path) -> None:
+    for part in ("train", "dev", "test"):
+        for number, code in enumerate(("de", "fr")):
+            pair = "-".join(sorted((code, "en")))
+            lines = [f"{part} {word} {code}" for word in ("one", "two", "three", "four")[number:]]
+            write(tmp_path, "supervised", pair, part, **{code: "\n".join(lines) + "\n", "en": "\n".join(lines) + "\n"})
+    write(tmp_path, "zero-shot", "de-fr", "test", de="Danke schön\n", fr="Merci bien\n")
+    values = {"name": "t", "training": {"updates": 1}, "continuation": {"updates": 1}, "tokenizer": {"vocabulary": 130}}
+    sources = {split: {"reader": "opus100", "path": tmp_path, "part": part}
+               for split, part in (("train", "train"), ("valid", "dev"), ("test", "test"))}  # fmt: skip
+    recipe = Recipe.model_validate(
+        values | {"corpus": {**sources, "languages": ["de", "fr"], "workers": 1}, "evaluation": {"zero_shot": "all"}}
+    )
+    prepare_recipe(recipe, tmp_path / "data")
+    pairs = TokenStore.open(tmp_path / "data").pairs("test", Direction("de", "fr"))
+    assert (pairs.source_texts(), pairs.references()) == (["Danke schön"], ["Merci bien"])

@@ -55,7 +55,7 @@ def of_languages(name: str, folder: Path, tagged: list[Tagged], wanted: Wanted, 
 
 
 def of_pairs(part: str, folder: Path, tagged: list[Tagged], wanted: Wanted, layout: str) -> Iterator[Aligned]:
-    """The files of all pairs, two for each.
+    """The files of all pairs, two for each, and those of zero-shot pairs that are there.
 
     Args:
         part: of the benchmark.
@@ -72,5 +72,6 @@ def of_pairs(part: str, folder: Path, tagged: list[Tagged], wanted: Wanted, layo
     if missing:
         there = ", ".join(sorted({pair for pair, _, _ in tagged})) or f"none; files are named like {layout}"
         raise CorpusError(f"{folder}: no files of {', '.join(missing)} for {part!r}; pairs there: {there}")
-    for files in filter(None, found.values()):
+    further = (the_only(files_of_pair(tagged, pair), pair) for pair in wanted.also)
+    for files in filter(None, (*found.values(), *further)):
         yield Aligned(f"{part}.{files[0]}", files[1])

@@ -53,7 +53,7 @@ class MosesSource(AlignedSource):
         return stamps(archive_of(path) or path for path in _all_files(self.path))
 
     def groups(self, wanted: Wanted) -> list[Aligned]:
-        """The files of all pairs, or those of all languages.
+        """The files of all pairs and those of zero-shot pairs that are there, or those of all languages.
 
         Raises:
             CorpusError: files are missing or ambiguous.
@@ -61,6 +61,7 @@ class MosesSource(AlignedSource):
         missing: list[str] = []
         if "{pair}" in self.path:
             found = [each for pair in wanted.pairs for each in _of_pair(self.path, pair, missing)]
+            found += [each for pair in wanted.also for each in _of_pair(self.path, pair, [])]
         else:
             paths = {code: Path(self.path.replace("{lang}", code)) for code in wanted.languages}
             if not all(is_file(path) for path in paths.values()):

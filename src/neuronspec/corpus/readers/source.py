@@ -28,10 +28,12 @@ class Wanted:
     Args:
         languages: that some direction uses, the pivot first.
         pairs: the language pairs that some direction translates between, sorted.
+        also: pairs of zero-shot directions, whose files are read where a source has them.
     """
 
     languages: Sequence[str]
     pairs: Sequence[Pair]
+    also: Sequence[Pair] = ()
 
 
 class Source(Section):

@@ -10,6 +10,7 @@ from neuronspec.report.figures import by_layer as layers
 from neuronspec.report.figures import structure
 from neuronspec.report.numbers import Numbers, SiteNumbers
 from neuronspec.report.order import family_bounds, site_title
+from neuronspec.report.page.beside import published_section
 from neuronspec.report.page.blocks import Block, DataTable, Section, figure_block, frames_block, matrix, rounded
 from neuronspec.report.page.causes import causal_blocks
 from neuronspec.report.page.neuron_view import neuron_block
@@ -19,7 +20,7 @@ LAYERS = "Encoder layers compare the directions into the pivot, decoder layers t
 
 
 def neuron_sections(data: ReportData, numbers: Numbers) -> list[Section]:
-    """Overlap, structure, neurons, causes; and training where there are logs."""
+    """Overlap, structure, neurons, causes, what is published; and training where there are logs."""
     sections = [
         Section("overlap-section", "Overlap", "How much the feed-forward neurons of two directions are the same ones.",
                 overlap_blocks(data, numbers)),
@@ -32,6 +33,8 @@ def neuron_sections(data: ReportData, numbers: Numbers) -> list[Section]:
     if causes:
         intro = "Whether the neurons matter, and whether the masks would have been the same with other text or later."
         sections.append(Section("causes", "Causes and checks", intro, causes))
+    if (published := published_section(data)) is not None:
+        sections.append(published)
     if data.logs:
         sections.append(Section("training", "Training", "", [_training(data)]))
     return sections
