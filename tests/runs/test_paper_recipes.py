@@ -34,7 +34,8 @@ LOW = {"cy": "cym_Latn", "eu": "eus_Latn", "ga": "gle_Latn", "gl": "glg_Latn", "
 SIZES = [
     "continuation.updates=2", "continuation.batch_tokens=256", "continuation.accumulation=1",
     "continuation.validate_every=2", "continuation.validation_sentences=2", "continuation.save_every=2",
-    "continuation.warmup=1", "recording.sentences=4", "evaluation.max_sentences=2", "evaluation.max_new_tokens=8",
+    "continuation.warmup=1", "recording.sentences=4", "evaluation.max_sentences=2", "evaluation.max_new_tokens=4",
+    "evaluation.beam=2", "analysis.sentences=1",
     "evaluation.scores.resamples=20", "evaluation.scores.trials=20", "corpus.workers=1",
 ]  # fmt: skip
 NEW_MODEL = [
