@@ -69,7 +69,7 @@ def read_vocabulary(path: Path, settings: Settings, languages: Sequence[str]) ->
 
 
 def dictionary_file(path: Path) -> Path:
-    """The `dict.txt` that is meant by a path: itself, or the one in a folder, where those of all languages must be equal.
+    """The `dict.txt` that a path means: itself, or the one in a folder, where those of all languages must be equal.
 
     Raises:
         PathError: the folder has none.
