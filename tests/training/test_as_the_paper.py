@@ -138,6 +138,9 @@ def test_an_overflow_halves_the_scale_and_the_training_goes_on(tmp_path: Path, m
     assert state.skipped > 10
     assert state.scale == 2.0 ** (140 - state.skipped)
     assert state.scaled == 30 - state.skipped
+    toy_train(tmp_path / "parts", 13, precision="fp16", save_every=30)
+    toy_train(tmp_path / "parts", 30, precision="fp16", save_every=30)
+    assert_same(tmp_path / "parts", tmp_path / "run")
 
 
 def _with_scale(plain: Any, scale: float) -> Any:

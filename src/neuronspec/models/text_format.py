@@ -62,9 +62,8 @@ def cleaning_of(tokenizer: Any) -> Cleaning:
         `tokenizer` where it normalises text by itself, as those of pretrained models do; `neuronspec` where it takes
         text as it is, as those that are trained here: `neuronspec.models.text_cleaning` cleans it.
     """
-    kept = getattr(tokenizer, "init_kwargs", {}).get(CLEANING_KEY, {}).get("cleaning")
-    if kept is not None:
-        return cast(Cleaning, kept)
+    if kept := getattr(tokenizer, "init_kwargs", {}).get(CLEANING_KEY):
+        return cast(Cleaning, kept["cleaning"])
     backend = getattr(tokenizer, "backend_tokenizer", None)
     return "neuronspec" if getattr(backend, "normalizer", None) is None else "tokenizer"
 
@@ -174,7 +173,7 @@ class TextFormat:
     @property
     def punctuation(self) -> bool:
         """Whether the punctuation of its training text was normalised as Moses does."""
-        return bool(self.frame.tokenizer.init_kwargs.get(CLEANING_KEY, {}).get("punctuation"))
+        return bool(getattr(self.frame.tokenizer, "init_kwargs", {}).get(CLEANING_KEY, {}).get("punctuation"))
 
     @property
     def is_causal(self) -> bool:
