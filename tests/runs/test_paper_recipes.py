@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,8 @@ EC30 = {
 NTREX = {code: tag[:3] for code, tag in EC30.items() if code != "oc"} | {
     "ar": "arb", "sr": "srp_Cyrl", "sd": "snd_Arab", "es": "spa", "pt": "por",
 }  # fmt: skip
+
+IWSLT = ["ar", "de", "es", "fa", "he", "it", "nl", "pl"]
 
 LOW = {"cy": "cym_Latn", "eu": "eus_Latn", "ga": "gle_Latn", "gl": "glg_Latn", "is": "isl_Latn", "mt": "mlt_Latn"}
 
@@ -65,10 +70,32 @@ def assert_whole(made: Recipe, results: dict[str, Any]) -> None:
 
 def test_iwslt(tmp_path: Path) -> None:
     pytest.importorskip("sacremoses", reason="the recipe normalises punctuation as Moses does")
-    languages = ["ar", "de", "es", "fa", "he", "it", "nl", "pl"]
-    made, results = ran(tmp_path, "iwslt", lambda data: miniature.iwslt(data, languages), [*SIZES, *NEW_MODEL])
+    made, results = ran(tmp_path, "iwslt", lambda data: miniature.iwslt(data, IWSLT), [*SIZES, *NEW_MODEL])
     assert len(made.evaluated_directions) == 16
     assert_whole(made, results)
+
+
+@pytest.mark.slow
+def test_the_papers_arms(tmp_path: Path) -> None:
+    """The sweep of IWSLT: all arms, with embeddings of the encoder's own."""
+    pytest.importorskip("sacremoses", reason="the recipe normalises punctuation as Moses does")
+    miniature.copied(tmp_path, "iwslt", lambda data: miniature.iwslt(data, IWSLT))
+    sweep = tmp_path / "recipes" / "sweeps" / "iwslt.yaml"
+    sweep.parent.mkdir()
+    shutil.copy(miniature.RECIPES / "sweeps" / "iwslt.yaml", sweep)
+    sizes = [*SIZES, *NEW_MODEL, "baselines.adapters.bottleneck=4", "baselines.lass.updates=1"]
+    command = [sys.executable, "-m", "neuronspec", "sweep", str(sweep), "--out", str(tmp_path / "sweep")]
+    done = subprocess.run(
+        [*command, *(part for size in sizes for part in ("--set", size))],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    arms = json.loads((tmp_path / "sweep" / "results.json").read_text(encoding="utf-8"))["arms"]
+    entries = {"adapters_direction", "adapters_family", "lass", "k50", "k99", "encoder", "decoder"}
+    assert entries <= arms.keys()
 
 
 @pytest.mark.slow
