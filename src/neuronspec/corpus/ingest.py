@@ -270,7 +270,7 @@ def read_rows(
     for split, sources in corpus.sources.items():
         for place, source in enumerate(sources):
             with _named(split, place, sources):
-                source.check(corpus.wanted(source))
+                source.check(corpus.wanted(source), split)
     for split, sources in corpus.sources.items():
         for place, source in enumerate(sources):
             part = SourceCounts(split, place, ReadCounts())
@@ -279,6 +279,9 @@ def read_rows(
                 if split == "test":
                     wanted = replace(wanted, also=[pair for pair in zero_shot if set(pair) <= {*wanted.languages}])
                 yield from _used(source, wanted, part, seed)
+                if not (part.read.sources.total() or part.read.skipped):
+                    where = getattr(source, "path", None) or f"reader {source.reader}"
+                    raise CorpusError(f"{where}: there is no row in it")
             counts.add(part.read)
             counts.parts.append(part)
 

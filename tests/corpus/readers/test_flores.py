@@ -91,5 +91,5 @@ def test_damaged_files(tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match=message):
             rows_of(tmp_path, ["de"])
     german.rename(german.with_suffix(".parquet"))
-    with pytest.raises(CorpusError, match="deu_Latn.parquet can't be read: .*; download the file again"):
+    with pytest.raises(CorpusError, match="deu_Latn.parquet: can't be read: .*; make or download it again"):
         rows_of(tmp_path, ["de"])

@@ -23,9 +23,9 @@ TEXTS = [{"en": "Hi", "de": "Hallo"}, {"en": "day", "de": "Tag"}, {"en": "one", 
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the library keeps of a data set that it has read."""
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
 
 
 def data_of(texts: list[dict[str, str]], nested: bool = True) -> Dataset:

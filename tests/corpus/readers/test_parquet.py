@@ -133,7 +133,7 @@ print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
     root = Path(__file__).parents[3]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
     message, kilobytes = done.stdout.splitlines()
-    assert re.search(r"row group 1: [\d,]+ bytes in the column 'en' and 1 rows", message)
+    assert re.search(r"row group 1: [\d,]+ bytes \(compressed [\d,]+\) in the column 'en' and 1 rows", message)
     assert path.stat().st_size < 2**20 and int(kilobytes) < 256 * 2**10
 
 

@@ -13,6 +13,7 @@ from tests.helpers.sources import XML_TEXT, read_source
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.readers.rows import ReadCounts, Row
+from neuronspec.deploy.documents.xml_files import FILLED_1, FILLED_2
 
 ONE = """<?xml version="1.0" encoding="UTF-8"?>
 <xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2">
@@ -68,9 +69,40 @@ def test_translated_segments_of_2_0(tmp_path: Path) -> None:
     units.append('<unit id="x" translate="no"><segment><source>a</source><target>b</target></segment></unit>')
     counts = ReadCounts()
     rows = rows_of(tmp_path / "a.xliff", TWO.format("\n".join(units)), counts)
-    assert [row.texts for row in rows if row.texts] == [{"en": f"a{n}", "de": f"b{n}"} for n in (0, 2, 3, 4)]
+    assert [row.texts for row in rows if row.texts] == [{"en": f"a{n}", "de": f"b{n}"} for n in (0, 3, 4)]
     assert counts.sources == {"a.xliff": 11}
-    assert counts.skipped == {"de": {"not finished": 1, "untranslated": 5, "not for translation": 1}}
+    assert counts.skipped == {
+        "de": {"not finished": 1, "translated but not reviewed": 1, "untranslated": 5, "not for translation": 1}
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ('<target state="translated" state-qualifier="mt-suggestion">b</target>', "machine translation"),
+        ('<target state-qualifier="leveraged-mt">b</target>', "machine translation"),
+        ('<target state="signed-off" state-qualifier="leveraged-mt">b</target>', ""),
+        ('<target state="translated" state-qualifier="exact-match">b</target>', ""),
+    ],
+)
+def test_machine_translations_arent_read(tmp_path: Path, target: str, reason: str) -> None:
+    counts = ReadCounts()
+    whole = ONE.format(f"<trans-unit><source>a</source>{target}</trans-unit>")
+    (row,) = rows_of(tmp_path / "a.xlf", whole, counts)
+    assert bool(row.texts) == (not reason)
+    assert counts.skipped == ({"de": {reason: 1}} if reason else {})
+
+
+def test_what_translate_fills_isnt_read(tmp_path: Path) -> None:
+    """Else a corpus of exported files would take in the translations of its own models."""
+    for attributes, form in ((FILLED_1, ONE), (FILLED_2, TWO)):
+        state = f'state="{attributes["state"]}"'
+        unit = (
+            f"<trans-unit><source>a</source><target {state}>b</target></trans-unit>"
+            if form is ONE
+            else f"<unit><segment {state}><source>a</source><target>b</target></segment></unit>"
+        )
+        assert not any(row.texts for row in rows_of(tmp_path / "a.xlf", form.format(unit)))
 
 
 def test_names_with_a_prefix(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class AlignedSource(Source):
         """
         raise NotImplementedError
 
-    def check(self, wanted: Wanted) -> None:
+    def check(self, wanted: Wanted, split: Split) -> None:
         """Find all files and count their lines.
 
         Raises:

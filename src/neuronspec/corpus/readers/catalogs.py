@@ -16,6 +16,7 @@ from pydantic import Field
 from neuronspec.core.errors import CorpusError, DirectionError, MissingExtraError, NeuronspecError
 from neuronspec.core.languages import best_tags, canonical, same_language
 from neuronspec.core.settings import Positive, RecipePath
+from neuronspec.corpus.readers.lines import LONGEST_LINE, count_lines
 from neuronspec.corpus.readers.messages import default_text, looks_like_key, same_markup, strip_accelerators
 from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, Split, in_columns
 from neuronspec.corpus.readers.source import Source, Wanted, stamps
@@ -281,6 +282,8 @@ def _most_frequent(paths: list[Path]) -> dict[Message, str]:
 def _parse(path: Path) -> Iterable[Any]:
     import polib
 
+    if path.is_file() and path.stat().st_size > LONGEST_LINE:
+        count_lines(path)  # polib holds lines of any length, several times
     try:
         with path.open("rb") as file:
             marked = file.read(len(BOM_UTF8)) == BOM_UTF8

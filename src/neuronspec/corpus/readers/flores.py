@@ -10,12 +10,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from neuronspec.core.errors import CorpusError, told_as
+from neuronspec.core.errors import CorpusError
 from neuronspec.core.json_files import parse_json
 from neuronspec.core.settings import RecipePath
 from neuronspec.corpus.readers.aligned import Aligned, Tagged
 from neuronspec.corpus.readers.benchmark import FolderSource, of_languages
 from neuronspec.corpus.readers.lines import read_blocks
+from neuronspec.corpus.readers.parquet import check_sizes, opened_parquet
 from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, Split, in_columns
 from neuronspec.corpus.readers.source import Wanted
 
@@ -53,7 +54,7 @@ class FloresSource(FolderSource):
         matches = ((name.fullmatch(path.name), path) for path in sorted(self.path.glob(f"{part}/*")))
         return [("", match["first"] or match["last"], path) for match, path in matches if match]
 
-    def check(self, wanted: Wanted) -> None:
+    def check(self, wanted: Wanted, split: Split) -> None:
         """Read it all, as there is little of it.
 
         Raises:
@@ -106,10 +107,9 @@ def _of_json(path: Path, number: int, line: str) -> tuple[Any, str]:
 
 
 def _of_parquet(path: Path) -> Iterator[tuple[Any, str]]:
-    import pyarrow.parquet as pq
-
     number = 0
-    with told_as(CorpusError, f"{path} can't be read", "download the file again"), pq.ParquetFile(path) as file:
+    with opened_parquet(path) as file:
+        check_sizes(path, file, ["id", "text"])
         for batch in file.iter_batches(columns=["id", "text"]):
             for found in batch.to_pylist():
                 number += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from neuronspec.core.errors import CorpusError, PathError, told_as
 from neuronspec.core.settings import from_recipe_folder
 from neuronspec.corpus.readers.arrow_columns import TextColumns
-from neuronspec.corpus.readers.parquet import read_texts
+from neuronspec.corpus.readers.lines import count_lines
+from neuronspec.corpus.readers.parquet import check_columns, read_texts
 from neuronspec.corpus.readers.rows import BLOCK_ROWS, LineOrigins, ReadCounts, Rows, Split
 from neuronspec.corpus.readers.scores import MIN_SCORES, MinScores, judged, score_codes
 from neuronspec.corpus.readers.source import Source, Wanted, stamps
@@ -23,6 +25,9 @@ _CALLED: dict[Split, tuple[str, ...]] = {
     "test": ("test",),
 }
 """What data sets call the splits."""
+
+LONGEST_TEXT_LINE = 2**26
+"""Bytes of a line of JSON or CSV at most: the library reads it as a whole, and a file may be one list on one line."""
 
 
 class HfSource(Source):
@@ -67,13 +72,20 @@ class HfSource(Source):
         files = stamps(sorted(path for path in folder.rglob("*") if path.is_file()))
         return files if str(folder) == self.path else {self.path: {"snapshot": folder.name, "files": len(files)}}
 
-    def check(self, wanted: Wanted) -> None:
-        """Look for the data set.
+    def check(self, wanted: Wanted, split: Split) -> None:
+        """Look for the data set, its split and its columns.
 
         Raises:
-            CorpusError: there is no such folder, or the cache of the hub doesn't have it.
+            CorpusError: as of `read`, but for damaged rows.
         """
-        self._folder()
+        with self._told():
+            found, name = self._found(split)
+            languages, mapped = self._asked(wanted)
+            if isinstance(found, list):
+                for path in found:
+                    check_columns(path, languages, mapped)
+            elif (schema := _schema(found)) is not None:
+                TextColumns.of(self._where(name), schema, languages, mapped)
 
     def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
         """The rows of the split.
@@ -82,32 +94,34 @@ class HfSource(Source):
             CorpusError: it can't be read, there is no such configuration or split, or a language has no column of
                 strings.
         """
-        folder = self._folder()
         first = 1
-        with told_as(CorpusError, f"{self.path}: can't be read", "see docs/corpora.md for what the reader 'hf' reads"):
-            found, name = self._split(_splits(folder, self.name), split)
+        with self._told():
+            found, name = self._found(split)
             label = "/".join(filter(None, (Path(self.path).name, self.name, name)))
-            columns = [*wanted.languages, *score_codes(self.min_scores)]
-            for texts in self._texts(found, f"{self.path}, split {name}" if name else self.path, columns):
+            for texts in _texts(found, self._where(name), *self._asked(wanted)):
                 rows = Rows(texts, LineOrigins(label, first), split)
                 counts.sources[label] += len(rows)
                 first += len(rows)
                 yield judged(rows, self.min_scores, counts, self.path)
 
-    def _texts(self, found: Any, where: str, languages: Sequence[str]) -> Iterator[dict[str, list[str]]]:
-        """The texts of a split, in blocks."""
-        mapped = (self.columns or {}) | score_codes(self.min_scores)
-        if isinstance(found, list):
-            for path in found:
-                yield from read_texts(path, languages, mapped)
-            return
-        schema, columns, first = None, None, 1
-        for table in found.with_format("arrow").iter(batch_size=BLOCK_ROWS):
-            if columns is None or table.schema != schema:
-                schema = table.schema
-                columns = TextColumns.of(where, schema, languages, mapped)
-            yield columns.texts(table, first)
-            first += table.num_rows
+    def _told(self) -> AbstractContextManager[None]:
+        return told_as(CorpusError, f"{self.path}: can't be read", "see docs/corpora.md for what the reader 'hf' reads")
+
+    def _where(self, name: str) -> str:
+        return f"{self.path}, split {name}" if name else self.path
+
+    def _asked(self, wanted: Wanted) -> tuple[list[str], dict[str, str]]:
+        """The columns that are read, and what those are named that aren't named by a language."""
+        scores = score_codes(self.min_scores)
+        return [*wanted.languages, *scores], (self.columns or {}) | scores
+
+    def _found(self, split: Split) -> tuple[Any, str]:
+        """The rows and the name of the split that is read."""
+        splits, files = _splits(self._folder(), self.name)
+        found, name = self._split(splits, split)
+        for path in files.get(name, []):
+            count_lines(path, LONGEST_TEXT_LINE)
+        return found, name
 
     def _folder(self) -> Path:
         if Path(self.path).is_dir():
@@ -136,23 +150,57 @@ class HfSource(Source):
         )
 
 
-def _splits(folder: Path, name: str | None) -> dict[str, Any]:
-    """The rows by split, or the Parquet files; a data set that was saved without splits has one without a name."""
+def _schema(found: Any) -> Any:
+    """The schema of a data set; None where its files tell none, as they are empty."""
+    if found.features is not None:
+        return found.features.arrow_schema
+    first = next(iter(found.with_format("arrow").iter(batch_size=1)), None)
+    return None if first is None else first.schema
+
+
+def _texts(
+    found: Any, where: str, languages: Sequence[str], mapped: Mapping[str, str]
+) -> Iterator[dict[str, list[str]]]:
+    """The texts of a split, in blocks."""
+    if isinstance(found, list):
+        for path in found:
+            yield from read_texts(path, languages, mapped)
+        return
+    schema, columns, first = None, None, 1
+    for table in found.with_format("arrow").iter(batch_size=BLOCK_ROWS):
+        if columns is None or table.schema != schema:
+            schema = table.schema
+            columns = TextColumns.of(where, schema, languages, mapped)
+        yield columns.texts(table, first)
+        first += table.num_rows
+
+
+def _splits(folder: Path, name: str | None) -> tuple[dict[str, Any], dict[str, list[Path]]]:
+    """The rows by split, and the files of text that they come from.
+
+    Parquet files are given as a list instead of rows. A data set that was saved without splits has one without a name.
+    """
     import datasets
+    from datasets.packaged_modules.csv.csv import Csv
+    from datasets.packaged_modules.json.json import Json
     from datasets.packaged_modules.parquet.parquet import Parquet
+    from datasets.packaged_modules.text.text import Text
 
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         if name is not None:
             raise CorpusError(f"{folder}: was saved to disk, so it has no configuration {name}; leave name out")
         saved = datasets.load_from_disk(str(folder))
-        return dict(saved) if isinstance(saved, datasets.DatasetDict) else {"": saved}
+        return (dict(saved) if isinstance(saved, datasets.DatasetDict) else {"": saved}), {}
     builder = datasets.load_dataset_builder(str(folder), name)
-    files = {str(split): list(map(str, names)) for split, names in (builder.config.data_files or {}).items()}
-    if elsewhere := [file for names in files.values() for file in names if "://" in file]:
+    names = {str(split): list(map(str, found)) for split, found in (builder.config.data_files or {}).items()}
+    if elsewhere := [name for found in names.values() for name in found if "://" in name]:
         raise CorpusError(
             f"{folder}: its card names files elsewhere, such as {elsewhere[0]}, and nothing is downloaded; put them "
             "into the folder"
         )
+    files = {split: list(map(Path, found)) for split, found in names.items()}
     if isinstance(builder, Parquet):  # the library's own way reads ahead without a bound on the memory
-        return {split: list(map(Path, names)) for split, names in files.items()}
-    return dict(builder.as_streaming_dataset())
+        return dict(files), {}
+    if isinstance(builder, Csv):
+        builder.config.na_filter = False  # None, NA and null are words
+    return dict(builder.as_streaming_dataset()), files if isinstance(builder, Csv | Json | Text) else {}

@@ -65,7 +65,7 @@ class IwsltSource(FolderSource):
         files = ((re.fullmatch(kind, path.name), path) for path in sorted(self.path.rglob("*")))
         return [(match["pair"], match["tag"], path) for match, path in files if match]
 
-    def check(self, wanted: Wanted) -> None:
+    def check(self, wanted: Wanted, split: Split) -> None:
         """Find all files; whether they fit each other is found while they are read.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,13 @@ from neuronspec.corpus.readers.scores import judged, score_codes
 from neuronspec.corpus.readers.source import Wanted
 from neuronspec.corpus.readers.tables import TableSource
 
+logger = logging.getLogger(__name__)
+
 NESTED = "translation"
 """The key whose object holds the texts by language, as many data sets on the Hugging Face hub have it."""
+
+FIRST = 1000
+"""Lines of each file that are looked at before anything is read."""
 
 MOST_LAYOUTS = 1000
 """Different lists of keys that are remembered."""
@@ -35,6 +41,32 @@ class JsonlSource(TableSource):
     endings: ClassVar[tuple[str, ...]] = (".jsonl",)
     reader: Literal["jsonl"]
 
+    def check(self, wanted: Wanted, split: Split) -> None:
+        """Look at the first lines of the files; not of pipes, which can be read only once.
+
+        Raises:
+            CorpusError: they can't be read, or don't have two of the languages, or the files have no further lines and
+                one language is in none. A language that may follow further on is warned of.
+        """
+        layouts, whole = _Layouts(wanted.languages, self.columns or {}), True
+        for name, path in self.files().items():
+            if not path.is_file():
+                return
+            first, lines = next(read_blocks(path, FIRST), (1, []))
+            _Block(path, name, layouts, ReadCounts(), {}).rows(first, lines, split)
+            whole = whole and len(lines) < FIRST
+            if not layouts.missing:
+                return
+        if whole:
+            raise CorpusError(no_column(str(self.path), layouts.missing, list(layouts.names)))
+        where = f"{self.path}, in the first {FIRST} lines of each file"
+        if len(wanted.languages) - len(layouts.missing) < 2:
+            raise CorpusError(
+                f"{no_column(where, layouts.missing, list(layouts.names))}. If text in two languages follows, move "
+                "some of it to the beginning"
+            )
+        logger.warning("%s, there is no text in %s; is there any?", where, ", ".join(layouts.missing))
+
     def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
         """The rows of the files, in the order of their names.
 
@@ -49,8 +81,8 @@ class JsonlSource(TableSource):
                 counts.sources[name] += len(rows)
                 if len(rows):
                     yield judged(rows, self.min_scores, counts, str(path.parent))
-        if missing := [code for code in wanted.languages if code not in layouts.seen]:
-            raise CorpusError(no_column(str(self.path), missing, list(layouts.names)))
+        if layouts.missing:
+            raise CorpusError(no_column(str(self.path), layouts.missing, list(layouts.names)))
 
 
 @dataclass(slots=True)
@@ -67,6 +99,11 @@ class _Layouts:
     seen: set[str] = field(default_factory=set)
     names: dict[str, None] = field(default_factory=dict)
     _places: dict[tuple[str, ...], dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        """Languages that no object has had a key of."""
+        return [code for code in self.languages if code not in self.seen]
 
     def places(self, where: str, keys: tuple[str, ...]) -> dict[str, int]:
         """By language, the place of its key."""

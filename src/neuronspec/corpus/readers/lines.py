@@ -35,22 +35,26 @@ def read_blocks(path: Path, size: int = BLOCK_ROWS) -> Iterator[tuple[int, list[
             number += len(lines)
 
 
-def count_lines(path: Path) -> int:
+def count_lines(path: Path, longest: int = LONGEST_LINE) -> int:
     """The number of lines of a file, as `read_blocks` counts them.
+
+    Args:
+        path: of the file.
+        longest: bytes of a line at most.
 
     Raises:
         CorpusError: the file is missing or damaged, or a line is too long.
     """
     with opened(path) as file:
-        return sum(1 for _ in _bounded(path, file))
+        return sum(1 for _ in _bounded(path, file, longest))
 
 
-def _bounded(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+def _bounded(path: Path, file: IO[bytes], longest: int = LONGEST_LINE) -> Iterator[bytes]:
     """The lines of a file with their ends. A compressed file of a few bytes may hold a line that fills the memory."""
-    for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), start=1):
-        if len(line) > LONGEST_LINE:
+    for number, line in enumerate(iter(partial(file.readline, longest + 1), b""), start=1):
+        if len(line) > longest:
             raise CorpusError(
-                f"{path}:{number}: a line of more than {LONGEST_LINE // 2**20} MiB, so this is no text with a sentence "
+                f"{path}:{number}: a line of more than {longest // 2**20} MiB, so this is no text with a sentence "
                 "per line"
             )
         yield line

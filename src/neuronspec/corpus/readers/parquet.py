@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _BUFFER = 2**20
 """Bytes of a column that are read from the disk together; without a limit, it's all of a row group."""
 
+_LARGE, _DENSEST = 2**26, 200
+"""From this size on, a column may be so many times smaller on the disk. Pages of text are rarely a tenth, and one page,
+which is read at once, may hold all of a column."""
+
 
 class ParquetSource(TableSource):
     """Parquet files (`.parquet`) with a column of strings for each language.
@@ -36,8 +40,7 @@ class ParquetSource(TableSource):
         Raises:
             CorpusError: the file can't be read, or lacks a column of strings for a language.
         """
-        with _opened(path) as file:
-            _check_sizes(path, file, TextColumns.of(str(path), file.schema_arrow, languages, self.mapped))
+        check_columns(path, languages, self.mapped)
 
     def read_file(
         self, path: Path, name: str, languages: Sequence[str], split: Split, counts: ReadCounts
@@ -54,6 +57,22 @@ class ParquetSource(TableSource):
             yield rows
 
 
+def check_columns(path: Path, languages: Sequence[str], mapped: Mapping[str, str]) -> None:
+    """Look at the schema of a Parquet file.
+
+    Args:
+        path: of the file.
+        languages: to read.
+        mapped: by language, the name of its column, where that isn't a code of the language.
+
+    Raises:
+        CorpusError: the file can't be read, or lacks a column of strings for a language.
+    """
+    with opened_parquet(path) as file:
+        columns = TextColumns.of(str(path), file.schema_arrow, languages, mapped)
+        check_sizes(path, file, [".".join(each) for each in columns.paths.values()])
+
+
 def read_texts(path: Path, languages: Sequence[str], mapped: Mapping[str, str]) -> Iterator[dict[str, list[str]]]:
     """The texts of a Parquet file by language, in blocks.
 
@@ -65,18 +84,20 @@ def read_texts(path: Path, languages: Sequence[str], mapped: Mapping[str, str]) 
     Raises:
         CorpusError: the file is damaged, lacks a column of strings for a language, or a text isn't UTF-8.
     """
-    with _opened(path) as file:
+    with opened_parquet(path) as file:
         columns = TextColumns.of(str(path), file.schema_arrow, languages, mapped)
-        _check_sizes(path, file, columns)
+        names = [".".join(each) for each in columns.paths.values()]
+        check_sizes(path, file, names)
         first = 1
-        for batch in file.iter_batches(BLOCK_ROWS, columns=[".".join(each) for each in columns.paths.values()]):
+        for batch in file.iter_batches(BLOCK_ROWS, columns=names):
             if batch.num_rows:
                 yield columns.texts(batch, first)
             first += batch.num_rows
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, read a few pages at a time; what goes wrong while it is open becomes a `CorpusError`."""
     import pyarrow.parquet as pq
 
     with (
@@ -86,15 +107,26 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         yield file
 
 
-def _check_sizes(path: Path, file: pq.ParquetFile, columns: TextColumns) -> None:
-    """Refuse what no sentences fill: a file of a few bytes may hold texts that fill the memory."""
-    wanted = {".".join(each) for each in columns.paths.values()}
+def check_sizes(path: Path, file: pq.ParquetFile, columns: Sequence[str]) -> None:
+    """Refuse what no sentences fill: a file of a few bytes may hold texts that fill the memory.
+
+    Args:
+        path: of the file.
+        file: that is open.
+        columns: that will be read.
+
+    Raises:
+        CorpusError: a column is too large for its rows, or for its bytes on the disk.
+    """
     for number in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(number)
         for place in range(group.num_columns):
             column = group.column(place)
-            if column.path_in_schema in wanted and column.total_uncompressed_size > LONGEST_LINE * (group.num_rows + 1):
+            size, packed = column.total_uncompressed_size, column.total_compressed_size
+            if column.path_in_schema not in columns:
+                continue
+            if size > LONGEST_LINE * (group.num_rows + 1) or (size > _LARGE and size > _DENSEST * packed):
                 raise CorpusError(
-                    f"{path}: row group {number + 1}: {column.total_uncompressed_size:,} bytes in the column "
+                    f"{path}: row group {number + 1}: {size:,} bytes (compressed {packed:,}) in the column "
                     f"{column.path_in_schema!r} and {group.num_rows:,} rows, so this is no text with a sentence per row"
                 )

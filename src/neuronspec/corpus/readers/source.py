@@ -81,8 +81,12 @@ class Source(Section):
         """What isn't installed here and reading needs, each with how to install it."""
         return []
 
-    def check(self, wanted: Wanted) -> None:
+    def check(self, wanted: Wanted, split: Split) -> None:
         """Look for everything that is wrong and cheap to find, before the first row of any source is read.
+
+        Args:
+            wanted: the languages and pairs that will be read.
+            split: that the source was given for.
 
         Raises:
             CorpusError: files are missing, or don't fit each other.

@@ -39,7 +39,7 @@ class TableSource(FileSource):
         """The names of columns by language, where they are given, and by the codes of scores."""
         return (self.columns or {}) | score_codes(self.min_scores)
 
-    def check(self, wanted: Wanted) -> None:
+    def check(self, wanted: Wanted, split: Split) -> None:
         """Look for the files, and at the columns of each.
 
         Raises:

@@ -25,6 +25,16 @@ class TsvSource(TableSource):
 
     endings: ClassVar[tuple[str, ...]] = (".tsv",)
 
+    def check_file(self, path: Path, languages: Sequence[str]) -> None:
+        """Look at the header; not of a pipe, which can be read only once.
+
+        Raises:
+            CorpusError: the file can't be read, or its header lacks a language.
+        """
+        if path.is_file():
+            _, (header,) = next(read_blocks(path, 1), (1, [""]))
+            columns_of(f"{path}:1", _header(path, header), languages, self.mapped)
+
     def read_file(
         self, path: Path, name: str, languages: Sequence[str], split: Split, counts: ReadCounts
     ) -> Iterator[Rows]:

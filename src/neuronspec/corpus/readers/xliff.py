@@ -14,20 +14,27 @@ from neuronspec.corpus.readers.xml_units import Unit, language_of, local, read_u
 _SIDES = {"source": ("source-language", "srcLang"), "target": ("target-language", "trgLang")}
 """The attributes that name the language of each side, in 1.2 and in 2.x."""
 
-_TRANSLATED = {
+_FINISHED = {
     "trans-unit": ("translated", "signed-off", "final", None),
-    "segment": ("translated", "reviewed", "final", None),
+    "segment": ("reviewed", "final", None),
 }
-"""By what a unit is called, in 1.2 and in 2.x, the states of those that are translated."""
+"""By what a unit is called, in 1.2 and in 2.x, the states of those that a person translated.
+
+In 2.x, `translated` is also what `neuronspec translate` and other software give to what a model filled.
+"""
+
+_BY_MACHINE = ("leveraged-mt", "mt-suggestion")
+"""The state qualifiers of 1.2 that mean machine translation; nobody looked at it before it is signed off."""
 
 
 class XliffSource(TaggedSource):
     """Localisation files (XLIFF 1.2, 2.0 and 2.1; `.xlf`, `.xliff`, also compressed), read unit by unit.
 
     A translated unit is a row of its source and its target: in 1.2 one that is `translated`, `signed-off`, `final` or
-    without a state, and not `approved="no"`; in 2.x a segment that is `translated`, `reviewed`, `final` or without a
-    state. Units without a target, in another state, with markup in the text, or not for translation
-    (`translate="no"`) are left out and counted under the target language. Entities and other files are never read.
+    without a state, and neither `approved="no"` nor qualified as machine translation; in 2.x a segment that is
+    `reviewed`, `final` or without a state (`translated` ones may be a model's, also of this software). Units without a
+    target, in another state, with markup in the text, or not for translation (`translate="no"`) are left out and
+    counted under the target language. Entities and other files are never read.
     """
 
     reader: Literal["xliff"]
@@ -70,6 +77,10 @@ def _unusable(unit: Unit, texts: dict[str, str | None]) -> str:
         return "untranslated"
     kind = local(element.tag)
     state = (target if kind == "trans-unit" else element).get("state")
-    if state not in _TRANSLATED[kind] or element.get("approved") == "no":
+    if kind == "segment" and state == "translated":
+        return "translated but not reviewed"
+    if state not in _FINISHED[kind] or element.get("approved") == "no":
         return "not finished"
+    if target.get("state-qualifier") in _BY_MACHINE and state in ("translated", None):
+        return "machine translation"
     return "markup in the text" if None in texts.values() else ""
