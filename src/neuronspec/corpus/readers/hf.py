@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,11 +118,8 @@ class HfSource(Source):
 
     def _found(self, split: Split) -> tuple[Any, str]:
         """The rows and the name of the split that is read."""
-        splits, files = _splits(self._folder(), self.name)
-        found, name = self._split(splits, split)
-        for path in files.get(name, []):
-            count_lines(path, LONGEST_TEXT_LINE)
-        return found, name
+        found, name = self._split(_splits(self._folder(), self.name), split)
+        return found(), name
 
     def _folder(self) -> Path:
         if Path(self.path).is_dir():
@@ -135,8 +133,8 @@ class HfSource(Source):
         except PathError as error:
             raise CorpusError(str(error)) from None
 
-    def _split(self, splits: Mapping[str, Any], split: Split) -> tuple[Any, str]:
-        """The rows and the name of the split that is read."""
+    def _split(self, splits: Mapping[str, Callable[[], Any]], split: Split) -> tuple[Callable[[], Any], str]:
+        """What gives the rows, and the name of the split that is read."""
         if "" in splits:
             if self.split is None:
                 return splits[""], ""
@@ -175,10 +173,10 @@ def _texts(
         first += table.num_rows
 
 
-def _splits(folder: Path, name: str | None) -> tuple[dict[str, Any], dict[str, list[Path]]]:
-    """The rows by split, and the files of text that they come from.
+def _splits(folder: Path, name: str | None) -> dict[str, Callable[[], Any]]:
+    """What gives the rows by split, or the Parquet files as a list.
 
-    Parquet files are given as a list instead of rows. A data set that was saved without splits has one without a name.
+    A data set that was saved without splits has one without a name.
     """
     import datasets
     from datasets.packaged_modules.csv.csv import Csv
@@ -190,7 +188,8 @@ def _splits(folder: Path, name: str | None) -> tuple[dict[str, Any], dict[str, l
         if name is not None:
             raise CorpusError(f"{folder}: was saved to disk, so it has no configuration {name}; leave name out")
         saved = datasets.load_from_disk(str(folder))
-        return (dict(saved) if isinstance(saved, datasets.DatasetDict) else {"": saved}), {}
+        splits = saved.items() if isinstance(saved, datasets.DatasetDict) else [("", saved)]
+        return {str(split): partial(_itself, rows) for split, rows in splits}
     builder = datasets.load_dataset_builder(str(folder), name)
     names = {str(split): list(map(str, found)) for split, found in (builder.config.data_files or {}).items()}
     if elsewhere := [name for found in names.values() for name in found if "://" in name]:
@@ -200,7 +199,19 @@ def _splits(folder: Path, name: str | None) -> tuple[dict[str, Any], dict[str, l
         )
     files = {split: list(map(Path, found)) for split, found in names.items()}
     if isinstance(builder, Parquet):  # the library's own way reads ahead without a bound on the memory
-        return dict(files), {}
+        return {split: partial(_itself, found) for split, found in files.items()}
     if isinstance(builder, Csv):
         builder.config.na_filter = False  # None, NA and null are words
-    return dict(builder.as_streaming_dataset()), files if isinstance(builder, Csv | Json | Text) else {}
+    is_text = isinstance(builder, Csv | Json | Text)
+    return {split: partial(_streamed, builder, split, found if is_text else []) for split, found in files.items()}
+
+
+def _itself(rows: Any) -> Any:
+    return rows
+
+
+def _streamed(builder: Any, split: str, text: list[Path]) -> Any:
+    """The rows of a split, after a look at its files of text: the library reads lines of any length as a whole."""
+    for path in text:
+        count_lines(path, LONGEST_TEXT_LINE)
+    return builder.as_streaming_dataset(split=split)
