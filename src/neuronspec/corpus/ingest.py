@@ -270,20 +270,26 @@ def read_rows(
     for split, sources in corpus.sources.items():
         for place, source in enumerate(sources):
             with _named(split, place, sources):
-                source.check(corpus.wanted(source), split)
+                source.check(_wanted(corpus, source, split, zero_shot), split)
     for split, sources in corpus.sources.items():
         for place, source in enumerate(sources):
             part = SourceCounts(split, place, ReadCounts())
             with _named(split, place, sources):
-                wanted = corpus.wanted(source)
-                if split == "test":
-                    wanted = replace(wanted, also=[pair for pair in zero_shot if set(pair) <= {*wanted.languages}])
+                wanted = _wanted(corpus, source, split, zero_shot)
                 yield from _used(source, wanted, part, seed)
-                if not (part.read.sources.total() or part.read.skipped):
+                if not (part.rows or part.read.sources.total() or part.read.skipped):
                     where = getattr(source, "path", None) or f"reader {source.reader}"
                     raise CorpusError(f"{where}: there is no row in it")
             counts.add(part.read)
             counts.parts.append(part)
+
+
+def _wanted(corpus: CorpusSettings, source: Source, split: Split, zero_shot: Sequence[Pair]) -> Wanted:
+    """What is read of a source."""
+    wanted = corpus.wanted(source)
+    if split != "test":
+        return wanted
+    return replace(wanted, also=[pair for pair in zero_shot if set(pair) <= {*wanted.languages}])
 
 
 def _used(source: Source, wanted: Wanted, counts: SourceCounts, seed: int) -> Iterator[Rows]:

@@ -32,7 +32,7 @@ class TsvSource(TableSource):
             CorpusError: the file can't be read, or its header lacks a language.
         """
         if path.is_file():
-            _, (header,) = next(read_blocks(path, 1), (1, [""]))
+            _, (header,) = next(read_blocks(path, size=1), (1, [""]))
             columns_of(f"{path}:1", _header(path, header), languages, self.mapped)
 
     def read_file(
