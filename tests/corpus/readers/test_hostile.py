@@ -208,3 +208,15 @@ def test_words_of_missing_values_are_text(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("en,de\nNone,null\nNA,nan\n,N/A\n")
     rows, _ = rows_of({"reader": "hf", "path": str(tmp_path)}, ["de"])
     assert [dict(row.texts) for row in rows] == [{"en": "None", "de": "null"}, {"en": "NA", "de": "nan"}, {"de": "N/A"}]
+
+
+def test_files_of_zero_shot_pairs_are_looked_at_too(tmp_path: Path) -> None:
+    for pair, german in (("de-en", "eins\nzwei\n"), ("de-fr", "eins\n")):
+        for code, text in zip(pair.split("-"), (german, "a\nb\n"), strict=True):
+            (tmp_path / f"t.{pair}.{code}").write_text(text)
+    (tmp_path / "t.en-fr.en").write_text("a\nb\n")
+    (tmp_path / "t.en-fr.fr").write_text("c\nd\n")
+    source = {"reader": "moses", "path": str(tmp_path / "t.{pair}.{lang}")}
+    corpus = CorpusSettings.model_validate({"languages": ["de", "fr"], "train": source, "test": source})
+    with pytest.raises(CorpusError, match=r"t\.de-fr\.de has 1 lines; .*t\.de-fr\.fr has 2 lines"):
+        next(read_rows(corpus, ReadCounts(), zero_shot=[("de", "fr")]))
