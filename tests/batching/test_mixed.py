@@ -32,7 +32,7 @@ def stream(mixed: bool = True, seed: int = 3, temperature: float = 2.0, **option
 def drawn(batches: TrainingBatches, count: int) -> list[tuple[tuple[str, int], ...]]:
     """Direction and pair of each row of the next batches."""
     return [
-        tuple((str(one), int(index)) for one, index in zip(draw.row_directions, draw.indices, strict=True))
+        tuple((str(one), index) for one, (_, some) in draw.by_direction().items() for index in some.tolist())
         for draw in (batches.draw() for _ in range(count))
     ]
 

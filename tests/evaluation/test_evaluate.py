@@ -20,6 +20,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError
 from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
 from neuronspec.evaluation.results import read_scores
+from neuronspec.models.ragged import Ragged
 from neuronspec.scoring.score import score
 from neuronspec.training.loss import validation_loss
 from neuronspec.translation.engine import Engine
@@ -46,6 +47,10 @@ class Pairs:
             for text in (self.sources[index], self.targets[index])
         )
         return source, target
+
+    def gather(self, indices: np.ndarray) -> tuple[Ragged, Ragged]:
+        chosen = [self.tokens(index) for index in indices.tolist()]
+        return Ragged.of([source for source, _ in chosen]), Ragged.of([target for _, target in chosen])
 
     @property
     def source_lengths(self) -> np.ndarray:

@@ -14,7 +14,8 @@ from transformers import M2M100Config, M2M100ForConditionalGeneration, PreTraine
 
 from neuronspec.core.direction import Direction
 from neuronspec.corpus.mixture import Part
-from neuronspec.models.frames import Tagged
+from neuronspec.models.frames import Sides, Tagged
+from neuronspec.models.ragged import Ragged
 from neuronspec.models.text_format import TextFormat
 
 LANGUAGES = ("cs", "de", "en", "fr")
@@ -60,6 +61,10 @@ class ToyPairs:
 
     def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         return self.pairs[index]
+
+    def gather(self, indices: np.ndarray) -> Sides:
+        chosen = [self.pairs[index] for index in indices.tolist()]
+        return Ragged.of([source for source, _ in chosen]), Ragged.of([target for _, target in chosen])
 
 
 class ToyStore:

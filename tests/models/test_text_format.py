@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tests.helpers.families import build_family
@@ -15,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError, RecipeError
 from neuronspec.models.frames import IGNORED, Tagged
+from neuronspec.models.ragged import Ragged
 from neuronspec.models.text_format import TextFormat
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.translation.sources import prepare_sources
@@ -118,8 +118,7 @@ def test_language_without_a_tag_is_named() -> None:
 
 def test_text_is_framed_as_its_pieces() -> None:
     found = TextFormat.of(toy_tokenizer(), [EN_DE]).texts(EN_DE, ["w0 w1", "w2"], ["w3", ""])
-    pairs = [(np.array([4, 5]), np.array([7])), (np.array([6]), np.array([], dtype=np.int64))]
-    expected = TextFormat(LAYOUT).pieces([EN_DE, EN_DE], pairs)
+    expected = TextFormat(LAYOUT).pieces([EN_DE, EN_DE], (Ragged.of([[4, 5], [6]]), Ragged.of([[7], []])))
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -26,7 +27,7 @@ EVERYTHING_SHARED = ModelSettings(**SHAPE)
 
 def inputs() -> dict[str, torch.Tensor]:
     pairs = ToyStore({EN_DE: 5}).pairs("train", EN_DE)
-    return FORMAT.pieces([EN_DE] * 5, [pairs.tokens(number) for number in range(5)])
+    return FORMAT.pieces([EN_DE] * 5, pairs.gather(np.arange(5)))
 
 
 def tables(model: Any) -> tuple[torch.Tensor, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tests.helpers.checkpoints import FAMILIES
@@ -18,6 +17,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, DirectionError, EvaluationError, ModelError, RecipeError
 from neuronspec.models.load import load_model
 from neuronspec.models.pretrained import pretrained_tokenizer
+from neuronspec.models.ragged import Ragged
 from neuronspec.models.settings import ModelSettings
 from neuronspec.models.text_format import TextFormat
 from neuronspec.models.tokenizer import load_tokenizer
@@ -145,8 +145,7 @@ def test_long_sources_are_cut_within_their_frame(checkpoint: Path) -> None:
 def test_batches_of_decoder_only_models(checkpoint: Path) -> None:
     text_format = TextFormat.of(opened(checkpoint))
     sources, targets = text_format.frame.sources(SOURCES, EN_DE), text_format.frame.targets(TARGETS)
-    pairs = [(np.array(source), np.array(target)) for source, target in zip(sources, targets, strict=True)]
-    inputs = text_format.pieces([EN_DE, EN_DE], pairs)
+    inputs = text_format.pieces([EN_DE, EN_DE], (Ragged.of(sources), Ragged.of(targets)))
     for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
         end = text_format.frame.ends[0]
         real = inputs["attention_mask"][row].bool()

@@ -9,6 +9,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -93,7 +94,7 @@ def test_sentences_are_framed_as_the_checkpoint_s_own_tokenizer_frames_them(fami
     tokenizer.src_lang, tokenizer.tgt_lang = tags
     store = TokenStore.open(family / "run" / "data")
     pairs = store.pairs("valid", EN_DE)
-    ours = TextFormat.of(store.tokenizer, [EN_DE]).pieces([EN_DE] * 5, [pairs.tokens(index) for index in range(5)])
+    ours = TextFormat.of(store.tokenizer, [EN_DE]).pieces([EN_DE] * 5, pairs.gather(np.arange(5)))
     theirs = tokenizer(
         pairs.source_texts()[:5], text_target=pairs.target_texts()[:5], padding=True, return_tensors="pt"
     )

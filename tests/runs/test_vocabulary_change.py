@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -74,9 +75,7 @@ def test_the_base_computes_what_the_checkpoint_does(family: Path) -> None:
     old = torch.tensor([one if isinstance(one, int) else one[0] for one in change.ids])
     for direction in (Direction("de", "en"), Direction("en", "nds"), Direction("br", "en")):
         pairs = store.pairs("valid", direction)
-        found = TextFormat.of(store.tokenizer, [direction]).pieces(
-            [direction] * 6, [pairs.tokens(place) for place in range(6)]
-        )
+        found = TextFormat.of(store.tokenizer, [direction]).pieces([direction] * 6, pairs.gather(np.arange(6)))
         labels = found.pop("labels")
         before = {name: value if "mask" in name else old[value] for name, value in found.items()}
         with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.helpers.families import build_family
@@ -95,8 +96,7 @@ def test_the_pooled_loss_is_smoothed(tmp_path: Path) -> None:
     store, total, tokens = ToyStore(SIZES), 0.0, 0
     for direction in SIZES:
         pairs = store.pairs("valid", direction)
-        rows = [pairs.tokens(number) for number in range(len(pairs))]
-        inputs = FORMAT.with_tag_loss().pieces([direction] * len(rows), rows)
+        inputs = FORMAT.with_tag_loss().pieces([direction] * len(pairs), pairs.gather(np.arange(len(pairs))))
         labels = inputs.pop("labels")
         with torch.no_grad():
             logits = model(**inputs).logits

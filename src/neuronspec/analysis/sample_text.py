@@ -21,6 +21,7 @@ from neuronspec.corpus.readers.rows import ReadCounts
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.batch import Batch
 from neuronspec.models.frames import IGNORED, padded
+from neuronspec.models.ragged import Ragged
 from neuronspec.models.text_format import LONGEST, TextFormat
 from neuronspec.neurons.selection import families_of
 
@@ -119,7 +120,7 @@ def plain_batches(tokenizer: Any, language: Direction, texts: Sequence[str], siz
         rows = [
             np.array(tokenizer(text)["input_ids"][:LONGEST], dtype=np.int64) for text in ordered[start : start + size]
         ]
-        ids, mask = padded(rows, pad)
+        ids, mask = padded(Ragged.of(rows), pad)
         yield Batch(language, {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(mask == 0, IGNORED)})
 
 

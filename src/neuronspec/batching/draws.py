@@ -13,7 +13,7 @@ from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.randomness import generator
 from neuronspec.corpus.mixture import Part, rows_of_epoch
-from neuronspec.models.frames import OURS, Framing
+from neuronspec.models.frames import OURS, Framing, Sides
 from neuronspec.training.settings import TrainingSettings
 
 ROUND = 128
@@ -37,8 +37,8 @@ class Pairs(Protocol):
     def __len__(self) -> int:
         """Number of pairs."""
 
-    def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The ids of a pair's source and target."""
+    def gather(self, indices: np.ndarray) -> Sides:
+        """The ids of the sources and targets of some pairs."""
 
 
 class TrainingPairs(Pairs, Protocol):
@@ -65,11 +65,14 @@ class Draw:
     number: int
     name: str
 
-    @property
-    def row_directions(self) -> Sequence[Direction]:
-        """The direction of each row."""
-        one = isinstance(self.directions, Direction)
-        return [self.directions] * len(self.indices) if one else self.directions  # type: ignore[list-item, return-value]
+    def by_direction(self) -> dict[Direction, tuple[np.ndarray, np.ndarray]]:
+        """By direction: the places of its rows in the batch, and their pairs."""
+        if isinstance(self.directions, Direction):
+            return {self.directions: (np.arange(len(self.indices)), self.indices)}
+        places: dict[Direction, list[int]] = {}
+        for place, direction in enumerate(self.directions):
+            places.setdefault(direction, []).append(place)
+        return {one: (np.array(rows), self.indices[rows]) for one, rows in places.items()}
 
 
 def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -> dict[Direction, float]:

@@ -12,6 +12,7 @@ from neuronspec.batching.draws import Pairs
 from neuronspec.batching.plan import plan_in_order
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.models.batch import Batch
+from neuronspec.models.frames import Sides
 from neuronspec.models.text_format import TextFormat
 
 
@@ -37,7 +38,7 @@ def eval_batches(
     text_format.check([direction])
     framing, chosen = text_format.frame.framing, spread(len(pairs), limit)
     for batch in plan_in_order(pairs.source_lengths[chosen], pairs.target_lengths[chosen], batch_tokens, framing):
-        yield collate(direction, [pairs.tokens(int(chosen[index])) for index in batch], text_format)
+        yield collate(direction, pairs.gather(chosen[batch]), text_format)
 
 
 def spread(size: int, limit: int | None) -> np.ndarray:
@@ -66,9 +67,9 @@ class SomePairs:
     def __len__(self) -> int:
         return len(self._indices)
 
-    def tokens(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The ids of a pair."""
-        return self._pairs.tokens(int(self._indices[index]))
+    def gather(self, indices: np.ndarray) -> Sides:
+        """The ids of some pairs."""
+        return self._pairs.gather(self._indices[indices])
 
 
 def parts_of(pairs: Pairs, parts: int, limit: int | None = None) -> list[SomePairs]:

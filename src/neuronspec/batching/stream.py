@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
+
 from neuronspec.batching.collate import collate, collate_mixed
 from neuronspec.batching.draws import (
     Draw,
@@ -20,6 +22,8 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.models.batch import Batch
+from neuronspec.models.frames import Sides
+from neuronspec.models.ragged import Ragged
 from neuronspec.models.text_format import TextFormat
 from neuronspec.training.settings import TrainingSettings
 
@@ -101,16 +105,20 @@ class TrainingBatches:
 
     def make(self, draw: Draw) -> TrainingBatch:
         """The tensors of a micro-batch."""
-        rows = [
-            self._pairs[one].tokens(int(index)) for one, index in zip(draw.row_directions, draw.indices, strict=True)
-        ]
         if isinstance(draw.directions, Direction):
-            batch = collate(draw.directions, rows, self._text_format)
+            batch = collate(draw.directions, self._pairs[draw.directions].gather(draw.indices), self._text_format)
         else:
-            batch = collate_mixed(draw.directions, rows, self._text_format)
+            batch = collate_mixed(draw.directions, self._gather(draw.by_direction()), self._text_format)
         masks = [batch.inputs[name] for name in ("attention_mask", "decoder_attention_mask") if name in batch.inputs]
         tokens, padded = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
         return TrainingBatch(batch, draw.number, draw.name, tokens, padded)
+
+    def _gather(self, rows: Mapping[Direction, tuple[np.ndarray, np.ndarray]]) -> Sides:
+        """The pairs of several directions, each with the places of its rows and their pairs."""
+        parts = [self._pairs[direction].gather(indices) for direction, (_, indices) in rows.items()]
+        order = np.argsort(np.concatenate([places for places, _ in rows.values()]))
+        sources, targets = (Ragged.chained(sides).take(order) for sides in zip(*parts, strict=True))
+        return sources, targets
 
     def target_tokens(self, draw: Draw) -> int:
         """Target tokens of a micro-batch that take loss: pieces, the end, and the tag where it does."""
@@ -118,8 +126,8 @@ class TrainingBatches:
         if isinstance(draw.directions, Direction):
             lengths = self._pairs[draw.directions].target_lengths[draw.indices]
             return int(lengths.sum()) + beside * len(lengths)
-        rows = zip(draw.directions, draw.indices, strict=True)
-        return sum(int(self._pairs[one].target_lengths[index]) + beside for one, index in rows)
+        rows = draw.by_direction().items()
+        return sum(int(self._pairs[one].target_lengths[some].sum()) + beside * len(some) for one, (_, some) in rows)
 
     def __iter__(self) -> TrainingBatches:
         return self

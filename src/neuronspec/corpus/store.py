@@ -28,8 +28,10 @@ from neuronspec.core.direction import Direction, DirectionLike, nearest_directio
 from neuronspec.core.errors import DirectionError, RunError, nearest, told_as
 from neuronspec.core.files import no_regular_file
 from neuronspec.core.json_files import read_json
+from neuronspec.corpus.lists import ListColumn
 from neuronspec.corpus.mixture import Part
 from neuronspec.corpus.readers.rows import pair_of
+from neuronspec.models.ragged import Ragged
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -212,11 +214,13 @@ class DirectionPairs:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"pair {index} of {self.direction}: there are {len(self)}")
-        index = index if self._rows is None else int(self._rows[index])
-        batch = int(np.searchsorted(self._file.starts, index, side="right")) - 1
-        row = index - int(self._file.starts[batch])
-        read, written = self._file.lists(self._read), self._file.lists(self._target)
-        return read[batch].at(row), written[batch].at(row)
+        sources, targets = self.gather(np.array([index]))
+        return sources.values, targets.values
+
+    def gather(self, indices: npt.NDArray[np.integer]) -> tuple[Ragged, Ragged]:
+        """The ids of the sources and targets of some pairs, without what the format adds."""
+        rows = indices if self._rows is None else self._rows[indices]
+        return self._file.gather(self._read, rows), self._file.gather(self._target, rows)
 
     def token_arrays(self) -> Iterator[tuple[tuple[Ids, Ids], tuple[Ids, Ids]]]:
         """The ids of all sentences, a batch of pairs at a time: offsets `[pairs + 1]` and values, source and target.
@@ -256,11 +260,12 @@ class _PairFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._batches = _map(path)
+        self._memory, self._batches = _map(path)
         self.starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
         self.has_sources = bool(self._batches) and f"{_SIDES[0]}_source" in self._batches[0].schema.names
         self._lengths: dict[str, Lengths] = {}
         self._lists: dict[str, list[_ListView]] = {}
+        self._columns: dict[str, ListColumn] = {}
 
     def lengths(self, column: str) -> Lengths:
         """The number of ids of each row of a column."""
@@ -274,6 +279,13 @@ class _PairFile:
         if column not in self._lists:
             self._lists[column] = [_ListView(batch.column(column)) for batch in self._batches]
         return self._lists[column]
+
+    def gather(self, column: str, rows: npt.NDArray[np.integer]) -> Ragged:
+        """The ids of some rows of a column."""
+        if column not in self._columns:
+            self._columns[column] = ListColumn(self._memory, [batch.column(column) for batch in self._batches])
+        batches = np.searchsorted(self.starts, rows, side="right") - 1
+        return self._columns[column].gather(batches, rows - self.starts[batches])
 
     def texts(self, side: str) -> list[str]:
         """The sentences of a side."""
@@ -307,9 +319,6 @@ class _ListView:
     def arrays(self) -> tuple[Ids, Ids]:
         return self._offsets, self._values
 
-    def at(self, row: int) -> Ids:
-        return self._values[self._offsets[row] : self._offsets[row + 1]].astype(np.int64)
-
 
 def _check(path: Path, recorded: str | None) -> None:
     """Check a file of the store against its SHA-256 in the manifest.
@@ -331,8 +340,8 @@ def _pair_name(direction: Direction) -> str:
     return "-".join(pair_of(direction.source, direction.target))
 
 
-def _map(path: Path) -> list[pa.RecordBatch]:
-    """The record batches of an Arrow file, memory-mapped.
+def _map(path: Path) -> tuple[pa.Buffer, list[pa.RecordBatch]]:
+    """An Arrow file, memory-mapped, and its record batches.
 
     Raises:
         RunError: the file is missing or damaged.
@@ -340,11 +349,12 @@ def _map(path: Path) -> list[pa.RecordBatch]:
     import pyarrow as pa
 
     with told_as(RunError, f"{path}: the token store is damaged", "run 'neuronspec prepare' again"):
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        memory = pa.memory_map(str(path)).read_buffer()
+        reader = pa.ipc.open_file(pa.BufferReader(memory))
         for side in _SIDES:
             reader.schema.field(side)  # raises what isn't there
             reader.schema.field(f"{side}_length")
         batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
         for batch in batches:
             batch.validate()
-        return batches
+        return memory, batches

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from neuronspec.core.direction import Direction
+from neuronspec.models.ragged import Ragged
 from neuronspec.models.tokenizer import tag_id
 
 IGNORED = -100
@@ -23,8 +24,8 @@ IGNORED = -100
 TAGGED = 2
 """Tokens that a side of a pair has beside its pieces in the `Tagged` format: its tag and `</s>`."""
 
-Pair: TypeAlias = tuple[np.ndarray, np.ndarray]
-"""The ids of a source and of its target as a token store has them; see `Frame.sources` and `Frame.targets`."""
+Sides: TypeAlias = tuple[Ragged, Ragged]
+"""The ids of sources and of their targets as a token store has them; see `Frame.sources` and `Frame.targets`."""
 
 Inputs: TypeAlias = dict[str, torch.Tensor]
 """Keyword arguments of a model; see `neuronspec.models.batch.Batch`."""
@@ -91,8 +92,8 @@ class Frame(ABC):
         """What the decoder is given before it writes; nothing in decoder-only models."""
 
     @abstractmethod
-    def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
-        """The inputs for pairs of ids, `pairs[i]` of `directions[i]`."""
+    def pieces(self, directions: Sequence[Direction], sides: Sides) -> Inputs:
+        """The inputs for pairs of ids, row `i` of `directions[i]`."""
 
     @abstractmethod
     def cut(self, text: str, direction: Direction, longest: int) -> list[int]:
@@ -181,13 +182,11 @@ class Tagged(Frame):
         """See `Frame.cut`."""
         return self.sources([text], direction)[0][:longest]
 
-    def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
+    def pieces(self, directions: Sequence[Direction], sides: Sides) -> Inputs:
         """See `Frame.pieces`."""
-        framed = list(zip(directions, pairs, strict=True))
-        sources = [np.concatenate(([self._tag_read(one)], source, [self.eos])) for one, (source, _) in framed]
-        targets = [
-            np.concatenate((*self._tags_written(one), target, [self.eos]), axis=None) for one, (_, target) in framed
-        ]
+        read = np.array([[self._tag_read(one)] for one in directions])
+        written = np.array([self._tags_written(one) for one in directions], dtype=np.int64).reshape(len(directions), -1)
+        sources, targets = sides[0].between(read, self.eos), sides[1].between(written, self.eos)
         inputs = teacher_forced(sources, targets, [self.eos] * len(targets), self.pad)
         if self.writes and not self.tag_loss:
             inputs["labels"][:, 0] = IGNORED
@@ -200,9 +199,7 @@ class Tagged(Frame):
         return [self.tags[direction.target]] if self.writes else []
 
 
-def teacher_forced(
-    sources: Sequence[np.ndarray], targets: Sequence[np.ndarray], starts: Sequence[int], pad: int
-) -> Inputs:
+def teacher_forced(sources: Ragged, targets: Ragged, starts: Sequence[int], pad: int) -> Inputs:
     """The inputs of an encoder-decoder model, padded on the right.
 
     Args:
@@ -245,22 +242,19 @@ def bare(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)["input_ids"]
 
 
-def padded(
-    rows: Sequence[Sequence[int] | np.ndarray], pad: int, left: bool = False
-) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(rows: Ragged, pad: int, left: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows of ids as one tensor.
 
     Args:
-        rows: one sequence each.
+        rows: of ids.
         pad: the id of padding.
         left: whether padding is on the left.
 
     Returns:
         The ids `[batch, time]`, and a mask of the same shape that is 1 where they aren't padding.
     """
-    lengths = np.array([len(row) for row in rows])
-    inside = np.arange(lengths.max()) < lengths[:, None]
+    inside = np.arange(rows.lengths.max()) < rows.lengths[:, None]
     inside = inside[:, ::-1] if left else inside
     ids = np.full(inside.shape, pad, dtype=np.int64)
-    ids[inside] = np.concatenate([np.asarray(row, dtype=np.int64) for row in rows])
+    ids[inside] = rows.values
     return torch.from_numpy(ids), torch.from_numpy(inside.astype(np.int64))

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NotRequired, TypeAlias, cast
 
-import numpy as np
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import TypedDict
 
@@ -19,8 +18,9 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError, RecipeError
 from neuronspec.core.languages import canonical
 from neuronspec.models.batch import Batch
-from neuronspec.models.frames import Frame, Inputs, Pair, Tagged, Tags, any_of, bare
+from neuronspec.models.frames import Frame, Inputs, Sides, Tagged, Tags, any_of, bare
 from neuronspec.models.prompts import CAUSAL_PROMPT, CHAT_PROMPT, PLAIN, SOURCE_TAG, T5_PROMPT, checked_prompt
+from neuronspec.models.ragged import Ragged
 from neuronspec.models.tokenizer import CLEANING_KEY, FORMAT_KEY, LANGUAGES_KEY, NO_REGION, tagged_languages
 from neuronspec.models.whole_frames import Causal, Coded, Prompted, target_tags
 
@@ -160,7 +160,7 @@ class TextFormat:
 
     Example:
         >>> format = TextFormat.of(tokenizer, directions)  # doctest: +SKIP
-        >>> format.pieces(directions, pairs)["input_ids"]  # doctest: +SKIP
+        >>> format.pieces(directions, sides)["input_ids"]  # doctest: +SKIP
     """
 
     frame: Frame
@@ -235,17 +235,17 @@ class TextFormat:
             self.frame.start(direction)
             self.frame.fixed(direction)
 
-    def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
+    def pieces(self, directions: Sequence[Direction], sides: Sides) -> Inputs:
         """The inputs for sentence pairs in ids.
 
         Args:
             directions: of each pair.
-            pairs: ids of source and target as a token store has them; see `Frame.sources` and `Frame.targets`.
+            sides: sources and targets as a token store has them; see `Frame.sources` and `Frame.targets`.
 
         Returns:
             Tensors `[batch, time]`, as in `Batch`.
         """
-        return self.frame.pieces(directions, pairs)
+        return self.frame.pieces(directions, sides)
 
     def texts(self, direction: Direction, sources: Sequence[str], targets: Sequence[str]) -> Inputs:
         """The inputs for sentence pairs in raw text, cut to `LONGEST` tokens per side.
@@ -266,9 +266,8 @@ class TextFormat:
             ids if len(ids) <= LONGEST else self.frame.cut(text, direction, LONGEST)
             for ids, text in zip(read, sources, strict=True)
         ]
-        written = (ids[:LONGEST] for ids in self.frame.targets(targets))
-        pairs = [tuple(np.array(ids, dtype=np.int64) for ids in pair) for pair in zip(kept, written, strict=True)]
-        return self.pieces([direction] * len(pairs), pairs)  # type: ignore[arg-type]
+        written = [ids[:LONGEST] for ids in self.frame.targets(targets)]
+        return self.pieces([direction] * len(kept), (Ragged.of(kept), Ragged.of(written)))
 
     def batches(self, direction: Direction, pairs: Sequence[tuple[str, str]], size: int = 32) -> Iterator[Batch]:
         """Pairs of raw text in batches, from the shortest to the longest.

@@ -13,7 +13,7 @@ import torch
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError, nearest
 from neuronspec.core.languages import canonical, fitting_languages, match_language
-from neuronspec.models.frames import IGNORED, Frame, Framing, Inputs, Pair, any_of, apart, bare, padded, teacher_forced
+from neuronspec.models.frames import IGNORED, Frame, Framing, Inputs, Sides, any_of, apart, bare, padded, teacher_forced
 from neuronspec.models.prompts import PLAIN, filled
 from neuronspec.models.tokenizer import LANGUAGES_KEY
 
@@ -128,11 +128,11 @@ class Prompted(Whole):
         """See `Frame.start`."""
         return [self._start]
 
-    def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
+    def pieces(self, directions: Sequence[Direction], sides: Sides) -> Inputs:
         """See `Frame.pieces`."""
-        targets = [np.append(target, self.end) for _, target in pairs]
+        sources, targets = sides
         starts = [self.start(direction)[0] for direction in directions]
-        return teacher_forced([source for source, _ in pairs], targets, starts, self.pad)
+        return teacher_forced(sources, targets.between(_nothing(len(targets)), self.end), starts, self.pad)
 
 
 class Coded(Prompted):
@@ -218,10 +218,11 @@ class Causal(Whole):
         """See `Frame.start`."""
         return []
 
-    def pieces(self, directions: Sequence[Direction], pairs: Sequence[Pair]) -> Inputs:
+    def pieces(self, directions: Sequence[Direction], sides: Sides) -> Inputs:
         """See `Frame.pieces`."""
-        ids, mask = padded([np.concatenate((source, target, [self.end])) for source, target in pairs], self.pad)
-        prompts = torch.tensor([len(source) for source, _ in pairs])
+        sources, targets = sides
+        ids, mask = padded(sources.followed_by(targets).between(_nothing(len(targets)), self.end), self.pad)
+        prompts = torch.from_numpy(sources.lengths)
         takes_loss = (torch.arange(ids.shape[1]) >= prompts[:, None]) & (mask == 1)
         return {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(~takes_loss, IGNORED)}
 
@@ -294,3 +295,8 @@ def target_tag(tokenizer: Any, code: str) -> str:
     if found is None:
         raise DirectionError(f"the tokenizer has no tag for language {code!r}; {nearest(code, known) or 'it has none'}")
     return known[found]
+
+
+def _nothing(rows: int) -> np.ndarray:
+    """Nothing in front of each row."""
+    return np.empty((rows, 0), dtype=np.int64)

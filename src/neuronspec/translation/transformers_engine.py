@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError, ModelError
 from neuronspec.models.frames import padded
+from neuronspec.models.ragged import Ragged
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve, use_direction
 from neuronspec.translation.beam import beam_search_n_best
@@ -136,7 +137,7 @@ class TransformersEngine(Engine):
         model, settings, frame = self.model, self.settings, self.text_format.frame
         rows = [frame.read(ids, direction) for ids in sources]
         causal = self.text_format.is_causal
-        input_ids, mask = (ids.to(model.device) for ids in padded(rows, frame.pad, left=causal))
+        input_ids, mask = (ids.to(model.device) for ids in padded(Ragged.of(rows), frame.pad, left=causal))
         limits, start, ends = self.limits(sources, direction), frame.start(direction), self._ends()
         prompt: dict[str, Any] = {}
         if not causal:
