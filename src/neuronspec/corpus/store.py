@@ -16,19 +16,18 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ConfigDict, Field
-from typing_extensions import TypedDict
 
-from neuronspec.core.checksums import FileName, digest, verifies, verify
+from neuronspec.core.checksums import digest, verifies, verify
 from neuronspec.core.direction import Direction, DirectionLike, nearest_directions
 from neuronspec.core.errors import DirectionError, RunError, nearest, told_as
 from neuronspec.core.files import no_regular_file
 from neuronspec.core.json_files import read_json
 from neuronspec.corpus.lists import ListColumn
+from neuronspec.corpus.manifest import StoredPair, StoreManifest
 from neuronspec.corpus.mixture import Part
 from neuronspec.corpus.readers.rows import pair_of
 from neuronspec.models.ragged import Ragged
@@ -40,40 +39,6 @@ if TYPE_CHECKING:
 FORMAT = "neuronspec.tokens/1"
 Ids = npt.NDArray[np.int64]
 Lengths = npt.NDArray[np.int32]
-
-
-class StoredPair(TypedDict):
-    """A file of the store: its name, its number of pairs, its SHA-256, and its pairs by source, in their order."""
-
-    file: FileName
-    pairs: Annotated[int, Field(ge=0)]
-    sha256: str
-    sources: NotRequired[list[Annotated[int, Field(ge=0)]]]
-
-
-class StoredSource(TypedDict):
-    """A source of the training text: the directions that are trained on it, and its weight if sources have any."""
-
-    directions: list[str]
-    weight: float | None
-
-
-class StoreManifest(TypedDict):
-    """`manifest.json`: `splits` has the files by split and pair of languages, `tiers` the languages of each tier.
-
-    `references` says how the references of the test are kept; version 0.1, which cleaned them, didn't say it.
-    """
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
-
-    format: str
-    ids: int
-    tokenizer_sha256: str
-    directions: list[str]
-    tiers: dict[str, list[str]]
-    splits: dict[str, dict[str, StoredPair]]
-    references: NotRequired[Literal["as read"]]
-    sources: NotRequired[list[StoredSource]]
 
 
 class TokenStore:
