@@ -12,9 +12,12 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field
 
 from neuronspec.core.errors import CorpusError
+from neuronspec.core.settings import MANY
 from neuronspec.corpus.readers.rows import ReadCounts, Rows
 
-MinScores: TypeAlias = Annotated[dict[str, float], Field(min_length=1)] | None
+Score = Annotated[float, Field(ge=-MANY, le=MANY)]
+
+MinScores: TypeAlias = Annotated[dict[str, Score], Field(min_length=1)] | None
 """By column of numbers, the least that a row may have."""
 
 MIN_SCORES: Any = Field(
