@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from itertools import islice
+from itertools import groupby, islice, pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from neuronspec.batching.draws import MixedDraws, SeparateDraws
 from neuronspec.cli.app import app
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
+from neuronspec.corpus import encode
 from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.mixture import Part, rows_of_epoch, sizes_by_weight
 from neuronspec.corpus.prepare import prepare
@@ -271,3 +273,37 @@ def test_inspect_shows_what_an_epoch_holds(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["inspect", str(tmp_path / "data")])
     assert found.exit_code == 0, found.output
     assert "train[1] tsv" in found.output and "each drawn" in found.output
+
+
+def test_the_blocks_of_a_reader_dont_matter(tmp_path: Path) -> None:
+    rows = sentences(0, 4200)  # more than a block; the header of a table is read with its first one
+    stores = []
+    for reader in ("tsv", "jsonl"):
+        stores.append(prepared(tmp_path / f"{reader} data", written(tmp_path / reader, reader, rows))[0])
+    assert stores[0].fingerprint() == stores[1].fingerprint()
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 9)), min_size=1, max_size=8), st.data())
+def test_files_dont_depend_on_how_pairs_come(parts: list[tuple[int, int]], data: st.DataObject) -> None:
+    places = [place for place, size in sorted(parts) for _ in range(size)]
+    files = []
+    for name in ("one", "other"):
+        cuts = sorted(data.draw(st.sets(st.integers(1, len(places))), name) | {0, len(places)})
+        with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(encode, "BLOCK_ROWS", 4)
+            path = Path(folder) / "pairs.arrow"
+            with encode.PairFile(path, pa.uint16(), "train") as file:
+                for first, last in pairwise(cuts):
+                    for place, group in groupby(range(first, last), places.__getitem__):
+                        numbers = list(group)
+                        ids = pa.array([[number] * (number % 3) for number in numbers], pa.list_(pa.uint16()))
+                        lengths = pa.array([number % 3 for number in numbers], pa.int32())
+                        file.write([ids, ids, lengths, lengths], place)
+            files.append(path.read_bytes())
+            with pa.OSFile(str(path)) as source:
+                reader = pa.ipc.open_file(source)
+                batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+            found = [row for batch in batches for row in batch.column("first").to_pylist()]
+            assert found == [[number] * (number % 3) for number in range(len(places))]
+            assert all(batch.num_rows <= 4 for batch in batches)
+    assert files[0] == files[1]

@@ -17,7 +17,7 @@ import pyarrow as pa
 from neuronspec.core.direction import Direction
 from neuronspec.corpus.cleaning import Hashes, Mask, PairFilter, Side, contains
 from neuronspec.corpus.dropped import DroppedSample, smallest
-from neuronspec.corpus.readers.rows import Pair, Split
+from neuronspec.corpus.readers.rows import BLOCK_ROWS, Pair, Split
 from neuronspec.corpus.spool import Spool
 from neuronspec.corpus.tokenize import TokenColumn, Tokenize
 
@@ -63,6 +63,8 @@ class PairFile:
             fields += [(f"{side}_source_length", pa.int32()) for side in sides]
         self._schema = pa.schema(fields)
         self._writer = pa.ipc.new_file(str(path), self._schema)
+        self._waiting: list[pa.RecordBatch] = []
+        self._place = 0
 
     def __enter__(self) -> PairFile:
         return self
@@ -70,11 +72,30 @@ class PairFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        try:
+            if error is None:
+                self._write(last=True)
+        finally:
+            self._writer.close()
 
-    def write(self, columns: Sequence[pa.Array]) -> None:
-        """Add pairs: the columns of the schema, in its order."""
-        self._writer.write_batch(pa.record_batch(list(columns), schema=self._schema))
+    def write(self, columns: Sequence[pa.Array], place: int = 0) -> None:
+        """Add pairs of a source: the columns of the schema, in its order."""
+        if place != self._place:
+            self._write(last=True)
+            self._place = place
+        self._waiting.append(pa.record_batch(list(columns), schema=self._schema))
+        if sum(batch.num_rows for batch in self._waiting) >= BLOCK_ROWS:
+            self._write()
+
+    def _write(self, last: bool = False) -> None:
+        """Write batches of one size, each of one source; the file mustn't depend on the blocks of a reader."""
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        end = len(table) if last else len(table) - len(table) % BLOCK_ROWS
+        for first in range(0, end, BLOCK_ROWS):
+            # rows are copied, as a slice would be written with all that is behind it in memory
+            rows = pa.array(range(first, min(end, first + BLOCK_ROWS)))
+            self._writer.write_batch(table.take(rows).combine_chunks().to_batches()[0])
+        self._waiting = table.slice(end).to_batches()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +181,7 @@ class Encoder:
                     if kept.any():
                         sources = [self._sources(columns, each) for each in (pair, pair[::-1])] if own else []
                         rows = np.flatnonzero(kept)
-                        counted = self._write(file, pair, (first, second), sources, rows)
+                        counted = self._write(file, pair, (first, second), sources, rows, place)
                         counts[pair].add(place, counted)
                 watch(batch.num_rows)
         return counts, {pair: file.path for pair, file in files.items()}
@@ -200,6 +221,7 @@ class Encoder:
         sides: tuple[_Encoded, _Encoded],
         sources: Sequence[TokenColumn],
         rows: np.ndarray,
+        place: int,
     ) -> Counter[str]:
         counted = Counter({"kept": len(rows)})
         chosen = pa.array(rows)
@@ -214,7 +236,7 @@ class Encoder:
             columns += [encoded.read.take(chosen) for encoded in sides]
         columns += [_lists(column).take(chosen) for column in sources]
         columns += [pa.array(column.lengths[rows]) for column in sources]
-        file.write(columns)
+        file.write(columns, place)
         return counted
 
 
