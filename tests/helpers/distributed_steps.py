@@ -27,20 +27,20 @@ from tests.helpers.masked import gradients, naive, random_masks
 DIRECTIONS = ("en-de", "de-en")
 
 
-def check_ddp(family: str, method: str) -> None:
-    model, inputs, masks, expected = _setup(family)
-    specialize(model, masks, method=method)
+def check_ddp(family: str, semantics: str, method: str) -> None:
+    model, inputs, masks, expected = _setup(family, semantics)
+    specialize(model, masks, semantics, method=method)
     parallel = DistributedDataParallel(model)
     with use_direction(parallel, DIRECTIONS[dist.get_rank()]):
         parallel(**inputs[dist.get_rank()]).loss.backward()
     _assert_gradients(model, expected)
 
 
-def check_fsdp(family: str, method: str, shard: Callable[[nn.Module], None], shard_first: bool) -> None:
-    model, inputs, masks, expected = _setup(family)
+def check_fsdp(family: str, semantics: str, method: str, shard: Callable[[nn.Module], None], shard_first: bool) -> None:
+    model, inputs, masks, expected = _setup(family, semantics)
     if shard_first:
         shard(model)
-    specialize(model, masks, method=method)
+    specialize(model, masks, semantics, method=method)
     if not shard_first:
         shard(model)
     rank = dist.get_rank()
@@ -60,16 +60,16 @@ def check_fsdp(family: str, method: str, shard: Callable[[nn.Module], None], sha
     with torch.no_grad():
         for name, parameter in stepped.named_parameters():
             parameter.sub_(0.1 * expected[name])
-        plain = naive(stepped, masks[DIRECTIONS[rank]], "weight", inputs[rank]).logits
+        plain = naive(stepped, masks[DIRECTIONS[rank]], semantics, inputs[rank]).logits
     assert (after - before).abs().max() > 1e-3
     assert (after - plain).abs().max() < 1e-6
 
 
-def _setup(family: str) -> tuple[nn.Module, list[dict], dict, dict[str, torch.Tensor]]:
+def _setup(family: str, semantics: str) -> tuple[nn.Module, list[dict], dict, dict[str, torch.Tensor]]:
     model = build_family(family, dtype=torch.float64)
     inputs = [padded_inputs(model, seed=rank) for rank in range(2)]
     masks = random_masks(model)
-    losses = [naive(model, masks[d], "weight", batch).loss for d, batch in zip(DIRECTIONS, inputs, strict=True)]
+    losses = [naive(model, masks[d], semantics, batch).loss for d, batch in zip(DIRECTIONS, inputs, strict=True)]
     expected = gradients(model, sum(losses) / 2)
     model.zero_grad()
     return model, inputs, masks, expected
@@ -93,10 +93,10 @@ def main(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     for family in ("m2m100", "llama-bias"):
-        for method in ("compact", "rows"):
-            check_ddp(family, method)
+        for semantics, method in (("weight", "compact"), ("weight", "rows"), ("gradient", "rows")):
+            check_ddp(family, semantics, method)
             for shard_first in (False, True):
-                check_fsdp(family, method, _by_layer, shard_first)
+                check_fsdp(family, semantics, method, _by_layer, shard_first)
     dist.barrier()
     print("all equal", flush=True)
     os._exit(0)  # tearing gloo down may wait for ever

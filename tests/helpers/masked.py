@@ -47,7 +47,8 @@ def random_masks(model: nn.Module, directions: tuple[str, ...] = ("en-de", "de-e
 
 def naive(model: nn.Module, masks: Mapping[str, torch.Tensor], semantics: str, inputs: dict[str, Any]) -> Any:
     """The output of the dense model with the weights of `ups` multiplied by expanded masks (weight semantics), or
-    with the input of `down` multiplied by the mask (neuron semantics), for one direction's masks by site."""
+    with the input of `down` multiplied by the mask (neuron semantics), for one direction's masks by site. With gradient
+    semantics it is the dense model's, of whose weights some are constants."""
     names = {parameter: name for name, parameter in model.named_parameters(remove_duplicate=False)}
     replaced: dict[str, torch.Tensor] = {}
     with ExitStack() as stack:
@@ -59,10 +60,28 @@ def naive(model: nn.Module, masks: Mapping[str, torch.Tensor], semantics: str, i
                 hook = site.down.register_forward_pre_hook(lambda module, args, mask=mask: (args[0] * mask,))
                 stack.callback(hook.remove)
                 continue
+            if semantics == "gradient":
+                for up in site.ups:
+                    replaced[names[up.weight]] = _partly(up.weight, mask, isinstance(up, Conv1D))
+                    if up.bias is not None:
+                        replaced[names[up.bias]] = _partly(up.bias, mask, False)
+                replaced[names[site.down.weight]] = _partly(site.down.weight, mask, not isinstance(site.down, Conv1D))
+                continue
             for up in site.ups:
                 expanded = mask[None, :] if isinstance(up, Conv1D) else mask[:, None]
                 replaced[names[up.weight]] = up.weight * expanded.to(up.weight.dtype)  # of T5, down is wider
         return torch.func.functional_call(model, replaced, kwargs=inputs)
+
+
+def _partly(values: torch.Tensor, mask: torch.Tensor, last: bool) -> torch.Tensor:
+    """The same values, of which those of masked neurons are constants; neurons are in the last dimension or the first."""
+    mask = (mask if last or values.dim() == 1 else mask[:, None]).to(values.dtype)
+    return values * mask + values.detach() * (1 - mask)
+
+
+def methods(semantics: str) -> tuple[str, ...]:
+    """How layers can be computed with these semantics."""
+    return ("rows", "auto") if semantics == "gradient" else ("compact", "rows", "auto")
 
 
 def gradients(model: nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -61,7 +61,7 @@ def test_specializing_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"semantics": "weights"}, r"semantics='weights': did you mean 'weight'\? Valid: neuron, weight"),
+        ({"semantics": "weights"}, r"semantics='weights': did you mean 'weight'\? Valid: gradient, neuron, weight"),
         ({"components": "all"}, "components='all': valid: both, decoder, encoder"),
         ({"method": "row"}, "method='row': did you mean 'rows'"),
     ],

@@ -34,14 +34,14 @@ def _assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
 
 
 @pytest.mark.parametrize("family", ["m2m100", "t5-gated", "llama", "gpt2", "opt", "bloom"])
-@pytest.mark.parametrize("method", ["compact", "rows"])
+@pytest.mark.parametrize(("semantics", "method"), [("weight", "compact"), ("weight", "rows"), ("gradient", "rows")])
 @pytest.mark.parametrize("reentrant", [False, True])
-def test_backward_after_the_scopes_have_ended(family: str, method: str, reentrant: bool) -> None:
+def test_backward_after_the_scopes_have_ended(family: str, semantics: str, method: str, reentrant: bool) -> None:
     """Two forwards in two directions, then one backward through both, outside of any direction."""
     model = build_family(family, dtype=torch.float64).train()
     inputs, masks = padded_inputs(model), random_masks(model)
-    expected = _expected(model, masks, inputs)
-    specialize(model, masks, method=method)
+    expected = _expected(model, masks, inputs, semantics)
+    specialize(model, masks, semantics, method=method)
     checkpoint_activations(model, True, reentrant=reentrant)
     assert any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
     if reentrant:
@@ -52,7 +52,7 @@ def test_backward_after_the_scopes_have_ended(family: str, method: str, reentran
             loss = loss + model(**inputs).loss
     _assert_same(gradients(model, loss), expected)
     with use_direction(model, "en-de"):  # and inside of another direction's scope
-        loss = naive(model, masks["en-de"], "weight", inputs).loss * 0
+        loss = naive(model, masks["en-de"], semantics, inputs).loss * 0
     for direction in DIRECTIONS:
         with use_direction(model, direction):
             loss = loss + model(**inputs).loss
@@ -60,10 +60,11 @@ def test_backward_after_the_scopes_have_ended(family: str, method: str, reentran
         _assert_same(gradients(model, loss), expected)
 
 
-def test_a_direction_for_each_row_with_checkpointing() -> None:
+@pytest.mark.parametrize("semantics", ["neuron", "gradient"])
+def test_a_direction_for_each_row_with_checkpointing(semantics: str) -> None:
     model = build_family("m2m100", dtype=torch.float64).train()
     inputs, masks = padded_inputs(model, rows=2), random_masks(model)
-    specialize(model, masks, semantics="neuron")
+    specialize(model, masks, semantics)
     with use_directions(model, DIRECTIONS):
         expected = gradients(model, model(**inputs).loss)
     checkpoint_activations(model, True)

@@ -43,16 +43,24 @@ def _assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
         assert torch.allclose(found[name], gradient, atol=1e-5), name
 
 
-@pytest.mark.parametrize(("build", "method"), [(_llama, "compact"), (_llama, "rows"), (_m2m100, "compact")])
-def test_a_compiled_model_follows_the_direction(build: Any, method: str) -> None:
+@pytest.mark.parametrize(
+    ("build", "semantics", "method"),
+    [
+        (_llama, "weight", "compact"),
+        (_llama, "weight", "rows"),
+        (_m2m100, "weight", "compact"),
+        (_m2m100, "gradient", "auto"),
+    ],
+)
+def test_a_compiled_model_follows_the_direction(build: Any, semantics: str, method: str) -> None:
     model = build()
     inputs, masks = padded_inputs(model), random_masks(model)
     dense = model(**inputs).logits
-    expected = {direction: naive(model, masks[direction], "weight", inputs) for direction in masks}
+    expected = {direction: naive(model, masks[direction], semantics, inputs) for direction in masks}
     expected_gradients = {
-        direction: gradients(model, naive(model, masks[direction], "weight", inputs).loss) for direction in masks
+        direction: gradients(model, naive(model, masks[direction], semantics, inputs).loss) for direction in masks
     }
-    specialize(model, masks, method=method)
+    specialize(model, masks, semantics, method=method)
     compiled = torch.compile(model, backend="aot_eager")
     for direction in ("en-de", "de-en", "en-de"):
         with use_direction(compiled, direction):
@@ -93,10 +101,23 @@ def test_a_direction_for_each_row() -> None:
         assert torch.allclose(compiled(**inputs).logits, model(**inputs).logits, atol=1e-5)
 
 
-def test_compile_with_gradient_checkpointing() -> None:
+def test_compiled_gradients_of_rows_in_their_directions() -> None:
+    model = _llama()
+    inputs = padded_inputs(model)
+    specialize(model, random_masks(model), "gradient")
+    rows = ["en-de", "de-en", "en-de"]
+    with use_directions(model, rows):
+        expected = gradients(model, model(**inputs).loss)
+    compiled = torch.compile(model, backend="aot_eager")
+    with use_directions(model, rows):
+        _assert_same(gradients(model, compiled(**inputs).loss), expected)
+
+
+@pytest.mark.parametrize(("semantics", "method"), [("weight", "compact"), ("gradient", "auto")])
+def test_compile_with_gradient_checkpointing(semantics: str, method: str) -> None:
     model = _llama().train()
     inputs, masks = padded_inputs(model), random_masks(model)
-    specialize(model, masks, method="compact")
+    specialize(model, masks, semantics, method=method)
     with use_direction(model, "en-de"):
         expected = gradients(model, model(**inputs).loss)
     checkpoint_activations(model, True)

@@ -244,6 +244,16 @@ def test_adapters_that_cannot_be_masked_are_refused() -> None:
         specialize(scaled, random_masks(build_family("m2m100")))
 
 
+def test_neurons_that_lora_stands_in_for_cannot_be_updated() -> None:
+    masks = random_masks(build_family("m2m100"))
+    with pytest.raises(ModelError, match="encoder.0 has LoRA in place of them: merge it first"):
+        specialize(adapted(build_family("m2m100"), ["fc1"]), masks, "gradient")
+    specialize(adapted(build_family("m2m100"), ["q_proj"]), masks, "gradient")
+    later = adapted(specialize(build_family("m2m100"), masks, "gradient"), ["fc2"])
+    with pytest.raises(ModelError, match="has LoRA in place of them"), use_direction(later, "en-de"):
+        pass
+
+
 def test_adapters_that_come_later_and_cannot_be_masked_are_refused() -> None:
     for config in (
         peft.IA3Config(target_modules=["fc2"], feedforward_modules=["fc2"]),

@@ -94,5 +94,5 @@ def test_others_are_deployed_compact(semantics: str) -> None:
 def test_recipes_name_semantics() -> None:
     for name in SEMANTICS:
         assert SpecializationSettings(semantics=name).semantics == name
-    with pytest.raises(ValidationError, match="did you mean 'weight'. Valid: neuron, updates_ups, weight"):
+    with pytest.raises(ValidationError, match="did you mean 'weight'. Valid: gradient, neuron, updates_ups, weight"):
         SpecializationSettings(semantics="weigth")

@@ -42,7 +42,9 @@ def specialize(
 
     The parameters, their names and the optimizer's view of them stay those of the dense model, and outside of any
     direction the model computes as the dense shared model. Every parameter gets the gradient that masked weights
-    would give it: zero for the weights of the ups of unselected neurons (Tan et al., 2024, section 4).
+    would give it: zero for the weights of the ups of unselected neurons (Tan et al., 2024, section 4). With semantics
+    `gradient` the model computes as the dense one in every direction, and the direction's text changes its neurons
+    alone.
 
     The model's `save_pretrained` and `push_to_hub`, and `Trainer.save_model`, keep the masks beside the weights; its
     `generate` warns once outside of a direction. LoRA of PEFT may be put on before or after.
@@ -50,7 +52,7 @@ def specialize(
     Args:
         model: a Hugging Face model with known FFN sites; see `find_ffn_sites`.
         masks: by direction and site, BoolTensor `[width]`.
-        semantics: what masks do to a block: `weight`, the paper's, or another name of
+        semantics: what masks do to a block: `weight`, the paper's; `neuron`; `gradient`; or another name of
             `neuronspec.specialization.registry`.
         components: specialize the sites of the encoder, the decoder, or both. The layers of a decoder-only
             model count as decoder.
@@ -62,8 +64,10 @@ def specialize(
 
     Raises:
         ModelError: the model is specialized already, has no known FFN sites, or none in `components`; its layers
-            aren't plain linear layers, nor PEFT's LoRA around such (quantized, other adapters).
-        MaskError: the masks are of another model (the message says how they differ) or select no neuron somewhere.
+            aren't plain linear layers, nor PEFT's LoRA around such (quantized, other adapters), which `gradient`
+            doesn't allow.
+        MaskError: the masks are of another model (the message says how they differ) or select no neuron somewhere
+            (which `gradient` allows).
 
     Example:
         >>> model = ns.specialize(model, masks)
@@ -89,7 +93,9 @@ def specialize(
     if not chosen:
         raise ModelError(f"components={components!r}: this {type(unwrap(model)).__name__} has no {components}")
     own = fitting(masks, sites, chosen)
-    check_layers(chosen, method)
+    if SEMANTICS.get(semantics).needs_neurons:
+        _check_selected(own)
+    check_layers(chosen, method, semantics)
     state = Specialization(chosen, own, semantics, components, method)
     install(state)
     attach(model, state)
@@ -123,17 +129,20 @@ def fitting(masks: MasksLike, sites: Sequence[FFNSite], chosen: Sequence[FFNSite
     """The masks of the chosen sites. Masks of the model's other sites are left out.
 
     Raises:
-        MaskError: the masks don't fit the model or select no neuron somewhere.
+        MaskError: the masks don't fit the model.
     """
     own = masks if isinstance(masks, NeuronMasks) else NeuronMasks.from_dict(masks)
     known = set(own.sites)
     # masks may be of all sites or of the chosen ones alone; anything else is another model's
     own.validate_against(chosen if known == {site.name for site in chosen} else sites)
-    for direction, by_site in own.items():
-        for site in chosen:
-            if not by_site[site.name].any():
-                raise MaskError(f"the mask of {direction} at {site.name} selects no neuron: at least one is needed")
     if len(chosen) == len(own.sites):
         return own
     names = [site.name for site in chosen]
     return NeuronMasks({direction: {name: by[name] for name in names} for direction, by in own.items()}, own.info)
+
+
+def _check_selected(masks: NeuronMasks) -> None:
+    for direction, by_site in masks.items():
+        for name, mask in by_site.items():
+            if not mask.any():
+                raise MaskError(f"the mask of {direction} at {name} selects no neuron: at least one is needed")

@@ -21,6 +21,7 @@ from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.models.linear import is_adapted, is_linear, linear, weight_of
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.specialization.model_state import Active, Method, Specialization
+from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.restrict import small_down, small_up
 from neuronspec.specialization.selected import Selection
 
@@ -90,17 +91,17 @@ def follow(model: nn.Module, state: Specialization) -> None:
         return
     found = {site.name: site for site in find_ffn_sites(model)}
     sites = [found[site.name] for site in state.sites]
-    check_layers(sites, state.method)
+    check_layers(sites, state.method, state.semantics)
     uninstall(state)
     state.place(sites)
     install(state)
 
 
-def check_layers(sites: Sequence[FFNSite], method: Method) -> None:
+def check_layers(sites: Sequence[FFNSite], method: Method, semantics: str) -> None:
     """Check that the layers of the sites can be specialized.
 
     Raises:
-        ModelError: one can't, or not by this method.
+        ModelError: one can't, or not by this method or with these semantics.
     """
     for site in sites:
         for layer in (*site.ups, site.down):
@@ -111,6 +112,11 @@ def check_layers(sites: Sequence[FFNSite], method: Method) -> None:
                     f"{site.name} has a {type(layer).__name__}: only plain linear layers with floating-point weights "
                     "can be specialized, also with LoRA of PEFT around them (without lora_bias); undo quantization and "
                     "merge other adapters first"
+                )
+            if not SEMANTICS.get(semantics).allows_lora:
+                raise ModelError(
+                    f"semantics {semantics!r} updates the weights of selected neurons, and {site.name} has LoRA in "
+                    "place of them: merge it first with merge_and_unload() of the PeftModel, or use 'weight' or 'neuron'"
                 )
             if method == "compact":
                 raise ModelError(f"method='compact' {_NEEDS_PLAIN}, or specialize with method='auto'")

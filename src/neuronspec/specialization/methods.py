@@ -164,9 +164,9 @@ def _push_to_hub(model: Any, repo_id: str, *, commit_message: str | None = None,
 
 
 def _generate(model: Any, *args: Any, **options: Any) -> Any:
-    """`generate`, which outside of a direction computes the dense model: said once."""
+    """`generate`, which outside of a direction computes the dense model: said once, where masks make another one."""
     state = specialization_of(model)
-    if state.active is None and not state.warned:
+    if state.active is None and state.rule.compacts and not state.warned:
         state.warned = True
         warnings.warn(
             f"generate on a specialized {type(model).__name__} outside of a direction computes the dense model, not "

@@ -11,5 +11,6 @@ SEMANTICS: Registry[Any] = Registry(
     {
         "weight": "neuronspec.specialization.semantics.weight:WeightSemantics",
         "neuron": "neuronspec.specialization.semantics.neuron:NeuronSemantics",
+        "gradient": "neuronspec.specialization.semantics.gradient:GradientSemantics",
     },
 )

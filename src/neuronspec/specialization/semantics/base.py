@@ -23,9 +23,13 @@ class Semantics(ABC):
     Attributes:
         compacts: whether a direction's function is that of a smaller model. Without it, layers always compute at full
             width, and there are no compact models.
+        needs_neurons: whether a direction needs a neuron at every site.
+        allows_lora: whether the layers may have LoRA around them.
     """
 
     compacts: ClassVar[bool] = True
+    needs_neurons: ClassVar[bool] = True
+    allows_lora: ClassVar[bool] = True
 
     def has_constants(self, site: FFNSite) -> bool:
         """Whether unselected neurons of a site may give anything but 0."""
