@@ -74,7 +74,7 @@ def naive(model: nn.Module, masks: Mapping[str, torch.Tensor], semantics: str, i
 
 
 def _partly(values: torch.Tensor, mask: torch.Tensor, last: bool) -> torch.Tensor:
-    """The same values, of which those of masked neurons are constants; neurons are in the last dimension or the first."""
+    """The same values, those of masked neurons as constants; neurons are in the last dimension or the first."""
     mask = (mask if last or values.dim() == 1 else mask[:, None]).to(values.dtype)
     return values * mask + values.detach() * (1 - mask)
 

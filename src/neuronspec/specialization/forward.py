@@ -116,7 +116,7 @@ def check_layers(sites: Sequence[FFNSite], method: Method, semantics: str) -> No
             if not SEMANTICS.get(semantics).allows_lora:
                 raise ModelError(
                     f"semantics {semantics!r} updates the weights of selected neurons, and {site.name} has LoRA in "
-                    "place of them: merge it first with merge_and_unload() of the PeftModel, or use 'weight' or 'neuron'"
+                    "place of them: merge it first with merge_and_unload() of the PeftModel, or use other semantics"
                 )
             if method == "compact":
                 raise ModelError(f"method='compact' {_NEEDS_PLAIN}, or specialize with method='auto'")
