@@ -129,6 +129,13 @@ def ntrex(folder: Path, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {"path": str(folder)}
 
 
+def wmt(folder: Path, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The cache of sacreBLEU."""
+    for field, texts in zip(("src", "ref"), zip(*pairs, strict=True), strict=True):
+        put(folder / f"wmt17.en-de.{field}", lines_of(texts))
+    return {"path": str(folder), "sets": ["wmt17"]}
+
+
 def flores(folder: Path, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """The layout of FLORES+."""
     for tag, texts in zip(("eng_Latn", "deu_Latn"), zip(*pairs, strict=True), strict=True):
@@ -269,6 +276,10 @@ CASES: Mapping[str, Case] = {
     ),
     "ntrex": Case(
         ntrex, "newstest2019-ref.deu.txt", f":2: {BAD_UTF8}", (SHORTER, " has 2 lines"), None,
+        (endless("a\n"), f":2: {LONG_LINE}"),
+    ),
+    "wmt": Case(
+        wmt, "wmt17.en-de.ref", f":2: {BAD_UTF8}", (SHORTER, " has 2 lines"), None,
         (endless("a\n"), f":2: {LONG_LINE}"),
     ),
     "flores": Case(

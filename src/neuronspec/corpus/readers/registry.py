@@ -19,6 +19,7 @@ READERS = Registry[type[Source]](
         "ntrex": "neuronspec.corpus.readers.ntrex:NtrexSource",
         "tatoeba": "neuronspec.corpus.readers.tatoeba:TatoebaSource",
         "opus100": "neuronspec.corpus.readers.opus100:Opus100Source",
+        "wmt": "neuronspec.corpus.readers.wmt:WmtSource",
         "iwslt": "neuronspec.corpus.readers.iwslt:IwsltSource",
         "jsonl": "neuronspec.corpus.readers.jsonl:JsonlSource",
         "csv": "neuronspec.corpus.readers.csv:CsvSource",

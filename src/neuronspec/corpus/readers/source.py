@@ -110,12 +110,16 @@ def _from_recipe_folder(path: Path, info: ValidationInfo) -> Path:
     return Path(from_recipe_folder(str(path), info))
 
 
+PathOrPattern = Annotated[Path, AfterValidator(_from_recipe_folder)]
+"""A file, a folder or a pattern; relative to the recipe's folder."""
+
+
 class FileSource(Source):
     """A source that is files of one kind. Subclasses say how such files end."""
 
     endings: ClassVar[tuple[str, ...]]
 
-    path: Annotated[Path, AfterValidator(_from_recipe_folder)] = Field(
+    path: PathOrPattern = Field(
         description="a file, a folder with such files in it or below it, or a pattern such as text/part-*; relative "
         "to the recipe's folder"
     )
