@@ -307,6 +307,11 @@ def _arm_problems(recipe: Recipe) -> Iterator[str]:
         missing = [f"baselines.bilingual.{key}" for key in ("directions", "updates") if not getattr(bilingual, key)]
         yield from [f"the arm bilingual needs {' and '.join(missing)}"] * bool(missing)
     yield from _bilingual_problems(bilingual.directions, recipe.corpus.all_directions)
+    if recipe.specialization.trainable == "neurons":
+        if recipe.continuation.parallel == "fsdp":
+            yield "continuation.parallel: fsdp shards what specialization.trainable: neurons trains in part; set it to ddp"
+        if recipe.specialization.rerecord_every is not None:
+            yield "specialization.rerecord_every: with trainable: neurons the optimizer can't follow new ones; leave it out"
     if recipe.specialization.rerecord_every is not None and recipe.continuation.updates is None:
         yield (
             "specialization.rerecord_every: counts updates, so continuation.updates must give the budget, "

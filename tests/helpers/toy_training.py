@@ -17,6 +17,7 @@ from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.tracking import Tracking
 from neuronspec.training.train import train
+from tests.helpers.stored_weights import stored_weights
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, ToyStore, toy_model, toy_tokenizer
 
 SIZES = {EN_DE: 40, DE_EN: 15, EN_FR: 8}
@@ -69,7 +70,7 @@ def last_weights(folder: Path) -> dict[str, torch.Tensor]:
     """Weights and Adam's moments of the newest checkpoint, and the exported weights."""
     newest = max((folder / "checkpoints").glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
     tensors = load_file(newest / "model.safetensors") | load_file(newest / "optimizer.safetensors")
-    exported = load_file(folder / "model.safetensors")
+    exported = stored_weights(folder)
     return tensors | {f"exported {name}": tensor for name, tensor in exported.items()}
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from neuronspec.corpus.store import TokenStore
     from neuronspec.training.loss import InDirection
     from neuronspec.training.progress_state import TrainingResult
+    from neuronspec.training.trained import Part
 
 Method = Literal["auto", "compact", "rows"]
 
@@ -189,6 +190,7 @@ def continue_training(
     directions: Sequence[Direction] | None = None,
     folder: Path | None = None,
     dense: Mapping[str, str] | None = None,
+    parts: Mapping[str, Part] | None = None,
 ) -> TrainingResult:
     """Train `model` as every arm is trained: the continuation's updates and data order, optimizer and schedule reset.
 
@@ -202,6 +204,7 @@ def continue_training(
         directions: other than all.
         folder: other than the arm's.
         dense: by name in the exported checkpoint, the name in the model, where layers were added; see `train`.
+        parts: of the parameters that are trained in part; see `train`.
     """
     from neuronspec.models.changed_weights import keep_changes
     from neuronspec.training.loss import any_direction
@@ -221,6 +224,7 @@ def continue_training(
         progress=given.progress,
         tracking=Tracking(given.recipe.tracking, run / "tracking", where.relative_to(run / "arms").as_posix()),
         dense=dense,
+        parts=parts,
     )
     if processes().is_main:
         keep_changes(where, given.base)
@@ -229,7 +233,13 @@ def continue_training(
 
 
 def cost_of(
-    given: Given, model: nn.Module, *, extra: int = 0, prepare_seconds: float = 0.0, folder: Path | None = None
+    given: Given,
+    model: nn.Module,
+    *,
+    extra: int = 0,
+    prepare_seconds: float = 0.0,
+    folder: Path | None = None,
+    parts: Mapping[str, Part] | None = None,
 ) -> Cost:
     """Measure the cost of an arm.
 
@@ -239,14 +249,21 @@ def cost_of(
         extra: parameters beside those of the dense model.
         prepare_seconds: of training before the training that is compared.
         folder: where it was trained, if not in the arm's folder.
+        parts: of the parameters that were trained in part.
     """
     from neuronspec.training.log import read_log
     from neuronspec.training.precision import peak_memory
+    from neuronspec.training.trained import trained_parameters
 
     lines = read_log((folder or given.folder) / TRAINING_LOG)
     times = [time for line in lines if (time := line.get("update_seconds")) is not None]
-    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    return Cost(trained, extra, prepare_seconds, statistics.median(times) if times else None, peak_memory(model))
+    return Cost(
+        trained_parameters(model, parts),
+        extra,
+        prepare_seconds,
+        statistics.median(times) if times else None,
+        peak_memory(model),
+    )
 
 
 def start(given: Given) -> PreTrainedModel:
@@ -258,11 +275,13 @@ def start(given: Given) -> PreTrainedModel:
 
 def start_continued(given: Given) -> PreTrainedModel:
     """The baseline, of which what `specialization.trainable` says is trained."""
-    from neuronspec.training.trained import train_ffns_alone
+    from neuronspec.training.trained import train_ffns_alone, train_neurons_alone
 
-    model = start(given)
-    if given.recipe.specialization.trainable == "ffn":
+    model, trainable = start(given), given.recipe.specialization.trainable
+    if trainable == "ffn":
         train_ffns_alone(model)
+    elif trainable == "neurons":
+        train_neurons_alone(model)
     return model
 
 

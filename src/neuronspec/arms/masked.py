@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neuronspec.models.sites import FFNSite
     from neuronspec.neurons.masks import NeuronMasks
     from neuronspec.training.loss import InDirection
+    from neuronspec.training.trained import Part
 
 
 class Masked(Arm):
@@ -41,10 +42,11 @@ class Masked(Arm):
 
         model = start_continued(given)
         in_direction = put_on(model, self.masks(given), given)
-        continue_training(given, model, in_direction)
+        parts = trained_parts(model, given)
+        continue_training(given, model, in_direction, parts=parts)
         if processes().is_main:
             save_masks(model, given.folder)
-        return cost_of(given, model)
+        return cost_of(given, model, parts=parts)
 
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
@@ -83,6 +85,24 @@ def put_on(model: PreTrainedModel, masks: NeuronMasks, given: Given, method: Met
         return use_direction(model, asked) if isinstance(asked, Direction) else use_directions(model, asked)
 
     return in_direction
+
+
+def trained_parts(model: PreTrainedModel, given: Given) -> dict[str, Part] | None:
+    """What is trained of each parameter, with `trainable: neurons`: the neurons that some trained direction selects.
+
+    Args:
+        model: specialized.
+        given: of the arm.
+
+    Returns:
+        The parts by the names of the parameters; None if whole parameters are trained.
+    """
+    from neuronspec.specialization.model_state import specialization_of
+    from neuronspec.training.trained import parts_of_neurons
+
+    if given.recipe.specialization.trainable != "neurons":
+        return None
+    return parts_of_neurons(model, specialization_of(model).masks.selected_by(given.directions))
 
 
 class RandomMasks(Masked):

@@ -183,6 +183,18 @@ class NeuronMasks(ByDirection[DirectionMask]):
             raise DirectionError(f"masks for {wanted} can be composed over {', '.join(pivots)}: say which with pivot=")
         return found[0]
 
+    def selected_by(self, directions: Iterable[DirectionLike]) -> dict[str, torch.Tensor]:
+        """The neurons that at least one of some directions selects.
+
+        Args:
+            directions: that there are masks for.
+
+        Returns:
+            By site, BoolTensor `[width]`.
+        """
+        own = [self[self.named(direction)] for direction in directions]
+        return {site: torch.stack([masks[site] for masks in own]).any(0) for site in self.sites}
+
     def validate_against(self, sites: Iterable[SiteLike]) -> None:
         """Check that these masks fit a model: the same sites with the same widths.
 

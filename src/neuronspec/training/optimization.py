@@ -15,6 +15,7 @@ from neuronspec.training.optimizers import OPTIMIZERS
 from neuronspec.training.parallel import like, whole
 from neuronspec.training.schedules import SCHEDULES, needs_updates
 from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.trained import Part
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
@@ -49,13 +50,25 @@ class Optimizer:
         model: whose parameters are trained.
         settings: names the optimizer and the schedule, and gives their numbers.
         updates: of the whole training, for schedules that fall towards its end.
+        parts: by name, the parts of the parameters that are trained in part. The optimizer knows these parts alone: it
+            has no state for the rest of the parameter, which stays as it is to the bit.
 
     Raises:
         MissingExtraError: the optimizer's package isn't installed.
     """
 
-    def __init__(self, model: nn.Module, settings: TrainingSettings, updates: int | None = None) -> None:
-        self.parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: TrainingSettings,
+        updates: int | None = None,
+        parts: Mapping[str, Part] | None = None,
+    ) -> None:
+        trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+        self._parts = {name: (trained[name], part) for name, part in (parts or {}).items() if name in trained}
+        self.parameters = trained | {
+            name: nn.Parameter(part.of(whole_one.detach())) for name, (whole_one, part) in self._parts.items()
+        }
         self._optimizer = make_optimizer(self.parameters.values(), settings)
         self._clip_norm = settings.clip_norm or math.inf
         known: dict[str, float | None] = {"peak": settings.learning_rate, "warmup": settings.warmup}
@@ -64,7 +77,7 @@ class Optimizer:
         self._rate = partial(SCHEDULES.get(settings.schedule), **known)
 
     def clip(self, scale: float = 1.0) -> float:
-        """Scale the gradient down to the settings' norm if it is longer.
+        """Scale the gradient down to the settings' norm if it is longer; call it once, before `step`.
 
         Args:
             scale: that the loss was multiplied by, which the gradient is divided by before.
@@ -72,6 +85,11 @@ class Optimizer:
         Returns:
             Its norm before it is scaled down.
         """
+        for name, (whole_one, part) in self._parts.items():
+            own = self.parameters[name]
+            own.data = part.of(whole_one.detach())
+            own.grad = None if whole_one.grad is None else part.of(whole_one.grad)
+            whole_one.grad = None
         if scale != 1:
             for parameter in self.parameters.values():
                 if parameter.grad is not None:
@@ -91,12 +109,16 @@ class Optimizer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.step()
+        for name, (whole_one, part) in self._parts.items():
+            part.put(whole_one.detach(), self.parameters[name].detach())
         self.clear()
         return rate
 
     def clear(self) -> None:
         """Discard the gradient."""
         self._optimizer.zero_grad(set_to_none=True)
+        for whole_one, _ in self._parts.values():
+            whole_one.grad = None
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """The state as `NAME.KEY`, such as `NAME.exp_avg`; nothing for parameters without a step so far."""

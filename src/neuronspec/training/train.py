@@ -14,6 +14,7 @@ from neuronspec.core.progress import SILENT, Progress
 from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.trained import Part
 from neuronspec.training.tracking import Tracking
 from neuronspec.training.trainer import Job, Trainer
 
@@ -31,6 +32,7 @@ def train(
     progress: Progress = SILENT,
     tracking: Tracking | None = None,
     dense: Mapping[str, str] | None = None,
+    parts: Mapping[str, Part] | None = None,
 ) -> TrainingResult:
     """Train `model` and write the weights with the best validation loss into `folder`, a plain Hugging Face checkpoint.
 
@@ -54,6 +56,7 @@ def train(
         tracking: where it is logged beside `log.jsonl`.
         dense: where modules were added to the model: by the name of each tensor of the plain checkpoint, its name in
             the model as it is now. Only these are exported; what was added is the caller's to save.
+        parts: by name, the parts of the parameters of which not all rows or columns are trained.
 
     Returns:
         What came of it: updates, validation losses, tokens, seconds.
@@ -73,6 +76,7 @@ def train(
         folder=folder,
         in_direction=in_direction,
         dense=dense,
+        parts=parts,
         processes=processes(),
         progress=progress,
         tracking=tracking,

@@ -1,4 +1,4 @@
-"""Which parameters are trained, and in which type the others are held.
+"""Which parameters are trained, whole or in part, and in which type the others are held.
 
 A parameter that is trained is float32, and so are its gradient and the optimizer's state. Matrices that are frozen stay
 in the type that the checkpoint was opened in (`model.dtype`), and autocast brings the two together.
@@ -6,9 +6,13 @@ in the type that the checkpoint was opened in (`model.dtype`), and autocast brin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from neuronspec.core.errors import ModelError
 from neuronspec.models.sites import find_ffn_sites
@@ -24,6 +28,77 @@ def train_ffns_alone(model: PreTrainedModel) -> None:
     for site in find_ffn_sites(model):
         for layer in (*site.ups, site.down):
             layer.requires_grad_(True)
+
+
+def train_neurons_alone(model: PreTrainedModel) -> None:
+    """Freeze all but what goes into the neurons of the FFNs, and their weights in what comes out of them.
+
+    Raises:
+        ModelError: the model has no known FFN sites.
+    """
+    model.requires_grad_(False)
+    for site in find_ffn_sites(model):
+        for up in site.ups:
+            up.requires_grad_(True)
+        site.down.weight.requires_grad_(True)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows or the columns of a parameter that are trained; the others never change.
+
+    Args:
+        axis: 0 for rows, 1 for columns.
+        places: their indices, LongTensor `[count]`, ascending.
+    """
+
+    axis: int
+    places: torch.Tensor
+
+    def of(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A copy of the part of `tensor`, which has the parameter's form."""
+        return tensor.index_select(self.axis, self.places.to(tensor.device))
+
+    def put(self, tensor: torch.Tensor, part: torch.Tensor) -> None:
+        """Write the part of `tensor`, in place."""
+        tensor.index_copy_(self.axis, self.places.to(tensor.device), part)
+
+
+def parts_of_neurons(model: PreTrainedModel, neurons: Mapping[str, torch.Tensor]) -> dict[str, Part]:
+    """What belongs to some neurons: their rows of the ups, weights and biases, and their columns of `down`'s weight.
+
+    Args:
+        model: with the sites.
+        neurons: by the name of a site, BoolTensor `[width]`. Sites that aren't named have no part that is trained.
+
+    Returns:
+        By the name of a parameter, its part; for all parameters of the ups and for the weight of `down`.
+    """
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    parts: dict[str, Part] = {}
+    for site in find_ffn_sites(model):
+        mask = neurons.get(site.name)
+        places = torch.empty(0, dtype=torch.long) if mask is None else mask.nonzero().flatten()
+        for layer, neuron_axis in [*((up, 0) for up in site.ups), (site.down, 1)]:
+            axis = 1 - neuron_axis if isinstance(layer, Conv1D) else neuron_axis
+            parts[names[layer.weight]] = Part(axis, places)
+            if layer is not site.down and layer.bias is not None:
+                parts[names[layer.bias]] = Part(0, places)
+    return parts
+
+
+def trained_parameters(model: nn.Module, parts: Mapping[str, Part] | None = None) -> int:
+    """How many numbers of a model are trained.
+
+    Args:
+        model: whose frozen parameters don't count.
+        parts: of the parameters that are trained in part.
+    """
+    return sum(
+        (parameter if parts is None or name not in parts else parts[name].of(parameter)).numel()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    )
 
 
 def freeze_embeddings(model: PreTrainedModel) -> None:

@@ -32,6 +32,7 @@ from neuronspec.training.resume import check_unchanged, what_matters
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.step import finish_step, prepare_step
 from neuronspec.training.tracking import Tracking
+from neuronspec.training.trained import Part
 from neuronspec.training.validation import Stopped, Validation, deciding_loss, validation_batches
 
 MOST_SKIPPED = 10
@@ -51,7 +52,7 @@ class Job:
         seed: of data order and dropout.
         folder: for checkpoints, log and result.
         in_direction: the context of a direction's forward and backward pass.
-        dense: see `neuronspec.training.train.train`.
+        dense, parts: see `neuronspec.training.train.train`.
         processes: that train together, and which one this is.
         progress: shows how far the training is.
         tracking: where it is logged beside `log.jsonl`.
@@ -66,6 +67,7 @@ class Job:
     folder: Path
     in_direction: InDirection = any_direction
     dense: Mapping[str, str] | None = None
+    parts: Mapping[str, Part] | None = None
     processes: Processes
     progress: Progress = SILENT
     tracking: Tracking | None = None
@@ -98,7 +100,7 @@ class Trainer:
         self.matters = what_matters(settings, model, self.batches, job.seed, self.precision, micro_batches)
 
         self.parallel = Parallel(model, settings.parallel, job.processes)
-        self.optimizer = Optimizer(model, settings, self.budget.updates)
+        self.optimizer = Optimizer(model, settings, self.budget.updates, job.parts)
         self.gradient = GradientOf(
             self.parallel, settings, job.seed, model.device, self.precision, job.in_direction, self.optimizer.clear
         )
