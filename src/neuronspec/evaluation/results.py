@@ -14,6 +14,7 @@ from neuronspec.core.environment import environment
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
+from neuronspec.evaluation.arithmetic import Arithmetic
 from neuronspec.scoring.old_significance import upgraded
 from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.score import Score, scales
@@ -143,6 +144,7 @@ class Results(BaseModel):
         overlap: by direction, how many test sentences are in the training text (`Overlap`).
         significance: tests of the differences between arms.
         pretrained: name, revision and SHA-256 of the checkpoint that the run started from.
+        arithmetic: by arm, what it was held, trained and evaluated in; `copy`, and runs from before, have none.
         others: what sweeps and benchmarks add.
     """
 
@@ -161,6 +163,7 @@ class Results(BaseModel):
     skipped: dict[str, str] = {}
     references: Literal["as read", "cleaned"] = "cleaned"
     pretrained: dict[str, str] | None = None
+    arithmetic: dict[str, Arithmetic] = {}
     overlap: dict[str, dict[str, int]] = {}
     significance: Significance | None = None
 

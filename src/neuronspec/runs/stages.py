@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
@@ -219,20 +219,32 @@ def _evaluate(arm: str, run: Run) -> None:
 
 def gather_results(run: Run) -> None:
     """The scores of all arms: RUN/results.json."""
+    from neuronspec.arms.arm import get_arm
+    from neuronspec.evaluation.arithmetic import arithmetic_of
     from neuronspec.evaluation.collect import gather
     from neuronspec.evaluation.results import write_results
     from neuronspec.models.id_map import IdMap
     from neuronspec.runs.state import checkpoint_in, read_stages
+    from neuronspec.training.log import read_log
 
     recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
     folder = run.paths.evaluations
     scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.store(), run.progress)
-    facts = {
+    facts: dict[str, Any] = {
         "recipe": recipe.name,
         "seed": recipe.seed,
         "pivot": recipe.corpus.pivot,
         "tiers": run.store().tiers,
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
+    }
+    facts["arithmetic"] = {
+        name: arithmetic_of(
+            recipe.model,
+            recipe.evaluation,
+            read_log(run.paths.training_log(name)),
+            converts=name == "base" or get_arm(name).converts,
+        )
+        for name in arms[1:]
     }
     change = IdMap.load(run.paths.base)
     if change is not None:

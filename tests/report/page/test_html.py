@@ -74,6 +74,14 @@ def test_every_section_is_there(page: Page) -> None:
     assert sum(tag == "dl" for tag, _ in page.elements) == 12, "two samples for each of six directions"
 
 
+def test_what_arms_were_computed_in_is_shown() -> None:
+    data = fake_run(SMALL)
+    assert "Computed in" not in render(data), "runs from before don't tell it"
+    arithmetic = {"dense": {"weights": "bfloat16", "training": "bf16", "evaluation": "transformers, bfloat16"}}
+    told = Page(render(dataclasses.replace(data, results=changed(data.results, arithmetic=arithmetic)))).text
+    assert "Computed in" in told and "transformers, bfloat16" in told
+
+
 def test_every_figure_has_a_place_a_caption_and_a_table(page: Page) -> None:
     blocks = blocks_of(page)
     assert [name for name in blocks if name != "uriel"] == BLOCKS

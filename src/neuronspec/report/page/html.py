@@ -9,6 +9,7 @@ from typing import Any
 from neuronspec.core.errors import MissingExtraError
 from neuronspec.core.files import write_text
 from neuronspec.evaluation import tables as tables_of
+from neuronspec.evaluation.arithmetic import arithmetic_table
 from neuronspec.evaluation.samples import Sample
 from neuronspec.evaluation.transfer import gains_table, significance_table, transfer_table
 from neuronspec.report.data import ReportData
@@ -55,6 +56,7 @@ def render(data: ReportData, numbers: Numbers | None = None) -> str:
         plotly_js=Markup(plotly.offline.get_plotlyjs()),  # noqa: S704 (the library itself)
         samples=_samples(data.samples),
         environment=data.environment,
+        arithmetic=arithmetic_table(data.results.arithmetic) if data.results and data.results.arithmetic else None,
         recipe=data.recipe,
         uriel=numbers.uriel,
     )
