@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
+from tests.helpers.shards import write_samples
 
 from neuronspec.corpus.prepare import prepare
 from neuronspec.corpus.settings import CorpusSettings
@@ -66,6 +67,7 @@ def as_hf(path: Path, rows: Verses) -> None:
 
 WRITERS: dict[str, Callable[[Path, Verses], None]] = {
     "tsv": as_tsv, "csv": as_csv, "jsonl": as_jsonl, "parquet": as_parquet, "tmx": as_tmx, "hf": as_hf,
+    "webdataset": write_samples,
 }  # fmt: skip
 
 

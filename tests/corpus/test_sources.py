@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from collections.abc import Callable
 from itertools import groupby, islice, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.helpers.shards import write_samples
 from tests.helpers.toy_corpus import EN_DE, ToyPairs
 from typer.testing import CliRunner
 
@@ -80,7 +82,9 @@ def as_tmx(path: Path, rows: Rows) -> None:
     path.write_text(f'<tmx version="1.4"><header/><body>{"".join(units)}</body></tmx>', encoding="utf-8")
 
 
-FORMATS = {"tsv": as_tsv, "csv": as_csv, "jsonl": as_jsonl, "parquet": as_parquet, "tmx": as_tmx}
+FORMATS: dict[str, Callable[[Path, Rows], None]] = {
+    "tsv": as_tsv, "csv": as_csv, "jsonl": as_jsonl, "parquet": as_parquet, "tmx": as_tmx, "webdataset": write_samples,
+}  # fmt: skip
 
 
 def written(folder: Path, reader: str, rows: Rows, **more: Any) -> dict[str, Any]:

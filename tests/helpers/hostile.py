@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from xml.sax.saxutils import escape
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from tests.helpers.shards import packed, unpacked
 
 PAIRS = [("A good day", "Grüße"), ("The door is open", "Die Tür ist offen"), ("Under bridges", "Unter fünf Brücken")]
 
@@ -155,6 +158,29 @@ def jsonl(name: str) -> Callable[[Path, Sequence[tuple[str, str]]], dict[str, An
     return write
 
 
+def shard(folder: Path, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """A compressed tar file with two files for each pair."""
+    files = [
+        (f"00{number}.{tag}.txt", text.encode())
+        for number, (english, german) in enumerate(pairs)
+        for tag, text in (("de", german), ("en", english))
+    ]
+    put(folder / "a.tar.gz", packed(files))
+    return {"path": str(folder)}
+
+
+def repacked(change: Callable[[str, bytes], tuple[str, bytes] | None]) -> Edit:
+    """Changes the files of a tar file, or leaves them out."""
+    return lambda path: put(path, packed(filter(None, (change(*each) for each in unpacked(path)))))
+
+
+def endless_member(path: Path) -> None:
+    """A tar file with a text of a gigabyte."""
+    member = tarfile.TarInfo("000.de.txt")
+    member.size = GIGABYTE
+    endless(member.tobuf().decode())(path)
+
+
 def parquet(folder: Path, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """A Parquet file."""
     pq.write_table(
@@ -262,6 +288,12 @@ CASES: Mapping[str, Case] = {
         (edited(lambda text: re.sub(r', "de": [^,]*}\n$', "}\n", text)), 2),
         (edited(lambda text: text.replace("{", '{"id": 7, ')), 3),
         (endless('{"en": "a", "de": "b"}\n{"en": "'), ":2: a line of more than 64 MiB"),
+    ),
+    "webdataset": Case(
+        shard, "a.tar.gz", ": 001.de.txt: not valid UTF-8",
+        (repacked(lambda name, raw: None if "2.de" in name else (name, raw)), 2),
+        (repacked(lambda name, raw: (re.sub(r"00\d", "007", name), raw)), ": 007.de.txt: its sample has this file"),
+        (endless_member, ": 000.de.txt: a file of more than 1 MiB"),
     ),
     "parquet": Case(
         parquet, "a.parquet", ": row 2: the text in de is not valid UTF-8",

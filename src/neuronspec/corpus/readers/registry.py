@@ -22,6 +22,7 @@ READERS = Registry[type[Source]](
         "wmt": "neuronspec.corpus.readers.wmt:WmtSource",
         "iwslt": "neuronspec.corpus.readers.iwslt:IwsltSource",
         "jsonl": "neuronspec.corpus.readers.jsonl:JsonlSource",
+        "webdataset": "neuronspec.corpus.readers.webdataset:WebdatasetSource",
         "csv": "neuronspec.corpus.readers.csv:CsvSource",
         "parquet": "neuronspec.corpus.readers.parquet:ParquetSource",
         "hf": "neuronspec.corpus.readers.hf:HfSource",
