@@ -6,7 +6,7 @@ the nearest valid key. The sections below are the reference of all keys; `docs/r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,9 +16,9 @@ from pydantic_core import PydanticCustomError
 
 from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.registry import ARMS
-from neuronspec.arms.settings import BaselinesSettings
+from neuronspec.arms.settings import ArmSettings, BaselinesSettings
 from neuronspec.core.direction import Direction, weight_problems
-from neuronspec.core.errors import DirectionError, RecipeError
+from neuronspec.core.errors import DirectionError, RecipeError, nearest
 from neuronspec.core.languages import by_language
 from neuronspec.core.mistakes import explain
 from neuronspec.core.plugins import load_plugins, load_plugins_of_run, resolve_plugin
@@ -27,6 +27,7 @@ from neuronspec.core.run_folder import RunFolder
 from neuronspec.core.settings import Section, Seed
 from neuronspec.core.yaml_file import Document, load_yaml
 from neuronspec.corpus.settings import CorpusSettings, not_among, spelled_as_in
+from neuronspec.corpus.zero_shot import composable, zero_shot_problems
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
 from neuronspec.report.settings import ReportSettings
@@ -54,8 +55,9 @@ class Recipe(Section):
     selection: SelectionSettings = SelectionSettings()
     specialization: SpecializationSettings = SpecializationSettings()
     continuation: TrainingSettings = Field(description="every arm, from the baseline on; same keys as training")
-    arms: list[Annotated[str, OneOf(ARMS)]] = Field(
-        ["specialized", "dense", "random"], description="what continues from base"
+    arms: list[Annotated[str, OneOf(ARMS)] | ArmSettings] = Field(
+        ["specialized", "dense", "random"],
+        description="what continues from base: names of arms, or arms with a name and settings of their own",
     )
     baselines: BaselinesSettings = BaselinesSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -106,21 +108,22 @@ class Recipe(Section):
             raise ValueError(f"scores.tokenizers: {error}") from None
         scores = section.scores.model_copy(update={"tokenizers": tokenizers})
         if corpus and section.zero_shot == [ALL]:
-            zero_shot = [str(direction) for direction in _composable(corpus)]
+            zero_shot = [str(direction) for direction in composable(corpus)]
         else:
             zero_shot = spelled_as_in(corpus, section.zero_shot)
         return section.model_copy(update={"zero_shot": zero_shot, "scores": scores})
 
     @field_validator("arms")
     @classmethod
-    def _controls_are_there(cls, arms: list[str]) -> list[str]:
-        if len(set(arms)) != len(arms):
+    def _controls_are_there(cls, arms: list[str | ArmSettings]) -> list[str | ArmSettings]:
+        names = [arm if isinstance(arm, str) else arm.name for arm in arms]
+        if len(set(names)) != len(names):
             raise ValueError("an arm is named twice")
-        return [*arms, *(control for control in ("dense", "random") if control not in arms)]
+        return [*arms, *(control for control in ("dense", "random") if control not in names)]
 
     @model_validator(mode="after")
     def _check_zero_shot(self) -> Recipe:
-        problems = list(_zero_shot_problems(self.corpus, self.evaluation.zero_shot))
+        problems = list(zero_shot_problems(self.corpus, self.evaluation.zero_shot))
         if problems:
             raise ValueError(f"evaluation.zero_shot: {'; '.join(problems)}")
         return self
@@ -184,6 +187,43 @@ class Recipe(Section):
                 "a translation can begin with; usual are 4 to 10"
             )
         return self
+
+    @property
+    def arm_names(self) -> list[str]:
+        """The names of the arms."""
+        return [arm if isinstance(arm, str) else arm.name for arm in self.arms]
+
+    @property
+    def arm_kinds(self) -> set[str]:
+        """Which arms of the registry there are, under any name."""
+        return {self.arm(name).kind for name in self.arm_names}
+
+    def arm(self, name: str) -> ArmSettings:
+        """The entry of an arm.
+
+        Raises:
+            RecipeError: there is no arm of this name.
+        """
+        for arm, own in zip(self.arms, self.arm_names, strict=True):
+            if own == name:
+                return ArmSettings(name=name) if isinstance(arm, str) else arm
+        raise RecipeError(f"the recipe has no arm {name!r}; {nearest(name, self.arm_names)}")
+
+    def for_arm(self, name: str) -> Recipe:
+        """The recipe as an arm has it: with the settings of its own.
+
+        Raises:
+            RecipeError: there is no such arm, or its settings don't go together.
+        """
+        changed: dict[str, Section] = {}
+        for section, keys in self.arm(name).changes.items():
+            of_recipe = getattr(self, section)
+            try:
+                changed[section] = type(of_recipe).model_validate(of_recipe.model_dump() | keys)
+            except ValidationError as error:
+                reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+                raise RecipeError(f"arms: {name}: {reasons}") from None
+        return self.model_copy(update=changed) if changed else self
 
     @property
     def evaluated_directions(self) -> list[Direction]:
@@ -260,58 +300,29 @@ def _plugin_mistakes(document: Document, names: Iterable[str]) -> Iterator[str]:
             yield f"{document.place(('plugins',))}: {error}; without it the names that it registers are unknown"
 
 
-def _composable(corpus: CorpusSettings) -> list[Direction]:
-    """The directions that aren't trained, and that two trained ones compose, sorted."""
-    trained = set(corpus.all_directions)
-    found = {
-        Direction(into.source, out.target)
-        for into in trained
-        for out in trained
-        if into.target == out.source and into.source != out.target
-    }
-    return sorted(found - trained)
-
-
-def _zero_shot_problems(corpus: CorpusSettings, zero_shot: list[str]) -> Iterator[str]:
-    """What is wrong with the zero-shot directions of a recipe."""
-    trained = set(corpus.all_directions)
-    for text in zero_shot:
-        try:
-            direction = Direction.parse(text)
-        except DirectionError as error:
-            yield str(error)
-            continue
-        missing = [code for code in (direction.source, direction.target) if code not in corpus.all_languages]
-        pivots = {d.target for d in trained if d.source == direction.source} & {
-            d.source for d in trained if d.target == direction.target
-        }
-        if missing:
-            yield f"{text}: {not_among(missing[0], corpus.all_languages)}"
-        elif direction in trained or zero_shot.count(text) > 1:
-            yield f"{text} is {'trained' if direction in trained else 'named twice'}; leave it out"
-        elif not pivots:
-            middle = corpus.pivot
-            yield f"{text} needs trained directions such as {direction.source}-{middle} and {middle}-{direction.target}"
-
-
 def _arm_problems(recipe: Recipe) -> Iterator[str]:
     """What the arms of a recipe ask for and it doesn't give, or gives and they can't do."""
     lass, bilingual = recipe.baselines.lass, recipe.baselines.bilingual
-    if "lass" in recipe.arms:
+    for name in recipe.arm_names:
+        try:
+            recipe.for_arm(name)
+        except RecipeError as error:
+            yield str(error)
+    if "lass" in recipe.arm_kinds:
         yield from ["the arm lass needs baselines.lass.updates"] * (lass.updates is None)
         if recipe.continuation.parallel == "fsdp":
             yield "continuation.parallel: the arm lass swaps whole weights, which fsdp shards; set it to ddp"
-    if "bilingual" in recipe.arms and recipe.model.pretrained is not None:
+    if "bilingual" in recipe.arm_kinds and recipe.model.pretrained is not None:
         yield "the arm bilingual trains new models, and model.pretrained names none to be built; leave it out"
-    elif "bilingual" in recipe.arms:
+    elif "bilingual" in recipe.arm_kinds:
         missing = [f"baselines.bilingual.{key}" for key in ("directions", "updates") if not getattr(bilingual, key)]
         yield from [f"the arm bilingual needs {' and '.join(missing)}"] * bool(missing)
-    yield from _bilingual_problems(bilingual.directions, recipe.corpus.all_directions)
+    yield from bilingual.problems(recipe.corpus.all_directions)
     if recipe.specialization.trainable == "neurons":
         if recipe.continuation.parallel == "fsdp":
-            yield "continuation.parallel: fsdp shards what specialization.trainable: neurons trains in part; set it to ddp"
+            yield "continuation.parallel: fsdp shards what trainable: neurons trains in part; set it to ddp"
         if recipe.specialization.rerecord_every is not None:
-            yield "specialization.rerecord_every: with trainable: neurons the optimizer can't follow new ones; leave it out"
+            yield "specialization.rerecord_every: trainable: neurons can't follow new ones; leave it out"
     if recipe.specialization.rerecord_every is not None and recipe.continuation.updates is None:
         yield (
             "specialization.rerecord_every: counts updates, so continuation.updates must give the budget, "
@@ -322,15 +333,3 @@ def _arm_problems(recipe: Recipe) -> Iterator[str]:
             f"specialization.rerecord_every: trains in segments, which continuation.schedule: "
             f"{recipe.continuation.schedule} doesn't fit; set it to inverse_sqrt or constant"
         )
-
-
-def _bilingual_problems(named: Sequence[str], trained: Sequence[Direction]) -> Iterator[str]:
-    for text in named:
-        try:
-            direction = Direction.parse(text)
-        except DirectionError as error:
-            yield f"baselines.bilingual.directions: {error}"
-            continue
-        if direction not in trained or named.count(text) > 1:
-            what = "is named twice" if direction in trained else "isn't trained"
-            yield f"baselines.bilingual.directions: {text} {what}; leave it out"

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from neuronspec import record_activations
-from neuronspec.arms.arm import Arm, Given, get_arm, make
+from neuronspec.arms.arm import Arm, Given, arm_of, get_arm, make
 from neuronspec.arms.declared import declared
 from neuronspec.arms.registry import ARMS
 from neuronspec.batching.in_order import eval_batches
@@ -47,14 +47,22 @@ def toy_recipe(**sections: Any) -> Recipe:
 def toy_given(folder: Path, name: str = "arm", **sections: Any) -> Given:
     """What the arm `name` is given, in the run folder `folder`; the baseline is made on the first call."""
     recipe, store, base = toy_recipe(**sections), Store(SIZES), folder / "base"
-    readable = declared(recipe, get_arm(name)) if name in ARMS else recipe
-    given = Given(readable, folder / "arms" / name, base, folder / "acts", folder / "masks", store)  # type: ignore[arg-type]
+    kind, own = arm_of(recipe, name) if name in recipe.arm_names else (get_arm(name) if name in ARMS else None, recipe)
+    masks = folder / "masks"
+    given = Given(
+        recipe=declared(own, kind) if kind else own,
+        folder=folder / "arms" / name,
+        base=base,
+        activations=folder / "acts",
+        masks=None if kind and kind.selects else masks,
+        store=store,  # type: ignore[arg-type]
+    )
     if not base.exists():
         export_model(toy_model(), store.tokenizer, base)
         batches = [b for d in DIRECTIONS for b in eval_batches(store.pairs("valid", d), d, store.tokenizer)]
         activations = record_activations(load_model(base), batches)
         activations.save(given.activations)
-        select_masks(activations, recipe.selection, recipe.corpus).save(given.masks)
+        select_masks(activations, recipe.selection, recipe.corpus).save(masks)
     return given
 
 
@@ -62,7 +70,9 @@ def trained(folder: Path, arm: str | Arm, **sections: Any) -> Given:
     """Train an arm (by name, or one of your own) and return what it was given."""
     name = arm if isinstance(arm, str) else type(arm).__name__
     given = toy_given(folder, name, **sections)
-    make(get_arm(arm) if isinstance(arm, str) else arm, given)
+    recipe = toy_recipe(**sections)
+    named = isinstance(arm, str) and arm in recipe.arm_names
+    make(arm_of(recipe, arm)[0] if named else get_arm(arm) if isinstance(arm, str) else arm, given)  # type: ignore
     return given
 
 

@@ -11,7 +11,14 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from neuronspec.analysis.settings import AnalysisSettings
-from neuronspec.arms.settings import AdapterSettings, BaselinesSettings, BilingualSettings, LassSettings, LoraSettings
+from neuronspec.arms.settings import (
+    AdapterSettings,
+    ArmSettings,
+    BaselinesSettings,
+    BilingualSettings,
+    LassSettings,
+    LoraSettings,
+)
 from neuronspec.cli.app import app
 from neuronspec.corpus.filters.settings import CharactersSettings, FilterSettings, LanguageIdSettings
 from neuronspec.corpus.readers.registry import READERS
@@ -45,6 +52,7 @@ SECTIONS = {
     "recording": RecordingSettings,
     "selection": SelectionSettings,
     "specialization": SpecializationSettings,
+    "an entry of arms": ArmSettings,
     "baselines": BaselinesSettings,
     "baselines.adapters": AdapterSettings,
     "baselines.lora": LoraSettings,

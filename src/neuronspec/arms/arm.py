@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from neuronspec.arms.registry import ARMS
+from neuronspec.arms.settings import ArmSettings
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.files import write_json
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from neuronspec.corpus.store import TokenStore
+    from neuronspec.neurons.masks import NeuronMasks
     from neuronspec.training.loss import InDirection
     from neuronspec.training.progress_state import TrainingResult
     from neuronspec.training.trained import Part
@@ -45,7 +47,7 @@ class Given:
         folder: of the arm.
         base: the baseline's checkpoint folder.
         activations: recorded on the baseline.
-        masks: selected from them.
+        masks: selected from them; None for an arm that selects its own.
         store: the text.
         progress: shows how far the work is.
     """
@@ -54,7 +56,7 @@ class Given:
     folder: Path
     base: Path
     activations: Path
-    masks: Path
+    masks: Path | None
     store: TokenStore
     progress: Progress = SILENT
 
@@ -63,6 +65,20 @@ class Given:
         """Of what is random in the arm: data order, dropout, random masks, new weights."""
         own = self.recipe.continuation.seed
         return self.recipe.seed if own is None else own
+
+    def selected(self) -> NeuronMasks:
+        """The masks of all trained directions: those of the stage `select`, or the arm's own.
+
+        Raises:
+            MaskError: the activations don't fit the arm's criterion or granularity.
+        """
+        from neuronspec.neurons.activations import Activations
+        from neuronspec.neurons.masks import NeuronMasks
+        from neuronspec.neurons.selection import select_masks
+
+        if self.masks is not None:
+            return NeuronMasks.load(self.masks)
+        return select_masks(Activations.load(self.activations), self.recipe.selection, self.recipe.corpus)
 
     @property
     def directions(self) -> list[Direction]:
@@ -101,6 +117,7 @@ class Arm(ABC):
         converts: whether the `ctranslate2` engine can compute it.
         extends: whether a larger budget continues from its checkpoints.
         mixes: whether it can compute batches whose rows are of several directions.
+        selects: whether it selects neurons of its own instead of reading those of the stage `select`.
         files: in its folder, without which the checkpoint there would be another model.
     """
 
@@ -111,6 +128,17 @@ class Arm(ABC):
     mixes: ClassVar[bool] = True
     extends: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = ()
+    selects: bool = False
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """`needs`; for an arm that selects neurons of its own, the activations in place of the masks."""
+        return tuple("record" if self.selects and need == "select" else need for need in self.needs)
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """`sections`; for an arm that selects neurons of its own, also what they are selected by."""
+        return (*self.sections, *(("selection", "corpus.families") if self.selects else ()))
 
     @abstractmethod
     def train(self, given: Given) -> Cost:
@@ -143,6 +171,31 @@ class Arm(ABC):
                 "continuation.mix_directions is true, but arms with parameters by direction (adapters, LoRA, LaSS) "
                 "compute one direction a batch: set it to false, or leave those arms out"
             )
+
+
+def arm_of(recipe: Recipe, name: str) -> tuple[Arm, Recipe]:
+    """An arm of a recipe, and the recipe as this arm has it.
+
+    Raises:
+        RecipeError: the recipe has no such arm, or a setting of its own means nothing for it.
+    """
+    entry = recipe.arm(name)
+    arm, own = get_arm(entry.kind), recipe.for_arm(name)
+    arm.selects = entry.selects
+    if arm.selects and "select" not in arm.needs:
+        raise RecipeError(
+            f"arms: {name}: the arm {entry.kind} selects no neurons; leave {_keys(entry, 'selection')} out"
+        )
+    for section in entry.changes:
+        known = [each for each in arm.read if each == section or each.startswith(f"{section}.")]
+        unread = [key for key in entry.changes[section] if not {section, f"{section}.{key}"} & set(known)]
+        if unread:
+            raise RecipeError(f"arms: {name}: the arm {entry.kind} doesn't depend on {', '.join(unread)}; leave it out")
+    return arm, own
+
+
+def _keys(entry: ArmSettings, section: str) -> str:
+    return ", ".join(key for key in entry.changes[section] if getattr(entry, key) is not None)
 
 
 def get_arm(name: str) -> Arm:

@@ -34,7 +34,7 @@ class Part:
 
 
 def _arm(name: str, refused: Mapping[Kind, str] | None = None) -> Part:
-    return Part(lambda recipe: name in recipe.arms, refused or {})
+    return Part(lambda recipe: name in recipe.arm_kinds, refused or {})
 
 
 ARMS: Mapping[str, Part] = {

@@ -110,9 +110,7 @@ class RandomMasks(Masked):
 
     def masks(self, given: Given) -> NeuronMasks:
         """Permute the selected masks."""
-        from neuronspec.neurons.masks import NeuronMasks
-
-        return random_masks(NeuronMasks.load(given.masks), given.seed)
+        return random_masks(given.selected(), given.seed)
 
 
 def random_masks(masks: NeuronMasks, seed: int) -> NeuronMasks:
@@ -136,11 +134,10 @@ class Uniform(Masked):
         """Select the same share of every site."""
         from neuronspec.neurons.activations import Activations
         from neuronspec.neurons.criteria.top_fraction import TopFraction
-        from neuronspec.neurons.masks import NeuronMasks
         from neuronspec.neurons.selection import families_of, select_neurons, statistic_of
 
         settings, acts = given.recipe.selection, Activations.load(given.activations)
-        share = round(1 - NeuronMasks.load(given.masks).sparsity(), 4)
+        share = round(1 - given.selected().sparsity(), 4)
         criterion = TopFraction(share, statistic=statistic_of(acts, settings))
         return select_neurons(acts, criterion, settings.granularity, families_of(given.recipe.corpus))
 
@@ -150,9 +147,7 @@ class Magnitude(Masked):
 
     def masks(self, given: Given) -> NeuronMasks:
         """Select by the norms of the baseline's weights."""
-        from neuronspec.neurons.masks import NeuronMasks
-
-        return magnitude_masks(start(given), NeuronMasks.load(given.masks))
+        return magnitude_masks(start(given), given.selected())
 
 
 def magnitude_masks(model: nn.Module, like: NeuronMasks) -> NeuronMasks:

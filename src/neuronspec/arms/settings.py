@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
+from pydantic import Field, model_validator
+
+from neuronspec.arms.registry import ARMS
 from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError
+from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, Section
+from neuronspec.neurons.registry import CRITERIA
+from neuronspec.neurons.settings import Granularity
+from neuronspec.specialization.registry import SEMANTICS
 
 
 class AdapterSettings(Section):
@@ -51,6 +60,22 @@ class BilingualSettings(Section):
         """The directions that get a model, sorted."""
         return sorted(Direction.parse(text) for text in self.directions)
 
+    def problems(self, trained: Sequence[Direction]) -> Iterator[str]:
+        """What is wrong with the chosen directions.
+
+        Args:
+            trained: the directions of the recipe.
+        """
+        for text in self.directions:
+            try:
+                direction = Direction.parse(text)
+            except DirectionError as error:
+                yield f"baselines.bilingual.directions: {error}"
+                continue
+            if direction not in trained or self.directions.count(text) > 1:
+                what = "is named twice" if direction in trained else "isn't trained"
+                yield f"baselines.bilingual.directions: {text} {what}; leave it out"
+
 
 class BaselinesSettings(Section):
     """Settings of arms other than `specialized`."""
@@ -59,3 +84,68 @@ class BaselinesSettings(Section):
     lora: LoraSettings = LoraSettings()
     lass: LassSettings = LassSettings()
     bilingual: BilingualSettings = BilingualSettings()
+
+
+OWN: Mapping[str, str] = {
+    **dict.fromkeys(("semantics", "components", "trainable"), "specialization"),
+    **dict.fromkeys(("criterion", "coverage", "fraction", "statistic", "granularity", "parameters"), "selection"),
+    "learning_rate": "continuation",
+}
+"""By key of an arm's entry, the section of the recipe that it replaces the key of, for this arm alone."""
+
+
+class ArmSettings(Section):
+    """An arm with a name and settings of its own, which take the place of the recipe's keys of the same names."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="its folder below RUN/arms, and its key in results"
+    )
+    arm: Annotated[str, OneOf(ARMS)] | None = Field(
+        None, description="which arm it is; without it the one that has this name, else specialized"
+    )
+    semantics: Annotated[str, OneOf(SEMANTICS)] | None = Field(None, description="see specialization")
+    components: Literal["both", "encoder", "decoder"] | None = Field(None, description="see specialization")
+    trainable: Literal["all", "ffn", "neurons"] | None = Field(None, description="see specialization")
+    criterion: Annotated[str, OneOf(CRITERIA)] | None = Field(
+        None,
+        description="see selection, as the next five. With one of the six, the arm selects neurons of its own from the "
+        "run's activations, by the section selection with these changes; without any, it has those of the stage select",
+    )
+    coverage: float | dict[str, float] | None = Field(None, description="see selection")
+    fraction: float | dict[str, float] | None = Field(None, description="see selection")
+    statistic: Literal["auto", "count", "magnitude"] | None = Field(None, description="see selection")
+    granularity: Granularity | None = Field(None, description="see selection")
+    parameters: dict[str, Any] | None = Field(
+        None, description="see selection; a change of criterion drops the recipe's"
+    )
+    learning_rate: float | None = Field(None, gt=0, le=1000, description="see continuation")
+
+    @model_validator(mode="after")
+    def _check_name(self) -> ArmSettings:
+        if self.name in ("copy", "base"):
+            raise ValueError(f"an arm can't be named {self.name!r}: that is a row of its own")
+        if self.name in ARMS and self.arm not in (None, self.name):
+            raise ValueError(f"the name {self.name!r} is that of an arm, and this is {self.arm!r}: choose another name")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Which arm it is."""
+        return self.arm or (self.name if self.name in ARMS else "specialized")
+
+    @property
+    def selects(self) -> bool:
+        """Whether it selects neurons of its own."""
+        return any(section == "selection" for section in self.changes)
+
+    @property
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """By section of the recipe, the keys that it replaces."""
+        found: dict[str, dict[str, Any]] = {}
+        for key, section in OWN.items():
+            value = getattr(self, key, None)
+            if value is not None:
+                found.setdefault(section, {})[key] = value
+        if "criterion" in found.get("selection", {}):  # what the recipe says of its own criterion means nothing here
+            found["selection"] = {"parameters": None, "fraction": None} | found["selection"]
+        return found

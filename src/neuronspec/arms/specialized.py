@@ -33,10 +33,8 @@ class Specialized(Masked):
     """
 
     def masks(self, given: Given) -> NeuronMasks:
-        """Read the masks that were selected on the baseline."""
-        from neuronspec.neurons.masks import NeuronMasks
-
-        return NeuronMasks.load(given.masks)
+        """The masks that were selected on the baseline, or that the arm's own settings select there."""
+        return given.selected()
 
     def train(self, given: Given) -> Cost:
         """Train the baseline on with masks, found anew in between if the recipe says so; see `Arm.train`."""

@@ -207,7 +207,7 @@ def _facts_of(recipe: Recipe) -> Facts:
         "name": recipe.name,
         "languages": recipe.corpus.all_languages,
         "directions": [str(direction) for direction in recipe.corpus.all_directions],
-        "arms": recipe.arms,
+        "arms": recipe.arm_names,
     }
 
 

@@ -72,7 +72,7 @@ def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonO
         count = len(checked.corpus.all_directions)
         typer.echo(
             f"{recipe}: valid; {count} directions of {len(checked.corpus.all_languages)} languages, "
-            f"arms: {', '.join(checked.arms)}"
+            f"arms: {', '.join(checked.arm_names)}"
         )
         for line in example:
             typer.echo(line)
@@ -161,7 +161,7 @@ def summarize(run: Run) -> None:
     results = Results.load(run.paths.results)
     directions = [str(direction) for direction in run.recipe.corpus.all_directions]
     some = directions[:: max(1, len(directions) // SAMPLES)][:SAMPLES]
-    samples = read_samples(run.paths.evaluations, ["base", *run.recipe.arms], some, 1)
+    samples = read_samples(run.paths.evaluations, ["base", *run.recipe.arm_names], some, 1)
     out.print(samples_text(samples), markup=False)
     out.print(arms_table(results).to_rich())
     out.print(tiers_table(results).to_rich())

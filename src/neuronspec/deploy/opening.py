@@ -204,7 +204,7 @@ def _not_trained(path: Path) -> ModelError:
     """The error for a run without the specialized arm: more training brings it, or its recipe doesn't ask for it."""
     from neuronspec.recipe import Recipe
 
-    arms = Recipe.of_run(path).arms
+    arms = Recipe.of_run(path).arm_names
     if ARM in arms:
         return ModelError(f"{path} has no finished arm {ARM!r} yet: continue with neuronspec specialize {path}")
     return ModelError(

@@ -191,12 +191,12 @@ class Pipeline:
 
     def _continues(self, task: Task, known: TaskState) -> bool:
         """Whether a training can continue from its checkpoints: only a larger budget, or what it keeps, changed."""
-        from neuronspec.arms.arm import get_arm
+        from neuronspec.arms.arm import arm_of
         from neuronspec.training.resume import may_change
         from neuronspec.training.settings import TrainingSettings
 
         section = TRAININGS.get(task.stage)
-        if task.stage == "specialize" and not get_arm(task.name.partition("/")[2]).extends:
+        if task.stage == "specialize" and not arm_of(self.recipe, task.name.partition("/")[2])[0].extends:
             return False
         if section is None or fingerprint(task, self.tasks, known["settings"]) != known["fingerprint"]:
             return False

@@ -111,7 +111,7 @@ def _packages(recipe: Recipe) -> Iterator[_Package]:
             yield _Package(stage, "bitsandbytes", "8bit", "optimizer: adamw_8bit")
         for name in recipe.tracking:
             yield _Package(stage, TRACKERS.get(name).package, "tracking", f"tracking: [{name}]")
-    if "lora" in recipe.arms:
+    if "lora" in recipe.arm_kinds:
         yield _Package("specialize", "peft", "baselines", "the arm 'lora'")
     if evaluation.engine == "ctranslate2":
         yield _Package("evaluate", "ctranslate2", "deploy", "the ctranslate2 engine")

@@ -153,31 +153,39 @@ def continue_arm(arm: str) -> Callable[[Run], None]:
 
 
 def _continue_arm(name: str, run: Run) -> None:
-    from neuronspec.arms.arm import get_arm, make
+    from neuronspec.arms.arm import arm_of, make
 
-    make(get_arm(name), given_to(run, name))
+    make(arm_of(run.recipe, name)[0], given_to(run, name))
 
 
 def given_to(run: Run, arm: str) -> Given:
     """What an arm is made from."""
-    from neuronspec.arms.arm import Given, get_arm
+    from neuronspec.arms.arm import Given, arm_of
     from neuronspec.arms.declared import declared
 
-    recipe, paths = declared(run.recipe, get_arm(arm)), run.paths
-    return Given(recipe, paths.arm(arm), paths.base, paths.activations, paths.masks, run.store(), run.progress)
+    (kind, own), paths = arm_of(run.recipe, arm), run.paths
+    return Given(
+        recipe=declared(own, kind),
+        folder=paths.arm(arm),
+        base=paths.base,
+        activations=paths.activations,
+        masks=None if kind.selects else paths.masks,
+        store=run.store(),
+        progress=run.progress,
+    )
 
 
 def load_arm(
     run: Run, name: str, zero_shot: Sequence[Direction] = (), method: Method = "auto"
 ) -> tuple[PreTrainedModel, InDirection]:
     """The trained model of an arm or `base`, and the context that a direction is run in."""
-    from neuronspec.arms.arm import get_arm
+    from neuronspec.arms.arm import arm_of
     from neuronspec.models.load import load_model
     from neuronspec.training.loss import any_direction
 
     if name == "base":
         return load_model(run.paths.base, dtype="auto"), any_direction
-    return get_arm(name).load(given_to(run, name), zero_shot, method)
+    return arm_of(run.recipe, name)[0].load(given_to(run, name), zero_shot, method)
 
 
 def evaluate(arm: str) -> Callable[[Run], None]:
@@ -186,7 +194,7 @@ def evaluate(arm: str) -> Callable[[Run], None]:
 
 
 def _evaluate(arm: str, run: Run) -> None:
-    from neuronspec.arms.arm import get_arm
+    from neuronspec.arms.arm import arm_of
     from neuronspec.evaluation.collect import check_overlap
     from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
 
@@ -198,7 +206,7 @@ def _evaluate(arm: str, run: Run) -> None:
         check_overlap(store, run.recipe.corpus.all_directions, settings.max_sentences, folder)
         evaluate_copy(store, directions, settings, folder)
         return
-    kind = None if arm == "base" else get_arm(arm)
+    kind = None if arm == "base" else arm_of(run.recipe, arm)[0]
     if kind is not None:
         directions = kind.directions(run.recipe)
         if not kind.converts:
@@ -227,7 +235,7 @@ def gather_results(run: Run) -> None:
     from neuronspec.runs.state import checkpoint_in, read_stages
     from neuronspec.training.log import read_log
 
-    recipe, arms = run.recipe, ("copy", "base", *run.recipe.arms)
+    recipe, arms = run.recipe, ("copy", "base", *run.recipe.arm_names)
     folder = run.paths.evaluations
     scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.store(), run.progress)
     facts: dict[str, Any] = {
@@ -263,7 +271,7 @@ def analyse(run: Run) -> None:
     from neuronspec.neurons.selection import families_of, select_masks
 
     recipe, acts = run.recipe, Activations.load(run.paths.activations)
-    arms = [arm for arm in RECORDED_AGAIN if arm in recipe.arms]
+    arms = [arm for arm in RECORDED_AGAIN if arm in recipe.arm_names]
     material = Material(
         base=lambda: load_model(run.paths.base, dtype="auto"),
         # method rows: recording needs layers of full width
@@ -299,7 +307,7 @@ def report_data(run: Run) -> ReportData:
     from neuronspec.report.registry import PUBLISHED
     from neuronspec.training.log import read_log
 
-    recipe, names = run.recipe, ["base", *run.recipe.arms]
+    recipe, names = run.recipe, ["base", *run.recipe.arm_names]
     directions = [str(direction) for direction in recipe.corpus.all_directions]
     results, activations = Results.load(run.paths.results), Activations.load(run.paths.activations)
     return ReportData(

@@ -74,8 +74,6 @@ def tasks_of(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[
     Raises:
         RecipeError: there is no such checkpoint, and the run has recorded nothing of it.
     """
-    from neuronspec.arms.arm import get_arm
-
     settings = partial(_settings, recipe)
     corpus = settings("corpus", "tokenizer")
     corpus["corpus"] = to_old_form(corpus["corpus"])
@@ -83,7 +81,7 @@ def tasks_of(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[
     families = {"families": corpus["corpus"].pop("families", {})}
     checkpoint = _checkpoint(recipe, recorded or {})
     inputs = {"inputs": recipe.corpus.inputs, "zero_shot": recipe.evaluation.zero_shot} | _ready_tokenizer(recipe)
-    selection = _selection(recipe) | (families if recipe.selection.granularity == "family" else {})
+    selection = _of_selection(recipe, families)
     tasks = [
         Task("prepare", (), corpus | inputs | checkpoint, _made(HERE.data), stages.prepare),
         Task(
@@ -96,11 +94,18 @@ def tasks_of(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[
         Task("record", ("train",), settings("recording"), _made(HERE.activations), stages.record),
         Task("select", ("record",), selection, _made(HERE.masks), stages.select),
     ]
-    for each in recipe.arms:
-        arm, work = get_arm(each), stages.continue_arm(each)
-        arm.check(recipe)
-        tasks.append(Task(f"specialize/{each}", arm.needs, settings(*arm.sections), _made(HERE.arm(each)), work))
+    tasks += [_arm_task(recipe, name, families) for name in recipe.arm_names]
     return tasks + _scoring_tasks(recipe, families)
+
+
+def _arm_task(recipe: Recipe, name: str, families: dict[str, Any]) -> Task:
+    """The training of an arm, whose settings are the recipe's with those of its own."""
+    from neuronspec.arms.arm import arm_of
+
+    arm, own = arm_of(recipe, name)
+    arm.check(own)
+    settings = _settings(own, *arm.sections) | (_of_selection(own, families) if arm.selects else {})
+    return Task(f"specialize/{name}", arm.needed, settings, _made(HERE.arm(name)), stages.continue_arm(name))
 
 
 def _scoring_tasks(recipe: Recipe, families: dict[str, Any]) -> list[Task]:
@@ -109,7 +114,7 @@ def _scoring_tasks(recipe: Recipe, families: dict[str, Any]) -> list[Task]:
     translation = settings("evaluation")
     translation["evaluation"] = recipe.evaluation.translation
     tasks = []
-    arms = {"copy": "prepare", "base": "train"} | {arm: f"specialize/{arm}" for arm in recipe.arms}
+    arms = {"copy": "prepare", "base": "train"} | {arm: f"specialize/{arm}" for arm in recipe.arm_names}
     for name, need in arms.items():
         work = stages.evaluate(name)
         tasks.append(Task(f"evaluate/{name}", (need,), translation, _made(HERE.evaluation(name)), work))
@@ -152,8 +157,8 @@ def _settings(recipe: Recipe, *sections: str) -> dict[str, Any]:
     return found | ({"plugins": {name: plugin_stamp(name) for name in recipe.plugins}} if recipe.plugins else {})
 
 
-def _selection(recipe: Recipe) -> dict[str, Any]:
-    """The section `selection`; the statistic that is chosen for the models that are built with ReLU is said to be it.
+def _of_selection(recipe: Recipe, families: dict[str, Any]) -> dict[str, Any]:
+    """What neurons are selected by; the statistic that is chosen for models that are built with ReLU is said to be it.
 
     So run folders from before there was a choice stay up to date.
     """
@@ -161,7 +166,7 @@ def _selection(recipe: Recipe) -> dict[str, Any]:
     rectified = recipe.model.pretrained is None and recipe.model.activation_function in (None, "relu")
     if rectified and found["selection"]["statistic"] == "auto":
         found["selection"]["statistic"] = "count"
-    return found
+    return found | (families if recipe.selection.granularity == "family" else {})
 
 
 def _checkpoint(recipe: Recipe, recorded: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,7 +197,7 @@ def _ready_tokenizer(recipe: Recipe) -> dict[str, str | None]:
 
 def _continued(recipe: Recipe) -> list[str]:
     """The tasks whose models are recorded again."""
-    return [f"specialize/{arm}" for arm in stages.RECORDED_AGAIN if arm in recipe.arms]
+    return [f"specialize/{arm}" for arm in stages.RECORDED_AGAIN if arm in recipe.arm_names]
 
 
 def _made(path: Path) -> tuple[str, ...]:

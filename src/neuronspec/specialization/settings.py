@@ -21,9 +21,9 @@ class SpecializationSettings(Section):
     components: Literal["both", "encoder", "decoder"] = Field("both", description="which FFNs are specialized")
     trainable: Annotated[Literal["all", "ffn", "neurons"], Added()] = Field(
         "all",
-        description="what `specialized`, `dense`, `random`, `magnitude`, `top_fraction` and `finetune` train; all: every "
-        "weight; ffn: the FFNs alone; neurons: nothing but neurons that a trained direction selects (all of them in "
-        "`dense` and `finetune`), without the bias behind them",
+        description="what `specialized`, `dense`, `random`, `magnitude`, `top_fraction` and `finetune` train; all: "
+        "every weight; ffn: the FFNs alone; neurons: nothing but neurons that a trained direction selects (all of "
+        "them in `dense` and `finetune`), without the bias behind them",
     )
     rerecord_every: Positive | None = Field(
         None,

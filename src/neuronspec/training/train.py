@@ -14,8 +14,8 @@ from neuronspec.core.progress import SILENT, Progress
 from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
-from neuronspec.training.trained import Part
 from neuronspec.training.tracking import Tracking
+from neuronspec.training.trained import Part
 from neuronspec.training.trainer import Job, Trainer
 
 

@@ -79,11 +79,12 @@ def parts_of_neurons(model: PreTrainedModel, neurons: Mapping[str, torch.Tensor]
     for site in find_ffn_sites(model):
         mask = neurons.get(site.name)
         places = torch.empty(0, dtype=torch.long) if mask is None else mask.nonzero().flatten()
-        for layer, neuron_axis in [*((up, 0) for up in site.ups), (site.down, 1)]:
-            axis = 1 - neuron_axis if isinstance(layer, Conv1D) else neuron_axis
-            parts[names[layer.weight]] = Part(axis, places)
-            if layer is not site.down and layer.bias is not None:
-                parts[names[layer.bias]] = Part(0, places)
+        for layer in (*site.ups, site.down):
+            axis = int((layer is site.down) != isinstance(layer, Conv1D))
+            trained = dict(layer.named_parameters(recurse=False))
+            parts[names[trained["weight"]]] = Part(axis, places)
+            if layer is not site.down and "bias" in trained:
+                parts[names[trained["bias"]]] = Part(0, places)
     return parts
 
 
