@@ -13,7 +13,7 @@ from neuronspec.core.errors import DirectionError
 from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, Section
 from neuronspec.neurons.registry import CRITERIA
-from neuronspec.neurons.settings import Granularity
+from neuronspec.neurons.settings import Coverage, Granularity
 from neuronspec.specialization.registry import SEMANTICS
 
 
@@ -111,8 +111,8 @@ class ArmSettings(Section):
         description="see selection, as the next five. With one of the six, the arm selects neurons of its own from the "
         "run's activations, by the section selection with these changes; without any, it has those of the stage select",
     )
-    coverage: float | dict[str, float] | None = Field(None, description="see selection")
-    fraction: float | dict[str, float] | None = Field(None, description="see selection")
+    coverage: Coverage | dict[str, Coverage] | None = Field(None, description="see selection")
+    fraction: Coverage | dict[str, Coverage] | None = Field(None, description="see selection")
     statistic: Literal["auto", "count", "magnitude"] | None = Field(None, description="see selection")
     granularity: Granularity | None = Field(None, description="see selection")
     parameters: dict[str, Any] | None = Field(
