@@ -26,7 +26,7 @@ ASKED: dict[str, tuple[dict[str, Any], set[str]]] = {
     "recording.positions: prompt or continuation": (
         {"recording": {"positions": "prompt"}}, {"new", "encoder-decoder"}
     ),
-    "evaluation.engine: ctranslate2": ({"evaluation": {"engine": "ctranslate2"}}, {"causal"}),
+    "evaluation.engine: ctranslate2": ({"evaluation": {"engine": "ctranslate2"}}, set()),
     "evaluation.zero_shot": ({"evaluation": {"zero_shot": ["de-fr"]}}, {"causal"}),
     "specialization.components: encoder": ({"specialization": {"components": "encoder"}}, {"causal"}),
     "selection.granularity: language or family": ({"selection": {"granularity": "language"}}, {"causal"}),
@@ -98,6 +98,9 @@ def test_a_checkpoint_that_cant_be_converted_is_refused(checkpoints: dict[str, P
     recipe = toy_recipe(evaluation={"engine": "ctranslate2"})
     for content, reason in (
         ({"model_type": "mbart", "is_encoder_decoder": True}, "begins with the target's code"),
+        ({"model_type": "gemma2"}, "soft caps"),
+        ({"model_type": "llama", "rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, r"\(llama3\)"),
+        ({"model_type": "gpt2"}, "not 'gpt2'"),
         ({"model_type": "umt5", "is_encoder_decoder": True}, "not 'umt5'"),
         ({"model_type": "m2m_100", "encoder_attention_heads": 2, "decoder_attention_heads": 4}, "as many attention"),
     ):

@@ -144,6 +144,14 @@ def _linked(folder: Path) -> None:
     (folder / "model.bin").symlink_to(folder.parent / "elsewhere.bin")
 
 
+def test_exports_from_before_a_field_are_whole(exported: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(exported / "en-de", tmp_path / "older"))
+    content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    assert content.pop("ends") == []
+    (folder / MANIFEST).write_text(json.dumps(content), encoding="utf-8")
+    assert Manifest.load(folder).ends == []
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.helpers.converted import CONVERTED, SOURCES, made, opened
+import torch
+from tests.helpers.converted import CAUSAL, CONVERTED, SOURCES, made, opened
 from tests.helpers.masked import random_masks
 
 import neuronspec as ns
 from neuronspec.core.errors import ModelError
 from neuronspec.deploy.bundle import export_bundle
-from neuronspec.deploy.directions import export_directions
+from neuronspec.deploy.directions import export_directions, export_one_bundle
 from neuronspec.deploy.export import Sample
 from neuronspec.deploy.manifest import Manifest
 from neuronspec.deploy.opening import open_specialized
@@ -40,7 +41,8 @@ def test_exports_and_bundles_translate_as_the_specialized_model(family: str, tmp
         checked = manifest.directions["en-de"].verification
         assert checked is not None and checked.identical + checked.ties == 6
         assert manifest.directions["en-de"].neurons < manifest.dense_neurons
-        assert (manifest.longest_source is None) == (family not in ("mbart50", "marian"))
+        assert (manifest.longest_source is None) == (family in ("t5", "mt5", "madlad"))
+        assert bool(manifest.ends) == (family in CAUSAL)
     texts = [source for source in SOURCES if source]
     export_bundle(open_specialized(model), tmp_path / "bundle", "int8", {"en-de": Sample("texts", texts)})
     export_bundle(open_specialized(model), tmp_path / "exact", "float32")
@@ -53,8 +55,23 @@ def test_exports_and_bundles_translate_as_the_specialized_model(family: str, tmp
     assert ns.Translator(tmp_path / "int8", **OPTIONS)(texts, "en-de")
 
 
+def test_weights_in_bfloat16_are_exported_as_they_are(tmp_path: Path) -> None:
+    """Held against the specialized model in float32: in bfloat16 it would find other hypotheses."""
+    model, tokenizer = opened(made("qwen3", tmp_path))
+    specialize(model, random_masks(model, tuple(NAMES)), semantics="neuron")
+    save_specialized(model.to(torch.bfloat16), tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "sample.txt").write_text("\n".join(SOURCES), encoding="utf-8")
+    arguments = ("float32", 6, tmp_path / "sample.txt")
+    export_directions(tmp_path / "model", NAMES, tmp_path / "single", *arguments, None)
+    (bundle,) = export_one_bundle(tmp_path / "model", tmp_path / "bundle", *arguments)
+    for facts in (Manifest.load(tmp_path / "single" / "en-de").model_dump(), bundle):
+        checked = facts["directions"]["en-de"]["verification"]
+        assert checked["identical"] + checked["ties"] == 6
+
+
 def test_what_cant_be_converted_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    model = specialized_in("llama", tmp_path)
-    with pytest.raises(ModelError, match="not 'llama'; use the transformers engine"):
+    model = specialized_in("gemma2", tmp_path)
+    with pytest.raises(ModelError, match="soft caps, which Gemma 2 has; use the transformers engine"):
         export_directions(model, ["en-de"], tmp_path / "out", "int8", 0, None, None)
     assert not (tmp_path / "out").exists()

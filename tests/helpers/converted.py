@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 
 from neuronspec.core.direction import Direction
 from neuronspec.models.load import load_base, load_model
@@ -17,7 +19,8 @@ from tests.helpers.synthetic import write_table
 
 DIRECTIONS = [Direction("en", "de"), Direction("de", "en")]
 SOURCES = ["one two three", "two", "", "three three one two one two", "one", "three two", "one one one one"]
-CONVERTED = {"mbart50": mbart50, **{name: PROMPTED[name] for name in ("marian", "t5", "mt5", "madlad")}}
+CAUSAL = ("llama", "qwen3")
+CONVERTED = {"mbart50": mbart50, **{name: PROMPTED[name] for name in ("marian", "t5", "mt5", "madlad", *CAUSAL)}}
 
 
 def made(family: str, folder: Path) -> Path:
@@ -31,6 +34,22 @@ def made(family: str, folder: Path) -> Path:
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(std=0.4) if weight.dim() == 2 else weight.add_(torch.randn_like(weight), alpha=0.1)
+    model.save_pretrained(checkpoint)
+    return checkpoint
+
+
+def remade(kind: str, folder: Path, **settings: Any) -> Path:
+    """The tiny Llama as another class of decoder-only models, or as one with other settings."""
+    checkpoint = made("llama", folder)
+    old = json.loads((checkpoint / "config.json").read_text())
+    own = ("model_type", "architectures", "rope_parameters", "dtype", "transformers_version")
+    shape = {name: value for name, value in old.items() if name not in own}
+    config = getattr(transformers, f"{kind}Config")(**shape | settings)
+    torch.manual_seed(1)
+    model = getattr(transformers, f"{kind}ForCausalLM")(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.normal_(std=0.4) if "norm" not in name else weight.add_(torch.randn_like(weight), alpha=0.1)
     model.save_pretrained(checkpoint)
     return checkpoint
 

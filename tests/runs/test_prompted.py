@@ -142,9 +142,10 @@ def test_a_trimmed_vocabulary_leaves_the_rest_as_it_was(family: Path) -> None:
     assert torch.allclose(expected[..., list(kept)], found, atol=1e-5)
 
 
-def test_a_run_is_evaluated_and_exported_with_ctranslate2(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["madlad", pytest.param("llama", marks=pytest.mark.slow)])
+def test_a_run_is_evaluated_and_exported_with_ctranslate2(name: str, tmp_path: Path) -> None:
     write_table(tmp_path / "table.tsv", rows=200)
-    PROMPTED["madlad"](tmp_path / "checkpoint", sentences(tmp_path / "table.tsv"))
+    PROMPTED[name](tmp_path / "checkpoint", sentences(tmp_path / "table.tsv"))
     evaluation = {"engine": "ctranslate2", "beam": 2, "max_new_tokens": 12, "scores": {"off_target": False}}
     call("run", write_recipe(tmp_path, evaluation=evaluation), "--out", tmp_path / "run")
     told = call("export", tmp_path / "run", "en-de", "--out", tmp_path / "small", "--quantization", "float32")

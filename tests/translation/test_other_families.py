@@ -17,6 +17,7 @@ from neuronspec.models.load import load_base, load_model
 from neuronspec.models.pretrained import pretrained_tokenizer
 from neuronspec.models.settings import ModelSettings
 from neuronspec.specialization.apply import specialize
+from neuronspec.translation.engine import ends_of
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.transformers_engine import TransformersEngine
 
@@ -64,10 +65,11 @@ def test_a_batch_is_translated_as_generate_translates_each_sentence(checkpoint: 
         options = {} if engine.text_format.is_causal else {"decoder_input_ids": torch.tensor([frame.start(EN_DE)])}
         written = model.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), num_beams=beams, do_sample=False, early_stopping=True,
-            max_length=own + LIMIT, eos_token_id=engine._ends(), pad_token_id=frame.pad, forced_eos_token_id=None,
+            max_length=own + LIMIT, eos_token_id=ends_of(model, engine.text_format), pad_token_id=frame.pad,
+            forced_eos_token_id=None,
             **options,
         )[0, own:].tolist()  # fmt: skip
-        ends = [place for place, token in enumerate(written) if token in engine._ends()]
+        ends = [place for place, token in enumerate(written) if token in ends_of(model, engine.text_format)]
         assert translation == frame.decode([written[: ends[0]] if ends else written])[0]
 
 

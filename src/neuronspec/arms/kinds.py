@@ -59,10 +59,7 @@ SETTINGS: Mapping[str, Part] = {
         lambda recipe: recipe.recording.positions != "both",
         dict.fromkeys(("new", "encoder-decoder"), "the encoder reads the source, and the decoder the target"),
     ),
-    "evaluation.engine: ctranslate2": Part(
-        lambda recipe: recipe.evaluation.engine == "ctranslate2",
-        {"causal": "the engine runs models with an encoder: leave it out, and transformers evaluates"},
-    ),
+    "evaluation.engine: ctranslate2": Part(lambda recipe: recipe.evaluation.engine == "ctranslate2", {}),
     "evaluation.zero_shot": Part(lambda recipe: bool(recipe.evaluation.zero_shot), {"causal": _SIDES}),
     "specialization.components: encoder": Part(
         lambda recipe: recipe.specialization.components == "encoder", {"causal": "there is no encoder"}

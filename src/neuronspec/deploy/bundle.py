@@ -28,11 +28,11 @@ from neuronspec.specialization.compact import CompactReport, compact, count_para
 from neuronspec.specialization.methods import MASKS_FILE
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.registry import SEMANTICS
-from neuronspec.translation.conversion import convert
+from neuronspec.translation.conversion import VOCABULARIES, convert
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
 BIASES_FILE = "output_biases.safetensors"
-_MODEL_FILES = ("config.json", "shared_vocabulary.json")
+_MODEL_FILES = ("config.json", *VOCABULARIES)
 
 
 def export_bundle(
@@ -114,7 +114,7 @@ def cut_files(folder: Path, direction: Direction, pivot: str | None = None) -> d
     with told_as(ModelError, f"the bundle in {folder} can't be read", "copy it again, or export again"):
         biases = load_file(folder / BIASES_FILE) if (folder / BIASES_FILE).is_file() else {}
         model = read_model_file((folder / "model.bin").read_bytes())
-        files = {name: (folder / name).read_bytes() for name in _MODEL_FILES}
+        files = {name: (folder / name).read_bytes() for name in _MODEL_FILES if (folder / name).is_file()}
         for site, mask in derived.masks.items():
             home = derived.encoder if site.startswith("encoder") else derived.decoder
             cut(model, site, np.flatnonzero(mask.numpy()), biases.get(f"{home}/{site}"))

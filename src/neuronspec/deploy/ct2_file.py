@@ -94,12 +94,12 @@ def cut(model: ModelFile, site: str, selected: np.ndarray, bias: np.ndarray | No
 
     Args:
         model: changed in place.
-        site: its name.
+        site: its name; `layers.0` of decoder-only models.
         selected: indices of neurons, int64 `[n]`.
         bias: float32 `[d_model]` the output's bias with what the others give; as it is, without it.
     """
     side, layer = site.split(".")
-    prefix = f"{side}/layer_{layer}/ffn/linear"
+    prefix = f"{'decoder' if side == 'layers' else side}/layer_{layer}/ffn/linear"
     for layer_in in ("0", "0_noact"):  # the second one where there is a gate
         for name in ("weight", "bias", "weight_scale"):
             value = model.get(f"{prefix}_{layer_in}/{name}")

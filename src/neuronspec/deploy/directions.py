@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from neuronspec.core.direction import Direction, languages_of, match_direction
 from neuronspec.core.errors import DirectionError, ModelError
@@ -71,7 +71,7 @@ def export_directions(
         ModelError: a folder exists and is something else, or an exported model translates otherwise than the
             specialized one.
     """
-    opened = open_specialized(path, "cpu")
+    opened = _to_export(path)
     QUANTIZATIONS.check(quantization)
     if directions is None:
         folders = {name: out / name for name in own_directions(opened.model)}
@@ -99,6 +99,13 @@ def export_directions(
     return facts
 
 
+def _to_export(path: Path) -> Opened:
+    """A specialized model in float32, which what is exported is held against; bfloat16 rounds what it computes."""
+    opened = open_specialized(path, "cpu")
+    cast(Any, opened.model).float()
+    return opened
+
+
 def _filled(folder: Path) -> bool:
     """Whether there is something at a path, but an empty folder."""
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
@@ -112,7 +119,7 @@ def export_one_bundle(
     Raises:
         ModelError: the folder exists, or a direction translates otherwise than the specialized model.
     """
-    opened = open_specialized(path, "cpu")
+    opened = _to_export(path)
     known = own_directions(opened.model)
     samples = {name: sample_of(opened, Direction.parse(name), verify, sample) for name in known} if verify else {}
     manifest = export_bundle(opened, out, quantization, samples)

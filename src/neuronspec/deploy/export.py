@@ -27,7 +27,7 @@ from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import convert, import_ctranslate2, vocabulary_of
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
-from neuronspec.translation.engine import longest_source_of
+from neuronspec.translation.engine import ends_of, longest_source_of, longest_translation
 from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.transformers_engine import TransformersEngine
@@ -179,7 +179,8 @@ def describe(
         semantics=state.semantics,
         quantization=quantization,
         longest_source=_longest_source(opened),
-        longest_translation=LONGEST_TRANSLATION,
+        longest_translation=longest_translation(opened.model, opened.tokenizer),
+        ends=_ends(opened),
         vocabulary=config.vocab_size,
         dense_neurons=sum(site.width for site in sites),
         parameters=report.parameters,
@@ -201,7 +202,7 @@ def verify(opened: Opened, direction: Direction, exact: Any, rounded: Any | None
         ModelError: in float32 a hypothesis differs by more than rounding.
     """
     with _as_converted(opened.model):
-        expected = TransformersEngine(opened.model, opened.tokenizer, EvaluationSettings()).translate(
+        expected = TransformersEngine(opened.model, opened.tokenizer, _settings(opened)).translate(
             sample.sources, direction
         )
     found = _engine(opened, exact).translate(sample.sources, direction)
@@ -274,8 +275,17 @@ class _Fixed:
 def _engine(opened: Opened, translator: Any) -> CTranslate2Engine:
     vocabulary = vocabulary_of(opened.tokenizer, opened.model.config.vocab_size)
     return CTranslate2Engine(
-        opened.tokenizer, EvaluationSettings(), _Fixed(translator), vocabulary, _longest_source(opened)
+        opened.tokenizer, _settings(opened), _Fixed(translator), vocabulary, _longest_source(opened), _ends(opened)
     )
+
+
+def _settings(opened: Opened) -> EvaluationSettings:
+    return EvaluationSettings(max_new_tokens=longest_translation(opened.model, opened.tokenizer))
+
+
+def _ends(opened: Opened) -> list[int]:
+    text_format = TextFormat.of(opened.tokenizer)
+    return ends_of(opened.model, text_format) if text_format.is_causal else []
 
 
 def _longest_source(opened: Opened) -> int | None:

@@ -18,6 +18,7 @@ from neuronspec.deploy.opening import composable, unknown_direction
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.methods import MASKS_FILE
+from neuronspec.translation.conversion import VOCABULARIES
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, check_computes, load_translator
 from neuronspec.translation.engine import check_beam
 from neuronspec.translation.quantizations import QUANTIZATIONS
@@ -166,7 +167,8 @@ class ExportedModels:
             else:
                 translator = load_translator(folder, self._device, computed, self._threads)
         remedy = "copy the folder again, or export again"
-        vocabulary = read_json(folder / "shared_vocabulary.json", list[str], remedy, error=ModelError)
+        name = next((name for name in VOCABULARIES if name in manifest.files), VOCABULARIES[0])
+        vocabulary = read_json(folder / name, list[str], remedy, error=ModelError)
         settings = self._settings.model_copy(
             update={"max_new_tokens": min(self._settings.max_new_tokens, manifest.longest_translation)}
         )
@@ -175,9 +177,10 @@ class ExportedModels:
         if not len(tokenizer) <= len(set(vocabulary)) == len(vocabulary) == manifest.vocabulary:
             raise ModelError(
                 f"{folder} is damaged: its vocabulary of {manifest.vocabulary} tokens has {len(set(vocabulary))} in "
-                f"shared_vocabulary.json and {len(tokenizer)} in the tokenizer; {remedy}"
+                f"{name} and {len(tokenizer)} in the tokenizer; {remedy}"
             )
-        return CTranslate2Engine(tokenizer, settings, _One(translator, origins), vocabulary, manifest.longest_source)
+        one, longest = _One(translator, origins), manifest.longest_source
+        return CTranslate2Engine(tokenizer, settings, one, vocabulary, longest, manifest.ends)
 
 
 def _directions_of(folder: Path) -> list[str]:

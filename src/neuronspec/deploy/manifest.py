@@ -71,7 +71,8 @@ class Manifest(_Strict):
         coverage, semantics: k and kind of the masks.
         quantization: of the weights.
         longest_source, longest_translation: in tokens, without and with tag and `</s>`; sources of any length where
-            positions are relative.
+            positions are relative. A source of a decoder-only model is the prompt, and leaves room for the translation.
+        ends: ids of the tokens that end a translation, of decoder-only models; empty of others, which have one.
         dense_neurons: feed-forward neurons of the dense model.
         parameters, dense_parameters: numbers of parameters.
         files: what belongs to the folder.
@@ -88,6 +89,7 @@ class Manifest(_Strict):
     quantization: Annotated[str, OneOf(QUANTIZATIONS)]
     longest_source: int | None
     longest_translation: int
+    ends: list[int] = []
     vocabulary: int
     dense_neurons: int
     parameters: int
@@ -102,7 +104,8 @@ class Manifest(_Strict):
 
     def own_digest(self) -> str:
         """What `digest` is where nothing has changed."""
-        content = json.dumps(self.model_dump(mode="json", exclude={"digest"}), sort_keys=True)
+        later = set() if self.ends else {"ends"}  # exports from before don't have it
+        content = json.dumps(self.model_dump(mode="json", exclude={"digest", *later}), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
     @classmethod

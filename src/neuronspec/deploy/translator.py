@@ -28,7 +28,7 @@ from neuronspec.models.text_cleaning import Lines, framed
 from neuronspec.models.tokenizer import tagged_languages
 from neuronspec.specialization.model_state import attached
 from neuronspec.translation.alignment import Aligned
-from neuronspec.translation.engine import Engine, Translations
+from neuronspec.translation.engine import Engine, Translations, longest_translation
 from neuronspec.translation.quantizations import PRECISIONS
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import joiner, split_sentences
@@ -281,6 +281,9 @@ def _own_engine(
     opened = open_model(path, device)
     if precision is not None:
         cast(Any, opened.model).to(getattr(torch, precision))
+    if "max_new_tokens" not in settings.model_fields_set:
+        longest = longest_translation(opened.model, opened.tokenizer)
+        settings = settings.model_copy(update={"max_new_tokens": longest})
     engine = TransformersEngine(opened.model, opened.tokenizer, settings)
     neurons = cache(partial(neurons_of, opened.model))
     if (path / COMPACT_FILE).is_file():

@@ -26,6 +26,9 @@ from neuronspec.translation.convertible import CONVERTIBLE, why_not_converted
 from neuronspec.translation.ct2_specs import spec_of
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
+VOCABULARIES = ("shared_vocabulary.json", "vocabulary.json")
+"""Where CTranslate2 has the tokens of a model with an encoder, and of one without."""
+
 
 def import_ctranslate2() -> Any:
     """The package `ctranslate2`.
@@ -82,7 +85,8 @@ def _check_one_vocabulary(model: Any) -> None:
 def _check_activation(config: Any) -> None:
     from ctranslate2.converters import transformers as stock
 
-    activation = getattr(config, "dense_act_fn", None) or config.activation_function
+    names = ("dense_act_fn", "activation_function", "hidden_act")
+    activation = next(value for name in names if (value := getattr(config, name, None)) is not None)
     if activation not in stock._SUPPORTED_ACTIVATIONS:
         raise ModelError(f"CTranslate2 has no activation {activation!r}; use the transformers engine")
 
@@ -118,7 +122,7 @@ def convert(
     Args:
         model: stays as it is; a specialized one is converted as the dense shared model.
         tokenizer: gives the tokens of the vocabulary.
-        folder: gets `model.bin`, `config.json` and `shared_vocabulary.json`.
+        folder: gets `model.bin`, `config.json` and the vocabulary, under one of the names in `VOCABULARIES`.
         quantization: a name in `QUANTIZATIONS`.
         longest_translation: tokens that a translation may have: past the end of its position table CTranslate2
             fails, where `transformers` computes more positions.
@@ -136,15 +140,20 @@ def convert(
         from neuronspec.specialization.apply import unspecialize
 
         unspecialize(own)
-    spec, frame = spec_of(own, longest_translation + 2), TextFormat.of(tokenizer).frame
+    spec, text_format = spec_of(own, longest_translation + 2), TextFormat.of(tokenizer)
+    frame = text_format.frame
     tokens = vocabulary_of(tokenizer, own.config.vocab_size)
-    spec.register_source_vocabulary(tokens)
-    spec.register_target_vocabulary(tokens)
-    start = frame.eos if isinstance(frame, Tagged) else own.config.decoder_start_token_id
+    if text_format.is_causal:
+        start = frame.ends[0]
+        spec.register_vocabulary(tokens)
+    else:
+        start = frame.eos if isinstance(frame, Tagged) else own.config.decoder_start_token_id
+        spec.register_source_vocabulary(tokens)
+        spec.register_target_vocabulary(tokens)
+        spec.config.decoder_start_token = tokens[start]
     spec.config.bos_token = tokenizer.bos_token or tokens[start]  # written nowhere
     spec.config.eos_token = tokens[frame.ends[0]]
     spec.config.unk_token = tokenizer.unk_token or tokens[start]  # ids are written, so nothing is unknown
-    spec.config.decoder_start_token = tokens[start]
     spec.validate()  # must come before optimize
     spec.optimize(quantization=weights)
     spec.save(str(folder))

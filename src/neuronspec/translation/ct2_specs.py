@@ -18,7 +18,7 @@ def spec_of(model: Any, positions: int) -> Any:
         positions: that a table of positions needs at least, where it is computed.
     """
     build = {"m2m_100": _m2m100, "mbart": _mbart, "marian": _marian, "t5": _t5, "mt5": _t5}
-    spec = build[model.config.model_type](model, positions)
+    spec = build.get(model.config.model_type, _causal)(model, positions)
     _forbid(spec.decoder.projection, model)
     return spec
 
@@ -68,6 +68,20 @@ def _t5(model: Any, positions: int) -> Any:
     scaled = getattr(model.config, "scale_decoder_outputs", False)
     spec = T5Loader().get_model_spec(model)
     spec.decoder.scale_outputs = np.float32(model.config.d_model**-0.5) if scaled else OPTIONAL
+    return spec
+
+
+def _causal(model: Any, positions: int) -> Any:
+    from ctranslate2.converters import transformers as stock
+
+    config = model.config
+    loaders = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma": "Gemma"}
+    spec = getattr(stock, f"{loaders[config.model_type]}Loader")().get_model_spec(model)
+    # the stock loaders take these for granted, or look for them where transformers has them no more
+    spec.decoder.activation = np.int8(stock._SUPPORTED_ACTIVATIONS[config.hidden_act])
+    for layer in spec.decoder.layer:
+        layer.self_attention.rotary_base = np.float32(config.rope_parameters["rope_theta"])
+    spec.config.layer_norm_epsilon = config.rms_norm_eps
     return spec
 
 

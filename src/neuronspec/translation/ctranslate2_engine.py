@@ -18,8 +18,15 @@ from neuronspec.models.text_format import TextFormat
 from neuronspec.specialization.compact import deployable
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve
-from neuronspec.translation.conversion import check_convertible, convert, import_ctranslate2, vocabulary_of
-from neuronspec.translation.engine import Engine, Hypothesis, longest_source_of
+from neuronspec.translation.conversion import (
+    VOCABULARIES,
+    check_convertible,
+    convert,
+    import_ctranslate2,
+    vocabulary_of,
+)
+from neuronspec.translation.ct2_generator import Prompting
+from neuronspec.translation.engine import Engine, Hypothesis, ends_of, longest_source_of, room_for_source
 from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.settings import EvaluationSettings
 
@@ -41,7 +48,9 @@ class CTranslate2Engine(Engine):
         tokenizer, settings: as of `Engine`.
         translators: gives the model of a direction.
         vocabulary: the token of each id.
-        longest: ids of a source that the model reads; None where positions are relative.
+        longest: ids of a source that the model reads (of decoder-only models, with the translation); None where
+            positions are relative.
+        ends: tokens that end a translation; what the format says, without them.
     """
 
     def __init__(
@@ -51,12 +60,15 @@ class CTranslate2Engine(Engine):
         translators: Translators,
         vocabulary: Sequence[str],
         longest: int | None,
+        ends: Sequence[int] | None = None,
     ) -> None:
         super().__init__(tokenizer, settings)
         self._translators = translators
         self._tokens = list(vocabulary)
         self._ids = {token: place for place, token in enumerate(vocabulary)}
         self._longest = longest
+        frame = self.text_format.frame
+        self._ends = list(ends or (frame.ends if self.text_format.is_causal else frame.ends[:1]))
 
     @classmethod
     def from_model(
@@ -74,8 +86,10 @@ class CTranslate2Engine(Engine):
         """
         check_convertible(model)
         vocabulary = vocabulary_of(tokenizer, model.config.vocab_size)
-        longest = longest_source_of(model, TextFormat.of(tokenizer).frame.framing)
-        return cls(tokenizer, settings, _Converted(model, tokenizer, settings, pivot), vocabulary, longest)
+        text_format = TextFormat.of(tokenizer)
+        longest = longest_source_of(model, text_format.frame.framing)
+        ends = ends_of(model, text_format) if text_format.is_causal else None
+        return cls(tokenizer, settings, _Converted(model, tokenizer, settings, pivot), vocabulary, longest, ends)
 
     @classmethod
     def check_installed(cls) -> None:
@@ -84,7 +98,7 @@ class CTranslate2Engine(Engine):
 
     def longest_source(self) -> int | None:
         """See `Engine.longest_source`."""
-        return self._longest
+        return room_for_source(self._longest, self.text_format.frame.framing, self.settings)
 
     def origin(self, direction: Direction) -> tuple[str, str] | None:
         """See `Engine.origin`."""
@@ -139,6 +153,7 @@ class CTranslate2Engine(Engine):
             max_input_length=0,  # its default cuts sources without a word
             max_decoding_length=limit,
             min_decoding_length=0,  # its default forbids empty translations
+            end_token=self._ends,
             return_end_token=True,
             return_scores=True,
         )
@@ -170,7 +185,7 @@ class CTranslate2Engine(Engine):
                     "the model's scores aren't finite numbers, so it can't translate; did it diverge?"
                 )
             ids = [self._ids[token] for token in tokens[begin:]]
-            kept.append(Hypothesis(ids[:-1] if ids[-1:] == self.text_format.frame.ends[:1] else ids, score))
+            kept.append(Hypothesis(ids[:-1] if ids and ids[-1] in self._ends else ids, score))
         return kept
 
 
@@ -234,6 +249,8 @@ def load_translator(
 ) -> Any:
     """A `ctranslate2.Translator` that computes one batch per thread, which gives the most sentences per second.
 
+    Models without an encoder get what can be asked as one.
+
     Args:
         folder: a CTranslate2 model.
         device: `cpu`, `cuda` or, for the second GPU, `cuda:1`.
@@ -247,9 +264,12 @@ def load_translator(
     settings: dict[str, Any] = (
         {"inter_threads": workers, "intra_threads": 1} if kind == "cpu" else {"device_index": index}
     )
+    settings |= {"device": kind, "compute_type": quantization, **options}
+    package, joined = import_ctranslate2(), VOCABULARIES[1]
+    has_encoder = joined not in options["files"] if "files" in options else not (Path(folder) / joined).is_file()
     try:
-        return import_ctranslate2().Translator(
-            str(folder), device=kind, compute_type=quantization, **{**settings, **options}
-        )
+        if has_encoder:
+            return package.Translator(str(folder), **settings)
+        return Prompting(package.Generator(str(folder), **settings))
     finally:
         torch.set_num_threads(before)  # loading sets the calling thread's to intra_threads

@@ -13,9 +13,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.plan import plan_in_order
 from neuronspec.core.direction import Direction, DirectionLike
-from neuronspec.core.errors import ModelError, RecipeError
+from neuronspec.core.errors import EvaluationError, ModelError, RecipeError
 from neuronspec.core.files import write_text
 from neuronspec.models.frames import Framing, Tagged
+from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.text_format import TextFormat
 from neuronspec.translation.alignment import Aligned, Span, aligned
 from neuronspec.translation.registry import ENGINES
@@ -243,7 +244,7 @@ class Engine(ABC):
 
 
 def longest_source_of(model: PreTrainedModel, framing: Framing) -> int | None:
-    """Ids that a source of an encoder-decoder model may have; None where positions are relative.
+    """Ids that a source may have; None where positions are relative. Of decoder-only models, with the translation.
 
     Args:
         model: of Hugging Face.
@@ -251,6 +252,51 @@ def longest_source_of(model: PreTrainedModel, framing: Framing) -> int | None:
     """
     positions = getattr(model.config, "max_position_embeddings", None)
     return None if positions is None else positions - framing.source
+
+
+def longest_translation(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens that a translation may have where nothing else is said; half of the positions that it shares at most.
+
+    Args:
+        model: of Hugging Face.
+        tokenizer: of the model.
+    """
+    framing = TextFormat.of(tokenizer).frame.framing
+    longest = longest_source_of(model, framing) if framing.joined else None
+    return LONGEST_TRANSLATION if longest is None else min(LONGEST_TRANSLATION, max(1, longest // 2))
+
+
+def room_for_source(longest: int | None, framing: Framing, settings: EvaluationSettings) -> int | None:
+    """Ids that a source may have beside the longest translation that the settings allow.
+
+    Args:
+        longest: what `longest_source_of` gives.
+        framing: of the model's `TextFormat`.
+        settings: of the search.
+
+    Raises:
+        EvaluationError: the two are one sequence, and there is no room for a source.
+    """
+    if longest is None or not framing.joined:
+        return longest
+    if longest <= settings.max_new_tokens:
+        raise EvaluationError(
+            f"max_new_tokens is {settings.max_new_tokens}, and the model has {longest} positions for the prompt and "
+            "the translation together: give a smaller max_new_tokens"
+        )
+    return longest - settings.max_new_tokens
+
+
+def ends_of(model: PreTrainedModel, text_format: TextFormat) -> list[int]:
+    """What ends a translation: what the format says, and what the model's own generation_config does.
+
+    Args:
+        model: of Hugging Face.
+        text_format: of its tokenizer.
+    """
+    own = model.generation_config.eos_token_id
+    own = own if isinstance(own, list) else [] if own is None else [own]
+    return list(dict.fromkeys([*text_format.frame.ends, *own]))
 
 
 def make_engine(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: EvaluationSettings) -> Engine:

@@ -11,13 +11,13 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import EvaluationError, ModelError
+from neuronspec.core.errors import ModelError
 from neuronspec.models.frames import padded
 from neuronspec.models.ragged import Ragged
 from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve, use_direction
 from neuronspec.translation.beam import beam_search_n_best
-from neuronspec.translation.engine import Engine, Hypothesis, longest_source_of
+from neuronspec.translation.engine import Engine, Hypothesis, ends_of, longest_source_of, room_for_source
 from neuronspec.translation.settings import EvaluationSettings
 
 
@@ -58,15 +58,7 @@ class TransformersEngine(Engine):
     def longest_source(self) -> int | None:
         """See `Engine.longest_source`."""
         framing = self.text_format.frame.framing
-        longest = longest_source_of(self.model, framing)
-        if longest is None or not framing.joined:
-            return longest
-        if longest <= self.settings.max_new_tokens:
-            raise EvaluationError(
-                f"max_new_tokens is {self.settings.max_new_tokens}, and the model has {longest} positions for the "
-                "prompt and the translation together: give a smaller max_new_tokens"
-            )
-        return longest - self.settings.max_new_tokens
+        return room_for_source(longest_source_of(self.model, framing), framing, self.settings)
 
     def origin(self, direction: Direction) -> tuple[str, str] | None:
         """See `Engine.origin`."""
@@ -138,7 +130,7 @@ class TransformersEngine(Engine):
         rows = [frame.read(ids, direction) for ids in sources]
         causal = self.text_format.is_causal
         input_ids, mask = (ids.to(model.device) for ids in padded(Ragged.of(rows), frame.pad, left=causal))
-        limits, start, ends = self.limits(sources, direction), frame.start(direction), self._ends()
+        limits, start, ends = self.limits(sources, direction), frame.start(direction), ends_of(model, self.text_format)
         prompt: dict[str, Any] = {}
         if not causal:
             prompt["decoder_input_ids"] = torch.tensor([start], device=model.device).expand(len(rows), len(start))
@@ -161,12 +153,6 @@ class TransformersEngine(Engine):
             limits=torch.tensor(limits, device=model.device),
         )
         return [[Hypothesis(_written(ids.tolist(), before, ends), score) for score, ids in kept] for kept in found]
-
-    def _ends(self) -> list[int]:
-        """What ends a translation: what the format says, and what the model's own generation_config does."""
-        own = self.model.generation_config.eos_token_id
-        own = own if isinstance(own, list) else [] if own is None else [own]
-        return list(dict.fromkeys([*self.text_format.frame.ends, *own]))
 
 
 def _written(ids: list[int], before: int, ends: list[int]) -> list[int]:
