@@ -44,5 +44,5 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "neuronspec needs Python 3.11 or later; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -e '.[baselines,catalogs,report,linguistics,deploy,serve,langid,cjk,moses,tracking,test,dev]'
+		-c constraints.txt -e '.[baselines,catalogs,report,linguistics,deploy,serve,langid,cjk,moses,dedup,tracking,test,dev]'
 	touch $@

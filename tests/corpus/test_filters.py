@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from neuronspec.cli.app import app
+from neuronspec.core.errors import MissingExtraError
+from neuronspec.core.settings import without_added
 from neuronspec.corpus.filters.cells import dropped, scripts_of
+from neuronspec.corpus.filters.near_duplicates import band_hashes
 from neuronspec.corpus.filters.pairs import fact_hashes, numbers
 from neuronspec.corpus.filters.settings import FilterSettings
 from neuronspec.corpus.prepare import prepare
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.settings import TokenizerSettings
+from neuronspec.recipe import Recipe
+from neuronspec.runs.requirements import check_machine
 
 GERMAN = "Das Haus steht am Ende der Straße, und die Tür ist offen."
 ENGLISH = "The house stands at the end of the street, and the door is open."
@@ -118,7 +127,13 @@ def test_placeholders() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"characters": {"min": 9, "max": 3}}, {"script_share": 0}, {"max_repetitions": 0}, {"language_id": {"least": 1}}],
+    [
+        {"characters": {"min": 9, "max": 3}},
+        {"script_share": 0},
+        {"max_repetitions": 0},
+        {"language_id": {"least": 1}},
+        {"near_duplicates": {"threshold": 0.4}},
+    ],
 )
 def test_mistakes_are_told(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="min 9 is more|greater than|Extra inputs"):
@@ -171,3 +186,103 @@ def test_each_filter_counts_and_shows_what_it_drops(tmp_path: Path) -> None:
 def test_dropped_needs_prepared_text(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["inspect", str(tmp_path), "--dropped"])
     assert found.exit_code == 1 and "--dropped takes a run folder or its data folder" in str(found.exception)
+
+
+def near_duplicates(threshold: float) -> FilterSettings:
+    return FilterSettings.model_validate({"near_duplicates": {"threshold": threshold}})
+
+
+WORDS = [
+    f"{first}{second}{third}" for first, second, third in product(("ba", "mo", "ti"), ("ren", "lus", "kam"), "aeiou")
+]
+
+
+def edited(text: str, times: int, chance: Random) -> str:
+    words = text.split()
+    for place in chance.sample(range(len(words)), times):
+        words[place] = chance.choice(WORDS) + "x"
+    return " ".join(words)
+
+
+def likeness(first: str, second: str) -> float:
+    one, other = ({text[at : at + 5] for at in range(len(text) - 4)} for text in (first, second))
+    return len(one & other) / len(one | other)
+
+
+def test_pairs_above_the_threshold_share_a_band() -> None:
+    pytest.importorskip("rensa")
+    chance = Random(3)
+    texts = [" ".join(chance.sample(WORDS, 20)) for _ in range(1000)]
+    changed = [edited(text, chance.randint(0, 18), chance) for text in texts]
+    sides = len(texts) // 2
+    alike = np.array(list(map(likeness, texts, changed)))
+    alike = np.sqrt(alike[:sides] * alike[sides:])
+    for threshold in (0.6, 0.8):
+        settings = near_duplicates(threshold)
+        one, other = (band_hashes(settings, each, 7) for each in (texts, changed))
+        same = one == other
+        found = (same[:, :sides] & same[:, sides:]).any(axis=0)
+        assert found[alike > threshold + 0.1].mean() > 0.97 and found[alike < threshold - 0.2].mean() < 0.1
+        assert (band_hashes(settings, [text.upper() for text in texts], 7) == one).all()
+        assert (band_hashes(settings, texts[5:], 7) == one[:, 5:]).all()
+        assert not (band_hashes(settings, texts, 8) == one).any()
+    assert len({*band_hashes(near_duplicates(0.5), ["", "a", "ab", "abcde", "abcdef"], 1)[0].tolist()}) == 5
+
+
+def corpus_with_near_duplicates(folder: Path, reader: str) -> list[dict[str, Any]]:
+    """The sources: distinct pairs, then some of them changed a little, or on one side altogether."""
+    chance = Random(11)
+    rows = [{"en": " ".join(chance.sample(WORDS, 18)), "de": " ".join(chance.sample(WORDS, 18))} for _ in range(60)]
+    little = [{code: f"{text}!" for code, text in row.items()} for row in rows[:20]]
+    other = [{"en": row["en"], "de": " ".join(chance.sample(WORDS, 18))} for row in rows[20:40]]
+    sources = []
+    for place, part in enumerate((rows[:30], rows[30:] + little + other)):
+        table = ["en\tde", *(f"{row['en']}\t{row['de']}" for row in part)]
+        path = folder / f"{place}.{reader}"
+        folder.mkdir(exist_ok=True)
+        path.write_text("\n".join(table if reader == "tsv" else map(json.dumps, part)) + "\n", encoding="utf-8")
+        sources.append({"reader": reader, "path": str(path)})
+    return sources
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_near_duplicates_are_dropped_from_training_text_alone(tmp_path: Path, workers: int) -> None:
+    pytest.importorskip("rensa")
+    seen = []
+    for reader in ("tsv", "jsonl"):
+        train = corpus_with_near_duplicates(tmp_path / reader, reader)
+        corpus = {"languages": ["de"], "train": train, "valid": train[0], "test": train[0], "workers": workers}
+        corpus |= {"cleaning": {"decontaminate": False}, "filters": {"near_duplicates": {}}}
+        data = tmp_path / f"{reader} data"
+        prepare(CorpusSettings.model_validate(corpus), TokenizerSettings(vocabulary=100), data, seed=3)
+        report = json.loads((data / "corpus.json").read_text(encoding="utf-8"))
+        splits = {split: found["en-de"] for split, found in report["splits"].items()}
+        assert splits["train"]["dropped"] == {"near duplicate": 20} and splits["train"]["kept"] == 80
+        assert [splits[split]["kept"] for split in ("valid", "test")] == [30, 30]
+        assert report["dropped"]["train"]["near duplicate"] == 20
+        seen.append({path.name: path.read_bytes() for path in (data / "tokens").iterdir()})
+    assert seen[0] == seen[1]
+    shown = CliRunner().invoke(app, ["inspect", str(data), "--dropped"]).output
+    assert "near duplicate" in shown and "!" in shown
+
+
+def test_a_run_that_lacks_rensa_stops_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = corpus_with_near_duplicates(tmp_path / "text", "tsv")
+    corpus = {"languages": ["de"], "train": sources, "filters": {"near_duplicates": {}}, "workers": 1}
+    recipe = Recipe.model_validate(
+        {"name": "r", "corpus": corpus, "training": {"updates": 1}, "continuation": {"updates": 1}}
+    )
+    monkeypatch.setitem(sys.modules, "rensa", None)
+    with pytest.raises(MissingExtraError, match=r"near_duplicates needs .*'neuronspec\[dedup\]'"):
+        prepare(recipe.corpus, TokenizerSettings(vocabulary=100), tmp_path / "data", seed=3)
+    assert not (tmp_path / "data").exists()
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "rensa" else find_spec(name))
+    with pytest.raises(MissingExtraError, match=r"near_duplicates needs .*'neuronspec\[dedup\]'"):
+        check_machine(recipe, ["prepare"])
+
+
+def test_a_new_filter_that_is_off_leaves_older_runs_up_to_date() -> None:
+    """Runs were made with other filters before there was this one."""
+    older = FilterSettings.model_validate({"numbers": True})
+    assert "near_duplicates" not in without_added(older, older.model_dump())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +26,7 @@ PAIR_RULES = (
     "length ratio",
     "numbers",
     "placeholders",
+    "near duplicate",
     "max pairs",
 )
 
@@ -76,6 +77,7 @@ class Side:
         hashes: of the texts.
         held_out: the text is in valid or test in this language, up to case, digits, punctuation and placeholders.
         facts: by filter of pairs, the hashes of what both sides must have alike.
+        bands: of the texts, for near-duplicates; empty where those stay. Each has the shape [rows].
     """
 
     present: Mask
@@ -83,6 +85,7 @@ class Side:
     hashes: Hashes
     held_out: Mask
     facts: Mapping[str, Hashes] = field(default_factory=dict)
+    bands: Sequence[Hashes] = ()
 
 
 class PairFilter:
@@ -96,7 +99,7 @@ class PairFilter:
     def __init__(self, settings: CleaningSettings, split: str) -> None:
         self._settings = settings
         self._split = split
-        self._seen: dict[Pair, SeenHashes] = {}
+        self._seen: dict[tuple[Pair, int], SeenHashes] = {}
 
     def keep(
         self, pair: Pair, first: Side, second: Side, watch: Callable[[str, Mask], None] = lambda rule, dropped: None
@@ -125,7 +128,7 @@ class PairFilter:
             if self._settings.decontaminate:
                 drop("held out", first.held_out | second.held_out)
             if self._settings.deduplicate:
-                drop("duplicate", self._repeated(pair, kept, first.hashes, second.hashes))
+                drop("duplicate", self._repeated(pair, kept, [first.hashes], [second.hashes]))
         longer, shorter = np.maximum(first.lengths, second.lengths), np.minimum(first.lengths, second.lengths)
         if self._split != "test":
             drop("too long", longer > self._settings.max_tokens)
@@ -133,12 +136,25 @@ class PairFilter:
             drop("length ratio", longer > self._settings.max_length_ratio * np.maximum(shorter, 1))
             for name, hashes in first.facts.items():
                 drop(name, hashes != second.facts[name])
+            if first.bands:
+                drop("near duplicate", self._repeated(pair, kept, first.bands, second.bands, after=1))
         return kept, dropped
 
-    def _repeated(self, pair: Pair, kept: Mask, first: Hashes, second: Hashes) -> Mask:
-        """Which of the kept rows hold a pair that was there before."""
-        # Multiplying one side by an odd constant keeps (a, b) and (b, a) apart.
-        combined = first * np.uint64(0x9E3779B97F4A7C15) + second
+    def _repeated(
+        self, pair: Pair, kept: Mask, first: Sequence[Hashes], second: Sequence[Hashes], after: int = 0
+    ) -> Mask:
+        """Which of the kept rows have one of several hashes in common, on both sides, with a row before.
+
+        Args:
+            pair: of the rows.
+            kept: the rows that are looked at.
+            first: hashes of one side.
+            second: those of the other.
+            after: kinds of hashes that aren't among these.
+        """
         repeated = np.zeros(len(kept), dtype=np.bool_)
-        repeated[kept] = ~self._seen.setdefault(pair, SeenHashes()).add(combined[kept])
+        for kind, (one, other) in enumerate(zip(first, second, strict=True), start=after):
+            # Multiplying one side by an odd constant keeps (a, b) and (b, a) apart.
+            combined = one[kept] * np.uint64(0x9E3779B97F4A7C15) + other[kept]
+            repeated[kept] |= ~self._seen.setdefault((pair, kind), SeenHashes()).add(combined)
         return repeated

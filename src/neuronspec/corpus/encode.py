@@ -122,6 +122,7 @@ class Encoder:
         directions: that are used, if sources have ids of their own; see `Tokenize`.
         domains: of the sources of the training text, in their order.
         facts: the filters of pairs that are on.
+        bands: the names of the bands of texts, if near-duplicates are dropped.
         dropped: takes a sample of the pairs that rules drop.
     """
 
@@ -138,9 +139,10 @@ class Encoder:
         directions: Sequence[Direction] = (),
         domains: Sequence[str | None] = (),
         facts: Sequence[str] = (),
+        bands: Sequence[str] = (),
         dropped: DroppedSample | None = None,
     ) -> None:
-        self._facts, self._dropped = tuple(facts), dropped or DroppedSample()
+        self._facts, self._bands, self._dropped = tuple(facts), tuple(bands), dropped or DroppedSample()
         self._domains = [f"<{domain}>" if domain else "" for domain in domains]
         self._tokenizer, self._languages, self._pairs = tokenizer, tuple(languages), list(pairs)
         self._held_out = held_out
@@ -211,7 +213,8 @@ class Encoder:
         there = texts.is_valid().to_numpy(zero_copy_only=False)
         held_out = contains(self._held_out[code], keys) & there
         facts = {name: _numbers(batch.column(f"{code} {name}")) for name in self._facts}
-        side = Side(there, column.lengths, hashes, held_out, facts)
+        bands = [_numbers(batch.column(f"{code} {name}")) for name in self._bands]
+        side = Side(there, column.lengths, hashes, held_out, facts, bands)
         return _Encoded(side, _lists(column), texts, batch.column(f"{code} read"))
 
     def _write(

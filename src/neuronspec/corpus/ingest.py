@@ -18,6 +18,7 @@ from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.cleaning import Hashes, hash_texts
 from neuronspec.corpus.dropped import DroppedSample, smallest
 from neuronspec.corpus.filters.cells import dropped as dropped_cells
+from neuronspec.corpus.filters.near_duplicates import band_hashes, bands_of
 from neuronspec.corpus.filters.pairs import fact_hashes, facts_of
 from neuronspec.corpus.filters.settings import FilterSettings
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, SourceCounts, Split
@@ -141,8 +142,8 @@ class Cleaner:
     def _batch(
         self, columns: dict[str, list[str]], keys: dict[str, list[str]], read: dict[str, list[str | None]]
     ) -> pa.RecordBatch:
-        facts = facts_of(self.filters)
-        schema = spool_schema(self.languages, facts)
+        facts, bands = facts_of(self.filters), bands_of(self.filters)
+        schema = spool_schema(self.languages, [*facts, *bands])
         size = len(next(iter(columns.values())))
         arrays = {name: pa.nulls(size, kind) for name, kind in zip(schema.names, schema.types, strict=True)}
         for code, texts in columns.items():
@@ -152,6 +153,8 @@ class Cleaner:
             arrays[f"{code} read"] = pa.array(read[code], pa.string())
             for fact in facts:
                 arrays[f"{code} {fact}"] = pa.array(fact_hashes(fact, texts))
+            for band, hashes in zip(bands, band_hashes(self.filters, texts, self.splitter.seed), strict=True):
+                arrays[f"{code} {band}"] = pa.array(hashes)
         return pa.record_batch(arrays, schema=schema)
 
 
@@ -226,7 +229,7 @@ def ingest(
         CorpusError: from the reader.
     """
     held_out: dict[str, list[Hashes]] = {code: [] for code in cleaner.languages}
-    with Spool(folder, cleaner.languages, facts_of(cleaner.filters)) as spool:
+    with Spool(folder, cleaner.languages, [*facts_of(cleaner.filters), *bands_of(cleaner.filters)]) as spool:
         found = Ingested(spool, {split: {code: Counter() for code in cleaner.languages} for split in SPLITS})
         for cleaned in work(cleaner, rows):
             found.lone += cleaned.lone

@@ -31,6 +31,7 @@ from neuronspec.corpus.counts import (
 )
 from neuronspec.corpus.dropped import DROPPED
 from neuronspec.corpus.encode import Encoder, PairCounts
+from neuronspec.corpus.filters.near_duplicates import bands_of
 from neuronspec.corpus.filters.pairs import facts_of
 from neuronspec.corpus.ingest import Cleaner, Ingested, ingest, read_rows
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of
@@ -64,7 +65,8 @@ def prepare(
 
     Everything is written beside `folder` and put in its place at the end, so it is complete or as it was before.
     Text is cleaned and tokenized in `corpus.workers` processes; what is written doesn't depend on their number. Memory
-    doesn't grow with the corpus, but for 8 bytes a training pair (hashes for duplicates) and the tokenizer's sample.
+    doesn't grow with the corpus, but for the tokenizer's sample and the hashes of each training pair: 8 bytes for
+    duplicates, 128 for near-duplicates where those are dropped.
 
     Args:
         corpus: what is read, and how it is cleaned and split.
@@ -250,7 +252,8 @@ class _Preparation:
             folder, work = self._folder / "tokenizer", self._workers.map
             encoder = Encoder(
                 folder, ids, self._languages, pairs, found.held_out, work, by_word=by_word, directions=directions,
-                domains=domains, facts=facts_of(self._corpus.filters), dropped=found.dropped,
+                domains=domains, facts=facts_of(self._corpus.filters), bands=bands_of(self._corpus.filters),
+                dropped=found.dropped,
             )  # fmt: skip
             with self._progress.task(f"tokenizing {split}", found.spool.rows[split]) as task:
                 counts[split], files[split] = encoder.write_split(split, found.spool, rules, tokens, task.advance)

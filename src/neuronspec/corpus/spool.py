@@ -2,8 +2,9 @@
 
 For each language there are four columns: `de`, the text (null where there is none), `de text` and `de key`, the 64-bit
 hashes of the text and of its sentence key, and for the test `de read`, the text as read where it was another. For each
-filter of pairs that is on there is a column such as `de numbers`, the hash of what both sides must have alike. Batches
-are read into memory of their own, one at a time: a memory map would keep all that was ever read resident.
+filter of pairs that is on there is a column such as `de numbers`, the hash of what both sides must have alike; where
+near-duplicates are dropped some such as `de band 0`. Batches are read into memory of their own, one at a time: a memory
+map would keep all that was ever read resident.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from neuronspec.corpus.readers.rows import SPLITS, Split
 
 
 def spool_schema(languages: Sequence[str], facts: Sequence[str] = ()) -> pa.Schema:
-    """The columns of a spool; `facts` are the filters of pairs that are on."""
+    """The columns of a spool; `facts` are the further hashes that filters take."""
     texts = [(code, pa.string()) for code in languages]
     hashes = [(f"{code} {kind}", pa.uint64()) for code in languages for kind in ("text", "key", *facts)]
     return pa.schema([*texts, *hashes, *((f"{code} read", pa.string()) for code in languages)])

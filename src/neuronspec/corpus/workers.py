@@ -93,7 +93,7 @@ def _start(number: int) -> ProcessPoolExecutor:
 
 def _prepare_worker() -> None:
     """One thread a process; Ctrl-C is the parent's to handle; the worker ends with its parent, however that ends."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ |= {"TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1"}
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

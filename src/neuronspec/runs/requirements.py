@@ -106,6 +106,8 @@ def _packages(recipe: Recipe) -> Iterator[_Package]:
     if recipe.corpus.cleaning.normalize_punctuation:
         for stage in ("prepare", "evaluate"):
             yield _Package(stage, "sacremoses", "moses", "normalising punctuation")
+    if recipe.corpus.filters.near_duplicates is not None:
+        yield _Package("prepare", "rensa", "dedup", "corpus.filters.near_duplicates")
     for stage, section in TRAININGS.items():
         if getattr(recipe, section) is not None and getattr(recipe, section).optimizer == "adamw_8bit":
             yield _Package(stage, "bitsandbytes", "8bit", "optimizer: adamw_8bit")

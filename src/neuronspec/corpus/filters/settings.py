@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from neuronspec.core.settings import Positive, RecipePath, Section
+from neuronspec.core.settings import Added, Positive, RecipePath, Section
 
 
 class CharactersSettings(Section):
@@ -36,6 +36,16 @@ class LanguageIdSettings(Section):
     )
 
 
+class NearDuplicatesSettings(Section):
+    """Drop pairs that are nearly like one before them in the same languages."""
+
+    threshold: Annotated[float, Field(ge=0.5, le=0.95)] = Field(
+        0.8,
+        description="how alike, by Jaccard similarity of character 5-grams, the geometric mean of both sides; two of "
+        "three such pairs are found, nearly all that are more alike by 0.1, few that are less so by 0.15",
+    )
+
+
 class FilterSettings(Section):
     """Rules for training text beyond `corpus.cleaning`. Each is off by default, and counts what it drops."""
 
@@ -55,6 +65,11 @@ class FilterSettings(Section):
         False, description="drop pairs whose sides have other numbers; digits of all scripts and separators are alike"
     )
     placeholders: bool = Field(False, description="drop pairs whose sides have other placeholders or tags")
+    near_duplicates: Annotated[NearDuplicatesSettings | None, Added()] = Field(
+        None,
+        description="drop pairs that are nearly like one before them, {threshold: 0.8}; {} takes all defaults (extra "
+        "dedup)",
+    )
 
     @property
     def of_texts(self) -> bool:
