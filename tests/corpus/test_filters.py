@@ -192,9 +192,7 @@ def near_duplicates(threshold: float) -> FilterSettings:
     return FilterSettings.model_validate({"near_duplicates": {"threshold": threshold}})
 
 
-WORDS = [
-    f"{first}{second}{third}" for first, second, third in product(("ba", "mo", "ti"), ("ren", "lus", "kam"), "aeiou")
-]
+WORDS = ["".join(Random(number).choices("abdefgiklmnoprstu", k=6)) for number in range(3000)]
 
 
 def edited(text: str, times: int, chance: Random) -> str:
