@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import neuronspec as ns
+from neuronspec.arms.arm import arm_of
 from neuronspec.recipe import Recipe
 from neuronspec.sweep.settings import Sweep
 from tests.helpers.checkpoints import nllb
@@ -158,9 +159,12 @@ def test_sweeps_are_valid(path: Path, tmp_path: Path) -> None:
     assert Sweep.load(copy).name == path.stem
 
 
-def yaml_block(page: str) -> str:
-    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), flags=re.DOTALL)
-    return block
+def yaml_block(page: str, after: str = "") -> str:
+    """The only block of YAML on a page, or the first one after some text."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", text[text.index(after) :], flags=re.DOTALL)
+    assert after or len(blocks) == 1
+    return blocks[0]
 
 
 def test_the_sweep_of_the_page_is_valid(tmp_path: Path) -> None:
@@ -179,9 +183,15 @@ def test_the_arms_of_the_page_are_valid(tmp_path: Path) -> None:
         (ROOT / "recipes" / "demo.yaml").read_text(encoding="utf-8").replace("arms: [specialized, dense, random]", "")
     )
     path = tmp_path / "demo.yaml"
-    path.write_text(demo + yaml_block("baselines.md"), encoding="utf-8")
+    settings = "baselines.md", "\n## Settings"
+    path.write_text(demo + yaml_block(*settings), encoding="utf-8")
     recipe = Recipe.load(path)
     assert set(recipe.arms) >= {"lora", "lass", "bilingual"} and recipe.baselines.lora.rank == 8
+    path.write_text(demo + yaml_block("baselines.md", "\n## Arms with settings of their own"), encoding="utf-8")
+    recipe = Recipe.load(path)
+    for name in recipe.arm_names:
+        arm_of(recipe, name)
+    assert recipe.arm("random-g").kind == "random" and recipe.for_arm("dense-slow").continuation.learning_rate == 1e-4
 
 
 def test_tables_of_the_findings_are_those_of_the_results() -> None:

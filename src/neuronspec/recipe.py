@@ -6,33 +6,34 @@ the nearest valid key. The sections below are the reference of all keys; `docs/r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.registry import ARMS
-from neuronspec.arms.settings import ArmSettings, BaselinesSettings
+from neuronspec.arms.settings import ArmSettings, BaselinesSettings, averaged_problems
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import DirectionError, RecipeError, nearest
 from neuronspec.core.languages import by_language
 from neuronspec.core.mistakes import explain
-from neuronspec.core.plugins import load_plugins, load_plugins_of_run, resolve_plugin
+from neuronspec.core.plugins import load_plugins_of_run, plugin_mistakes, plugins_of, resolve_plugin
 from neuronspec.core.registry import OneOf
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.core.settings import Section, Seed
-from neuronspec.core.yaml_file import Document, load_yaml
+from neuronspec.core.yaml_file import load_yaml
 from neuronspec.corpus.settings import CorpusSettings, not_among, spelled_as_in
 from neuronspec.corpus.zero_shot import composable, zero_shot_problems
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
 from neuronspec.report.settings import ReportSettings
 from neuronspec.specialization.settings import SpecializationSettings
-from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.settings import ContinuationSettings, TrainingSettings
 from neuronspec.training.tracking import TRACKERS
 from neuronspec.translation.settings import ALL, EvaluationSettings
 
@@ -54,7 +55,9 @@ class Recipe(Section):
     recording: RecordingSettings = RecordingSettings()
     selection: SelectionSettings = SelectionSettings()
     specialization: SpecializationSettings = SpecializationSettings()
-    continuation: TrainingSettings = Field(description="every arm, from the baseline on; same keys as training")
+    continuation: ContinuationSettings = Field(
+        description="every arm, from the baseline on; the keys of training, directions and replay"
+    )
     arms: list[Annotated[str, OneOf(ARMS)] | ArmSettings] = Field(
         ["specialized", "dense", "random"],
         description="what continues from base: names of arms, or arms with a name and settings of their own",
@@ -89,7 +92,12 @@ class Recipe(Section):
         if len(set(names)) < len(names):
             raise ValueError(f"weights: a direction is named twice: {', '.join(sorted(names))}")
         values = dict(zip(names, (section.weights or {}).values(), strict=True))
-        return section if values == (section.weights or {}) else section.model_copy(update={"weights": values})
+        if values != (section.weights or {}):
+            section = section.model_copy(update={"weights": values})
+        if isinstance(section, ContinuationSettings) and section.directions:
+            directions = spelled_as_in(info.data.get("corpus"), section.directions)
+            section = section.model_copy(update={"directions": directions})
+        return section
 
     @field_validator("baselines")
     @classmethod
@@ -129,12 +137,24 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _check_adapted(self) -> Recipe:
+        known, named = [str(one) for one in self.corpus.all_directions], self.continuation.directions
+        problems = [f"{one} isn't trained; {nearest(one, known)}" for one in named if one not in known]
+        problems += [f"{one} is named twice" for one in dict.fromkeys(named) if named.count(one) > 1]
+        if not problems and named and self.continuation.replay and set(named) == set(known):
+            problems.append("all are named, so replay has nothing to draw from; leave it out")
+        if problems:
+            raise ValueError(f"continuation.directions: {'; '.join(problems)}")
+        return self
+
+    @model_validator(mode="after")
     def _check_weights(self) -> Recipe:
         for name, settings in (("training", self.training), ("continuation", self.continuation)):
             if settings is None:
                 continue
+            adapted = self.adapted_directions if settings is self.continuation else self.corpus.all_directions
             try:
-                problems = weight_problems(settings.weights or {}, self.corpus.all_directions)
+                problems = weight_problems(settings.weights or {}, adapted)
             except DirectionError as error:
                 problems = [str(error)]
             if settings.weights is not None and problems:
@@ -215,15 +235,30 @@ class Recipe(Section):
         Raises:
             RecipeError: there is no such arm, or its settings don't go together.
         """
-        changed: dict[str, Section] = {}
-        for section, keys in self.arm(name).changes.items():
-            of_recipe = getattr(self, section)
-            try:
-                changed[section] = type(of_recipe).model_validate(of_recipe.model_dump() | keys)
-            except ValidationError as error:
-                reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
-                raise RecipeError(f"arms: {name}: {reasons}") from None
-        return self.model_copy(update=changed) if changed else self
+        entry = self.arm(name)
+        changes = entry.changes
+        if not changes and entry.kind != "averaged":
+            return self
+        values = {section: getattr(self, section).model_dump() for section in {key.split(".")[0] for key in changes}}
+        for key, value in changes.items():
+            *path, last = key.split(".")
+            reduce(dict.__getitem__, path, values)[last] = value
+        try:
+            made = {section: type(getattr(self, section)).model_validate(own) for section, own in values.items()}
+        except ValidationError as error:
+            reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+            raise RecipeError(f"arms: {name}: {reasons}") from None
+        own = self.model_copy(update=made)
+        if entry.kind == "averaged":  # what masks do is what they do in the arm that is averaged
+            averaged = self.for_arm(own.baselines.averaged.of).specialization
+            return own.model_copy(update={"specialization": averaged})
+        return own
+
+    @property
+    def adapted_directions(self) -> list[Direction]:
+        """The directions that arms train on, sorted: those of `continuation.directions`, or all."""
+        named = self.continuation.directions
+        return sorted(map(Direction.parse, named)) if named else self.corpus.all_directions
 
     @property
     def evaluated_directions(self) -> list[Direction]:
@@ -248,11 +283,11 @@ class Recipe(Section):
         if document.looks_like("sweep"):
             raise RecipeError(f"{path} is a sweep, not a recipe: run it with 'neuronspec sweep {path} --out FOLDER'")
         context = {"folder": Path(path).resolve().parent, "check_files": True}
-        plugins = _plugins_of(document, context)
+        plugins = plugins_of(document, context)
         if not trusted:
             load_plugins_of_run(plugins, Path(path))
             return explain(cls, document, context)
-        return explain(cls, document, context, _plugin_mistakes(document, plugins))
+        return explain(cls, document, context, plugin_mistakes(document, plugins))
 
     @classmethod
     def of_run(cls, run: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -268,7 +303,7 @@ class Recipe(Section):
             )
         document = load_yaml(path, overrides or [])
         context = {"folder": path.resolve().parent}
-        load_plugins_of_run(_plugins_of(document, context), Path(run))
+        load_plugins_of_run(plugins_of(document, context), Path(run))
         return explain(cls, document, context)
 
     def to_yaml(self) -> str:
@@ -277,39 +312,13 @@ class Recipe(Section):
         return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 
-class _Plugins(BaseModel):
-    """The one key of a recipe that is needed before the others can be checked."""
-
-    plugins: list[Annotated[str, AfterValidator(resolve_plugin)]] = []
-
-
-def _plugins_of(document: Document, context: dict[str, Any]) -> list[str]:
-    """The plug-ins that a recipe names; none where the key is mistaken, which is reported with the other mistakes."""
-    try:
-        return _Plugins.model_validate(document.values, context=context).plugins
-    except ValidationError:
-        return []
-
-
-def _plugin_mistakes(document: Document, names: Iterable[str]) -> Iterator[str]:
-    """Import plug-ins; what is wrong with those that can't be. What they register is unknown, then."""
-    for name in names:
-        try:
-            load_plugins([name])
-        except RecipeError as error:
-            yield f"{document.place(('plugins',))}: {error}; without it the names that it registers are unknown"
-
-
 def _arm_problems(recipe: Recipe) -> Iterator[str]:
     """What the arms of a recipe ask for and it doesn't give, or gives and they can't do."""
     lass, bilingual = recipe.baselines.lass, recipe.baselines.bilingual
-    for name in recipe.arm_names:
-        try:
-            recipe.for_arm(name)
-        except RecipeError as error:
-            yield str(error)
     if "lass" in recipe.arm_kinds:
         yield from ["the arm lass needs baselines.lass.updates"] * (lass.updates is None)
+        if recipe.continuation.directions:
+            yield "continuation.directions: the arm lass makes a sub-network for every direction; leave one of them out"
         if recipe.continuation.parallel == "fsdp":
             yield "continuation.parallel: the arm lass swaps whole weights, which fsdp shards; set it to ddp"
     if "bilingual" in recipe.arm_kinds and recipe.model.pretrained is not None:
@@ -318,18 +327,12 @@ def _arm_problems(recipe: Recipe) -> Iterator[str]:
         missing = [f"baselines.bilingual.{key}" for key in ("directions", "updates") if not getattr(bilingual, key)]
         yield from [f"the arm bilingual needs {' and '.join(missing)}"] * bool(missing)
     yield from bilingual.problems(recipe.corpus.all_directions)
-    if recipe.specialization.trainable == "neurons":
-        if recipe.continuation.parallel == "fsdp":
-            yield "continuation.parallel: fsdp shards what trainable: neurons trains in part; set it to ddp"
-        if recipe.specialization.rerecord_every is not None:
-            yield "specialization.rerecord_every: trainable: neurons can't follow new ones; leave it out"
-    if recipe.specialization.rerecord_every is not None and recipe.continuation.updates is None:
-        yield (
-            "specialization.rerecord_every: counts updates, so continuation.updates must give the budget, "
-            "not epochs or minutes"
-        )
-    if recipe.specialization.rerecord_every is not None and recipe.continuation.ends_with_budget:
-        yield (
-            f"specialization.rerecord_every: trains in segments, which continuation.schedule: "
-            f"{recipe.continuation.schedule} doesn't fit; set it to inverse_sqrt or constant"
-        )
+    yield from recipe.specialization.problems(recipe.continuation)
+    arms = {name: recipe.arm(name) for name in recipe.arm_names}
+    averaged = list(averaged_problems(arms, recipe.baselines.averaged.of))
+    yield from averaged
+    for name in arms if not averaged else []:
+        try:
+            recipe.for_arm(name)
+        except RecipeError as error:
+            yield str(error)

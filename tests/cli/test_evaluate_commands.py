@@ -191,7 +191,9 @@ def made_run(folder: Path, toy: Path, seed: int, texts: dict[str, list[str]], **
         write_scores(folder / "evaluation" / arm, {"en-de": entry}, "made")
     settings = ScoreSettings(off_target=False, ter=False, resamples=100, trials=100)
     found = score_arms(folder / "evaluation", list(texts), Scorer(settings, []))
-    significance = arms_significance({arm: rows for arm, (_, rows) in found.items()}, ["en-de"], [], settings)
+    significance = arms_significance(
+        {arm: rows for arm, (_, rows) in found.items()}, ["en-de"], {"average": ["en-de"]}, settings
+    )
     facts = {"pivot": "en", "tiers": {}, "families": {}, "directions": ["en-de"], "significance": significance}
     write_results(folder / "results.json", {arm: scores for arm, (scores, _) in found.items()}, facts)
     return folder

@@ -269,7 +269,9 @@ def test_a_metric_of_a_plugin_reaches_files_tests_and_tables(words: None, tmp_pa
         write_scores(tmp_path / "evaluation" / arm, {"en-de": entry}, "made")
     found = score_arms(tmp_path / "evaluation", ["base", "dense"], Scorer(settings, []))
     assert read_scores(tmp_path / "evaluation" / "base")["en-de"].get("words") == 7
-    significance = arms_significance({arm: rows for arm, (_, rows) in found.items()}, ["en-de"], [], settings)
+    significance = arms_significance(
+        {arm: rows for arm, (_, rows) in found.items()}, ["en-de"], {"average": ["en-de"]}, settings
+    )
     facts = {"pivot": "en", "tiers": {}, "families": {}, "significance": significance}
     results = write_results(tmp_path / "results.json", {arm: scores for arm, (scores, _) in found.items()}, facts)
     assert results.scales["words"] == "words of a translation" and "words" in results.signatures

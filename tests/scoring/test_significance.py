@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.helpers.fake_run import changed
 
+from neuronspec.evaluation.adaptation import groups_of
 from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import arms_table, directions_table, zero_shot_table
 from neuronspec.evaluation.transfer import all_tables, gains_table, significance_table, transfer_table
@@ -54,7 +55,7 @@ def results(statistics: dict[str, dict[str, Statistics]]) -> Results:
         }
         for arm, found in statistics.items()
     }
-    significance = arms_significance(statistics, names, ["de-fr"], SETTINGS)
+    significance = arms_significance(statistics, names, groups_of(names, ["de-fr"], []), SETTINGS)
     return Results.model_validate({
         "arms": arms, "signatures": {}, "environment": {}, "directions": names, "zero_shot": ["de-fr"],
         "pivot": "en", "significance": significance,
@@ -121,9 +122,9 @@ def test_too_few_trials_for_holm_are_told(
     statistics: dict[str, dict[str, Statistics]], caplog: pytest.LogCaptureFixture
 ) -> None:
     names = ["de-en", "de-fr", "en-de", "en-fr"]
-    arms_significance(statistics, names, [], ScoreSettings(resamples=20, trials=100))
+    arms_significance(statistics, names, {"average": names}, ScoreSettings(resamples=20, trials=100))
     assert not caplog.records
-    arms_significance(statistics, names, [], ScoreSettings(resamples=20, trials=79))
+    arms_significance(statistics, names, {"average": names}, ScoreSettings(resamples=20, trials=79))
     assert "with 79 trials and 4 directions no difference can be marked **" in caplog.text
     assert "set it to 160 or more" in caplog.text
 

@@ -68,6 +68,31 @@ def test_nodes_come_after_what_they_need(tmp_path: Path) -> None:
         seen.add(node.folder)
 
 
+def test_an_arm_that_is_an_entry_is_not_trained_again_for_its_mean(tmp_path: Path) -> None:
+    text = """\
+seeds: [1, 2]
+arms:
+  averaged-30: {arm: averaged, set: {baselines.averaged.base: 0.3}}
+  dense:
+  alone: {arm: averaged, set: {baselines.averaged.of: random}}
+settings:
+  slow: {continuation.learning_rate: 1e-4}
+  fast: {continuation.learning_rate: 1e-3}
+"""
+    found = nodes(tmp_path, text)
+    cells = {node.name: node for node in found if node.cell}
+    for setting in ("slow", "fast"):
+        for seed in (1, 2):
+            mean = cells[f"averaged-30+{setting}/seed-{seed}"]
+            assert mean.linked["specialize/dense"] == cells[f"dense+{setting}/seed-{seed}"].folder
+    names = shared(found)  # no entry trains random
+    assert names.count("specialize-random") == 4 and "specialize-dense" not in names
+    seen: set[Path] = set()
+    for node in found:
+        assert node.needs <= seen, node.name
+        seen.add(node.folder)
+
+
 def test_a_link_does_not_replace_a_file(tmp_path: Path) -> None:
     node = next(node for node in nodes(tmp_path, "arms: {dense: }\n") if node.tasks == ("train",))
     (node.folder / "data").mkdir(parents=True)

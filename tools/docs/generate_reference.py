@@ -14,6 +14,7 @@ from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.settings import (
     AdapterSettings,
     ArmSettings,
+    AveragedSettings,
     BaselinesSettings,
     BilingualSettings,
     LassSettings,
@@ -33,7 +34,7 @@ from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.settings import SpecializationSettings
 from neuronspec.sweep.settings import Entry, Sweep
-from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.settings import ContinuationSettings, TrainingSettings
 from neuronspec.translation.settings import EvaluationSettings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -49,6 +50,7 @@ SECTIONS = {
     "tokenizer": TokenizerSettings,
     "model": ModelSettings,
     "training and continuation": TrainingSettings,
+    "continuation alone": ContinuationSettings,
     "recording": RecordingSettings,
     "selection": SelectionSettings,
     "specialization": SpecializationSettings,
@@ -58,6 +60,7 @@ SECTIONS = {
     "baselines.lora": LoraSettings,
     "baselines.lass": LassSettings,
     "baselines.bilingual": BilingualSettings,
+    "baselines.averaged": AveragedSettings,
     "evaluation": EvaluationSettings,
     "evaluation.scores": ScoreSettings,
     "analysis": AnalysisSettings,
@@ -108,7 +111,9 @@ def _tables(sections: dict[str, type[BaseModel]]) -> list[str]:
             "|---|---|---|---|",
         ]
         properties = section.model_json_schema()["properties"]
-        shared = Source.model_fields if issubclass(section, Source) and section is not Source else {}
+        shared = {
+            key for base in (Source, TrainingSettings) if base in section.__mro__[1:] for key in base.model_fields
+        }
         lines += [
             f"| `{name}` | {_type(properties[name])} | {_default(info)} | {info.description or ''} |"
             for name, info in section.model_fields.items()

@@ -11,10 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from neuronspec.arms.registry import ARMS
-from neuronspec.arms.settings import ArmSettings
+from neuronspec.arms.settings import OWN
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.files import write_json
@@ -82,8 +82,13 @@ class Given:
 
     @property
     def directions(self) -> list[Direction]:
-        """All trained directions, sorted."""
+        """All directions with training text, sorted; there are masks, adapters and the like for each."""
         return self.recipe.corpus.all_directions
+
+    @property
+    def adapted(self) -> list[Direction]:
+        """Those of them that the arm trains on, sorted."""
+        return self.recipe.adapted_directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +135,12 @@ class Arm(ABC):
     files: ClassVar[tuple[str, ...]] = ()
     selects: bool = False
 
-    @property
-    def needed(self) -> tuple[str, ...]:
-        """`needs`; for an arm that selects neurons of its own, the activations in place of the masks."""
+    def needed(self, recipe: Recipe) -> tuple[str, ...]:
+        """`needs`; for an arm that selects neurons of its own, the activations in place of the masks.
+
+        Args:
+            recipe: as the arm has it.
+        """
         return tuple("record" if self.selects and need == "select" else need for need in self.needs)
 
     @property
@@ -183,19 +191,13 @@ def arm_of(recipe: Recipe, name: str) -> tuple[Arm, Recipe]:
     arm, own = get_arm(entry.kind), recipe.for_arm(name)
     arm.selects = entry.selects
     if arm.selects and "select" not in arm.needs:
-        raise RecipeError(
-            f"arms: {name}: the arm {entry.kind} selects no neurons; leave {_keys(entry, 'selection')} out"
-        )
-    for section in entry.changes:
-        known = [each for each in arm.read if each == section or each.startswith(f"{section}.")]
-        unread = [key for key in entry.changes[section] if not {section, f"{section}.{key}"} & set(known)]
-        if unread:
-            raise RecipeError(f"arms: {name}: the arm {entry.kind} doesn't depend on {', '.join(unread)}; leave it out")
+        keys = [key for key, place in OWN.items() if place.startswith("selection.") and getattr(entry, key) is not None]
+        raise RecipeError(f"arms: {name}: the arm {entry.kind} selects no neurons; leave {', '.join(keys)} out")
+    for key in entry.changes:
+        if not any(key == known or key.startswith(f"{known}.") for known in arm.read):
+            its = next(name for name, place in OWN.items() if place == key)
+            raise RecipeError(f"arms: {name}: the arm {entry.kind} doesn't depend on {its}; leave it out")
     return arm, own
-
-
-def _keys(entry: ArmSettings, section: str) -> str:
-    return ", ".join(key for key in entry.changes[section] if getattr(entry, key) is not None)
 
 
 def get_arm(name: str) -> Arm:
@@ -254,7 +256,7 @@ def continue_training(
         model: what to start from.
         in_direction: the context of a direction; none by default.
         settings: other than the continuation's.
-        directions: other than all.
+        directions: other than those that arms train on.
         folder: other than the arm's.
         dense: by name in the exported checkpoint, the name in the model, where layers were added; see `train`.
         parts: of the parameters that are trained in part; see `train`.
@@ -270,7 +272,7 @@ def continue_training(
         given.store.tokenizer,
         given.store,
         settings or given.recipe.continuation,
-        directions=directions or given.directions,
+        directions=directions or given.adapted,
         seed=given.seed,
         folder=where,
         in_direction=in_direction or any_direction,
@@ -336,15 +338,3 @@ def start_continued(given: Given) -> PreTrainedModel:
     elif trainable == "neurons":
         train_neurons_alone(model)
     return model
-
-
-def budget(settings: TrainingSettings, updates: int, **changes: Any) -> TrainingSettings:
-    """Give the same settings another budget, in updates.
-
-    Args:
-        settings: to change.
-        updates: the budget.
-        changes: other settings to change.
-    """
-    fields = {"updates": updates, "epochs": None, "minutes": None, **changes}
-    return TrainingSettings.model_validate(settings.model_dump() | fields)

@@ -47,7 +47,7 @@ def declared(recipe: Recipe, arm: Arm) -> Recipe:
         declared raises `UndeclaredSectionError`.
     """
     stages = list(STAGES)
-    reached = max((stages.index(need) for need in arm.needed if need in STAGES), default=0)
+    reached = max((stages.index(need) for need in arm.needed(recipe) if need in STAGES), default=0)
     implied = [section for stage in stages[: reached + 1] for section in STAGES[stage]]
     return cast("Recipe", _Part(recipe, "", type(arm).__name__, frozenset({*SHARED, *implied, *arm.read})))
 

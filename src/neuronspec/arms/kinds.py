@@ -49,6 +49,7 @@ ARMS: Mapping[str, Part] = {
     "adapters_matched": _arm("adapters_matched"),
     "lass": _arm("lass"),
     "finetune": _arm("finetune"),
+    "averaged": _arm("averaged"),
     "bilingual": _arm(
         "bilingual", dict.fromkeys(("encoder-decoder", "causal"), "it trains new models, of a preset's shape")
     ),

@@ -52,15 +52,24 @@ class Masked(Arm):
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
     ) -> tuple[PreTrainedModel, InDirection]:
         """Load the model with its masks; see `Arm.load`."""
-        from neuronspec.models.load import load_model
-        from neuronspec.neurons.masks import NeuronMasks
-        from neuronspec.specialization.methods import MASKS_FILE
+        return opened(given, zero_shot, method)
 
-        model, masks = load_model(given.folder, dtype="auto"), NeuronMasks.load(given.folder / MASKS_FILE)
-        for direction in zero_shot:
-            derived = masks.for_direction(direction, given.recipe.corpus.pivot)
-            masks = masks.compose(direction, encoder=derived.encoder, decoder=derived.decoder)
-        return model, put_on(model, masks, given, method)
+
+def opened(given: Given, zero_shot: Sequence[Direction], method: Method) -> tuple[PreTrainedModel, InDirection]:
+    """The model in an arm's folder, with the masks beside it if there are any; as `Arm.load`."""
+    from neuronspec.models.load import load_model
+    from neuronspec.neurons.masks import NeuronMasks
+    from neuronspec.specialization.methods import MASKS_FILE
+    from neuronspec.training.loss import any_direction
+
+    model, path = load_model(given.folder, dtype="auto"), given.folder / MASKS_FILE
+    if not path.is_file():
+        return model, any_direction
+    masks = NeuronMasks.load(path)
+    for direction in zero_shot:
+        derived = masks.for_direction(direction, given.recipe.corpus.pivot)
+        masks = masks.compose(direction, encoder=derived.encoder, decoder=derived.decoder)
+    return model, put_on(model, masks, given, method)
 
 
 def put_on(model: PreTrainedModel, masks: NeuronMasks, given: Given, method: Method = "auto") -> InDirection:
@@ -102,7 +111,7 @@ def trained_parts(model: PreTrainedModel, given: Given) -> dict[str, Part] | Non
 
     if given.recipe.specialization.trainable != "neurons":
         return None
-    return parts_of_neurons(model, specialization_of(model).masks.selected_by(given.directions))
+    return parts_of_neurons(model, specialization_of(model).masks.selected_by(given.adapted))
 
 
 class RandomMasks(Masked):

@@ -15,12 +15,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, budget, continue_training, cost_of, start_continued
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start_continued
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, RecipeError, nearest
 from neuronspec.core.processes import processes
 from neuronspec.recipe import Recipe
-from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.settings import TrainingSettings, budget
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +49,10 @@ class OwnModels(Arm):
     def new_model(self, given: Given) -> PreTrainedModel:
         """What each direction's training starts from."""
 
+    def folder(self, given: Given, direction: Direction) -> Path:
+        """Where the model of a direction is."""
+        return given.folder / str(direction)
+
     def train(self, given: Given) -> Cost:
         """Train one model after the other; see `Arm.train`."""
         settings = self.settings(given)
@@ -63,7 +67,7 @@ class OwnModels(Arm):
         """Load the models of all directions as one; see `Arm.load`."""
         from neuronspec.models.load import load_model
 
-        folders = {direction: given.folder / str(direction) for direction in self.directions(given.recipe)}
+        folders = {direction: self.folder(given, direction) for direction in self.directions(given.recipe)}
         model = load_model(next(iter(folders.values())), dtype="auto")
         return model, _WithOwnWeights(model, folders)
 
@@ -115,9 +119,16 @@ def _cost(given: Given, model: PreTrainedModel, folders: Sequence[Path]) -> Cost
 
 
 class Finetune(OwnModels):
-    """The baseline, trained on for each direction by itself; over all directions, the continuation's budget."""
+    """The baseline, trained on for each direction by itself; over all directions, the continuation's budget.
+
+    A direction that arms don't train on has the baseline itself.
+    """
 
     sections: ClassVar[tuple[str, ...]] = ("continuation", "specialization.trainable")
+
+    def folder(self, given: Given, direction: Direction) -> Path:
+        """Where the model of a direction is."""
+        return super().folder(given, direction) if direction in given.adapted else given.base
 
     def new_model(self, given: Given) -> PreTrainedModel:
         """Give a copy of the baseline."""
@@ -131,7 +142,7 @@ class Finetune(OwnModels):
 
         whole = given.recipe.continuation
         text_format = TextFormat.of(given.store.tokenizer, given.directions)
-        batches = TrainingBatches(given.store, given.directions, text_format, whole, given.seed)
+        batches = TrainingBatches(given.store, given.adapted, text_format, whole, given.seed)
         updates = Budget.of(whole, batches, whole.accumulation * processes().size).updates
         if updates is not None:
             parts = divided(updates, batches.probabilities)

@@ -25,6 +25,7 @@ ARMS: Registry[Any] = Registry(
         "finetune": "neuronspec.arms.own_models:Finetune",
         "lass": "neuronspec.arms.lass:Lass",
         "bilingual": "neuronspec.arms.own_models:Bilingual",
+        "averaged": "neuronspec.arms.averaged:Averaged",
     },
 )
 

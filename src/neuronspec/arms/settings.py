@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from neuronspec.arms.registry import ARMS
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError
+from neuronspec.core.errors import DirectionError, nearest
 from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Positive, Section
 from neuronspec.neurons.registry import CRITERIA
@@ -77,6 +77,15 @@ class BilingualSettings(Section):
                 yield f"baselines.bilingual.directions: {text} {what}; leave it out"
 
 
+class AveragedSettings(Section):
+    """The mean of the baseline's weights and those of an arm (WiSE-FT; Wortsman et al., 2022); nothing is trained."""
+
+    of: str = Field("dense", description="name of the arm")
+    base: float = Field(
+        0.5, ge=0, le=1, description="weight of the baseline in the mean: 0 gives the arm, 1 the baseline"
+    )
+
+
 class BaselinesSettings(Section):
     """Settings of arms other than `specialized`."""
 
@@ -84,14 +93,20 @@ class BaselinesSettings(Section):
     lora: LoraSettings = LoraSettings()
     lass: LassSettings = LassSettings()
     bilingual: BilingualSettings = BilingualSettings()
+    averaged: AveragedSettings = AveragedSettings()
 
 
 OWN: Mapping[str, str] = {
-    **dict.fromkeys(("semantics", "components", "trainable"), "specialization"),
-    **dict.fromkeys(("criterion", "coverage", "fraction", "statistic", "granularity", "parameters"), "selection"),
-    "learning_rate": "continuation",
+    **{key: f"specialization.{key}" for key in ("semantics", "components", "trainable")},
+    **{
+        key: f"selection.{key}"
+        for key in ("criterion", "coverage", "fraction", "statistic", "granularity", "parameters")
+    },
+    **{key: f"continuation.{key}" for key in ("learning_rate", "replay")},
+    "of": "baselines.averaged.of",
+    "average_with_base": "baselines.averaged.base",
 }
-"""By key of an arm's entry, the section of the recipe that it replaces the key of, for this arm alone."""
+"""By key of an arm's entry, the key of the recipe whose place it takes for this arm."""
 
 
 class ArmSettings(Section):
@@ -119,6 +134,11 @@ class ArmSettings(Section):
         None, description="see selection; a change of criterion drops the recipe's"
     )
     learning_rate: float | None = Field(None, gt=0, le=1000, description="see continuation")
+    replay: float | None = Field(None, ge=0, lt=1, description="see continuation")
+    of: str | None = Field(None, description="of the arm averaged: name of the arm that is averaged with the baseline")
+    average_with_base: float | None = Field(
+        None, ge=0, le=1, description="of the arm averaged: weight of the baseline in the mean"
+    )
 
     @model_validator(mode="after")
     def _check_name(self) -> ArmSettings:
@@ -136,16 +156,32 @@ class ArmSettings(Section):
     @property
     def selects(self) -> bool:
         """Whether it selects neurons of its own."""
-        return any(section == "selection" for section in self.changes)
+        return any(key.startswith("selection.") for key in self.changes)
 
     @property
-    def changes(self) -> dict[str, dict[str, Any]]:
-        """By section of the recipe, the keys that it replaces."""
-        found: dict[str, dict[str, Any]] = {}
-        for key, section in OWN.items():
-            value = getattr(self, key, None)
-            if value is not None:
-                found.setdefault(section, {})[key] = value
-        if "criterion" in found.get("selection", {}):  # what the recipe says of its own criterion means nothing here
-            found["selection"] = {"parameters": None, "fraction": None} | found["selection"]
-        return found
+    def changes(self) -> dict[str, Any]:
+        """By key of the recipe, such as `selection.criterion`, what takes its place."""
+        given = {place: getattr(self, key) for key, place in OWN.items() if getattr(self, key) is not None}
+        if "selection.criterion" in given:  # what the recipe says of its own criterion means nothing here
+            return {"selection.parameters": None, "selection.fraction": None} | given
+        return given
+
+
+AVERAGED = ("dense", "specialized", "random", "magnitude", "top_fraction")
+"""The arms whose weights are those of the baseline, trained on, so that the mean of both means something."""
+
+
+def averaged_problems(arms: Mapping[str, ArmSettings], default: str) -> Iterator[str]:
+    """What is wrong with the arms that are means of the baseline and another arm.
+
+    Args:
+        arms: of a recipe, by name.
+        default: the arm that is averaged where an entry names none.
+    """
+    others = [name for name, arm in arms.items() if arm.kind in AVERAGED]
+    for name, arm in arms.items():
+        of = arm.of or default
+        if arm.kind == "averaged" and of in arms and of not in others:
+            yield f"arms: {name}: of: {of} hasn't the weights of the baseline, trained on, as {', '.join(others)} have"
+        elif arm.kind == "averaged" and of not in others:
+            yield f"arms: {name}: of: there is no arm {of!r} to average; {nearest(of, others)}"

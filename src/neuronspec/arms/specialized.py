@@ -14,12 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuronspec.arms.arm import Cost, Given, budget, continue_training, cost_of, start_continued
+from neuronspec.arms.arm import Cost, Given, continue_training, cost_of, start_continued
 from neuronspec.arms.masked import Masked, put_on
 from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
 from neuronspec.core.processes import processes
 from neuronspec.core.run_folder import CHECKPOINTS
+from neuronspec.training.settings import budget
 
 if TYPE_CHECKING:
     from neuronspec.neurons.masks import NeuronMasks

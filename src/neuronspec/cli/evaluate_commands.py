@@ -170,6 +170,7 @@ def _notes(found: FilesScored) -> list[str]:
 def show_run(run: Path, tables: Path | None, as_json: bool) -> None:
     """The results of a run, after its evaluation: `results.json`, or the main tables."""
     from neuronspec.evaluation import tables as of_run
+    from neuronspec.evaluation.adaptation import adaptation_table
     from neuronspec.evaluation.results import Results
     from neuronspec.evaluation.transfer import all_tables, significance_table, transfer_table
 
@@ -183,6 +184,7 @@ def show_run(run: Path, tables: Path | None, as_json: bool) -> None:
                 of_run.tiers_table(results, "bleu"),
                 of_run.tiers_table(results),
                 of_run.families_table(results),
+                adaptation_table(results),
                 transfer_table(results, "base"),
                 transfer_table(results, "bilingual"),
                 of_run.directions_table(results),

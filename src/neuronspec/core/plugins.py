@@ -12,14 +12,16 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated, Any
 
-from pydantic import ValidationInfo
+from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
 
 from neuronspec.core.errors import RecipeError
+from neuronspec.core.yaml_file import Document
 
 ALLOWED = "NEURONSPEC_ALLOWED_PLUGINS"
 """The environment variable that tells child processes which plug-ins are allowed; `*` allows all."""
@@ -124,3 +126,26 @@ def _from_file(path: Path) -> ModuleType:
         del sys.modules[own]
         raise
     return module
+
+
+class _Plugins(BaseModel):
+    """The one key of a recipe that is needed before the others can be checked."""
+
+    plugins: list[Annotated[str, AfterValidator(resolve_plugin)]] = []
+
+
+def plugins_of(document: Document, context: dict[str, Any]) -> list[str]:
+    """The plug-ins that a recipe names; none where the key is mistaken, which is reported with the other mistakes."""
+    try:
+        return _Plugins.model_validate(document.values, context=context).plugins
+    except ValidationError:
+        return []
+
+
+def plugin_mistakes(document: Document, names: Iterable[str]) -> Iterator[str]:
+    """Import plug-ins; what is wrong with those that can't be. What they register is unknown, then."""
+    for name in names:
+        try:
+            load_plugins([name])
+        except RecipeError as error:
+            yield f"{document.place(('plugins',))}: {error}; without it the names that it registers are unknown"

@@ -14,6 +14,7 @@ from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.store import TokenStore
+from neuronspec.evaluation.adaptation import groups_of
 from neuronspec.evaluation.alignment import sentence_ids
 from neuronspec.evaluation.contamination import Overlap, store_overlap
 from neuronspec.evaluation.results import ArmScores
@@ -31,6 +32,7 @@ def gather(
     settings: EvaluationSettings,
     store: TokenStore,
     progress: Progress = SILENT,
+    adapted: Sequence[Direction] = (),
 ) -> tuple[dict[str, ArmScores], dict[str, Any]]:
     """The scores by arm, and what else `results.json` says about them.
 
@@ -41,6 +43,7 @@ def gather(
         settings: say what is scored, and which directions are zero-shot.
         store: of the run.
         progress: shows how far scoring and testing are.
+        adapted: the directions that arms train on, if not on all.
     """
     scorer = Scorer.of_run(settings.scores, directions, store)
     for name, reason in scorer.skipped.items():
@@ -49,10 +52,12 @@ def gather(
     names, zero_shot = [str(d) for d in directions], [str(d) for d in settings.zero_shot_directions]
     statistics = {arm: rows for arm, (_, rows) in found.items()}
     ids = sentence_ids([folder / arm for arm in arms], names)
-    significance = arms_significance(statistics, names, zero_shot, settings.scores, ids, progress)
+    groups = groups_of(names, zero_shot, [str(one) for one in adapted])
+    significance = arms_significance(statistics, names, groups, settings.scores, ids, progress)
     facts = {
         "directions": names,
         "zero_shot": zero_shot,
+        **({"adapted": [str(one) for one in adapted]} if adapted else {}),
         "skipped": scorer.skipped,
         "references": store.references,
         "overlap": read_overlap(folder),

@@ -139,6 +139,7 @@ class Results(BaseModel):
         families: by language.
         directions: that were to be evaluated; version 0.1 of the file may lack them.
         zero_shot: those of them that weren't trained.
+        adapted: those that arms were trained on, in an adaptation; empty where they were trained on all.
         skipped: scores that weren't computed, or not into some languages, and why.
         references: whether they were scored as read or, in runs that version 0.1 prepared, cleaned.
         overlap: by direction, how many test sentences are in the training text (`Overlap`).
@@ -160,6 +161,7 @@ class Results(BaseModel):
     families: dict[str, str]
     directions: list[str] = []
     zero_shot: list[str] = []
+    adapted: list[str] = []
     skipped: dict[str, str] = {}
     references: Literal["as read", "cleaned"] = "cleaned"
     pretrained: dict[str, str] | None = None

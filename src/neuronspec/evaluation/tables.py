@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.languages import name_of
 from neuronspec.core.table import Cell, Table
 from neuronspec.evaluation.results import MAIN_SCORES, DirectionResult, Results
 from neuronspec.scoring.registry import METRICS
-from neuronspec.scoring.significance import marks
+from neuronspec.scoring.significance import Group, marks
 
 __all__ = [
     "Average",
@@ -105,8 +104,8 @@ def gain_cell(
     other: str,
     directions: Sequence[str],
     metric: str = "chrf++",
-    kind: Literal["average", "zero_shot"] = "average",
-) -> str:
+    group: Group = "average",
+) -> Cell:
     """The mean difference over the directions that both have; marked if its interval for other directions excludes 0.
 
     Args:
@@ -115,13 +114,13 @@ def gain_cell(
         other: the arm that it is compared with.
         directions: over which the mean is taken.
         metric: a name in `METRICS`.
-        kind: which of the intervals belongs to the directions.
+        group: which of the intervals belongs to the directions.
     """
     arms = results.arms
     if other not in arms or arm in (other, "copy"):
         return Cell("")
     gain = average_gain(arms[arm], arms[other], directions, metric)
-    test = results.significance.average(arm, other, metric, kind) if results.significance else None
+    test = results.significance.average(arm, other, metric, group) if results.significance else None
     significant = test is not None and test.n == gain.n and test.significant
     return gain.show(digits_of(metric), signed=True, mark="*" if significant else "")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neuronspec.core.table import Cell, Table
+from neuronspec.evaluation.adaptation import adaptation_table
 from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import (
     Average,
@@ -156,6 +157,7 @@ def all_tables(results: Results) -> dict[str, Table]:
             f"{name}_by_direction": directions_table(results, metric),
             f"{name}_zero_shot": zero_shot_table(results, metric),
             f"{name}_significance": significance_table(results, metric),
+            f"{name}_adaptation": adaptation_table(results, metric),
         }
         for over in BASELINES:
             found[f"{name}_over_{over}_by_tier"] = transfer_table(results, over, metric)

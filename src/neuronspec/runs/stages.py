@@ -237,7 +237,15 @@ def gather_results(run: Run) -> None:
 
     recipe, arms = run.recipe, ("copy", "base", *run.recipe.arm_names)
     folder = run.paths.evaluations
-    scores, found = gather(folder, arms, recipe.evaluated_directions, recipe.evaluation, run.store(), run.progress)
+    scores, found = gather(
+        folder,
+        arms,
+        recipe.evaluated_directions,
+        recipe.evaluation,
+        run.store(),
+        run.progress,
+        recipe.adapted_directions if recipe.continuation.directions else (),
+    )
     facts: dict[str, Any] = {
         "recipe": recipe.name,
         "seed": recipe.seed,

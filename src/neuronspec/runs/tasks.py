@@ -94,7 +94,8 @@ def tasks_of(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[
         Task("record", ("train",), settings("recording"), _made(HERE.activations), stages.record),
         Task("select", ("record",), selection, _made(HERE.masks), stages.select),
     ]
-    tasks += [_arm_task(recipe, name, families) for name in recipe.arm_names]
+    last = sorted(recipe.arm_names, key=lambda name: recipe.arm(name).kind == "averaged")  # they need other arms
+    tasks += [_arm_task(recipe, name, families) for name in last]
     return tasks + _scoring_tasks(recipe, families)
 
 
@@ -105,7 +106,7 @@ def _arm_task(recipe: Recipe, name: str, families: dict[str, Any]) -> Task:
     arm, own = arm_of(recipe, name)
     arm.check(own)
     settings = _settings(own, *arm.sections) | (_of_selection(own, families) if arm.selects else {})
-    return Task(f"specialize/{name}", arm.needed, settings, _made(HERE.arm(name)), stages.continue_arm(name))
+    return Task(f"specialize/{name}", arm.needed(own), settings, _made(HERE.arm(name)), stages.continue_arm(name))
 
 
 def _scoring_tasks(recipe: Recipe, families: dict[str, Any]) -> list[Task]:

@@ -20,6 +20,7 @@ from neuronspec.scoring.significance import (
     Bounds,
     Comparison,
     DirectionTest,
+    Group,
     MeanDifference,
     Significance,
     short,
@@ -36,7 +37,7 @@ def compare_systems(
     statistics: Mapping[str, Mapping[str, Statistics]],
     pairs: Sequence[tuple[str, str]],
     directions: Sequence[str],
-    zero_shot: Sequence[str] = (),
+    groups: Mapping[Group, Sequence[str]] | None = None,
     *,
     ids: Mapping[str, Ids] | None = None,
     resamples: int = 1000,
@@ -49,7 +50,7 @@ def compare_systems(
         statistics: by system, direction and metric.
         pairs: (system, baseline).
         directions: that should be tested.
-        zero_shot: those of them that weren't trained; they get an average of their own.
+        groups: of directions, each of which gets an average; without it, all are the group `average`.
         ids: by direction, which sentences the test sets have in common; None: none.
         resamples: of the bootstrap.
         trials: of the approximate randomization.
@@ -65,17 +66,16 @@ def compare_systems(
                 for metric, difference in metrics.items():
                     tests[pair].setdefault(metric, {})[name] = difference
     samples = JointSamples(statistics, ids, resamples=resamples)
-    trained = [name for name in directions if name not in set(zero_shot)]
-    kinds = {"average": trained, "zero_shot": list(zero_shot)}
+    means = groups or {"average": directions}
     return {
-        pair: {metric: _comparison(found, kinds, samples, pair, metric) for metric, found in metrics.items()}
+        pair: {metric: _comparison(found, means, samples, pair, metric) for metric, found in metrics.items()}
         for pair, metrics in tests.items()
     }
 
 
 def _comparison(
     found: Mapping[str, Difference],
-    kinds: Mapping[str, list[str]],
+    groups: Mapping[Group, Sequence[str]],
     samples: JointSamples[str],
     pair: tuple[str, str],
     metric: str,
@@ -92,12 +92,12 @@ def _comparison(
         )
         for name, test in found.items()
     }
-    means = {}
-    for kind, names in kinds.items():
+    means: dict[str, MeanDifference] = {}
+    for group, names in groups.items():
         there = [name for name in names if name in found]
         if there:
             drawn = np.stack([samples.differences(*pair, name, metric) for name in there])
-            means[kind] = mean_difference([found[name].value for name in there], drawn, samples, len(names))
+            means[group] = mean_difference([found[name].value for name in there], drawn, samples, len(names))
     return Comparison(directions=tests, **means)
 
 
@@ -130,7 +130,7 @@ def mean_difference(
 def arms_significance(
     statistics: Mapping[str, Mapping[str, Statistics]],
     directions: Sequence[str],
-    zero_shot: Sequence[str],
+    groups: Mapping[Group, Sequence[str]],
     settings: ScoreSettings,
     ids: Mapping[str, Ids] | None = None,
     progress: Progress = SILENT,
@@ -140,7 +140,7 @@ def arms_significance(
     Args:
         statistics: by arm, direction and metric.
         directions: that were to be evaluated.
-        zero_shot: those of them that weren't trained.
+        groups: of directions, each of which gets an average.
         settings: say how many resamples and trials.
         ids: by direction, which sentences the test sets have in common; None: none.
         progress: shows how far it is, in directions.
@@ -150,7 +150,7 @@ def arms_significance(
     pairs = [(later, earlier) for earlier, later in combinations(arms, 2)]
     warn_of_few_trials(trials, len(directions))
     made = compare_systems(
-        arms, pairs, directions, zero_shot, ids=ids, resamples=resamples, trials=trials, progress=progress
+        arms, pairs, directions, groups, ids=ids, resamples=resamples, trials=trials, progress=progress
     )
     found: dict[str, dict[str, dict[str, Comparison]]] = {}
     for (system, baseline), metrics in made.items():

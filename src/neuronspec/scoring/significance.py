@@ -6,7 +6,7 @@
         "directions": {"en-de": {"difference", "low", "high", "p", "holm_p", "sacrebleu_bootstrap_p"}},
         "average": {"difference", "n", "of", "these_directions": {"low", "high"}, "other_directions": {"low", "high"},
                     "correlation"},
-        "zero_shot": the same or absent}}}}}
+        "zero_shot", "adapted", "others": the same or absent}}}}}
 
 Each pair of arms is there once, as later arm minus earlier arm; `Significance.difference` and `average` find both ways.
 """
@@ -14,7 +14,7 @@ Each pair of arms is there once, as later arm minus earlier arm; `Significance.d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -38,6 +38,10 @@ _OLD_NOTE = (
     f"{_DIRECTIONS_NOTE} Means have no marks and no intervals: version 0.1 made these results. Remove results.json and "
     "run 'neuronspec evaluate RUN' to get them."
 )
+
+
+Group: TypeAlias = Literal["average", "zero_shot", "adapted", "others"]
+"""Of directions: the trained ones, the zero-shot ones; in an adaptation, those that arms train on, and the rest."""
 
 
 class _Entry(BaseModel):
@@ -146,11 +150,14 @@ class Comparison(_Entry):
         directions: the tests by direction.
         average: over the trained directions; None if none was tested.
         zero_shot: over the zero-shot directions; None if there are none.
+        adapted, others: over the directions that arms were trained on, and the other trained ones, in an adaptation.
     """
 
     directions: dict[str, DirectionTest]
     average: MeanDifference | None = None
     zero_shot: MeanDifference | None = None
+    adapted: MeanDifference | None = None
+    others: MeanDifference | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, as in `results.json`."""
@@ -186,12 +193,10 @@ class Significance(_Entry):
                 return found.turned() if swapped else found
         return None
 
-    def average(
-        self, system: str, baseline: str, metric: str, kind: Literal["average", "zero_shot"] = "average"
-    ) -> MeanDifference | None:
-        """The mean difference of two arms over the trained or the zero-shot directions; None if there is none."""
+    def average(self, system: str, baseline: str, metric: str, group: Group = "average") -> MeanDifference | None:
+        """The mean difference of two arms over a group of directions; None if there is none."""
         for comparisons, swapped in self._of(system, baseline):
-            found: MeanDifference | None = getattr(comparisons.get(metric), kind, None)
+            found: MeanDifference | None = getattr(comparisons.get(metric), group, None)
             if found is not None:
                 return found.turned() if swapped else found
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from pydantic import Field
 from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import Added, Positive, Section
 from neuronspec.specialization.registry import SEMANTICS
+from neuronspec.training.settings import TrainingSettings
 
 
 class SpecializationSettings(Section):
@@ -30,3 +32,23 @@ class SpecializationSettings(Section):
         description="updates between new recordings of the neurons while the arm specialized is trained; without it "
         "the baseline's masks stay",
     )
+
+    def problems(self, continuation: TrainingSettings) -> Iterator[str]:
+        """What of these settings doesn't go with how the arms are trained.
+
+        Args:
+            continuation: how they are.
+        """
+        again = "specialization.rerecord_every"
+        if self.trainable == "neurons":
+            if continuation.parallel == "fsdp":
+                yield "continuation.parallel: fsdp shards what trainable: neurons trains in part; set it to ddp"
+            if self.rerecord_every is not None:
+                yield f"{again}: the optimizer of trainable: neurons can't follow new ones; leave it out"
+        if self.rerecord_every is not None and continuation.updates is None:
+            yield f"{again}: counts updates, so continuation.updates must give the budget, not epochs or minutes"
+        if self.rerecord_every is not None and continuation.ends_with_budget:
+            yield (
+                f"{again}: trains in segments, which continuation.schedule: {continuation.schedule} doesn't fit; set "
+                "it to inverse_sqrt or constant"
+            )

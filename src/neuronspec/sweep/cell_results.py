@@ -14,6 +14,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 from neuronspec.corpus.store import TokenStore
+from neuronspec.evaluation.adaptation import groups_of
 from neuronspec.evaluation.alignment import sentence_ids
 from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, mean_score, write_results
 from neuronspec.evaluation.scorer import Scorer, score_arms
@@ -119,6 +120,7 @@ def _facts(recipe: Recipe, store: TokenStore, scorer: Scorer) -> dict[str, Any]:
         "families": {code: recipe.corpus.family(code) for code in recipe.corpus.languages},
         "directions": [str(direction) for direction in recipe.evaluated_directions],
         "zero_shot": [str(direction) for direction in recipe.evaluation.zero_shot_directions],
+        **({"adapted": [str(one) for one in recipe.adapted_directions]} if recipe.continuation.directions else {}),
         "skipped": scorer.skipped,
         "references": store.references,
     }
@@ -128,7 +130,11 @@ def _groups(facts: Mapping[str, Any]) -> dict[str, list[str]]:
     """The directions by group."""
     trained = [name for name in facts["directions"] if name not in facts["zero_shot"]]
     tiers = tier_groups(sorted(trained, key=Direction.parse), facts["tiers"], facts["pivot"])
-    return {"all": trained, **tiers} | ({"zero-shot": facts["zero_shot"]} if facts["zero_shot"] else {})
+    found = {"all": trained, **tiers} | ({"zero-shot": facts["zero_shot"]} if facts["zero_shot"] else {})
+    if facts.get("adapted"):
+        groups = groups_of(trained, [], facts["adapted"])
+        found |= {"adapted": groups["adapted"], "others": groups["others"]}
+    return found
 
 
 def _mean(one: Found) -> ArmScores:

@@ -92,28 +92,35 @@ def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]
         RunError: the baseline of `base` is none that the sweep needs; says why.
     """
     recipes = sweep.recipes()
-    places = _Places(folder, base, recipes[0][1])
+    pipelines = {cell.name: Pipeline(recipe, folder / "cells" / cell.name) for cell, recipe in recipes}
+    trained = {}  # an arm that another one needs may be an entry itself
+    for cell, _ in recipes:
+        pipeline = pipelines[cell.name]
+        task = pipeline.tasks[f"specialize/{cell.arm}"]
+        trained.setdefault(pipeline.fingerprint(task), pipeline.run.paths.folder)
+    places = _Places(folder, base, recipes[0][1], trained)
     nodes: dict[Path, Node] = {}
     if base is not None:
         given = Pipeline(recipes[0][1], base)
         nodes[base] = Node(base, recipes[0][1], tuple(name for name in FLOOR if places.of(given, name) == base), {})
     for cell, recipe in recipes:
-        where = folder / "cells" / cell.name
-        pipeline = Pipeline(recipe, where)
+        where, pipeline = folder / "cells" / cell.name, pipelines[cell.name]
         own = (f"specialize/{cell.arm}", f"evaluate/{cell.arm}")
         for name in (*_before(pipeline, {*own, *FLOOR}), *FLOOR):
             shared = places.of(pipeline, name)
-            nodes.setdefault(shared, Node(shared, recipe, (name,), places.linked(pipeline, (name,))))
+            if shared not in places.cells:
+                nodes.setdefault(shared, Node(shared, recipe, (name,), places.linked(pipeline, (name,))))
         nodes[where] = Node(where, recipe, own, places.linked(pipeline, own), cell)
     places.check()
-    return sorted(nodes.values(), key=lambda node: node.cell is not None)
+    return sorted(nodes.values(), key=lambda node: (node.cell is not None, bool(node.needs & places.cells)))
 
 
 class _Places:
-    """Where the tasks before the arms are done: in the given run if it has them, else in `shared/`."""
+    """Where the tasks that arms need are done: in the given run if it has them, in an arm's cell, else in `shared/`."""
 
-    def __init__(self, folder: Path, base: Path | None, recipe: Recipe) -> None:
-        self._folder, self._base, self._used = folder, base, False
+    def __init__(self, folder: Path, base: Path | None, recipe: Recipe, trained: dict[str, Path]) -> None:
+        self._folder, self._base, self._used, self._trained = folder, base, False, trained
+        self.cells = set(trained.values())
         self._given = Pipeline(recipe, base) if base else None
 
     def of(self, pipeline: Pipeline, name: str) -> Path:
@@ -122,6 +129,8 @@ class _Places:
         if self._base and known and (known["fingerprint"], known["state"]) == (fingerprint, "finished"):
             self._used |= name == "train"
             return self._base
+        if fingerprint in self._trained:
+            return self._trained[fingerprint]
         return self._folder / "shared" / f"{name.replace('/', '-')}-{fingerprint}"
 
     def linked(self, pipeline: Pipeline, own: Iterable[str]) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -134,3 +134,38 @@ class TrainingSettings(Section):
     def ends_with_budget(self) -> bool:
         """Whether the learning rate depends on how many updates the budget is."""
         return needs_updates(self.schedule)
+
+
+class ContinuationSettings(TrainingSettings):
+    """The training of the arms: the keys of `training`, and which directions are adapted."""
+
+    directions: Annotated[list[str], Added()] = Field(
+        [],
+        description="directions that the arms train on (adaptation), such as [en-de, de-en]; all without it. Neurons "
+        "are recorded and selected for all directions, and all are evaluated",
+    )
+    replay: Annotated[float, Added()] = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the text that is drawn from the other directions while the arms train on `directions`, "
+        "so that less of them is forgotten",
+    )
+
+    @model_validator(mode="after")
+    def _check_replay(self) -> ContinuationSettings:
+        if self.replay and not self.directions:
+            raise ValueError("replay: there are no other directions; name those that are trained with directions")
+        return self
+
+
+def budget(settings: TrainingSettings, updates: int, **changes: Any) -> TrainingSettings:
+    """The same settings with another budget, in updates.
+
+    Args:
+        settings: to change.
+        updates: the budget.
+        changes: other settings to change.
+    """
+    fields = {"updates": updates, "epochs": None, "minutes": None, **changes}
+    return type(settings).model_validate(settings.model_dump() | fields)

@@ -9,6 +9,7 @@ from typing import Any
 from neuronspec.core.errors import MissingExtraError
 from neuronspec.core.files import write_text
 from neuronspec.evaluation import tables as tables_of
+from neuronspec.evaluation.adaptation import adaptation_table
 from neuronspec.evaluation.arithmetic import arithmetic_table
 from neuronspec.evaluation.samples import Sample
 from neuronspec.evaluation.transfer import gains_table, significance_table, transfer_table
@@ -72,6 +73,7 @@ def _results(data: ReportData) -> dict[str, Any] | None:
         significance_table(results),
         tables_of.tiers_table(results),
         tables_of.families_table(results),
+        adaptation_table(results),
         transfer_table(results, "bilingual"),
         tables_of.zero_shot_table(results),
         tables_of.other_scores_table(results),
