@@ -52,6 +52,22 @@ def test_neurons_of_other_directions_alone_stay(tmp_path: Path) -> None:
         assert torch.equal(found[name] * rest, base[name] * rest) and not torch.equal(found[name], base[name])
 
 
+def test_replayed_directions_are_trained_on_and_do_not_decide(tmp_path: Path) -> None:
+    section = {"semantics": "gradient", "trainable": "neurons"}
+    given = trained(
+        tmp_path, "specialized", specialization=section, continuation={"directions": ["en-de"], "replay": 0.4}
+    )
+    lines = read_log(given.folder / "log.jsonl")
+    shares = {name: one["probability"] for name, one in next(iter(lines))["directions"].items()}
+    assert shares["en-de"] == pytest.approx(0.6) and sum(shares.values()) == pytest.approx(1)
+    assert set(next(line for line in lines if line["kind"] == "validation")["losses"]) == {"en-de"}
+    masks = NeuronMasks.load(given.folder / "neuron_masks.safetensors")
+    parts = parts_of_neurons(load_model(given.base), masks.selected_by(masks))
+    assert read_cost(given.folder).trained_parameters == sum(
+        part.of(stored_weights(given.base)[name]).numel() for name, part in parts.items()
+    )
+
+
 @pytest.mark.parametrize("arm", ["finetune", "lora", "adapters_direction"])
 def test_arms_with_parameters_by_direction_leave_the_others_as_they_were(tmp_path: Path, arm: str) -> None:
     given = trained(tmp_path, arm, **ADAPTED)

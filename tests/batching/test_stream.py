@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from neuronspec.batching.draws import DirectionSampler, sampling_probabilities
 from neuronspec.batching.stream import TrainingBatches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
-from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.settings import ContinuationSettings, TrainingSettings
 
 SIZES = {EN_DE: 60, DE_EN: 7, EN_FR: 25}
 
@@ -26,7 +27,9 @@ def stream(sizes: dict[Direction, int] = SIZES, seed: int = 3, temperature: floa
 
 def content(batches: TrainingBatches, count: int) -> list[tuple[str, list[list[int]]]]:
     taken = [next(batches).batch for _ in range(count)]
-    return [(str(batch.direction), batch.inputs["input_ids"].tolist()) for batch in taken]
+    return [
+        (str(getattr(batch, "row_directions", batch.direction)), batch.inputs["input_ids"].tolist()) for batch in taken
+    ]
 
 
 @pytest.mark.parametrize(("temperature", "expected"), [(1, [0.8, 0.2]), (2, [2 / 3, 1 / 3]), (1e9, [0.5, 0.5])])
@@ -145,3 +148,34 @@ def test_mixed_batches_are_sampled_by_sentences() -> None:
     TrainingSettings(updates=1, mix_directions=True, sample="sentences")
     with pytest.raises(ValueError, match="sample: batches that mix directions are drawn by sentences"):
         TrainingSettings(updates=1, mix_directions=True, sample="batches")
+
+
+@pytest.mark.parametrize("fields", [{}, {"mix_directions": True}, {"sample": "sentences"}, {"temperature": 1.0}])
+def test_replay_gives_the_other_directions_their_share(fields: dict[str, Any]) -> None:
+    """Drawn exactly; resumed as any stream."""
+    others = [DE_EN, EN_FR]
+    settings = ContinuationSettings(updates=1, batch_tokens=64, directions=["en-de"], replay=0.25, **fields)
+
+    def replayed() -> TrainingBatches:
+        return TrainingBatches(ToyStore(SIZES), [EN_DE], FORMAT, settings, 3, others)
+
+    batches, counts, draws = replayed(), Counter[Direction](), Counter[Direction]()
+    expected = sampling_probabilities({one: SIZES[one] for one in others}, settings.temperature)
+    assert batches.probabilities == pytest.approx({EN_DE: 0.75} | {one: 0.25 * expected[one] for one in others})
+    for _ in range(1024):
+        for direction, (rows, _) in batches.draw().by_direction().items():
+            counts[direction] += len(rows)
+            draws[direction] += 1
+    if not fields.get("mix_directions"):
+        assert draws[EN_DE] / 1024 == pytest.approx(0.75, abs=0.02 if not fields.get("sample") else 0.2)
+    if fields:
+        share = counts[EN_DE] / counts.total()
+        assert share == pytest.approx(0.75, abs=0.02 if fields.keys() & {"mix_directions", "sample"} else 0.1)
+    after = replayed()
+    after.restore(batches.state())
+    assert content(after, 5) == content(batches, 5)
+
+
+def test_without_replay_the_order_of_the_data_is_as_it_was() -> None:
+    settings = ContinuationSettings(updates=1, batch_tokens=40, temperature=2.0)
+    assert content(TrainingBatches(ToyStore(SIZES), list(SIZES), FORMAT, settings, 3), 30) == content(stream(), 30)

@@ -90,6 +90,13 @@ class Given:
         """Those of them that the arm trains on, sorted."""
         return self.recipe.adapted_directions
 
+    @property
+    def replayed(self) -> list[Direction]:
+        """The other directions, where some of their text is drawn, too."""
+        if not self.recipe.continuation.replay:
+            return []
+        return [direction for direction in self.directions if direction not in self.adapted]
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -280,6 +287,7 @@ def continue_training(
         tracking=Tracking(given.recipe.tracking, run / "tracking", where.relative_to(run / "arms").as_posix()),
         dense=dense,
         parts=parts,
+        replayed=given.replayed if directions is None else (),
     )
     if processes().is_main:
         keep_changes(where, given.base)

@@ -111,7 +111,7 @@ def trained_parts(model: PreTrainedModel, given: Given) -> dict[str, Part] | Non
 
     if given.recipe.specialization.trainable != "neurons":
         return None
-    return parts_of_neurons(model, specialization_of(model).masks.selected_by(given.adapted))
+    return parts_of_neurons(model, specialization_of(model).masks.selected_by([*given.adapted, *given.replayed]))
 
 
 class RandomMasks(Masked):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from neuronspec.core.errors import RecipeError
 from neuronspec.core.randomness import generator
 from neuronspec.corpus.mixture import Part, rows_of_epoch
 from neuronspec.models.frames import OURS, Framing, Sides
-from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.settings import ContinuationSettings, TrainingSettings
 
 ROUND = 128
 """Draws over which every direction gets its share to within one batch."""
@@ -113,16 +113,24 @@ def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str
     return {one: known[one] / total for one in sorted(directions)}
 
 
-def probabilities_of(sizes: Mapping[Direction, int], settings: TrainingSettings) -> dict[Direction, float]:
+def probabilities_of(
+    sizes: Mapping[Direction, int], settings: TrainingSettings, replayed: Collection[Direction] = ()
+) -> dict[Direction, float]:
     """The probability of each direction as a training section asks for it: by weight if it gives weights.
 
     Args:
         sizes: pairs of each direction.
         settings: of the training.
+        replayed: those of them that share out `settings.replay` of the draws among themselves, by temperature.
 
     Raises:
         RecipeError: the weights aren't of these directions.
     """
+    if replayed and isinstance(settings, ContinuationSettings):
+        own = probabilities_of({one: size for one, size in sizes.items() if one not in replayed}, settings)
+        others = sampling_probabilities({one: sizes[one] for one in sizes if one in replayed}, settings.temperature)
+        share = settings.replay
+        return {one: share * others[one] if one in others else (1 - share) * own[one] for one in sizes}
     if settings.weights is not None:
         return weighted_probabilities(list(sizes), settings.weights)
     return sampling_probabilities(sizes, settings.temperature)

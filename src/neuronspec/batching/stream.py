@@ -70,6 +70,7 @@ class TrainingBatches:
         text_format: how the model reads a pair.
         settings: say how directions are drawn, how large micro-batches are, and whether they mix directions.
         seed: of the order of the data.
+        replayed: other directions, to which the share `settings.replay` of the draws goes.
 
     Raises:
         TrainingError: a direction has no training pairs.
@@ -83,12 +84,13 @@ class TrainingBatches:
         text_format: TextFormat,
         settings: TrainingSettings,
         seed: int,
+        replayed: Sequence[Direction] = (),
     ) -> None:
-        _check_directions(store, directions)
-        self._pairs = {direction: store.pairs("train", direction) for direction in sorted(directions)}
+        _check_directions(store, [*directions, *replayed])
+        self._pairs = {direction: store.pairs("train", direction) for direction in sorted([*directions, *replayed])}
         self._text_format = text_format
         self.sizes = {direction: len(pairs) for direction, pairs in self._pairs.items()}
-        self.probabilities = probabilities_of(self.sizes, settings)
+        self.probabilities = probabilities_of(self.sizes, settings, replayed)
         kind = MixedDraws if settings.mix_directions else SeparateDraws
         common = settings.batch_tokens, seed, text_format.frame.framing
         self._draws = kind(self._pairs, self.probabilities, *common)

@@ -93,7 +93,7 @@ def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]
     """
     recipes = sweep.recipes()
     pipelines = {cell.name: Pipeline(recipe, folder / "cells" / cell.name) for cell, recipe in recipes}
-    trained = {}  # an arm that another one needs may be an entry itself
+    trained: dict[str, Path] = {}  # an arm that another one needs may be an entry itself
     for cell, _ in recipes:
         pipeline = pipelines[cell.name]
         task = pipeline.tasks[f"specialize/{cell.arm}"]

@@ -33,6 +33,7 @@ def train(
     tracking: Tracking | None = None,
     dense: Mapping[str, str] | None = None,
     parts: Mapping[str, Part] | None = None,
+    replayed: Sequence[Direction] = (),
 ) -> TrainingResult:
     """Train `model` and write the weights with the best validation loss into `folder`, a plain Hugging Face checkpoint.
 
@@ -56,6 +57,7 @@ def train(
         tracking: where it is logged beside `log.jsonl`.
         dense: where modules were added to the model: by the name of each tensor of the plain checkpoint, its name in
             the model as it is now. Only these are exported; what was added is the caller's to save.
+        replayed: other directions, of whose text `settings.replay` is drawn; they don't decide which weights are best.
         parts: by name, the parts of the parameters of which not all rows or columns are trained.
 
     Returns:
@@ -77,6 +79,7 @@ def train(
         in_direction=in_direction,
         dense=dense,
         parts=parts,
+        replayed=replayed,
         processes=processes(),
         progress=progress,
         tracking=tracking,

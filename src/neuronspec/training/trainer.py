@@ -52,7 +52,7 @@ class Job:
         seed: of data order and dropout.
         folder: for checkpoints, log and result.
         in_direction: the context of a direction's forward and backward pass.
-        dense, parts: see `neuronspec.training.train.train`.
+        dense, parts, replayed: see `neuronspec.training.train.train`.
         processes: that train together, and which one this is.
         progress: shows how far the training is.
         tracking: where it is logged beside `log.jsonl`.
@@ -68,6 +68,7 @@ class Job:
     in_direction: InDirection = any_direction
     dense: Mapping[str, str] | None = None
     parts: Mapping[str, Part] | None = None
+    replayed: Sequence[Direction] = ()
     processes: Processes
     progress: Progress = SILENT
     tracking: Tracking | None = None
@@ -90,11 +91,11 @@ class Trainer:
         self.widened = prepare_step(model, settings)
         self.precision = resolve_precision(settings.precision, model)
 
-        text_format = TextFormat.of(job.tokenizer, job.directions)
+        text_format = TextFormat.of(job.tokenizer, [*job.directions, *job.replayed])
         if settings.tag_loss:
             text_format = text_format.with_tag_loss()
         valid = validation_batches(job.store, job.directions, text_format, settings)
-        self.batches = TrainingBatches(job.store, sorted(job.directions), text_format, settings, job.seed)
+        self.batches = TrainingBatches(job.store, job.directions, text_format, settings, job.seed, job.replayed)
         micro_batches = settings.accumulation * job.processes.size
         self.budget = Budget.of(settings, self.batches, micro_batches)
         self.matters = what_matters(settings, model, self.batches, job.seed, self.precision, micro_batches)
