@@ -67,6 +67,30 @@ def test_adafactor_keeps_rows_and_columns() -> None:
     assert kept < sum(value.numel() for value in optimizer.parameters.values()) / 2
 
 
+def test_moments_of_large_tensors_have_8_bits() -> None:
+    """The toy model's tensors are all too small for that. Steps are about those of AdamW, and go on to the bit."""
+    torch.manual_seed(1)
+    model = torch.nn.Linear(96, 64)
+    reference, before = copy.deepcopy(model), model.weight.detach().clone()
+    trained = [(model, Optimizer(model, settings("adamw_8bit"))), (reference, Optimizer(reference, settings()))]
+    for update in range(1, 5):
+        for one, optimizer in trained:
+            give_gradient(one, update)
+            optimizer.step(update)
+    state = trained[0][1].tensors()
+    assert {name: state[f"{name}.state1"].dtype for name in ("weight", "bias")} == {
+        "weight": torch.uint8, "bias": torch.float32,
+    }  # fmt: skip
+    assert (model.weight - reference.weight).norm() < 0.1 * (reference.weight - before).norm()
+    twin = copy.deepcopy(model)
+    other = Optimizer(twin, settings("adamw_8bit"))
+    other.restore({name: tensor.clone() for name, tensor in state.items()})
+    for one, optimizer in (trained[0], (twin, other)):
+        give_gradient(one, 5)
+        optimizer.step(5)
+    assert torch.equal(model.weight, twin.weight)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_state_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
     model = toy_model()
