@@ -48,7 +48,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def recipe_of(kind: str, checkpoints: dict[str, Path], asked: dict[str, Any]) -> Recipe:
-    recipe = toy_recipe(**asked)
+    evaluation = {"max_new_tokens": 32, **asked.get("evaluation", {})}  # of the 64 positions of the tiny models
+    recipe = toy_recipe(**asked | {"evaluation": evaluation})
     if kind == "new":
         return recipe
     return recipe.model_copy(update={"model": ModelSettings(pretrained=str(checkpoints[kind]))})
@@ -107,6 +108,14 @@ def test_a_checkpoint_that_cant_be_converted_is_refused(checkpoints: dict[str, P
         (tmp_path / "config.json").write_text(json.dumps(content))
         with pytest.raises(RecipeError, match=f"evaluation.engine: .*{reason}"):
             check_kind(recipe.model_copy(update={"model": ModelSettings(pretrained=str(tmp_path))}))
+
+
+def test_what_evaluation_has_no_room_for_is_told_before_anything_is_trained(checkpoints: dict[str, Path]) -> None:
+    for asked, told in (({"max_new_tokens": 64}, "has 64 positions"), ({"beam": 51}, "vocabulary has 50 tokens")):
+        with pytest.raises(RecipeError, match=f"evaluation.{next(iter(asked))} is .*{told}"):
+            check_kind(recipe_of("causal", checkpoints, {"evaluation": asked}))
+    check_kind(recipe_of("causal", checkpoints, {"evaluation": {"max_new_tokens": 63, "beam": 50}}))
+    check_kind(recipe_of("encoder-decoder", checkpoints, {"evaluation": {"max_new_tokens": 1000}}))
 
 
 def test_stages_after_the_baseline_do_without_the_checkpoint(checkpoints: dict[str, Path], tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ KINDS: Mapping[Kind, str] = {
 _SIDES = "a zero-shot direction takes the encoder of one direction and the decoder of another, and there is no encoder"
 
 
+_POSITIONS = ("max_position_embeddings", "n_positions")
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part of a recipe that not every kind of model can do.
@@ -87,7 +90,8 @@ def check_kind(recipe: Recipe) -> None:
         RecipeError: it can't, or there is no such checkpoint.
         ModelError: its config.json can't be read.
     """
-    problems = list(_problems(recipe, kind_of(recipe.model))) or _not_converted(recipe)
+    kind = kind_of(recipe.model)
+    problems = list(_problems(recipe, kind)) or [*_not_converted(recipe), *_too_much(recipe, kind)]
     if problems:
         raise RecipeError("; ".join(problems))
 
@@ -120,6 +124,22 @@ def _not_converted(recipe: Recipe) -> list[str]:
         return []
     reason = why_not_converted(read_config(recipe.model))
     return [f"evaluation.engine: {reason}; use transformers"] if reason else []
+
+
+def _too_much(recipe: Recipe, kind: Kind) -> Iterator[str]:
+    """What evaluation asks for and the checkpoint hasn't: it would be told when all is trained."""
+    if recipe.model.pretrained is None:
+        return
+    config, asked = read_config(recipe.model), recipe.evaluation
+    positions = next((config[key] for key in _POSITIONS if isinstance(config.get(key), int)), None)
+    if kind == "causal" and positions is not None and asked.max_new_tokens >= positions:
+        yield (
+            f"evaluation.max_new_tokens is {asked.max_new_tokens}, and the model has {positions} positions for the "
+            "prompt and the translation together: give a smaller one"
+        )
+    vocabulary = config.get("vocab_size")
+    if isinstance(vocabulary, int) and asked.beam > vocabulary:
+        yield f"evaluation.beam is {asked.beam}, and the vocabulary has {vocabulary} tokens; usual are 4 to 10"
 
 
 def _sides_of(recipe: Recipe) -> set[str]:

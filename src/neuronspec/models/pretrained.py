@@ -262,9 +262,10 @@ def pretrained_tokenizer(settings: ModelSettings, directions: Sequence[Direction
     from transformers import AutoConfig
 
     from neuronspec.models.fit import check_ids
-    from neuronspec.models.text_format import describe
+    from neuronspec.models.text_format import TextFormat, describe
     from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY, load_tokenizer
     from neuronspec.models.vocabulary import files_of
+    from neuronspec.models.whole_frames import check_room
 
     folder = check_checkpoint(settings)
     tokenizer: Any = load_tokenizer(folder)
@@ -279,6 +280,7 @@ def pretrained_tokenizer(settings: ModelSettings, directions: Sequence[Direction
     if settings.languages:
         tokenizer.init_kwargs[LANGUAGES_KEY] = dict(settings.languages)
     _check_languages(settings, tokenizer, described, directions)
+    check_room(TextFormat.of(tokenizer).frame, getattr(config, "max_position_embeddings", None), directions)
     if settings.trim_vocabulary or settings.extend_vocabulary or settings.new_languages:
         files_of(tokenizer)
     return tokenizer

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError, ModelError, nearest
+from neuronspec.core.errors import DirectionError, ModelError, RecipeError, nearest
 from neuronspec.core.languages import canonical, fitting_languages, match_language
 from neuronspec.models.frames import IGNORED, Frame, Framing, Inputs, Sides, any_of, apart, bare, padded, teacher_forced
 from neuronspec.models.prompts import PLAIN, filled
@@ -235,6 +235,26 @@ class Causal(Whole):
         return self.tokenizer.apply_chat_template(
             [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True, enable_thinking=False
         )
+
+
+def check_room(frame: Frame, positions: int | None, directions: Sequence[Direction]) -> None:
+    """Check that a model can read a sentence beside its prompt.
+
+    Args:
+        frame: of the model.
+        positions: of the model; None where they are relative.
+        directions: that are used.
+
+    Raises:
+        RecipeError: the prompt of a direction takes them all.
+    """
+    for direction in directions:
+        length = frame.fixed(direction)
+        if positions is not None and length >= positions:
+            raise RecipeError(
+                f"model.prompt: that of {direction} has {length} tokens without a sentence, and the model has "
+                f"{positions} positions; give a shorter one"
+            )
 
 
 def tidy(text: str) -> str:
