@@ -236,18 +236,16 @@ def _stages(path: Path) -> Facts:
     return {name: entry["state"] for name, entry in read_stages(path)["tasks"].items()}
 
 
+_SHAPE = (
+    "model_type", "dtype", "d_model", "encoder_layers", "decoder_layers", "encoder_ffn_dim", "decoder_ffn_dim",
+    "num_layers", "num_decoder_layers", "d_ff", "hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size",
+)  # fmt: skip
+"""What config.json calls the sizes of a model: M2M100's names first, then T5's, then those of Llama's kind."""
+
+
 def _model(path: Path) -> Facts:
     config = _json(path / "config.json")
-    keys = (
-        "model_type",
-        "d_model",
-        "encoder_layers",
-        "decoder_layers",
-        "encoder_ffn_dim",
-        "decoder_ffn_dim",
-        "vocab_size",
-    )
-    facts = {key: config[key] for key in keys if key in config}
+    facts = {key: config[key] for key in _SHAPE if key in config}
     weights, masks, compact = (path / name for name in ("model.safetensors", "neuron_masks.safetensors", _COMPACT))
     if weights.exists():
         facts |= _weights(weights)
