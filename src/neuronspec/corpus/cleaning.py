@@ -102,12 +102,17 @@ class PairFilter:
         self._seen: dict[tuple[Pair, int], SeenHashes] = {}
 
     def keep(
-        self, pair: Pair, first: Side, second: Side, watch: Callable[[str, Mask], None] = lambda rule, dropped: None
+        self,
+        pair: Pair,
+        first: Side,
+        second: Side,
+        watch: Callable[[str, Mask], None] = lambda rule, dropped: None,
+        rejected: Mapping[str, Mask] | None = None,
     ) -> tuple[Mask, Counter[str]]:
         """Which rows of a batch give a pair of `pair`, and how many rows each rule dropped.
 
         Rows without text on both sides aren't counted at all; `rows` counts the others. `watch` is told which rows each
-        rule drops of those with text on both sides.
+        rule drops of those with text on both sides. `rejected` are further rules for training text, by name.
         """
         dropped: Counter[str] = Counter()
         kept = first.present | second.present
@@ -136,6 +141,8 @@ class PairFilter:
             drop("length ratio", longer > self._settings.max_length_ratio * np.maximum(shorter, 1))
             for name, hashes in first.facts.items():
                 drop(name, hashes != second.facts[name])
+            for name, bad in (rejected or {}).items():
+                drop(name, bad)
             if first.bands:
                 drop("near duplicate", self._repeated(pair, kept, first.bands, second.bands, after=1))
         return kept, dropped

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -106,7 +106,7 @@ def split_report(counts: SplitCounts, corpus: CorpusSettings) -> dict[str, Any]:
                     kept.subtract(part)
             report[split][str(direction)] = {
                 "rows": found.rules["rows"],
-                "dropped": {rule: found.rules[rule] for rule in PAIR_RULES if found.rules[rule]},
+                "dropped": {rule: found.rules[rule] for rule in in_order(found.rules) if found.rules[rule]},
                 "kept": kept["kept"],
                 "source_tokens": kept[direction.source],
                 "target_tokens": kept[direction.target],
@@ -163,12 +163,19 @@ def zero_shot_report(counts: SplitCounts, directions: list[Direction]) -> dict[s
     return report
 
 
+def in_order(rules: Iterable[str]) -> list[str]:
+    """All rules of ours, and those of OpusFilter among some, in the order in which they are applied."""
+    others = [rule for rule in dict.fromkeys(rules) if rule not in (*PAIR_RULES, "rows")]
+    place = PAIR_RULES.index("near duplicate")
+    return [*PAIR_RULES[:place], *others, *PAIR_RULES[place:]]
+
+
 def rule_report(counts: SplitCounts) -> dict[str, dict[str, int]]:
     """By split: what each rule dropped, over all language pairs (a pair counts once for both directions)."""
     totals: dict[str, dict[str, int]] = {}
     for split, pairs in counts.items():
         dropped = sum((found.rules for found in pairs.values()), Counter[str]())
-        totals[split] = {rule: dropped[rule] for rule in PAIR_RULES}
+        totals[split] = {rule: dropped[rule] for rule in in_order(dropped)}
     return totals
 
 
@@ -225,7 +232,8 @@ def summary(report: Mapping[str, Any]) -> str:
         report: the content of corpus.json.
     """
     splits = report["splits"]
-    used = [rule for rule in PAIR_RULES if any(found["dropped"].get(rule) for found in splits["train"].values())]
+    dropped_by = in_order(rule for found in splits["train"].values() for rule in found["dropped"])
+    used = [rule for rule in dropped_by if any(found["dropped"].get(rule) for found in splits["train"].values())]
     table = Table(title=f"{report['reader']}: sentence pairs", title_justify="left", box=None, pad_edge=False)
     table.add_column("pair")
     for name in ("rows", *used, "train", "tokens", "valid", "test"):

@@ -17,6 +17,7 @@ import pyarrow as pa
 from neuronspec.core.direction import Direction
 from neuronspec.corpus.cleaning import Hashes, Mask, PairFilter, Side, contains
 from neuronspec.corpus.dropped import DroppedSample, smallest
+from neuronspec.corpus.filters.opusfilter import Judged
 from neuronspec.corpus.readers.rows import BLOCK_ROWS, Pair, Split
 from neuronspec.corpus.spool import Spool
 from neuronspec.corpus.tokenize import TokenColumn, Tokenize
@@ -123,6 +124,7 @@ class Encoder:
         domains: of the sources of the training text, in their order.
         facts: the filters of pairs that are on.
         bands: the names of the bands of texts, if near-duplicates are dropped.
+        judged: the language pairs that OpusFilter looks at.
         dropped: takes a sample of the pairs that rules drop.
     """
 
@@ -140,9 +142,11 @@ class Encoder:
         domains: Sequence[str | None] = (),
         facts: Sequence[str] = (),
         bands: Sequence[str] = (),
+        judged: Sequence[Judged] = (),
         dropped: DroppedSample | None = None,
     ) -> None:
         self._facts, self._bands, self._dropped = tuple(facts), tuple(bands), dropped or DroppedSample()
+        self._judged = {each.name: each.rules for each in judged}
         self._domains = [f"<{domain}>" if domain else "" for domain in domains]
         self._tokenizer, self._languages, self._pairs = tokenizer, tuple(languages), list(pairs)
         self._held_out = held_out
@@ -178,7 +182,8 @@ class Encoder:
                 for pair, file in files.items():
                     first, second = (encoded[code] for code in pair)
                     watch_pair = partial(self._watch, pair, first, second) if split == "train" else _unwatched
-                    kept, dropped = rules.keep(pair, first.side, second.side, watch_pair)
+                    rejected = self._rejected(batch, "-".join(pair))
+                    kept, dropped = rules.keep(pair, first.side, second.side, watch_pair, rejected)
                     counts[pair].rules.update(dropped)
                     if kept.any():
                         sources = [self._sources(columns, each) for each in (pair, pair[::-1])] if own else []
@@ -187,6 +192,14 @@ class Encoder:
                         counts[pair].add(place, counted)
                 watch(batch.num_rows)
         return counts, {pair: file.path for pair, file in files.items()}
+
+    def _rejected(self, batch: pa.RecordBatch, name: str) -> dict[str, Mask]:
+        """By filter of OpusFilter, the rows that it rejects."""
+        rules = self._judged.get(name)
+        if rules is None:
+            return {}
+        numbers = _numbers(batch.column(f"{name} rejected"))
+        return {rule: numbers == number for number, rule in enumerate(rules, start=1)}
 
     def _watch(self, pair: Pair, first: _Encoded, second: _Encoded, rule: str, dropped: Mask) -> None:
         """Keep a sample of the pairs that a rule drops."""

@@ -19,6 +19,7 @@ from neuronspec.corpus.cleaning import Hashes, hash_texts
 from neuronspec.corpus.dropped import DroppedSample, smallest
 from neuronspec.corpus.filters.cells import dropped as dropped_cells
 from neuronspec.corpus.filters.near_duplicates import band_hashes, bands_of
+from neuronspec.corpus.filters.opusfilter import Judged
 from neuronspec.corpus.filters.pairs import fact_hashes, facts_of
 from neuronspec.corpus.filters.settings import FilterSettings
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, SourceCounts, Split
@@ -62,6 +63,7 @@ class Cleaner:
         sample: leaves out training text.
         filters: leave out training text, too.
         punctuation: whether it is normalised.
+        judged: the language pairs that OpusFilter looks at.
     """
 
     languages: list[str]
@@ -69,6 +71,7 @@ class Cleaner:
     sample: Sample
     filters: FilterSettings
     punctuation: bool = False
+    judged: Sequence[Judged] = ()
 
     def __call__(self, rows: Rows) -> Cleaned:
         """The cleaned rows."""
@@ -91,7 +94,7 @@ class Cleaner:
                 keys[code] = sentence_keys(columns[code])
         present = {code: np.fromiter(map(bool, texts), np.bool_, len(texts)) for code, texts in columns.items()}
         kept = np.sum(list(present.values()), axis=0) >= 2
-        batch = self._batch(columns, keys, _as_read(rows, changes, splits))
+        batch = self._batch(columns, keys, _as_read(rows, changes, splits), splits == SPLITS.index("train"))
         batches = {}
         for place, split in enumerate(SPLITS):
             chosen = np.flatnonzero(kept & (splits == place))
@@ -140,10 +143,14 @@ class Cleaner:
         return gone
 
     def _batch(
-        self, columns: dict[str, list[str]], keys: dict[str, list[str]], read: dict[str, list[str | None]]
+        self,
+        columns: dict[str, list[str]],
+        keys: dict[str, list[str]],
+        read: dict[str, list[str | None]],
+        trained: npt.NDArray[np.bool_],
     ) -> pa.RecordBatch:
         facts, bands = facts_of(self.filters), bands_of(self.filters)
-        schema = spool_schema(self.languages, [*facts, *bands])
+        schema = spool_schema(self.languages, [*facts, *bands], [each.name for each in self.judged])
         size = len(next(iter(columns.values())))
         arrays = {name: pa.nulls(size, kind) for name, kind in zip(schema.names, schema.types, strict=True)}
         for code, texts in columns.items():
@@ -155,6 +162,9 @@ class Cleaner:
                 arrays[f"{code} {fact}"] = pa.array(fact_hashes(fact, texts))
             for band, hashes in zip(bands, band_hashes(self.filters, texts, self.splitter.seed), strict=True):
                 arrays[f"{code} {band}"] = pa.array(hashes)
+        for each in self.judged:
+            if columns.keys() >= {*each.sides}:
+                arrays[f"{each.name} rejected"] = pa.array(each.first_rejections(columns, trained))
         return pa.record_batch(arrays, schema=schema)
 
 
@@ -229,7 +239,8 @@ def ingest(
         CorpusError: from the reader.
     """
     held_out: dict[str, list[Hashes]] = {code: [] for code in cleaner.languages}
-    with Spool(folder, cleaner.languages, [*facts_of(cleaner.filters), *bands_of(cleaner.filters)]) as spool:
+    further = [*facts_of(cleaner.filters), *bands_of(cleaner.filters)]
+    with Spool(folder, cleaner.languages, further, [each.name for each in cleaner.judged]) as spool:
         found = Ingested(spool, {split: {code: Counter() for code in cleaner.languages} for split in SPLITS})
         for cleaned in work(cleaner, rows):
             found.lone += cleaned.lone

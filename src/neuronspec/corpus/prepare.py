@@ -32,6 +32,7 @@ from neuronspec.corpus.counts import (
 from neuronspec.corpus.dropped import DROPPED
 from neuronspec.corpus.encode import Encoder, PairCounts
 from neuronspec.corpus.filters.near_duplicates import bands_of
+from neuronspec.corpus.filters.opusfilter import judged_pairs
 from neuronspec.corpus.filters.pairs import facts_of
 from neuronspec.corpus.ingest import Cleaner, Ingested, ingest, read_rows
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of
@@ -138,6 +139,7 @@ class _Preparation:
         self._pairs = corpus.pairs
         self._zero_shot = zero_shot
         self._directions = [*corpus.all_directions, *zero_shot]
+        self._judged = judged_pairs(corpus)
         self.seconds: dict[str, float] = {}
 
     def run(self) -> dict[str, Any]:
@@ -187,7 +189,9 @@ class _Preparation:
         untrained = sorted({pair_of(each.source, each.target) for each in self._zero_shot} - {*self._pairs})
         rows = self._watched(read_rows(self._corpus, read, self._seed, untrained))
         cleaning = self._corpus.cleaning
-        cleaner = Cleaner(self._languages, splitter, kept, self._corpus.filters, cleaning.normalize_punctuation)
+        cleaner = Cleaner(
+            self._languages, splitter, kept, self._corpus.filters, cleaning.normalize_punctuation, self._judged
+        )
         return ingest(rows, cleaner, self._folder / "rows", self._workers.map)
 
     def _of_checkpoint(self) -> Any:
@@ -253,7 +257,7 @@ class _Preparation:
             encoder = Encoder(
                 folder, ids, self._languages, pairs, found.held_out, work, by_word=by_word, directions=directions,
                 domains=domains, facts=facts_of(self._corpus.filters), bands=bands_of(self._corpus.filters),
-                dropped=found.dropped,
+                judged=self._judged, dropped=found.dropped,
             )  # fmt: skip
             with self._progress.task(f"tokenizing {split}", found.spool.rows[split]) as task:
                 counts[split], files[split] = encoder.write_split(split, found.spool, rules, tokens, task.advance)

@@ -20,7 +20,7 @@ from neuronspec.core.languages import (
 )
 from neuronspec.core.registry import ByName
 from neuronspec.core.settings import MANY, Added, Positive, Section, Share
-from neuronspec.corpus.filters.settings import FilterSettings
+from neuronspec.corpus.filters.settings import ALL_PAIRS, FilterSettings
 from neuronspec.corpus.old_form import from_old_form
 from neuronspec.corpus.readers.registry import READERS
 from neuronspec.corpus.readers.rows import Pair, Split, pair_of
@@ -168,6 +168,25 @@ class CorpusSettings(Section):
         weights = [source.weight for source in self.sources["train"]]
         return weights if weights == [None] * len(weights) else [weight or 1.0 for weight in weights]
 
+    @property
+    def filters_of_pairs(self) -> list[tuple[Pair, list[dict[str, Any]]]]:
+        """The language pairs with the filters of `filters.opusfilter`, those for all pairs first.
+
+        The languages are in the order of the pair's own filters, or else the pivot first.
+        """
+        named = {
+            (found.source, found.target): filters
+            for text, filters in self.filters.opusfilter.items()
+            if text != ALL_PAIRS
+            for found in [match_direction(text, self.all_languages)]
+        }
+        found = []
+        for pair in self.pairs:
+            own = next((sides for sides in named if pair_of(*sides) == pair), None)
+            one, other = own or sorted(pair, key=self.all_languages.index)
+            found.append(((one, other), [*self.filters.opusfilter.get(ALL_PAIRS, []), *named.get((one, other), [])]))
+        return found
+
     def trained_on(self, source: Source) -> list[Direction]:
         """The directions that are trained on a source of the training text, sorted."""
         if source.directions is None:
@@ -202,7 +221,7 @@ class CorpusSettings(Section):
     @model_validator(mode="after")
     def _check(self) -> CorpusSettings:
         problems = [*self._language_problems(), *self._direction_problems(), *self._tier_problems()]
-        problems += [] if problems else self._source_problems()
+        problems += [] if problems else [*self._source_problems(), *self._filter_problems()]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -252,6 +271,24 @@ class CorpusSettings(Section):
             for place, source in enumerate(sources):
                 where = f"{split}[{place}]" if len(sources) > 1 else split
                 yield from (f"{where}: {problem}" for problem in self._problems_of(source, split))
+
+    def _filter_problems(self) -> Iterator[str]:
+        seen: dict[Pair, str] = {}
+        for text in self.filters.opusfilter:
+            if text == ALL_PAIRS:
+                continue
+            try:
+                found = match_direction(text, self.all_languages)
+            except DirectionError as error:
+                yield f"filters.opusfilter: {error}"
+                continue
+            pair = pair_of(found.source, found.target)
+            if pair not in self.pairs:
+                known = ", ".join(map("-".join, self.pairs))
+                yield f"filters.opusfilter: {text} is no language pair of the corpus; there are: {known}"
+            if pair in seen:
+                yield f"filters.opusfilter: {seen[pair]} and {text} are the same language pair; keep one"
+            seen[pair] = text
 
     def _problems_of(self, source: Source, split: Split) -> Iterator[str]:
         known = self.all_languages

@@ -3,7 +3,8 @@
 For each language there are four columns: `de`, the text (null where there is none), `de text` and `de key`, the 64-bit
 hashes of the text and of its sentence key, and for the test `de read`, the text as read where it was another. For each
 filter of pairs that is on there is a column such as `de numbers`, the hash of what both sides must have alike; where
-near-duplicates are dropped some such as `de band 0`. Batches are read into memory of their own, one at a time: a memory
+near-duplicates are dropped some such as `de band 0`. Of a language pair that OpusFilter judges, `de-en rejected` is the
+number of the filter that rejects the row. Batches are read into memory of their own, one at a time: a memory
 map would keep all that was ever read resident.
 """
 
@@ -18,11 +19,12 @@ import pyarrow as pa
 from neuronspec.corpus.readers.rows import SPLITS, Split
 
 
-def spool_schema(languages: Sequence[str], facts: Sequence[str] = ()) -> pa.Schema:
-    """The columns of a spool; `facts` are the further hashes that filters take."""
+def spool_schema(languages: Sequence[str], facts: Sequence[str] = (), judged: Sequence[str] = ()) -> pa.Schema:
+    """The columns of a spool; `facts` are the further hashes that filters take, `judged` the pairs with rejections."""
     texts = [(code, pa.string()) for code in languages]
     hashes = [(f"{code} {kind}", pa.uint64()) for code in languages for kind in ("text", "key", *facts)]
-    return pa.schema([*texts, *hashes, *((f"{code} read", pa.string()) for code in languages)])
+    read = [(f"{code} read", pa.string()) for code in languages]
+    return pa.schema([*texts, *hashes, *read, *((f"{pair} rejected", pa.uint8()) for pair in judged)])
 
 
 class Spool:
@@ -33,12 +35,14 @@ class Spool:
         sources: by split, the place of each batch's source among those of the split.
     """
 
-    def __init__(self, folder: Path, languages: Sequence[str], facts: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, languages: Sequence[str], facts: Sequence[str] = (), judged: Sequence[str] = ()
+    ) -> None:
         self._folder = folder
         self.rows: dict[Split, int] = dict.fromkeys(SPLITS, 0)
         self.sources: dict[Split, list[int]] = {split: [] for split in SPLITS}
         folder.mkdir(parents=True)
-        schema = spool_schema(languages, facts)
+        schema = spool_schema(languages, facts, judged)
         self._writers = {split: pa.ipc.new_file(str(self.path(split)), schema) for split in SPLITS}
 
     def __enter__(self) -> Spool:

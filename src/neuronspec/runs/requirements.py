@@ -106,6 +106,8 @@ def _packages(recipe: Recipe) -> Iterator[_Package]:
     if recipe.corpus.cleaning.normalize_punctuation:
         for stage in ("prepare", "evaluate"):
             yield _Package(stage, "sacremoses", "moses", "normalising punctuation")
+    if recipe.corpus.filters.opusfilter:
+        yield _Package("prepare", "opusfilter", "opusfilter", "corpus.filters.opusfilter")
     if recipe.corpus.filters.near_duplicates is not None:
         yield _Package("prepare", "rensa", "dedup", "corpus.filters.near_duplicates")
     for stage, section in TRAININGS.items():

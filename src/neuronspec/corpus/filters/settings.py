@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from neuronspec.core.settings import Added, Positive, RecipePath, Section
 
@@ -46,6 +46,26 @@ class NearDuplicatesSettings(Section):
     )
 
 
+ALL_PAIRS = "all"
+"""Names filters of all language pairs."""
+
+
+def _one_filter(entry: dict[str, dict[str, Any] | None]) -> dict[str, dict[str, Any] | None]:
+    if len(entry) != 1:
+        named = ", ".join(entry) or "nothing"
+        raise ValueError(
+            f"an entry is one filter of OpusFilter with its parameters, {{LengthRatioFilter: {{threshold: 3}}}}, not "
+            f"{named}; classes of your own (module) can't be used"
+        )
+    return entry
+
+
+_Filter: TypeAlias = Annotated[dict[str, dict[str, Any] | None], AfterValidator(_one_filter)]
+
+OpusFilters: TypeAlias = dict[str, Annotated[list[_Filter], Field(min_length=1, max_length=100)]]
+"""By language pair, or `ALL_PAIRS`, filters as OpusFilter's configurations list them."""
+
+
 class FilterSettings(Section):
     """Rules for training text beyond `corpus.cleaning`. Each is off by default, and counts what it drops."""
 
@@ -69,6 +89,12 @@ class FilterSettings(Section):
         None,
         description="drop pairs that are nearly like one before them, {threshold: 0.8}; {} takes all defaults (extra "
         "dedup)",
+    )
+
+    opusfilter: Annotated[OpusFilters, Added()] = Field(
+        {},
+        description="filters of OpusFilter by language pair, whose languages are in the order that the filters expect, "
+        "or for all pairs: {all: [{LengthRatioFilter: {threshold: 3}}], en-de: [...]} (extra opusfilter)",
     )
 
     @property
