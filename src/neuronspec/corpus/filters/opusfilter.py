@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from neuronspec.core.errors import CorpusError, MissingExtraError, told_as
+from neuronspec.core.json_files import parse_json
 from neuronspec.corpus.readers.rows import Pair, pair_of
 from neuronspec.corpus.settings import CorpusSettings
 
 _WHERE = "corpus.filters.opusfilter"
+_FILTERS = list[dict[str, dict[str, Any] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def _built(filters: str) -> list[tuple[str, Any]]:
     except ImportError:
         raise MissingExtraError("opusfilter", "opusfilter", "corpus.filters.opusfilter") from None
     pipeline = FilterPipeline()
-    for (name, arguments), *_ in (list(each.items()) for each in json.loads(filters)):
+    for (name, arguments), *_ in (list(each.items()) for each in parse_json(filters, _FILTERS)):
         with _explained(name, "can't be set up"):
             pipeline.filters += FilterPipeline.from_config([{name: arguments or {}}]).filters
         if unknown := getattr(pipeline.filters[-1], "kwargs", {}):  # it would only log them
