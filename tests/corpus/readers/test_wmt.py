@@ -64,12 +64,12 @@ def test_a_reference_that_lacks_some_sentences(tmp_path: Path) -> None:
 
 def test_mistakes(tmp_path: Path) -> None:
     source = {"reader": "wmt", "path": tmp_path, "sets": ["wmt19"]}
-    with pytest.raises(CorpusError, match=r"no text of de-en for 'wmt19'; there is: none. sacrebleu -t wmt19 -l de-en"):
+    with pytest.raises(CorpusError, match=r"no text of en-de for 'wmt19'; there is: none. sacrebleu -t wmt19 -l en-de"):
         read_source(source, ["de"])
     write(tmp_path, "wmt19", "en-de", src="one\ntwo\n", ref="eins\n")
     with pytest.raises(CorpusError, match=r"wmt19.en-de.ref has 1 lines; .*wmt19.en-de.src has 2 lines"):
         read_source(source, ["de"])
-    with pytest.raises(CorpusError, match=r"no text of de-en .*there is: none"):
+    with pytest.raises(CorpusError, match=r"no text of en-de .*there is: en-de \(ref, src\)"):
         read_source(source | {"reference": "A"}, ["de"])
     write(tmp_path, "wmt19", "de-en", src="drei\n", ref="three\n")
     with pytest.raises(CorpusError, match=r"has both de-en and en-de, and de and en share .* path: FOLDER/\*.de-en.\*"):

@@ -60,12 +60,13 @@ class WmtSource(AlignedSource):
                         f"{self.path}: {name} has both {' and '.join(sets)}, and {one} and {other} share their text; "
                         f"choose one with a pattern: path: FOLDER/*.{min(sets)}.*"
                     )
-            missing = [pair for pair in wanted.pairs if not found[pair]]
+            missing = ["-".join(sorted(each, key=wanted.languages.index)) for each in wanted.pairs if not found[each]]
             if missing:
-                there = ", ".join(dict.fromkeys(direction for direction, _, _ in tagged)) or "none"
+                fields = self._fields(name).items()
+                there = ", ".join(f"{direction} ({', '.join(sorted(files))})" for direction, files in fields) or "none"
                 raise CorpusError(
-                    f"{self.path}: no text of {', '.join(map('-'.join, missing))} for {name!r}; there is: {there}. "
-                    f"sacrebleu -t {name} -l {'-'.join(missing[0])} --echo src puts it into the cache of sacreBLEU"
+                    f"{self.path}: no text of {', '.join(missing)} for {name!r}; there is: {there}. "
+                    f"sacrebleu -t {name} -l {missing[0]} --echo src puts it into the cache of sacreBLEU"
                 )
             yield from (Aligned(f"{name}.{each}", paths) for sets in found.values() for each, paths in sets.items())
 
