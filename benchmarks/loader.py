@@ -4,7 +4,8 @@
     python benchmarks/loader.py runs/demo/data [--batch-tokens 8192] [--batches 300]
 
 One thread. Batches are those of the training stream, of one direction each and mixed; a batch counts from its rows'
-numbers to its tensors. Writes `results/loader.json`: medians in milliseconds, rows and padded tokens of a batch.
+numbers to its tensors. Writes `results/loader.json`: medians in milliseconds of wall time and of processor time, which
+other work on the machine lengthens less; rows and padded tokens of a batch.
 """
 
 from __future__ import annotations
@@ -29,17 +30,23 @@ def measure(store: TokenStore, batch_tokens: int, count: int, mixed: bool) -> di
     settings = TrainingSettings(updates=1, batch_tokens=batch_tokens, mix_directions=mixed)
     directions = store.directions("train")
     batches = TrainingBatches(store, directions, TextFormat.of(store.tokenizer, directions), settings, seed=1)
-    times, rows, tokens = [], [], []
+    times, processor, rows, tokens = [], [], [], []
     for number in range(count + 10):
         draw = batches.draw()
-        begun = time.perf_counter()
+        begun, begun_processor = time.perf_counter(), time.thread_time()
         made = batches.make(draw)
-        spent = time.perf_counter() - begun
+        spent, spent_processor = time.perf_counter() - begun, time.thread_time() - begun_processor
         if number >= 10:
             times.append(1000 * spent)
+            processor.append(1000 * spent_processor)
             rows.append(len(draw.indices))
             tokens.append(made.padded)
-    middle = {"milliseconds": times, "rows": rows, "padded tokens of both sides": tokens}
+    middle = {
+        "milliseconds": times,
+        "processor milliseconds": processor,
+        "rows": rows,
+        "padded tokens of both sides": tokens,
+    }
     return {name: round(statistics.median(values), 2) for name, values in middle.items()}
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -79,6 +82,27 @@ def test_mixed_batches_hold_several_directions_within_the_budget() -> None:
         assert inputs["decoder_input_ids"][:, 1].tolist() == targets
     first, rest = taken[0].batch.rows(0, 1), taken[0].batch.rows(1, None)
     assert first.row_directions + rest.row_directions == taken[0].batch.row_directions
+
+
+def test_batches_stay_those_that_earlier_versions_drew() -> None:
+    """A run that is resumed after an update of the software sees the pairs that it would have seen."""
+    rows = [
+        [[str(one), index] for one, index in zip(draw.row_directions(), draw.indices.tolist(), strict=True)]
+        for draw in islice(iter(stream().draw, None), 60)
+    ]
+    assert rows[0][:4] == [["en-de", 37], ["en-fr", 14], ["de-en", 0], ["en-fr", 14]]
+    assert sha256(json.dumps(rows).encode()).hexdigest()[:16] == "97c966ff1af65dec"
+
+
+def test_rows_are_grouped_by_direction_in_their_order() -> None:
+    batches = stream()
+    for draw in (batches.draw() for _ in range(30)):
+        directions = draw.row_directions()
+        grouped = draw.by_direction()
+        assert set(grouped) == set(directions)
+        for one, (rows, pairs) in grouped.items():
+            assert rows.tolist() == [row for row, direction in enumerate(directions) if direction == one]
+            assert pairs.tolist() == draw.indices[rows].tolist()
 
 
 def test_share_of_each_direction_follows_its_weight() -> None:

@@ -54,25 +54,33 @@ class Draw:
     """A micro-batch before its tensors are made.
 
     Args:
-        directions: the one direction, or that of each row.
+        directions: those that rows may be of.
         indices: `[rows]` which pair of its direction each row is.
         number: among all draws, from 0.
         name: for messages.
+        columns: `[rows]` which of the directions each row is of; None where there is only one.
     """
 
-    directions: Direction | tuple[Direction, ...]
+    directions: tuple[Direction, ...]
     indices: np.ndarray
     number: int
     name: str
+    columns: np.ndarray | None = None
+
+    def row_directions(self) -> tuple[Direction, ...]:
+        """The direction of each row."""
+        if self.columns is None:
+            return self.directions * len(self.indices)
+        return tuple([self.directions[column] for column in self.columns.tolist()])
 
     def by_direction(self) -> dict[Direction, tuple[np.ndarray, np.ndarray]]:
         """By direction: the places of its rows in the batch, and their pairs."""
-        if isinstance(self.directions, Direction):
-            return {self.directions: (np.arange(len(self.indices)), self.indices)}
-        places: dict[Direction, list[int]] = {}
-        for place, direction in enumerate(self.directions):
-            places.setdefault(direction, []).append(place)
-        return {one: (np.array(rows), self.indices[rows]) for one, rows in places.items()}
+        if self.columns is None:
+            return {self.directions[0]: (np.arange(len(self.indices)), self.indices)}
+        order = np.argsort(self.columns, kind="stable")
+        ends = np.cumsum(np.bincount(self.columns, minlength=len(self.directions)))
+        places = zip(self.directions, np.split(order, ends[:-1]), strict=True)
+        return {one: (rows, self.indices[rows]) for one, rows in places if len(rows)}
 
 
 def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -> dict[Direction, float]:
@@ -188,7 +196,7 @@ class SeparateDraws(Iterator[Draw]):
         self._places[direction] = (epoch, batch + 1) if batch + 1 < len(plan) else (epoch + 1, 0)
         self._number += 1
         name = f"{direction} (epoch {epoch}, batch {batch})"
-        return Draw(direction, plan[batch], self._number - 1, name)
+        return Draw((direction,), plan[batch], self._number - 1, name)
 
     def _plan(self, direction: Direction, epoch: int) -> EpochPlan:
         if direction not in self._plans or self._plans[direction][0] != epoch:
@@ -252,7 +260,7 @@ class MixedDraws(Iterator[Draw]):
     ) -> None:
         self._pairs, self._probabilities = pairs, probabilities
         self._batch_tokens, self._seed, self._framing = batch_tokens, seed, framing
-        self._directions = list(pairs)
+        self._directions = tuple(pairs)
         self._orders: dict[tuple[Direction, int], np.ndarray] = {}
         self._window: tuple[int, list[tuple[np.ndarray, np.ndarray]]] = (-1, [])
         self._place = (0, 0)
@@ -264,8 +272,8 @@ class MixedDraws(Iterator[Draw]):
         places, indices = batches[batch]
         self._place = (number, batch + 1) if batch + 1 < len(batches) else (number + 1, 0)
         self._number += 1
-        directions = tuple(self._directions[place] for place in places)
-        return Draw(directions, indices, self._number - 1, f"mixed directions (window {number}, batch {batch})")
+        name = f"mixed directions (window {number}, batch {batch})"
+        return Draw(self._directions, indices, self._number - 1, name, places)
 
     def _batches(self, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """The batches of a window: for each row the place of its direction, and its pair."""

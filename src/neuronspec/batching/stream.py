@@ -107,10 +107,12 @@ class TrainingBatches:
 
     def make(self, draw: Draw) -> TrainingBatch:
         """The tensors of a micro-batch."""
-        if isinstance(draw.directions, Direction):
-            batch = collate(draw.directions, self._pairs[draw.directions].gather(draw.indices), self._text_format)
+        if draw.columns is None:
+            (direction,) = draw.directions
+            batch = collate(direction, self._pairs[direction].gather(draw.indices), self._text_format)
         else:
-            batch = collate_mixed(draw.directions, self._gather(draw.by_direction()), self._text_format)
+            sides = self._gather(draw.by_direction())
+            batch = collate_mixed(draw.row_directions(), sides, self._text_format)
         masks = [batch.inputs[name] for name in ("attention_mask", "decoder_attention_mask") if name in batch.inputs]
         tokens, padded = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
         return TrainingBatch(batch, draw.number, draw.name, tokens, padded)
@@ -118,16 +120,15 @@ class TrainingBatches:
     def _gather(self, rows: Mapping[Direction, tuple[np.ndarray, np.ndarray]]) -> Sides:
         """The pairs of several directions, each with the places of its rows and their pairs."""
         parts = [self._pairs[direction].gather(indices) for direction, (_, indices) in rows.items()]
-        order = np.argsort(np.concatenate([places for places, _ in rows.values()]))
+        places = np.concatenate([places for places, _ in rows.values()])
+        order = np.empty_like(places)
+        order[places] = np.arange(len(places))
         sources, targets = (Ragged.chained(sides).take(order) for sides in zip(*parts, strict=True))
         return sources, targets
 
     def target_tokens(self, draw: Draw) -> int:
         """Target tokens of a micro-batch that take loss: pieces, the end, and the tag where it does."""
         beside = self._text_format.frame.labelled
-        if isinstance(draw.directions, Direction):
-            lengths = self._pairs[draw.directions].target_lengths[draw.indices]
-            return int(lengths.sum()) + beside * len(lengths)
         rows = draw.by_direction().items()
         return sum(int(self._pairs[one].target_lengths[some].sum()) + beside * len(some) for one, (_, some) in rows)
 

@@ -184,8 +184,10 @@ class Tagged(Frame):
 
     def pieces(self, directions: Sequence[Direction], sides: Sides) -> Inputs:
         """See `Frame.pieces`."""
-        read = np.array([[self._tag_read(one)] for one in directions])
-        written = np.array([self._tags_written(one) for one in directions], dtype=np.int64).reshape(len(directions), -1)
+        of_targets = np.array([self.tags[one.target] for one in directions], dtype=np.int64)[:, None]
+        read, written = of_targets, of_targets[:, : int(self.writes)]
+        if self.reads == "source":
+            read = np.array([self.tags[one.source] for one in directions], dtype=np.int64)[:, None]
         sources, targets = sides[0].between(read, self.eos), sides[1].between(written, self.eos)
         inputs = teacher_forced(sources, targets, [self.eos] * len(targets), self.pad)
         if self.writes and not self.tag_loss:
