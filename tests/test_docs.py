@@ -11,12 +11,15 @@ from types import ModuleType
 
 import pytest
 import torch
+import yaml
 
 import neuronspec as ns
 from neuronspec.arms.arm import arm_of
 from neuronspec.recipe import Recipe
 from neuronspec.sweep.settings import Sweep
+from neuronspec.training.model_folder import export_model
 from tests.helpers.checkpoints import nllb
+from tests.helpers.toy_corpus import toy_model, toy_tokenizer
 
 ROOT = Path(__file__).parent.parent
 
@@ -64,7 +67,17 @@ def with_files(recipe: Path, folder: Path) -> Path:
     for name in re.findall(r"path: \"?(\.\./[^\s,}\"]+)", text):
         (copy.parent / name).parent.mkdir(parents=True, exist_ok=True)
         (copy.parent / name).touch()
+    for name in re.findall(r"pretrained: (\.\./\S+)", text):
+        shutil.copytree(checkpoint(folder), copy.parent / name, dirs_exist_ok=True)
     return copy
+
+
+def checkpoint(folder: Path) -> Path:
+    """The folder of a model that a recipe may start from."""
+    made = folder / "checkpoint"
+    if not made.is_dir():
+        export_model(toy_model(), toy_tokenizer(), made)
+    return made
 
 
 def python_blocks(page: Path) -> str:
@@ -176,6 +189,19 @@ def test_the_sweep_of_the_page_is_valid(tmp_path: Path) -> None:
         (tmp_path / key).touch()
     sweep = Sweep.load(path, [f"corpus.{key}={tmp_path / key}" for key in ("train", "valid", "test")])
     assert len(list(sweep.cells())) == 3 * 2 * (4 * 3 + 1)
+
+
+def test_the_sweep_of_the_page_on_adaptation_is_valid(tmp_path: Path) -> None:
+    (tmp_path / "sweeps").mkdir()
+    shutil.copyfile(ROOT / "recipes" / "demo.yaml", tmp_path / "demo.yaml")
+    path = tmp_path / "sweeps" / "page.yaml"
+    path.write_text(yaml_block("adaptation.md"), encoding="utf-8")
+    sweep = Sweep.load(path)
+    assert len(list(sweep.cells())) == 4 * 2 and sweep.arms["averaged-60"].method == "averaged"
+    page = (ROOT / "docs" / "adaptation.md").read_text(encoding="utf-8")
+    entries = [yaml.safe_load(text) for text in re.findall(r"`(\{name: .*?\})`", page)]
+    recipe = Recipe.load(tmp_path / "demo.yaml", [f"arms={json.dumps(entries)}"])
+    assert [arm_of(recipe, entry["name"])[1].name for entry in entries] == ["demo"] * 2
 
 
 def test_the_arms_of_the_page_are_valid(tmp_path: Path) -> None:

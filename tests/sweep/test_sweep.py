@@ -147,3 +147,32 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
         assert process.wait(60) == 130
     saved = sorted((log.parent / "checkpoints").glob("step-*"))
     assert saved, "the worker saved before it ended"
+
+
+@pytest.mark.slow
+def test_an_adaptation_ends_with_a_frontier(tmp_path: Path) -> None:
+    text = """\
+seeds: [1, 2]
+arms:
+  dense:
+  half: {arm: averaged, method: averaged, set: {baselines.averaged.of: dense, baselines.averaged.base: 0.5}}
+  neurons: {arm: specialized, set: {specialization.semantics: gradient, specialization.trainable: neurons}}
+"""
+    path = write_sweep(tmp_path, SMALL + "  continuation.directions: [en-de]\n" + text)
+    done = sweep(path, "--out", tmp_path / "out", "--processes", 2, "--tables", tmp_path / "tables")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = results(tmp_path / "out")
+    assert found["adapted"] == ["en-de"] and found["entries"]["half"]["method"] == "averaged"
+    dense, base = found["entries"]["dense"], found["arms"]["base"]
+    for direction in ("en-de", "de-en"):
+        cells = [
+            json.loads((tmp_path / f"out/cells/dense/seed-{seed}/evaluation/dense/scores.json").read_text())["scores"]
+            for seed in (1, 2)
+        ]
+        expected = [cell[direction]["chrf++"] - base[direction]["chrf++"] for cell in cells]
+        assert dense["over_base"]["chrf++"][direction] == pytest.approx(expected)
+    assert dense["means"]["adapted"]["chrf++"]["values"] and dense["means"]["others"]["chrf++"]["values"]
+    assert "gain at equal forgetting" in done.stdout and "averaged" in done.stdout
+    assert (tmp_path / "tables" / "frontier.md").read_text().count("neurons") == 1
+    assert (tmp_path / "out" / "frontier.svg").read_text().startswith("<?xml")
+    assert not list((tmp_path / "out" / "shared").glob("specialize-*"))  # dense is trained in its cell alone

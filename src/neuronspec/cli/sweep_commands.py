@@ -10,13 +10,14 @@ import typer
 
 from neuronspec.cli.options import NoVerifyOption, SetOption, TablesOption
 from neuronspec.cli.output import console, progress
-from neuronspec.core.errors import NeuronspecError, RunError
+from neuronspec.core.errors import MissingExtraError, NeuronspecError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from neuronspec.sweep.nodes import Node
     from neuronspec.sweep.settings import Sweep
+    from neuronspec.sweep.sweep_results import SweepResults
 
 commands = typer.Typer()
 logger = logging.getLogger(__name__)
@@ -117,12 +118,31 @@ def _run(sweep: Sweep, nodes: list[Node], out: Path, processes: int, tables: Pat
     if any(node.cell for node in nodes if node.folder in outcome.done):
         results = gather(sweep, nodes, outcome.done, failed, out, progress())
         made = sweep_tables(results)
-        for name in ("entries", "zero_shot_entries", "tiers", "costs"):
+        for name in ("entries", "frontier", "zero_shot_entries", "tiers", "costs"):
             if name in made:
                 console().print(made[name].to_rich())
         if tables is not None:
             logger.info("%d files in %s", len(export(made, tables)), tables)
         logger.info("results: %s", RunFolder(out).results)
+        _draw(results, out)
     if failed:
         lines = [f"  {name}: {reason}" for name, reason in failed.items()]
         raise SweepFailed("\n".join([f"{len(failed)} tasks of the sweep failed; run it again to retry:", *lines]))
+
+
+def _draw(results: SweepResults, out: Path) -> None:
+    """The picture of an adaptation, `SWEEP/frontier.svg`; without matplotlib a line says why there is none."""
+    from neuronspec.report.paper.frontier import frontier_figure
+    from neuronspec.report.paper.write import save
+    from neuronspec.sweep.frontier import frontiers
+
+    found = frontiers(results)
+    if not found:
+        return
+    try:
+        picture = frontier_figure({each.method: (each.places(each.points), each.places(each.best)) for each in found})
+        path = save(picture, RunFolder(out).frontier)
+    except MissingExtraError as error:
+        logger.warning("%s", error)
+        return
+    logger.info("gain against forgetting: %s", path)

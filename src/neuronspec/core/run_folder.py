@@ -122,6 +122,11 @@ class RunFolder:
         return self.folder / "results.json"
 
     @property
+    def frontier(self) -> Path:
+        """Of a sweep: the picture of gain against forgetting."""
+        return self.folder / "frontier.svg"
+
+    @property
     def analysis(self) -> Path:
         """What the neurons do."""
         return self.folder / "analysis.json"

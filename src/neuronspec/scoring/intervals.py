@@ -111,6 +111,19 @@ def over_both(values: Array, samples: Array | None = None, sentences: int = 0) -
     return _interval(float(values.mean()), parts)
 
 
+def over_parts(mean: float, parts: Sequence[Array]) -> Interval | None:
+    """For other units of several kinds at once, such as seeds and two sets of directions; None for one of a kind.
+
+    Args:
+        mean: that was observed.
+        parts: by kind, what each of its units has as a mean over the units of the other kinds. The variances of their
+            means are added, which counts twice what two kinds share: on the safe side.
+    """
+    if any(len(values) < 2 for values in parts):
+        return None
+    return _interval(mean, [_Part(float(np.var(values, ddof=1)) / len(values), len(values) - 1) for values in parts])
+
+
 def correlation(samples: Array) -> float | None:
     """The mean correlation of two units over resamples of the sentences that they share; None without a pair.
 
@@ -135,7 +148,7 @@ def _interval(mean: float, parts: Sequence[_Part]) -> Interval:
     if variance <= 0:
         return Interval(mean, mean)
     level = (1 + CONFIDENCE) / 2
-    freedom = variance**2 / sum(part.variance**2 / part.freedom for part in parts)
+    freedom = 1 / sum((part.variance / variance) ** 2 / part.freedom for part in parts)
     satterthwaite = float(stdtrit(freedom, level))
     cochran_cox = sum(part.variance * float(stdtrit(part.freedom, level)) for part in parts) / variance
     half = (satterthwaite + cochran_cox) / 2 * variance**0.5

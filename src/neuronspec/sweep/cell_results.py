@@ -25,7 +25,7 @@ from neuronspec.recipe import Recipe
 from neuronspec.runs.state import read_stages
 from neuronspec.scoring.joint import Ids
 from neuronspec.specialization.methods import MASKS_FILE
-from neuronspec.sweep.differences import Differences, Found
+from neuronspec.sweep.differences import TESTED, Differences, Found
 from neuronspec.sweep.nodes import FLOOR, Node
 from neuronspec.sweep.settings import Sweep
 from neuronspec.sweep.sweep_results import Entry, Spread, SweepResults
@@ -62,7 +62,7 @@ def gather(
     with progress.task("scoring"):
         found = _find([node for node in nodes if node.folder in done], scorer, bool(sweep.base_seeds))
     facts = _facts(recipe, store, scorer)
-    groups = _groups(facts)
+    groups, adapted = _groups(facts), bool(facts.get("adapted"))
     with progress.task("testing significance"):
         ids = _sentences(nodes, done, facts["directions"])
         differences = Differences(sweep, found, groups, ids, recipe.evaluation.scores.resamples).all()
@@ -71,7 +71,11 @@ def gather(
         "baselines": sweep.baselines,
         "base_seeds": sweep.base_seeds or [],
         "recipe": recipe.to_yaml(),
-        "entries": {label: _entry(one, groups) for label, one in found.items() if one.nodes[min(one.nodes)].cell},
+        "entries": {
+            label: _entry(one, groups, _method(sweep, label), _over_base(one, found.get("base")) if adapted else {})
+            for label, one in found.items()
+            if one.nodes[min(one.nodes)].cell
+        },
         "differences": differences,
         "failed": dict(failed),
     }
@@ -143,7 +147,33 @@ def _mean(one: Found) -> ArmScores:
     return {name: mean_score([scores[name] for scores in one.scores.values()]) for name in names}
 
 
-def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> Entry:
+def _method(sweep: Sweep, label: str) -> str:
+    """Whose frontier the trainings under a label are points of."""
+    name = label.partition("+")[0]
+    return sweep.arms[name].method or name
+
+
+def _over_base(one: Found, base: Found | None) -> dict[str, dict[str, list[float]]]:
+    """By metric and direction, what each training gains over the baseline that it continues."""
+    trainings = sorted(one.scores)
+    starts = [base.scores.get((start, 0)) if base else None for start, _ in trainings]
+    found: dict[str, dict[str, list[float]]] = {}
+    for metric in TESTED:
+        for name in one.scores[trainings[0]]:
+            pairs = [
+                (one.scores[training][name].get(metric), start[name].get(metric))
+                for training, start in zip(trainings, starts, strict=True)
+                if start is not None and name in start and name in one.scores[training]
+            ]
+            gains = [mine - theirs for mine, theirs in pairs if mine is not None and theirs is not None]
+            if len(gains) == len(trainings):
+                found.setdefault(metric, {})[name] = gains
+    return found
+
+
+def _entry(
+    one: Found, groups: Mapping[str, Sequence[str]], method: str, over_base: dict[str, dict[str, list[float]]]
+) -> Entry:
     node = one.nodes[min(one.nodes)]
     assert node.cell is not None, "entries have cells"
     arm = node.cell.arm
@@ -157,6 +187,8 @@ def _entry(one: Found, groups: Mapping[str, Sequence[str]]) -> Entry:
         means={group: _means(one, names) for group, names in groups.items()},
         validation=_summary(best) if len(best) == len(folders) else None,
         sparsity=_sparsity(folders[0]),
+        method=method,
+        over_base=over_base,
         cost=_cost(node, folders),
     )
 

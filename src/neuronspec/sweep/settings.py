@@ -66,6 +66,11 @@ class Entry(Section):
     arm: Annotated[str, OneOf(ARMS)] | None = Field(None, description="which arm it is; the entry's name without it")
     set: Changes = Field({}, description="recipe keys that it changes, as {selection.coverage: 0.7}")
     seeds: Seeds | None = Field(None, description="other seeds than the sweep's")
+    method: Name | None = Field(
+        None,
+        description="in an adaptation, whose frontier of gain against forgetting its trainings are points of; the "
+        "entry's name without it",
+    )
 
 
 class Sweep(Section):

@@ -58,6 +58,8 @@ class Entry(_Content):
         means: by group of directions and metric, means over directions.
         validation: the best validation loss.
         sparsity: share of neurons that are left out; None for arms without masks.
+        method: whose frontier it is a point of, in an adaptation.
+        over_base: in an adaptation, by metric and direction, what each training gains over the baseline.
         cost: what one training takes, with the preparation that it needs; the median time, the most memory.
     """
 
@@ -68,6 +70,8 @@ class Entry(_Content):
     means: dict[Group, dict[str, Spread]]
     validation: Spread | None
     sparsity: float | None
+    method: str = ""
+    over_base: dict[str, dict[str, list[float]]] = {}
     cost: Cost
 
     @property
