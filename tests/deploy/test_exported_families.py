@@ -31,7 +31,9 @@ def specialized_in(family: str, folder: Path) -> Path:
     return folder / "model"
 
 
-@pytest.mark.parametrize("family", CONVERTED)
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=pytest.mark.slow) if name == "qwen3" else name for name in CONVERTED]
+)
 def test_exports_and_bundles_translate_as_the_specialized_model(family: str, tmp_path: Path) -> None:
     model = specialized_in(family, tmp_path)
     (tmp_path / "sample.txt").write_text("\n".join(SOURCES), encoding="utf-8")
@@ -53,6 +55,9 @@ def test_exports_and_bundles_translate_as_the_specialized_model(family: str, tmp
         for folder in ("float32", "exact"):
             assert ns.Translator(tmp_path / folder, **OPTIONS)(texts, name) == expected
     assert ns.Translator(tmp_path / "int8", **OPTIONS)(texts, "en-de")
+    if family in CAUSAL:  # of 256 positions, as many as a translation may have of other families
+        small, large = (ns.Translator(folder, beam=1) for folder in (tmp_path / "float32", model))
+        assert small(texts, "en-de") == large(texts, "en-de")
 
 
 def test_weights_in_bfloat16_are_exported_as_they_are(tmp_path: Path) -> None:
@@ -74,4 +79,6 @@ def test_what_cant_be_converted_is_refused_and_nothing_is_written(tmp_path: Path
     model = specialized_in("gemma2", tmp_path)
     with pytest.raises(ModelError, match="soft caps, which Gemma 2 has; use the transformers engine"):
         export_directions(model, ["en-de"], tmp_path / "out", "int8", 0, None, None)
+    with pytest.raises(ModelError, match="soft caps"):
+        export_directions(model, None, tmp_path / "out", "int8", 0, None, None)
     assert not (tmp_path / "out").exists()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.helpers.prompted_checkpoints import PROMPTED
 from tests.helpers.synthetic import write_table
-from tests.runs.test_pretrained import call, refused, sentences, write_recipe
+from tests.runs.test_pretrained import BUDGET, call, refused, sentences, write_recipe
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 import neuronspec as ns
@@ -149,7 +149,14 @@ def test_a_run_is_evaluated_and_exported_with_ctranslate2(name: str, tmp_path: P
     write_table(tmp_path / "table.tsv", rows=200)
     PROMPTED[name](tmp_path / "checkpoint", sentences(tmp_path / "table.tsv"))
     evaluation = {"engine": "ctranslate2", "beam": 2, "max_new_tokens": 12, "scores": {"off_target": False}}
-    call("run", write_recipe(tmp_path, evaluation=evaluation), "--out", tmp_path / "run")
+    model = {"pretrained": "checkpoint", "dtype": "bfloat16"}
+    continuation = BUDGET | {"precision": "auto"}
+    recipe = write_recipe(tmp_path, model=model, evaluation=evaluation, continuation=continuation)
+    call("run", recipe, "--out", tmp_path / "run")
+    arithmetic = json.loads((tmp_path / "run" / "results.json").read_text())["arithmetic"]
+    assert arithmetic["base"] == {"weights": "bfloat16", "training": None, "evaluation": "ctranslate2, float32"}
+    assert arithmetic["dense"]["training"] in ("bf16", "float32"), "as the machine can"
+    assert AutoConfig.from_pretrained(tmp_path / "run" / "arms" / "dense").dtype == torch.bfloat16
     told = call("export", tmp_path / "run", "en-de", "--out", tmp_path / "small", "--quantization", "float32")
     assert "en-de" in told
     sources = TokenStore.open(tmp_path / "run" / "data").pairs("test", EN_DE).source_texts()

@@ -16,6 +16,7 @@ from neuronspec.deploy.opening import Opened, open_specialized, own_directions
 from neuronspec.specialization.compact import compact, compact_report
 from neuronspec.specialization.save import save_compact
 from neuronspec.specialization.scope import serve
+from neuronspec.translation.conversion import check_convertible, import_ctranslate2
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
 logger = logging.getLogger(__name__)
@@ -100,8 +101,15 @@ def export_directions(
 
 
 def _to_export(path: Path) -> Opened:
-    """A specialized model in float32, which what is exported is held against; bfloat16 rounds what it computes."""
+    """A specialized model in float32, which what is exported is held against; bfloat16 rounds what it computes.
+
+    Raises:
+        MissingExtraError: ctranslate2 isn't installed.
+        ModelError: CTranslate2 can't compute it, which is told before there is a folder.
+    """
     opened = open_specialized(path, "cpu")
+    import_ctranslate2()
+    check_convertible(opened.model)
     cast(Any, opened.model).float()
     return opened
 
