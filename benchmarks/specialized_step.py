@@ -57,8 +57,10 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 Step = Callable[[Batch], None]
 
 
-def build(device: str) -> M2M100ForConditionalGeneration:
+def build(device: str, width: int | None = None) -> M2M100ForConditionalGeneration:
+    """The model; `width` is that of its FFNs, other than usual."""
     d_model, ffn, heads = (1024, 4096, 16) if device == "cuda" else (512, 2048, 8)
+    ffn = width or ffn
     torch.manual_seed(0)
     config = M2M100Config(
         vocab_size=16000, d_model=d_model, encoder_ffn_dim=ffn, decoder_ffn_dim=ffn, encoder_layers=6,
