@@ -11,7 +11,7 @@ from neuronspec.arms.arm import Cost
 from neuronspec.scoring.intervals import over_units
 from neuronspec.scoring.joint import JointSamples
 from neuronspec.sweep.differences import group_difference
-from neuronspec.sweep.sweep_results import Entry, GroupDifference, SweepResults
+from neuronspec.sweep.sweep_results import Bounds, Entry, GroupDifference, SweepResults, verdict
 from neuronspec.sweep.sweep_tables import differences_table, entries_table
 
 RANDOM = np.random.default_rng(6)
@@ -106,3 +106,30 @@ def test_tables_say_what_they_are_for() -> None:
     assert once[3:7] == ["–", "–", "–", "–"] and once[2] != "–"
     several = differences_table(content([1, 2]))
     assert several is not None and "95%, other baselines" in several.columns and "given" not in several.note
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        (Bounds(low=0.01, high=0.5), "better"),
+        (Bounds(low=-0.05, high=0.5), "no worse"),
+        (Bounds(low=-0.05, high=-0.01), "no worse"),
+        (Bounds(low=-0.5, high=-0.01), "worse"),
+        (Bounds(low=-0.5, high=0.5), "open"),
+        (None, "open"),
+    ],
+)
+def test_a_margin_that_was_stated_beforehand(bounds: Bounds | None, expected: str) -> None:
+    assert verdict(bounds, 0.1) == expected
+
+
+def test_the_table_judges_by_the_margin() -> None:
+    table = differences_table(content([]).model_copy(update={"margin": 0.1}))
+    assert (
+        table is not None
+        and table.columns[-1] == "margin 0.1"
+        and "better: above 0; no worse: above -0.1" in table.note
+    )
+    assert {row[0]: row[-1] for row in table.rows} == {"sure − dense: all": "better", "once − dense: all": "open"}
+    other = differences_table(content([]).model_copy(update={"margin": 0.1}), "bleu")
+    assert other is None and "margin" not in str(differences_table(content([])))

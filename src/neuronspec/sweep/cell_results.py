@@ -69,6 +69,7 @@ def gather(
     facts |= {
         "sweep": sweep.name,
         "baselines": sweep.baselines,
+        **({"margin": sweep.margin} if sweep.margin is not None else {}),
         "base_seeds": sweep.base_seeds or [],
         "recipe": recipe.to_yaml(),
         "entries": {

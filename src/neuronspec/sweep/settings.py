@@ -90,6 +90,13 @@ class Sweep(Section):
         {}, description="groups of changes by name; each entry is trained with each of them, named ENTRY+NAME"
     )
     baselines: list[Name] = Field(["dense"], min_length=1, description="the entries that the others are compared with")
+    margin: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="chrF++ that an entry may be worse than a baseline and count as no worse (non-inferiority): to be "
+        "stated before the sweep is run, such as 0.1",
+    )
 
     @field_validator("arms", mode="before")
     @classmethod

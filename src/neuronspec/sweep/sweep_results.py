@@ -33,6 +33,30 @@ class Bounds(_Content):
         return self.low > 0 or self.high < 0
 
 
+Verdict: TypeAlias = Literal["better", "no worse", "worse", "open"]
+"""What an interval says of a difference, given a margin: above 0; above -margin; below 0; none of these."""
+
+
+def verdict(bounds: Bounds | None, margin: float) -> Verdict:
+    """Superiority or non-inferiority (Schumi and Wittes, 2011, Trials 12:106), as a 95% interval shows it.
+
+    Args:
+        bounds: of the difference; None if there is no interval.
+        margin: that counts as no worse.
+
+    Example:
+        >>> verdict(Bounds(low=-0.05, high=0.2), 0.1)
+        'no worse'
+    """
+    if bounds is None:
+        return "open"
+    if bounds.low > 0:
+        return "better"
+    if bounds.low > -margin:
+        return "no worse"
+    return "worse" if bounds.high < 0 else "open"
+
+
 class Spread(_Content):
     """A number over trainings: mean, standard deviation of a sample (None for one), and each value."""
 
@@ -124,6 +148,7 @@ class SweepResults(Results):
         base_seeds: of the sweep; empty where all continue one baseline.
         entries: all that were trained.
         differences: by entry and baseline.
+        margin: chrF++ that counts as no worse; None if the sweep doesn't say.
         failed: by training, why it failed.
     """
 
@@ -132,6 +157,7 @@ class SweepResults(Results):
     base_seeds: list[int]
     entries: dict[str, Entry]
     differences: dict[str, dict[str, Gains]]
+    margin: float | None = None
     failed: dict[str, str] = Field(default_factory=dict)
 
     @property

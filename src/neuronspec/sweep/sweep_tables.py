@@ -16,7 +16,7 @@ from neuronspec.evaluation.tables import (
     zero_shot_table,
 )
 from neuronspec.sweep.frontier import BUDGETS, frontiers
-from neuronspec.sweep.sweep_results import Bounds, Entry, GroupDifference, Spread, SweepResults
+from neuronspec.sweep.sweep_results import Bounds, Entry, GroupDifference, Spread, SweepResults, verdict
 
 
 def _notes(results: SweepResults) -> tuple[str, str]:
@@ -153,6 +153,7 @@ def _bounds(bounds: Bounds | None) -> Cell:
 def differences_table(results: SweepResults, metric: str = "chrf++") -> Table | None:
     """One row per entry, baseline and group of directions; None if nothing was compared."""
     rows: list[list[str]] = []
+    margin = results.margin if metric == "chrf++" else None
     for label, baselines in results.differences.items():
         for baseline, found in baselines.items():
             for group, one in found.get(metric, {}).items():
@@ -165,6 +166,7 @@ def differences_table(results: SweepResults, metric: str = "chrf++") -> Table | 
                         Cell("–" if seeds.sd is None else f"{seeds.sd:.2f}", seeds.sd),
                         Cell("–" if seeds.p is None else f"{seeds.p:.3f}", seeds.p),
                         Cell("–" if r is None else f"{r:.2f}", r),
+                        *([] if margin is None else [verdict(one.other_directions, margin)]),
                     ]
                 )
     over = results.over
@@ -172,7 +174,14 @@ def differences_table(results: SweepResults, metric: str = "chrf++") -> Table | 
         "entries and directions", label_of(metric), "95%, these trainings", f"95%, other {over}",
         f"95%, other directions and {over}", "sd", "p" if over == "baselines" else "p, given this baseline", "r",
     ]  # fmt: skip
-    return Table(f"Differences in {label_of(metric)}", heads, rows, _notes(results)[1]) if rows else None
+    note = _notes(results)[1]
+    if margin is not None:
+        heads.append(f"margin {margin:g}")
+        note += (
+            f" Last column, by the interval for other directions and {over}: better: above 0; no worse: above "
+            f"-{margin:g}; worse: below 0; open: none of these."
+        )
+    return Table(f"Differences in {label_of(metric)}", heads, rows, note) if rows else None
 
 
 def costs_table(results: SweepResults) -> Table:
