@@ -199,12 +199,12 @@ def test_a_run_of_one_s_own_is_given_new_languages(tmp_path: Path, work: Path) -
 @pytest.mark.parametrize(
     ("model", "command", "message"),
     [
-        ({"new_languages": NEW | {"de": "en"}}, "prepare", "de has a tag already, 'deu_Latn'"),
+        ({"new_languages": NEW | {"de": "en"}}, "validate", "de has a tag already, 'deu_Latn'"),
         ({"new_languages": {"nds": "tlh"}}, "validate", "unknown language 'tlh'"),
-        ({"new_languages": NEW | {"nds": "frr"}}, "prepare", "nds: frr can't lend its tag"),
+        ({"new_languages": NEW | {"nds": "frr"}}, "validate", "nds: frr can't lend its tag"),
         ({"new_languages": {"lb": "de"}}, "validate", "model.new_languages"),
         ({"new_languages": NEW, "languages": {"nds": "deu_Latn"}}, "validate", "nds is both in languages and in new_"),
-        ({"new_languages": {"nds": "de"}}, "prepare", "model.new_languages makes one"),
+        ({"new_languages": {"nds": "de"}}, "validate", "model.new_languages makes one"),
         ({"new_languages": NEW, "extend_vocabulary": 90000}, "prepare", "extend_vocabulary is 90000"),
     ],
 )

@@ -264,7 +264,7 @@ def pretrained_tokenizer(settings: ModelSettings, directions: Sequence[Direction
     from neuronspec.models.fit import check_ids
     from neuronspec.models.text_format import TextFormat, describe
     from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY, load_tokenizer
-    from neuronspec.models.vocabulary import files_of
+    from neuronspec.models.vocabulary import files_of, new_tags
     from neuronspec.models.whole_frames import check_room
 
     folder = check_checkpoint(settings)
@@ -283,6 +283,7 @@ def pretrained_tokenizer(settings: ModelSettings, directions: Sequence[Direction
     check_room(TextFormat.of(tokenizer).frame, getattr(config, "max_position_embeddings", None), directions)
     if settings.trim_vocabulary or settings.extend_vocabulary or settings.new_languages:
         files_of(tokenizer)
+        new_tags(tokenizer, settings.new_languages)
     return tokenizer
 
 
