@@ -107,6 +107,8 @@ def test_prompts_are_checked_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "data").exists()
     long = write_recipe(tmp_path, model={"pretrained": "checkpoint", "prompt": "Say " * 300 + "{target}: {text}"})
     assert "tokens without a sentence, and the model has 256 positions" in refused("validate", long)
+    alike = write_recipe(tmp_path, model={"pretrained": "checkpoint", "languages": {"de": "English"}})
+    assert "de and en are both called 'English' in the prompt" in refused("validate", alike)
     for name in ("", "{text}"):
         named = write_recipe(tmp_path, model={"pretrained": "checkpoint", "languages": {"de": name}})
         assert "give its tag, or its name in the prompt" in refused("validate", named)

@@ -291,18 +291,14 @@ def _check_languages(
     settings: ModelSettings, tokenizer: Any, described: Description, directions: Sequence[Direction]
 ) -> None:
     """Check that the model can be told each language, and tells them apart."""
+    from neuronspec.models.prompts import check_targets
     from neuronspec.models.tokenizer import tag_id, tags_of
     from neuronspec.models.whole_frames import target_tag, target_tags
 
     prompt = described.get("prompt", "")
     targets = sorted({direction.target for direction in directions})
     if described["kind"] in ("prompted", "causal") and "{target_tag}" not in prompt:
-        if len(targets) > 1 and not any(place in prompt for place in ("{target}", "{target_code}")):
-            raise RecipeError(
-                f"model.pretrained: the model isn't told which of {', '.join(targets)} to write: its tokenizer has no "
-                "tags of languages, and the prompt has no {target}; set model.prompt, or keep directions into one "
-                "language"
-            )
+        check_targets(prompt, targets, settings.languages)
         return
     by_source = described["kind"] == "prompted"
     known = list(target_tags(tokenizer).values()) if by_source else tags_of(tokenizer)

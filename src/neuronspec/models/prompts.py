@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError, nearest
@@ -38,6 +38,34 @@ def checked_prompt(prompt: str) -> str:
             else "prompt: it has {text} more than once; the source sentence goes in one place"
         )
     return prompt
+
+
+def check_targets(prompt: str, targets: Sequence[str], names: Mapping[str, str]) -> None:
+    """Check that a prompt without tags tells the languages apart that a model is to write.
+
+    Args:
+        prompt: as of `checked_prompt`.
+        targets: codes of the languages, each once.
+        names: as of `filled`.
+
+    Raises:
+        RecipeError: it names none, or two of them alike.
+    """
+    if len(targets) > 1 and not any(place in prompt for place in ("{target}", "{target_code}")):
+        raise RecipeError(
+            f"model.pretrained: the model isn't told which of {', '.join(targets)} to write: its tokenizer has no "
+            "tags of languages, and the prompt has no {target}; set model.prompt, or keep directions into one "
+            "language"
+        )
+    owners: dict[str, str] = {}
+    for code in targets if "{target_code}" not in prompt else ():
+        name = names.get(code) or name_of(code)
+        other = owners.setdefault(name, code)
+        if other != code:
+            raise RecipeError(
+                f"model.languages: {other} and {code} are both called {name!r} in the prompt, so the model isn't told "
+                f"which to write; give each a name of its own, as in model.languages: {{{code}: ...}}"
+            )
 
 
 def filled(prompt: str, direction: Direction, names: Mapping[str, str], tag: str = "") -> str:
