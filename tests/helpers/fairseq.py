@@ -41,7 +41,9 @@ def options(**changed: Any) -> dict[str, Any]:
     } | changed  # fmt: skip
 
 
-def state(rows: int, *, share_all: bool = False, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+def state(
+    rows: int, *, share_all: bool = False, dtype: torch.dtype = torch.float32, layernorm_embedding: bool = False
+) -> dict[str, torch.Tensor]:
     """Random weights by fairseq's names."""
     random = torch.Generator().manual_seed(1)
 
@@ -65,6 +67,8 @@ def state(rows: int, *, share_all: bool = False, dtype: torch.dtype = torch.floa
             made[f"{layer}.fc2.weight"], made[f"{layer}.fc2.bias"] = drawn(WIDTH, INNER), drawn(WIDTH)
             made |= _norm(f"{layer}.final_layer_norm", drawn)
         made |= _norm(f"{part}.layer_norm", drawn)
+        if layernorm_embedding:
+            made |= _norm(f"{part}.layernorm_embedding", drawn)
     made["decoder.output_projection.weight"] = made["decoder.embed_tokens.weight"]
     return made
 
@@ -115,7 +119,9 @@ def written(
     (folder / "spm.model").write_bytes(raw)
     (folder / "dict.txt").write_text("".join(f"{word} 100\n" for word in words), encoding="utf-8")
     chosen = options(share_all_embeddings=share_all, **changed)
-    model = state(4 + len(words) + len(LANGUAGES), share_all=share_all, dtype=dtype)
+    normed = bool(changed.get("layernorm_embedding"))
+    rows = 4 + len(words) + len(LANGUAGES)
+    model = state(rows, share_all=share_all, dtype=dtype, layernorm_embedding=normed)
     extra = {"train_iterator": {"epoch": 3}, "val_loss": 2.5}
     content = pack(chosen) | {"model": model, "extra_state": extra, "optimizer_history": [{"num_updates": 7}]}
     torch.save(content, folder / "checkpoint.pt")
@@ -126,6 +132,8 @@ def logits(
     tensors: dict[str, torch.Tensor], sources: torch.Tensor, targets: torch.Tensor, *, scale: bool = True
 ) -> torch.Tensor:
     """What fairseq's Transformer gives in evaluation, in float64: pre-norm, sinusoidal positions, padding is 1.
+
+    Embeddings are normalised if there are weights of their norms (`--layernorm-embedding`).
 
     Args:
         tensors: by fairseq's names.
@@ -160,13 +168,17 @@ def logits(
         inner = linear(f"{layer}.fc1", norm(f"{layer}.final_layer_norm", values)).relu()
         return values + linear(f"{layer}.fc2", inner)
 
-    read = factor * weights["encoder.embed_tokens.weight"][sources] + _positions(sources)
+    def embedded(part: str, ids: torch.Tensor) -> torch.Tensor:
+        found = factor * weights[f"{part}.embed_tokens.weight"][ids] + _positions(ids)
+        return norm(f"{part}.layernorm_embedding", found) if f"{part}.layernorm_embedding.weight" in weights else found
+
+    read = embedded("encoder", sources)
     for number in range(LAYERS):
         layer = f"encoder.layers.{number}"
         normed = norm(f"{layer}.self_attn_layer_norm", read)
         read = ffn(layer, read + attend(f"{layer}.self_attn", normed, normed, padding))
     read = norm("encoder.layer_norm", read)
-    state = factor * weights["decoder.embed_tokens.weight"][targets] + _positions(targets)
+    state = embedded("decoder", targets)
     for number in range(LAYERS):
         layer = f"decoder.layers.{number}"
         normed = norm(f"{layer}.self_attn_layer_norm", state)

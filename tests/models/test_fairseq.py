@@ -16,7 +16,7 @@ import pytest
 import torch
 from tests.helpers.fairseq import LANGUAGES, logits, options, pieces, state, words_of, written
 from tests.helpers.vocabularies import SENTENCES
-from transformers import AutoModelForSeq2SeqLM
+from transformers import AutoModelForSeq2SeqLM, M2M100ForConditionalGeneration, MBartForConditionalGeneration
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, ModelError, NeuronspecError, PathError, RecipeError
@@ -48,8 +48,11 @@ def batch(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("share_all", [False, True])
 @pytest.mark.parametrize("scale", [True, False])
-def test_logits_and_loss_are_those_of_fairseq(tmp_path: Path, share_all: bool, scale: bool) -> None:
-    checkpoint = written(tmp_path / "given", share_all=share_all, no_scale_embedding=not scale)
+@pytest.mark.parametrize("normed", [False, True])
+def test_logits_and_loss_are_those_of_fairseq(tmp_path: Path, share_all: bool, scale: bool, normed: bool) -> None:
+    checkpoint = written(
+        tmp_path / "given", share_all=share_all, no_scale_embedding=not scale, layernorm_embedding=normed
+    )
     convert_fairseq(checkpoint, tmp_path / "made")
     tensors = tensors_of(checkpoint)
     sources, targets = batch(len(tensors["encoder.embed_tokens.weight"]))
@@ -58,20 +61,26 @@ def test_logits_and_loss_are_those_of_fairseq(tmp_path: Path, share_all: bool, s
     model: Any = load_model(tmp_path / "made", "cpu", dtype=torch.float64)
     stock = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "made", dtype=torch.float64).eval()
     for each in (model, stock):
+        assert type(each) is (MBartForConditionalGeneration if normed else M2M100ForConditionalGeneration)
         with torch.no_grad():
             found = each(**inputs).logits
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
         losses = [torch.nn.functional.cross_entropy(one[:, :-1].flatten(0, 1), targets[:, 1:].flatten())
                   for one in (found, expected)]  # fmt: skip
         assert losses[0].item() == pytest.approx(losses[1].item(), abs=1e-6)
+    model.save_pretrained(tmp_path / "again")
+    again: Any = load_model(tmp_path / "again", "cpu", dtype=torch.float64)
+    with torch.no_grad():
+        assert torch.equal(again(**inputs).logits, model(**inputs).logits)
     assert (model.model.encoder.embed_tokens.weight is model.lm_head.weight) is share_all
     assert model.model.decoder.embed_tokens.weight is model.lm_head.weight
 
 
+@pytest.mark.parametrize("normed", [False, True])
 @pytest.mark.parametrize(("reads", "writes"), [("src", True), ("tgt", True), ("tgt", False)])
-def test_sentences_are_framed_as_by_fairseq(tmp_path: Path, reads: str, writes: bool) -> None:
+def test_sentences_are_framed_as_by_fairseq(tmp_path: Path, reads: str, writes: bool, normed: bool) -> None:
     """[tag, pieces, </s>]; the decoder begins with </s>, and the target's tag where it is given one."""
-    checkpoint = written(tmp_path / "given", encoder_langtok=reads, decoder_langtok=writes)
+    checkpoint = written(tmp_path / "given", encoder_langtok=reads, decoder_langtok=writes, layernorm_embedding=normed)
     convert_fairseq(checkpoint, tmp_path / "made")
     format_ = TextFormat.of(pretrained_tokenizer(ModelSettings(pretrained=str(tmp_path / "made")), [EN_DE]), [EN_DE])
     read, began = format_.example(EN_DE, "the house", "das Haus")
@@ -92,13 +101,14 @@ def test_sentences_are_framed_as_by_fairseq(tmp_path: Path, reads: str, writes: 
             format_.with_tag_loss()
 
 
+@pytest.mark.parametrize("normed", [False, True])
 @pytest.mark.parametrize(("reads", "writes"), [("src", True), ("tgt", False)])
-def test_translations_are_those_of_fairseq(tmp_path: Path, reads: str, writes: bool) -> None:
+def test_translations_are_those_of_fairseq(tmp_path: Path, reads: str, writes: bool, normed: bool) -> None:
     """Greedy search: fairseq forces the target's tag, and takes the best piece from then on."""
-    checkpoint = written(tmp_path / "given", encoder_langtok=reads, decoder_langtok=writes)
+    checkpoint = written(tmp_path / "given", encoder_langtok=reads, decoder_langtok=writes, layernorm_embedding=normed)
     convert_fairseq(checkpoint, tmp_path / "made")
     model, tokenizer = load_with_tokenizer(tmp_path / "made", "cpu")
-    texts, tensors, expected = ["The house", "the street, and the door"], tensors_of(checkpoint), []
+    texts, tensors, expected = ["a", "the street, and the door"], tensors_of(checkpoint), []
     sources = tokenizer(texts, add_special_tokens=False)["input_ids"]
     for ids in sources:
         source = torch.tensor([[tag_id(tokenizer, "en" if reads == "src" else "de"), *ids, 2]])
@@ -428,7 +438,6 @@ def test_damaged_files_are_refused_and_nothing_is_written(
     [
         ({"encoder_normalize_before": False}, "normalised after each sum"),
         ({"decoder_learned_pos": True}, "positions are learned"),
-        ({"layernorm_embedding": True}, "layernorm_embedding"),
         ({"adaptive_softmax_cutoff": [10, 20]}, "softmax is adaptive"),
         ({"activation_fn": "tanh"}, "activation is tanh, not relu"),
         ({"arch": "lstm"}, "architecture is lstm"),

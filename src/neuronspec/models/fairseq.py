@@ -1,4 +1,8 @@
-"""Models of fairseq as folders of Hugging Face: M2M100 came from fairseq, so the weights are the same, name by name."""
+"""Models of fairseq as folders of Hugging Face: M2M100 came from fairseq, so the weights are the same, name by name.
+
+Where embeddings are normalised (`layernorm_embedding`), which M2M100 can't, the folder is one of mBART, which also came
+from fairseq. It has a table of positions, into which the sinusoids are written.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,14 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from transformers import GenerationConfig, M2M100Config, M2M100ForConditionalGeneration
+from transformers import (
+    GenerationConfig,
+    M2M100Config,
+    M2M100ForConditionalGeneration,
+    MBartConfig,
+    MBartForConditionalGeneration,
+)
+from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositionalEmbedding
 
 from neuronspec.core.checksums import digest
 from neuronspec.core.errors import ModelError, PathError, RecipeError
@@ -32,7 +43,11 @@ logger = logging.getLogger(__name__)
 CONVERSION = "conversion.json"
 """The file in a converted folder that says what it was made from."""
 
-_UNKNOWN = 3
+_PAD, _UNKNOWN = 1, 3
+
+_POSITIONS = 1024
+"""Positions of an mBART at least: sinusoids go on beyond those that fairseq trained with."""
+
 _MARKERS = ("encoder.version", "decoder.version", "encoder.embed_positions._float_tensor",
             "decoder.embed_positions._float_tensor")  # fmt: skip
 """Tensors of fairseq that hold no weights."""
@@ -54,7 +69,8 @@ def convert_fairseq(
 ) -> dict[str, Any]:
     """Convert a multilingual Transformer of fairseq into a folder of Hugging Face; what it holds.
 
-    The folder opens with `transformers` (`M2M100ForConditionalGeneration`) and as `model.pretrained` of a recipe.
+    The folder opens with `transformers` (`M2M100ForConditionalGeneration`; `MBartForConditionalGeneration` where
+    embeddings are normalised) and as `model.pretrained` of a recipe.
 
     Args:
         checkpoint: a `.pt` file of the task `translation_multi_simple_epoch`.
@@ -67,7 +83,7 @@ def convert_fairseq(
         PathError: a file isn't there.
         CorpusError: the dictionary is damaged.
         RecipeError: the languages aren't those of the checkpoint, or aren't known.
-        ModelError: the checkpoint is damaged, holds what M2M100 can't compute, or its files don't belong together; or
+        ModelError: the checkpoint is damaged, holds what neither can compute, or its files don't belong together; or
             the folder exists.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -84,6 +100,8 @@ def convert_fairseq(
         tokenizer.init_kwargs[FORMAT_KEY] = framed
     weights = _weights(checkpoint, given, vocabulary, lacking)
     config = _config(settings, len(vocabulary.symbols) + lacking)
+    if isinstance(config, MBartConfig):
+        weights |= _added_by_mbart(config)
     _check_shapes(checkpoint, config, weights)
     with replacing_folder(out) as folder:
         config.save_pretrained(folder)
@@ -143,7 +161,6 @@ def _why_not(settings: Settings) -> str | None:
         ),
         "its positions are learned": one.encoder_learned_pos or one.decoder_learned_pos,
         "it has no positions (no_token_positional_embeddings)": one.no_token_positional_embeddings,
-        "its embeddings are normalised (layernorm_embedding)": one.layernorm_embedding,
         "the decoder's input and output have two tables of embeddings": not (
             one.share_all_embeddings or one.share_decoder_input_output_embed
         ),
@@ -171,10 +188,10 @@ def _why_not(settings: Settings) -> str | None:
 
 
 def _framed(settings: Settings) -> Description | None:
-    """How a model reads a sentence pair, where its tags are elsewhere than in our own."""
+    """How a model reads a sentence pair, where it isn't an M2M100 or its tags are elsewhere than in our own."""
     if settings.encoder_langtok == "src":
-        return None
-    return {"kind": "tagged", "pad": 1, "end": 2, "reads": "target", "writes": settings.decoder_langtok}
+        return {"kind": "tagged", "pad": _PAD, "end": 2} if settings.layernorm_embedding else None
+    return {"kind": "tagged", "pad": _PAD, "end": 2, "reads": "target", "writes": settings.decoder_langtok}
 
 
 def _weights(path: Path, given: Checkpoint, vocabulary: Vocabulary, lacking: int) -> dict[str, torch.Tensor]:
@@ -203,13 +220,27 @@ def _weights(path: Path, given: Checkpoint, vocabulary: Vocabulary, lacking: int
     return extended | {f"model.{name}": tensor.float().contiguous().clone() for name, tensor in tensors.items()}
 
 
-def _config(settings: Settings, rows: int) -> M2M100Config:
+def _added_by_mbart(config: MBartConfig) -> dict[str, torch.Tensor]:
+    """What an mBART has beside fairseq's weights: tables of positions, and a bias of the output."""
+    rows = config.max_position_embeddings + 2  # a position's row is its number in fairseq, which counts from 2
+    sinusoids = M2M100SinusoidalPositionalEmbedding.get_embedding(rows, config.d_model, _PAD)
+    tables = {f"model.{part}.embed_positions.weight": sinusoids.clone() for part in ("encoder", "decoder")}
+    return tables | {"final_logits_bias": torch.zeros(1, config.vocab_size)}
+
+
+def _config(settings: Settings, rows: int) -> M2M100Config | MBartConfig:
     one = settings
-    apart: dict[str, Any] = {} if one.share_all_embeddings else {KEY: "decoder"}
-    return M2M100Config(
-        **apart,
+    positions = max(one.max_source_positions, one.max_target_positions)
+    chosen: dict[str, Any] = {} if one.share_all_embeddings else {KEY: "decoder"}
+    if one.layernorm_embedding:
+        positions = max(positions, _POSITIONS)
+        chosen |= {"architectures": ["MBartForConditionalGeneration"], "forced_eos_token_id": None}
+    else:
+        chosen |= {"architectures": ["M2M100ForConditionalGeneration"]}
+    return (MBartConfig if one.layernorm_embedding else M2M100Config)(
+        **chosen,
         vocab_size=rows,
-        max_position_embeddings=max(one.max_source_positions, one.max_target_positions),
+        max_position_embeddings=positions,
         d_model=one.encoder_embed_dim,
         encoder_layers=one.encoder_layers,
         encoder_ffn_dim=one.encoder_ffn_embed_dim,
@@ -225,7 +256,6 @@ def _config(settings: Settings, rows: int) -> M2M100Config:
         decoder_layerdrop=one.decoder_layerdrop,
         scale_embedding=not one.no_scale_embedding,
         init_std=one.encoder_embed_dim**-0.5,
-        architectures=["M2M100ForConditionalGeneration"],
         dtype="float32",
         bos_token_id=0,
         pad_token_id=1,
@@ -235,19 +265,20 @@ def _config(settings: Settings, rows: int) -> M2M100Config:
     )
 
 
-def _generation(config: M2M100Config) -> GenerationConfig:
+def _generation(config: M2M100Config | MBartConfig) -> GenerationConfig:
     ids = {name: getattr(config, name) for name in ("bos_token_id", "pad_token_id", "eos_token_id")}
     return GenerationConfig(
         num_beams=5, max_length=LONGEST_TRANSLATION, decoder_start_token_id=config.decoder_start_token_id, **ids
     )
 
 
-def _check_shapes(path: Path, config: M2M100Config, weights: Mapping[str, torch.Tensor]) -> None:
+def _check_shapes(path: Path, config: M2M100Config | MBartConfig, weights: Mapping[str, torch.Tensor]) -> None:
     """Check that the weights are those that the options in the checkpoint ask for, before anything is written."""
     if config.d_model % config.encoder_attention_heads or config.d_model % config.decoder_attention_heads:
         raise ModelError(f"{path} is damaged: a width of {config.d_model} can't be divided among its attention heads")
+    kind: Any = MBartForConditionalGeneration if isinstance(config, MBartConfig) else M2M100ForConditionalGeneration
     with torch.device("meta"):
-        wanted = {name: each.shape for name, each in M2M100ForConditionalGeneration(config).state_dict().items()}
+        wanted = {name: each.shape for name, each in kind(config).state_dict().items()}
     tied = {"model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"}
     for name in sorted(wanted.keys() - weights.keys() - tied):
         raise ModelError(f"{path} lacks {name.removeprefix('model.')!r}, which its options ask for: it is damaged")

@@ -1,6 +1,6 @@
-"""Which embeddings of an M2M100 are one tensor: all of them, or the decoder's input and output alone.
+"""Which embeddings of an M2M100 or mBART are one tensor: all of them, or the decoder's input and output alone.
 
-Stock M2M100 ties the encoder's table as well. A configuration with `share_embeddings: decoder` says that the encoder's
+The stock classes tie the encoder's table as well. A configuration with `share_embeddings: decoder` says that the encoder's
 is another one; both are in the weights, so that stock transformers also keeps them apart when it opens the folder.
 """
 
@@ -34,7 +34,7 @@ def separate_encoder(model: PreTrainedModel) -> None:
     """Give the encoder a table of its own, in place, if the configuration says so; of the same values if it had none.
 
     Args:
-        model: an M2M100; others stay as they are.
+        model: an M2M100 or mBART; others stay as they are.
     """
     if not has_own_encoder_table(model.config):
         return
