@@ -1,7 +1,8 @@
 """Which embeddings of an M2M100 or mBART are one tensor: all of them, or the decoder's input and output alone.
 
-The stock classes tie the encoder's table as well. A configuration with `share_embeddings: decoder` says that the encoder's
-is another one; both are in the weights, so that stock transformers also keeps them apart when it opens the folder.
+The stock classes tie the encoder's table as well. A configuration with `share_embeddings: decoder` says that the
+encoder's is another one; both are in the weights, so that stock transformers also keeps them apart when it opens the
+folder.
 """
 
 from __future__ import annotations
