@@ -92,6 +92,27 @@ def test_all_directions_share_one_graph(method: str) -> None:
     assert len(graphs) == 1
 
 
+@pytest.mark.parametrize(("semantics", "method"), [("weight", "compact"), ("gradient", "auto")])
+def test_all_directions_share_one_graph_in_training(semantics: str, method: str) -> None:
+    model = _llama()
+    inputs = padded_inputs(model)
+    directions = tuple(f"en-x{index}" for index in range(12))
+    specialize(model, random_masks(model, directions), semantics, method=method)
+    graphs: list[object] = []
+
+    def count(graph: torch.fx.GraphModule, example: list) -> object:
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(model, backend=count)
+    for direction in directions:
+        with use_direction(model, direction):
+            expected = gradients(model, model(**inputs).loss)
+        with use_direction(compiled, direction):
+            _assert_same(gradients(model, compiled(**inputs).loss), expected)
+    assert len(graphs) == 1
+
+
 def test_a_direction_for_each_row() -> None:
     model = _llama()
     inputs = padded_inputs(model)
