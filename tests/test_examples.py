@@ -20,9 +20,10 @@ from tests.helpers.families import build_family, padded_inputs
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 PUBLIC = [name for name in ns.__all__ if inspect.isclass(getattr(ns, name)) or inspect.isfunction(getattr(ns, name))]
 WITH_EXAMPLE = {
-    "Activations", "CumulativeActivation", "LAPE", "NeuronMasks", "Random", "TopFraction", "compact", "load",
-    "load_compact", "overlap", "record_activations", "save_compact", "save_specialized", "select_neurons", "specialize",
-    "unspecialize", "use_direction", "use_directions",
+    "Activations", "CumulativeActivation", "Difference", "Exclusive", "LAPE", "MutualInformation", "NeuronMasks",
+    "Random", "TopFraction", "Union", "WeightMagnitude", "compact", "load", "load_compact", "overlap",
+    "record_activations", "save_compact", "save_specialized", "select_neurons", "specialize", "unspecialize",
+    "use_direction", "use_directions",
 }  # fmt: skip
 """What must have one; others may."""
 

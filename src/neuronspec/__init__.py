@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from neuronspec.models.sites import FFNSite, find_ffn_sites, register_ffn_pattern
     from neuronspec.neurons.activations import Activations
     from neuronspec.neurons.criteria.cumulative import CumulativeActivation
+    from neuronspec.neurons.criteria.difference import Difference
+    from neuronspec.neurons.criteria.exclusive import Exclusive
     from neuronspec.neurons.criteria.lape import LAPE
+    from neuronspec.neurons.criteria.magnitude import WeightMagnitude
+    from neuronspec.neurons.criteria.mutual_information import MutualInformation
     from neuronspec.neurons.criteria.random import Random
     from neuronspec.neurons.criteria.top_fraction import TopFraction
+    from neuronspec.neurons.criteria.union import Union
     from neuronspec.neurons.masks import NeuronMasks
     from neuronspec.neurons.recording import record_activations
     from neuronspec.neurons.registry import register_criterion
@@ -54,9 +59,14 @@ _HOMES = {
     "neurons.activations": ["Activations"],
     "neurons.recording": ["record_activations"],
     "neurons.criteria.cumulative": ["CumulativeActivation"],
-    "neurons.criteria.lape": ["LAPE"],
-    "neurons.criteria.random": ["Random"],
     "neurons.criteria.top_fraction": ["TopFraction"],
+    "neurons.criteria.lape": ["LAPE"],
+    "neurons.criteria.exclusive": ["Exclusive"],
+    "neurons.criteria.mutual_information": ["MutualInformation"],
+    "neurons.criteria.random": ["Random"],
+    "neurons.criteria.magnitude": ["WeightMagnitude"],
+    "neurons.criteria.union": ["Union"],
+    "neurons.criteria.difference": ["Difference"],
     "neurons.registry": ["register_criterion"],
     "neurons.selection": ["select_neurons"],
     "neurons.masks": ["NeuronMasks"],
@@ -84,9 +94,14 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
     "Activations",
     "record_activations",
     "CumulativeActivation",
-    "LAPE",
-    "Random",
     "TopFraction",
+    "LAPE",
+    "Exclusive",
+    "MutualInformation",
+    "Random",
+    "WeightMagnitude",
+    "Union",
+    "Difference",
     "select_neurons",
     "NeuronMasks",
     "overlap",

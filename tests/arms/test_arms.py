@@ -12,12 +12,13 @@ from tests.helpers.toy_arm import DIRECTIONS, logits, logits_of, toy_given, toy_
 from tests.helpers.toy_corpus import EN_DE
 
 from neuronspec.arms.arm import get_arm, read_cost
-from neuronspec.arms.masked import magnitude_masks, random_masks, weight_norms
+from neuronspec.arms.masked import random_masks
 from neuronspec.arms.registry import ARMS
 from neuronspec.core.errors import ModelError, RecipeError, RunError
 from neuronspec.deploy.opening import open_model
 from neuronspec.models.load import load_model
 from neuronspec.models.sites import find_ffn_sites
+from neuronspec.neurons.criteria.magnitude import WeightMagnitude, weight_norms
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.methods import MASKS_FILE
 
@@ -62,7 +63,7 @@ def test_random_keeps_every_size_and_not_the_choice() -> None:
 def test_magnitude_keeps_every_size_and_the_largest_weights(tmp_path: Path) -> None:
     given = toy_given(tmp_path)
     model, like = load_model(given.base), NeuronMasks.load(given.masks)
-    masks = magnitude_masks(model, like)
+    masks = WeightMagnitude(like).masks(model)
     for site in find_ffn_sites(model):
         norms = weight_norms(site)
         neuron = 3

@@ -11,13 +11,13 @@ from tests.helpers.masked import random_masks
 
 from neuronspec.arms.grouped import Route
 from neuronspec.arms.lora import Lora, LoraInfo, linear_layers
-from neuronspec.arms.masked import magnitude_masks, weight_norms
 from neuronspec.arms.masked import random_masks as permuted
 from neuronspec.arms.swap import masked, swapped
 from neuronspec.arms.weight_masks import matrices
 from neuronspec.models.layers import find_layers
 from neuronspec.models.linear import is_linear
 from neuronspec.models.sites import find_ffn_sites
+from neuronspec.neurons.criteria.magnitude import WeightMagnitude, weight_norms
 from neuronspec.neurons.masks import NeuronMasks
 
 
@@ -85,7 +85,7 @@ def test_sub_networks_of_weights_cover_all_layers_and_are_undone(family: str) ->
 def test_controls_have_as_many_neurons(family: str) -> None:
     model = build_family(family)
     masks = NeuronMasks.from_dict(random_masks(model))
-    for control in (magnitude_masks(model, masks), permuted(masks, 1)):
+    for control in (WeightMagnitude(masks).masks(model), permuted(masks, 1)):
         for direction, sites in masks.items():
             assert {site: int(mask.sum()) for site, mask in control[direction].items()} == {
                 site: int(mask.sum()) for site, mask in sites.items()
@@ -93,5 +93,5 @@ def test_controls_have_as_many_neurons(family: str) -> None:
     site = find_ffn_sites(model)[0]
     norms = weight_norms(site)
     assert norms.shape == (site.width,) and (norms > 0).all()
-    chosen = magnitude_masks(model, masks)["en-de"][site.name]
+    chosen = WeightMagnitude(masks).masks(model)["en-de"][site.name]
     assert norms[chosen].min() >= norms[~chosen].max()

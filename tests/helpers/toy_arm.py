@@ -62,7 +62,7 @@ def toy_given(folder: Path, name: str = "arm", **sections: Any) -> Given:
         batches = [b for d in DIRECTIONS for b in eval_batches(store.pairs("valid", d), d, store.tokenizer)]
         activations = record_activations(load_model(base), batches)
         activations.save(given.activations)
-        select_masks(activations, recipe.selection, recipe.corpus).save(masks)
+        select_masks(activations, recipe.selection, recipe.corpus, lambda: load_model(base)).save(masks)
     return given
 
 

@@ -28,9 +28,14 @@ from neuronspec.models.batch import Batch
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria.criterion import Criterion, Selected
 from neuronspec.neurons.criteria.cumulative import CumulativeActivation, smallest_prefix
+from neuronspec.neurons.criteria.difference import Difference
+from neuronspec.neurons.criteria.exclusive import Exclusive
 from neuronspec.neurons.criteria.lape import LAPE
+from neuronspec.neurons.criteria.magnitude import WeightMagnitude
+from neuronspec.neurons.criteria.mutual_information import MutualInformation
 from neuronspec.neurons.criteria.random import Random
 from neuronspec.neurons.criteria.top_fraction import TopFraction
+from neuronspec.neurons.criteria.union import Union
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.pooling import Pool
 from neuronspec.neurons.recording import record_activations
@@ -339,9 +344,17 @@ def test_every_criterion_is_built_from_a_recipes_section(make_activations: Make)
     built = {
         "cumulative": ({"coverage": {"encoder": 0.9, "decoder/out": 0.8, "decoder": 0.7}, "statistic": "magnitude"},
                        CumulativeActivation({"encoder": 0.9, "decoder/out": 0.8, "decoder": 0.7}, "magnitude", "en")),
-        "top_fraction": ({"fraction": 0.25}, TopFraction(0.25)),
+        "top_fraction": ({"fraction": 0.25}, TopFraction(0.25, pivot="en")),
         "lape": ({"fraction": 0.05, "parameters": {"quantile": 0.5}}, LAPE(0.05, 0.5)),
+        "exclusive": ({"fraction": {"encoder/out": 0.2, "encoder": 0.1}, "parameters": {"quantile": 0.9}},
+                      Exclusive({"encoder/out": 0.2, "encoder": 0.1}, 0.9, pivot="en")),
+        "mutual_information": ({}, MutualInformation(pivot="en")),
         "random": ({"coverage": 0.5, "parameters": {"seed": 3}}, Random(CumulativeActivation(0.5, pivot="en"), 3)),
+        "magnitude": ({"parameters": {"like": "lape"}}, WeightMagnitude(LAPE())),
+        "union": ({"coverage": 0.5, "statistic": "magnitude", "parameters": {"of": ["cumulative", "lape"]}},
+                  Union([CumulativeActivation(0.5, "magnitude", "en"), LAPE(statistic="magnitude")])),
+        "difference": ({"parameters": {"of": [{"criterion": "top_fraction", "fraction": 0.5}, "lape"]}},
+                       Difference([TopFraction(0.5, pivot="en"), LAPE()])),
     }  # fmt: skip
     assert set(built) == set(CRITERIA)
     for name, (values, expected) in built.items():
@@ -356,7 +369,10 @@ def test_every_criterion_is_built_from_a_recipes_section(make_activations: Make)
 
 def test_parameters_that_a_criterion_doesnt_have_are_refused() -> None:
     for values, message in [
-        ({"fraction": 0.5}, "fraction belongs to top_fraction and lape; criterion cumulative has none"),
+        (
+            {"fraction": 0.5},
+            "criterion cumulative has no fraction; top_fraction, lape, exclusive, mutual_information have",
+        ),
         ({"criterion": "top_fraction"}, "criterion top_fraction needs fraction"),
         ({"criterion": "lape", "parameters": {"quantil": 0.9}}, "has no 'quantil' there; did you mean 'quantile'"),
         ({"criterion": "lape", "parameters": {"fraction": 0.9}}, "it is the key selection.fraction"),
@@ -380,7 +396,9 @@ import sys
 from neuronspec.neurons.registry import CRITERIA
 from neuronspec.neurons.settings import SelectionSettings
 for name in CRITERIA:
-    SelectionSettings(criterion=name, fraction=0.5 if name == "top_fraction" else None)
+    needed = {"top_fraction": {"fraction": 0.5}, "union": {"parameters": {"of": ["lape", "cumulative"]}}}
+    needed["difference"] = needed["union"]
+    SelectionSettings(criterion=name, **needed.get(name, {}))
 sys.exit("torch is imported" if "torch" in sys.modules else 0)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -16,11 +16,8 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
     from transformers import PreTrainedModel
 
-    from neuronspec.models.sites import FFNSite
     from neuronspec.neurons.masks import NeuronMasks
     from neuronspec.training.loss import InDirection
     from neuronspec.training.trained import Part
@@ -156,43 +153,6 @@ class Magnitude(Masked):
 
     def masks(self, given: Given) -> NeuronMasks:
         """Select by the norms of the baseline's weights."""
-        return magnitude_masks(start(given), given.selected())
+        from neuronspec.neurons.criteria.magnitude import WeightMagnitude
 
-
-def magnitude_masks(model: nn.Module, like: NeuronMasks) -> NeuronMasks:
-    """Select as many neurons of every direction and site as in `like`, the largest by `weight_norms`.
-
-    The choice doesn't know the direction: directions with equally many neurons at a site get the same ones.
-
-    Args:
-        model: whose weights count.
-        like: masks, whose numbers of neurons count.
-    """
-    from neuronspec.models.sites import find_ffn_sites
-    from neuronspec.neurons.criteria.criterion import first_of
-    from neuronspec.neurons.masks import NeuronMasks
-
-    order = {site.name: weight_norms(site).sort(descending=True, stable=True).indices for site in find_ffn_sites(model)}
-    info = like.info.model_copy(update={"criterion": "magnitude", "coverage": None})
-    masks = {
-        direction: {site: first_of(order[site].cpu(), int(mask.sum())) for site, mask in sites.items()}
-        for direction, sites in like.items()
-    }
-    return NeuronMasks(masks, info)
-
-
-def weight_norms(site: FFNSite) -> torch.Tensor:
-    """The product of the norms of what goes into a neuron and of what comes out of it. `[width]`."""
-    norms = _norms(site.down, inputs=True)
-    for up in site.ups:
-        norms = norms * _norms(up, inputs=False)
-    return norms
-
-
-def _norms(layer: nn.Module, inputs: bool) -> torch.Tensor:
-    """The norms of a layer's weights by input or by output; a `Conv1D` keeps them the other way round."""
-    from transformers.pytorch_utils import Conv1D
-
-    from neuronspec.models.linear import weight_of
-
-    return weight_of(layer).detach().norm(dim=0 if inputs != isinstance(layer, Conv1D) else 1)
+        return WeightMagnitude(like=given.selected()).masks(start(given))

@@ -135,7 +135,7 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
         positions=recipe.recording.positions,
         count_padding=recipe.recording.count_padding,
     )
-    return select_masks(activations, recipe.selection, recipe.corpus)
+    return select_masks(activations, recipe.selection, recipe.corpus, lambda: model)
 
 
 def _seconds(given: Given) -> dict[str, float]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from neuronspec.core.direction import Direction, Monolingual
 from neuronspec.core.errors import MaskError
@@ -27,12 +27,20 @@ class Pool:
         groups: by direction and side (`encoder`, `decoder`, `layers`) the group whose activations count.
         values: by site and group, the counts (int64) or magnitudes (float64) `[width]`.
         tokens: by site and group, the number of positions.
+        recorded: by statistic, site and group, what `values` are of one of them.
+        norms: by site, the norms of the neurons' weights `[width]`, where a criterion asks for them.
     """
 
     directions: tuple[Direction, ...]
     groups: Mapping[Direction, Mapping[str, str]]
     values: Mapping[str, Mapping[str, torch.Tensor]]
     tokens: Mapping[str, Mapping[str, int]]
+    recorded: Mapping[Statistic, Mapping[str, Mapping[str, torch.Tensor]]] = field(default_factory=dict)
+    norms: Mapping[str, torch.Tensor] | None = None
+
+    def reading(self, statistic: Statistic | None) -> Pool:
+        """The same with the values of a statistic; None leaves them as they are."""
+        return self if statistic is None else replace(self, values=self.recorded[statistic])
 
     def group(self, direction: Direction, site: str) -> str:
         """The group of a direction at a site."""
@@ -63,15 +71,19 @@ def pool_activations(
         direction: {side: _group(direction, side, acts, granularity, families) for side in sides}
         for direction in acts.directions
     }
-    recorded = acts.counts if statistic == "count" else acts.magnitudes
-    values: dict[str, dict[str, torch.Tensor]] = {site: {} for site in acts.sites}
+    statistics: dict[Statistic, Any] = {"count": acts.counts, "magnitude": acts.magnitudes}
+    recorded: dict[Statistic, dict[str, dict[str, torch.Tensor]]] = {
+        each: {site: {} for site in acts.sites} for each in statistics
+    }
     tokens: dict[str, dict[str, int]] = {site: {} for site in acts.sites}
     for direction in acts.directions:
         for site in acts.sites:
-            group, value = groups[direction][side_of(site)], recorded[direction][site]
-            values[site][group] = values[site][group] + value if group in values[site] else value
+            group = groups[direction][side_of(site)]
+            for each, found in statistics.items():
+                pooled, value = recorded[each][site], found[direction][site]
+                pooled[group] = pooled[group] + value if group in pooled else value
             tokens[site][group] = tokens[site].get(group, 0) + acts.tokens[direction][site]
-    return Pool(acts.directions, groups, values, tokens)
+    return Pool(acts.directions, groups, recorded[statistic], tokens, recorded)
 
 
 def _group(

@@ -16,7 +16,12 @@ CRITERIA: Registry[Any] = Registry(
         "cumulative": "neuronspec.neurons.criteria.cumulative:CumulativeActivation",
         "top_fraction": "neuronspec.neurons.criteria.top_fraction:TopFraction",
         "lape": "neuronspec.neurons.criteria.lape:LAPE",
+        "exclusive": "neuronspec.neurons.criteria.exclusive:Exclusive",
+        "mutual_information": "neuronspec.neurons.criteria.mutual_information:MutualInformation",
         "random": "neuronspec.neurons.criteria.random:Random",
+        "magnitude": "neuronspec.neurons.criteria.magnitude:WeightMagnitude",
+        "union": "neuronspec.neurons.criteria.union:Union",
+        "difference": "neuronspec.neurons.criteria.difference:Difference",
     },
 )
 

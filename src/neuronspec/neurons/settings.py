@@ -48,12 +48,14 @@ class SelectionSettings(Section):
     )
     coverage: Coverage | Annotated[dict[CoverageKey, Coverage], Field(min_length=1)] = Field(
         0.95,
-        description="k of cumulative and random: share of the activation that the selected neurons must cover; one "
-        "number, or numbers for encoder and decoder (layers, of a model without an encoder), also by way past the "
-        "pivot: {encoder: 0.9, decoder/out: 0.95, decoder: 0.9}",
+        description="k of cumulative, also where random, magnitude, union and difference are made of it: share of the "
+        "activation that the selected neurons must cover; one number, or numbers for encoder and decoder (layers, of a "
+        "model without an encoder), also by way past the pivot: {encoder: 0.9, decoder/out: 0.95, decoder: 0.9}",
     )
-    fraction: Coverage | None = Field(
-        None, description="share of neurons that top_fraction (needs it) or lape (0.01 without it) selects"
+    fraction: Coverage | Annotated[dict[CoverageKey, Coverage], Field(min_length=1)] | None = Field(
+        None,
+        description="share of neurons that top_fraction (needs it), lape (0.01 without it), exclusive and "
+        "mutual_information (0.3) select; one number, or numbers by side and way as of coverage, of lape by side",
     )
     statistic: Literal["auto", "count", "magnitude"] = Field(
         "auto",
@@ -67,8 +69,9 @@ class SelectionSettings(Section):
     )
     parameters: dict[str, Any] | None = Field(
         None,
-        description="parameters of the criterion that have no key here, such as {quantile: 0.9} of lape, {seed: 2} of "
-        "random, or those of a criterion of your own",
+        description="parameters of the criterion that have no key here: {quantile: 0.9} of lape and exclusive, {seed: "
+        "2, like: lape} of random, {like: lape} of magnitude, {of: [lape, {criterion: top_fraction, fraction: 0.3}]} "
+        "of union and difference, or those of a criterion of your own",
     )
 
     @model_validator(mode="after")

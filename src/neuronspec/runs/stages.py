@@ -139,10 +139,12 @@ def record(run: Run) -> None:
 
 def select(run: Run) -> None:
     """The specialized neurons of each direction: RUN/masks.safetensors."""
+    from neuronspec.models.load import load_model
     from neuronspec.neurons.activations import Activations
     from neuronspec.neurons.selection import select_masks
 
-    masks = select_masks(Activations.load(run.paths.activations), run.recipe.selection, run.recipe.corpus)
+    base = partial(load_model, run.paths.base, dtype="auto")
+    masks = select_masks(Activations.load(run.paths.activations), run.recipe.selection, run.recipe.corpus, base)
     masks.save(run.paths.masks)
     logger.info("%.1f%% of the neurons are left out", 100 * masks.sparsity())
 
@@ -280,15 +282,16 @@ def analyse(run: Run) -> None:
 
     recipe, acts = run.recipe, Activations.load(run.paths.activations)
     arms = [arm for arm in RECORDED_AGAIN if arm in recipe.arm_names]
+    base = partial(load_model, run.paths.base, dtype="auto")
     material = Material(
-        base=lambda: load_model(run.paths.base, dtype="auto"),
+        base=base,
         # method rows: recording needs layers of full width
         arms={arm: partial(load_arm, run, arm, method="rows") for arm in arms},
         store=run.store(),
         directions=list(acts.directions),
         acts=acts,
         masks=NeuronMasks.load(run.paths.masks),
-        select=partial(select_masks, settings=recipe.selection, corpus=recipe.corpus),
+        select=partial(select_masks, settings=recipe.selection, corpus=recipe.corpus, model=base),
         pivot=recipe.corpus.pivot,
         families=families_of(recipe.corpus),
         seed=recipe.seed,

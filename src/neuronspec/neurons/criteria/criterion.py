@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, get_args
 
-from neuronspec.core.errors import RecipeError, nearest
+from neuronspec.core.errors import MaskError, RecipeError, nearest
+from neuronspec.neurons.positions import side_of
 from neuronspec.neurons.settings import SelectionSettings, Statistic
 
 if TYPE_CHECKING:
@@ -24,16 +25,31 @@ SECTION = ("coverage", "fraction", "statistic")
 """Keys of the recipe's section `selection` that are parameters of criteria."""
 
 
+def known_parameters(kind: type[Criterion]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a criterion's constructor."""
+    return inspect.signature(kind).parameters
+
+
+HAVE_FRACTION = ("top_fraction", "lape", "exclusive", "mutual_information")
+
+
 class Criterion(ABC):
     """A rule that selects neurons.
 
     The modules of criteria don't import torch, so that recipes are checked without it.
 
     Attributes:
-        statistic: what it reads: `count`, `magnitude`, or None if it doesn't read activations.
+        statistic: what it reads: `count`, `magnitude`, or None if it doesn't read activations itself.
+        reads_weights: whether it needs the model's weights; `pool.norms` has their norms then.
     """
 
     statistic: Statistic | None
+    reads_weights: ClassVar[bool] = False
+
+    @property
+    def parts(self) -> tuple[Criterion, ...]:
+        """The criteria that it is made of; each reads a statistic of its own."""
+        return ()
 
     @abstractmethod
     def select(self, pool: Pool) -> Selected:
@@ -44,7 +60,7 @@ class Criterion(ABC):
         """
 
     @classmethod
-    def from_settings(cls, settings: SelectionSettings, pivot: str, **own: Any) -> Self:
+    def from_settings(cls, settings: SelectionSettings, pivot: str) -> Self:
         """Build the criterion that the recipe's section `selection` describes.
 
         What the criterion's constructor takes and the section has (`coverage`, `fraction`, `statistic`) comes from
@@ -53,15 +69,14 @@ class Criterion(ABC):
         Args:
             settings: the section.
             pivot: the language in the middle.
-            own: what a subclass gives to its constructor by itself.
 
         Raises:
             RecipeError: a parameter is missing, unknown, or has a wrong value.
         """
-        values = {key: getattr(settings, key) for key in SECTION} | {"pivot": pivot} | own
+        values = {key: getattr(settings, key) for key in SECTION} | {"pivot": pivot}
         if values["statistic"] == "auto":  # what was recorded will tell; see `select_masks`
             values["statistic"] = None
-        known = inspect.signature(cls).parameters
+        known = known_parameters(cls)
         parameters = settings.parameters or {}
         for key in parameters:
             if key not in known or key in values:
@@ -69,7 +84,7 @@ class Criterion(ABC):
                 hint = f"it is the key selection.{key}" if key in SECTION else nearest(key, free) or "it has none"
                 raise RecipeError(f"parameters: criterion {settings.criterion} has no {key!r} there; {hint}")
         if settings.fraction is not None and "fraction" not in known:
-            raise RecipeError(f"fraction belongs to top_fraction and lape; criterion {settings.criterion} has none")
+            raise RecipeError(f"criterion {settings.criterion} has no fraction; {', '.join(HAVE_FRACTION)} have")
         given = {key: value for key, value in values.items() if key in known and value is not None} | parameters
         missing = [key for key, one in known.items() if one.default is one.empty and key not in given]
         if missing:
@@ -77,16 +92,50 @@ class Criterion(ABC):
         return cls(**given)
 
 
+def tree_of(criterion: Criterion) -> Iterator[Criterion]:
+    """A criterion, its parts, and theirs."""
+    yield criterion
+    for part in criterion.parts:
+        yield from tree_of(part)
+
+
+def compared(pool: Pool, site: str, name: str) -> dict[str, torch.Tensor]:
+    """The mean of the statistic per position by group, for criteria that compare groups.
+
+    Args:
+        pool: pooled activations.
+        site: of a model.
+        name: of the criterion, in the message.
+
+    Returns:
+        DoubleTensors `[width]`; of counts, the share of positions at which a neuron fires.
+
+    Raises:
+        MaskError: there is one group alone.
+    """
+    by_group = pool.values[site]
+    if len(by_group) < 2:
+        raise MaskError(
+            f"{name} needs two groups or more to compare; the {side_of(site)} has only {next(iter(by_group))}"
+        )
+    return {group: values.double() / max(pool.tokens[site][group], 1) for group, values in by_group.items()}
+
+
+def sum_of(values: torch.Tensor) -> torch.Tensor:
+    """The sum over the first dimension, to the last bit the same for every order of it."""
+    return values.sort(0).values.cumsum(0)[-1]
+
+
 def ranked(values: torch.Tensor) -> torch.Tensor:
     """Indices in descending order of `values`; ties in ascending order of index."""
     return values.sort(descending=True, stable=True).indices
 
 
-def first_of(order: torch.Tensor, number: int) -> torch.Tensor:
-    """A BoolTensor that is true at the first `number` indices of `order`."""
+def first_of(order: torch.Tensor, number: int, width: int | None = None) -> torch.Tensor:
+    """A BoolTensor `[width]`, as long as `order` without it, that is true at the first `number` indices of `order`."""
     import torch
 
-    mask = torch.zeros(len(order), dtype=torch.bool)
+    mask = torch.zeros(len(order) if width is None else width, dtype=torch.bool)
     mask[order[:number]] = True
     return mask
 

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from neuronspec.core.direction import Direction
-from neuronspec.core.errors import RecipeError, nearest
-from neuronspec.neurons.criteria.criterion import (
-    Criterion,
-    Selected,
-    ceil,
-    check_share,
-    check_statistic,
-    first_of,
-    ranked,
-)
-from neuronspec.neurons.positions import SIDES, side_of
+from neuronspec.neurons.criteria.criterion import Criterion, Selected, ceil, check_statistic, first_of, ranked
+from neuronspec.neurons.criteria.shares import Shares, check_shares, chosen
 from neuronspec.neurons.settings import Statistic
 
 if TYPE_CHECKING:
     import torch
 
     from neuronspec.neurons.pooling import Pool
-
-WAYS = ("out", "into", "other")
 
 
 @dataclass(frozen=True)
@@ -55,20 +42,13 @@ class CumulativeActivation(Criterion):
         >>> by_side = ns.CumulativeActivation({"encoder": 0.9, "decoder/out": 0.95, "decoder": 0.9}, pivot="en")
     """
 
-    coverage: float | Mapping[str, float] = 0.95
+    coverage: Shares = 0.95
     statistic: Statistic = "count"
     pivot: str | None = None
 
     def __post_init__(self) -> None:
         check_statistic(self.statistic)
-        keys = [*SIDES, *(f"{side}/{way}" for side in SIDES for way in WAYS)]
-        given = self.coverage if isinstance(self.coverage, Mapping) else {"": self.coverage}
-        for key, share in given.items():
-            check_share(f"coverage {key}".strip(), share)
-            if key and key not in keys:
-                raise RecipeError(f"coverage for {key!r}: {nearest(key, keys)}")
-            if "/" in key and self.pivot is None:
-                raise RecipeError(f"coverage for {key!r} needs the pivot language: pivot='en'")
+        check_shares("coverage", self.coverage, self.pivot)
 
     def select(self, pool: Pool) -> Selected:
         """See `Criterion.select`.
@@ -76,26 +56,11 @@ class CumulativeActivation(Criterion):
         Raises:
             RecipeError: no coverage is given for a side and direction.
         """
-        known: dict[tuple[str, str, float], torch.Tensor] = {}
-        selected: Selected = {str(direction): {} for direction in pool.directions}
-        for direction in pool.directions:
-            for site, values in pool.values.items():
-                group, share = pool.group(direction, site), self._coverage_of(direction, side_of(site))
-                if (site, group, share) not in known:
-                    known[site, group, share] = smallest_prefix(values[group], share)
-                selected[str(direction)][site] = known[site, group, share]
-        return selected
 
-    def _coverage_of(self, direction: Direction, side: str) -> float:
-        if not isinstance(self.coverage, Mapping):
-            return self.coverage
-        way = {direction.source: "out", direction.target: "into"}.get(self.pivot or "", "other")
-        for key in (f"{side}/{way}", side):
-            if key in self.coverage:
-                return self.coverage[key]
-        raise RecipeError(
-            f"no coverage for {side} of {direction}: give {side!r} or '{side}/{way}'; given: {', '.join(self.coverage)}"
-        )
+        def choose(site: str, group: str, share: float) -> torch.Tensor:
+            return smallest_prefix(pool.values[site][group], share)
+
+        return chosen(pool, "coverage", self.coverage, self.pivot, choose)
 
 
 def smallest_prefix(values: torch.Tensor, coverage: float) -> torch.Tensor:

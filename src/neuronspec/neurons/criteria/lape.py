@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuronspec.core.errors import MaskError
+from neuronspec.core.errors import RecipeError
 from neuronspec.neurons.criteria.criterion import (
     Criterion,
     Selected,
     by_direction,
     check_share,
     check_statistic,
+    compared,
     first_of,
     rounded_up,
 )
+from neuronspec.neurons.criteria.shares import Shares, check_shares
 from neuronspec.neurons.positions import side_of
 from neuronspec.neurons.settings import Statistic
 
@@ -38,7 +41,7 @@ class LAPE(Criterion):
     analysis and ablation rather than for training.
 
     Args:
-        fraction: share of a side's neurons that is selected over all groups.
+        fraction: share of a side's neurons that is selected over all groups; one number, or numbers by side.
         quantile: the bar that p must exceed.
         statistic: `count`, or `magnitude`: p is then the mean |value|.
 
@@ -51,13 +54,17 @@ class LAPE(Criterion):
         True
     """
 
-    fraction: float = 0.01
+    fraction: Shares = 0.01
     quantile: float = 0.95
     statistic: Statistic = "count"
 
     def __post_init__(self) -> None:
         check_statistic(self.statistic)
-        check_share("fraction", self.fraction)
+        ways = [key for key in self.fraction if "/" in key] if isinstance(self.fraction, Mapping) else []
+        if ways:
+            side = ways[0].partition("/")[0]
+            raise RecipeError(f"fraction for {ways[0]!r}: LAPE ranks all of a side together; give {side!r}")
+        check_shares("fraction", self.fraction, pivot=None)
         check_share("quantile", self.quantile)
 
     def select(self, pool: Pool) -> Selected:
@@ -65,6 +72,7 @@ class LAPE(Criterion):
 
         Raises:
             MaskError: there is one group alone, so nothing can be specific to it.
+            RecipeError: no fraction is given for a side.
         """
         import torch
 
@@ -72,24 +80,27 @@ class LAPE(Criterion):
         for side in dict.fromkeys(map(side_of, pool.values)):
             sites = [site for site in pool.values if side_of(site) == side]
             groups = list(pool.values[sites[0]])
-            if len(groups) < 2:
-                raise MaskError(f"LAPE needs two groups or more to compare; the {side} has only {groups[0]}")
-            rates = [
-                torch.stack([pool.values[site][group].double() / max(pool.tokens[site][group], 1) for group in groups])
-                for site in sites
-            ]
-            chosen = self._choose(torch.cat(rates, dim=1)).split([rate.shape[1] for rate in rates], dim=1)
+            rates = [torch.stack(list(compared(pool, site, "LAPE").values())) for site in sites]
+            number = rounded_up(self._fraction_of(side), sum(rate.shape[1] for rate in rates))
+            chosen = self._choose(torch.cat(rates, dim=1), number).split([rate.shape[1] for rate in rates], dim=1)
             masks |= {site: dict(zip(groups, rows, strict=True)) for site, rows in zip(sites, chosen, strict=True)}
         return by_direction(pool, masks)
 
-    def _choose(self, rates: torch.Tensor) -> torch.Tensor:
-        """`rates` `[groups, neurons]` to a BoolTensor of the same shape."""
+    def _fraction_of(self, side: str) -> float:
+        if not isinstance(self.fraction, Mapping):
+            return self.fraction
+        if side not in self.fraction:
+            raise RecipeError(f"no fraction for {side}; given: {', '.join(self.fraction)}")
+        return self.fraction[side]
+
+    def _choose(self, rates: torch.Tensor, number: int) -> torch.Tensor:
+        """`rates` `[groups, neurons]` to a BoolTensor of the same shape; at most `number` neurons are selected."""
         import torch
 
         share = rates / rates.sum(0).clamp(min=torch.finfo(torch.float64).tiny)
         entropy = -torch.special.xlogy(share, share).sum(0)
         bar = rates.flatten().kthvalue(rounded_up(self.quantile, rates.numel())).values
         eligible = (rates > bar).any(0)
-        number = min(rounded_up(self.fraction, rates.shape[1]), int(eligible.sum()))
+        number = min(number, int(eligible.sum()))
         lowest = entropy.masked_fill(~eligible, torch.inf).sort(stable=True).indices
         return first_of(lowest, number) & (rates > bar)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neuronspec.core.errors import RecipeError
 from neuronspec.neurons.criteria.criterion import Criterion, Selected
-from neuronspec.neurons.criteria.cumulative import CumulativeActivation
+from neuronspec.neurons.criteria.parts import selected_by, with_part
 from neuronspec.neurons.settings import SelectionSettings, Statistic
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class Random(Criterion):
 
     Every direction and site keeps its number of neurons, and directions that share a mask continue to share one.
     The permutation depends on the seed, the site and the mask alone. In a recipe, the numbers of neurons are those of
-    `CumulativeActivation` with the section's coverage.
+    `CumulativeActivation` with the section's coverage, or of another criterion, written as a name or as the keys that
+    it has in the section `selection`: `parameters: {like: {criterion: lape, fraction: 0.05}}`.
 
     Args:
         like: the masks to permute, or the criterion that selects them.
@@ -53,11 +54,15 @@ class Random(Criterion):
         """That of the criterion whose selection is permuted."""
         return self.like.statistic if isinstance(self.like, Criterion) else None
 
+    @property
+    def parts(self) -> tuple[Criterion, ...]:
+        """See `Criterion.parts`."""
+        return (self.like,) if isinstance(self.like, Criterion) else ()
+
     @classmethod
-    def from_settings(cls, settings: SelectionSettings, pivot: str, **own: Any) -> Self:
+    def from_settings(cls, settings: SelectionSettings, pivot: str) -> Self:
         """See `Criterion.from_settings`."""
-        like = CumulativeActivation.from_settings(settings.model_copy(update={"parameters": None}), pivot)
-        return super().from_settings(settings, pivot, like=like, **own)
+        return super().from_settings(with_part(settings, pivot), pivot)
 
     def masks(self) -> NeuronMasks:
         """The masks `like`, permuted; no activations are needed."""
@@ -69,7 +74,7 @@ class Random(Criterion):
 
     def select(self, pool: Pool) -> Selected:
         """See `Criterion.select`; if `like` are masks, the directions and sites are theirs."""
-        return self._permuted(self.like.select(pool) if isinstance(self.like, Criterion) else self.like)
+        return self._permuted(selected_by(self.like, pool) if isinstance(self.like, Criterion) else self.like)
 
     def _permuted(self, masks: NeuronMasks | Selected) -> Selected:
         return {

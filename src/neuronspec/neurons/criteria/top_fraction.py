@@ -5,21 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neuronspec.neurons.criteria.criterion import (
-    Criterion,
-    Selected,
-    by_direction,
-    check_share,
-    check_statistic,
-    first_of,
-    ranked,
-    rounded_up,
-)
+from neuronspec.neurons.criteria.criterion import Criterion, Selected, check_statistic, ranked
+from neuronspec.neurons.criteria.shares import Shares, check_shares, leading
 from neuronspec.neurons.settings import Statistic
 
 if TYPE_CHECKING:
-    import torch
-
     from neuronspec.neurons.pooling import Pool
 
 
@@ -28,31 +18,35 @@ class TopFraction(Criterion):
     """The same share of neurons at every site: those with the highest statistic (ties: lower index first).
 
     Args:
-        fraction: share in (0, 1]; the number of neurons is rounded up, so there is at least one.
+        fraction: share in (0, 1]; the number of neurons is rounded up, so there is at least one. One number, or numbers
+            by side and way, as the coverage of `CumulativeActivation`.
         statistic: `count` (positive activations) or `magnitude` (sum of |value|; for gated FFNs).
+        pivot: the language in the middle; needed for keys with a way.
 
     Raises:
-        RecipeError: an unknown statistic, or a fraction out of (0, 1].
+        RecipeError: an unknown key or statistic, a fraction out of (0, 1], or a way without a pivot.
 
     Example:
         >>> round(ns.select_neurons(acts, ns.TopFraction(0.25)).sparsity(), 2)
         0.75
     """
 
-    fraction: float
+    fraction: Shares
     statistic: Statistic = "count"
+    pivot: str | None = None
 
     def __post_init__(self) -> None:
         check_statistic(self.statistic)
-        check_share("fraction", self.fraction)
+        check_shares("fraction", self.fraction, self.pivot)
 
     def select(self, pool: Pool) -> Selected:
-        """See `Criterion.select`."""
-        masks = {
-            site: {group: self._top(values) for group, values in by_group.items()}
+        """See `Criterion.select`.
+
+        Raises:
+            RecipeError: no fraction is given for a side and direction.
+        """
+        orders = {
+            site: {group: ranked(values) for group, values in by_group.items()}
             for site, by_group in pool.values.items()
         }
-        return by_direction(pool, masks)
-
-    def _top(self, values: torch.Tensor) -> torch.Tensor:
-        return first_of(ranked(values), rounded_up(self.fraction, len(values)))
+        return leading(pool, self.fraction, self.pivot, orders)

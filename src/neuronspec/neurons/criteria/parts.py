@@ -1,0 +1,109 @@
+"""Criteria inside the parameters of another: `{of: [lape, {criterion: top_fraction, fraction: 0.3}]}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from neuronspec.core.errors import RecipeError, nearest
+from neuronspec.core.wording import first_mistake
+from neuronspec.neurons.criteria.criterion import SECTION, Criterion, known_parameters
+from neuronspec.neurons.registry import CRITERIA
+from neuronspec.neurons.settings import SelectionSettings
+
+if TYPE_CHECKING:
+    from neuronspec.neurons.criteria.criterion import Selected
+    from neuronspec.neurons.pooling import Pool
+
+KEYS = ("criterion", *SECTION, "parameters")
+
+
+def part_from(settings: SelectionSettings, given: Any, pivot: str, where: str) -> Criterion:
+    """Build a criterion that stands in the parameters of another.
+
+    Args:
+        settings: the section `selection`, whose coverage and statistic count where the part gives none.
+        given: the name of a criterion, or a mapping with the keys that a criterion has in the section.
+        pivot: the language in the middle.
+        where: the place of `given`, for messages.
+
+    Raises:
+        RecipeError: it is no criterion, or has an unknown key or a wrong value.
+    """
+    keys = {"criterion": given} if isinstance(given, str) else given
+    if not isinstance(keys, Mapping) or "criterion" not in keys:
+        raise RecipeError(
+            f"{where} is {given!r}: expected the name of a criterion, or its keys: {{criterion: lape, fraction: 0.05}}"
+        )
+    for key in keys:
+        if key not in KEYS:
+            raise RecipeError(f"{where}.{key} is an unknown key; {nearest(str(key), KEYS)}")
+    if keys.get("statistic") == "auto":
+        raise RecipeError(f"{where}.statistic is 'auto': expected count or magnitude; without it, it is the section's")
+    try:
+        part = SelectionSettings.model_validate(
+            {"coverage": settings.coverage, "statistic": settings.statistic} | dict(keys)
+        )
+    except ValidationError as error:
+        message = first_mistake(error)
+        within = error.errors(include_url=False)[0]["loc"] or message.startswith("parameters.")
+        raise RecipeError(f"{where}{'.' if within else ': '}{message}") from None
+    kind = CRITERIA.get(part.criterion)
+    taken = known_parameters(kind)
+    unused = [key for key in ("coverage", "statistic") if key in keys and not {key, "like", "of"} & set(taken)]
+    if unused:
+        raise RecipeError(f"{where}.{unused[0]}: criterion {part.criterion} has no {unused[0]}")
+    criterion: Criterion = kind.from_settings(part, pivot)
+    return criterion
+
+
+def with_part(settings: SelectionSettings, pivot: str, default: str = "cumulative") -> SelectionSettings:
+    """The section with its parameter `like` read as a criterion.
+
+    Args:
+        settings: the section `selection`.
+        pivot: the language in the middle.
+        default: the criterion without the parameter.
+
+    Raises:
+        RecipeError: as `part_from`.
+    """
+    parameters = settings.parameters or {}
+    like = part_from(settings, parameters.get("like", default), pivot, "parameters.like")
+    return settings.model_copy(update={"parameters": parameters | {"like": like}})
+
+
+def with_parts(settings: SelectionSettings, pivot: str) -> SelectionSettings:
+    """The section with its parameter `of` read as criteria.
+
+    Raises:
+        RecipeError: it isn't a list, or as `part_from`.
+    """
+    parameters = settings.parameters or {}
+    given = parameters.get("of")
+    if not isinstance(given, (list, tuple)):
+        raise RecipeError(
+            f"criterion {settings.criterion} needs parameters.of, a list of criteria, such as "
+            f"[lape, {{criterion: top_fraction, fraction: 0.3}}]{'' if given is None else f', not {given!r}'}"
+        )
+    of = tuple(part_from(settings, one, pivot, f"parameters.of[{place}]") for place, one in enumerate(given))
+    return settings.model_copy(update={"parameters": parameters | {"of": of}})
+
+
+def checked_parts(name: str, of: object) -> tuple[Criterion, ...]:
+    """Criteria that are combined; `name` is the criterion's in the message.
+
+    Raises:
+        RecipeError: they aren't two criteria or more.
+    """
+    parts = tuple(of) if isinstance(of, (list, tuple)) else ()
+    if len(parts) < 2 or not all(isinstance(part, Criterion) for part in parts):
+        raise RecipeError(f"{name} needs a list of two criteria or more as of, such as [LAPE(), TopFraction(0.3)]")
+    return parts
+
+
+def selected_by(criterion: Criterion, pool: Pool) -> Selected:
+    """What a part selects, by the statistic that it reads."""
+    return criterion.select(pool.reading(criterion.statistic))

@@ -1,0 +1,66 @@
+"""`Union`: the neurons that at least one of several criteria selects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from neuronspec.neurons.criteria.criterion import Criterion, Selected
+from neuronspec.neurons.criteria.parts import checked_parts, selected_by, with_parts
+from neuronspec.neurons.settings import SelectionSettings, Statistic
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from neuronspec.neurons.pooling import Pool
+
+
+@dataclass(frozen=True)
+class Union(Criterion):
+    """The neurons that at least one of several criteria selects.
+
+    In a recipe, each is written as a name or as the keys that a criterion has in the section `selection`, whose
+    coverage and statistic count where it gives none: `parameters: {of: [lape, {criterion: top_fraction, fraction:
+    0.3}]}`.
+
+    Args:
+        of: two criteria or more; each reads its own statistic.
+
+    Raises:
+        RecipeError: they aren't two criteria or more.
+
+    Example:
+        >>> masks = ns.select_neurons(acts, ns.Union([ns.LAPE(0.05), ns.TopFraction(0.3)]))
+        >>> bool((ns.select_neurons(acts, ns.LAPE(0.05)) - masks)["en-de"]["decoder.0"].any())
+        False
+    """
+
+    statistic: ClassVar[Statistic | None] = None  # type: ignore[misc]
+    of: Sequence[Criterion]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of", checked_parts("union", self.of))
+
+    @property
+    def parts(self) -> tuple[Criterion, ...]:
+        """See `Criterion.parts`."""
+        return tuple(self.of)
+
+    @classmethod
+    def from_settings(cls, settings: SelectionSettings, pivot: str) -> Self:
+        """See `Criterion.from_settings`."""
+        return super().from_settings(with_parts(settings, pivot), pivot)
+
+    def select(self, pool: Pool) -> Selected:
+        """See `Criterion.select`.
+
+        Raises:
+            DirectionError, MaskError: one of the criteria permutes masks of other directions or sites.
+        """
+        from neuronspec.neurons.masks import NeuronMasks
+
+        first, *others = (NeuronMasks(selected_by(part, pool)) for part in self.parts)
+        for other in others:
+            first = first | other
+        return {direction: dict(sites) for direction, sites in first.items()}
