@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 from tests.helpers.stored_weights import stored_weights
-from tests.helpers.toy_arm import toy_recipe, trained
+from tests.helpers.toy_arm import toy_given, toy_recipe, trained
 
 from neuronspec.arms.arm import arm_of
 from neuronspec.core.errors import RecipeError
+from neuronspec.models.load import load_model
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.criteria.lape import LAPE
+from neuronspec.neurons.criteria.magnitude import WeightMagnitude
+from neuronspec.neurons.criteria.top_fraction import TopFraction
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.selection import select_neurons
 from neuronspec.recipe import Recipe
+from neuronspec.runs.stages import select
 from neuronspec.runs.tasks import fingerprint, tasks_of
 
 LAPE_G = {
@@ -54,6 +59,19 @@ def test_controls_have_the_sparsity_of_their_own_selection(tmp_path: Path, arm: 
     like = given.selected()
     assert like.sparsity() > NeuronMasks.load(tmp_path / "masks").sparsity()
     assert masks.sparsity() == pytest.approx(like.sparsity(), abs=0.02) and masks != like
+
+
+def test_criteria_are_combined_and_read_the_weights_of_the_baseline(tmp_path: Path) -> None:
+    largest = {"criterion": "magnitude", "parameters": {"like": {"criterion": "top_fraction", "fraction": 0.5}}}
+    section = {"criterion": "difference", "parameters": {"of": [{"criterion": "lape", "fraction": 0.9}, largest]}}
+    given = toy_given(tmp_path, "arm", arms=[{"name": "arm", **section}])
+    acts, model = Activations.load(given.activations), load_model(given.base)
+    expected = select_neurons(acts, LAPE(0.9)) - WeightMagnitude(select_neurons(acts, TopFraction(0.5))).masks(model)
+    assert given.selected() == expected
+    run = SimpleNamespace(paths=SimpleNamespace(**{key: getattr(given, key) for key in ("activations", "base")}))
+    run.paths.masks, run.recipe = tmp_path / "again", toy_recipe(selection=section)
+    select(run)  # type: ignore[arg-type]
+    assert NeuronMasks.load(run.paths.masks) == expected
 
 
 def test_what_a_recipe_says_of_its_own_criterion_is_not_taken_over() -> None:

@@ -10,7 +10,6 @@ import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -73,19 +72,14 @@ class Given:
         Raises:
             MaskError: the activations don't fit the arm's criterion or granularity.
         """
-        from neuronspec.models.load import load_model
         from neuronspec.neurons.activations import Activations
         from neuronspec.neurons.masks import NeuronMasks
         from neuronspec.neurons.selection import select_masks
 
         if self.masks is not None:
             return NeuronMasks.load(self.masks)
-        return select_masks(
-            Activations.load(self.activations),
-            self.recipe.selection,
-            self.recipe.corpus,
-            partial(load_model, self.base, dtype="auto"),
-        )
+        acts, recipe = Activations.load(self.activations), self.recipe
+        return select_masks(acts, recipe.selection, recipe.corpus, lambda: start(self))
 
     @property
     def directions(self) -> list[Direction]:
