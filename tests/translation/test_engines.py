@@ -229,8 +229,8 @@ def test_odd_widths_work() -> None:
 
 def test_what_ctranslate2_cannot_compute_is_refused() -> None:
     settings = EvaluationSettings(engine="ctranslate2")
-    with pytest.raises(ModelError, match="not 'llama'; use the transformers engine"):
-        make_engine(build_family("llama"), TOKENIZER, settings)
+    with pytest.raises(ModelError, match="not 'olmo2'; use the transformers engine"):
+        make_engine(build_family("olmo2"), TOKENIZER, settings)
     adapted = toy_model()
     adapted.model.encoder.layers[0].adapter = nn.Linear(16, 16)
     with pytest.raises(ModelError, match=r"no place for 2 weights of the model, such as 'model.encoder.layers.0.ada"):
