@@ -16,6 +16,7 @@ from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.compact import compact_report, deployable
+from neuronspec.specialization.model_card import CardFacts, model_card
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.save import load
 from neuronspec.specialization.scope import use_direction, use_directions
@@ -126,3 +127,12 @@ def test_it_is_saved_with_its_semantics_and_deployed_as_the_dense_model(tmp_path
     served = deployable(again, "en-de")
     assert (served(**inputs).logits - expected).abs().max() < 1e-5  # attention is computed in another way
     assert compact_report(served).parameters == model.num_parameters()
+
+
+def test_the_card_of_such_a_model_says_that_it_computes_densely() -> None:
+    masks = NeuronMasks.from_dict(random_masks(build_family("m2m100")))
+    for semantics, dense in (("gradient", True), ("weight", False)):
+        card = model_card(masks.with_info(semantics=semantics), CardFacts("user/model"))
+        assert ("sparsity (share of neurons not updated)" in card) == dense
+        assert ("the model computes the same without them" in card) == dense
+        assert ("the model computes another function" in card) != dense

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from neuronspec.core.direction import Monolingual, languages_of, parse_task
 from neuronspec.core.languages import base_language
 from neuronspec.models.hub import CARD_MARK, HUB_NAME, card_metadata
+from neuronspec.specialization.registry import SEMANTICS
 
 if TYPE_CHECKING:
     from neuronspec.neurons.masks import NeuronMasks
@@ -94,7 +95,7 @@ def _about(masks: NeuronMasks | None, base: str | None, languages: Sequence[str]
     rows = {
         "criterion": info.criterion,
         "coverage k": coverage,
-        "sparsity (share of neurons left out)": f"{masks.sparsity():.3f}",
+        _share(masks): f"{masks.sparsity():.3f}",
         "semantics": info.semantics,
         "directions with masks": len(masks),
     }
@@ -104,6 +105,16 @@ def _about(masks: NeuronMasks | None, base: str | None, languages: Sequence[str]
         "([Tan et al., 2024](https://arxiv.org/abs/2404.11201)): `neuron_masks.safetensors`, written by "
         f"neuronspec.\n\n| | |\n|---|---|\n{table}"
     )
+
+
+def _is_dense(masks: NeuronMasks) -> bool:
+    """Whether the semantics leave the forward pass of the dense model as it is."""
+    semantics = masks.info.semantics
+    return semantics is not None and not SEMANTICS.get(semantics).compacts
+
+
+def _share(masks: NeuronMasks) -> str:
+    return f"sparsity (share of neurons {'not updated' if _is_dense(masks) else 'left out'})"
 
 
 def _usage(masks: NeuronMasks | None, facts: CardFacts, directions: Sequence[str]) -> str:
@@ -121,8 +132,12 @@ def _usage(masks: NeuronMasks | None, facts: CardFacts, directions: Sequence[str
         f'model = ns.load("{facts.repo}")\nwith ns.use_direction(model, "{direction}"):\n'
         "    model.generate(...)\n```\n\n"
         f"{'' if isinstance(parse_task(direction), Monolingual) else translates}"
-        "`transformers` alone loads the weights without the masks. They were trained to be used with them: outside "
-        "of a direction the model computes another function."
+        "`transformers` alone loads the weights without the masks. "
+        + (
+            "They say which neurons a direction's training changed; the model computes the same without them."
+            if _is_dense(masks)
+            else "They were trained to be used with them: outside of a direction the model computes another function."
+        )
     )
 
 
