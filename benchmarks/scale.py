@@ -6,7 +6,7 @@ Writes `results/scale.json` and `docs/images/scale.svg`. Each size is measured a
 of other sizes (on the same machine), so 10 million pairs can be measured on another day: `--sizes 10000000`. Text is
 written to FOLDER/neuronspec-scale-SIZE, which is deleted afterwards; text that is there already is used.
 
-For each size, in processes of their own one after another:
+`scale_readers.py` measures each reader. For each size, in processes of their own one after another:
 
 - prepare: `prepare` on synthetic line-aligned text in two languages (`scale_text.py`), default recipe. Seconds of its
   passes, and the peak of the resident memory of the process and its workers together, sampled ten times a second
@@ -180,7 +180,8 @@ def measure(pairs: int, folder: Path) -> dict[str, Any]:
     result: dict[str, Any] = {"pairs": pairs}
     for name in STEPS:
         load = os.getloadavg()[0]  # of what else runs on the machine
-        result[name] = _run_step(name, folder) | {"load average before": round(load, 2)}
+        command = [sys.executable, __file__, "--step", name, "--folder", str(folder)]
+        result[name] = run_step(name, command) | {"load average before": round(load, 2)}
         print(name, json.dumps(result[name]), flush=True)
     passes = result["prepare"]["seconds"]
     seconds = passes["reading"] + passes["tokenizing"]
@@ -191,11 +192,10 @@ def measure(pairs: int, folder: Path) -> dict[str, Any]:
     return result
 
 
-def _run_step(name: str, folder: Path) -> dict[str, Any]:
-    """Run a step in a process of its own, and watch its memory."""
+def run_step(name: str, command: list[str]) -> dict[str, Any]:
+    """Run a step in a process of its own, and watch its memory; the last line that it prints is its result."""
     import psutil
 
-    command = [sys.executable, __file__, "--step", name, "--folder", str(folder)]
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         process, peak, most = psutil.Process(child.pid), 0, 0
