@@ -176,6 +176,21 @@ def test_replay_gives_the_other_directions_their_share(fields: dict[str, Any]) -
     assert content(after, 5) == content(batches, 5)
 
 
+@pytest.mark.parametrize("fields", [{}, {"mix_directions": True}, {"sample": "sentences"}])
+def test_an_epoch_with_replay_is_one_of_the_directions_that_are_trained(fields: dict[str, Any]) -> None:
+    def batches(replay: float, *others: Direction) -> TrainingBatches:
+        settings = ContinuationSettings(updates=1, batch_tokens=64, directions=["en-de"], replay=replay, **fields)
+        return TrainingBatches(ToyStore({EN_DE: 60, DE_EN: 7, EN_FR: 2500}), [EN_DE], FORMAT, settings, 3, others)
+
+    alone, replayed = batches(0), batches(0.25, DE_EN, EN_FR)
+    assert "replayed" not in alone.describe()
+    assert replayed.describe().endswith("; 25% are replayed, from 2 of the directions")
+    for _ in range(8 * replayed.batches_per_epoch()):
+        replayed.draw()
+    assert replayed.passes()[EN_DE] == pytest.approx(8, rel=0.1)
+    assert alone.batches_per_epoch() < replayed.batches_per_epoch() < 2 * alone.batches_per_epoch()
+
+
 def test_without_replay_the_order_of_the_data_is_as_it_was() -> None:
     settings = ContinuationSettings(updates=1, batch_tokens=40, temperature=2.0)
     assert content(TrainingBatches(ToyStore(SIZES), list(SIZES), FORMAT, settings, 3), 30) == content(stream(), 30)

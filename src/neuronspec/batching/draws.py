@@ -219,9 +219,9 @@ class SeparateDraws(Iterator[Draw]):
         """Micro-batches that hold every pair of a direction once (by the plan of the first epoch)."""
         return {direction: len(self._plan(direction, 0)) for direction in self._pairs}
 
-    def per_epoch(self) -> int:
-        """Micro-batches that hold every pair of every direction once."""
-        return sum(self.batches().values())
+    def per_epoch(self, directions: Collection[Direction]) -> int:
+        """Micro-batches that hold every pair of some directions once."""
+        return sum(number for direction, number in self.batches().items() if direction in directions)
 
     def passes(self) -> dict[Direction, float]:
         """Passes over the pairs of each direction so far, in epochs."""
@@ -321,9 +321,9 @@ class MixedDraws(Iterator[Draw]):
             self._orders.pop((direction, epoch - 2), None)
         return self._orders[key]
 
-    def per_epoch(self) -> int:
-        """About as many micro-batches as hold every pair once: as full as those of the first window."""
-        pairs = sum(len(pairs) for pairs in self._pairs.values())
+    def per_epoch(self, directions: Collection[Direction]) -> int:
+        """About as many micro-batches as hold every pair of some directions: as full as those of the first window."""
+        pairs = sum(len(self._pairs[direction]) for direction in directions)
         return max(1, round(pairs * len(self._batches(0)) / sum(len(indices) for _, indices in self._batches(0))))
 
     def passes(self) -> dict[Direction, float]:

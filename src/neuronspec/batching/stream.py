@@ -91,6 +91,7 @@ class TrainingBatches:
         self._text_format = text_format
         self.sizes = {direction: len(pairs) for direction, pairs in self._pairs.items()}
         self.probabilities = probabilities_of(self.sizes, settings, replayed)
+        self._own, self._replayed, drawn = sorted(directions), sorted(replayed), self.probabilities
         kind = MixedDraws if settings.mix_directions else SeparateDraws
         common = settings.batch_tokens, seed, text_format.frame.framing
         self._draws = kind(self._pairs, self.probabilities, *common)
@@ -99,7 +100,9 @@ class TrainingBatches:
             batches = self._draws.batches()
             shares = {one: share * batches[one] / self.sizes[one] for one, share in self.probabilities.items()}
             total = sum(shares.values())
-            self._draws = SeparateDraws(self._pairs, {one: share / total for one, share in shares.items()}, *common)
+            drawn = {one: share / total for one, share in shares.items()}
+            self._draws = SeparateDraws(self._pairs, drawn, *common)
+        self._replay = sum(drawn[one] for one in self._replayed)
 
     def draw(self) -> Draw:
         """The next micro-batch, without its tensors."""
@@ -139,8 +142,8 @@ class TrainingBatches:
         return self.make(self.draw())
 
     def batches_per_epoch(self) -> int:
-        """About as many micro-batches as hold every pair of every direction once."""
-        return self._draws.per_epoch()
+        """About as many micro-batches as hold every pair of every direction once, and what is replayed meanwhile."""
+        return round(self._draws.per_epoch(self._own) / (1 - self._replay))
 
     def passes(self) -> dict[Direction, float]:
         """Passes over the pairs of each direction so far, in epochs."""
@@ -163,9 +166,11 @@ class TrainingBatches:
         """The number of pairs and the range of the upsampling, in one line."""
         upsampling = self.upsampling()
         least, most = min(upsampling, key=upsampling.__getitem__), max(upsampling, key=upsampling.__getitem__)
+        share = sum(self.probabilities[one] for one in self._replayed)
+        replayed = f"; {share:.0%} are replayed, from {len(self._replayed)} of the directions" if share else ""
         return (
             f"{sum(self.sizes.values()):,} pairs in {len(upsampling)} directions, sampled from "
-            f"{upsampling[least]:.2f} ({least}) to {upsampling[most]:.2f} ({most}) times as often as by size"
+            f"{upsampling[least]:.2f} ({least}) to {upsampling[most]:.2f} ({most}) times as often as by size{replayed}"
         )
 
     def volume(self) -> dict[Direction, tuple[int, int, int]]:

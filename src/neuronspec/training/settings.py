@@ -19,7 +19,10 @@ class TrainingSettings(Section):
 
     updates: Positive | None = Field(None, description="budget in optimizer updates (one of updates, epochs, minutes)")
     epochs: float | None = Field(
-        None, gt=0, le=MANY, description="budget in passes over all training pairs of all directions"
+        None,
+        gt=0,
+        le=MANY,
+        description="budget in passes over all training pairs of all directions (without those that are replayed)",
     )
     minutes: float | None = Field(
         None, gt=0, le=MANY, description="budget in minutes of training; not reproducible to the bit"
