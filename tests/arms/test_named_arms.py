@@ -52,6 +52,28 @@ def test_it_selects_by_its_own_criterion(tmp_path: Path) -> None:
     assert changed and all("decoder" in name and ".fc" in name for name in changed)
 
 
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"criterion": "exclusive", "fraction": {"encoder": 0.2, "decoder": 0.4}},
+        {"criterion": "mutual_information", "fraction": 0.2},
+        {"criterion": "magnitude", "coverage": 0.5},  # reads the weights of the baseline
+        {"criterion": "union", "parameters": {"of": ["cumulative", {"criterion": "exclusive", "fraction": 0.1}]}},
+        {
+            "criterion": "difference",
+            "parameters": {"of": [{"criterion": "top_fraction", "fraction": 0.5}, "exclusive"]},
+        },
+    ],
+    ids=lambda selection: selection["criterion"],
+)
+def test_every_criterion_makes_an_arm(tmp_path: Path, selection: dict[str, Any]) -> None:
+    arms = [{"name": "mine", "semantics": "gradient", "trainable": "neurons"} | selection]
+    given = trained(tmp_path, "mine", arms=arms, continuation={"updates": 2})
+    masks = NeuronMasks.load(given.folder / "neuron_masks.safetensors")
+    assert masks == given.selected() and masks.info.semantics == "gradient"
+    assert 0 < masks.sparsity() < 1
+
+
 @pytest.mark.parametrize("arm", ["random", "magnitude", "top_fraction"])
 def test_controls_have_the_sparsity_of_their_own_selection(tmp_path: Path, arm: str) -> None:
     given = trained(tmp_path, "control", arms=[{"name": "control", "arm": arm, "coverage": 0.3}])
