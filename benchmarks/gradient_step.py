@@ -2,15 +2,15 @@
 
     python benchmarks/gradient_step.py [--quick] [--threads 2] [--rounds 8] [--batch-tokens 4096]
 
-The model and the batches are those of `specialized_step.py`, also with FFNs of width 8192. Masks are random; at a sparsity
-of 50% half of the neurons of every site are selected, and the others never change (one direction is trained).
+The model and the batches are those of `specialized_step.py`, also with FFNs of width 8192. Masks are random; at a
+sparsity of 50% half of the neurons of every site are selected (one direction is trained).
 
 - dense: the model without masks; all weights are trained.
 - gradient: the forward pass is the dense one; weights of the unselected neurons get no gradient.
 - neurons: the same, and nothing but the selected neurons is trained.
 
-Each has a model of its own and the optimizer of our training (fused Adam). Every round takes each one's step on the same
-batch, one after the other, in an order that changes by round; ratios are taken within a round, then the median.
+Each has a model of its own and the optimizer of our training (fused Adam). Every round takes each one's step on the
+same batch, one after the other, in an order that changes by round; ratios are taken within a round, then the median.
 """
 
 from __future__ import annotations

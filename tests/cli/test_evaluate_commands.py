@@ -116,13 +116,18 @@ def test_wrong_files_and_options_are_told(files: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short run of the toy recipe with two zero-shot directions, evaluated."""
+    """A short run of the toy recipe with two zero-shot directions, an adaptation, evaluated."""
     toy = write_recipe(tmp_path_factory.mktemp("toy"))
-    changes = ["training.updates=6", "training.validate_every=6", "continuation.updates=2", "arms=[specialized]",
-               "evaluation.zero_shot=[de-fr, it-de]", "evaluation.scores.resamples=100"]  # fmt: skip
+    changes = [
+        "training.updates=6", "training.validate_every=6", "continuation.updates=2",
+        "continuation.directions=[en-de, de-en, en-fr, fr-en]",
+        "arms=[specialized, {name: half, arm: averaged, of: specialized}]",
+        "evaluation.zero_shot=[de-fr, it-de]", "evaluation.scores.resamples=100",
+    ]  # fmt: skip
     options = [part for change in changes for part in ("--set", change)]
     done = neuronspec("run", toy, "--out", toy.parent / "run", *options)
     assert "skipped" not in done.stdout, "nobody asked for COMET"
+    assert "Adaptation to de-en, en-de, en-fr, fr-en: chrF++ over base" in done.stdout
     return toy.parent / "run"
 
 
@@ -173,7 +178,7 @@ def test_other_scores_do_not_translate_again(run: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in copy.glob("evaluation/*/*.hyp")}
     printed = neuronspec("evaluate", copy, "--set", "evaluation.scores.ter=false").stdout
     assert "evaluate/base: up to date" in printed and "evaluate: starts (changed: evaluation.scores.ter" in printed
-    assert {path: path.stat().st_mtime_ns for path in copy.glob("evaluation/*/*.hyp")} == before and len(before) == 40
+    assert {path: path.stat().st_mtime_ns for path in copy.glob("evaluation/*/*.hyp")} == before and len(before) == 48
     assert "ter" not in Results.load(copy / "results.json").arms["base"]["en-de"].others
     assert "ter" in Results.load(run / "results.json").arms["base"]["en-de"].others
 

@@ -153,6 +153,7 @@ def execute(run: Path, overrides: list[str] | None, stage: str) -> None:
 
 def summarize(run: Run) -> None:
     """Print the tables of arms, a few sample translations, and where the report is."""
+    from neuronspec.evaluation.adaptation import adaptation_table
     from neuronspec.evaluation.results import Results
     from neuronspec.evaluation.samples import read_samples, samples_text
     from neuronspec.evaluation.tables import arms_table, tiers_table
@@ -165,4 +166,7 @@ def summarize(run: Run) -> None:
     out.print(samples_text(samples), markup=False)
     out.print(arms_table(results).to_rich())
     out.print(tiers_table(results).to_rich())
+    adapted = adaptation_table(results)
+    if adapted is not None:
+        out.print(adapted.to_rich())
     out.print(f"report: {run.paths.page}", soft_wrap=True)

@@ -229,7 +229,7 @@ def _evaluate(arm: str, run: Run) -> None:
 
 def gather_results(run: Run) -> None:
     """The scores of all arms: RUN/results.json."""
-    from neuronspec.arms.arm import get_arm
+    from neuronspec.arms.arm import arm_of
     from neuronspec.evaluation.arithmetic import arithmetic_of
     from neuronspec.evaluation.collect import gather
     from neuronspec.evaluation.results import write_results
@@ -260,7 +260,7 @@ def gather_results(run: Run) -> None:
             recipe.model,
             recipe.evaluation,
             read_log(run.paths.training_log(name)),
-            converts=name == "base" or get_arm(name).converts,
+            converts=name == "base" or arm_of(recipe, name)[0].converts,
         )
         for name in arms[1:]
     }
