@@ -12,7 +12,7 @@ from neuronspec.neurons.activations import Activations, RecordingInfo, SiteInfo
 from neuronspec.neurons.masks import NeuronMasks
 
 
-def _activations(
+def activations_with(
     counts: Mapping[str, Mapping[str, list[int]]], tokens: int = 100, gated: bool = False, **info: Any
 ) -> Activations:
     """Activations with these counts; the magnitudes are the counts in reverse order of neurons."""
@@ -40,7 +40,7 @@ def _masks(bits: Mapping[str, Mapping[str, str]]) -> NeuronMasks:
 
 @pytest.fixture
 def make_activations() -> Callable[..., Activations]:
-    return _activations
+    return activations_with
 
 
 @pytest.fixture
