@@ -318,3 +318,12 @@ def test_parts_have_the_sections_coverage_and_statistic() -> None:
     like = CumulativeActivation(0.5, "magnitude", "en")  # auto is magnitude behind a gate
     assert drawn.info.criterion == repr(Random(Union([like, like]), 1))
     assert drawn == select_neurons(acts, Random(like, 1))
+
+
+def test_criteria_within_criteria_are_built_once() -> None:
+    """As deep as a recipe may be nested; each level built twice would take 2^20 of them."""
+    nested: Any = "lape"
+    for _ in range(20):
+        nested = {"criterion": "union", "parameters": {"of": ["lape", nested]}}
+    acts = three([[9, 1, 1], [9, 8, 1], [9, 1, 7]])
+    assert select_masks(acts, settings_of(**nested), CORPUS) == select_neurons(acts, LAPE())

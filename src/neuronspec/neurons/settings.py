@@ -39,8 +39,8 @@ CoverageKey = Literal[
 ]  # fmt: skip
 
 
-class SelectionSettings(Section):
-    """How specialized neurons are selected from the recorded activations."""
+class UncheckedSelection(Section):
+    """The keys of the section `selection`, each checked by itself."""
 
     criterion: Annotated[str, OneOf(CRITERIA)] = Field(
         "cumulative",
@@ -73,6 +73,10 @@ class SelectionSettings(Section):
         "2, like: lape} of random, {like: lape} of magnitude, {of: [lape, {criterion: top_fraction, fraction: 0.3}]} "
         "of union and difference, or those of a criterion of your own",
     )
+
+
+class SelectionSettings(UncheckedSelection):
+    """How specialized neurons are selected from the recorded activations."""
 
     @model_validator(mode="after")
     def _check_criterion(self) -> SelectionSettings:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias, get_args
 
 from neuronspec.core.errors import MaskError, RecipeError, nearest
 from neuronspec.neurons.positions import side_of
-from neuronspec.neurons.settings import SelectionSettings, Statistic
+from neuronspec.neurons.settings import Statistic, UncheckedSelection
 
 if TYPE_CHECKING:
     from typing import Self
@@ -60,7 +60,7 @@ class Criterion(ABC):
         """
 
     @classmethod
-    def from_settings(cls, settings: SelectionSettings, pivot: str) -> Self:
+    def from_settings(cls, settings: UncheckedSelection, pivot: str) -> Self:
         """Build the criterion that the recipe's section `selection` describes.
 
         What the criterion's constructor takes and the section has (`coverage`, `fraction`, `statistic`) comes from

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from neuronspec.neurons.criteria.criterion import Criterion, Selected
 from neuronspec.neurons.criteria.parts import checked_parts, selected_by, with_parts
-from neuronspec.neurons.settings import SelectionSettings, Statistic
+from neuronspec.neurons.settings import Statistic, UncheckedSelection
 
 if TYPE_CHECKING:
     from typing import Self
@@ -48,7 +48,7 @@ class Difference(Criterion):
         return tuple(self.of)
 
     @classmethod
-    def from_settings(cls, settings: SelectionSettings, pivot: str) -> Self:
+    def from_settings(cls, settings: UncheckedSelection, pivot: str) -> Self:
         """See `Criterion.from_settings`."""
         return super().from_settings(with_parts(settings, pivot), pivot)
 

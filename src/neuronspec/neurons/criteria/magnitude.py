@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from neuronspec.core.errors import MaskError
 from neuronspec.neurons.criteria.criterion import Criterion, Selected, first_of, ranked
 from neuronspec.neurons.criteria.parts import selected_by, with_part
-from neuronspec.neurons.settings import SelectionSettings, Statistic
+from neuronspec.neurons.settings import Statistic, UncheckedSelection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,7 @@ class WeightMagnitude(Criterion):
         return (self.like,) if isinstance(self.like, Criterion) else ()
 
     @classmethod
-    def from_settings(cls, settings: SelectionSettings, pivot: str) -> Self:
+    def from_settings(cls, settings: UncheckedSelection, pivot: str) -> Self:
         """See `Criterion.from_settings`."""
         return super().from_settings(with_part(settings, pivot), pivot)
 

@@ -11,7 +11,7 @@ from neuronspec.core.errors import RecipeError, nearest
 from neuronspec.core.wording import first_mistake
 from neuronspec.neurons.criteria.criterion import SECTION, Criterion, known_parameters
 from neuronspec.neurons.registry import CRITERIA
-from neuronspec.neurons.settings import SelectionSettings
+from neuronspec.neurons.settings import UncheckedSelection
 
 if TYPE_CHECKING:
     from neuronspec.neurons.criteria.criterion import Selected
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KEYS = ("criterion", *SECTION, "parameters")
 
 
-def part_from(settings: SelectionSettings, given: Any, pivot: str, where: str) -> Criterion:
+def part_from(settings: UncheckedSelection, given: Any, pivot: str, where: str) -> Criterion:
     """Build a criterion that stands in the parameters of another.
 
     Args:
@@ -42,24 +42,24 @@ def part_from(settings: SelectionSettings, given: Any, pivot: str, where: str) -
             raise RecipeError(f"{where}.{key} is an unknown key; {nearest(str(key), KEYS)}")
     if keys.get("statistic") == "auto":
         raise RecipeError(f"{where}.statistic is 'auto': expected count or magnitude; without it, it is the section's")
+    inherited = {"coverage": settings.coverage, "statistic": settings.statistic}
     try:
-        part = SelectionSettings.model_validate(
-            {"coverage": settings.coverage, "statistic": settings.statistic} | dict(keys)
-        )
+        part = UncheckedSelection.model_validate(inherited | dict(keys))
     except ValidationError as error:
-        message = first_mistake(error)
-        within = error.errors(include_url=False)[0]["loc"] or message.startswith("parameters.")
-        raise RecipeError(f"{where}{'.' if within else ': '}{message}") from None
+        raise RecipeError(f"{where}.{first_mistake(error)}") from None
     kind = CRITERIA.get(part.criterion)
     taken = known_parameters(kind)
     unused = [key for key in ("coverage", "statistic") if key in keys and not {key, "like", "of"} & set(taken)]
     if unused:
         raise RecipeError(f"{where}.{unused[0]}: criterion {part.criterion} has no {unused[0]}")
-    criterion: Criterion = kind.from_settings(part, pivot)
+    try:
+        criterion: Criterion = kind.from_settings(part, pivot)
+    except RecipeError as error:
+        raise RecipeError(f"{where}{'.' if str(error).startswith('parameters.') else ': '}{error}") from None
     return criterion
 
 
-def with_part(settings: SelectionSettings, pivot: str, default: str = "cumulative") -> SelectionSettings:
+def with_part(settings: UncheckedSelection, pivot: str, default: str = "cumulative") -> UncheckedSelection:
     """The section with its parameter `like` read as a criterion.
 
     Args:
@@ -75,7 +75,7 @@ def with_part(settings: SelectionSettings, pivot: str, default: str = "cumulativ
     return settings.model_copy(update={"parameters": parameters | {"like": like}})
 
 
-def with_parts(settings: SelectionSettings, pivot: str) -> SelectionSettings:
+def with_parts(settings: UncheckedSelection, pivot: str) -> UncheckedSelection:
     """The section with its parameter `of` read as criteria.
 
     Raises:

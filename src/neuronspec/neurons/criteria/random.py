@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from neuronspec.core.errors import RecipeError
 from neuronspec.neurons.criteria.criterion import Criterion, Selected
 from neuronspec.neurons.criteria.parts import selected_by, with_part
-from neuronspec.neurons.settings import SelectionSettings, Statistic
+from neuronspec.neurons.settings import Statistic, UncheckedSelection
 
 if TYPE_CHECKING:
     from typing import Self
@@ -60,7 +60,7 @@ class Random(Criterion):
         return (self.like,) if isinstance(self.like, Criterion) else ()
 
     @classmethod
-    def from_settings(cls, settings: SelectionSettings, pivot: str) -> Self:
+    def from_settings(cls, settings: UncheckedSelection, pivot: str) -> Self:
         """See `Criterion.from_settings`."""
         return super().from_settings(with_part(settings, pivot), pivot)
 
