@@ -191,6 +191,16 @@ def test_the_sweep_of_the_page_is_valid(tmp_path: Path) -> None:
     assert len(list(sweep.cells())) == 3 * 2 * (4 * 3 + 1)
 
 
+def test_the_table_of_near_duplicates_is_that_of_its_result() -> None:
+    content = json.loads((ROOT / "benchmarks" / "results" / "near_duplicates.json").read_text(encoding="utf-8"))
+    cells = [f"{100 * share['dropped']:.0f}%" for share in content["likeness"].values()]
+    page = (ROOT / "docs" / "corpora.md").read_text(encoding="utf-8")
+    assert (
+        f"| dropped | {' | '.join(cells)} |" in page
+        and f"`threshold: {content['threshold']:g}` on {content['pairs']:,}" in page
+    )
+
+
 def test_the_sweep_of_the_page_on_adaptation_is_valid(tmp_path: Path) -> None:
     (tmp_path / "sweeps").mkdir()
     shutil.copyfile(ROOT / "recipes" / "demo.yaml", tmp_path / "demo.yaml")
