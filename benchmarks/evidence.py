@@ -27,20 +27,25 @@ from neuronspec.training.log import read_log
 
 def evidence(base: Path, sweep: Path, tuning: Path | None, long: Path | None) -> dict[str, Any]:
     """The content of the result file."""
-    content = _results(sweep)
+    content = results_of(sweep)
     content["base"] = _validations(base / "base")
     if tuning is not None:
         content["tuning"] = {
             name: {"changes": entry["changes"], "validation": entry["validation"]["mean"]}
-            for name, entry in _results(tuning)["entries"].items()
+            for name, entry in results_of(tuning)["entries"].items()
         }
     if long is not None:
-        content["long"] = _results(long)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-    return {"evidence": content["sweep"], "machine": describe_machine(), "commit": commit.strip(), **content}
+        content["long"] = results_of(long)
+    return {"evidence": content["sweep"], "machine": describe_machine(), "commit": commit(), **content}
 
 
-def _results(sweep: Path) -> dict[str, Any]:
+def commit() -> str:
+    """The commit that is checked out."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def results_of(sweep: Path) -> dict[str, Any]:
     """A sweep's results with the validation losses of its trainings, and without paths."""
     content: dict[str, Any] = json.loads((sweep / "results.json").read_text(encoding="utf-8"))
     del content["recipe"]

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import frontier_sections
+
 from evidence import section
 from neuronspec.analysis.overlap import overlap_progression
 from neuronspec.core.files import write_json
@@ -45,6 +47,7 @@ def results_page() -> str:
         "Generated from the files in `benchmarks/results/`: `make docs`.",
         "",
         *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in section(path)),
+        *frontier_sections.sections(RESULTS),
         "## The demo",
         "",
         f"`make demo` (`recipes/demo.yaml`) on {machine['processor']}, {machine['cores']} cores, "
@@ -160,6 +163,8 @@ def main() -> None:
     statistics.write_text(with_calibration(statistics.read_text(encoding="utf-8")), encoding="utf-8")
     masks = NeuronMasks.load(RESULTS / "demo_masks.safetensors")
     decoder = [site for site in masks.sites if site.startswith("decoder")]
+    for path in frontier_sections.files(RESULTS):
+        frontier_sections.draw(path, ROOT / "docs" / "images")
     save(overlap_figure(masks, [decoder[0], decoder[-1]]), ROOT / "docs" / "images" / "overlap.svg")
 
 
