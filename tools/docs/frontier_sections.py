@@ -53,8 +53,8 @@ def _section(path: Path) -> list[str]:
     return [
         f"## Gain against forgetting: {name}",
         "",
-        f"`recipes/sweeps/{name}.yaml`, commit {content['commit']}, on {machine['cpu']}, {machine['cores']} cores, torch "
-        f"{machine['torch']}: {len(results.adapted)} directions are adapted ({', '.join(results.adapted)}), "
+        f"`recipes/sweeps/{name}.yaml`, commit {content['commit']}, on {machine['cpu']}, {machine['cores']} cores, "
+        f"torch {machine['torch']}: {len(results.adapted)} directions are adapted ({', '.join(results.adapted)}), "
         f"{len(results.directions) - len(results.adapted) - len(results.zero_shot)} others aren't trained on; "
         f"{seeds} seed{'s' if seeds > 1 else ''}. [How to read it](adaptation.md#compare-frontiers-not-points).",
         "",
