@@ -30,10 +30,10 @@ ASKED: dict[str, tuple[dict[str, Any], set[str]]] = {
     "evaluation.zero_shot": ({"evaluation": {"zero_shot": ["de-fr"]}}, {"causal"}),
     "specialization.components: encoder": ({"specialization": {"components": "encoder"}}, {"causal"}),
     "selection.granularity: language or family": ({"selection": {"granularity": "language"}}, {"causal"}),
-    "selection.coverage of encoder and decoder": (
+    "selection.coverage/fraction of encoder and decoder": (
         {"selection": {"coverage": {"encoder": 0.9, "decoder": 0.8}}}, {"causal"}
     ),
-    "selection.coverage of layers": ({"selection": {"coverage": {"layers": 0.9}}}, {"new", "encoder-decoder"}),
+    "selection.coverage/fraction of layers": ({"selection": {"coverage": {"layers": 0.9}}}, {"new", "encoder-decoder"}),
 }  # fmt: skip
 
 
@@ -53,6 +53,21 @@ def recipe_of(kind: str, checkpoints: dict[str, Path], asked: dict[str, Any]) ->
     if kind == "new":
         return recipe
     return recipe.model_copy(update={"model": ModelSettings(pretrained=str(checkpoints[kind]))})
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "message"),
+    [
+        ("new", {"fraction": {"layers": 0.2}, "criterion": "exclusive"}, "selection.coverage/fraction of layers"),
+        ("causal", {"components": "encoder"}, "specialization.components: encoder"),
+        ("causal", {"granularity": "language"}, "selection.granularity"),
+    ],
+)
+def test_settings_of_an_arm_of_its_own_are_checked(
+    kind: str, entry: dict[str, Any], message: str, checkpoints: dict[str, Path]
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        check_kind(recipe_of(kind, checkpoints, {"arms": [{"name": "mine"} | entry]}))
 
 
 def test_the_page_has_the_table() -> None:

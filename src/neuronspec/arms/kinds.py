@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from neuronspec.core.errors import RecipeError
 from neuronspec.models.pretrained import Kind, kind_of, read_config
@@ -72,11 +71,11 @@ SETTINGS: Mapping[str, Part] = {
         lambda recipe: recipe.selection.granularity != "direction" and recipe.recording.positions == "both",
         {"causal": "the same layers read source and target; it needs recording.positions: prompt or continuation"},
     ),
-    "selection.coverage of encoder and decoder": Part(
+    "selection.coverage/fraction of encoder and decoder": Part(
         lambda recipe: bool({"encoder", "decoder"} & _sides_of(recipe)),
         {"causal": "there is one stack of layers: give one number, or layers, layers/out, ..."},
     ),
-    "selection.coverage of layers": Part(
+    "selection.coverage/fraction of layers": Part(
         lambda recipe: "layers" in _sides_of(recipe),
         dict.fromkeys(("new", "encoder-decoder"), "give it for encoder and decoder"),
     ),
@@ -112,8 +111,9 @@ def _described() -> Iterator[tuple[str, Part]]:
 
 
 def _problems(recipe: Recipe, kind: Kind) -> Iterator[str]:
+    recipes = [recipe, *map(recipe.for_arm, recipe.arm_names)]
     for name, part in [*((f"the arm {name}", part) for name, part in ARMS.items()), *SETTINGS.items()]:
-        if kind in part.refused and part.asked(recipe):
+        if kind in part.refused and any(map(part.asked, recipes)):
             article = "an" if kind == "encoder-decoder" else "a"
             yield f"{name}: {article} {KINDS[kind]} can't do that, since {part.refused[kind]}"
 
@@ -143,6 +143,6 @@ def _too_much(recipe: Recipe, kind: Kind) -> Iterator[str]:
 
 
 def _sides_of(recipe: Recipe) -> set[str]:
-    """The sides that coverage is given for."""
-    coverage: Any = recipe.selection.coverage
-    return {key.partition("/")[0] for key in coverage} if isinstance(coverage, Mapping) else set()
+    """The sides that coverage or fraction is given for."""
+    given = recipe.selection.coverage, recipe.selection.fraction
+    return {key.partition("/")[0] for value in given if isinstance(value, Mapping) for key in value}
