@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from neuronspec.neurons.registry import register_criterion
     from neuronspec.neurons.selection import select_neurons
     from neuronspec.recipe import Recipe
+    from neuronspec.runs.api import evaluate, run, train
     from neuronspec.scoring.registry import register_metric
     from neuronspec.specialization.apply import specialize, unspecialize
     from neuronspec.specialization.compact import compact
@@ -77,6 +78,7 @@ _HOMES = {
     "specialization.compact": ["compact"],
     "specialization.save": ["save_compact", "load_compact", "save_specialized", "load"],
     "arms.registry": ["register_arm"],
+    "runs.api": ["run", "train", "evaluate"],
     "deploy.translator": ["Translator"],
     "deploy.documents.memory": ["TranslationMemory"],
     "deploy.documents.glossary": ["Glossary"],
@@ -88,6 +90,9 @@ __all__ = [  # noqa: RUF022 (grouped as the data flows)
     "Direction",
     "NeuronspecError",
     "Recipe",
+    "run",
+    "train",
+    "evaluate",
     "FFNSite",
     "find_ffn_sites",
     "register_ffn_pattern",

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from rich.table import Table as RichTable
@@ -71,6 +72,13 @@ class Table:
         for row in self.rows:
             table.add_row(*map(Text, row))
         return table
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        heads = "".join(f"<th>{escape(column)}</th>" for column in self.columns)
+        rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        note = f"<p>{escape(self.note)}</p>" if self.note else ""
+        return f"<table><caption>{escape(self.title)}</caption><tr>{heads}</tr>{rows}</table>{note}"
 
     def to_csv(self) -> str:
         """Full numbers; missing ones are empty.

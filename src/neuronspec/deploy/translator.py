@@ -86,6 +86,11 @@ class Translator:
             own = _own_engine(self.path, self._settings, where, threads, precision)
             self._engine, self.directions, self._further, self._neurons = own
 
+    def __repr__(self) -> str:
+        named = [str(direction) for direction in self.directions]
+        shown = ", ".join(named[:4]) + (", ..." if len(named) > 4 else "")
+        return f"Translator({str(self.path)!r}, {len(named)} directions: {shown})"
+
     @overload
     def __call__(self, text: str, direction: DirectionLike) -> str: ...
     @overload

@@ -169,6 +169,12 @@ class Results(BaseModel):
     overlap: dict[str, dict[str, int]] = {}
     significance: Significance | None = None
 
+    def __repr__(self) -> str:
+        directions = {name for scores in self.arms.values() for name in scores}
+        return (
+            f"{type(self).__name__}({self.recipe or 'no name'}: {', '.join(self.arms)}; {len(directions)} directions)"
+        )
+
     @model_validator(mode="before")
     @classmethod
     def _upgrade(cls, content: Any) -> Any:

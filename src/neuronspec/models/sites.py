@@ -21,7 +21,7 @@ _ORDER = {"encoder": 0, "decoder": 1, "layers": 2}
 _MIXTURE = re.compile(r"MoE|Moe|Experts|Router|SparseMLP")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FFNSite:
     """One feed-forward block. A neuron is one input column of `down`.
 
@@ -42,6 +42,11 @@ class FFNSite:
     width: int
     block: nn.Module
     dropout: str | None = None
+
+    def __repr__(self) -> str:
+        activation = getattr(self.activation, "__name__", type(self.activation).__name__)
+        gate = "gated " if len(self.ups) > 1 else ""
+        return f"FFNSite({self.name!r}, {self.width:,} neurons, {gate}{activation})"
 
     @property
     def component(self) -> str:

@@ -11,7 +11,9 @@ import torch
 from neuronspec.core.by_direction import ByDirection
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
+from neuronspec.core.table import Table
 from neuronspec.core.tensor_files import Header, damaged, read_tensors, write_tensors
+from neuronspec.neurons.positions import side_of
 from neuronspec.neurons.settings import Positions, Statistic
 
 FORMAT_VERSION = 1
@@ -90,6 +92,31 @@ class Activations:
         self.counts: ByDirection[Mapping[str, torch.Tensor]] = ByDirection(counts, "activations")
         self.magnitudes: ByDirection[Mapping[str, torch.Tensor]] = ByDirection(magnitudes, "activations")
         self.tokens: ByDirection[Mapping[str, int]] = ByDirection(tokens, "activations")
+
+    def __repr__(self) -> str:
+        return (
+            f"Activations({len(self.directions)} directions, {len(self.sites)} sites, {self._positions():,} positions)"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the positions by direction and side, and how many neurons fire there on average."""
+        sides = list(dict.fromkeys(map(side_of, self.sites)))
+        rows: list[list[str]] = []
+        for direction, counts in self.counts.items():
+            cells: list[str] = [direction]
+            for side in sides:
+                own = [site for site in self.sites if side_of(site) == side]
+                fired = sum(int(counts[site].sum()) for site in own)
+                places = sum(self.tokens[direction][site] * self.widths[site] for site in own)
+                cells += [f"{self.tokens[direction][own[0]]:,}", f"{fired / max(places, 1):.1%}"]
+            rows.append(cells)
+        heads = [head for side in sides for head in (f"positions, {side}", "of neurons > 0")]
+        return Table(repr(self), ["direction", *heads], rows)._repr_html_()
+
+    def _positions(self) -> int:
+        """Over all directions, at the first site of each side."""
+        first = {side_of(site): site for site in reversed(self.sites)}
+        return sum(tokens[site] for tokens in self.tokens.values() for site in first.values())
 
     @property
     def statistic(self) -> Statistic:

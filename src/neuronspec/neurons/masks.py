@@ -13,6 +13,7 @@ from neuronspec.core.by_direction import ByDirection
 from neuronspec.core.direction import Direction, DirectionLike, languages_of, nearest_directions, parse_task
 from neuronspec.core.errors import DirectionError, MaskError, nearest
 from neuronspec.core.languages import choose_language
+from neuronspec.core.table import Table
 from neuronspec.neurons.packing import MaskInfo, pack, read_masks, write_masks
 from neuronspec.neurons.positions import side_of
 
@@ -116,16 +117,27 @@ class NeuronMasks(ByDirection[DirectionMask]):
     @overload
     def sparsity(self) -> float: ...
     @overload
-    def sparsity(self, by: Literal["direction", "site"]) -> dict[str, float]: ...
-    def sparsity(self, by: Literal["direction", "site"] | None = None) -> float | dict[str, float]:
-        """The share of unselected neurons, in [0, 1]: over everything, or a dict by direction or by site."""
+    def sparsity(self, by: Literal["direction", "site"]) -> dict[str, float]: ...  # type: ignore[overload-overlap]
+    @overload
+    def sparsity(self, by: DirectionLike) -> float: ...
+    def sparsity(self, by: DirectionLike | None = None) -> float | dict[str, float]:
+        """The share of unselected neurons, in [0, 1].
+
+        Args:
+            by: `direction` or `site` for a dict; a direction (`en-de`) for its own; everything together without it.
+
+        Raises:
+            DirectionError, MaskError: there are no masks for the direction; it is none of these.
+        """
         if by is None:
             return _sparsity([mask for sites in self.values() for mask in sites.values()])
         if by == "direction":
             return {direction: _sparsity(list(sites.values())) for direction, sites in self.items()}
         if by == "site":
             return {site: _sparsity([sites[site] for sites in self.values()]) for site in self.sites}
-        raise MaskError(f"sparsity by {by!r}: {nearest(by, ['direction', 'site'])}")
+        if isinstance(by, str) and "-" not in by and by not in self:
+            raise MaskError(f"sparsity by {by!r}: {nearest(by, ['direction', 'site'])}, or a direction such as en-de")
+        return _sparsity(list(self[by].values()))
 
     def compose(self, direction: DirectionLike, *, encoder: DirectionLike, decoder: DirectionLike) -> NeuronMasks:
         """Add masks for a zero-shot direction, composed of those of two others.
@@ -238,6 +250,15 @@ class NeuronMasks(ByDirection[DirectionMask]):
 
     def __repr__(self) -> str:
         return f"NeuronMasks({len(self)} directions, {len(self.sites)} sites, sparsity {self.sparsity():.3f})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the sparsity by direction and side."""
+        sides = list(dict.fromkeys(map(side_of, self.sites)))
+        rows: list[list[str]] = []
+        for name, sites in self.items():
+            parts = ([mask for site, mask in sites.items() if side_of(site) == side] for side in sides)
+            rows.append([name, *(f"{_sparsity(part):.1%}" for part in parts)])
+        return Table(repr(self), ["direction", *(f"sparsity, {side}" for side in sides)], rows)._repr_html_()
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, bit-packed; see `packing` for the format. `path` is complete or as it was before.
