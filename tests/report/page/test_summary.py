@@ -110,3 +110,15 @@ def test_the_interval_is_told_where_there_is_one(low: float, high: float, verdic
     assert "(one seed; beyond chance for other sentences in these directions (95% interval +0.60 to +1.40); " in text
     assert f"; {verdict} for other directions of this kind (95% interval {low:+.2f} to {high:+.2f}))" in text
     assert "random on average, better in" in text and "no significance test" in text
+
+
+def test_an_adaptation_is_told_by_gain_and_change() -> None:
+    data = fake_run()
+    assert data.results is not None
+    adapted = sorted(data.results.arms["base"])[:2]
+    changed_results = changed(data.results, adapted=adapted)
+    numbers = compute(data.masks, "en", data.families)
+    text = " ".join(summary_sentences(dataclasses.replace(data, results=changed_results), numbers))
+    assert f"trained on 2 of these directions ({', '.join(adapted)}); in chrF++ over base: specialized +" in text
+    assert text.count(" there, ") == len(data.results.arms) - 2
+    assert "elsewhere" not in " ".join(summary_sentences(data, numbers))

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from neuronspec.analysis.ablation import Ablation
 from neuronspec.analysis.overlap import LayerOverlap
+from neuronspec.evaluation.adaptation import groups_of
 from neuronspec.evaluation.results import Results
-from neuronspec.evaluation.tables import average, gains_of, trained_directions
+from neuronspec.evaluation.tables import average, average_gain, gains_of, trained_directions
 from neuronspec.report.data import ReportData
 from neuronspec.report.numbers import Numbers, SiteNumbers
 from neuronspec.report.series import ablation_gains
@@ -37,9 +38,28 @@ def _scores(results: Results) -> Iterator[str]:
             "The baseline translates no better than copying the source does: it is too little trained for a verdict on "
             "any arm."
         )
+    yield from _adaptation(results)
     for other in ("dense", "random"):
         if "specialized" in arms and other in arms:
             yield from _comparison(results, other, directions)
+
+
+def _adaptation(results: Results) -> Iterator[str]:
+    """What each arm gained where it was trained, and what became of the other directions."""
+    if not results.adapted or "base" not in results.arms:
+        return
+    groups = groups_of(trained_directions(results), [], results.adapted)
+    told = []
+    for arm in [name for name in results.arms if name not in ("copy", "base")]:
+        gain, change = (
+            average_gain(results.arms[arm], results.arms["base"], groups[group], "chrf++")
+            for group in ("adapted", "others")
+        )
+        told.append(f"{arm} {gain.show(1, signed=True)} there, {change.show(1, signed=True)} elsewhere")
+    yield (
+        f"The arms were trained on {len(groups['adapted'])} of these directions ({', '.join(groups['adapted'])}); in "
+        f"chrF++ over base: {'; '.join(told)}."
+    )
 
 
 def _comparison(results: Results, other: str, directions: Sequence[str]) -> Iterator[str]:
