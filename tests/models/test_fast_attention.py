@@ -5,18 +5,24 @@ from __future__ import annotations
 import copy
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tests.helpers.families import FAMILIES, build_family, padded_inputs
+from tests.helpers.toy_arm import toy_recipe
 from tests.helpers.toy_corpus import toy_model
 from transformers import AttentionInterface, AutoModelForCausalLM, M2M100ForConditionalGeneration
 
+from neuronspec.core.errors import ModelError
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.models import fast_attention as attention
 from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.models.fast_attention import SHORT, short_attention, use_fast_attention
 from neuronspec.models.fast_dropout import FastDropout
 from neuronspec.models.load import load_model
+from neuronspec.runs.stages import Run
+from neuronspec.runs.tasks import Task, tasks_of
 from neuronspec.training.precision import autocast
 
 IMPLEMENTATIONS = ["eager", "sdpa", SHORT]
@@ -223,3 +229,43 @@ def test_chosen_on_a_cpu_and_not_saved(tmp_path) -> None:
     assert model.config._attn_implementation == SHORT
     model.save_pretrained(tmp_path)
     assert SHORT not in (tmp_path / "config.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["eager", "sdpa"])
+def test_the_recipe_may_choose(name: str) -> None:
+    model = build_family("m2m100")
+    inputs = padded_inputs(model)
+    expected = model(**inputs).logits
+    with attention.attention(name):
+        use_fast_attention(model)
+    assert model.config._attn_implementation == name
+    torch.testing.assert_close(model(**inputs).logits, expected, atol=1e-5, rtol=1e-4)
+    use_fast_attention(model)
+    assert model.config._attn_implementation == SHORT
+
+
+def test_what_cannot_be_computed_here_is_told() -> None:
+    with (
+        attention.attention("flash_attention_2"),
+        pytest.raises(ModelError, match="model.attention is flash_attention_2, and a M2M100"),
+    ):
+        use_fast_attention(build_family("m2m100"))
+
+
+def test_a_run_computes_so(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def work(run: Any) -> None:
+        model = build_family("m2m100")
+        use_fast_attention(model)
+        seen.append(model.config._attn_implementation)
+
+    task = Task("train", (), {}, (), work)
+    for section in ({}, {"attention": "eager"}):
+        task.do(Run(toy_recipe(model=section), RunFolder(tmp_path)))
+    assert seen == [SHORT, "eager"]
+    settings = [
+        next(t for t in tasks_of(toy_recipe(model=section)) if t.name == "train").settings
+        for section in ({}, {"attention": "eager"})
+    ]
+    assert "attention" not in settings[0]["model"] and settings[1]["model"]["attention"] == "eager"

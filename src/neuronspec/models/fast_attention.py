@@ -8,6 +8,9 @@ long sequences, grouped heads, position biases, soft caps and paged caches.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -16,6 +19,8 @@ from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from neuronspec.core.errors import ModelError, reason_of
 
 SHORT = "short"
 """The name under which the implementation is registered."""
@@ -80,12 +85,41 @@ def _additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)
 
 
+_chosen: ContextVar[str] = ContextVar("attention", default="auto")
+
+
+@contextmanager
+def attention(name: str) -> Iterator[None]:
+    """Models that are loaded inside of the block compute attention in this way.
+
+    Args:
+        name: as in `model.attention` of a recipe.
+    """
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
 def use_fast_attention(model: PreTrainedModel) -> None:
     """Choose the fastest attention for the device that `model` is on: `short` on a CPU, `sdpa` elsewhere.
 
     Models that can't switch their attention, or have no `sdpa` form, stay as they are. The choice isn't saved with
-    the model.
+    the model. Inside of `attention`, its choice is made instead.
+
+    Raises:
+        ModelError: the choice can't be computed by this model, or on this machine.
     """
+    name = _chosen.get()
+    if name != "auto":
+        try:
+            model.set_attn_implementation(name)
+        except (ImportError, ValueError) as error:
+            raise ModelError(
+                f"model.attention is {name}, and a {type(model).__name__} can't be computed so here: {reason_of(error)}"
+            ) from None
+        return
     if model._supports_sdpa and model._can_set_attn_implementation():
         model.set_attn_implementation(SHORT if model.device.type == "cpu" else "sdpa")
 

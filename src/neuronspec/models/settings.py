@@ -106,6 +106,11 @@ class ModelSettings(Section):
         "that are trained are float32 meanwhile",
     )
 
+    attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], Added()] = Field(
+        "auto",
+        description="how attention is computed in the run; auto: what is fastest on the device; flash_attention_2 "
+        "needs the package flash-attn, a GPU and weights in bfloat16",
+    )
     preset: Annotated[str, OneOf(PRESETS)] = Field(
         _PRESET, description="tiny (demo, CPU), small (the paper's mT-small), big (mT-big)"
     )
@@ -139,7 +144,7 @@ class ModelSettings(Section):
     @property
     def overrides(self) -> dict[str, Any]:
         """The configuration fields that the recipe sets beside the preset."""
-        return self.model_dump(exclude={"preset", *_BUILT, *OF_PRETRAINED}, exclude_none=True)
+        return self.model_dump(exclude={"preset", "attention", *_BUILT, *OF_PRETRAINED}, exclude_none=True)
 
     @property
     def _of_new_model(self) -> list[str]:

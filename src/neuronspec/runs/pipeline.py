@@ -170,7 +170,7 @@ class Pipeline:
         started = time.monotonic()
         try:
             if joined.is_main or task.name.startswith(TOGETHER):
-                task.work(self.run)
+                task.do(self.run)
         except BaseException as error:
             if log is not None and not isinstance(error, SignalReceived):
                 log.write(f"{task.name}: stopped by {type(error).__name__}: {error}")

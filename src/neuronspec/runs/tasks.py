@@ -58,6 +58,17 @@ class Task:
     work: Callable[[stages.Run], None]
     rewrites: tuple[str, ...] = ()
 
+    def do(self, run: stages.Run) -> None:
+        """Do the work, with the attention that the recipe chooses."""
+        chosen = run.recipe.model.attention
+        if chosen == "auto":
+            self.work(run)
+            return
+        from neuronspec.models.fast_attention import attention
+
+        with attention(chosen):
+            self.work(run)
+
     @property
     def stage(self) -> str:
         """The stage that the task is, or is part of."""
