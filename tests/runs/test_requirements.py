@@ -23,6 +23,7 @@ GIGABYTE = 10**9
 NEEDS = [
     ("tracking=[tensorboard]", "tensorboard", "train"),
     ("tracking=[wandb]", "wandb", "specialize"),
+    ("tracking=[mlflow]", "mlflow", "train"),
     ("training.optimizer=adamw_8bit", "bitsandbytes", "train"),
     ("continuation.optimizer=adamw_8bit", "bitsandbytes", "specialize"),
     ("arms=[lora]", "peft", "specialize"),

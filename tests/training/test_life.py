@@ -24,7 +24,7 @@ from neuronspec.specialization.scope import use_direction, use_directions
 from neuronspec.training import parallel, validation
 from neuronspec.training.log import read_log
 from neuronspec.training.loss import Loss
-from neuronspec.training.tracking import Tracking
+from neuronspec.training.tracking import Trackers, Tracking
 
 
 def small_memory(monkeypatch: pytest.MonkeyPatch, rows: int) -> list[int]:
@@ -155,6 +155,55 @@ def test_trackers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(losses) == {10, 20}
     assert len(events.Scalars("validation/en-de")) == 5
     assert list((tmp_path / "run" / "tracking" / "wandb").glob("offline-run-*/*.wandb"))
+
+
+MLFLOW = """
+import re, types
+
+calls = []
+
+def set_tracking_uri(uri):
+    calls.append(("uri", uri))
+
+def search_experiments(filter_string):
+    return []
+
+def create_experiment(name, artifact_location, tags):
+    calls.append(("experiment", name, artifact_location))
+    return "1"
+
+def start_run(experiment_id, run_name, **more):
+    calls.append(("run", run_name))
+
+def log_metrics(metrics, step):
+    assert all(re.fullmatch(r"[\\w\\-. :/]+", name) for name in metrics), metrics
+    calls.append((step, metrics))
+
+def end_run():
+    calls.append(("end",))
+"""
+"""What Accelerate's tracker calls, with the rule for names of `mlflow.utils.validation`."""
+
+
+def test_mlflow_keeps_its_database_beside_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stub").mkdir()
+    (tmp_path / "stub" / "mlflow.py").write_text(MLFLOW, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "stub")
+    monkeypatch.delitem(sys.modules, "mlflow", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.org")
+    with Trackers(Tracking(["mlflow"], tmp_path / "tracking", "base")) as trackers:
+        trackers.write({"kind": "training", "update": 10, "nll": 2.5, "epoch": 1})
+        trackers.write({"kind": "validation", "update": 10, "losses": {"en-pt_BR": 2.0}, "best": True})
+    calls = sys.modules["mlflow"].calls
+    monkeypatch.delitem(sys.modules, "mlflow")
+    assert calls == [
+        ("uri", f"sqlite:///{(tmp_path / 'tracking' / 'mlflow.db').as_posix()}"),
+        ("experiment", "neuronspec", (tmp_path / "tracking" / "mlflow").as_uri()),
+        ("run", "base"),
+        (10, {"training/nll": 2.5, "training/epoch": 1}),
+        (10, {"validation/en-pt_BR": 2.0}),
+        ("end",),
+    ]
 
 
 def test_a_tracker_that_is_not_installed_is_named_before_training(

@@ -94,7 +94,7 @@ class RunFolder:
 
     @property
     def tracking(self) -> Path:
-        """The files of TensorBoard and Weights & Biases."""
+        """The files of TensorBoard, Weights & Biases and MLflow."""
         return self.folder / "tracking"
 
     @property

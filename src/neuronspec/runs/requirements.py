@@ -114,7 +114,8 @@ def _packages(recipe: Recipe) -> Iterator[_Package]:
         if getattr(recipe, section) is not None and getattr(recipe, section).optimizer == "adamw_8bit":
             yield _Package(stage, "bitsandbytes", "8bit", "optimizer: adamw_8bit")
         for name in recipe.tracking:
-            yield _Package(stage, TRACKERS.get(name).package, "tracking", f"tracking: [{name}]")
+            tracker = TRACKERS.get(name)
+            yield _Package(stage, tracker.package, tracker.extra, f"tracking: [{name}]")
     if "lora" in recipe.arm_kinds:
         yield _Package("specialize", "peft", "baselines", "the arm 'lora'")
     if evaluation.engine == "ctranslate2":

@@ -1,4 +1,4 @@
-"""What training logs, shown by TensorBoard and Weights & Biases too, through Accelerate's trackers."""
+"""What training logs, shown by TensorBoard, Weights & Biases and MLflow too, through Accelerate's trackers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRACKERS = Registry[Any]("tracker", {})
 
 
 class Tracker:
-    """A tool that shows curves. Subclasses name the package that they need, and start Accelerate's tracker.
+    """A tool that shows curves. Subclasses name the package that they need and its extra; they start Accelerate's tracker.
 
     Args:
         run: name of the run that is tracked.
@@ -24,6 +24,7 @@ class Tracker:
     """
 
     package: ClassVar[str]
+    extra: ClassVar[str] = "tracking"
 
     def __init__(self, run: str, folder: Path) -> None:
         self._tracker = self.start(run, folder)
@@ -68,6 +69,22 @@ class WeightsAndBiases(Tracker):
         return WandBTracker("neuronspec", name=run, dir=str(folder), mode="offline")
 
 
+@TRACKERS.register("mlflow")
+class MLflow(Tracker):
+    """A run of the experiment `neuronspec` in the database `FOLDER/mlflow.db`; no server is asked for."""
+
+    package = "mlflow"
+    extra = "mlflow"  # its own: it brings dozens of packages
+
+    def start(self, run: str, folder: Path) -> Any:
+        """Accelerate's tracker of a run, not started."""
+        import mlflow
+        from accelerate.tracking import MLflowTracker
+
+        mlflow.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').resolve().as_posix()}")
+        return MLflowTracker("neuronspec", logging_dir=(folder / "mlflow").resolve().as_uri(), run_name=run)
+
+
 def check_trackers(names: Sequence[str]) -> None:
     """Check that the tools' packages are there, before the long work.
 
@@ -78,9 +95,9 @@ def check_trackers(names: Sequence[str]) -> None:
         MissingExtraError: one isn't.
     """
     for name in names:
-        package = TRACKERS.get(name).package
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(package, "tracking", f"tracking: [{name}]")
+        tracker = TRACKERS.get(name)
+        if importlib.util.find_spec(tracker.package) is None:
+            raise MissingExtraError(tracker.package, tracker.extra, f"tracking: [{name}]")
 
 
 @dataclass(frozen=True, slots=True)
