@@ -140,6 +140,51 @@ def test_a_users_own_card_is_taken_as_it_is(
     assert (folder / "README.md").read_text(encoding="utf-8") == text
 
 
+def linked_in_the_cache(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What went up to user/toy, in the cache as downloads are: links to the contents."""
+    blobs = tmp_path / "models--user--toy" / "blobs"
+    blobs.mkdir(parents=True)
+    source = tmp_path / "links"
+    for number, (name, content) in enumerate(hub.files.items()):
+        (blobs / str(number)).write_bytes(content)
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).symlink_to(blobs / str(number))
+    snapshot = in_the_cache(tmp_path, monkeypatch, "user/toy", source)
+    shutil.rmtree(snapshot)
+    shutil.copytree(source, snapshot, symlinks=True)
+
+
+def test_exports_go_up_and_translate_from_the_cache(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = FakeHub(monkeypatch)
+    facts = push_folder(exported, "user/toy")
+    assert "en-de/model.bin" in facts["files"] and "de-en/neuronspec.json" in facts["files"]
+    card = hub.files["README.md"].decode()
+    assert "library_name: ctranslate2" in card and "(int8), a folder per direction" in card and "| en-de |" in card
+    assert str(exported) not in card
+    linked_in_the_cache(hub, tmp_path, monkeypatch)
+    translator = ns.Translator("user/toy")
+    assert translator("w1 w2 w3", "en-de") == ns.Translator(exported)("w1 w2 w3", "en-de")
+
+
+def test_one_export_goes_to_the_root_and_a_changed_one_nowhere(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = FakeHub(monkeypatch)
+    folder = tmp_path / "en-de"
+    shutil.copytree(exported / "en-de", folder)
+    (folder / "notes.txt").touch()
+    push_folder(folder, "user/toy")
+    assert {"model.bin", "neuronspec.json", "tokenizer_config.json"} < set(hub.files) and "notes.txt" not in hub.files
+    assert "one direction" in hub.files["README.md"].decode()
+    hub.repos.clear()
+    (folder / "model.bin").write_bytes(b"other")
+    with pytest.raises(ModelError, match=r"model\.bin"):
+        push_folder(folder, "user/toy")
+    assert hub.repos == {}
+
+
 def test_what_cannot_be_pushed_is_told_before_anything_is_made(
     run: Path, specialized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,7 +103,7 @@ def push(
     allow_plugins: AllowPluginsOption = False,
     no_verify: NoVerifyOption = False,
 ) -> None:
-    """Upload a model with its masks, tokenizer and a model card to the Hugging Face hub."""
+    """Upload a model with its masks, or an export, with tokenizer and model card to the Hugging Face hub."""
     from neuronspec.deploy.push import push_folder
 
     keep_stdout_free()

@@ -16,6 +16,7 @@ from neuronspec.core.errors import ModelError
 from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.core.json_files import read_json
 from neuronspec.core.registry import OneOf
+from neuronspec.models.hub import blobs_of
 from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
@@ -127,8 +128,9 @@ class Manifest(_Strict):
         if check and verifies() and manifest.digest not in (None, manifest.own_digest()):
             raise ModelError(f"{path} is damaged: its content changed; copy the folder again, or export again")
         if check:
+            homes = list(filter(None, (folder.resolve(), blobs_of(folder))))  # the hub's cache holds links
             for name, facts in manifest.files.items():
-                if not (folder / name).resolve().is_relative_to(folder.resolve()):
+                if not any(map((folder / name).resolve().is_relative_to, homes)):
                     raise ModelError(f"{folder / name} is a link out of the folder; copy the file itself there")
                 if wrong := facts.problem(folder / name):
                     raise ModelError(f"{folder / name} {wrong}; export again, or copy the whole folder again")

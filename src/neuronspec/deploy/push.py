@@ -1,4 +1,4 @@
-"""Uploading a model folder, or an arm of a run, to the Hugging Face hub with its model card."""
+"""Uploading a model folder, an arm of a run, or an export to the Hugging Face hub with its model card."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from neuronspec.core.checksums import verify
 from neuronspec.core.errors import EvaluationError, ModelError, PathError, RecipeError
 from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import RunFolder
+from neuronspec.deploy.export_card import export_card
+from neuronspec.deploy.exported import exported_in
+from neuronspec.deploy.manifest import MANIFEST, Manifest
 from neuronspec.models.changed_weights import CHANGED_FILE, INDEX_FILE, WHOLE_FILE, base_of, write_whole
 from neuronspec.models.fit import VOCABULARIES
 from neuronspec.models.hub import CARD, CARD_MARK, HUB_NAME, upload
@@ -34,12 +37,12 @@ _PUSHED = (
 
 
 def push_folder(path: Path, repo: str, *, arm: str = "specialized", private: bool | None = None) -> dict[str, Any]:
-    """Upload an arm of a run, or a model folder, with a model card; what was uploaded and where it is.
+    """Upload an arm of a run, a model folder or an export, with a model card; what was uploaded and where it is.
 
     A `README.md` in the folder is taken as the card, unless `neuronspec` wrote it; one in the repository stays.
 
     Args:
-        path: run folder or model folder.
+        path: run folder, model folder, exported folder, bundle, or a folder of exported ones, which go up side by side.
         repo: `user/model`, made if it isn't there.
         arm: of a run.
         private: whether a repository that is made is private.
@@ -48,22 +51,26 @@ def push_folder(path: Path, repo: str, *, arm: str = "specialized", private: boo
         PathError: there is no such folder.
         RecipeError: `repo` can't be a name, or the run has no such arm.
         ModelError: it holds no model, or one that only its run can compute, or the base that its weights are kept
-            beside isn't there as it was; or the upload fails.
+            beside isn't there as it was; or an exported file was changed; or the upload fails.
     """
     if not HUB_NAME.fullmatch(repo):
         raise RecipeError(f"the repository is {repo!r}; it is named user/model")
     if not path.is_dir():
-        raise PathError(f"{path} is no folder: give a run folder or a model folder")
+        raise PathError(f"{path} is no folder: give a run folder, a model folder or an exported folder")
     run = RunFolder(path)
+    exports = [] if run.exists else exported_in(path)
     folder = run.arm(arm) if run.exists else path
     if run.exists and not folder.is_dir():
         known = ", ".join(sorted(each.name for each in run.arms.iterdir())) if run.arms.is_dir() else ""
         raise RecipeError(f"{path} has no finished arm {arm!r}; it has base{known and ', '}{known}")
-    files = _files(folder)
+    manifests = [Manifest.load(each) for each in exports]
+    files = _exported_files(path, exports, manifests) if exports else _files(folder)
     own = folder / CARD
     text = own.read_bytes() if own.is_file() else b""
     if text and CARD_MARK.encode() not in text:
         files[CARD], card = own, None
+    elif exports:
+        card = export_card(manifests, repo)
     else:
         card = model_card(_masks(folder), _facts(run, folder, repo, arm))
     with TemporaryDirectory() as temporary:
@@ -79,6 +86,16 @@ def push_folder(path: Path, repo: str, *, arm: str = "specialized", private: boo
         "files": sorted(files),
         "summary": f"{folder}: {len(files)} files, {size:.1f} MB, to {address}",
     }
+
+
+def _exported_files(path: Path, exports: list[Path], manifests: list[Manifest]) -> dict[str, Path]:
+    """What exports say belongs to them: of one, in the root of the repository; of several, a folder each."""
+    found = {}
+    for folder, manifest in zip(exports, manifests, strict=True):
+        for name in (*manifest.files, MANIFEST):
+            file = folder / name
+            found[file.relative_to(path).as_posix()] = file
+    return found
 
 
 def _files(folder: Path) -> dict[str, Path]:

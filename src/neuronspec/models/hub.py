@@ -68,6 +68,14 @@ def cached(name: str, revision: str | None = None, kind: Literal["model", "datas
         ) from None
 
 
+def blobs_of(folder: Path) -> Path | None:
+    """Where the cache of the hub keeps the files that a folder in it links to; None of a folder elsewhere."""
+    for parent in folder.absolute().parents:
+        if parent.name == "snapshots" and parent.parent.name.startswith(("models--", "datasets--")):
+            return parent.parent.resolve() / "blobs"
+    return None
+
+
 def card_metadata(name: str | Path) -> dict[str, Any]:
     """The metadata of the card of a model: of a folder, or on the hub, where the network or the cache has it.
 

@@ -16,7 +16,7 @@ TRACKERS = Registry[Any]("tracker", {})
 
 
 class Tracker:
-    """A tool that shows curves. Subclasses name the package that they need and its extra; they start Accelerate's tracker.
+    """A tool that shows curves. Subclasses name the package that they need and its extra, and start Accelerate's.
 
     Args:
         run: name of the run that is tracked.
