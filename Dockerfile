@@ -9,6 +9,8 @@ COPY src /neuronspec/src
 RUN pip install --no-cache-dir --constraint /neuronspec/constraints.txt '/neuronspec[deploy,serve]' \
     && useradd --system --no-create-home --uid 10001 neuronspec
 
+# Nothing is downloaded at run time.
+ENV HF_HUB_OFFLINE=1
 USER 10001
 EXPOSE 8000
 HEALTHCHECK --start-period=60s \

@@ -2,17 +2,25 @@
 # They set up .venv first; a second call does not reinstall.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/.installed
 RUN ?= runs/demo
+# Which versions are installed (lowest.txt: the lowest that pyproject.toml allows), and which tests run (all).
+CONSTRAINTS ?= constraints.txt
+TESTS ?=
+EXTRAS := baselines catalogs report linguistics deploy serve langid cjk moses dedup tracking test dev
+empty :=
+comma := ,
 
-.PHONY: demo test test-all check format docs bench clean
+.PHONY: demo install test test-all check format docs bench clean
 
 demo: $(STAMP)
 	$(BIN)/neuronspec run recipes/demo.yaml --out $(RUN)
 
+install: $(STAMP)
+
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m ""
@@ -37,12 +45,16 @@ bench: $(STAMP)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist lowest.txt
 
-$(STAMP): pyproject.toml constraints.txt
+lowest.txt: pyproject.toml
+	uv pip compile --quiet --resolution lowest-direct --python-version 3.11 --no-header --no-annotate \
+		$(addprefix --extra ,$(EXTRAS)) --output-file $@ $<
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "neuronspec needs Python 3.11 or later; name one with: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		-c constraints.txt -e '.[baselines,catalogs,report,linguistics,deploy,serve,langid,cjk,moses,dedup,tracking,test,dev]'
+		-c $(CONSTRAINTS) -e '.[$(subst $(empty) ,$(comma),$(EXTRAS))]'
 	touch $@
