@@ -5,6 +5,7 @@ FROM python:3.12-slim-bookworm
 RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
 
 COPY pyproject.toml constraints.txt README.md LICENSE /neuronspec/
+COPY recipes /neuronspec/recipes
 COPY src /neuronspec/src
 RUN pip install --no-cache-dir --constraint /neuronspec/constraints.txt '/neuronspec[deploy,serve]' \
     && useradd --system --no-create-home --uid 10001 neuronspec

@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 import neuronspec
 from neuronspec.cli.app import app
 from neuronspec.core.errors import NeuronspecError
+from neuronspec.recipe import Recipe
 from neuronspec.runs.tasks import STAGES
+from neuronspec.sweep.settings import Sweep
 
 WITHOUT_TORCH = """
 import sys
@@ -91,6 +93,34 @@ def test_the_plan_of_a_run(tmp_path: Path) -> None:
     lines = without_torch("run", write_recipe(tmp_path), "--out", tmp_path / "run", "--dry-run").splitlines()
     assert len(lines) == 15 and lines[0] == "prepare: not run yet"
     assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_of_the_package_runs_where_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    listed = without_torch("init", "--list").splitlines()
+    assert "demo" in [line.split()[0] for line in listed] and len(listed) >= 20
+    without_torch("init", "demo")
+    assert "prepare: not run yet" in without_torch("run", "demo.yaml", "--dry-run")
+
+
+def test_init_says_what_it_needs() -> None:
+    for arguments, message in ((["init"], "NAME"), (["init", "demo", "--list"], "--list takes no NAME")):
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 2 and message in result.output
+
+
+def test_runs_and_sweeps_have_a_place_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe, made = write_recipe(tmp_path), []
+    monkeypatch.setattr(
+        "neuronspec.runs.pipeline.Pipeline.execute", lambda self, stage: made.append(self.run.paths.folder)
+    )
+    assert CliRunner().invoke(app, ["prepare", str(recipe)]).exit_code == 0
+    file = write_sweep(tmp_path, "arms: {dense: }\n")
+    places: list[Path] = []
+    monkeypatch.setattr("neuronspec.sweep.nodes.nodes_of", lambda sweep, out, base: places.append(out) or [])
+    assert CliRunner().invoke(app, ["sweep", str(file), "--dry-run"]).exit_code == 0
+    assert made == [Path("runs") / Recipe.load(recipe).name] and places == [Path("sweeps") / Sweep.load(file).name]
 
 
 def test_the_plan_of_a_sweep(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from neuronspec.cli import (
     convert_commands,
     deploy_commands,
     evaluate_commands,
+    init_commands,
     inspect,
     run_commands,
     sweep_commands,
@@ -26,14 +27,13 @@ from neuronspec.core.signals import INTERRUPTED, SignalReceived, heed_signals
 app = typer.Typer(
     name="neuronspec",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Multilingual translation models whose neurons specialize: train on many directions, record which "
     "feed-forward neurons each uses, select the specialized ones, continue training with sparse layers, compare with "
     "controls.",
-    epilog="Start with: neuronspec run recipes/demo.yaml --out runs/demo",
+    epilog="Start with: neuronspec init demo, then: neuronspec run demo.yaml",
 )
 
 
@@ -60,6 +60,7 @@ def _options(
 
 
 for group in (
+    init_commands,
     run_commands,
     sweep_commands,
     evaluate_commands,

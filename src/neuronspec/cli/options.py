@@ -23,7 +23,8 @@ DirectionsArgument = Annotated[
 ]
 
 OutOption = Annotated[
-    Path, typer.Option("--out", "-o", help="Run folder to create or to continue.", show_default=False)
+    Path | None,
+    typer.Option("--out", "-o", help="Run folder to create or to continue; by default, runs/NAME.", show_default=False),
 ]
 SetOption = Annotated[
     list[str] | None,

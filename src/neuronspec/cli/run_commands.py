@@ -17,6 +17,7 @@ from neuronspec.cli.options import (
     SetOption,
 )
 from neuronspec.cli.output import console, progress
+from neuronspec.core.run_folder import default_run
 
 if TYPE_CHECKING:
     from neuronspec.recipe import Recipe
@@ -28,10 +29,10 @@ SAMPLES = 3
 """Sample translations that are printed at the end of a run; the report has more."""
 
 
-@commands.command(epilog="Example: neuronspec run recipes/demo.yaml --out runs/demo --set training.updates=200")
+@commands.command(epilog="Example: neuronspec run demo.yaml --set training.updates=200")
 def run(
     recipe: RecipeArgument,
-    out: OutOption,
+    out: OutOption = None,
     overrides: SetOption = None,
     stage: Annotated[
         str | None,
@@ -47,7 +48,8 @@ def run(
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
 
-    pipeline = Pipeline(Recipe.load(recipe, overrides), out, progress())
+    loaded = Recipe.load(recipe, overrides)
+    pipeline = Pipeline(loaded, out or default_run(loaded.name), progress())
     if dry_run:
         for task, reason in pipeline.plan(stage):
             typer.echo(f"{task.name}: {reason or 'up to date'}")
@@ -57,7 +59,7 @@ def run(
         summarize(pipeline.run)
 
 
-@commands.command(epilog="Example: neuronspec validate recipes/demo.yaml --set model.d_model=256")
+@commands.command(epilog="Example: neuronspec validate demo.yaml --set model.d_model=256")
 def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Check a recipe and list every mistake in it at once; warn of what this machine lacks for it."""
     from neuronspec.recipe import Recipe
@@ -90,13 +92,14 @@ def _framed_example(recipe: Recipe) -> list[str]:
     return [f"example: {shown}"]
 
 
-@commands.command(epilog="Example: neuronspec prepare recipes/demo.yaml --out runs/demo")
+@commands.command(epilog="Example: neuronspec prepare demo.yaml")
 def prepare(recipe: RecipeArgument, out: OutOption, overrides: SetOption = None) -> None:
     """Read and clean the text, train the tokenizer, write the token store."""
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
 
-    Pipeline(Recipe.load(recipe, overrides), out, progress()).execute("prepare")
+    loaded = Recipe.load(recipe, overrides)
+    Pipeline(loaded, out or default_run(loaded.name), progress()).execute("prepare")
 
 
 @commands.command(epilog="Example: neuronspec train runs/demo")

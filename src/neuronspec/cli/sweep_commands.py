@@ -12,7 +12,7 @@ from neuronspec.cli.options import NoVerifyOption, SetOption, TablesOption
 from neuronspec.cli.output import console, progress
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RunError
 from neuronspec.core.files import write_json
-from neuronspec.core.run_folder import RunFolder
+from neuronspec.core.run_folder import RunFolder, default_sweep
 
 if TYPE_CHECKING:
     from neuronspec.sweep.nodes import Node
@@ -31,8 +31,11 @@ class SweepFailed(NeuronspecError):
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="SWEEP", help="Sweep file (YAML).", show_default=False)],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Sweep folder to create or to continue.", show_default=False)
-    ],
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Sweep folder to create or to continue; by default, sweeps/NAME.", show_default=False
+        ),
+    ] = None,
     overrides: SetOption = None,
     processes: Annotated[
         int | None,
@@ -57,7 +60,7 @@ def sweep(
 
 def run_sweep(
     file: Path,
-    out: Path,
+    out: Path | None,
     overrides: list[str] | None,
     *,
     base: Path | None,
@@ -78,6 +81,7 @@ def run_sweep(
     from neuronspec.sweep.settings import Sweep
 
     sweep = Sweep.load(file, overrides)
+    out = out or default_sweep(sweep.name)
     base = base_of(out, sweep, base)
     nodes = nodes_of(sweep, out, base)
     out.mkdir(parents=True, exist_ok=True)
@@ -89,12 +93,13 @@ def run_sweep(
         raise RunError(f"{out} is in use by another sweep; wait for it, or choose another --out") from None
 
 
-def plan_sweep(file: Path, out: Path, overrides: list[str] | None, base: Path | None) -> None:
+def plan_sweep(file: Path, out: Path | None, overrides: list[str] | None, base: Path | None) -> None:
     """Print every task of a sweep, and whether it is done."""
     from neuronspec.sweep.nodes import base_of, nodes_of
     from neuronspec.sweep.settings import Sweep
 
     sweep = Sweep.load(file, overrides)
+    out = out or default_sweep(sweep.name)
     for node in nodes_of(sweep, out, base_of(out, sweep, base)):
         typer.echo(f"{node.name}: {'done' if node.done() else 'to do'}")
 

@@ -18,6 +18,16 @@ COST = "cost.json"
 """What an arm took, in its folder."""
 
 
+def default_run(name: str) -> Path:
+    """The folder of a run that none was named for, by the name of its recipe."""
+    return Path("runs") / name
+
+
+def default_sweep(name: str) -> Path:
+    """The folder of a sweep that none was named for, by its name."""
+    return Path("sweeps") / name
+
+
 @dataclass(frozen=True, slots=True)
 class RunFolder:
     """The paths of a run.

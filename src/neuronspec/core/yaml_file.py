@@ -101,7 +101,7 @@ def load_yaml(path: Path, overrides: list[str], kind: str = "recipe") -> Documen
 
 def _read(path: Path, kind: str) -> str:
     """The text of a recipe or sweep: a regular file of bounded size in UTF-8, with or without a byte order mark."""
-    example = " such as recipes/demo.yaml" if kind == "recipe" else ""
+    example = " (neuronspec init demo writes one)" if kind == "recipe" else ""
     try:
         if path.exists() and not path.is_file():
             what = "a folder" if path.is_dir() else "no regular file"

@@ -6,20 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neuronspec.core.progress import SILENT, Progress
-from neuronspec.core.run_folder import RunFolder
+from neuronspec.core.run_folder import RunFolder, default_run
 from neuronspec.evaluation.results import Results
 from neuronspec.recipe import Recipe
 from neuronspec.runs.pipeline import Pipeline
 
 
 def run(
-    recipe: str | Path | Recipe, out: str | Path, *, overrides: Sequence[str] = (), progress: Progress = SILENT
+    recipe: str | Path | Recipe,
+    out: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    progress: Progress = SILENT,
 ) -> Results:
     """Run a recipe: all stages that aren't up to date. A stopped run continues where it was.
 
     Args:
         recipe: a recipe file, or a recipe.
-        out: run folder to create or to continue.
+        out: run folder to create or to continue; by default, `runs/NAME`.
         overrides: keys that are changed, as `training.updates=200`; only of a file.
         progress: shows how far it is, such as `ns.Bars()`.
 
@@ -35,11 +39,16 @@ def run(
         >>> results.arms["specialized"]["en-de"].chrf  # doctest: +SKIP
         41.2
     """
-    return _done(_loaded(recipe, overrides), Path(out), progress, ())
+    loaded = _loaded(recipe, overrides)
+    return _done(loaded, Path(out or default_run(loaded.name)), progress, ())
 
 
 def train(
-    recipe: str | Path | Recipe, out: str | Path, *, overrides: Sequence[str] = (), progress: Progress = SILENT
+    recipe: str | Path | Recipe,
+    out: str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    progress: Progress = SILENT,
 ) -> Path:
     """Prepare the text of a recipe and train its baseline.
 
@@ -55,7 +64,8 @@ def train(
     Raises:
         RecipeError, NeuronspecError: as for `run`.
     """
-    pipeline = Pipeline(_loaded(recipe, overrides), Path(out), progress)
+    loaded = _loaded(recipe, overrides)
+    pipeline = Pipeline(loaded, Path(out or default_run(loaded.name)), progress)
     for stage in ("prepare", "train"):
         pipeline.execute(stage)
     return pipeline.run.paths.base
