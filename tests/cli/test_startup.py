@@ -115,7 +115,7 @@ def test_runs_and_sweeps_have_a_place_of_their_own(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(
         "neuronspec.runs.pipeline.Pipeline.execute", lambda self, stage: made.append(self.run.paths.folder)
     )
-    assert CliRunner().invoke(app, ["prepare", str(recipe)]).exit_code == 0
+    assert (result := CliRunner().invoke(app, ["prepare", str(recipe)])).exit_code == 0, result.output
     file = write_sweep(tmp_path, "arms: {dense: }\n")
     places: list[Path] = []
     monkeypatch.setattr("neuronspec.sweep.nodes.nodes_of", lambda sweep, out, base: places.append(out) or [])

@@ -93,7 +93,7 @@ def _framed_example(recipe: Recipe) -> list[str]:
 
 
 @commands.command(epilog="Example: neuronspec prepare demo.yaml")
-def prepare(recipe: RecipeArgument, out: OutOption, overrides: SetOption = None) -> None:
+def prepare(recipe: RecipeArgument, out: OutOption = None, overrides: SetOption = None) -> None:
     """Read and clean the text, train the tokenizer, write the token store."""
     from neuronspec.recipe import Recipe
     from neuronspec.runs.pipeline import Pipeline
