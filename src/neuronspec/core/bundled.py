@@ -1,8 +1,8 @@
 """The recipes and sweeps that come with the package.
 
-They are in `recipes/` of a checkout, and in the folder `recipes` of an installed wheel. A path in them is relative to that
-folder or the one of sweeps. A recipe that a user is given lies alone, or beside the sweep of it, so its paths are made
-relative to the folder that it is written to.
+They are in `recipes/` of a checkout, and in the folder `recipes` of an installed wheel. A path in them is relative to
+that folder or the one of sweeps. A recipe that a user is given lies alone, or beside the sweep of it, so its paths are
+made relative to the folder that it is written to.
 """
 
 from __future__ import annotations
