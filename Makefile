@@ -12,7 +12,7 @@ EXTRAS := baselines catalogs report linguistics deploy serve langid cjk moses de
 empty :=
 comma := ,
 
-.PHONY: demo install test test-all check format docs bench clean
+.PHONY: demo install test test-all check format docs bench dist clean
 
 demo: $(STAMP)
 	$(BIN)/neuronspec run recipes/demo.yaml --out $(RUN)
@@ -43,6 +43,11 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+dist: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	$(BIN)/twine check --strict dist/*
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist lowest.txt

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from neuronspec.core.direction import Direction, parse_task
+from neuronspec.core.direction import Direction, DirectionLike, parse_task
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,9 @@ class Batch:
     direction: Direction
     inputs: Mapping[str, torch.Tensor]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "direction", parse_task(self.direction))
+    def __init__(self, direction: DirectionLike, inputs: Mapping[str, torch.Tensor]) -> None:
+        object.__setattr__(self, "direction", parse_task(direction))
+        object.__setattr__(self, "inputs", inputs)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on `device`."""
