@@ -183,6 +183,15 @@ def test_each_filter_counts_and_shows_what_it_drops(tmp_path: Path) -> None:
     assert everything == 65 and report["splits"]["train"]["en-de"]["kept"] == 60
 
 
+def test_dropped_text_in_brackets_is_shown_as_it_is(tmp_path: Path) -> None:
+    texts = {"en": ["a [/INST] [b] :smile:", "x, y"], "fr": []}
+    found = {"length ratio": {name: [{name: text} for text in each] for name, each in texts.items()}}
+    (tmp_path / "dropped.json").write_text(json.dumps(found), encoding="utf-8")
+    shown = CliRunner().invoke(app, ["inspect", str(tmp_path), "--dropped"])
+    assert shown.exit_code == 0, shown.exception
+    assert shown.output.splitlines()[1:] == ["length ratio, en:", "  a [/INST] [b] :smile:", "  x, y"]
+
+
 def test_dropped_needs_prepared_text(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, ["inspect", str(tmp_path), "--dropped"])
     assert found.exit_code == 1 and "--dropped takes a run folder or its data folder" in str(found.exception)

@@ -27,6 +27,7 @@ from neuronspec.cli.app import app
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus import encode
+from neuronspec.corpus.counts import unused_sources
 from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.mixture import Part, rows_of_epoch, sizes_by_weight
 from neuronspec.corpus.prepare import prepare
@@ -258,6 +259,19 @@ def test_weights_reach_the_store(tmp_path: Path) -> None:
         ({"train": [{"reader": "tsv", "path": "a", "languages": ["en", "sv"]}]}, "train: languages: .*'sv'"),
         ({"train": [{"reader": "tsv", "path": "a", "languages": ["en"]}]}, "at least 2 items"),
         ({"train": {"reader": "tsv", "path": "a", "directions": ["de-fr"]}}, "train: directions: .*de-fr"),
+        (
+            {"train": {"reader": "tsv", "path": "a", "directions": ["de-fr"]}},
+            "directions: de-fr isn't trained; .*en-fr",
+        ),
+        ({"train": {"reader": "tsv", "path": "a", "languages": ["de", "fr"]}}, "no direction .* is between de and fr"),
+        (
+            {"train": {"reader": "tsv", "path": "a", "languages": ["en", "de"], "directions": ["en-fr"]}},
+            "train: directions: en-fr: languages of this source are en, de",
+        ),
+        ({"train": {"reader": "jsonl", "path": ""}}, "the path is empty"),
+        ({"train": {"reader": "hf", "path": ""}}, "the path is empty"),
+        ({"train": {"reader": "flores", "path": " "}}, "the path is empty"),
+        ({"train": {"reader": "tsv", "path": "a", "columns": {"de": "x", "fr": "x"}}}, "both have the column 'x'"),
         ({"train": {"reader": "tsv", "path": "a", "domain": "b t"}}, "domain"),
         ({"train": {"reader": "tsv", "path": "a", "share": 0}}, "share"),
         (
@@ -269,6 +283,23 @@ def test_weights_reach_the_store(tmp_path: Path) -> None:
 def test_mistakes_are_told(corpus: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         CorpusSettings.model_validate({"languages": ["de", "fr"]} | corpus)
+
+
+def test_a_source_that_adds_nothing_is_warned_of(tmp_path: Path) -> None:
+    source = written(tmp_path, "tsv", sentences(0, 60))
+    _, report = prepared(tmp_path / "data", [source, source | {"weight": 3}])
+    assert "epoch" not in report["sources"][1]
+    (found,) = unused_sources(report)
+    assert found.startswith("corpus.train[1] (tsv ") and "rows: 60, used: 60" in found
+
+
+def test_without_training_text_the_message_says_where_it_went(tmp_path: Path) -> None:
+    source = written(tmp_path, "tsv", sentences(0, 60))
+    with pytest.raises(CorpusError, match=r"train\[0\]: 60 rows, 0 used.*Raise the share"):
+        prepared(tmp_path / "data", source | {"share": 1e-9})
+    with pytest.raises(CorpusError, match=r"60 used\. Texts dropped, by rule: characters"):
+        prepared(tmp_path / "data", source, filters={"characters": {"min": 900}})
+    assert not (tmp_path / "data").exists()
 
 
 def test_inspect_shows_what_an_epoch_holds(tmp_path: Path) -> None:

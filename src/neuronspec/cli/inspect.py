@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuronspec.cli.inspect_corpus import corpus_facts, dropped_facts
+from neuronspec.cli.inspect_corpus import corpus_facts, dropped_facts, show_dropped
 from neuronspec.cli.options import AllowPluginsOption, JsonOption, NoVerifyOption
 from neuronspec.cli.output import console, print_json
 from neuronspec.core.checksums import verify
@@ -40,6 +40,8 @@ def inspect(
     facts = dropped_facts(file) if dropped else describe(file)
     if as_json:
         print_json(facts)
+    elif dropped:
+        show_dropped(facts)
     else:
         show(facts)
 

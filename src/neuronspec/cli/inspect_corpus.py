@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from neuronspec.cli.output import console
 from neuronspec.core.checksums import verify
 from neuronspec.core.errors import PathError
 from neuronspec.core.run_folder import RunFolder
@@ -52,6 +54,21 @@ def dropped_facts(path: Path) -> dict[str, Any]:
         for rule, by_name in read_dropped(file).items()
     }
     return {"kind": "dropped text", "path": str(file), "rules": found}
+
+
+def show_dropped(facts: Mapping[str, Any]) -> None:
+    """Print what `dropped_facts` found, a text a line."""
+    out = console()
+    out.print(facts["path"])
+    found = [
+        (rule, name, lines) for rule, by_name in facts["rules"].items() for name, lines in by_name.items() if lines
+    ]
+    for rule, name, lines in found:
+        out.print(f"{rule}, {name}:")
+        for line in lines:
+            out.print(f"  {line}")
+    if not found:
+        out.print("no rule dropped any text")
 
 
 def _line(example: dict[str, str]) -> str:

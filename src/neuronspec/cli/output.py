@@ -71,10 +71,13 @@ def _shown() -> list[_Lines]:
 
 
 def console() -> Console:
-    """Where tables are printed; of processes that work together, the main one alone prints."""
+    """Where tables are printed; of processes that work together, the main one alone prints.
+
+    Text in brackets or between colons stays as it is: it may be a user's, not markup of ours.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=True, quiet=not processes().is_main)
+    return Console(markup=False, emoji=False, highlight=False, soft_wrap=True, quiet=not processes().is_main)
 
 
 def print_json(content: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 MANY = 1_000_000_000
 """The largest number that a setting takes where no other bound makes sense."""
@@ -18,6 +18,17 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 """What torch takes as a seed."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def not_empty(path: Any) -> Any:
+    """What is written as a path: an empty one would be the recipe's folder.
+
+    Raises:
+        ValueError: nothing is written.
+    """
+    if isinstance(path, str) and not path.strip():
+        raise ValueError("the path is empty; name a file or folder, or write . for the recipe's folder")
+    return path
 
 
 def from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
@@ -46,8 +57,8 @@ def is_there(path: Path) -> bool:
         raise ValueError(f"not a path: {getattr(error, 'strerror', None) or error}") from None
 
 
-RecipePattern = Annotated[str, AfterValidator(from_recipe_folder)]
-RecipePath = Annotated[Path, AfterValidator(_from_recipe_folder)]
+RecipePattern = Annotated[str, AfterValidator(not_empty), AfterValidator(from_recipe_folder)]
+RecipePath = Annotated[Path, BeforeValidator(not_empty), AfterValidator(_from_recipe_folder)]
 
 
 class Section(BaseModel):

@@ -20,7 +20,7 @@ from neuronspec.core.json_files import read_json
 from neuronspec.corpus.cleaning import PAIR_RULES
 from neuronspec.corpus.encode import PairCounts
 from neuronspec.corpus.mixture import Part, sizes_by_weight
-from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Split, pair_of
+from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, SourceCounts, Split, pair_of
 from neuronspec.corpus.settings import CorpusSettings
 
 
@@ -196,6 +196,44 @@ def resolve_tiers(
             tiers[tier] = ordered[start : start + size]
         start += size
     return tiers
+
+
+def check_training_text(cells: Mapping[str, Mapping[str, int]], parts: Iterable[SourceCounts]) -> None:
+    """Refuse a corpus without training text.
+
+    Args:
+        cells: by language, what became of its training text.
+        parts: what was read of each source.
+
+    Raises:
+        CorpusError: says what was read, and which rules dropped it.
+    """
+    if any(found["text"] for found in cells.values()):
+        return
+    read = ", ".join(
+        f"train[{each.place}]: {each.rows:,} rows, {each.used:,} used" for each in parts if each.split == "train"
+    )
+    dropped = sum((Counter(found) for found in cells.values()), Counter[str]())
+    rules = ", ".join(f"{rule} {count:,}" for rule, count in dropped.most_common() if count)
+    raise CorpusError(
+        f"no training text is left. Read: {read}. Texts dropped, by rule: {rules or 'none'}. Raise the share of a "
+        "source, or relax corpus.filters"
+    )
+
+
+def unused_sources(report: Mapping[str, Any]) -> list[str]:
+    """Sources of the training text of which no pair is trained on, each with what is known of it.
+
+    Args:
+        report: the content of corpus.json.
+    """
+    found = [each for each in report["sources"] if each["split"] == "train" and "epoch" not in each]
+    return [
+        f"corpus.train[{each['place']}] ({each['settings']['reader']} {each['settings'].get('path', '')}): none of its "
+        f"text is trained on; rows: {each['rows']:,}, used: {each['used']:,}. Its pairs are incomplete, dropped by a "
+        "rule, or duplicates of sources before it (a weight has a source drawn more often)"
+        for each in found
+    ]
 
 
 def check_directions(report: Mapping[str, Any]) -> None:

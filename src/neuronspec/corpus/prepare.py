@@ -21,12 +21,14 @@ from neuronspec.corpus.cleaning import PairFilter
 from neuronspec.corpus.counts import (
     SplitCounts,
     check_directions,
+    check_training_text,
     read_report,
     resolve_tiers,
     rule_report,
     source_report,
     split_report,
     summary,
+    unused_sources,
     zero_shot_report,
 )
 from neuronspec.corpus.dropped import DROPPED
@@ -91,6 +93,8 @@ def prepare(
             report = preparation.run()
         write_json(work / "corpus.json", report)
     logger.info("%s", summary(report))
+    for unused in unused_sources(report):
+        logger.warning("%s", unused)
     return preparation.seconds
 
 
@@ -148,6 +152,7 @@ class _Preparation:
         pretrained = self._of_checkpoint() if isinstance(self._tokenizer, ModelSettings) else None
         with self._timed("reading"):
             found = self._ingest(read)
+        check_training_text(found.cells["train"], read.parts)
         with self._timed("tokenizer"):
             tokenizer, sizes, change = self._make_tokenizer(pretrained, found)
         with self._timed("tokenizing"):

@@ -300,7 +300,10 @@ class CorpusSettings(Section):
                 if getattr(source, name) is not None:
                     yield f"{name}: is for training text"
             return
-        trained = self.all_directions
+        trained, wanted = self.all_directions, self.wanted(source)
+        if source.languages and not wanted.pairs:
+            yield f"languages: no direction of the corpus is between {' and '.join(source.languages)}"
+            return
         for text in source.directions or []:
             try:
                 found = match_direction(text, known)
@@ -308,7 +311,9 @@ class CorpusSettings(Section):
                 yield f"directions: {error}"
                 continue
             if found not in trained:
-                yield f"directions: {nearest_directions(found, map(str, trained))}"
+                yield f"directions: {text} isn't trained; {nearest_directions(found, map(str, trained))}"
+            elif pair_of(found.source, found.target) not in wanted.pairs:
+                yield f"directions: {text}: languages of this source are {', '.join(wanted.languages)}"
 
 
 def spelled_as_in(corpus: CorpusSettings | None, directions: Iterable[str]) -> list[str]:

@@ -166,6 +166,14 @@ def test_columns_of_numbers(tmp_path: Path) -> None:
         read(tmp_path / "data", ["de"])
 
 
+def test_a_file_is_no_data_set(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.parquet").touch()
+    with pytest.raises(ValidationError, match=r"train\.parquet is a file; name its folder"):
+        source = source_of({"reader": "hf", "path": "data/train.parquet"}, ["de"])
+        CorpusSettings.model_validate(source, context={"folder": tmp_path, "check_files": True})
+
+
 def test_what_shows_a_change_and_what_is_missing(tmp_path: Path) -> None:
     data_of(TEXTS).save_to_disk(tmp_path / "data")
     source = source_of({"reader": "hf", "path": "data"}, ["de"])

@@ -64,6 +64,11 @@ def test_a_language_with_two_columns(tmp_path: Path) -> None:
         rows_of(path, ["de"])
 
 
+def test_a_table_without_tabs(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"bad\.tsv:1: there is no tab .*'en;de'; use the reader csv"):
+        rows_of(write(tmp_path / "bad.tsv", "en;de\na;b\n"), ["de"])
+
+
 def test_an_empty_file(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="first line is empty"):
         rows_of(write(tmp_path / "empty.tsv", ""), ["de"])

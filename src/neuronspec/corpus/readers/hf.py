@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from neuronspec.core.errors import CorpusError, PathError, told_as
-from neuronspec.core.settings import from_recipe_folder
+from neuronspec.core.settings import from_recipe_folder, not_empty
 from neuronspec.corpus.readers.arrow_columns import TextColumns
 from neuronspec.corpus.readers.lines import count_lines
 from neuronspec.corpus.readers.parquet import check_columns, read_texts
@@ -55,9 +55,11 @@ class HfSource(Source):
     def _resolve(cls, path: str, info: ValidationInfo) -> str:
         from neuronspec.models.hub import HUB_NAME
 
-        resolved = from_recipe_folder(path, info)
+        resolved = from_recipe_folder(not_empty(path), info)
         if Path(resolved).is_dir():
             return resolved
+        if Path(resolved).is_file():
+            raise ValueError(f"{resolved} is a file; name its folder, or read it with another reader, such as parquet")
         if HUB_NAME.fullmatch(path):
             return path
         if (info.context or {}).get("check_files"):

@@ -19,6 +19,8 @@ from neuronspec.core.settings import is_there
 COMPRESSED = ("", ".gz", ".xz", ".zst")
 """What may follow the ending of a file; nothing where it is plain."""
 
+_AGAIN = "download or compress it again"
+
 
 def find_files(path: Path, endings: Sequence[str]) -> list[Path]:
     """The files that a path means, sorted; none if nothing is there.
@@ -82,14 +84,14 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         with opener(path, "rb") as file:
             yield file
     except (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise CorpusError(f"{path}: damaged or not compressed as its name says: {error}") from None
+        raise CorpusError(f"{path}: damaged or not compressed as its name says: {error}; {_AGAIN}") from None
     except (NotImplementedError, RuntimeError) as error:
         if not archive_of(path):
             raise
         raise CorpusError(f"{path}: can't be unpacked: {error}; unpack the archive by other means") from None
     except OSError as error:
         if error.errno is None:  # zstd says no more than that
-            raise CorpusError(f"{path}: damaged or not compressed as its name says: {error}") from None
+            raise CorpusError(f"{path}: damaged or not compressed as its name says: {error}; {_AGAIN}") from None
         raise CorpusError(f"{path}: can't be read: {error.strerror or error}") from None
 
 
@@ -114,7 +116,7 @@ def members(archive: Path) -> list[str]:
         with zipfile.ZipFile(archive) as opened_archive:
             return [one.filename for one in opened_archive.infolist() if not one.is_dir()]
     except (zipfile.BadZipFile, OSError) as error:
-        raise CorpusError(f"{archive}: can't be read: {error}") from None
+        raise CorpusError(f"{archive}: can't be read: {error}; {_AGAIN}") from None
 
 
 @contextmanager

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from neuronspec.core.errors import NeuronspecError
-from neuronspec.core.settings import MANY, Positive, Section, from_recipe_folder
+from neuronspec.core.settings import MANY, Positive, Section, from_recipe_folder, not_empty
 from neuronspec.corpus.readers.opening import find_files, named_files, no_files
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _from_recipe_folder(path: Path, info: ValidationInfo) -> Path:
     return Path(from_recipe_folder(str(path), info))
 
 
-PathOrPattern = Annotated[Path, AfterValidator(_from_recipe_folder)]
+PathOrPattern = Annotated[Path, BeforeValidator(not_empty), AfterValidator(_from_recipe_folder)]
 """A file, a folder or a pattern; relative to the recipe's folder."""
 
 

@@ -15,14 +15,16 @@ from neuronspec.corpus.readers.scores import MIN_SCORES, MinScores, judged, scor
 from neuronspec.corpus.readers.source import FileSource, Wanted
 
 
-def _no_language_twice(columns: dict[str, str]) -> dict[str, str]:
+def _none_twice(columns: dict[str, str]) -> dict[str, str]:
     for one, other in combinations(columns, 2):
         if same_language(one, other):
             raise ValueError(f"{one!r} and {other!r} are the same language; keep one")
+        if columns[one].strip() == columns[other].strip():
+            raise ValueError(f"{one!r} and {other!r} both have the column {columns[one]!r}; name one for each")
     return columns
 
 
-Columns: TypeAlias = Annotated[dict[str, str], AfterValidator(_no_language_twice)] | None
+Columns: TypeAlias = Annotated[dict[str, str], AfterValidator(_none_twice)] | None
 """By language, the name of its column, where that isn't a code of the language."""
 
 COLUMNS: Any = Field(None, description="columns that aren't named by a code of their language: {de: german}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from neuronspec.core.errors import CorpusError
-from neuronspec.corpus.readers.columns import columns_of
+from neuronspec.corpus.readers.columns import SHOWN, columns_of
 from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.corpus.readers.rows import LineOrigins, ReadCounts, Rows, Split
 from neuronspec.corpus.readers.tables import TableSource
@@ -60,6 +60,11 @@ class TsvSource(TableSource):
 def _header(path: Path, line: str) -> list[str]:
     if not line:
         raise CorpusError(f"{path}: the first line is empty; it must name the columns: language codes, tab-separated")
+    if "\t" not in line and any(sign in line for sign in ",;|"):
+        raise CorpusError(
+            f"{path}:1: there is no tab in the first line, {line[:SHOWN]!r}; use the reader csv, if cells are between "
+            "other characters"
+        )
     return line.split("\t")
 
 
