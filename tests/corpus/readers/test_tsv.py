@@ -133,7 +133,7 @@ def test_tables_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "message"), [("", "no file in it ends with .tsv"), ("*.tsv", "no such file or folder")]
+    ("path", "message"), [(".", "no file in it ends with .tsv"), ("*.tsv", "no such file or folder")]
 )
 def test_no_table_at_all(tmp_path: Path, path: str, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
