@@ -168,7 +168,7 @@ def test_validate_lists_all_mistakes(toy: Path) -> None:
     failed(result, 2, "2 mistakes", "did you mean 'model'?", "training.updates is -3")
     failed(neuronspec("validate", toy, "--set", "corpus.languages=[de, qqq]"), 2, "qqq")
     failed(neuronspec("validate", toy.parent / "none.yaml"), 2, "No such file")
-    failed(neuronspec("run", toy), 2, "--out")
+    failed(neuronspec("run"), 2, "Missing argument")
 
 
 def test_corpus_mistakes_leave_the_run_intact(toy: Path, finished: Path, tmp_path: Path) -> None:

@@ -81,6 +81,9 @@ def test_what_the_dockerfile_copies_makes_the_whole_package(tmp_path: Path) -> N
         for path in source.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    files |= {  # pyproject.toml puts the recipes into the package
+        f"neuronspec/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "recipes").rglob("*") if path.is_file()
+    }
     assert packed == files and "neuronspec/deploy/server/style.css" in files
 
 
