@@ -71,6 +71,7 @@ def test_everything_of_a_plugin_works_from_text_to_tables(recipe: Path) -> None:
     assert "plugins" in neuronspec("run", recipe, "--out", run, "--dry-run").stdout
 
 
+@pytest.mark.slow
 def test_a_sweep_of_plugins(recipe: Path) -> None:
     sweep = recipe.parent / "sweep.yaml"
     sweep.write_text("name: own\nrecipe: own.yaml\narms: {dense: , gentle: }\n", encoding="utf-8")

@@ -133,6 +133,7 @@ def test_a_failure_stops_nothing_but_itself(tmp_path: Path) -> None:
     assert "dense" in found["entries"] and list(found["failed"]) == ["wild/seed-1"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_the_same_command_goes_on(tmp_path: Path) -> None:
     budget = "continuation.updates: null\n  continuation.minutes: 5"
     text = SMALL.replace("continuation.updates: 6", budget) + "arms: {dense: }\n"
