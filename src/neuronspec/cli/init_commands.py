@@ -18,7 +18,9 @@ def init(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; by default, NAME.yaml.", show_default=False)
     ] = None,
-    list_all: Annotated[bool, typer.Option("--list", help="Print the names with a line on each, and exit.")] = False,
+    list_all: Annotated[
+        bool, typer.Option("--list", help="Print the names, one per line with a summary, and exit.")
+    ] = False,
 ) -> None:
     """Write a recipe that comes with neuronspec, to run or to start from. A file that is there stays."""
     from neuronspec.core.bundled import bundled, write_bundled

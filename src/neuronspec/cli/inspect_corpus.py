@@ -57,7 +57,7 @@ def dropped_facts(path: Path) -> dict[str, Any]:
 
 
 def show_dropped(facts: Mapping[str, Any]) -> None:
-    """Print what `dropped_facts` found, a text a line."""
+    """Print what `dropped_facts` found, one text per line."""
     out = console()
     out.print(facts["path"])
     found = [

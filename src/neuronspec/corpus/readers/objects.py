@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -37,6 +38,7 @@ class ObjectSource(TableSource):
     called: ClassVar[str]
     """What holds an object, for messages."""
 
+    @abstractmethod
     def rows_of_file(self, path: Path, name: str, objects: Objects, split: Split, size: int) -> Iterator[Rows]:
         """The rows of a file, of up to `size` objects together.
 
@@ -50,7 +52,6 @@ class ObjectSource(TableSource):
         Raises:
             CorpusError: the file can't be read, or an object is none, or has something else than text.
         """
-        raise NotImplementedError
 
     def check(self, wanted: Wanted, split: Split) -> None:
         """Look at the first objects of the files; not of pipes, which can be read only once.

@@ -169,4 +169,6 @@ class _Forward:
             raise tarfile.ReadError(f"no header before byte {self._place}")
         while chunk := self._file.read(_CHUNK):
             if any(chunk):
-                raise tarfile.ReadError("it goes on after its end, so it is perhaps several tar files joined")
+                raise tarfile.ReadError(
+                    "there is data after the end of the archive; it may be several tar files joined into one"
+                )

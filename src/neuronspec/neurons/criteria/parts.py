@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ValidationError
 
@@ -11,10 +14,13 @@ from neuronspec.core.errors import RecipeError, nearest
 from neuronspec.core.wording import first_mistake
 from neuronspec.neurons.criteria.criterion import SECTION, Criterion, known_parameters
 from neuronspec.neurons.registry import CRITERIA
-from neuronspec.neurons.settings import UncheckedSelection
+from neuronspec.neurons.settings import Statistic, UncheckedSelection
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from neuronspec.neurons.criteria.criterion import Selected
+    from neuronspec.neurons.masks import NeuronMasks
     from neuronspec.neurons.pooling import Pool
 
 KEYS = ("criterion", *SECTION, "parameters")
@@ -107,3 +113,39 @@ def checked_parts(name: str, of: object) -> tuple[Criterion, ...]:
 def selected_by(criterion: Criterion, pool: Pool) -> Selected:
     """What a part selects, by the statistic that it reads."""
     return criterion.select(pool.reading(criterion.statistic))
+
+
+@dataclass(frozen=True)
+class Combination(Criterion):
+    """What criteria share that combine the masks of several others: `of`, and how recipes write it."""
+
+    statistic: ClassVar[Statistic | None] = None  # type: ignore[misc]
+    of: Sequence[Criterion]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of", checked_parts(type(self).__name__.lower(), self.of))
+
+    @property
+    def parts(self) -> tuple[Criterion, ...]:
+        """See `Criterion.parts`."""
+        return tuple(self.of)
+
+    @classmethod
+    def from_settings(cls, settings: UncheckedSelection, pivot: str) -> Self:
+        """See `Criterion.from_settings`."""
+        return super().from_settings(with_parts(settings, pivot), pivot)
+
+    @abstractmethod
+    def combine(self, first: NeuronMasks, other: NeuronMasks) -> NeuronMasks:
+        """Combine the masks of two parts."""
+
+    def select(self, pool: Pool) -> Selected:
+        """See `Criterion.select`.
+
+        Raises:
+            DirectionError, MaskError: one of the criteria permutes masks of other directions or sites.
+        """
+        from neuronspec.neurons.masks import NeuronMasks
+
+        found = reduce(self.combine, (NeuronMasks(selected_by(part, pool)) for part in self.parts))
+        return {direction: dict(sites) for direction, sites in found.items()}

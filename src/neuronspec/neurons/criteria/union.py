@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from neuronspec.neurons.criteria.criterion import Criterion, Selected
-from neuronspec.neurons.criteria.parts import checked_parts, selected_by, with_parts
-from neuronspec.neurons.settings import Statistic, UncheckedSelection
+from neuronspec.neurons.criteria.parts import Combination
 
 if TYPE_CHECKING:
-    from typing import Self
-
-    from neuronspec.neurons.pooling import Pool
+    from neuronspec.neurons.masks import NeuronMasks
 
 
 @dataclass(frozen=True)
-class Union(Criterion):
+class Union(Combination):
     """The neurons that at least one of several criteria selects.
 
     In a recipe, each is written as a name or as the keys that a criterion has in the section `selection`, whose
@@ -36,31 +31,6 @@ class Union(Criterion):
         False
     """
 
-    statistic: ClassVar[Statistic | None] = None  # type: ignore[misc]
-    of: Sequence[Criterion]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "of", checked_parts("union", self.of))
-
-    @property
-    def parts(self) -> tuple[Criterion, ...]:
-        """See `Criterion.parts`."""
-        return tuple(self.of)
-
-    @classmethod
-    def from_settings(cls, settings: UncheckedSelection, pivot: str) -> Self:
-        """See `Criterion.from_settings`."""
-        return super().from_settings(with_parts(settings, pivot), pivot)
-
-    def select(self, pool: Pool) -> Selected:
-        """See `Criterion.select`.
-
-        Raises:
-            DirectionError, MaskError: one of the criteria permutes masks of other directions or sites.
-        """
-        from neuronspec.neurons.masks import NeuronMasks
-
-        first, *others = (NeuronMasks(selected_by(part, pool)) for part in self.parts)
-        for other in others:
-            first = first | other
-        return {direction: dict(sites) for direction, sites in first.items()}
+    def combine(self, first: NeuronMasks, other: NeuronMasks) -> NeuronMasks:
+        """See `Combination.combine`."""
+        return first | other
