@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from neuronspec.core.errors import MaskError
 from neuronspec.neurons.criteria.criterion import Criterion, Selected, first_of, ranked
-from neuronspec.neurons.criteria.parts import selected_by, with_part
-from neuronspec.neurons.settings import Statistic, UncheckedSelection
+from neuronspec.neurons.criteria.parts import Likened, selected_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Self
 
     import torch
     from torch import nn
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class WeightMagnitude(Criterion):
+class WeightMagnitude(Likened):
     """As many neurons as another criterion selects at each site, those with the largest weights.
 
     A neuron's weights are as large as the product of the norms of what goes into it (of a gated FFN, of both
@@ -43,23 +41,6 @@ class WeightMagnitude(Criterion):
     """
 
     reads_weights: ClassVar[bool] = True
-
-    like: NeuronMasks | Criterion
-
-    @property
-    def statistic(self) -> Statistic | None:  # type: ignore[override]
-        """That of the criterion whose numbers of neurons count."""
-        return self.like.statistic if isinstance(self.like, Criterion) else None
-
-    @property
-    def parts(self) -> tuple[Criterion, ...]:
-        """See `Criterion.parts`."""
-        return (self.like,) if isinstance(self.like, Criterion) else ()
-
-    @classmethod
-    def from_settings(cls, settings: UncheckedSelection, pivot: str) -> Self:
-        """See `Criterion.from_settings`."""
-        return super().from_settings(with_part(settings, pivot), pivot)
 
     def masks(self, model: nn.Module) -> NeuronMasks:
         """The masks for a model where `like` are masks; no activations are needed.

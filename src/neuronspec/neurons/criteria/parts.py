@@ -149,3 +149,25 @@ class Combination(Criterion):
 
         found = reduce(self.combine, (NeuronMasks(selected_by(part, pool)) for part in self.parts))
         return {direction: dict(sites) for direction, sites in found.items()}
+
+
+@dataclass(frozen=True)
+class Likened(Criterion):
+    """What criteria share that select as many neurons as masks or another criterion: `like`."""
+
+    like: NeuronMasks | Criterion
+
+    @property
+    def statistic(self) -> Statistic | None:  # type: ignore[override]
+        """That of the criterion whose numbers of neurons count."""
+        return self.like.statistic if isinstance(self.like, Criterion) else None
+
+    @property
+    def parts(self) -> tuple[Criterion, ...]:
+        """See `Criterion.parts`."""
+        return (self.like,) if isinstance(self.like, Criterion) else ()
+
+    @classmethod
+    def from_settings(cls, settings: UncheckedSelection, pivot: str) -> Self:
+        """See `Criterion.from_settings`."""
+        return super().from_settings(with_part(settings, pivot), pivot)

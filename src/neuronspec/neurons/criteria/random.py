@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING
 
 from neuronspec.core.errors import RecipeError
 from neuronspec.neurons.criteria.criterion import Criterion, Selected
-from neuronspec.neurons.criteria.parts import selected_by, with_part
-from neuronspec.neurons.settings import Statistic, UncheckedSelection
+from neuronspec.neurons.criteria.parts import Likened, selected_by
 
 if TYPE_CHECKING:
-    from typing import Self
-
     import torch
 
     from neuronspec.neurons.masks import NeuronMasks
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Random(Criterion):
+class Random(Likened):
     """Masks of the same sparsity with the neurons permuted: a control for whether the choice matters.
 
     Every direction and site keeps its number of neurons, and directions that share a mask continue to share one.
@@ -42,27 +39,11 @@ class Random(Criterion):
         True
     """
 
-    like: NeuronMasks | Criterion
     seed: int = 1
 
     def __post_init__(self) -> None:
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**63:
             raise RecipeError(f"seed is {self.seed!r}; it should be a whole number from 0, below 2^63")
-
-    @property
-    def statistic(self) -> Statistic | None:  # type: ignore[override]
-        """That of the criterion whose selection is permuted."""
-        return self.like.statistic if isinstance(self.like, Criterion) else None
-
-    @property
-    def parts(self) -> tuple[Criterion, ...]:
-        """See `Criterion.parts`."""
-        return (self.like,) if isinstance(self.like, Criterion) else ()
-
-    @classmethod
-    def from_settings(cls, settings: UncheckedSelection, pivot: str) -> Self:
-        """See `Criterion.from_settings`."""
-        return super().from_settings(with_part(settings, pivot), pivot)
 
     def masks(self) -> NeuronMasks:
         """The masks `like`, permuted; no activations are needed."""
