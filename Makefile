@@ -8,7 +8,7 @@ RUN ?= runs/demo
 # Which versions are installed (lowest.txt: the lowest that pyproject.toml allows), and which tests run (all).
 CONSTRAINTS ?= constraints.txt
 TESTS ?=
-EXTRAS := baselines catalogs report linguistics deploy serve langid cjk moses dedup tracking test dev
+EXTRAS := baselines catalogs report linguistics deploy serve langid cjk moses dedup tracking test dev docs
 empty :=
 comma := ,
 
@@ -40,6 +40,7 @@ docs: $(STAMP)
 	$(BIN)/python tools/docs/generate_results.py
 	$(BIN)/python tools/docs/generate_findings.py
 	$(BIN)/python tools/docs/generate_memory.py
+	$(BIN)/zensical build --clean --strict
 
 bench: $(STAMP)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
@@ -50,7 +51,7 @@ dist: $(STAMP)
 	$(BIN)/twine check --strict dist/*
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist lowest.txt
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache dist site lowest.txt
 
 lowest.txt: pyproject.toml
 	uv pip compile --quiet --resolution lowest-direct --python-version 3.11 --no-header --no-annotate \

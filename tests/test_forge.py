@@ -26,6 +26,11 @@ PYTHONS = [
     for name in PROJECT["classifiers"]
     if re.fullmatch(r"Programming Language :: Python :: 3\.\d+", name)
 ]
+MAY = {
+    ("release", "publish"): {"id-token": "write"},
+    ("docs", "publish"): {"pages": "write", "id-token": "write"},
+}
+"""The jobs that may do more than read."""
 MAKE = re.compile(r"(?:^|&& )make ([\w-]+)", re.MULTILINE)
 
 
@@ -86,8 +91,7 @@ def test_workflows_are_pinned_and_may_do_little(path: Path) -> None:
     assert "secrets." not in path.read_text("utf-8") and "password" not in str(content)
     for name, job in content["jobs"].items():
         assert job["timeout-minutes"] <= 60
-        wanted = {"id-token": "write"} if (path.stem, name) == ("release", "publish") else None
-        assert job.get("permissions") == wanted
+        assert job.get("permissions") == MAY.get((path.stem, name))
         assert set(job.get("needs", "").split()) <= set(content["jobs"])
     for step in steps(path):
         assert ("uses" in step) != ("run" in step)

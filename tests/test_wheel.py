@@ -57,7 +57,7 @@ def test_the_description_is_right_on_an_index(metadata: Message) -> None:
 def test_the_metadata_name_the_version_and_the_places(metadata: Message) -> None:
     urls = dict(value.split(", ", 1) for value in metadata.get_all("Project-URL", []))
     assert metadata["Version"] == neuronspec.__version__
-    assert urls["Documentation"].startswith(DOCUMENTATION) and {"Homepage", "Issues", "Changelog"} <= urls.keys()
+    assert DOCUMENTATION.startswith(urls["Homepage"]) and {"Documentation", "Issues", "Changelog"} <= urls.keys()
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])
 
 

@@ -202,7 +202,7 @@ def ablate(model: nn.Module, masks: NeuronMasks | Mapping[str, torch.Tensor]) ->
         ModelError: the model's FFN sites aren't known; or, in a forward pass, its layers compute the selected neurons
             alone (`specialize(method="compact")`).
 
-    Example:
+    Examples:
         >>> inputs = batches[0].inputs
         >>> with ns.ablate(model, masks["en-de"]):
         ...     without = model(**inputs).loss

@@ -56,7 +56,7 @@ def overlap(masks: NeuronMasks, site: str, directions: Sequence[DirectionLike] |
         MaskError: no such site.
         DirectionError: a direction has no masks.
 
-    Example:
+    Examples:
         >>> masks = ns.NeuronMasks.from_dict(
         ...     {
         ...         "en-de": {"decoder.0": torch.tensor([True, True, False, False])},

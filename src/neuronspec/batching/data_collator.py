@@ -34,7 +34,7 @@ class DataCollator:
     Raises:
         RecipeError: the prompt has an unknown place, or none for the text.
 
-    Example:
+    Examples:
         >>> collator = ns.DataCollator(tokenizer, model)  # doctest: +SKIP
         >>> batch = collator([{"direction": "en-de", "source": "Yes.", "target": "Ja."}])  # doctest: +SKIP
         >>> with ns.use_directions(model, batch.pop("directions")):  # doctest: +SKIP
@@ -107,7 +107,7 @@ class DirectionSampler(Sampler[int]):
         batch_size: of the batches that the drawn features are cut into.
         seed: of the order.
 
-    Example:
+    Examples:
         >>> sampler = ns.DirectionSampler(["en-de", "en-fr", "en-de", "en-fr", "en-fr"], batch_size=2)
         >>> sorted(sampler)
         [0, 1, 2, 3, 4]

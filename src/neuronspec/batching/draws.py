@@ -92,7 +92,7 @@ def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -
         sizes: pairs of each direction.
         temperature: 1 keeps the corpus as it is; a high one makes directions equal.
 
-    Example:
+    Examples:
         >>> shares = sampling_probabilities({"en-de": 400, "en-af": 100}, temperature=2)
         >>> {direction: round(share, 3) for direction, share in shares.items()}
         {'en-de': 0.667, 'en-af': 0.333}

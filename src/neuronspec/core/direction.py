@@ -88,7 +88,7 @@ class Monolingual(Direction):
     Raises:
         DirectionError: the code is empty or holds other characters than a language's.
 
-    Example:
+    Examples:
         >>> from neuronspec.core.direction import Monolingual
         >>> str(Monolingual.of("de"))
         'de'
@@ -142,7 +142,7 @@ def match_direction(direction: DirectionLike, languages: Iterable[str]) -> Direc
     Raises:
         DirectionError: `direction` isn't two languages joined by `-`, or can be read in two ways; says in which.
 
-    Example:
+    Examples:
         >>> str(match_direction("EN-pt-BR", ["de", "en", "pt_BR"]))
         'en-pt_BR'
     """

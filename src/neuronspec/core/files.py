@@ -49,7 +49,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     What was in `folder` before is replaced as a whole. What a killed process left is put right: of a folder that was
     about to be replaced, the old content comes back.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp()) / "data"
         >>> with replacing_folder(folder) as work:

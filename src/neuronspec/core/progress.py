@@ -46,7 +46,7 @@ class Task:
 class Progress:
     """Shows nothing. Subclasses show the tasks that they hand out.
 
-    Example:
+    Examples:
         >>> from neuronspec.core.progress import SILENT
         >>> sum(SILENT.track([1, 2, 3], "adding"))
         6

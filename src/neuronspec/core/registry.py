@@ -25,7 +25,7 @@ class Registry(Generic[T]):
         kind: what an entry is, in the singular, for messages: `"reader"`.
         entries: the built-in ones.
 
-    Example:
+    Examples:
         >>> shapes = Registry[type]("shape", {"fraction": "fractions:Fraction"})
         >>> shapes.get("fraction").__name__
         'Fraction'

@@ -37,7 +37,7 @@ class RunFolder:
     Args:
         folder: the run folder; with `Path()` all paths are relative to it.
 
-    Example:
+    Examples:
         >>> RunFolder(Path("runs/demo")).arm("dense").as_posix()
         'runs/demo/arms/dense'
     """

@@ -26,7 +26,7 @@ class Part(NamedTuple):
 def sizes_by_weight(parts: Sequence[Part]) -> list[int]:
     """How many rows of each part an epoch holds: as many as there are pairs in all, shared out by weight.
 
-    Example:
+    Examples:
         >>> sizes_by_weight([Part(100, 3), Part(300, 1)])
         [300, 100]
     """

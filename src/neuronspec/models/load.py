@@ -127,7 +127,7 @@ def load_model(
             can't be spread so.
         RunError: its files aren't those that its run made.
 
-    Example:
+    Examples:
         >>> model = load_model(Path("RUN/base"))  # doctest: +SKIP
     """
     if Path(name).exists():

@@ -19,7 +19,7 @@ class Ragged:
         values: the ids of all rows. Shape [ids].
         lengths: how many each row has. Shape [rows].
 
-    Example:
+    Examples:
         >>> rows = Ragged.of([[5, 6], [7]])
         >>> [row.tolist() for row in rows.between(np.array([[1], [2]]), 9)]
         [[1, 5, 6, 9], [2, 7, 9]]
@@ -86,7 +86,7 @@ class Ragged:
 def spans(starts: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) -> Ids:
     """All places in some spans, span after span.
 
-    Example:
+    Examples:
         >>> spans(np.array([5, 0]), np.array([2, 3])).tolist()
         [5, 6, 0, 1, 2]
     """

@@ -141,7 +141,7 @@ class Framed:
 def framed(line: str) -> Framed:
     r"""Split a line into its text and what is around it.
 
-    Example:
+    Examples:
         >>> framed("\tSave  as\u00a0... ").text
         'Save as ...'
         >>> framed("\tSave  as\u00a0... ").around("Speichern unter ...")
@@ -175,7 +175,7 @@ class Lines:
     def joined(self, texts: Iterable[str]) -> str:
         r"""The text with other lines.
 
-        Example:
+        Examples:
             >>> Lines.of("Save\r\n\tDelete").joined(["Sichern", "\tLöschen"])
             'Sichern\r\n\tLöschen'
         """

@@ -158,7 +158,7 @@ class TextFormat:
     Args:
         frame: the strategy for its kind of model.
 
-    Example:
+    Examples:
         >>> format = TextFormat.of(tokenizer, directions)  # doctest: +SKIP
         >>> format.pieces(directions, sides)["input_ids"]  # doctest: +SKIP
     """

@@ -72,7 +72,7 @@ class Activations:
         magnitudes: DoubleTensor `[width]`: sum of |value| over the positions.
         tokens: number of positions.
 
-    Example:
+    Examples:
         >>> acts = ns.record_activations(model, batches[:1]) + ns.record_activations(model, batches[1:])
         >>> acts.directions
         (Direction(source='de', target='en'), Direction(source='en', target='de'))

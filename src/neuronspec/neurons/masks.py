@@ -62,7 +62,7 @@ class NeuronMasks(ByDirection[DirectionMask]):
     Raises:
         MaskError: a mask isn't a BoolTensor `[width]`, or directions differ in their sites or widths.
 
-    Example:
+    Examples:
         >>> masks = ns.NeuronMasks.from_dict(
         ...     {
         ...         "en-de": {"decoder.0": torch.tensor([True, True, False, False])},

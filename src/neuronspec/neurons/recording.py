@@ -57,7 +57,7 @@ def record_activations(
         MaskError: no batches, inputs that don't show where padding is, or activations that aren't finite.
         ModelError: the model's FFN sites aren't known.
 
-    Example:
+    Examples:
         >>> acts = ns.record_activations(model, batches)
         >>> acts.counts["en-de"]["decoder.0"].shape == (acts.widths["decoder.0"],)
         True

@@ -49,7 +49,7 @@ def select_neurons(
     Warns:
         UserWarning: the criterion reads counts, which mean nothing behind this model's activation.
 
-    Example:
+    Examples:
         >>> masks = ns.select_neurons(acts, ns.CumulativeActivation(0.95))
         >>> masks["en-de"]["decoder.0"].dtype
         torch.bool

@@ -34,7 +34,7 @@ def run(
         RecipeError: the recipe is mistaken.
         NeuronspecError: from the stage that failed; what was finished stays.
 
-    Example:
+    Examples:
         >>> results = ns.run("recipes/demo.yaml", "runs/demo")  # doctest: +SKIP
         >>> results.arms["specialized"]["en-de"].chrf  # doctest: +SKIP
         41.2

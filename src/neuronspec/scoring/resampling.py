@@ -164,7 +164,7 @@ def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     Returns:
         The adjusted p-values by the same keys, in the order given.
 
-    Example:
+    Examples:
         >>> holm({"a": 0.01, "b": 0.04})
         {'a': 0.02, 'b': 0.04}
     """

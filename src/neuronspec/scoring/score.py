@@ -202,7 +202,7 @@ def score(
     Raises:
         EvaluationError: as `check_lines` and `check_metrics`.
 
-    Example:
+    Examples:
         >>> score(["The house stands."], ["The house stands."], "en")["chrf++"].value
         100.0
     """

@@ -69,7 +69,7 @@ def specialize(
         MaskError: the masks are of another model (the message says how they differ) or select no neuron somewhere
             (which `gradient` allows).
 
-    Example:
+    Examples:
         >>> model = ns.specialize(model, masks)
         >>> with ns.use_direction(model, "en-de"):
         ...     loss = model(**batches[0].inputs).loss
@@ -113,7 +113,7 @@ def unspecialize(model: nn.Module) -> None:
     Raises:
         ModelError: the model isn't specialized.
 
-    Example:
+    Examples:
         >>> model = ns.specialize(model, masks)
         >>> ns.unspecialize(model)
     """

@@ -61,7 +61,7 @@ def compact(model: Model, direction: DirectionLike) -> Model:
         ModelError: the model isn't specialized, or by semantics that compute all neurons.
         DirectionError: no masks for the direction.
 
-    Example:
+    Examples:
         >>> model = ns.specialize(model, masks)
         >>> small = ns.compact(model, "en-de")
         >>> small.num_parameters() < model.num_parameters()

@@ -84,7 +84,7 @@ def save_specialized(model: PreTrainedModel, folder: str | Path) -> None:
     Raises:
         ModelError: the model isn't specialized.
 
-    Example:
+    Examples:
         >>> model = ns.specialize(model, masks)
         >>> ns.save_specialized(model, folder / "model")
         >>> again = ns.load(folder / "model")
@@ -115,7 +115,7 @@ def load(
         ModelError: there is no model in the folder, or it is damaged or a compact one.
         MaskError: there are no masks, or they are of another model.
 
-    Example:
+    Examples:
         >>> model = ns.specialize(model, masks)
         >>> model.save_pretrained(folder / "model")
         >>> again = ns.load(folder / "model")
@@ -169,7 +169,7 @@ def save_compact(model: PreTrainedModel, folder: str | Path) -> None:
     Raises:
         ModelError: the model isn't a compact one.
 
-    Example:
+    Examples:
         >>> model = ns.specialize(model, masks)
         >>> ns.save_compact(ns.compact(model, "en-de"), folder / "small")
         >>> small = ns.load_compact(folder / "small")
@@ -208,7 +208,7 @@ def load_compact(folder: str | Path, device: torch.device | str | None = None) -
         ModelError: there is no compact model in the folder, it is damaged, or of a class that `transformers`
             doesn't have.
 
-    Example:
+    Examples:
         >>> model = ns.specialize(model, masks)
         >>> ns.save_compact(ns.compact(model, "en-de"), folder / "small")
         >>> small = ns.load_compact(folder / "small")

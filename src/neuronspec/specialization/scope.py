@@ -36,7 +36,7 @@ def use_direction(model: nn.Module, direction: DirectionLike) -> Iterator[None]:
         ModelError: the model isn't specialized.
         DirectionError: no masks for the direction (the message lists those there are), or another thread is inside.
 
-    Example:
+    Examples:
         >>> model = ns.specialize(model, masks)
         >>> with ns.use_direction(model, "en-de"):
         ...     ids = model.generate(batches[0].inputs["input_ids"], max_new_tokens=5)
@@ -58,7 +58,7 @@ def use_directions(model: nn.Module, directions: Sequence[DirectionLike]) -> Ite
     Raises:
         ModelError, DirectionError: as for `use_direction`; a forward with another number of rows, too.
 
-    Example:
+    Examples:
         >>> model = ns.specialize(model, masks)
         >>> inputs = {name: tensor[:2] for name, tensor in batches[0].inputs.items()}
         >>> with ns.use_directions(model, ["en-de", "de-en"]):

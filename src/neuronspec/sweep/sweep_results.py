@@ -44,7 +44,7 @@ def verdict(bounds: Bounds | None, margin: float) -> Verdict:
         bounds: of the difference; None if there is no interval.
         margin: that counts as no worse.
 
-    Example:
+    Examples:
         >>> verdict(Bounds(low=-0.05, high=0.2), 0.1)
         'no worse'
     """

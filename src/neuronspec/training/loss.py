@@ -104,7 +104,7 @@ def batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float = 0.
         batch: on the model's device, with `labels`.
         label_smoothing: share of the target that is spread over the vocabulary.
 
-    Example:
+    Examples:
         >>> loss = batch_loss(model, batch)  # doctest: +SKIP
         >>> loss.nats / target_tokens(model, batch)  # doctest: +SKIP
     """

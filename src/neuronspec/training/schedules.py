@@ -30,7 +30,7 @@ def inverse_sqrt(update: int, peak: float, warmup: int) -> float:
     Returns:
         The learning rate.
 
-    Example:
+    Examples:
         >>> inverse_sqrt(16, peak=1.0, warmup=4)
         0.5
     """
@@ -53,7 +53,7 @@ def linear(update: int, peak: float, warmup: int, updates: int) -> float:
     Returns:
         The learning rate.
 
-    Example:
+    Examples:
         >>> linear(8, peak=1.0, warmup=2, updates=9)
         0.25
     """
@@ -75,7 +75,7 @@ def cosine(update: int, peak: float, warmup: int, updates: int) -> float:
     Returns:
         The learning rate.
 
-    Example:
+    Examples:
         >>> round(cosine(6, peak=1.0, warmup=2, updates=9), 12)
         0.5
     """
@@ -96,7 +96,7 @@ def constant(update: int, peak: float, warmup: int) -> float:
     Returns:
         The learning rate.
 
-    Example:
+    Examples:
         >>> constant(1, peak=1.0, warmup=4), constant(9, peak=1.0, warmup=4)
         (0.25, 1.0)
     """

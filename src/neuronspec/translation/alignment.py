@@ -21,7 +21,7 @@ _UNIT = re.compile(
 def units(text: str) -> list[Span]:
     """The words and marks of a text; in scripts that are written without spaces, each character.
 
-    Example:
+    Examples:
         >>> [("Click here.")[start:end] for start, end in units("Click here.")]
         ['Click', 'here', '.']
     """

@@ -85,7 +85,7 @@ def _repeats(texts: Sequence[str], most: int) -> Mask:
 def scripts_of(code: str) -> tuple[str, ...]:
     """The scripts that a language is written in, as Unicode names them; none of a code of one's own.
 
-    Example:
+    Examples:
         >>> scripts_of("de"), scripts_of("ja"), scripts_of("sr_Latn")
         (('Latn',), ('Han', 'Hira', 'Kana'), ('Latn',))
     """

@@ -21,7 +21,7 @@ Hashes: TypeAlias = npt.NDArray[np.uint64]
 def numbers(text: str) -> list[str]:
     """The numbers of a text in ASCII digits, sorted. Separators inside of a number don't count.
 
-    Example:
+    Examples:
         >>> numbers("3.500,5 of ٤٢"), numbers("42 von 3 500.5")
         (['35005', '42'], ['35005', '42'])
     """

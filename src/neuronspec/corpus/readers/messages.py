@@ -123,7 +123,7 @@ def accelerator(message: str) -> int | None:
     A label is one line of a few words without tags that begins with an upper-case letter. Before a lower-case one, `_`
     is none, as it begins names in programs.
 
-    Example:
+    Examples:
         >>> accelerator("Save &as..."), accelerator("_File"), accelerator("AT&T"), accelerator("Use _id")
         (5, 0, None, None)
     """

@@ -42,7 +42,7 @@ class Label:
         It goes to a word that begins with the same letter, else to the first word; in Chinese, Japanese, Korean, Thai
         and the like the letter follows in parentheses.
 
-        Example:
+        Examples:
             >>> label = Label.of("Save &As...")
             >>> label.text, label.marked("Sichern als..."), label.marked("名前を付けて保存...")
             ('Save As...', 'Sichern &als...', '名前を付けて保存(&A)...')

@@ -74,7 +74,7 @@ def _of_label(label: Label, translation: str) -> tuple[str, str]:
 def is_marked_up(text: str) -> bool:
     """Whether a message has markup: tags that are all closed and nested, or need no end.
 
-    Example:
+    Examples:
         >>> is_marked_up("Click <a href='%(url)s'>here</a>"), is_marked_up("Copy <file> to <folder>")
         (True, False)
     """

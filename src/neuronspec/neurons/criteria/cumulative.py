@@ -35,7 +35,7 @@ class CumulativeActivation(Criterion):
     Raises:
         RecipeError: an unknown key or statistic, a number out of (0, 1], or a way without a pivot.
 
-    Example:
+    Examples:
         >>> masks = ns.select_neurons(acts, ns.CumulativeActivation(0.7))
         >>> masks.sparsity() > ns.select_neurons(acts, ns.CumulativeActivation(0.95)).sparsity()
         True

@@ -25,7 +25,7 @@ class Difference(Combination):
     Raises:
         RecipeError: they aren't two criteria or more.
 
-    Example:
+    Examples:
         >>> masks = ns.select_neurons(acts, ns.Difference([ns.TopFraction(0.5), ns.TopFraction(0.3)]))
         >>> masks == ns.select_neurons(acts, ns.TopFraction(0.5)) - ns.select_neurons(acts, ns.TopFraction(0.3))
         True

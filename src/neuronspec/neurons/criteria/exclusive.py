@@ -46,7 +46,7 @@ class Exclusive(Criterion):
     Raises:
         RecipeError: an unknown key or statistic, a share out of (0, 1], or a way without a pivot.
 
-    Example:
+    Examples:
         >>> round(ns.select_neurons(acts, ns.Exclusive(0.25)).sparsity(), 2)
         0.75
     """

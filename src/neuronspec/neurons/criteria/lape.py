@@ -48,7 +48,7 @@ class LAPE(Criterion):
     Raises:
         RecipeError: an unknown statistic, or a share out of (0, 1].
 
-    Example:
+    Examples:
         >>> specific = ns.select_neurons(acts, ns.LAPE(fraction=0.05))
         >>> specific.sparsity() > 0.9
         True

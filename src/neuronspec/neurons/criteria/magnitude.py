@@ -34,7 +34,7 @@ class WeightMagnitude(Likened):
     Args:
         like: the masks, or the criterion, whose numbers of neurons count.
 
-    Example:
+    Examples:
         >>> largest = ns.select_neurons(acts, ns.WeightMagnitude(ns.TopFraction(0.25)), model=model)
         >>> largest.sparsity() == ns.select_neurons(acts, ns.TopFraction(0.25)).sparsity()
         True

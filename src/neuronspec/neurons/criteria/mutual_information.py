@@ -40,7 +40,7 @@ class MutualInformation(Criterion):
     Raises:
         RecipeError: an unknown key, another statistic, a fraction out of (0, 1], or a way without a pivot.
 
-    Example:
+    Examples:
         >>> ns.select_neurons(acts, ns.MutualInformation(0.25)).sparsity() >= 0.75
         True
     """

@@ -33,7 +33,7 @@ class Random(Likened):
     Raises:
         RecipeError: the seed isn't a whole number from 0, below 2^63.
 
-    Example:
+    Examples:
         >>> control = ns.Random(like=masks, seed=1).masks()
         >>> control.sparsity() == masks.sparsity() and control != masks
         True

@@ -26,7 +26,7 @@ class TopFraction(Criterion):
     Raises:
         RecipeError: an unknown key or statistic, a fraction out of (0, 1], or a way without a pivot.
 
-    Example:
+    Examples:
         >>> round(ns.select_neurons(acts, ns.TopFraction(0.25)).sparsity(), 2)
         0.75
     """

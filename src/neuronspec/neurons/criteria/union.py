@@ -25,7 +25,7 @@ class Union(Combination):
     Raises:
         RecipeError: they aren't two criteria or more.
 
-    Example:
+    Examples:
         >>> masks = ns.select_neurons(acts, ns.Union([ns.LAPE(0.05), ns.TopFraction(0.3)]))
         >>> bool((ns.select_neurons(acts, ns.LAPE(0.05)) - masks)["en-de"]["decoder.0"].any())
         False
