@@ -1,4 +1,4 @@
-"""The part of docs/results.md that compares specialization with everything else; `generate_results` puts it in."""
+"""Specialization against everything else: its part of docs/results.md, and docs/tables/specialization.md."""
 
 from __future__ import annotations
 
@@ -34,22 +34,51 @@ Results = Mapping[str, Any]
 
 
 def section(path: Path) -> list[str]:
-    """The lines of the section, from a result file of `benchmarks/evidence.py`."""
-    results = with_intervals(json.loads(path.read_text(encoding="utf-8")))
-    machine = results["machine"]
-    count = len(results["directions"]) - len(results["zero_shot"])
+    """The lines of the verdict, from a result file of `benchmarks/evidence.py`."""
+    results = _read(path)
     return [
         "## Does specialization win?",
         "",
-        f"`recipes/{results['evidence']}.yaml` and `recipes/sweeps/{results['evidence']}.yaml`, commit "
-        f"{results['commit']}, on {machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}: {count} "
-        f"directions in three tiers of resource and {len(results['zero_shot'])} zero-shot directions, verse-aligned "
-        "text. All arms continue from one baseline, with the same updates and data order.",
+        _told(results),
         "",
         *verdict(results),
+        *(
+            [
+                "The intervals were made afterwards, from scores, and may be too narrow "
+                "([why](tables/specialization.md)).",
+                "",
+            ]
+            if "old" in results
+            else []
+        ),
         *investigation(results),
-        *_tables(results),
+        "[All tables of this sweep](tables/specialization.md).",
+        "",
     ]
+
+
+def tables(path: Path) -> list[str]:
+    """The lines of a file's tables."""
+    results = _read(path)
+    return [f"## {results['evidence']}", "", _told(results), "", *_changes_told(results), *_tables(results)]
+
+
+def _read(path: Path) -> Results:
+    return with_intervals(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _told(results: Results) -> str:
+    """What was run, and where."""
+    machine, name = results["machine"], results["evidence"]
+    count = len(results["directions"]) - len(results["zero_shot"])
+    recipes = "https://github.com/neuronspec/neuronspec/blob/main/recipes/"
+    return (
+        f"[`recipes/{name}.yaml`]({recipes}{name}.yaml) and "
+        f"[`recipes/sweeps/{name}.yaml`]({recipes}sweeps/{name}.yaml), commit {results['commit']}, "
+        f"on {machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}: {count} "
+        f"directions in three tiers of resource and {len(results['zero_shot'])} zero-shot directions, verse-aligned "
+        "text. All arms continue from one baseline, with the same updates and data order."
+    )
 
 
 def with_intervals(results: dict[str, Any]) -> Results:
@@ -109,7 +138,9 @@ def _typed(results: Results) -> SweepResults:
 
 
 def _changes_told(results: Results) -> list[str]:
-    """What these intervals are made from, and whose verdict is another than with the method before."""
+    """What old results' intervals are made from, and whose verdict is another than with the method before."""
+    if "old" not in results:
+        return []
     once = {name for name, entry in results["entries"].items() if len(entry["seeds"]) < 2}
     lost: dict[str, list[str]] = {}
     alone = 0
@@ -132,8 +163,8 @@ def _changes_told(results: Results) -> list[str]:
         "as each direction has its own. The directions share verses, and what that adds can't be told any more: the "
         "intervals may be too narrow. All seeds continue one baseline, and say nothing of others.",
         "",
-        "**What changed.** This page used a hierarchical bootstrap over directions and sentences, which left the seeds "
-        "out, and marked entries with one seed. No longer beyond chance for other directions and seeds, though they "
+        "**What changed.** These pages used a hierarchical bootstrap over directions and sentences, which left the "
+        "seeds out, and marked entries with one seed. No longer beyond chance for other directions and seeds, though they "
         f"were marked before: {told}; and all {alone} marked differences of entries with one seed, of which nothing is "
         "known for other seeds. The verdicts over all trained directions stay.",
         "",
@@ -149,7 +180,7 @@ def verdict(results: Results) -> list[str]:
         tiers = [group for group in _groups(results) if group not in ("all", "zero-shot") and "all" not in group]
         told = [_short(results, "specialized", baseline, group) for group in tiers]
         lines += [f"- By tier, over {baseline}: {'; '.join(told)}.", ""]
-    return [*lines, *(_changes_told(results) if "old" in results else [])]
+    return lines
 
 
 def investigation(results: Results) -> list[str]:

@@ -1,4 +1,4 @@
-"""Sections of docs/results.md on adaptations, from the result files of `benchmarks/adaptation.py`."""
+"""Adaptations, from the files of `benchmarks/adaptation.py`: parts of docs/results.md and docs/tables/adaptation.md."""
 
 from __future__ import annotations
 
@@ -14,12 +14,22 @@ from neuronspec.sweep.sweep_tables import entries_table, frontier_table
 
 
 def sections(results: Path) -> list[str]:
-    """The lines of all sections.
+    """The lines of docs/results.md: of each file the picture, and the gains at equal forgetting.
 
     Args:
         results: the folder of result files.
     """
     return [line for path in files(results) for line in _section(path)]
+
+
+def tables(results: Path) -> list[str]:
+    """The lines of all entries' tables.
+
+    Args:
+        results: the folder of result files.
+    """
+    lines = [line for path in files(results) for line in _entries(path)]
+    return lines or ["No sweep over an adaptation has been measured for these pages yet.", ""]
 
 
 def files(results: Path) -> list[Path]:
@@ -46,9 +56,8 @@ def _read(path: Path) -> tuple[dict[str, Any], SweepResults]:
 def _section(path: Path) -> list[str]:
     content, results = _read(path)
     machine, name = content["machine"], content["evidence"]
-    frontier, entries = frontier_table(results), entries_table(results, "adapted")
+    frontier = frontier_table(results)
     assert frontier is not None, "the sweep is over an adaptation"
-    others = entries_table(results, "others")
     seeds = max(len(entry.seeds) for entry in results.entries.values())
     return [
         f"## Gain against forgetting: {name}",
@@ -60,8 +69,16 @@ def _section(path: Path) -> list[str]:
         "",
         f"![Gain against forgetting of each method](images/{path.stem}.svg)",
         "",
-        *(line for table in (frontier, entries, others) for line in _markdown(table)),
+        *_markdown(frontier),
+        f"[All trainings](tables/adaptation.md#{name}).",
+        "",
     ]
+
+
+def _entries(path: Path) -> list[str]:
+    content, results = _read(path)
+    tables = entries_table(results, "adapted"), entries_table(results, "others")
+    return [f"## {content['evidence']}", "", *(line for table in tables for line in _markdown(table))]
 
 
 def _markdown(table: Any) -> list[str]:

@@ -1,10 +1,13 @@
-"""Make the picture, the results page and the table of docs/statistics.md: python tools/docs/generate_results.py [RUN]
+"""Make docs/results.md, docs/tables/, their pictures and the table of docs/statistics.md.
+
+    python tools/docs/generate_results.py [RUN]
 
 With a run folder of the demo, first take over its numbers and masks into benchmarks/results.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shutil
@@ -15,7 +18,7 @@ from typing import Any
 
 import frontier_sections
 
-from evidence import section
+import evidence
 from neuronspec.analysis.overlap import overlap_progression
 from neuronspec.core.files import write_json
 from neuronspec.evaluation.results import Results
@@ -36,31 +39,65 @@ def take_over(run: Path) -> None:
     shutil.copyfile(run / "masks.safetensors", RESULTS / "demo_masks.safetensors")
 
 
-def results_page() -> str:
-    """The page `docs/results.md`."""
+def pages() -> dict[str, str]:
+    """The pages that are made of the result files alone, by their paths below `docs/`."""
     demo = json.loads((RESULTS / "demo.json").read_text(encoding="utf-8"))
-    masks = NeuronMasks.load(RESULTS / "demo_masks.safetensors")
+    found = {
+        "results.md": [
+            "# Results",
+            "",
+            "What was measured, and what it says. The numbers are in `benchmarks/results/`, from where `make docs` "
+            "makes this page and [its tables](tables/specialization.md).",
+            "",
+            *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in evidence.section(path)),
+            *frontier_sections.sections(RESULTS),
+            *_demo(demo),
+            "[Its other tables](tables/demo.md).",
+            "",
+            *_benchmarks_named(),
+        ],
+        "tables/specialization.md": [
+            *_title("Specialization against everything else", "does-specialization-win"),
+            *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in evidence.tables(path)),
+        ],
+        "tables/adaptation.md": [*_title("Adaptations"), *frontier_sections.tables(RESULTS)],
+        "tables/demo.md": [*_title("The demo", "the-demo"), *_demo_tables(demo)],
+        "tables/benchmarks.md": [*_title("Benchmarks", "benchmarks"), *_benchmarks()],
+    }
+    return {path: "\n".join(lines).rstrip() + "\n" for path, lines in found.items()}
+
+
+def _title(text: str, section: str = "") -> list[str]:
+    anchor = f"#{section}" if section else ""
+    return [
+        f"# Tables: {text}",
+        "",
+        f"What they say is in the [results](../results.md{anchor}). Made by `make docs`.",
+        "",
+    ]
+
+
+def _demo(demo: dict[str, Any]) -> list[str]:
+    """What `make demo` ends with."""
     machine, scores = demo["environment"], Results.model_validate(demo)
-    lines = [
-        "# Results",
-        "",
-        "Generated from the files in `benchmarks/results/`: `make docs`.",
-        "",
-        *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in section(path)),
-        *frontier_sections.sections(RESULTS),
+    return [
         "## The demo",
         "",
         f"`make demo` (`recipes/demo.yaml`) on {machine['processor']}, {machine['cores']} cores, "
         f"torch {machine['torch']}, one seed: {sum(demo['seconds'].values()) / 60:.1f} minutes after installation.",
         "",
-        *(
-            line
-            for table in (arms_table(scores), tiers_table(scores), families_table(scores))
-            for line in _markdown(table)
-        ),
+        *_markdown(arms_table(scores)),
         "The baseline of the demo is small and has seen little text, and one seed proves little: these "
         "numbers show that the path runs, not what the method is worth.",
         "",
+    ]
+
+
+def _demo_tables(demo: dict[str, Any]) -> list[str]:
+    masks = NeuronMasks.load(RESULTS / "demo_masks.safetensors")
+    scores = Results.model_validate(demo)
+    return [
+        *(line for table in (tiers_table(scores), families_table(scores)) for line in _markdown(table)),
         "| stage | seconds |",
         "|---|---|",
         *(f"| {name} | {seconds:.0f} |" for name, seconds in demo["seconds"].items()),
@@ -77,9 +114,7 @@ def results_page() -> str:
         "",
         f"Sparsity at k = 0.95: {masks.sparsity():.1%}.",
         "",
-        *_benchmarks(),
     ]
-    return "\n".join(lines).rstrip() + "\n"
 
 
 def _markdown(table: Table) -> list[str]:
@@ -87,21 +122,40 @@ def _markdown(table: Table) -> list[str]:
     return [f"{table.title}:", "", f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|", *rows, ""]
 
 
-def _benchmarks() -> list[str]:
-    """Every result file of a benchmark as a table of its numbers."""
-    lines = ["## Benchmarks", ""]
+def _measured() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Of each benchmark its name, arguments, machine and numbers."""
     for path in sorted(RESULTS.glob("*.json")):
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         # some have a page of their own
         if "benchmark" not in content or path.stem.startswith(("findings", "calibration")):
             continue
         machine = content.pop("machine")
-        title, arguments = content.pop("benchmark"), content.pop("arguments", "")
         where = f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}"
+        yield content.pop("benchmark"), content.pop("arguments", ""), where, content
+
+
+def _script(title: str) -> str:
+    """The script of a benchmark; those that need a GPU are steps of one."""
+    return f"benchmarks/{title}.py" if title != "gpu" else "benchmarks/gpu/steps.py"
+
+
+def _benchmarks_named() -> list[str]:
+    """What each benchmark measures, by the first line of its script."""
+    lines = ["## Benchmarks", "", "| benchmark | what it measures |", "|---|---|"]
+    for title, *_ in _measured():
+        docstring = ast.get_docstring(ast.parse((ROOT / _script(title)).read_text(encoding="utf-8"))) or ""
+        lines.append(f"| [{title}](tables/benchmarks.md#{title}) | {docstring.splitlines()[0].rstrip('.')} |")
+    return [*lines, ""]
+
+
+def _benchmarks() -> list[str]:
+    """Every result file of a benchmark as a table of its numbers."""
+    lines: list[str] = []
+    for title, arguments, where, content in _measured():
         lines += [
-            f"### {title}",
+            f"## {title}",
             "",
-            f"`python benchmarks/{title}.py {arguments}`".replace(" `", "`"),
+            f"`python {_script(title)} {arguments}`".replace(" `", "`"),
             f"on {where}.",
             "",
         ]
@@ -158,7 +212,10 @@ def main() -> None:
     """Write the page and the picture."""
     if len(sys.argv) > 1:
         take_over(Path(sys.argv[1]))
-    (ROOT / "docs" / "results.md").write_text(results_page(), encoding="utf-8")
+    for path, text in pages().items():
+        page = ROOT / "docs" / path
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(text, encoding="utf-8")
     statistics = ROOT / "docs" / "statistics.md"
     statistics.write_text(with_calibration(statistics.read_text(encoding="utf-8")), encoding="utf-8")
     masks = NeuronMasks.load(RESULTS / "demo_masks.safetensors")
