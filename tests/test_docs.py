@@ -245,3 +245,12 @@ def test_tables_of_the_findings_are_those_of_the_results() -> None:
 def test_the_page_on_memory_is_generated() -> None:
     generate = tool("generate_memory")
     assert generate.PAGE.read_text(encoding="utf-8") == generate.page(), "run make docs"
+
+
+def test_the_changelog_keeps_its_form() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    headings = [line for line in lines if line.startswith("#")]
+    assert headings[:2] == ["# Changelog", "## [Unreleased]"]
+    for kinds in " ".join(headings[1:]).split(" ## "):
+        found = re.findall(r"### (\w+)", kinds)
+        assert found and found == sorted(set(found)) and set(found) <= {"Added", "Changed", "Fixed", "Removed"}, kinds
