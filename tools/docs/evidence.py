@@ -165,8 +165,8 @@ def _changes_told(results: Results) -> list[str]:
         "",
         "**What changed.** These pages used a hierarchical bootstrap over directions and sentences, which left the "
         "seeds out, and marked entries with one seed. No longer beyond chance for other directions and seeds, though "
-        f"they were marked before: {told}; and all {alone} marked differences of entries with one seed, of which nothing is "
-        "known for other seeds. The verdicts over all trained directions stay.",
+        f"they were marked before: {told}; and all {alone} marked differences of entries with one seed, of which "
+        "nothing is known for other seeds. The verdicts over all trained directions stay.",
         "",
     ]
 
