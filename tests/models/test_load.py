@@ -149,6 +149,16 @@ def test_a_decoder_only_model_is_opened_too(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), as_saved.parameters(), strict=True))
 
 
+def test_umt5_where_transformers_computes_it_wrongly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its decoder isn't causal before 5.18."""
+    build_family("umt5").save_pretrained(tmp_path)
+    monkeypatch.setattr("neuronspec.models.compatibility.transformers.__version__", "5.18.0")
+    load_model(tmp_path)
+    monkeypatch.setattr("neuronspec.models.compatibility.transformers.__version__", "5.17.1")
+    with pytest.raises(ModelError, match=r"in transformers 5\.17\.1 the decoder of UMT5 sees.*install transformers 5\.18"):
+        load_model(tmp_path)
+
+
 def test_a_name_that_is_no_folder_is_one_of_the_hub() -> None:
     with pytest.raises(ModelError, match="no folder no/such here, and as a hub's name the model no/such can't"):
         load_model("no/such")

@@ -15,7 +15,7 @@ from torch import nn
 
 from neuronspec.core.errors import MaskError
 from neuronspec.models.batch import Batch
-from neuronspec.models.compatibility import checkpoint_activations
+from neuronspec.models.compatibility import checkpoint_activations, why_not_computed
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.recording import record_activations
@@ -117,6 +117,8 @@ def test_accelerators_count_without_taking_rows_out(monkeypatch: pytest.MonkeyPa
 def test_padding_never_counts(family: str) -> None:
     """More columns of padding (left in decoder-only models) change nothing."""
     model = build_family(family)
+    if reason := why_not_computed(model.config):
+        pytest.skip(reason)
     inputs = padded_inputs(model)
     wider = _widened(inputs, 3, left=not model.config.is_encoder_decoder)
     plain = record_activations(model, [Batch("en-de", inputs)])

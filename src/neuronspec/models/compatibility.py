@@ -1,8 +1,10 @@
-"""What supported versions of transformers call by different names."""
+"""Where the supported versions of transformers differ: names, and a model that one of them computes wrongly."""
 
 from __future__ import annotations
 
-from transformers import PreTrainedModel
+import transformers
+from packaging.version import Version
+from transformers import PreTrainedConfig, PreTrainedModel
 
 
 def checkpoint_activations(model: PreTrainedModel, on: bool, *, reentrant: bool = False) -> None:
@@ -20,3 +22,17 @@ def checkpoint_activations(model: PreTrainedModel, on: bool, *, reentrant: bool 
         getattr(model, f"{kind}_checkpointing_enable")({"use_reentrant": reentrant})
     else:
         getattr(model, f"{kind}_checkpointing_disable")()
+
+
+def why_not_computed(config: PreTrainedConfig) -> str | None:
+    """Why the installed transformers computes a model wrongly, and what to do; None where it doesn't.
+
+    Before 5.18 the decoder of UMT5 isn't told that it is causal: where no text of a batch is padded, it sees the tokens
+    that it is to predict.
+    """
+    if config.model_type == "umt5" and Version(transformers.__version__) < Version("5.18"):
+        return (
+            f"in transformers {transformers.__version__} the decoder of UMT5 sees the tokens that it is to predict; "
+            "install transformers 5.18 or later"
+        )
+    return None

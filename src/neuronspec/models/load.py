@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from neuronspec.core.checksums import verify
 from neuronspec.core.errors import ModelError, RecipeError, told_as
+from neuronspec.models.compatibility import why_not_computed
 from neuronspec.models.config_files import check_config, check_json_files, stored_names
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.fit import check_fit, check_generation, check_tokenizer_folder
@@ -188,6 +189,8 @@ def outline_model(name: str | Path, dtype: Dtype = "auto") -> PreTrainedModel:
 def _config_of(name: str | Path, options: dict[str, Any]) -> Any:
     config = AutoConfig.from_pretrained(name, **options)
     if reason := why_not_mixture(config.to_dict()):
+        raise ModelError(f"{name}: {reason}")
+    if reason := why_not_computed(config):
         raise ModelError(f"{name}: {reason}")
     check_config(config, Path(name))
     check_generation(Path(name), getattr(config.get_text_config(), "vocab_size", None))
