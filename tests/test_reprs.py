@@ -53,9 +53,25 @@ def test_sites_are_short() -> None:
     assert "12 neurons, gated" in repr(ns.find_ffn_sites(build_family("llama"))[0])
 
 
-def test_results_and_translators_say_what_they_hold(tmp_path: Path) -> None:
-    results = fake_run().results
-    assert repr(results).startswith("Results(fake: copy, base, ") and len(repr(results)) < 200
-    export_model(toy_model(), toy_tokenizer(), tmp_path / "model")
-    shown = repr(ns.Translator(tmp_path / "model"))
-    assert shown.startswith(f"Translator('{tmp_path}/model', ") and "directions: " in shown
+def test_results_are_a_table_in_a_notebook() -> None:
+    results = fake_run().results.model_copy(update={"recipe": "<b>"})
+    assert repr(results).startswith("Results(<b>: copy, base, ") and len(repr(results)) < 200
+    html = results._repr_html_()
+    assert "<caption>&lt;b&gt;: mean of " in html and html.count("<tr>") == len(results.arms) + 1
+    direction = next(iter(results.arms["base"]))
+    asked = {"arms": {"base": {direction: results.arms["base"][direction]}}, "directions": [direction, "en-xx"]}
+    assert "(1 of 2)" in results.model_copy(update=asked)._repr_html_(), "what is missing is told"
+
+
+def test_translators_say_what_they_hold(tmp_path: Path) -> None:
+    model = toy_model()
+    export_model(model, toy_tokenizer(), tmp_path / "<dense>")
+    dense = ns.Translator(tmp_path / "<dense>")
+    assert repr(dense) == f"Translator('{tmp_path}/<dense>', 12 directions: cs-de, cs-en, cs-fr, de-cs, ...)"
+    assert "&lt;dense&gt;" in dense._repr_html_() and "<td>" not in dense._repr_html_()
+    kept = {site.name: torch.arange(site.width) < 3 for site in ns.find_ffn_sites(model)}
+    ns.specialize(model, ns.NeuronMasks.from_dict({"en-de": kept}))
+    export_model(model, toy_tokenizer(), tmp_path / "model")
+    shown = ns.Translator(tmp_path / "model")
+    assert repr(shown) == f"Translator('{tmp_path}/model', 1 direction: en-de)"
+    assert f"<td>en-de</td><td>{3 * len(kept)} of " in shown._repr_html_()

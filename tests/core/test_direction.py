@@ -115,6 +115,8 @@ def test_what_is_no_direction_of_some_languages(text: object, among: str, messag
         ("en-tha", "de-en en-de en-fr fr-en", "valid: en-de, en-fr, de-en, fr-en"),
         ("en-dd", "de-en en-de en-fr", "did you mean 'en-de'? Valid: en-de, en-fr, de-en"),
         ("pt_BR-en", "de-en en-pt en-de pt-en", "did you mean 'pt-en'? Valid: pt-en, de-en, en-de, en-pt"),
+        ("en-fi", "de-en en-de en-it", "valid: en-it, en-de, de-en"),
+        ("fi-en", "it-en", "valid: it-en"),
         ("en-de", "", ""),
     ],
 )

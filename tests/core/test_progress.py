@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import warnings
 
 import pytest
 from rich.console import Console
@@ -46,3 +47,18 @@ def test_a_bar_on_a_terminal() -> None:
         task.show(2, "10 rows/s")
     drawn = console.file.getvalue()  # type: ignore[attr-defined]
     assert "reading" in drawn and "50%" in drawn and "10 rows/s" in drawn
+
+
+@pytest.mark.parametrize(("total", "shown"), [(4, " 50%|"), (None, "reading: 2 ")])
+def test_a_bar_in_a_notebook(total: int | None, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without ipywidgets, too, where rich shows nothing but a warning."""
+    console = Console(file=io.StringIO(), force_jupyter=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        with Bars(console).task("reading", total) as task:
+            task.advance()
+            task.show(2, "10 rows/s")
+            task._bar.refresh()  # type: ignore[attr-defined]
+    drawn = capsys.readouterr().err
+    assert shown in drawn and "10 rows/s" in drawn
+    assert drawn.rpartition("\r")[2] == "" and drawn.split("\r")[-2].strip() == "", "the line is cleared"

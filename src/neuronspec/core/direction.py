@@ -11,7 +11,7 @@ from itertools import product
 from typing import TypeAlias
 
 from neuronspec.core.errors import DirectionError
-from neuronspec.core.languages import LANGUAGES, base_language, canonical, choose_language, fitting_languages
+from neuronspec.core.languages import LANGUAGES, base_language, canonical, choose_language, fitting_languages, is_known
 
 DirectionLike: TypeAlias = "str | Direction"
 
@@ -183,14 +183,23 @@ def direction_between(source: str, target: str, languages: Iterable[str]) -> Dir
 
 
 def nearest_directions(direction: Direction, known: Iterable[str]) -> str:
-    """The hint for a direction that isn't there: those that are, the nearest first. Empty if there are none."""
+    """The hint for a direction that isn't there: those that are, the nearest first. Empty if there are none.
+
+    Only a code that no language has may be a slip of one that looks alike: who writes `en-fi` didn't mean `en-it`.
+    """
     names = list(map(str, known))
-    close = difflib.get_close_matches(str(direction), names, n=1, cutoff=0.6)
+
+    def sides(name: str) -> list[tuple[str, str]]:
+        other = parse_task(name)
+        return [(direction.source, other.source), (direction.target, other.target)]
+
+    def is_slip(name: str) -> bool:
+        return all(base_language(one) == base_language(two) or not is_known(one) for one, two in sides(name))
+
+    close = difflib.get_close_matches(str(direction), filter(is_slip, names), n=1, cutoff=0.6)
 
     def distance(name: str) -> tuple[bool, int, float, str]:
-        other = parse_task(name)
-        sides = ((direction.source, other.source), (direction.target, other.target))
-        shared = sum(base_language(one) == base_language(two) for one, two in sides)
+        shared = sum(base_language(one) == base_language(two) for one, two in sides(name))
         return name not in close, -shared, -difflib.SequenceMatcher(None, str(direction), name).ratio(), name
 
     listed = ", ".join(sorted(names, key=distance))

@@ -91,7 +91,9 @@ class Bars(Progress):
 
     def task(self, title: str, total: float | None = None) -> Task:
         """Begin a task; see `Progress.task`."""
-        if self.console.is_terminal or self.console.is_jupyter:
+        if self.console.is_jupyter:
+            return _NotebookBar(title, total)
+        if self.console.is_terminal:
             return _Bar(self.console, title, total)
         return _Lines(title, total)
 
@@ -123,6 +125,27 @@ class _Bar(Task):
 
     def close(self) -> None:
         self._bar.stop()
+
+
+class _NotebookBar(Task):
+    """A bar of `tqdm`: a widget where `ipywidgets` is installed, else a line of text; `rich` shows nothing without."""
+
+    def __init__(self, title: str, total: float | None) -> None:
+        from tqdm.auto import tqdm
+
+        done = "{percentage:3.0f}%|{bar}|" if total else "{n:,.0f}"
+        form = f"{{desc}}: {done} {{elapsed}}{'<{remaining}' if total else ''}{{postfix}}"
+        self._bar = tqdm(desc=title, total=total, bar_format=form, leave=False)
+
+    def advance(self, amount: float = 1, facts: str = "") -> None:
+        self.show(self._bar.n + amount, facts)
+
+    def show(self, done: float, facts: str = "") -> None:
+        self._bar.set_postfix_str(facts, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        self._bar.close()
 
 
 class _Lines(Task):

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from neuronspec.core.direction import Direction, DirectionLike, direction_between, languages_of, match_direction
 from neuronspec.core.errors import DirectionError, InputError, RecipeError
+from neuronspec.core.table import Table
 from neuronspec.deploy.exported import ExportedModels, exported_in
 from neuronspec.deploy.opening import (
     composable,
@@ -87,9 +88,15 @@ class Translator:
             self._engine, self.directions, self._further, self._neurons = own
 
     def __repr__(self) -> str:
-        named = [str(direction) for direction in self.directions]
-        shown = ", ".join(named[:4]) + (", ..." if len(named) > 4 else "")
-        return f"Translator({str(self.path)!r}, {len(named)} directions: {shown})"
+        known = self.directions or self.reachable()
+        shown = ", ".join(known[:4]) + (", ..." if len(known) > 4 else "")
+        return f"Translator({str(self.path)!r}, {len(known):,} direction{'s' * (len(known) != 1)}: {shown})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the directions, and how many neurons each has."""
+        found = {name: self.neurons(name) for name in self.directions}
+        rows = [[name, f"{own[0]:,} of {own[1]:,}" if own else "–"] for name, own in found.items()]
+        return Table(repr(self), ["direction", "neurons"] if rows else [], rows)._repr_html_()
 
     @overload
     def __call__(self, text: str, direction: DirectionLike) -> str: ...

@@ -35,6 +35,7 @@ def record_activations(
     count_padding: bool = False,
     sites: Sequence[FFNSite] | None = None,
     shared: bool = True,
+    progress: Progress = SILENT,
 ) -> Activations:
     """Run `model` over `batches` under teacher forcing and count which neurons fire in which direction.
 
@@ -52,6 +53,7 @@ def record_activations(
         count_padding: count padding as if it were text, as the paper's scripts do.
         sites: the FFN sites to record; all of the model's by default.
         shared: whether the joined processes record together; without it, this one records alone.
+        progress: shows how many batches are done, such as `ns.Bars()`.
 
     Raises:
         MaskError: no batches, inputs that don't show where padding is, or activations that aren't finite.
@@ -68,7 +70,7 @@ def record_activations(
     recorder, forward = Recorder(sites), _Forward(model, decoder_only="layers" in sides)
     # A compiled graph could leave the hooks out.
     with torch.no_grad(), torch.compiler.set_stance("force_eager"), _in_eval_mode(model), recorder.attached():
-        for batch in batches:
+        for batch in progress.track(batches, "recording"):
             try:
                 counted = counted_positions(batch.inputs, sides, forward.pad_id, positions, count_padding)
             except MaskError as error:
