@@ -6,19 +6,23 @@ import importlib.util
 import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+import typer
 import yaml
 
 import neuronspec as ns
 from neuronspec.arms.arm import arm_of
+from neuronspec.cli.app import app
 from neuronspec.recipe import Recipe
 from neuronspec.sweep.settings import Sweep
 from neuronspec.training.model_folder import export_model
 from tests.helpers.checkpoints import nllb
+from tests.helpers.pages import blocks, own_arguments
 from tests.helpers.toy_corpus import toy_model, toy_tokenizer
 
 ROOT = Path(__file__).parent.parent
@@ -254,3 +258,45 @@ def test_the_changelog_keeps_its_form() -> None:
     for kinds in " ".join(headings[1:]).split(" ## "):
         found = re.findall(r"### (\w+)", kinds)
         assert found and found == sorted(set(found)) and set(found) <= {"Added", "Changed", "Fixed", "Removed"}, kinds
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def test_commands_of_the_pages_have_the_options_that_they_name() -> None:
+    """Those of the tutorials are also run: `tests/test_tutorials.py`."""
+    group = typer.main.get_command(app)
+    count = 0
+    for page in pages():
+        found = [own_arguments(command) for block in blocks(page) for command in block.commands]
+        for name, *arguments in (each for each in found if each):
+            if name.startswith("-"):
+                continue
+            command = group.get_command(typer.Context(group), name)  # type: ignore[attr-defined]
+            assert command is not None, f"{page.name}: {name}"
+            try:
+                command.make_context(name, arguments)
+            except Exception as mistake:
+                raise AssertionError(f"{page.name}: neuronspec {name} {' '.join(arguments)}") from mistake
+            count += 1
+    assert count > 60
+
+
+def test_targets_extras_and_programs_of_the_pages_are_there() -> None:
+    targets = re.findall(r"^([\w.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    checked = set()
+    for page in pages():
+        for command in (command for block in blocks(page) for command in block.commands):
+            text, where = " ".join(command), f"{page.name}: {' '.join(command)}"
+            if command[0] == "make":
+                assert {word for word in command[1:] if re.fullmatch(r"[a-z-]+", word)} <= {*targets}, where
+            for extras in re.findall(r"(?:neuronspec|\.)\[([\w,-]+)\]", text) if "install" in command else ():
+                assert set(extras.split(",")) <= set(project["optional-dependencies"]), where
+            if command[0] == "python" and command[1].endswith(".py"):
+                assert (ROOT / command[1]).is_file(), where
+            for recipe in re.findall(r"(?:^| )(recipes/\S+\.yaml)", text):
+                assert (ROOT / recipe).is_file(), where
+            checked.add(command[0])
+    assert {"make", "pip", "python", "neuronspec"} <= checked

@@ -70,6 +70,11 @@ ALL = [
 ]  # fmt: skip
 
 
+ADAPTED = [
+    name for name in ALL[ALL.index("specialize/specialized") :] if name not in ("evaluate/copy", "evaluate/base")
+]
+
+
 def test_everything_runs_once_in_order(tmp_path: Path, ran: list[str]) -> None:
     execute(tmp_path / "run", recipe_with())
     assert ran == ALL
@@ -81,6 +86,8 @@ def test_everything_runs_once_in_order(tmp_path: Path, ran: list[str]) -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
+        ({"continuation": {"updates": 5, "directions": ["en-de"]}}, ADAPTED),
+        ({"continuation": {"updates": 9, "directions": ["en-de"]}}, ADAPTED),
         ({"evaluation": {"beam": 1}}, [*[n for n in ALL if n.startswith("evaluate")], "report"]),
         (
             {"selection": {"coverage": 0.5}},

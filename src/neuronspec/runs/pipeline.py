@@ -193,7 +193,7 @@ class Pipeline:
         """Whether a training can continue from its checkpoints: only a larger budget, or what it keeps, changed."""
         from neuronspec.arms.arm import arm_of
         from neuronspec.training.resume import may_change
-        from neuronspec.training.settings import TrainingSettings
+        from neuronspec.training.settings import ContinuationSettings
 
         section = TRAININGS.get(task.stage)
         if task.stage == "specialize" and not arm_of(self.recipe, task.name.partition("/")[2])[0].extends:
@@ -207,7 +207,7 @@ class Pipeline:
         changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
         budgets = changed & {"updates", "epochs", "minutes"}
         extended = all((new.get(key) or 0) >= (old.get(key) or 0) for key in budgets)
-        return extended and changed <= may_change(TrainingSettings.model_validate(new))
+        return extended and changed <= may_change(ContinuationSettings.model_validate(new))
 
     def _check_needs(self, chosen: list[Task], reasons: dict[str, str | None]) -> None:
         planned = {task.name for task in chosen}

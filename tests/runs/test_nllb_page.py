@@ -1,4 +1,4 @@
-"""What docs/pretrained.md tells to do, from the cached model to the served one, with a tiny NLLB in the cache."""
+"""What docs/tutorials/nllb.md tells to do, from the cached model to the served one, with a tiny NLLB in the cache."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.helpers.synthetic import write_table
 from tests.runs.test_pretrained import sentences
 
 pytestmark = pytest.mark.cli
-PAGE = Path(__file__).parents[2] / "docs" / "pretrained.md"
+PAGE = Path(__file__).parents[2] / "docs" / "tutorials" / "nllb.md"
 NAME = "facebook/nllb-200-distilled-600M"
 
 
 def blocks(kind: str) -> list[str]:
-    text = PAGE.read_text(encoding="utf-8").partition("## Which checkpoints")[0]
+    text = PAGE.read_text(encoding="utf-8")
     found = re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     return [block for name, block in found if name == kind]
 
