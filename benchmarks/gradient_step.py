@@ -11,6 +11,7 @@ sparsity of 50% half of the neurons of every site are selected (one direction is
 
 Each has a model of its own and the optimizer of our training (fused Adam). Every round takes each one's step on the
 same batch, one after the other, in an order that changes by round; ratios are taken within a round, then the median.
+Freed memory stays in the process (`machine.keep_memory`): page faults of large tensors would be measured otherwise.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 
 import torch
 
-from machine import write_result
+from machine import keep_memory, write_result
 from neuronspec.models.batch import Batch
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.apply import specialize
@@ -102,6 +103,7 @@ def main() -> None:
     if options.quick:
         options.rounds, options.batch_tokens = 2, 512
     torch.set_num_threads(options.threads)
+    keep_memory()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     precision = "bf16" if device == "cuda" else "float32"
     batches = make_batches(min(options.rounds + 1, 8), options.batch_tokens, device)
@@ -110,11 +112,13 @@ def main() -> None:
         "threads": options.threads,
     }  # fmt: skip
     for width in options.widths:
-        steps = {"dense": make_step(width, precision, device, None, False)}
         for sparsity in SPARSITIES:
-            for name, alone in (("gradient", False), ("neurons", True)):
-                steps[f"{name} {sparsity:.0%}"] = make_step(width, precision, device, sparsity, alone)
-        result[f"width {width}"] = measure(steps, batches, options.rounds)
+            steps = {
+                "dense": make_step(width, precision, device, None, False),
+                "gradient": make_step(width, precision, device, sparsity, False),
+                "neurons": make_step(width, precision, device, sparsity, True),
+            }
+            result[f"width {width}, sparsity {sparsity:.0%}"] = measure(steps, batches, options.rounds)
     if options.quick:
         print(json.dumps(result, indent=1))
     else:

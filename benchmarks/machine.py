@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -13,6 +14,20 @@ import torch
 import transformers
 
 RESULTS = Path(__file__).parent / "results"
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Parameters of glibc's `mallopt`."""
+
+
+def keep_memory() -> None:
+    """Let the process keep the memory of tensors that it frees, as a caching allocator does; on Linux with glibc alone.
+
+    Otherwise every large tensor is given back to the system and costs page faults anew, whose price changes with what
+    else the machine does, and between the runs that are compared.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(M_MMAP_MAX, 0)
+        library.mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def describe_machine() -> dict[str, Any]:

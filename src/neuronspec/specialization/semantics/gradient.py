@@ -114,17 +114,19 @@ def _of_one(
     """The gradients of weight and bias, computed for the neurons of one direction and 0 for the others."""
     axis, neurons, count = (1 if inputs else 0), selection.padded, len(selection.selected)
     x, gradient = x.flatten(0, -2), gradient.flatten(0, -2)
-    size = [len(neurons) if place == axis else length for place, length in enumerate(weight.shape)]
-    small, bias = weight.new_zeros(size), weight.new_zeros(weight.shape[0])
     at_once = TOKENS_AT_ONCE if x.device.type == "cpu" and not torch.compiler.is_compiling() else max(len(x), 1)
+    small: torch.Tensor | None = None
     for some, back in zip(x.split(at_once), gradient.split(at_once), strict=True):
         if inputs:
-            small.addmm_(back.t(), some.index_select(1, neurons))
+            left, right = back.t(), some.index_select(1, neurons)
         else:
-            small.addmm_(back.index_select(1, neurons).t(), some)
+            left, right = back.index_select(1, neurons).t(), some
+        small = left @ right if small is None else small.addmm_(left, right)
+    assert small is not None  # no tokens are one part without rows
     whole = torch.zeros_like(weight, memory_format=torch.contiguous_format)
     whole.index_copy_(axis, selection.selected, small.narrow(axis, 0, count))
     total = gradient.sum(0)
-    return whole, total if inputs else bias.index_copy_(
-        0, selection.selected, total.index_select(0, selection.selected)
-    )
+    if inputs:
+        return whole, total
+    own = torch.zeros_like(total)
+    return whole, own.index_copy_(0, selection.selected, total.index_select(0, selection.selected))
