@@ -181,6 +181,14 @@ def test_sweeps_are_valid(path: Path, tmp_path: Path) -> None:
     assert Sweep.load(copy).name == path.stem
 
 
+def test_the_recipe_of_the_readme_is_valid(tmp_path: Path) -> None:
+    (recipe,) = [block.text for block in blocks(ROOT / "README.md") if block.kind == "yaml"]
+    (tmp_path / "train.tsv").touch()
+    path = tmp_path / "my-nllb.yaml"
+    path.write_text(recipe, encoding="utf-8")
+    assert Recipe.load(path, [f"model.pretrained={checkpoint(tmp_path)}"]).name == path.stem
+
+
 def yaml_block(page: str, after: str = "") -> str:
     """The only block of YAML on a page, or the first one after some text."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
