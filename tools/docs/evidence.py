@@ -179,7 +179,8 @@ def verdict(results: Results) -> list[str]:
             lines += _judged(results, "specialized", baseline, group)
         tiers = [group for group in _groups(results) if group not in ("all", "zero-shot") and "all" not in group]
         told = [_short(results, "specialized", baseline, group) for group in tiers]
-        lines += [f"- By tier, over {baseline}: {'; '.join(told)}.", ""]
+        note = " (\\*: beyond chance for other directions and seeds)" if any("*" in each for each in told) else ""
+        lines += [f"- By tier, over {baseline}: {'; '.join(told)}{note}.", ""]
     return lines
 
 
@@ -283,7 +284,7 @@ def _named(group: str) -> str:
 
 def _short(results: Results, entry: str, baseline: str, group: str) -> str:
     found = results["differences"][entry][baseline]["chrf++"][group]
-    mark = "*" if _outside(found["other_directions"]) else ""
+    mark = "\\*" if _outside(found["other_directions"]) else ""
     return f"{group} {found['difference']:+.2f}{mark}"
 
 
