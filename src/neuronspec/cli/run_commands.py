@@ -155,8 +155,9 @@ def execute(run: Path, overrides: list[str] | None, stage: str) -> None:
 
 
 def summarize(run: Run) -> None:
-    """Print the tables of arms, a few sample translations, and where the report is."""
+    """Print a few sample translations, the tables of arms, what they mean, and where the report is."""
     from neuronspec.evaluation.adaptation import adaptation_table
+    from neuronspec.evaluation.legend import legend
     from neuronspec.evaluation.results import Results
     from neuronspec.evaluation.samples import read_samples, samples_text
     from neuronspec.evaluation.tables import arms_table, tiers_table
@@ -167,9 +168,11 @@ def summarize(run: Run) -> None:
     some = directions[:: max(1, len(directions) // SAMPLES)][:SAMPLES]
     samples = read_samples(run.paths.evaluations, ["base", *run.recipe.arm_names], some, 1)
     out.print(samples_text(samples), markup=False)
-    out.print(arms_table(results).to_rich())
     out.print(tiers_table(results).to_rich())
     adapted = adaptation_table(results)
     if adapted is not None:
         out.print(adapted.to_rich())
+    out.print(arms_table(results).to_rich())
+    for line in legend(results):
+        out.print(line, markup=False, highlight=False)
     out.print(f"report: {run.paths.page}", soft_wrap=True)

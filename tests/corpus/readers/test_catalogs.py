@@ -12,8 +12,9 @@ from neuronspec.core.errors import CorpusError, MissingExtraError
 from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.catalogs import package_folder
 from neuronspec.corpus.readers.messages import looks_like_key
-from neuronspec.corpus.readers.rows import ReadCounts, Row
+from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows
 from neuronspec.corpus.settings import CorpusSettings
+from neuronspec.corpus.splits import Splitter, sentence_keys
 
 pytest.importorskip("polib")
 HEADER = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\n'
@@ -31,7 +32,7 @@ def entry(msgid: str, msgstr: str, comment: str = "") -> str:
 
 def read(folder: Path, languages: list[str], **more: Any) -> tuple[list[Row], ReadCounts]:
     counts = ReadCounts()
-    own = {name: more.pop(name) for name in ("max_characters",) if name in more}
+    own = {name: more.pop(name) for name in ("max_characters", "min_words", "placeholders") if name in more}
     source = {"reader": "catalogs", "path": folder} | own
     corpus = CorpusSettings.model_validate({"train": source, "languages": languages} | more)
     return [row for block in read_rows(corpus, counts) for row in block], counts
@@ -76,6 +77,41 @@ def test_long_messages_are_left_out_and_counted(tmp_path: Path) -> None:
     rows, counts = read(tmp_path, ["de"], max_characters=4)
     assert [row.texts["en"] for row in rows] == ["Save"]
     assert counts.skipped["de"] == {"English text longer than max_characters": 1}
+
+
+def test_short_messages_are_left_out_and_counted(tmp_path: Path) -> None:
+    po(tmp_path / "de.po", entry("Save", "Alles sofort speichern"), entry("Save it now", "Speichern"))
+    rows, counts = read(tmp_path, ["de"], min_words=3)
+    assert [row.texts["en"] for row in rows] == ["Save it now"]
+    assert counts.skipped["de"] == {"English text of fewer words than min_words": 1}
+
+
+def test_messages_with_placeholders_are_left_out_and_counted(tmp_path: Path) -> None:
+    texts = ("Page %(n)s", "{0} pages", "<b>Bold</b>", "Fish &amp; chips", "All pages")
+    po(tmp_path / "de.po", *(entry(text, text) for text in texts))
+    rows, counts = read(tmp_path, ["de"], placeholders=False)
+    assert [row.texts["en"] for row in rows] == ["All pages"]
+    assert counts.skipped["de"] == {"English text with placeholders or tags": 4}
+    assert len(read(tmp_path, ["de"])[0]) == len(texts)
+
+
+def test_messages_of_several_packages_are_in_one_split(tmp_path: Path) -> None:
+    texts = [f"Open the {noun} of this {owner}" for noun in ("page", "file", "menu", "door") for owner in "abcdefghij"]
+    for package, end in (("shop", ""), ("blog", "."), ("wiki", " %s")):
+        po(tmp_path / f"{package}/locale/de/LC_MESSAGES/django.po", *(entry(t + end, t.upper() + end) for t in texts))
+    rows, _ = read(tmp_path, ["de"])
+    corpus = CorpusSettings.model_validate(
+        {"train": {"reader": "catalogs", "path": tmp_path}, "languages": ["de"], "test_share": 0.3, "valid_share": 0.2}
+    )
+    english = [row.texts["en"] for row in rows]
+    block = Rows({"en": english}, [row.origin for row in rows])
+    keys = sentence_keys(english)
+    found: dict[str, set[int]] = {}
+    for key, split in zip(keys, Splitter.of(corpus, seed=1).splits_of(block, keys, english).tolist(), strict=True):
+        found.setdefault(key, set()).add(split)
+    assert len(rows) == 3 * len(texts) and len(found) == len(texts)
+    assert all(len(splits) == 1 for splits in found.values())
+    assert set.union(*found.values()) == {0, 1, 2}
 
 
 def test_contexts_are_messages_of_their_own(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from neuronspec.core.errors import CorpusError, DirectionError, MissingExtraErro
 from neuronspec.core.languages import best_tags, canonical, same_language
 from neuronspec.core.settings import Positive, RecipePath
 from neuronspec.corpus.readers.lines import LONGEST_LINE, count_lines
-from neuronspec.corpus.readers.messages import default_text, looks_like_key, same_markup, strip_accelerators
+from neuronspec.corpus.readers.messages import default_text, looks_like_key, same_markup, strip_accelerators, verbatim
 from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, Split, in_columns
 from neuronspec.corpus.readers.source import Source, Wanted, stamps
 
@@ -64,6 +64,12 @@ class CatalogsSource(Source):
     max_characters: Positive | None = Field(
         None, description="leave out messages, in all splits, whose English text is longer"
     )
+    min_words: Positive = Field(1, description="leave out messages, in all splits, whose English text has fewer words")
+    placeholders: bool = Field(
+        True,
+        description="false: leave out messages, in all splits, whose English text has placeholders, percent signs, tags "
+        "or entities",
+    )
 
     def inputs(self) -> dict[str, Any]:
         """The versions of the packages, or the sizes and times of the catalogs."""
@@ -96,8 +102,16 @@ class CatalogsSource(Source):
         roots = [("", self.path)] if self.path else [(name, package_folder(name)) for name in self.packages]
         domains = [domain for name, root in roots for domain in _find_domains(name, root, languages, counts)]
         _check_languages(domains, languages, [str(root) for _, root in roots])
-        rows = (row for domain in domains for row in _read_domain(domain, languages, counts, self.max_characters))
+        rows = (row for domain in domains for row in _read_domain(domain, languages, counts, self._left_out))
         yield from in_columns(rows, languages, split)
+
+    def _left_out(self, source: str) -> str | None:
+        """Why a message with this English text is left out; None if it is read."""
+        if self.max_characters is not None and len(source) > self.max_characters:
+            return "English text longer than max_characters"
+        if len(source.split()) < self.min_words:
+            return "English text of fewer words than min_words"
+        return None if self.placeholders or not verbatim(source) else "English text with placeholders or tags"
 
 
 def _version(package: str) -> str | None:
@@ -123,7 +137,8 @@ def package_folder(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise CorpusError(
             f"packages: no package {name!r} is installed (import name, such as plone.app.locales); "
-            "install it, or give the path of a folder of catalogs"
+            "install it (pip install --no-deps will do, as only its catalogs are read), or give the path of a folder of "
+            "catalogs"
         )
     return Path(next(iter(spec.submodule_search_locations)))
 
@@ -182,7 +197,7 @@ def _check_languages(domains: list[_Domain], languages: list[str], roots: list[s
 
 
 def _read_domain(
-    domain: _Domain, languages: list[str], counts: ReadCounts, max_characters: int | None
+    domain: _Domain, languages: list[str], counts: ReadCounts, left_out: Callable[[str], str | None]
 ) -> Iterator[Row]:
     english = _english_texts(domain)
     translations = {
@@ -192,13 +207,10 @@ def _read_domain(
         context, msgid = message
         entries = {code: found[message] for code, found in translations.items() if message in found}
         source = english.get(message) or (None if looks_like_key(msgid) else msgid)
-        if source is None:
+        reason = "key without English text" if source is None else left_out(source)
+        if source is None or reason is not None:
             for code in entries:
-                counts.skip(code, "key without English text")
-            continue
-        if max_characters is not None and len(source) > max_characters:
-            for code in entries:
-                counts.skip(code, "English text longer than max_characters")
+                counts.skip(code, reason)
             continue
         texts = _checked(source, entries, counts)
         source, stripped = strip_accelerators(source, texts)
