@@ -9,12 +9,14 @@ RUN ?= runs/demo
 CONSTRAINTS ?= constraints.txt
 TESTS ?=
 EXTRAS := baselines catalogs report linguistics deploy serve langid cjk moses dedup tracking test dev docs
+# The demo's text: catalogs of these packages. Nothing of them is executed, so they need none of their dependencies.
+CATALOGS := wagtail django-oscar django-cms horizon
 empty :=
 comma := ,
 
 .PHONY: demo install test test-all check format docs bench dist clean
 
-demo: $(STAMP)
+demo: $(VENV)/.catalogs
 	$(BIN)/neuronspec run recipes/demo.yaml --out $(RUN)
 
 install: $(STAMP)
@@ -63,4 +65,8 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c $(CONSTRAINTS) -e '.[$(subst $(empty) ,$(comma),$(EXTRAS))]'
+	touch $@
+
+$(VENV)/.catalogs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c $(CONSTRAINTS) $(CATALOGS)
 	touch $@

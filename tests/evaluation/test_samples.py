@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from neuronspec.core.errors import EvaluationError
-from neuronspec.evaluation.samples import read_samples, samples_text
+from neuronspec.evaluation.samples import good_samples, read_samples, samples_text
 
 
 def write(folder: Path, arm: str, lines: int, odd: str = "") -> None:
@@ -26,6 +26,18 @@ def test_samples_are_spread_over_the_test_set(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert samples[1].translations == {"base": "base 3", "dense": "dense 3"}
     assert len(read_samples(tmp_path, ["base"], ["en-de"], 99)) == 10
+
+
+def test_good_samples_are_ranked_by_the_first_arm(tmp_path: Path) -> None:
+    write(tmp_path, "base", 5)
+    write(tmp_path, "dense", 5)
+    reference = "the text of a page"
+    better = ["nothing", "the text", "a", "the text of a page", "the text of"]
+    (tmp_path / "base/en-de.ref").write_text(f"{reference}\n" * 5, encoding="utf-8")
+    (tmp_path / "base/en-de.hyp").write_text("".join(f"{line}\n" for line in better), encoding="utf-8")
+    found = {share: good_samples(tmp_path, ["base", "dense"], ["en-de"], share)[0] for share in (0.5, 0.75, 1)}
+    assert {share: sample.source for share, sample in found.items()} == {0.5: "src 1", 0.75: "src 4", 1: "src 3"}
+    assert found[1].translations == {"base": reference, "dense": "dense 3"}
 
 
 def test_only_newlines_end_a_line(tmp_path: Path) -> None:

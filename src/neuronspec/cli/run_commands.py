@@ -27,6 +27,8 @@ commands = typer.Typer()
 
 SAMPLES = 3
 """Sample translations that are printed at the end of a run; the report has more."""
+BETTER_THAN = 0.9
+"""The share of the test set that the baseline translates no better than a printed sample."""
 
 
 @commands.command(epilog="Example: neuronspec run demo.yaml --set training.updates=200")
@@ -159,14 +161,15 @@ def summarize(run: Run) -> None:
     from neuronspec.evaluation.adaptation import adaptation_table
     from neuronspec.evaluation.legend import legend
     from neuronspec.evaluation.results import Results
-    from neuronspec.evaluation.samples import read_samples, samples_text
+    from neuronspec.evaluation.samples import good_samples, samples_text
     from neuronspec.evaluation.tables import arms_table, tiers_table
 
     out = console()
     results = Results.load(run.paths.results)
     directions = [str(direction) for direction in run.recipe.corpus.all_directions]
     some = directions[:: max(1, len(directions) // SAMPLES)][:SAMPLES]
-    samples = read_samples(run.paths.evaluations, ["base", *run.recipe.arm_names], some, 1)
+    samples = good_samples(run.paths.evaluations, ["base", *run.recipe.arm_names], some, BETTER_THAN)
+    out.print(f"Samples that base translates better than {BETTER_THAN:.0%} of the test set, by chrF++", style="bold")
     out.print(samples_text(samples), markup=False)
     out.print(tiers_table(results).to_rich())
     adapted = adaptation_table(results)

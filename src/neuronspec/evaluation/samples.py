@@ -75,21 +75,50 @@ def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], n
     """
     from neuronspec.batching.in_order import spread
 
-    samples = []
+    found = []
     for direction in directions:
-        source, reference = (read_lines(folder / arms[0] / f"{direction}.{part}") for part in ("src", "ref"))
-        files = {arm: folder / arm / f"{direction}.hyp" for arm in arms}
-        translations = {arm: read_lines(file) for arm, file in files.items() if arm == arms[0] or file.exists()}
-        for name, lines in {"reference": reference, **translations}.items():
-            if len(lines) != len(source):
-                raise EvaluationError(
-                    f"{folder}: {direction} has {len(source)} sources and {len(lines)} lines of {name}; "
-                    "evaluate the arms again"
-                )
-        for index in spread(len(source), number):
-            chosen = {arm: lines[index] for arm, lines in translations.items()}
-            samples.append(Sample(direction, source[index], reference[index], chosen))
-    return samples
+        samples = _all_samples(folder, arms, direction)
+        found.extend(samples[index] for index in spread(len(samples), number))
+    return found
+
+
+def good_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], share: float) -> list[Sample]:
+    """One sentence per direction: the first arm translates `share` of its test set no better, by chrF++ of the sentence.
+
+    Args:
+        folder, arms, directions: as of `read_samples`.
+        share: 0 gives the sentence that is translated worst, 1 the one that is translated best.
+
+    Raises:
+        EvaluationError: as `read_samples`.
+    """
+    from sacrebleu.metrics import CHRF
+
+    metric = CHRF(word_order=2)
+    found = []
+    for direction in directions:
+        samples = _all_samples(folder, arms, direction)
+        scores = [metric.sentence_score(one.translations[arms[0]], [one.reference]).score for one in samples]
+        ranked = sorted(range(len(samples)), key=scores.__getitem__)
+        found.extend(samples[index] for index in ranked[round(share * (len(ranked) - 1)) :][:1])
+    return found
+
+
+def _all_samples(folder: Path, arms: Sequence[str], direction: str) -> list[Sample]:
+    """Every test sentence of a direction, in order."""
+    source, reference = (read_lines(folder / arms[0] / f"{direction}.{part}") for part in ("src", "ref"))
+    files = {arm: folder / arm / f"{direction}.hyp" for arm in arms}
+    translations = {arm: read_lines(file) for arm, file in files.items() if arm == arms[0] or file.exists()}
+    for name, lines in {"reference": reference, **translations}.items():
+        if len(lines) != len(source):
+            raise EvaluationError(
+                f"{folder}: {direction} has {len(source)} sources and {len(lines)} lines of {name}; "
+                "evaluate the arms again"
+            )
+    return [
+        Sample(direction, source[index], reference[index], {arm: lines[index] for arm, lines in translations.items()})
+        for index in range(len(source))
+    ]
 
 
 def samples_text(samples: Sequence[Sample]) -> str:
