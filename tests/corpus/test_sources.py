@@ -200,6 +200,17 @@ def test_text_of_a_domain_isnt_held_out(tmp_path: Path) -> None:
     assert len(store.pairs("test", "en-de")) < 20
 
 
+def test_a_source_for_training_alone_gives_no_test_and_loses_what_another_holds_out(tmp_path: Path) -> None:
+    same = written(tmp_path, "tsv", sentences(0, 60))
+    more = written(tmp_path, "tsv", sentences(0, 150), held_out=False)
+    alone, _ = prepared(tmp_path / "alone", same)
+    store, _ = prepared(tmp_path / "data", [same, more])
+    held_out = {pair for split in ("valid", "test") for pair in texts(alone, split, "en-de")}
+    train = texts(store, "train", "en-de")
+    assert texts(store, "test", "en-de") == texts(alone, "test", "en-de") != []
+    assert len(train) == len(set(train)) == 150 - len(held_out) and not held_out.intersection(train)
+
+
 def test_max_pairs_leaves_a_sample(tmp_path: Path) -> None:
     train = [written(tmp_path, "tsv", sentences(0, 60)), written(tmp_path, "tsv", sentences(100, 60))]
     whole, before = prepared(tmp_path / "a", train)
@@ -277,6 +288,10 @@ def test_weights_reach_the_store(tmp_path: Path) -> None:
         (
             {"train": {"reader": "tsv", "path": "a"}, "test": {"reader": "tsv", "path": "a", "domain": "bt"}},
             "test: domain: is for training text",
+        ),
+        (
+            {"train": {"reader": "tsv", "path": "a"}, "test": {"reader": "tsv", "path": "a", "held_out": False}},
+            "test: held_out: is for training text",
         ),
     ],
 )

@@ -296,8 +296,8 @@ class CorpusSettings(Section):
             if match_language(code, known) is None:
                 yield f"languages: {not_among(code, known)}"
         if split != "train":
-            for name in ("directions", "weight", "domain"):
-                if getattr(source, name) is not None:
+            for name in ("directions", "weight", "domain", "held_out"):
+                if getattr(source, name) not in (None, True):
                     yield f"{name}: is for training text"
             return
         trained, wanted = self.all_directions, self.wanted(source)

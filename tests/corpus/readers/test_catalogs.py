@@ -10,7 +10,7 @@ import pytest
 
 from neuronspec.core.errors import CorpusError, MissingExtraError
 from neuronspec.corpus.ingest import read_rows
-from neuronspec.corpus.readers.catalogs import package_folder
+from neuronspec.corpus.readers.catalogs import CatalogsSource, package_folder
 from neuronspec.corpus.readers.messages import looks_like_key
 from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows
 from neuronspec.corpus.settings import CorpusSettings
@@ -187,7 +187,12 @@ def test_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
         package_folder("no_such_package")
     with pytest.raises(CorpusError, match="no package 'no.such.package'"):
         package_folder("no.such.package")
+    source = CatalogsSource.model_validate({"reader": "catalogs", "packages": ["no_such_package", "django", "no.such"]})
+    (error,) = source.missing()
+    assert "no package 'no_such_package' or 'no.such' is" in str(error)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CorpusError, match=r"pip install --no-deps django-oscar will do"):
+        package_folder("oscar")
     with pytest.raises(MissingExtraError, match=r"needs the package 'django'.*neuronspec\[catalogs\]"):
         package_folder("django")
 

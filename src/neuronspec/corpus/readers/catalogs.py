@@ -23,6 +23,8 @@ from neuronspec.corpus.readers.source import Source, Wanted, stamps
 
 ENGLISH = "en"
 _EXTRA = ("django", "plone.app.locales")
+_DISTRIBUTIONS = {"oscar": "django-oscar", "cms": "django-cms", "openstack_dashboard": "horizon"}
+"""What an index calls packages, by import name, where another project has that name there."""
 Message: TypeAlias = tuple[str, str]
 """What identifies a message in a domain: msgctxt (or "") and msgid."""
 
@@ -82,12 +84,15 @@ class CatalogsSource(Source):
         found: list[NeuronspecError] = []
         if importlib.util.find_spec("polib") is None:
             found.append(MissingExtraError("polib", "catalogs", "the reader 'catalogs'"))
+        absent = []
         for name in [] if self.path else self.packages:
             try:
                 package_folder(name)
-            except NeuronspecError as error:
+            except MissingExtraError as error:
                 found.append(error)
-        return found
+            except CorpusError:
+                absent.append(name)
+        return [*found, _not_installed(absent)] if absent else found
 
     def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
         """The messages of all catalogs.
@@ -135,12 +140,18 @@ def package_folder(name: str) -> Path:
     if spec is None and name in _EXTRA:
         raise MissingExtraError(name, "catalogs", "packages of the reader 'catalogs'")
     if spec is None or not spec.submodule_search_locations:
-        raise CorpusError(
-            f"packages: no package {name!r} is installed (import name, such as plone.app.locales); "
-            "install it (pip install --no-deps will do, as only its catalogs are read), or give the path of a folder of "
-            "catalogs"
-        )
+        raise _not_installed([name])
     return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _not_installed(names: list[str]) -> CorpusError:
+    """The error for packages, by import name, that aren't installed."""
+    distributions = dict.fromkeys(_DISTRIBUTIONS.get(name, name) for name in names)
+    return CorpusError(
+        f"packages: no package {' or '.join(map(repr, names))} is installed (import names, such as plone.app.locales); "
+        f"pip install --no-deps {' '.join(distributions)} will do, as only catalogs are read; or give the path of a folder "
+        "of catalogs"
+    )
 
 
 def _find_domains(package: str, root: Path, languages: list[str], counts: ReadCounts) -> list[_Domain]:

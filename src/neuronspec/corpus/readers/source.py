@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from neuronspec.core.errors import NeuronspecError
-from neuronspec.core.settings import MANY, Positive, Section, from_recipe_folder, not_empty
+from neuronspec.core.settings import MANY, Added, Positive, Section, from_recipe_folder, not_empty
 from neuronspec.corpus.readers.opening import find_files, named_files, no_files
 
 if TYPE_CHECKING:
@@ -68,10 +68,16 @@ class Source(Section):
         None, description="a tag that its sources begin with, bt for <bt> (back-translations, for one). Training only"
     )
 
+    held_out: Annotated[bool, Added()] = Field(
+        True,
+        description="whether validation and test text are drawn from it, too, where no source is given for them; what "
+        "another source holds out is dropped from the training text all the same. Training only",
+    )
+
     @property
     def is_divided(self) -> bool:
         """Whether validation and test text may be drawn from it: not if it is of some directions or of a domain."""
-        return self.directions is None and self.domain is None
+        return self.held_out and self.directions is None and self.domain is None
 
     def inputs(self) -> dict[str, Any]:
         """What shows whether the text has changed, by file or package: sizes and times, or versions."""
