@@ -75,6 +75,6 @@ def test_recipes_come_with_it(wheel: Path, tmp_path: Path) -> None:
     program = (python, "-I", "-m", "neuronspec")
     assert [line.split()[0] for line in done(*program, "init", "--list", cwd=tmp_path).splitlines()] == list(bundled())
     done(*program, "init", "demo", cwd=tmp_path)
-    assert "demo.yaml: valid; 24 directions" in done(*program, "validate", "demo.yaml", cwd=tmp_path)
+    assert "demo.yaml: valid; 12 directions" in done(*program, "validate", "demo.yaml", cwd=tmp_path)
     assert "prepare: not run yet" in done(*program, "run", "demo.yaml", "--dry-run", cwd=tmp_path)
     assert (site / "neuronspec" / "py.typed").is_file()
