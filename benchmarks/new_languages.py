@@ -2,9 +2,9 @@
 
     python benchmarks/new_languages.py runs/messages [--minutes 2] [--out FOLDER]
 
-The base of `recipes/messages.yaml` (English and 12 languages) gets tags for Norwegian Bokmål and Galician, which start as those of
-Danish and Brazilian Portuguese (`model.new_languages`), 1,000 pieces of the new text (`model.extend_vocabulary`), and
-loses what their text doesn't need (`model.trim_vocabulary`). It is trained on the two languages for some minutes. So
+The base of `recipes/messages.yaml` (English and 12 languages) gets tags for Norwegian Bokmål and Galician, which start
+as those of Danish and Brazilian Portuguese (`model.new_languages`), 1,000 pieces of the new text
+(`model.extend_vocabulary`), and loses what their text doesn't need (`model.trim_vocabulary`). It is trained on the two languages for some minutes. So
 is a new model of the same preset with a tokenizer of its own, on the same text. The base as it is after the change,
 without training, is the third.
 

@@ -13,7 +13,9 @@ def results(**chrf: float) -> Results:
         arm: {name: {"bleu": 1.0, "chrf++": value, "loss": 1.0, "n": 9} for name in ("en-de", "de-en")}
         for arm, value in chrf.items()
     }
-    return Results.model_validate({"arms": arms, "signatures": {}, "environment": {}, "pivot": "en", "tiers": {}, "families": {}})
+    return Results.model_validate(
+        {"arms": arms, "signatures": {}, "environment": {}, "pivot": "en", "tiers": {}, "families": {}}
+    )
 
 
 def test_every_row_and_difference_is_explained() -> None:

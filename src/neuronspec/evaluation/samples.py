@@ -75,7 +75,7 @@ def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], n
     """
     from neuronspec.batching.in_order import spread
 
-    found = []
+    found: list[Sample] = []
     for direction in directions:
         samples = _all_samples(folder, arms, direction)
         found.extend(samples[index] for index in spread(len(samples), number))
@@ -83,10 +83,12 @@ def read_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], n
 
 
 def good_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], share: float) -> list[Sample]:
-    """One sentence per direction: the first arm translates `share` of its test set no better, by chrF++ of the sentence.
+    """One sentence per direction, than which the first arm translates `share` of the test set no better, by chrF++.
 
     Args:
-        folder, arms, directions: as of `read_samples`.
+        folder: as of `read_samples`.
+        arms: as there.
+        directions: as there.
         share: 0 gives the sentence that is translated worst, 1 the one that is translated best.
 
     Raises:
@@ -95,7 +97,7 @@ def good_samples(folder: Path, arms: Sequence[str], directions: Sequence[str], s
     from sacrebleu.metrics import CHRF
 
     metric = CHRF(word_order=2)
-    found = []
+    found: list[Sample] = []
     for direction in directions:
         samples = _all_samples(folder, arms, direction)
         scores = [metric.sentence_score(one.translations[arms[0]], [one.reference]).score for one in samples]

@@ -69,8 +69,8 @@ class CatalogsSource(Source):
     min_words: Positive = Field(1, description="leave out messages, in all splits, whose English text has fewer words")
     placeholders: bool = Field(
         True,
-        description="false: leave out messages, in all splits, whose English text has placeholders, percent signs, tags "
-        "or entities",
+        description="false: leave out messages, in all splits, whose English text has placeholders, percent signs, "
+        "tags or entities",
     )
 
     def inputs(self) -> dict[str, Any]:
@@ -149,8 +149,8 @@ def _not_installed(names: list[str]) -> CorpusError:
     distributions = dict.fromkeys(_DISTRIBUTIONS.get(name, name) for name in names)
     return CorpusError(
         f"packages: no package {' or '.join(map(repr, names))} is installed (import names, such as plone.app.locales); "
-        f"pip install --no-deps {' '.join(distributions)} will do, as only catalogs are read; or give the path of a folder "
-        "of catalogs"
+        f"pip install --no-deps {' '.join(distributions)} will do, as only catalogs are read; or give the path of a "
+        "folder of catalogs"
     )
 
 
@@ -217,9 +217,9 @@ def _read_domain(
     for message in sorted({message for entries in translations.values() for message in entries}):
         context, msgid = message
         entries = {code: found[message] for code, found in translations.items() if message in found}
-        source = english.get(message) or (None if looks_like_key(msgid) else msgid)
-        reason = "key without English text" if source is None else left_out(source)
-        if source is None or reason is not None:
+        source = english.get(message) or ("" if looks_like_key(msgid) else msgid)
+        reason = left_out(source) if source else "key without English text"
+        if reason is not None:
             for code in entries:
                 counts.skip(code, reason)
             continue
