@@ -2,11 +2,11 @@
 
     python benchmarks/new_languages.py runs/messages [--minutes 2] [--out FOLDER]
 
-The base of `recipes/messages.yaml` (English and 12 languages) gets tags for Norwegian Bokmål and Galician, which start
-as those of Danish and Brazilian Portuguese (`model.new_languages`), 1,000 pieces of the new text
-(`model.extend_vocabulary`), and loses what their text doesn't need (`model.trim_vocabulary`). It is trained on the two languages for some minutes. So
-is a new model of the same preset with a tokenizer of its own, on the same text. The base as it is after the change,
-without training, is the third.
+The base of `recipes/messages.yaml` (English and 12 languages) gets tags for Norwegian Bokmål and Galician, which
+start as those of Danish and Brazilian Portuguese (`model.new_languages`), 1,000 pieces of the new text
+(`model.extend_vocabulary`), and loses what their text doesn't need (`model.trim_vocabulary`). It is trained on the
+two languages for some minutes. So is a new model of the same preset with a tokenizer of its own, on the same text.
+The base as it is after the change, without training, is the third.
 
 Splits depend on the English sentence and the seed alone, both as there, so that base has seen no sentence of the
 test in any language. It has seen the English side of the training text with other translations: that is what
