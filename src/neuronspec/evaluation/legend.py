@@ -17,8 +17,8 @@ _ROWS = {
 _DIFFERENCES = (
     ("base", "copy", "what the model has learnt"),
     ("dense", "base", "what more training gives"),
-    ("specialized", "dense", "what the restriction to own neurons adds, or costs"),
-    ("specialized", "random", "what it matters which neurons these are"),
+    ("specialized", "dense", "what restricting each direction to its own neurons adds, or costs"),
+    ("specialized", "random", "how much it matters which neurons these are"),
 )
 VARIES = (
     "Scores vary from machine to machine, as processors round differently, and with the seed: "

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
 from neuronspec.core.errors import CorpusError, DirectionError, MissingExtraError, NeuronspecError
 from neuronspec.core.languages import best_tags, canonical, same_language
-from neuronspec.core.settings import Positive, RecipePath
+from neuronspec.core.settings import Added, Positive, RecipePath
 from neuronspec.corpus.readers.lines import LONGEST_LINE, count_lines
 from neuronspec.corpus.readers.messages import default_text, looks_like_key, same_markup, strip_accelerators, verbatim
 from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows, Split, in_columns
@@ -66,8 +66,8 @@ class CatalogsSource(Source):
     max_characters: Positive | None = Field(
         None, description="leave out messages, in all splits, whose English text is longer"
     )
-    min_words: Positive = Field(1, description="leave out messages, in all splits, whose English text has fewer words")
-    placeholders: bool = Field(
+    min_words: Annotated[Positive, Added()] = Field(1, description="leave out messages, in all splits, whose English text has fewer words")
+    placeholders: Annotated[bool, Added()] = Field(
         True,
         description="false: leave out messages, in all splits, whose English text has placeholders, percent signs, "
         "tags or entities",
