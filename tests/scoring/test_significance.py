@@ -16,7 +16,7 @@ from neuronspec.evaluation.transfer import all_tables, gains_table, significance
 from neuronspec.scoring.pairwise import arms_significance, compare_systems
 from neuronspec.scoring.score import values_of
 from neuronspec.scoring.settings import ScoreSettings
-from neuronspec.scoring.significance import DirectionTest, marks
+from neuronspec.scoring.significance import DirectionTest, marks, method_and_control
 from neuronspec.scoring.statistics import Statistics
 
 SETTINGS = ScoreSettings(resamples=200, trials=200)
@@ -63,11 +63,45 @@ def results(statistics: dict[str, dict[str, Statistics]]) -> Results:
     })  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("earlier", "later", "expected"),
+    [
+        ("base", "specialized", ("specialized", "base")),
+        ("specialized", "dense", ("specialized", "dense")),
+        ("specialized", "random", ("specialized", "random")),
+        ("dense", "random", ("dense", "random")),
+        ("lape-g", "random-g", ("lape-g", "random-g")),
+        ("specialized", "lora", ("specialized", "lora")),
+        ("lora", "adapters", ("adapters", "lora")),
+    ],
+)
+def test_differences_are_method_minus_control(earlier: str, later: str, expected: tuple[str, str]) -> None:
+    assert method_and_control(earlier, later) == expected
+
+
+def test_tables_show_method_minus_control_whatever_the_file_holds(results: Results) -> None:
+    content = results.to_json()
+    pairs = content["significance"]["pairs"]
+    entry = pairs["specialized"].pop("dense")
+    for mean in [by_metric["average"] for by_metric in entry.values()]:
+        mean["difference"] *= -1
+        for bounds in ("these_directions", "other_directions"):
+            mean[bounds] = {"low": -mean[bounds]["high"], "high": -mean[bounds]["low"]}
+    pairs["dense"]["specialized"] = entry
+    shown = []
+    for one in (results, Results.model_validate(content)):
+        table = significance_table(one)
+        assert table is not None
+        shown.append({row[0]: row[1:] for row in table.rows})
+        assert set(shown[-1]) == {"specialized − base", "dense − base", "specialized − dense"}
+    assert shown[0]["specialized − dense"][:2] == shown[1]["specialized − dense"][:2]
+
+
 def test_all_pairs_of_arms_but_copy(results: Results) -> None:
     assert results.significance is not None
     pairs = results.to_json()["significance"]["pairs"]
     assert {(one, other) for one, others in pairs.items() for other in others} == {
-        ("specialized", "base"), ("dense", "base"), ("dense", "specialized"),
+        ("specialized", "base"), ("dense", "base"), ("specialized", "dense"),
     }  # fmt: skip
     json.dumps(pairs, allow_nan=False)
     assert "200 trials" in results.significance.method["p"]

@@ -21,7 +21,7 @@ from neuronspec.evaluation.samples import read_lines
 from neuronspec.evaluation.seeds import SeedDifference, SeedSummary, seed_test, summarize_seeds
 from neuronspec.recipe import Recipe
 from neuronspec.scoring.pairwise import Pairs, compare_systems, method
-from neuronspec.scoring.significance import Comparison
+from neuronspec.scoring.significance import Comparison, method_and_control
 from neuronspec.scoring.statistics import Statistics, load_statistics
 
 
@@ -95,7 +95,7 @@ class SeedsCompared:
     Args:
         seeds: of the runs.
         arms: by arm and metric, the means over directions.
-        pairs: by later arm, earlier arm and metric, the differences within a run.
+        pairs: by arm, control and metric, the differences within a run.
     """
 
     seeds: list[int]
@@ -106,7 +106,7 @@ class SeedsCompared:
         """Plain JSON values, under `seeds`."""
         arms = {arm: _json(found) for arm, found in self.arms.items()}
         pairs = {
-            later: {earlier: _json(found) for earlier, found in others.items()} for later, others in self.pairs.items()
+            arm: {control: _json(found) for control, found in others.items()} for arm, others in self.pairs.items()
         }
         return {"seeds": {"seeds": self.seeds, "arms": arms, "pairs": pairs}}
 
@@ -186,12 +186,13 @@ def compare_seeds(runs: Sequence[EvaluatedRun]) -> SeedsCompared:
             known = [value for value in values if value is not None]
             if len(known) == len(runs):
                 content.arms.setdefault(arm, {})[metric] = summarize_seeds(known)
-        for earlier, later in combinations([arm for arm in arms if arm != "copy"], 2):
-            pairs = [(run.mean(later, metric), run.mean(earlier, metric)) for run in runs]
+        for names in combinations([arm for arm in arms if arm != "copy"], 2):
+            arm, control = method_and_control(*names)
+            pairs = [(run.mean(arm, metric), run.mean(control, metric)) for run in runs]
             gains = [one - two for one, two in pairs if one is not None and two is not None]
             if len(gains) == len(runs):
                 summary = summarize_seeds(gains, test=True)
-                content.pairs.setdefault(later, {}).setdefault(earlier, {})[metric] = summary
+                content.pairs.setdefault(arm, {}).setdefault(control, {})[metric] = summary
     return content
 
 

@@ -35,8 +35,8 @@ def seeds_tables(content: SeedsCompared) -> dict[str, Table]:
     ]
     arms = Table(title, ["arm", *labels], rows, _SEEDS_NOTE)
     pair_rows: list[list[str]] = []
-    for later, others in content.pairs.items():
-        for earlier, found in others.items():
+    for arm, others in content.pairs.items():
+        for control, found in others.items():
             cells = [
                 cell
                 for metric in shown
@@ -46,7 +46,7 @@ def seeds_tables(content: SeedsCompared) -> dict[str, Table]:
                     _p(found.get(metric)),
                 )
             ]
-            pair_rows.append([f"{later} − {earlier}", *cells])
+            pair_rows.append([f"{arm} − {control}", *cells])
     heads = [head for label in labels for head in (label, "95%, other seeds", f"p ({label})")]
     return {"arms": arms, "pairs": Table("Differences within a seed", ["arms", *heads], pair_rows, _SEEDS_NOTE)}
 

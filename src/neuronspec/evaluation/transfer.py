@@ -28,7 +28,7 @@ from neuronspec.evaluation.tables import (
     trained_directions,
     zero_shot_table,
 )
-from neuronspec.scoring.significance import LEVEL, Bounds, MeanDifference, marks
+from neuronspec.scoring.significance import LEVEL, Bounds, MeanDifference, marks, method_and_control
 
 INTERVALS = ("95%, these directions", "95%, other directions", "r")
 """The columns of intervals of a mean difference; `INTERVALS_NOTE` says what they are."""
@@ -95,9 +95,9 @@ def significance_table(results: Results, metric: str = "chrf++") -> Table | None
     pairs = results.significance.pairs if results.significance else {}
     names = trained_directions(results)
     rows: list[list[str]] = []
-    for system, baselines in pairs.items():
-        for baseline in baselines:
-            row = _pair_row(results, system, baseline, metric, names)
+    for arm, others in pairs.items():
+        for other in others:
+            row = _pair_row(results, *method_and_control(other, arm), metric, names)
             if row is not None:
                 rows.append(row)
     if not rows:

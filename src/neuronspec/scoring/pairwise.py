@@ -23,6 +23,7 @@ from neuronspec.scoring.significance import (
     Group,
     MeanDifference,
     Significance,
+    method_and_control,
     short,
 )
 from neuronspec.scoring.statistics import Statistics
@@ -147,7 +148,7 @@ def arms_significance(
     """
     resamples, trials = settings.resamples, settings.trials
     arms = {arm: found for arm, found in statistics.items() if arm != "copy"}
-    pairs = [(later, earlier) for earlier, later in combinations(arms, 2)]
+    pairs = [method_and_control(earlier, later) for earlier, later in combinations(arms, 2)]
     warn_of_few_trials(trials, len(directions))
     made = compare_systems(
         arms, pairs, directions, groups, ids=ids, resamples=resamples, trials=trials, progress=progress

@@ -8,7 +8,8 @@
                     "correlation"},
         "zero_shot", "adapted", "others": the same or absent}}}}}
 
-Each pair of arms is there once, as later arm minus earlier arm; `Significance.difference` and `average` find both ways.
+Each pair of arms is there once, as `method_and_control` orders it (results from before: as later arm minus earlier arm);
+`Significance.difference` and `average` find both ways.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ class Significance(_Entry):
 
     Args:
         method: how they were made.
-        pairs: by later arm, earlier arm and metric.
+        pairs: by method, control and metric.
     """
 
     method: dict[str, Any]
@@ -186,7 +187,7 @@ class Significance(_Entry):
         return _OLD_NOTE if self.old else METHOD_NOTE
 
     def difference(self, system: str, baseline: str, metric: str, direction: str) -> DirectionTest | None:
-        """The test of one arm against another in a direction, whichever is the later one; None if there is none."""
+        """The test of one arm against another in a direction, whichever is the control; None if there is none."""
         for comparisons, swapped in self._of(system, baseline):
             found = comparisons[metric].directions.get(direction) if metric in comparisons else None
             if found is not None:
@@ -205,6 +206,30 @@ class Significance(_Entry):
         for one, other, swapped in ((system, baseline, False), (baseline, system, True)):
             if other in self.pairs.get(one, {}):
                 yield self.pairs[one][other], swapped
+
+
+_RANKS = {"copy": 0, "base": 1, "bilingual": 2, "random": 3, "dense": 4, "specialized": 6}
+"""Which arms are controls of which: each of those after it, and all others, which rank between the last two."""
+
+
+def method_and_control(earlier: str, later: str) -> tuple[str, str]:
+    """Order a pair of arms so that the first minus the second is what the method gains over its control.
+
+    `random-g` ranks as `random`; of two arms that rank alike the later one comes first.
+
+    Args:
+        earlier: an arm.
+        later: an arm that comes after it in the tables.
+
+    Examples:
+        >>> method_and_control("specialized", "dense"), method_and_control("base", "dense")
+        (('specialized', 'dense'), ('dense', 'base'))
+    """
+    return (later, earlier) if _rank(later) >= _rank(earlier) else (earlier, later)
+
+
+def _rank(arm: str) -> int:
+    return _RANKS.get(arm.partition("-")[0], 5)
 
 
 def marks(test: DirectionTest | None) -> str:
