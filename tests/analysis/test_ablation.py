@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy import stats
 from tests.helpers.families import build_family, padded_inputs
 from tests.helpers.masked import random_masks
 from torch.nn import functional
@@ -21,6 +22,7 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.recording import record_activations
 from neuronspec.specialization.apply import specialize, unspecialize
 from neuronspec.specialization.scope import use_direction
+from neuronspec.training.loss import batch_loss, sentence_nats, target_tokens
 
 DIRECTIONS = ("de-en", "en-de", "en-fr", "fr-en")
 
@@ -190,6 +192,39 @@ def test_summaries_of_a_matrix() -> None:
     assert ablation.own() == pytest.approx([0.5, 1.0])
     assert ablation.others() == pytest.approx([0.2, 0.1])
     assert ablation.by_chance() == pytest.approx([0.2, 0.1])
+
+
+@pytest.mark.parametrize("family", ["m2m100", "t5-gated", "llama", "gemma2"])
+def test_the_loss_of_each_sentence_is_that_of_its_row(family: str) -> None:
+    model = build_family(family)
+    inputs = padded_inputs(model)
+    found = sentence_nats(model, Batch("en-de", inputs))
+    for row, nats in enumerate(found.tolist()):
+        one = Batch("en-de", {name: tensor[row : row + 1] for name, tensor in inputs.items()})
+        assert nats == pytest.approx(loss_of(model, one) * target_tokens(model, one), rel=1e-4)
+    assert float(found.sum()) == pytest.approx(float(batch_loss(model, Batch("en-de", inputs)).nats), rel=1e-4)
+
+
+def test_the_intervals_are_those_of_a_ratio_over_sentences() -> None:
+    model = build_family("m2m100")
+    batches = batches_of(model)
+    acts = record_activations(model, (batch for part in batches.values() for batch in part))
+    _, decoder = ablation_matrices(model, acts, batches, pivot="en", share=0.25)
+    batch, off = batches["en-de"][0], {}
+    for site in find_ffn_sites(model):
+        if site.name.startswith("decoder."):
+            chosen = characteristic_neurons(acts, site.name, decoder.rows, decoder.neurons[site.name])[0]
+            off[site.name] = torch.zeros(site.width, dtype=torch.bool).index_fill(0, chosen, True)
+    before = sentence_nats(model, batch).numpy()
+    with ablate(model, off):
+        rises = sentence_nats(model, batch).numpy() - before
+    tokens = (batch.inputs["labels"] != -100).sum(1).numpy()
+    ratio, number = rises.sum() / tokens.sum(), len(rises)
+    assert decoder.own()[0] == pytest.approx(ratio, rel=1e-4)
+    variance = ((rises - ratio * tokens) ** 2).sum() * number / (number - 1) / tokens.sum() ** 2
+    expected = stats.t.ppf(0.975, number - 1) * variance**0.5
+    assert decoder.errors[0][0] == pytest.approx(expected, rel=1e-3)
+    assert [len(part) for part in decoder.errors] == [2, 2, 2] and min(map(min, decoder.errors)) > 0
 
 
 def test_text_with_labels_is_needed() -> None:

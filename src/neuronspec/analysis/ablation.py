@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,12 +18,13 @@ from neuronspec.core.errors import MaskError, ModelError, nearest
 from neuronspec.core.progress import SILENT, Progress, Task
 from neuronspec.models.batch import Batch
 from neuronspec.models.dispatch import device_of
+from neuronspec.models.frames import IGNORED
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.neurons.positions import side_of
 from neuronspec.scoring.intervals import Interval, over_units
-from neuronspec.training.loss import batch_loss, target_tokens
+from neuronspec.training.loss import sentence_nats, target_labels
 
 NeuronSet = Mapping[str, torch.Tensor]
 """Neurons by site: LongTensor of indices."""
@@ -45,6 +47,8 @@ class Ablation:
         loss: `[rows, columns]` with the row's neurons off.
         random: `[draws, columns]` with as many random neurons off.
         sentences: that the loss was measured on, per direction.
+        errors: of `own()`, `others()` and `by_chance()`, by row: half of the 95% interval for other sentences,
+            `[3, rows]`; empty for a single sentence, and in files from before.
     """
 
     side: str
@@ -55,6 +59,7 @@ class Ablation:
     loss: list[list[float]]
     random: list[list[float]]
     sentences: int
+    errors: list[list[float]] = field(default_factory=list)
 
     def own(self) -> list[float]:
         """What each row's direction loses without its own neurons, in nats per token."""
@@ -133,8 +138,7 @@ def ablation_matrices(
 def _matrices(
     measure: _Measure, acts: Activations, pivot: str | None, share: float, draws: int, seed: int
 ) -> list[Ablation]:
-    batches, sites = measure.batches, list(measure.sites.values())
-    columns = list(batches)
+    sites, columns = list(measure.sites.values()), list(measure.batches)
     dense = measure({})
     results = []
     for side in dict.fromkeys(side_of(site.name) for site in sites):
@@ -144,12 +148,40 @@ def _matrices(
             continue
         sizes = {site.name: max(1, round(share * site.width)) for site in own}
         ranked = {site.name: characteristic_neurons(acts, site.name, rows, sizes[site.name]) for site in own}
-        loss = [measure({site: ranked[site][row] for site in ranked}) for row in range(len(rows))]
+        off = [measure({site: ranked[site][row] for site in ranked}) for row in range(len(rows))]
         random = [measure(_random(own, sizes, seed + draw)) for draw in range(draws)]
-        sentences = min(sum(len(batch.inputs["labels"]) for batch in part) for part in batches.values())
         names = [str(direction) for direction in rows]
-        results.append(Ablation(side, sizes, names, columns, dense, loss, random, sentences))
+        losses, drawn = ([[*map(measure.loss, columns, nats)] for nats in found] for found in (off, random))
+        sentences = min(map(len, measure.tokens.values()))
+        errors = [
+            _errors(measure.tokens[name], columns.index(name), row, dense, off, random)
+            for row, name in enumerate(names if sentences > 1 else ())
+        ]
+        before = [*map(measure.loss, columns, dense)]
+        halves = [list(part) for part in zip(*errors, strict=True)]
+        results.append(Ablation(side, sizes, names, columns, before, losses, drawn, sentences, halves))
     return results
+
+
+Nats = Sequence[np.ndarray]
+"""By direction, the summed loss of each sentence."""
+
+
+def _errors(
+    tokens: np.ndarray, column: int, row: int, dense: Nats, off: Sequence[Nats], random: Sequence[Nats]
+) -> list[float]:
+    """Half of the intervals of what a direction loses without its own neurons, others', and random ones."""
+    sets = ([off[row]], [nats for at, nats in enumerate(off) if at != row], random)
+    return [
+        _half_interval(np.mean([nats[column] for nats in chosen], axis=0) - dense[column], tokens) for chosen in sets
+    ]
+
+
+def _half_interval(rises: np.ndarray, tokens: np.ndarray) -> float:
+    """Of a ratio of sums over sentences, linearised: rise in nats per token."""
+    ratio = rises.sum() / tokens.sum()
+    found = over_units(list(ratio + (rises - ratio * tokens) * len(tokens) / tokens.sum()))
+    return 0.0 if found is None else (found.high - found.low) / 2
 
 
 def ablation_steps(acts: Activations, directions: Sequence[str], pivot: str | None, draws: int = DRAWS) -> int:
@@ -165,24 +197,30 @@ def _rows(acts: Activations, columns: Sequence[str], side: str, pivot: str | Non
 
 
 class _Measure:
-    """The loss of every direction with some neurons off."""
+    """The loss of every direction, sentence by sentence, with some neurons off."""
 
     def __init__(self, model: Any, batches: Mapping[str, Sequence[Batch]], task: Task) -> None:
         self._model, self.batches, self._task = model, batches, task
         self.sites = {site.name: site for site in find_ffn_sites(model)}
         self._device = device_of(model)
+        self.tokens = {
+            name: np.concatenate([(target_labels(model, batch) != IGNORED).sum(1).numpy(force=True) for batch in part])
+            for name, part in batches.items()
+        }
 
-    @torch.no_grad()
-    def __call__(self, off: NeuronSet) -> list[float]:
-        losses = []
+    def __call__(self, off: NeuronSet) -> list[np.ndarray]:
+        found = []
         masks = {name: _mask(self.sites[name].width, neurons) for name, neurons in off.items()}
         with ablate(self._model, masks):
             for batches in self.batches.values():
-                parts = [batch.to(self._device) for batch in batches]
-                nats = sum(float(batch_loss(self._model, batch).nats) for batch in parts)
-                losses.append(nats / max(sum(target_tokens(self._model, batch) for batch in parts), 1))
+                parts = [sentence_nats(self._model, batch.to(self._device)) for batch in batches]
+                found.append(torch.cat(parts).numpy(force=True))
                 self._task.advance()
-        return losses
+        return found
+
+    def loss(self, name: str, nats: np.ndarray) -> float:
+        """Nats per token of a direction."""
+        return float(nats.sum() / max(self.tokens[name].sum(), 1))
 
 
 @contextmanager

@@ -48,7 +48,7 @@ class Options:
     coverage: float = 0.95
     statistic: Statistic | None = None
     prompt: str | None = None
-    ablation: int = 20
+    ablation: int = 50
     share: float = 0.05
     families: Mapping[str, str] | None = None
     texts: Mapping[str, Path] | None = None
@@ -163,6 +163,6 @@ def _listed(text: str) -> list[str]:
 class AnalysisSettings(Section):
     """What is found out about the neurons with the trained models at hand."""
 
-    sentences: Positive = Field(20, description="held-out sentences per direction, for losses and for tokens")
+    sentences: Positive = Field(50, description="held-out sentences per direction, for losses and for tokens")
     share: float = Field(0.05, gt=0, le=0.5, description="share of a site's neurons that the causal check turns off")
     parts: Positive = Field(10, description="parts of the recording text whose masks are compared")

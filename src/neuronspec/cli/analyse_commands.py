@@ -86,7 +86,7 @@ def analyse(
     ] = None,
     ablation: Annotated[
         int, typer.Option(min=0, max=MANY, help="Sentences per direction for the causal check; 0: none.")
-    ] = 20,
+    ] = 50,
     family: Annotated[
         list[str] | None,
         typer.Option(help="Family of a language, as kn=Indo-Aryan. Repeatable.", show_default=False),

@@ -123,20 +123,59 @@ def _dropout(model: PreTrainedModel) -> AbstractContextManager[Any]:
 
 def _batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float) -> BatchLoss:
     labels = target_labels(model, batch)
-    inputs = {name: tensor for name, tensor in batch.inputs.items() if name != "labels"}
     taken = labels != IGNORED
-    targets = labels[taken]
+    rows, targets = _before_loss(model, batch)[taken], labels[taken]
     if projects_rows(model):
-        head = model.get_output_embeddings()
-        rows = _input_of_head(model, head, inputs)[taken]
-        cap = getattr(model.config, "final_logit_softcapping", None)
-        return BatchLoss(
-            *projected_loss(rows, head.weight, _head_bias(model, head), targets, label_smoothing, softcap=cap)
-        )
-    logits = model(**inputs, use_cache=False).logits[taken]
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return BatchLoss(*projected_loss(rows, *_head(model), targets, label_smoothing, softcap=_softcap(model)))
+    logits = rows.to(torch.promote_types(rows.dtype, torch.float32))
     smoothed = functional.cross_entropy(logits, targets, reduction="sum", label_smoothing=label_smoothing)
     return BatchLoss(smoothed, functional.cross_entropy(logits.detach(), targets, reduction="sum"))
+
+
+@torch.no_grad()
+def sentence_nats(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of each row of a batch, summed over its target tokens, without label smoothing.
+
+    Args:
+        model: in eval mode.
+        batch: on the model's device, with `labels`.
+
+    Returns:
+        DoubleTensor `[batch]`, in nats.
+    """
+    labels = target_labels(model, batch)
+    taken = labels != IGNORED
+    given, projects = _before_loss(model, batch)[taken], projects_rows(model)
+    vocabulary = len(_head(model)[0]) if projects else given.shape[-1]
+    chunk = max(FEWEST_ROWS, LOGITS_HELD.get(given.device.type, 0) // vocabulary)
+    nats = []
+    for rows, targets in zip(given.split(chunk), labels[taken].split(chunk), strict=True):
+        logits = functional.linear(rows, *_head(model)) if projects else rows
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        cap = _softcap(model) if projects else None
+        logits = logits if cap is None else cap * torch.tanh(logits / cap)
+        nats.append(functional.cross_entropy(logits, targets, reduction="none").double())
+    found = torch.zeros(len(labels), dtype=torch.double, device=labels.device)
+    return found.index_add(0, taken.nonzero()[:, 0], torch.cat(nats))
+
+
+def _before_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """What the head is given, where its rows are projected here; else the logits. `[batch, time, ...]`."""
+    inputs = {name: tensor for name, tensor in batch.inputs.items() if name != "labels"}
+    if projects_rows(model):
+        return _input_of_head(model, model.get_output_embeddings(), inputs)
+    return model(**inputs, use_cache=False).logits
+
+
+def _head(model: PreTrainedModel) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Weight and bias of the head."""
+    head = model.get_output_embeddings()
+    final = getattr(model, "final_logits_bias", None)
+    return head.weight, head.bias if final is None else final.reshape(-1)
+
+
+def _softcap(model: PreTrainedModel) -> float | None:
+    return getattr(model.config, "final_logit_softcapping", None)
 
 
 def projects_rows(model: PreTrainedModel) -> bool:
@@ -162,11 +201,6 @@ def _input_of_head(model: PreTrainedModel, head: nn.Module, inputs: dict[str, to
     finally:
         handle.remove()
     return taken[0]
-
-
-def _head_bias(model: PreTrainedModel, head: nn.Linear) -> torch.Tensor | None:
-    final = getattr(model, "final_logits_bias", None)
-    return head.bias if final is None else final.reshape(-1)
 
 
 @torch.no_grad()
