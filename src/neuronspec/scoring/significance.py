@@ -8,8 +8,8 @@
                     "correlation"},
         "zero_shot", "adapted", "others": the same or absent}}}}}
 
-Each pair of arms is there once, as `method_and_control` orders it (results from before: as later arm minus earlier arm);
-`Significance.difference` and `average` find both ways.
+Each pair of arms is there once, as `method_and_control` orders it (in results from before, the later arm minus the
+earlier one); `Significance.difference` and `average` find both ways.
 """
 
 from __future__ import annotations
