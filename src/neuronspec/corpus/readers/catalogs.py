@@ -66,7 +66,9 @@ class CatalogsSource(Source):
     max_characters: Positive | None = Field(
         None, description="leave out messages, in all splits, whose English text is longer"
     )
-    min_words: Annotated[Positive, Added()] = Field(1, description="leave out messages, in all splits, whose English text has fewer words")
+    min_words: Annotated[Positive, Added()] = Field(
+        1, description="leave out messages, in all splits, whose English text has fewer words"
+    )
     placeholders: Annotated[bool, Added()] = Field(
         True,
         description="false: leave out messages, in all splits, whose English text has placeholders, percent signs, "
