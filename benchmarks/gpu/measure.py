@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 from transformers import M2M100Config, M2M100ForConditionalGeneration
 
 import specialized_step as step_benchmark
-from machine import describe_machine
+from gpu.files import arguments, earlier, write
 from neuronspec.models.batch import Batch
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.settings import ModelSettings
@@ -108,7 +108,7 @@ def our_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
 
 def make_arms(shape: Shape, compiled: bool) -> dict[str, Callable[[Batch], None]]:
     """An update of each arm; all share one set of parameters and one optimizer."""
-    models = {name: build(shape) for name in ("dense", "plain", "auto", "rows", "weights")}
+    models = {name: build(shape) for name in ("dense", "plain", "auto", "rows", "weights", "gradient")}
     first = models["dense"]
     step_benchmark.share_parameters(first, list(models.values())[1:])
     torch.manual_seed(0)
@@ -116,6 +116,7 @@ def make_arms(shape: Shape, compiled: bool) -> dict[str, Callable[[Batch], None]
     masks = {"en-de": step_benchmark.random_masks(first, SPARSITY)}
     specialize(models["auto"], masks)
     specialize(models["rows"], masks, method="rows")
+    specialize(models["gradient"], masks, semantics="gradient")
     reference = step_benchmark.Reference(models["weights"])
     reference.add("en-de", models["weights"], {site: mask.to(DEVICE) for site, mask in masks["en-de"].items()})
     if compiled:
@@ -139,6 +140,7 @@ def make_arms(shape: Shape, compiled: bool) -> dict[str, Callable[[Batch], None]
     scopes: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         "auto": partial(use_direction, models["auto"], "en-de"),
         "weights": partial(reference.use, "en-de"),
+        "gradient": partial(use_direction, models["gradient"], "en-de"),
     }
     if not compiled:
         scopes["rows"] = partial(use_direction, models["rows"], "en-de")
@@ -185,10 +187,10 @@ def measured(arms: dict[str, Callable[[Batch], None]], batches: list[Batch], rou
     }
 
 
-def steps(options: argparse.Namespace, end: float) -> dict[str, Any]:
-    """Updates of every shape and size of batch."""
+def updates(result: dict[str, Any], options: argparse.Namespace, end: float) -> bool:
+    """Updates of every shape and size of batch; whether all are there."""
     highest = ceiling(torch.bfloat16)
-    result: dict[str, Any] = {"bf16 ceiling, TFLOP/s": round(highest / 1e12, 1), "sparsity": SPARSITY}
+    result |= {"bf16 ceiling, TFLOP/s": round(highest / 1e12, 1), "sparsity": SPARSITY}
     plan = [
         ("mT-big", (32768, 8192), False), ("mT-big", (32768,), True), ("NLLB", (8192,), False),
         ("mT-small", (32768, 8192), False), ("mT-big", (4096,), False), ("mT-small", (32768,), True),
@@ -197,38 +199,52 @@ def steps(options: argparse.Namespace, end: float) -> dict[str, Any]:
         plan = [("tiny", (256,), False)]
     for name, sizes, compiled in plan:
         shape = (QUICK | SHAPES)[name]
+        missing = {size: key for size in sizes if (key := key_of(name, size, compiled)) not in result}
+        if not missing:
+            continue
         if time.monotonic() > end:
-            break
+            return False
         arms = make_arms(shape, compiled)
-        for tokens in sizes:
-            batches = batches_of(shape, tokens, 4)
-            found = measured(arms, batches, 3 if options.quick else 12)
-            sources = statistics.mean(int(batch.inputs["attention_mask"].sum()) for batch in batches)
-            targets = statistics.mean(int((batch.inputs["labels"] != -100).sum()) for batch in batches)
-            work = shape.operations(round(sources), round(targets))
-            found["target tokens"] = round(targets)
-            found["share of ceiling"] = {
-                arm: round(work / highest / (value / 1000), 3) for arm, value in found["milliseconds"].items()
-            }
-            key = f"{name}, {tokens} tokens{', compiled' if compiled else ''}"
-            result[key] = found
-            print(key, json.dumps(found), flush=True)
+        for tokens, key in missing.items():
+            result[key] = one_size(arms, shape, tokens, highest, 3 if options.quick else 12)
+            print(key, json.dumps(result[key]), flush=True)
             write(options.result, result)
         del arms
         torch._dynamo.reset()
         gc.collect()
         if DEVICE == "cuda":
             torch.cuda.empty_cache()
-    return result
+    return True
 
 
-def loops(options: argparse.Namespace, end: float) -> dict[str, Any]:
-    """Whole training loops that take turns, each in its process."""
-    if not options.data:
-        raise SystemExit("the step `loops` needs --data, the data folder of a run")
+def key_of(name: str, tokens: int, compiled: bool) -> str:
+    return f"{name}, {tokens} tokens{', compiled' if compiled else ''}"
+
+
+def one_size(
+    arms: dict[str, Callable[[Batch], None]], shape: Shape, tokens: int, highest: float, rounds: int
+) -> dict[str, Any]:
+    batches = batches_of(shape, tokens, 4)
+    found = measured(arms, batches, rounds)
+    sources = statistics.mean(int(batch.inputs["attention_mask"].sum()) for batch in batches)
+    targets = statistics.mean(int((batch.inputs["labels"] != -100).sum()) for batch in batches)
+    work = shape.operations(round(sources), round(targets))
+    milliseconds = found["milliseconds"]
+    found["target tokens"] = round(targets)
+    found["target tokens/s"] = {arm: round(1000 * targets / value) for arm, value in milliseconds.items()}
+    found["share of ceiling"] = {arm: round(work / highest / (t / 1000), 3) for arm, t in milliseconds.items()}
+    return found
+
+
+def loops(result: dict[str, Any], options: argparse.Namespace, end: float) -> bool:
+    """Whole training loops that take turns, each in its process; whether all are there."""
     script = Path(__file__).resolve().parent.parent / "training_speed.py"
-    result: dict[str, Any] = {}
     for size, tokens in (("d256", 512),) if options.quick else (("big", 8192), ("d512", 8192)):
+        key = f"loop, {size}, {tokens} tokens"
+        if key in result:
+            continue
+        if time.monotonic() > end:
+            return False
         arms = {"neuronspec": ("neuronspec", 0), "Seq2SeqTrainer": ("Seq2SeqTrainer sdpa", 0)}
         if DEVICE == "cuda":
             arms["neuronspec compiled"] = ("neuronspec", 1)
@@ -251,7 +267,7 @@ def loops(options: argparse.Namespace, end: float) -> dict[str, Any]:
         for worker in workers:
             worker.end()
         rates = {name: [turn["tokens"] / turn["seconds"] for turn in taken] for name, taken in turns.items()}
-        result[f"{size}, {tokens} tokens"] = {
+        result[key] = {
             "target tokens/s": {name: round(statistics.median(values)) for name, values in rates.items()},
             "over Seq2SeqTrainer": {
                 name: round(statistics.median(a / b for a, b in zip(values, rates["Seq2SeqTrainer"], strict=True)), 3)
@@ -261,17 +277,23 @@ def loops(options: argparse.Namespace, end: float) -> dict[str, Any]:
             "rounds": len(turns["neuronspec"]),
         }
         write(options.result, result)
-    return result
+    return True
 
 
-def profile(options: argparse.Namespace, end: float) -> dict[str, Any]:
+def speed(result: dict[str, Any], options: argparse.Namespace, seconds: float) -> bool:
+    """Single updates, and whole loops where there is text."""
+    end = time.monotonic() + 0.8 * seconds
+    first = not options.data or loops(result, options, time.monotonic() + 0.4 * seconds)
+    return updates(result, options, end) and first
+
+
+def profile(result: dict[str, Any], options: argparse.Namespace, seconds: float) -> bool:
     """Kernels by time, and how often the host waits for the device, in an update."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiled
 
     shape = QUICK["tiny"] if options.quick else SHAPES["mT-big"]
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if DEVICE == "cuda" else [])
-    result: dict[str, Any] = {}
     for tokens in (256,) if options.quick else (32768, 8192):
         arms, batches = make_arms(shape, False), batches_of(shape, tokens, 2)
         for arm in ("dense", "auto"):
@@ -296,24 +318,17 @@ def profile(options: argparse.Namespace, end: float) -> dict[str, Any]:
             write(options.result, result)
         del arms
         gc.collect()
-    return result
-
-
-def write(path: Path, result: dict[str, Any]) -> None:
-    content = {"machine": describe_machine(), **result}
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return True
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=("loops", "steps", "profile"))
-    parser.add_argument("result", type=Path)
-    parser.add_argument("minutes", type=float)
+    parser = arguments(__doc__)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    end = time.monotonic() + 60 * options.minutes * 0.8
-    write(options.result, {"loops": loops, "steps": steps, "profile": profile}[options.step](options, end))
+    result = earlier(options.result)
+    complete = {"speed": speed, "profile": profile}[options.step](result, options, options.seconds)
+    write(options.result, result, complete)
 
 
 if __name__ == "__main__":
