@@ -1,8 +1,9 @@
 """Make docs/results.md, docs/tables/, their pictures and the table of docs/statistics.md.
 
-    python tools/docs/generate_results.py [RUN]
+    python tools/docs/generate_results.py [RUN [CONDITIONS]]
 
-With a run folder of the demo, first take over its numbers and masks into benchmarks/results.
+With a run folder of the demo, first take over its numbers and masks into benchmarks/results, and in words what its
+times depended on, such as `beside other work`.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 
 
-def take_over(run: Path) -> None:
-    """Copy a run's scores, times and masks to `benchmarks/results/demo.*`."""
+def take_over(run: Path, conditions: str) -> None:
+    """Copy a run's scores, times and masks to `benchmarks/results/demo.*`, with what its times depended on."""
     tasks = json.loads((run / "stages.json").read_text(encoding="utf-8"))["tasks"]
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    write_json(RESULTS / "demo.json", results | {"seconds": {name: task["seconds"] for name, task in tasks.items()}})
+    seconds = {name: task["seconds"] for name, task in tasks.items()}
+    write_json(RESULTS / "demo.json", results | {"seconds": seconds, "conditions": conditions})
     shutil.copyfile(run / "masks.safetensors", RESULTS / "demo_masks.safetensors")
 
 
@@ -84,7 +86,8 @@ def _demo(demo: dict[str, Any]) -> list[str]:
         "## The demo",
         "",
         f"`make demo` (`recipes/demo.yaml`) on {machine['processor']}, {machine['cores']} cores, "
-        f"torch {machine['torch']}, one seed: {sum(demo['seconds'].values()) / 60:.1f} minutes after installation.",
+        f"torch {machine['torch']}, one seed: {sum(demo['seconds'].values()) / 60:.1f} minutes after installation"
+        f"{', ' if demo['conditions'] else ''}{demo['conditions']}.",
         "",
         *_markdown(arms_table(scores)),
         "The baseline of the demo is small and has seen little text, and one seed proves little: these "
@@ -211,7 +214,7 @@ def _leaves(content: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]
 def main() -> None:
     """Write the page and the picture."""
     if len(sys.argv) > 1:
-        take_over(Path(sys.argv[1]))
+        take_over(Path(sys.argv[1]), " ".join(sys.argv[2:]))
     for path, text in pages().items():
         page = ROOT / "docs" / path
         page.parent.mkdir(exist_ok=True)
