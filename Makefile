@@ -14,7 +14,7 @@ CATALOGS := wagtail django-oscar django-cms horizon
 empty :=
 comma := ,
 
-.PHONY: demo install test test-all check format docs bench dist clean
+.PHONY: demo install test test-all check format docs notebooks bench dist clean
 
 demo: $(VENV)/.catalogs
 	$(BIN)/neuronspec run recipes/demo.yaml --out $(RUN)
@@ -43,6 +43,9 @@ docs: $(STAMP)
 	$(BIN)/python tools/docs/generate_findings.py
 	$(BIN)/python tools/docs/generate_memory.py
 	$(BIN)/zensical build --clean --strict
+
+notebooks: $(STAMP)
+	$(BIN)/python tools/docs/run_notebooks.py
 
 bench: $(STAMP)
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -39,17 +39,18 @@ def read_pairs(path: Path, pivot: str = "en") -> list[Feature]:
     ]
 
 
+def batches_of(pairs: list[Feature], collator: ns.DataCollator, size: int = 16) -> Iterator[ns.Batch]:
+    """The pairs in batches of one direction each, to record neurons on."""
+    for direction in dict.fromkeys(pair["direction"] for pair in pairs):
+        own = [pair for pair in pairs if pair["direction"] == direction]
+        for first in range(0, len(own), size):
+            inputs = collator(own[first : first + size])
+            del inputs["directions"]
+            yield ns.Batch(direction, inputs)
+
+
 def find_masks(model: Any, collator: ns.DataCollator, pairs: list[Feature], coverage: float = 0.95) -> ns.NeuronMasks:
     """Record which neurons each direction uses on some pairs, and select them. Moves the model to the GPU, if any."""
-
-    def batches(size: int = 16) -> Iterator[ns.Batch]:
-        for direction in sorted({pair["direction"] for pair in pairs}):
-            own = [pair for pair in pairs if pair["direction"] == direction]
-            for first in range(0, len(own), size):
-                inputs = collator(own[first : first + size])
-                del inputs["directions"]
-                yield ns.Batch(direction, inputs)
-
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    activations = ns.record_activations(model, batches())
+    activations = ns.record_activations(model, batches_of(pairs, collator))
     return ns.select_neurons(activations, ns.CumulativeActivation(coverage))

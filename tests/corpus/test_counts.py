@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from neuronspec.core.errors import CorpusError
-from neuronspec.corpus.counts import check_directions, resolve_tiers, rule_report, split_report
+from neuronspec.corpus.counts import check_directions, resolve_tiers, rule_report, split_report, summary
 from neuronspec.corpus.encode import PairCounts
 from neuronspec.corpus.settings import CorpusSettings
 
@@ -43,3 +43,14 @@ def test_directions_without_text_are_named_with_the_reason() -> None:
     with pytest.raises(CorpusError, match="en-de: no valid pair; 10 rows, dropped: 10 empty") as caught:
         check_directions(split_report({"train": full, "valid": none, "test": none}, CORPUS))
     assert "no test pair" in str(caught.value) and "no train pair" not in str(caught.value)
+
+
+def test_the_summary_is_text_in_a_notebook_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, rich would show it as a table of its own, and return nothing."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    shown: list[object] = []
+    monkeypatch.setattr("rich.jupyter.display", lambda *parts: shown.append(parts))
+    full = {("de", "en"): counts(4)}
+    splits = split_report({"train": full, "valid": full, "test": full}, CORPUS)
+    text = summary({"reader": "tsv", "pivot": "en", "splits": splits, "read": {"skipped": {}}})
+    assert "en-de" in text and shown == []

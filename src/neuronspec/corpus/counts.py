@@ -289,7 +289,9 @@ def summary(report: Mapping[str, Any]) -> str:
         cells = [found["rows"], *dropped, found["kept"], f"{tokens:.1f}", *held_out]
         table.add_row(name, *(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells))
     text = io.StringIO()
-    Console(file=text, width=max(80, shutil.get_terminal_size().columns)).print(table)
+    # in a notebook, rich would show the table instead of writing it
+    console = Console(file=text, width=max(80, shutil.get_terminal_size().columns), force_jupyter=False)
+    console.print(table)
     lines = [text.getvalue().rstrip("\n")]
     skipped = sum((Counter(reasons) for reasons in report["read"]["skipped"].values()), Counter[str]())
     if skipped:
