@@ -8,7 +8,9 @@ import pytest
 import torch
 from tests.helpers.families import PAD, build_family, padded_inputs
 
+from neuronspec.analysis.examine import firings
 from neuronspec.analysis.tokens import top_tokens
+from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
 from neuronspec.models.batch import Batch
 from neuronspec.models.sites import find_ffn_sites
@@ -73,3 +75,13 @@ def test_unknown_sites_and_neurons_are_errors() -> None:
         top_tokens(model, [], {"encoder.9": [0]}, Letters())
     with pytest.raises(MaskError, match="neurons 0 to 11, not 12"):
         top_tokens(model, [], {"encoder.0": [12]}, Letters())
+
+
+def test_tokens_are_of_the_directions_that_a_site_is_compared_in() -> None:
+    model = build_family("m2m100")
+    directions = [Direction.parse(name) for name in ("de-en", "en-de", "en-fr", "fr-en")]
+    batches = {str(name): [Batch(name, padded_inputs(model, seed=seed))] for seed, name in enumerate(directions)}
+    featured = {site: {"one language": list(range(12))} for site in ("encoder.0", "decoder.0")}
+    found = firings(model, Letters(), batches, featured, directions, "en")
+    seen = {site: {one.direction for some in found[site].values() for one in some} for site in featured}
+    assert seen == {"encoder.0": {"de-en", "fr-en"}, "decoder.0": {"en-de", "en-fr"}}

@@ -12,9 +12,11 @@ from neuronspec.analysis.findings import DriftSummary
 from neuronspec.analysis.overlap import compared_directions, other_language
 from neuronspec.analysis.sharing import featured_neurons
 from neuronspec.analysis.tokens import Firing, top_tokens
+from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.neurons.positions import side_of
 
 Featured = dict[str, dict[str, list[int]]]
 
@@ -43,22 +45,34 @@ def choose_neurons(
 
 
 def firings(
-    model: nn.Module, tokenizer: Any, batches: Mapping[str, Sequence[Batch]], featured: Featured
+    model: nn.Module,
+    tokenizer: Any,
+    batches: Mapping[str, Sequence[Batch]],
+    featured: Featured,
+    directions: Sequence[Direction],
+    pivot: str | None,
 ) -> dict[str, dict[int, list[Firing]]]:
-    """Find where the chosen neurons fire most in a text sample.
+    """Find where the chosen neurons fire most in a text sample, in the directions that their site is compared in.
 
     Args:
         model: that was recorded.
         tokenizer: of the model.
         batches: by direction, the text sample.
         featured: neurons by site and kind.
+        directions: of the text sample.
+        pivot: the language in the middle.
 
     Returns:
         By site and neuron, the firings with the greatest values.
     """
     neurons = {site: sorted({n for chosen in kinds.values() for n in chosen}) for site, kinds in featured.items()}
     neurons = {site: chosen for site, chosen in neurons.items() if chosen}
-    return top_tokens(model, (batch for part in batches.values() for batch in part), neurons, tokenizer)
+    found: dict[str, dict[int, list[Firing]]] = {}
+    for side in dict.fromkeys(map(side_of, neurons)):
+        own = {site: chosen for site, chosen in neurons.items() if side_of(site) == side}
+        compared = map(str, compared_directions(directions, f"{side}.0", pivot))
+        found |= top_tokens(model, (batch for name in compared for batch in batches[name]), own, tokenizer)
+    return found
 
 
 def drift_summary(name: str, before: NeuronMasks, after: NeuronMasks) -> DriftSummary:

@@ -84,7 +84,7 @@ def analyse_run(
     )
     logger.info("looking at neurons")
     featured = choose_neurons(material.acts, material.masks, material.pivot, material.families)
-    tokens = firings(base, store.tokenizer, sample, featured)
+    tokens = firings(base, store.tokenizer, sample, featured, material.directions, material.pivot)
     logger.info("recording parts of the text")
     parts = _recorded_parts(base, material, recording, settings.parts)
     rows = stability(parts, material.select) if len(parts) > 1 else []

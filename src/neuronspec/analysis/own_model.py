@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class Subject(BaseModel):
         coverage, statistic: of `CumulativeActivation`.
         dtype: of the weights.
         environment: versions and machine.
+        date: in ISO form, UTC; empty in files from before.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -61,6 +63,7 @@ class Subject(BaseModel):
     statistic: Statistic
     dtype: str = "float32"
     environment: dict[str, Any]
+    date: str = ""
 
     @classmethod
     def load(cls, folder: Path) -> Subject:
@@ -126,6 +129,7 @@ def analyse_model(name: str, data: Path | None, out: Path, options: Options, pro
         statistic=statistic,
         dtype=str(model.dtype).removeprefix("torch."),
         environment=environment(),
+        date=datetime.now(UTC).date().isoformat(),
     )
     write_json(out / "subject.json", subject.model_dump(mode="json"))
 
@@ -156,7 +160,8 @@ def _findings(
     if options.ablation:
         some = {name: _first(part, options.ablation) for name, part in batches.items()}
         ablation = ablation_matrices(model, acts, some, pivot=sample.pivot, share=options.share, progress=progress)
-    return Findings(ablation, featured, firings(model, tokenizer, batches, featured))
+    found = firings(model, tokenizer, batches, featured, acts.directions, sample.pivot)
+    return Findings(ablation, featured, found)
 
 
 def _first(batches: Sequence[Batch], sentences: int) -> list[Batch]:
