@@ -146,7 +146,9 @@ def fake_findings(masks: NeuronMasks, text: str = "the token") -> Findings:
     )
 
 
-def fake_run(families: dict[str, list[str]] = FAMILIES, *, hostile: bool = False, layers: int = 3) -> ReportData:
+def fake_run(
+    families: dict[str, list[str]] = FAMILIES, *, hostile: bool = False, layers: int = 3, width: int = 512
+) -> ReportData:
     """Everything that a report is drawn from; `hostile` puts markup where text of the corpus goes."""
     source = HOSTILE if hostile else "The site administrator can change these settings at any time."
     results = fake_results(families)
@@ -160,7 +162,7 @@ def fake_run(families: dict[str, list[str]] = FAMILIES, *, hostile: bool = False
         for direction in sorted(results["arms"]["base"])
         for _ in range(2)
     ]
-    masks = family_masks(families, layers=layers)
+    masks = family_masks(families, layers=layers, width=width)
     return ReportData(
         name="fake",
         masks=masks,

@@ -31,6 +31,7 @@ class ReportData:
         statistic: that they were selected by.
         findings: what was found with the model at hand.
         results: of the run.
+        about: what was run, or analysed, as a sentence: date, model, text, time.
         logs: by name (`base` and arms) the lines of its `log.jsonl`.
         samples: sample translations.
         published: results of a paper that are shown beside.
@@ -50,6 +51,13 @@ class ReportData:
     samples: Sequence[Sample] = ()
     published: Published | None = None
     recipe: str = ""
+    about: str = ""
+
+    @property
+    def arms(self) -> list[str]:
+        """All that results, logs and findings know, in the order of the tables."""
+        drift = (summary.model for summary in self.findings.drift) if self.findings else ()
+        return list(dict.fromkeys([*(self.results.arms if self.results else ()), *self.logs, *drift]))
 
 
 def analysed_data(folder: Path) -> ReportData:
@@ -60,6 +68,7 @@ def analysed_data(folder: Path) -> ReportData:
         MaskError: its activations or masks are missing or damaged.
     """
     from neuronspec.analysis.own_model import Subject
+    from neuronspec.report.about import about_model
 
     subject = Subject.load(folder)
     settings = subject.model_dump(exclude={"environment", "families"})
@@ -73,4 +82,5 @@ def analysed_data(folder: Path) -> ReportData:
         statistic=subject.statistic,
         findings=Findings.load(RunFolder(folder).analysis),
         recipe="\n".join(f"{key}: {value}" for key, value in settings.items()),
+        about=about_model(subject),
     )

@@ -11,7 +11,7 @@ from neuronspec.analysis.coverage import CoverageEffect
 from neuronspec.analysis.drift import StabilityRow
 from neuronspec.analysis.overlap import LayerOverlap
 from neuronspec.analysis.sharing import SharingRow
-from neuronspec.report.colors import COLORS, SIDES
+from neuronspec.report.colors import COLORS, NEUTRAL, SIDES
 from neuronspec.report.numbers import SiteNumbers
 
 Style = Literal["solid", "dashed", "dotted"]
@@ -19,7 +19,7 @@ Style = Literal["solid", "dashed", "dotted"]
 SHARING = {"shared": "shared by all", "several": "several families", "family": "one family", "language": "one language",
            "unused": "unused"}  # fmt: skip
 """The fields of `SharingRow`, and what figures call them."""
-_SHARING_COLORS = ("#103252", "#5ea0be", "#588157", "#c8553d", "#c9c4b8")
+_SHARING_COLORS = (COLORS[9], COLORS[6], COLORS[2], COLORS[1], NEUTRAL)
 
 SIGNIFICANT = 0.05
 """Tests with a smaller p-value get a filled mark."""
@@ -64,12 +64,14 @@ class Bars:
         values: one per place on the x axis.
         color: `#rrggbb`.
         counts: what the values are shares of, as absolute numbers; empty where they aren't shares.
+        errors: half of the 95% interval of each value; empty where there is none.
     """
 
     name: str
     values: list[float]
     color: str
     counts: Sequence[int] = ()
+    errors: Sequence[float] = ()
 
 
 def layer_of(site: str) -> int:
@@ -169,11 +171,13 @@ def sharing_series(rows: Sequence[SharingRow]) -> list[Bars]:
 
 def ablation_series(ablation: Ablation) -> list[Bars]:
     """The rise of each direction's loss (nats per token) without its own neurons, another's, and random ones."""
-    return [
-        Bars("own", list(ablation.own()), COLORS[1]),
-        Bars("another direction's", list(ablation.others()), COLORS[0]),
-        Bars("random", list(ablation.by_chance()), COLORS[5]),
-    ]
+    parts = (
+        ("own", ablation.own(), COLORS[1]),
+        ("another direction's", ablation.others(), COLORS[0]),
+        ("random", ablation.by_chance(), COLORS[5]),
+    )
+    errors = ablation.errors or [[], [], []]
+    return [Bars(name, values, color, errors=own) for (name, values, color), own in zip(parts, errors, strict=True)]
 
 
 def ablation_gains(ablation: Ablation) -> str:

@@ -314,13 +314,16 @@ def report_data(run: Run) -> ReportData:
     from neuronspec.neurons.activations import Activations
     from neuronspec.neurons.masks import NeuronMasks
     from neuronspec.neurons.selection import families_of, statistic_of
+    from neuronspec.report.about import about_run
     from neuronspec.report.data import ReportData
     from neuronspec.report.registry import PUBLISHED
+    from neuronspec.runs.state import read_stages
     from neuronspec.training.log import read_log
 
     recipe, names = run.recipe, ["base", *run.recipe.arm_names]
     directions = [str(direction) for direction in recipe.corpus.all_directions]
     results, activations = Results.load(run.paths.results), Activations.load(run.paths.activations)
+    logs = {arm: read_log(run.paths.training_log(arm)) for arm in names}
     return ReportData(
         name=recipe.name,
         masks=NeuronMasks.load(run.paths.masks),
@@ -331,8 +334,9 @@ def report_data(run: Run) -> ReportData:
         statistic=statistic_of(activations, recipe.selection),
         findings=Findings.load(run.paths.analysis),
         results=results,
-        logs={arm: read_log(run.paths.training_log(arm)) for arm in names},
+        logs=logs,
         samples=read_samples(run.paths.evaluations, names, directions, recipe.report.samples),
         published=None if recipe.report.reference is None else PUBLISHED.get(recipe.report.reference),
         recipe=recipe.to_yaml(),
+        about=about_run(recipe, read_stages(run.paths.stages)["tasks"], logs, results.environment),
     )

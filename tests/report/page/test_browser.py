@@ -14,8 +14,8 @@ from tests.helpers.fake_run import FAMILIES, HOSTILE, fake_run
 
 from neuronspec.report.page.html import write_report
 
-BLOCKS = ["overlap", "progression", "tree", "map", "families", "sparsity", "sharing", "coverage", "effect", "neuron",
-          "ablation-decoder", "ablation-matrix-decoder", "drift", "stability", "curves"]  # fmt: skip
+BLOCKS = ["gain", "overlap", "progression", "tree", "map", "families", "sparsity", "sharing", "coverage", "effect",
+          "neuron", "ablation-decoder", "ablation-matrix-decoder", "drift", "stability", "curves"]  # fmt: skip
 SMALL = {"Germanic": ["de", "nl", "da"], "Romance": ["fr", "es"]}
 
 
@@ -81,7 +81,7 @@ def test_the_slider_changes_the_heatmap(shared: Watched) -> None:
     assert card.locator("output").inner_text() == "decoder 3"
     after = plotted(shared, "overlap")["data"][0]["z"]
     assert after != before and len(after) == len(before)
-    spec = shared.page.evaluate("JSON.parse(document.getElementById('blocks').textContent)[0].content.sites[5]")
+    spec = shared.page.evaluate("JSON.parse(document.getElementById('blocks').textContent)[1].content.sites[5]")
     shown = [value for row in after for value in row if value is not None]
     expected = [value for a, row in enumerate(spec["iou"]) for b, value in enumerate(row) if a != b]
     assert shown == expected
@@ -180,12 +180,14 @@ def test_a_neuron_can_be_chosen(shared: Watched) -> None:
     data = fake_run(SMALL)
     acts = data.activations
     assert acts is not None
-    bars = plotted(shared, "neuron")["data"][0]
-    assert list(bars["x"]) == [str(direction) for direction in acts.directions]
-    expected = [float(acts.counts[name]["decoder.2"][3]) / 1000 for name in bars["x"]]
-    assert list(bars["y"]) == pytest.approx(expected, abs=0.003)
-    chosen = [color == "#2a6f97" for color in bars["marker"]["color"]]
-    assert chosen == [bool(data.masks[name]["decoder.2"][3]) for name in bars["x"]]
+    selected, others = plotted(shared, "neuron")["data"]
+    names = list(selected["x"])
+    assert sorted(names) == sorted(str(name) for name in acts.directions if str(name).startswith("en-"))
+    rates = [mine if mine is not None else other for mine, other in zip(selected["y"], others["y"], strict=True)]
+    assert rates == pytest.approx([float(acts.counts[name]["decoder.2"][3]) / 1000 for name in names], abs=0.003)
+    chosen = [rate is not None for rate in selected["y"]]
+    assert chosen == [bool(data.masks[name]["decoder.2"][3]) for name in names]
+    assert plotted(shared, "neuron")["layout"]["title"]["text"].endswith(f"selected in {sum(chosen)} of {len(names)}")
     assert card.locator(".firings b").inner_text() == HOSTILE
     number = card.locator('input[type="number"]')
     number.fill("100000")
@@ -211,9 +213,55 @@ def test_samples_have_their_differences_marked(shared: Watched) -> None:
 def test_a_printed_page_is_light_and_has_every_figure(chromium: Any, report: Path) -> None:
     with opened(chromium, report, theme="dark") as watched:
         watched.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert watched.page.locator("details:not([open])").count() == 0, "collapsed tables are printed"
+        assert watched.page.locator("figure tbody tr").count() > len(BLOCKS)
         assert watched.page.evaluate("document.querySelectorAll('.plot .main-svg').length") >= len(BLOCKS)
         assert watched.page.evaluate("document.getElementById('curves').layout.template.layout.font.color") == "#1d2429"
         assert len(watched.page.pdf()) > 20_000
+
+
+def test_the_theme_can_be_chosen_and_is_kept(chromium: Any, report: Path) -> None:
+    with opened(chromium, report, theme="light") as watched:
+        page = watched.page
+        block(watched, "overlap")
+        button = page.locator("#theme")
+        seen = []
+        for _ in range(3):
+            button.click()
+            seen.append((
+                button.inner_text(),
+                page.evaluate("getComputedStyle(document.body).backgroundColor"),
+                page.evaluate("document.getElementById('overlap').layout.template.layout.font.color"),
+            ))  # fmt: skip
+        light, dark = ("rgb(251, 250, 247)", "#1d2429"), ("rgb(20, 24, 27)", "#e6e3dc")
+        assert seen == [("Theme: light", *light), ("Theme: dark", *dark), ("Theme: system", *light)]
+        button.click()
+        button.click()
+        page.reload()
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert watched.messages == []
+
+
+def test_tables_are_sorted_by_key_and_click_and_show_that_they_scroll(chromium: Any, report: Path) -> None:
+    with opened(chromium, report, width=390) as watched:
+        table = watched.page.locator("#results table").first
+        heads, first = table.locator("thead th"), table.locator("tbody th")
+        assert heads.nth(2).get_attribute("aria-sort") is None
+        heads.nth(2).locator("button").focus()
+        watched.page.keyboard.press("Enter")
+        assert heads.nth(2).get_attribute("aria-sort") == "ascending"
+        rising = first.all_inner_texts()
+        scores = [float(text) for text in table.locator("tbody td:nth-child(3)").all_inner_texts()]
+        assert scores == sorted(scores) and rising[0] == "copy"
+        heads.nth(2).locator("button").click()
+        assert heads.nth(2).get_attribute("aria-sort") == "descending"
+        assert first.all_inner_texts() == rising[::-1]
+        heads.nth(0).locator("button").click()
+        assert first.all_inner_texts() == sorted(rising) and heads.nth(2).get_attribute("aria-sort") is None
+        scroll = watched.page.locator("#results .scroll").first
+        width = scroll.evaluate("box => [box.scrollWidth, box.clientWidth, getComputedStyle(box).backgroundImage]")
+        assert width[0] > width[1] and width[2].count("gradient") == 4
+        assert watched.messages == []
 
 
 def test_thirty_languages_stay_below_ten_megabytes(chromium: Any, tmp_path: Path) -> None:

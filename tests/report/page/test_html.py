@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import csv
 import dataclasses
+import hashlib
+import io
 import json
 import re
 from html import unescape
@@ -10,8 +14,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from tests.helpers.fake_run import ARMS, HOSTILE, changed, fake_run
+from tests.helpers.fake_run import ARMS, FAMILIES, HOSTILE, changed, fake_run
 
 from neuronspec.analysis.overlap import overlap
 from neuronspec.core.errors import MissingExtraError
@@ -56,13 +61,13 @@ def page() -> Page:
 
 
 SECTIONS = ["summary", "results", "overlap-section", "structure", "neurons", "causes", "training", "samples", "setup"]
-BLOCKS = ["overlap", "progression", "tree", "map", "families", "sparsity", "sharing", "coverage", "effect", "neuron",
-          "ablation-decoder", "ablation-matrix-decoder", "drift", "stability", "curves"]  # fmt: skip
+BLOCKS = ["gain", "overlap", "progression", "tree", "map", "families", "sparsity", "sharing", "coverage", "effect",
+          "neuron", "ablation-decoder", "ablation-matrix-decoder", "drift", "stability", "curves"]  # fmt: skip
 
 
 def blocks_of(page: Page) -> dict[str, Any]:
     """The blocks of figures by id."""
-    return {block["id"]: block for block in json.loads(page.scripts[0])}
+    return {block["id"]: block for block in json.loads(page.scripts[1])}
 
 
 def test_every_section_is_there(page: Page) -> None:
@@ -130,8 +135,7 @@ def test_nothing_is_fetched_and_nothing_is_sent(page: Page) -> None:
 
 
 def test_light_and_dark_and_phone(page: Page) -> None:
-    text = render(fake_run(SMALL))
-    assert "prefers-color-scheme: dark" in text
+    assert ("button", {"id": "theme", "type": "button", "hidden": None}) in page.elements
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in page.elements
 
 
@@ -142,7 +146,7 @@ def test_text_of_the_corpus_is_shown_as_text() -> None:
     hostile = dataclasses.replace(data, name=HOSTILE, results=results, families=families)
     plain, found = Page(render(data)), Page(render(hostile))
     assert found.text.count(HOSTILE) > plain.text.count(HOSTILE) > 40
-    assert len(found.scripts) == len(Page(render(fake_run(SMALL))).scripts) == 3
+    assert len(found.scripts) == len(Page(render(fake_run(SMALL))).scripts) == 4
     assert not any(tag == "b" for tag, _ in found.elements)
     assert "{{ 7 * 7 }}" in found.text and "49" not in found.text.partition("Sample translations")[2][:2000]
     # plotly reads a little markup in texts, so there they are escaped once more.
@@ -178,3 +182,74 @@ def test_without_jinja_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtraError, match=r"jinja2.*pip install 'neuronspec\[report\]'"):
         render(fake_run(SMALL))
+
+
+def test_only_the_scripts_of_the_page_may_run(page: Page) -> None:
+    (policy,) = (a["content"] for tag, a in page.elements if tag == "meta" and a.get("http-equiv"))
+    assert policy is not None and policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline" not in policy.partition("style-src")[0] and "unsafe-eval" not in policy
+    for place in (0, 2, 3):
+        digest = base64.b64encode(hashlib.sha256(page.scripts[place].encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+
+
+def test_tables_come_as_csv_without_formulas() -> None:
+    data = fake_run(SMALL)
+    assert data.results is not None
+    arms = dict(data.results.arms) | {"=cmd|1": data.results.arms["dense"]}
+    page = Page(render(dataclasses.replace(data, results=changed(data.results, arms=arms))))
+    links = {a["download"]: str(a["href"]) for tag, a in page.elements if tag == "a" and "download" in a}
+    assert {"arms-mean-of-6-directions.csv", "chrf-by-direction.csv", "signatures-of-the-scores.csv"} <= set(links)
+    content = base64.b64decode(links["arms-mean-of-6-directions.csv"].partition(",")[2]).decode("utf-8-sig")
+    rows = list(csv.reader(io.StringIO(content)))
+    assert rows[0][:4] == ["arm", "BLEU", "chrF++", "loss"] and rows[-1][0] == "'=cmd|1"
+
+
+def test_signatures_are_labelled(page: Page) -> None:
+    assert "Signatures of the scores" in page.text
+    after = page.text.partition("Signatures of the scores")[2]
+    assert after.index("BLEU") < after.index("nrefs:1|tok:13a") < after.index("chrF++") < after.index("nrefs:1|nw:2")
+
+
+def test_neurons_show_the_directions_that_their_heading_is_about(page: Page) -> None:
+    block, masks = blocks_of(page)["neuron"], fake_run(SMALL).masks
+    for site in block["content"]["sites"]:
+        into = site["label"].startswith("encoder")
+        assert len(site["directions"]) == 3
+        assert all(name.endswith("-en") if into else name.startswith("en-") for name in site["directions"])
+        bits = np.unpackbits(np.frombuffer(base64.b64decode(site["selected"]), np.uint8), bitorder="little")
+        chosen = bits[: 3 * site["width"]].reshape(3, -1).astype(bool)
+        name = f"{site['label'].split()[0]}.{int(site['label'].split()[1]) - 1}"
+        assert (chosen == np.stack([masks[one][name].numpy() for one in site["directions"]])).all()
+
+
+def test_an_adaptation_has_a_section() -> None:
+    data = fake_run(SMALL)
+    assert data.results is not None
+    adapted = changed(data.results, adapted=["en-de", "de-en"])
+    page = Page(render(dataclasses.replace(data, results=adapted)))
+    assert "adaptation-section" in {a.get("id") for tag, a in page.elements if tag == "section"}
+    block = blocks_of(page)["adaptation"]
+    assert [row[0] for row in block["rows"]] == ["specialized", "dense", "random"]
+    gains = [adapted.arms["dense"][n].chrf - adapted.arms["base"][n].chrf for n in ("en-de", "de-en")]  # type: ignore[operator]
+    assert block["rows"][1][1] == pytest.approx(sum(gains) / 2, abs=1e-3)
+    assert "gains most in the adapted directions (en-de, de-en)" in page.text
+
+
+def test_a_pretrained_run_has_a_section() -> None:
+    data = fake_run(SMALL)
+    facts = {"name": "facebook/nllb", "revision": "abc", "sha256": "f" * 64}
+    page = Page(render(dataclasses.replace(data, results=changed(data.results, pretrained=facts))))
+    assert "checkpoint" in {a.get("id") for tag, a in page.elements if tag == "section"}
+    assert all(value in page.text for value in facts.values())
+    assert len(blocks_of(page)["checkpoint-gains"]["rows"]) == 6
+    assert "specialized is above the checkpoint in 6 of 6 directions." in page.text
+
+
+@pytest.mark.slow
+def test_sixty_directions_of_a_wide_model_stay_below_ten_megabytes() -> None:
+    """60 directions, each way past the pivot; six layers a side of 2048 neurons, so 1.5 million frequencies."""
+    families = {name: [f"{codes[0]}{n}" for n in range(5)] for name, codes in FAMILIES.items()}
+    assert 2 * sum(map(len, families.values())) == 60
+    data = fake_run(families, layers=6, width=2048)
+    assert len(render(data).encode()) < 10_000_000

@@ -9,10 +9,26 @@ import torch
 from tests.helpers.fake_run import changed, fake_run
 
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.report.numbers import compute
-from neuronspec.report.page.summary import summary_sentences
+from neuronspec.report.data import ReportData
+from neuronspec.report.numbers import Numbers, compute
+from neuronspec.report.page.lead import lead_sentences
+from neuronspec.report.page.summary import (
+    adaptation_told,
+    causes_told,
+    neurons_told,
+    scores_told,
+    structure_told,
+)
 
 SMALL = {"Germanic": ["de", "nl"], "Romance": ["fr"]}
+
+
+def summary_sentences(data: ReportData, numbers: Numbers) -> list[str]:
+    """All that the sections of a report say."""
+    results, ablations = data.results, data.findings.ablation if data.findings else []
+    scores = [*scores_told(results), *adaptation_told(results)] if results is not None else []
+    causes = [sentence for ablation in ablations for sentence in causes_told(ablation)]
+    return [*scores, *neurons_told(data, numbers), *structure_told(numbers), *causes]
 
 
 def sentences(arms: dict[str, dict[str, float]], masks: NeuronMasks | None = None) -> str:
@@ -122,3 +138,26 @@ def test_an_adaptation_is_told_by_gain_and_change() -> None:
     assert f"trained on 2 of these directions ({', '.join(adapted)}); in chrF++ over base: specialized +" in text
     assert text.count(" there, ") == len(data.results.arms) - 2
     assert "elsewhere" not in " ".join(summary_sentences(data, numbers))
+
+
+def test_a_report_opens_with_what_was_run_what_wins_and_what_the_neurons_show() -> None:
+    data = dataclasses.replace(fake_run(), about="On 1 May 2026, a model was trained.")
+    assert data.results is not None
+    bounds = {"low": 0.2, "high": 1.8}
+    entry = {"directions": {}, "average": {"difference": 0.9, "n": 50, "of": 50, "other_directions": bounds}}
+    pairs = {"specialized": {"dense": {"chrf++": entry}}}
+    data = dataclasses.replace(data, results=changed(data.results, significance={"method": {}, "pairs": pairs}))
+    run, outcome, neurons = lead_sentences(data, compute(data.masks, "en", data.families, data.activations))
+    assert run == data.about
+    assert outcome.startswith("The arm specialized scores best on average: chrF++ ") and "(base " in outcome
+    assert "above dense (95% interval for other directions +0.20 to +1.80: beyond chance), and " in outcome
+    assert "above random (not tested)" in outcome and outcome.endswith(". This is one training seed.")
+    assert f"A direction uses {1 - data.masks.sparsity():.0%} of the feed-forward neurons on average; " in neurons
+    assert "costs a direction more than another's: +0.400 nats in the decoder, 95% +0.400 to +0.400." in neurons
+    assert "of 6 layers (p < 0.05)" in neurons
+
+
+def test_without_results_a_report_opens_with_the_neurons() -> None:
+    data = dataclasses.replace(fake_run(SMALL), results=None, findings=None)
+    (neurons,) = lead_sentences(data, compute(data.masks, "en", data.families))
+    assert "feed-forward neurons" in neurons

@@ -47,7 +47,10 @@ def ablation_heatmap(ablation: Ablation) -> Figure:
 
 
 def ablation_bars(ablation: Ablation) -> Figure:
-    """The rise of each direction's loss without its own neurons, another direction's, and random ones."""
+    """The rise of each direction's loss without its own neurons, another direction's, and random ones.
+
+    With 95% intervals for other sentences, where the analysis has them.
+    """
     go = graph_objects()
     figure = go.Figure()
     for bars in ablation_series(ablation):
@@ -57,6 +60,7 @@ def ablation_bars(ablation: Ablation) -> Figure:
                 y=bars.values,
                 name=bars.name,
                 marker={"color": bars.color},
+                error_y={"array": list(bars.errors), "thickness": 1, "width": 2} if bars.errors else None,
                 hovertemplate="%{x}: %{y:+.3f}",
             )
         )

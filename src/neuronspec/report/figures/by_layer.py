@@ -11,7 +11,7 @@ from neuronspec.analysis.findings import DriftSummary
 from neuronspec.analysis.overlap import LayerOverlap, overlap_progression, sparsity_table
 from neuronspec.analysis.sharing import SharingRow
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.report.colors import COLORS, SIDES
+from neuronspec.report.colors import COLORS, SIDES, arm_colors
 from neuronspec.report.figures.style import graph_objects, transparent
 from neuronspec.report.figures.traces import scatter
 from neuronspec.report.order import site_title
@@ -115,7 +115,7 @@ def coverage_curves(curves: Sequence[CoverageCurve], coverage: float | None = No
                     y=curve.mean,
                     name=site_title(curve.site),
                     mode="lines",
-                    line={"color": transparent(SIDES[side], 0.35 + 0.65 * (index + 1) / len(own))},
+                    line={"color": SIDES[side], "width": 1 + 2 * (index + 1) / len(own)},
                     hovertemplate="%{y:.1%} by %{x:.0%} of the neurons",
                 )
             )
@@ -142,17 +142,23 @@ def effect_of_coverage_lines(effects: Sequence[CoverageEffect]) -> Figure:
     return figure
 
 
-def drift_lines(summaries: Sequence[DriftSummary]) -> Figure:
-    """Mean IoU of a direction's masks with those recorded again from each continuation, by site."""
+def drift_lines(summaries: Sequence[DriftSummary], colors: Mapping[str, str] | None = None) -> Figure:
+    """Mean IoU of a direction's masks with those recorded again from each continuation, by site.
+
+    Args:
+        summaries: one per continuation.
+        colors: by continuation.
+    """
+    colors = colors or arm_colors(summary.model for summary in summaries)
     go = graph_objects()
     figure = go.Figure()
-    for index, summary in enumerate(summaries):
+    for summary in summaries:
         figure.add_trace(
             go.Bar(
                 x=[site_title(site) for site in summary.iou],
                 y=list(summary.iou.values()),
                 name=summary.model,
-                marker={"color": COLORS[index % len(COLORS)]},
+                marker={"color": colors[summary.model]},
                 hovertemplate="%{x}: %{y:.3f}",
             )
         )
@@ -174,16 +180,18 @@ def stability_lines(rows: Sequence[StabilityRow]) -> Figure:
     return figure
 
 
-def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]], colors: Mapping[str, str] | None = None) -> Figure:
     """Validation loss (nats per token) over updates, one line per training; continuations start where `base` ends.
 
     Args:
         logs: by name (`base` and arms) the lines of its `log.jsonl`.
+        colors: by name.
     """
+    colors = colors or arm_colors(logs)
     go = graph_objects()
     figure = go.Figure()
     base_end = max((line["update"] for line in logs.get("base", [])), default=0)
-    for index, (name, lines) in enumerate(logs.items()):
+    for name, lines in logs.items():
         points = [(line["update"], line["loss"]) for line in lines if line.get("kind") == "validation"]
         start = 0 if name == "base" else base_end
         figure.add_trace(
@@ -192,7 +200,7 @@ def training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
                 y=[loss for _, loss in points],
                 name=name,
                 mode="lines+markers",
-                line={"color": COLORS[index % len(COLORS)]},
+                line={"color": colors[name]},
                 hovertemplate="%{y:.3f}",
             )
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from neuronspec.analysis.sharing import neuron_profile
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
-from neuronspec.report.colors import COLORS
+from neuronspec.report.colors import COLORS, NEUTRAL
 from neuronspec.report.figures.style import graph_objects
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def neuron_frequency(acts: Activations, masks: NeuronMasks, site: str, neuron: int) -> Figure:
-    """How often a neuron is positive in every direction; dark: it is among the direction's selected neurons.
+    """How often a neuron is positive in every direction; blue: it is among the direction's selected neurons.
 
     Raises:
         IndexError: the site has no such neuron.
@@ -26,7 +26,7 @@ def neuron_frequency(acts: Activations, masks: NeuronMasks, site: str, neuron: i
         go.Bar(
             x=list(profile.frequency),
             y=list(profile.frequency.values()),
-            marker={"color": [COLORS[0] if name in profile.selected else "#c9c4b8" for name in profile.frequency]},
+            marker={"color": [COLORS[0] if name in profile.selected else NEUTRAL for name in profile.frequency]},
             hovertemplate="%{x}: %{y:.1%}<extra></extra>",
         )
     )

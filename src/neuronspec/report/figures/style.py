@@ -7,7 +7,7 @@ from typing import Any
 from neuronspec.core.errors import MissingExtraError
 
 SCALE = [[0.0, "#f1f5f7"], [0.5, "#5ea0be"], [1.0, "#103252"]]
-DIVERGING = [[0.0, "#2a6f97"], [0.5, "#f4f1ea"], [1.0, "#b23a26"]]
+DIVERGING = [[0.0, "#2c759f"], [0.5, "#f4f1ea"], [1.0, "#c6412a"]]
 SYMBOLS = ["circle", "square", "diamond", "cross", "triangle-up", "star", "x", "triangle-down", "pentagon", "hexagon"]
 
 

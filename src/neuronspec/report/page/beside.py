@@ -10,10 +10,10 @@ from neuronspec.evaluation.results import Results
 from neuronspec.evaluation.tables import average, digits_of, label_of, trained_directions
 from neuronspec.neurons.criteria.cumulative import CumulativeActivation
 from neuronspec.neurons.selection import select_neurons
-from neuronspec.report.colors import COLORS
+from neuronspec.report.colors import arm_colors
 from neuronspec.report.data import ReportData
 from neuronspec.report.figures.by_layer import progression_lines
-from neuronspec.report.figures.style import graph_objects, transparent
+from neuronspec.report.figures.style import graph_objects
 from neuronspec.report.figures.traces import scatter
 from neuronspec.report.page.blocks import Block, Section, figure_block, rounded
 from neuronspec.report.published import Published
@@ -73,18 +73,18 @@ def _scores(results: Results, published: Published) -> Block:
     rows = list(_rows(results, published))
     go = graph_objects()
     figure = go.Figure()
-    for place, arm in enumerate(dict.fromkeys(row[1] for row in rows)):
+    colors = arm_colors([*results.arms, *(row[1] for row in rows)])
+    for arm in dict.fromkeys(row[1] for row in rows):
         own = [row for row in rows if row[:2] == ("bleu", arm)]
         names = [f"{tier}, {way}" for _, _, tier, way, _, _ in own]
-        for name, at, color in (("published", 4, transparent(COLORS[place], 0.4)), ("this run", 5, COLORS[place])):
-            figure.add_trace(
-                go.Bar(x=names, y=[row[at] for row in own], name=f"{arm}, {name}", marker={"color": color})
-            )
+        for name, at, shape in (("published", 4, "/"), ("this run", 5, "")):
+            marker = {"color": colors[arm], "pattern": {"shape": shape}}
+            figure.add_trace(go.Bar(x=names, y=[row[at] for row in own], name=f"{arm}, {name}", marker=marker))
     figure.update_layout(barmode="group", yaxis={"title": "BLEU", "rangemode": "tozero"})
     return figure_block(
         "published-scores",
         "Scores by resource tier",
-        "Mean BLEU over the directions out of the pivot and into it. Pale: published. Full: this run. The table has "
+        "Mean BLEU over the directions out of the pivot and into it. Striped: published. Full: this run. The table has "
         "chrF++, too.",
         figure,
         ["metric", "arm", "tier", "way", "published", "this run"],

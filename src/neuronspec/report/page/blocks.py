@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from neuronspec.core.table import Table
+
 Cell = str | float | int | None
 
 
@@ -59,12 +61,22 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section of figures: its heading, some words, and its blocks."""
+    """A section of the page.
+
+    Args:
+        id, title: of its heading.
+        intro: some words.
+        blocks: its figures.
+        told: sentences, what the numbers say.
+        tables: shown before the figures.
+    """
 
     id: str
     title: str
     intro: str
     blocks: list[Block] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
 
 
 def rounded(value: float | None, digits: int = 4) -> float | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from neuronspec.analysis.ablation import Ablation
 from neuronspec.analysis.findings import Findings
+from neuronspec.report.colors import arm_colors
+from neuronspec.report.data import ReportData
 from neuronspec.report.figures import ablation as figures
 from neuronspec.report.figures import by_layer as layers
 from neuronspec.report.order import site_title
@@ -11,13 +15,14 @@ from neuronspec.report.page.blocks import Block, figure_block, rounded
 from neuronspec.report.series import ablation_gains
 
 
-def causal_blocks(findings: Findings | None) -> list[Block]:
+def causal_blocks(data: ReportData) -> list[Block]:
     """A block for each part that the findings have."""
+    findings = data.findings
     if findings is None:
         return []
     blocks = [block for ablation in findings.ablation for block in (_bars(ablation), _matrix(ablation))]
     if findings.drift:
-        blocks.append(_drift(findings))
+        blocks.append(_drift(findings, arm_colors(data.arms)))
     if findings.stability:
         blocks.append(_stability(findings))
     return blocks
@@ -26,18 +31,29 @@ def causal_blocks(findings: Findings | None) -> list[Block]:
 def _bars(ablation: Ablation) -> Block:
     number = next(iter(ablation.neurons.values()))
     where = "layer" if ablation.side == "layers" else f"{ablation.side} layer"
+    error_bars = "; error bars: 95% intervals for other sentences" if ablation.errors else ""
+    halves: Sequence[Sequence[float | None]] = ablation.errors or [[None] * len(ablation.rows)] * 3
     return figure_block(
         f"ablation-{ablation.side}",
         f"Causal check, {ablation.side}",
         f"The rise of a direction's loss when {number} neurons of every {where} are off: those that fire "
         "more in the direction itself than in the others, those of another direction (mean over these), or random "
-        f"ones (mean of {len(ablation.random)} draws). {ablation.sentences} sentences per direction. "
+        f"ones (mean of {len(ablation.random)} draws). {ablation.sentences} sentences per direction{error_bars}. "
         f"{ablation_gains(ablation)}",
         figures.ablation_bars(ablation),
-        ["direction", "loss", "own off", "another's off", "random off"],
+        ["direction", "loss", "own off", "±", "another's off", "±", "random off", "±"],
         [
             [name, rounded(ablation.dense[ablation.columns.index(name)]), *map(rounded, rises)]
-            for name, *rises in zip(ablation.rows, ablation.own(), ablation.others(), ablation.by_chance(), strict=True)
+            for name, *rises in zip(
+                ablation.rows,
+                ablation.own(),
+                halves[0],
+                ablation.others(),
+                halves[1],
+                ablation.by_chance(),
+                halves[2],
+                strict=True,
+            )
         ],
     )
 
@@ -59,14 +75,14 @@ def _matrix(ablation: Ablation) -> Block:
     )
 
 
-def _drift(findings: Findings) -> Block:
+def _drift(findings: Findings, colors: Mapping[str, str]) -> Block:
     return figure_block(
         "drift",
         "Drift",
         "Masks recorded again from the trained continuations, against those that were recorded from the baseline: mean "
         "IoU of a direction's masks. Dense shows what training alone changes. The specialized model was recorded with "
         "its masks on; a neuron outside of them gives a constant, and counts where that is positive.",
-        layers.drift_lines(findings.drift),
+        layers.drift_lines(findings.drift, colors),
         ["model", "layer", "IoU", "share kept"],
         [
             [summary.model, site_title(site), rounded(iou), rounded(summary.kept[site])]

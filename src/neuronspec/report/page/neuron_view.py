@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from neuronspec.analysis.overlap import selected_rows
 from neuronspec.analysis.sharing import featured_neurons, firing_frequency
 from neuronspec.analysis.tokens import Firing
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.report.colors import COLORS, NEUTRAL
 from neuronspec.report.data import ReportData
 from neuronspec.report.numbers import Numbers, SiteNumbers
 from neuronspec.report.page.blocks import Block, Cell, DataTable, rounded
@@ -24,7 +26,7 @@ def neuron_block(data: ReportData, numbers: Numbers) -> Block:
     """The neuron view; `data.activations` must be there."""
     acts, masks = data.activations, data.masks
     assert acts is not None
-    everything = sum(acts.widths.values()) * len(acts.directions) <= BUDGET
+    everything = sum(acts.widths[site.site] * len(site.directions) for site in numbers.sites) <= BUDGET
     found = data.findings
     sites, rows = [], []
     for site in numbers.sites:
@@ -39,11 +41,12 @@ def neuron_block(data: ReportData, numbers: Numbers) -> Block:
     return Block(
         "neuron",
         "A single neuron",
-        "How often the neuron is positive in every direction; blue bars: it is among the direction's selected neurons. "
-        "The buttons show some neurons worth a look, by who uses them; the list, the tokens on which it had its "
-        "greatest values in a sample of held-out text (in the decoder: the token just read).",
+        "How often the neuron is positive in every direction that the layer is compared in (the encoder: into the "
+        "pivot, the decoder: out of it), and whether it is among the direction's selected neurons. The buttons show "
+        "some neurons worth a look, by who uses them; the list, the tokens on which it had its greatest values in a "
+        "sample of held-out text (in the decoder: the token just read).",
         "neurons",
-        {"sites": sites, "directions": [str(direction) for direction in acts.directions]},
+        {"sites": sites, "colors": [COLORS[0], NEUTRAL]},
         DataTable(["layer", "used by", "neuron", "fires most in", "share of positions", "tokens"], rows, 0),
     )
 
@@ -56,13 +59,11 @@ def _site(
     featured: dict[str, list[int]],
     tokens: dict[int, list[Firing]],
 ) -> dict[str, Any]:
-    rates = firing_frequency(acts, site.site)[:, neurons]
-    selected = torch.stack(
-        [masks[d][site.site] if d in masks else torch.zeros(acts.widths[site.site], dtype=torch.bool)
-         for d in acts.directions]
-    )[:, neurons]  # fmt: skip
+    rates = firing_frequency(acts, site.site, site.directions)[:, neurons]
+    selected = selected_rows(masks, site.site, site.directions)[:, neurons]
     return {
         "label": site.title,
+        "directions": [str(direction) for direction in site.directions],
         "width": acts.widths[site.site],
         "neurons": None if len(neurons) == acts.widths[site.site] else neurons,
         "frequency": _base64((rates * 255).round().to(torch.uint8).numpy()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from itertools import combinations
 
+from neuronspec.report.colors import arm_colors
 from neuronspec.report.data import ReportData
 from neuronspec.report.figures import by_layer as layers
 from neuronspec.report.figures import structure
@@ -14,35 +15,42 @@ from neuronspec.report.page.beside import published_section
 from neuronspec.report.page.blocks import Block, DataTable, Section, figure_block, frames_block, matrix, rounded
 from neuronspec.report.page.causes import causal_blocks
 from neuronspec.report.page.neuron_view import neuron_block
+from neuronspec.report.page.outcomes import adaptation_section, checkpoint_section, gain_block
+from neuronspec.report.page.summary import causes_told, neurons_told, structure_told
 from neuronspec.report.series import SHARING
 
 LAYERS = "Encoder layers compare the directions into the pivot, decoder layers those out of it."
 
 
-def neuron_sections(data: ReportData, numbers: Numbers) -> list[Section]:
-    """Overlap, structure, neurons, causes, what is published; and training where there are logs."""
-    sections = [
+def sections_of(data: ReportData, numbers: Numbers) -> list[Section]:
+    """Of arms: adaptation, checkpoint; of neurons: overlap, structure, use, causes; what is published; training."""
+    causes = data.findings.ablation if data.findings else []
+    found = [
+        adaptation_section(data),
+        checkpoint_section(data),
         Section("overlap-section", "Overlap", "How much the feed-forward neurons of two directions are the same ones.",
-                overlap_blocks(data, numbers)),
+                overlap_blocks(data, numbers), list(neurons_told(data, numbers))),
         Section("structure", "Structure", "Whether related languages use the same neurons.",
-                structure_blocks(data, numbers)),
+                structure_blocks(data, numbers), list(structure_told(numbers))),
         Section("neurons", "Neurons", "How many neurons do the work, for whom, and when they fire.",
                 usage_blocks(data, numbers)),
+        Section("causes", "Causes and checks",
+                "Whether the neurons matter, and whether the masks would have been the same with other text or later.",
+                causal_blocks(data), [sentence for ablation in causes for sentence in causes_told(ablation)]),
+        published_section(data),
+        Section("training", "Training", "", [_training(data)] if data.logs else []),
     ]  # fmt: skip
-    causes = causal_blocks(data.findings)
-    if causes:
-        intro = "Whether the neurons matter, and whether the masks would have been the same with other text or later."
-        sections.append(Section("causes", "Causes and checks", intro, causes))
-    if (published := published_section(data)) is not None:
-        sections.append(published)
-    if data.logs:
-        sections.append(Section("training", "Training", "", [_training(data)]))
-    return sections
+    return [section for section in found if section is not None and (section.blocks or section.tables)]
+
+
+def lead_block(data: ReportData, numbers: Numbers) -> Block:
+    """The chart that the page opens with: what the arms gain, or without results how neurons overlap."""
+    return gain_block(data) or _progression(numbers)
 
 
 def overlap_blocks(data: ReportData, numbers: Numbers) -> list[Block]:
-    """The heatmap and the progression."""
-    return [_heatmap(data, numbers), _progression(numbers)]
+    """The heatmap and, where the page doesn't open with it, the progression."""
+    return [_heatmap(data, numbers), *([_progression(numbers)] if gain_block(data) else [])]
 
 
 def _heatmap(data: ReportData, numbers: Numbers) -> Block:
@@ -223,7 +231,7 @@ def _curves(data: ReportData, numbers: Numbers) -> Block:
         "coverage",
         "Coverage",
         f"What share of the activation (sum of {what}) the most active neurons carry, mean over directions. Later "
-        "layers are darker. The dotted line is k.",
+        "layers have thicker lines. The dotted line is k.",
         layers.coverage_curves(numbers.curves, coverage if isinstance(coverage, float) else None),
         ["layer", "share of neurons", "share of activation", "least", "most"],
         [
@@ -255,7 +263,7 @@ def _training(data: ReportData) -> Block:
         "curves",
         "Validation loss",
         "Mean over directions. The arms continue from the baseline's best checkpoint with a fresh optimizer.",
-        layers.training_curves(data.logs),
+        layers.training_curves(data.logs, arm_colors(data.arms)),
         ["training", "update", "loss"],
         [
             [name, line["update"], rounded(line["loss"])]

@@ -1,4 +1,4 @@
-"""The summary of a report: sentences made from the numbers."""
+"""What the numbers of a report say: sentences, for the section that each belongs to."""
 
 from __future__ import annotations
 
@@ -16,18 +16,8 @@ from neuronspec.report.series import ablation_gains
 SIGNIFICANT = 0.05
 
 
-def summary_sentences(data: ReportData, numbers: Numbers) -> list[str]:
-    """What was compared, how the arms came out, what the neurons look like, and whether they matter."""
-    return [
-        *(_scores(data.results) if data.results is not None else ()),
-        *_neurons(data, numbers),
-        *_families(numbers),
-        *_uriel(numbers),
-        *(sentence for ablation in (data.findings.ablation if data.findings else ()) for sentence in _causes(ablation)),
-    ]
-
-
-def _scores(results: Results) -> Iterator[str]:
+def scores_told(results: Results) -> Iterator[str]:
+    """How the arms came out, and how specialized compares with its controls."""
     directions, arms = trained_directions(results), results.arms
     means = {arm: average(scores, directions, "chrf++") for arm, scores in arms.items()}
     shown = ", ".join(f"{arm} {mean.show(1)}" for arm, mean in means.items())
@@ -38,13 +28,12 @@ def _scores(results: Results) -> Iterator[str]:
             "The baseline translates no better than copying the source does: it is too little trained for a verdict on "
             "any arm."
         )
-    yield from _adaptation(results)
     for other in ("dense", "random"):
         if "specialized" in arms and other in arms:
             yield from _comparison(results, other, directions)
 
 
-def _adaptation(results: Results) -> Iterator[str]:
+def adaptation_told(results: Results) -> Iterator[str]:
     """What each arm gained where it was trained, and what became of the other directions."""
     if not results.adapted or "base" not in results.arms:
         return
@@ -87,7 +76,8 @@ def _comparison(results: Results, other: str, directions: Sequence[str]) -> Iter
     )
 
 
-def _neurons(data: ReportData, numbers: Numbers) -> Iterator[str]:
+def neurons_told(data: ReportData, numbers: Numbers) -> Iterator[str]:
+    """How sparse the masks are, and how they overlap over the layers."""
     yield f"The selected masks leave out {data.masks.sparsity():.0%} of the feed-forward neurons on average."
     rows = [row for row in numbers.progression if row.mean is not None]
     for side in dict.fromkeys(row.site.partition(".")[0] for row in rows):
@@ -112,8 +102,13 @@ def _progression(side: str, first: LayerOverlap, last: LayerOverlap) -> str:
     return f"{text} Above chance the overlap {other}: the change comes from {density} layers."
 
 
+def structure_told(numbers: Numbers) -> Iterator[str]:
+    """Where languages of one family overlap more than others, and which distances the masks follow."""
+    yield from _families(numbers)
+    yield from _uriel(numbers)
+
+
 def _families(numbers: Numbers) -> Iterator[str]:
-    """Where languages of one family overlap more than others."""
     for side in numbers.sides:
         tested = [site for site in numbers.of(side) if site.adjusted is not None]
         if not tested:
@@ -146,7 +141,8 @@ def _layer(site: SiteNumbers) -> str:
     return "layer" if site.side == "layers" else f"{site.side} layer"
 
 
-def _causes(ablation: Ablation) -> Iterator[str]:
+def causes_told(ablation: Ablation) -> Iterator[str]:
+    """What turning neurons off costs."""
     own, others, random = (
         sum(values) / len(values) for values in (ablation.own(), ablation.others(), ablation.by_chance())
     )

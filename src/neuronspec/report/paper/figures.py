@@ -10,7 +10,7 @@ import numpy as np
 from neuronspec.analysis.ablation import Ablation
 from neuronspec.analysis.drift import StabilityRow
 from neuronspec.analysis.structure import branches
-from neuronspec.report.colors import COLORS, SIDES, family_colors
+from neuronspec.report.colors import SIDES, arm_colors, family_colors
 from neuronspec.report.data import ReportData
 from neuronspec.report.numbers import Numbers, SiteNumbers
 from neuronspec.report.order import site_title
@@ -236,7 +236,8 @@ def _ablation(ablation: Ablation) -> PaperFigure:
     figure, (axis,) = canvas(max(COLUMN, 0.28 * len(ablation.rows) + 1.2), 2.2)
     places = np.arange(len(ablation.rows))
     for at, bars in enumerate(ablation_series(ablation)):
-        axis.bar(places + (at - 1) * 0.27, bars.values, width=0.27, color=bars.color, label=bars.name)
+        errors: Any = {"yerr": bars.errors, "error_kw": {"elinewidth": 0.6}} if bars.errors else {}
+        axis.bar(places + (at - 1) * 0.27, bars.values, width=0.27, color=bars.color, label=bars.name, **errors)
     axis.set_xticks(places, ablation.rows, rotation=90)
     axis.axhline(0, color="0.4", linewidth=0.6)
     axis.set_ylabel("rise of the loss (nats)")
@@ -246,7 +247,8 @@ def _ablation(ablation: Ablation) -> PaperFigure:
         f"Rise of a direction's loss when {number} neurons of each layer ({ablation.side}) are off: the direction's "
         f"most characteristic, another direction's, or random ones. Mean rise: {np.mean(ablation.own()):.3f}, "
         f"{np.mean(ablation.others()):.3f}, {np.mean(ablation.by_chance()):.3f} nats per token; {ablation.sentences} "
-        f"sentences per direction, {len(ablation.random)} draws of random neurons. {ablation_gains(ablation)}"
+        f"sentences per direction (bars: 95% intervals for others), {len(ablation.random)} draws of random neurons. "
+        f"{ablation_gains(ablation)}"
     )
     return PaperFigure(f"ablation-{ablation.side}", figure, caption)
 
@@ -268,9 +270,12 @@ def _drift(data: ReportData) -> PaperFigure:
     figure, (axis,) = canvas(PAGE * 0.7, 2.1)
     sites = list(data.findings.drift[0].iou)
     width = 0.8 / len(data.findings.drift)
+    colors = arm_colors(data.arms)
     for at, summary in enumerate(data.findings.drift):
         places = np.arange(len(sites)) + (at + 0.5) * width - 0.4
-        axis.bar(places, [summary.iou[site] for site in sites], width=width, color=COLORS[at], label=summary.model)
+        axis.bar(
+            places, [summary.iou[site] for site in sites], width=width, color=colors[summary.model], label=summary.model
+        )
     axis.set_xticks(range(len(sites)), [site_title(site) for site in sites], rotation=90 if len(sites) > 6 else 0)
     axis.set_ylabel("IoU before and after")
     axis.set_ylim(0, 1)

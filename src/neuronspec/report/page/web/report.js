@@ -1,22 +1,16 @@
-"use strict";
 // Draws the blocks of the page. Text of a run reaches the page as text nodes, or escaped by the report's maker.
 (() => {
   const blocks = JSON.parse(document.getElementById("blocks").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const FONT = 'system-ui, -apple-system, "Segoe UI", sans-serif';
-  const LONGEST_TABLE = 500;
-  const LIGHT = { text: "#1d2429", line: "#e2ded5", card: "#ffffff", scale: [[0, "#f1f5f7"], [0.5, "#5ea0be"], [1, "#103252"]], middle: "#f4f1ea" };
-  const DARK = { text: "#e6e3dc", line: "#333c42", card: "#1c2226", scale: [[0, "#22303a"], [0.5, "#3f88ab"], [1, "#d6f0fa"]], middle: "#2a3136" };
+  const LONGEST_TABLE = 500, LONGEST_PRINTED = 40, PRINTED_WIDTH = 690;
+  const LIGHT = { text: "#1d2429", dim: "#566168", line: "#e2ded5", card: "#ffffff", scale: [[0, "#f1f5f7"], [0.5, "#5ea0be"], [1, "#103252"]], middle: "#f4f1ea" };
+  const DARK = { text: "#e6e3dc", dim: "#a0abb1", line: "#333c42", card: "#1c2226", scale: [[0, "#22303a"], [0.5, "#3f88ab"], [1, "#d6f0fa"]], middle: "#2a3136" };
   const GAP = 0.3;
   let printing = false;
 
-  const theme = () => (dark.matches && !printing ? DARK : LIGHT);
-
-  function element(name, properties = {}, children = []) {
-    const made = Object.assign(document.createElement(name), properties);
-    made.append(...children);
-    return made;
-  }
+  const isDark = () => (document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
+  const theme = () => (isDark() && !printing ? DARK : LIGHT);
 
   // ---- figures ------------------------------------------------------------------------------------------------
 
@@ -59,19 +53,21 @@
   }
 
   function neuronBars(state) {
-    const { directions, sites } = state.block.content;
-    const site = sites[state.frame];
+    const { colors, sites } = state.block.content;
+    const site = sites[state.frame], directions = site.directions;
     site.rates ??= bytes(site.frequency);
     site.bits ??= bytes(site.selected);
     const count = site.neurons ? site.neurons.length : site.width;
     const column = site.neurons ? site.neurons.indexOf(state.neuron) : state.neuron;
     const rates = directions.map((_, row) => site.rates[row * count + column] / 255);
-    const chosen = directions.map((_, row) => { const bit = row * count + column; return (site.bits[bit >> 3] >> (bit & 7)) & 1; });
+    const chosen = directions.map((_, row) => { const bit = row * count + column; return ((site.bits[bit >> 3] >> (bit & 7)) & 1) === 1; });
+    const bars = (name, color, on) => ({ type: "bar", name, x: directions, y: rates.map((rate, row) => (chosen[row] === on ? rate : null)),
+      marker: { color }, hovertemplate: "%{x}: %{y:.1%}<extra></extra>" });
     return {
-      data: [{ type: "bar", x: directions, y: rates, marker: { color: chosen.map((on) => (on ? "#2a6f97" : "#b9b3a6")) },
-        hovertemplate: "%{x}: %{y:.1%}<extra></extra>" }],
-      layout: { height: 340, title: { text: `${site.label}, neuron ${state.neuron}`, font: { size: 14 }, x: 0.02 },
-        xaxis: { type: "category", tickangle: -90, automargin: true }, yaxis: { title: { text: "share of positions" }, tickformat: ".0%", range: [0, 1.1 * Math.max(0.01, ...rates)] }, margin: { t: 40 } },
+      data: [bars("selected", colors[0], true), bars("not selected", colors[1], false)],
+      layout: { height: 360, barmode: "overlay", title: { text: `${site.label}, neuron ${state.neuron}: selected in ${chosen.filter(Boolean).length} of ${directions.length}`, font: { size: 14 }, x: 0.02 },
+        xaxis: { type: "category", tickangle: -90, automargin: true, categoryarray: directions }, yaxis: { title: { text: "share of positions" }, tickformat: ".0%", range: [0, 1.1 * Math.max(0.01, ...rates)] },
+        legend: { orientation: "h", y: 1.02, yanchor: "bottom" }, margin: { t: 70 } },
     };
   }
 
@@ -84,12 +80,13 @@
 
   function themed(figure, colors, opaque) {
     const layout = structuredClone(figure.layout);
+    if (printing) layout.width = PRINTED_WIDTH;
     const axis = { gridcolor: colors.line, zerolinecolor: colors.line, linecolor: colors.line, automargin: true };
     layout.template = { layout: {
       font: { color: colors.text, family: FONT }, paper_bgcolor: opaque ? colors.card : "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       xaxis: axis, yaxis: axis, legend: { orientation: "h", y: 1.03, yanchor: "bottom" }, margin: { l: 50, r: 16, t: 20, b: 40 } } };
     layout.hoverlabel = { bgcolor: colors.card, bordercolor: colors.line, font: { color: colors.text } };
-    layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: colors.line, activecolor: colors.text };
+    layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: colors.dim, activecolor: colors.text };
     if (layout.coloraxis) layout.coloraxis.colorscale = colors.scale;
     const data = figure.data.map((trace) => (trace.type !== "heatmap" || !trace.colorscale ? trace
       : { ...trace, colorscale: trace.colorscale.map(([at, color]) => [at, at === 0.5 ? colors.middle : color]) }));
@@ -119,24 +116,15 @@
     const { columns, rows, frame } = state.block;
     const shown = frame === null ? rows : rows.filter((row) => row[frame] === frameLabel(state));
     const head = element("tr", {}, columns.map((name) => element("th", { scope: "col", textContent: name })));
-    const body = shown.slice(0, LONGEST_TABLE).map((row) => element("tr", {}, row.map((value, index) => {
+    const longest = printing ? LONGEST_PRINTED : LONGEST_TABLE;
+    const body = shown.slice(0, longest).map((row) => element("tr", {}, row.map((value, index) => {
       const cell = element(index ? "td" : "th", { textContent: value === null ? "–" : String(value) });
       if (index && typeof value === "string") cell.className = "text";
       return cell;
     })));
-    const more = shown.length > LONGEST_TABLE ? [element("p", { className: "dim", textContent: `The first ${LONGEST_TABLE} of ${shown.length} rows; the CSV has all.` })] : [];
-    state.place.replaceChildren(element("table", {}, [element("thead", {}, [head]), element("tbody", {}, body)]), ...more);
-  }
-
-  // No text is a formula to a spreadsheet: it gets an apostrophe in front where it begins like one, unless it is a number.
-  const guarded = (text) => (/^[=+\-@\t\r\n]/.test(text) && !/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?%?$/i.test(text) ? `'${text}` : text);
-
-  function csv(block) {
-    const quoted = (value) => {
-      const text = value === null ? "" : typeof value === "number" ? String(value) : guarded(String(value));
-      return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-    };
-    return [block.columns, ...block.rows].map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
+    const more = shown.length > longest ? [element("p", { className: "dim", textContent: `The first ${longest} of ${shown.length} rows; the CSV has all.` })] : [];
+    const made = element("table", {}, [element("thead", {}, [head]), element("tbody", {}, body)]);
+    state.place.replaceChildren(more.length ? made : sortable(made), ...more);
   }
 
   function save(name, blob) {
@@ -157,7 +145,7 @@
   }
 
   function under(state, box) {
-    const place = element("div", { className: "scroll" });
+    const place = element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: state.block.title });
     const details = element("details", {}, [element("summary", { textContent: "Table" }), place]);
     Object.assign(state, { place, details });
     details.addEventListener("toggle", () => details.open && table(state));
@@ -270,6 +258,33 @@
   states.forEach((state) => near.observe(document.getElementById(state.block.id)));
   const redraw = () => states.filter((state) => state.drawn).forEach(draw);
   dark.addEventListener("change", redraw);
-  window.addEventListener("beforeprint", () => { printing = true; states.forEach(draw); });
-  window.addEventListener("afterprint", () => { printing = false; redraw(); });
+
+  // ---- theme and print ----------------------------------------------------------------------------------------
+
+  const toggle = document.getElementById("theme");
+  const chosen = () => document.documentElement.dataset.theme ?? "system";
+  const named = () => { toggle.textContent = `Theme: ${chosen()}`; };
+  toggle.hidden = false;
+  named();
+  toggle.addEventListener("click", () => {
+    const next = { system: "light", light: "dark", dark: "system" }[chosen()];
+    if (next === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = next;
+    try { localStorage.setItem("neuronspec-theme", next); } catch { /* a file may have no storage */ }
+    named();
+    redraw();
+  });
+
+  let closed = [];
+  window.addEventListener("beforeprint", () => {
+    printing = true;
+    closed = [...document.querySelectorAll("details:not([open])")];
+    closed.forEach((details) => { details.open = true; });
+    states.forEach((state) => { draw(state); table(state); });
+  });
+  window.addEventListener("afterprint", () => {
+    printing = false;
+    closed.forEach((details) => { details.open = false; });
+    redraw();
+  });
 })();
