@@ -61,7 +61,7 @@ def test_compact(specialized: Path, tmp_path: Path) -> None:
 
 def test_standard_input_with_a_byte_order_mark_and_other_spellings(specialized: Path) -> None:
     plain = neuronspec("translate", specialized, "--from", "en", "--to", "de", text="w1 w2\nw3\n")
-    marked = neuronspec("translate", specialized, "--from", "ENG", "--to", "de-AT", text="\ufeffw1 w2\nw3\n")
+    marked = neuronspec("translate", specialized, "--from", "eng_Latn", "--to", "de-AT", text="\ufeffw1 w2\nw3\n")
     assert (plain.returncode, marked.returncode) == (0, 0), plain.stderr + marked.stderr
     assert marked.stdout == "\ufeff" + plain.stdout
 

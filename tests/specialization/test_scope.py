@@ -263,6 +263,16 @@ def test_a_model_in_bfloat16() -> None:
         assert _logits(model, inputs).dtype == torch.bfloat16
 
 
+def test_masks_with_the_codes_of_nllb() -> None:
+    model, inputs, expected = _specialized()
+    masks = random_masks(model)
+    unspecialize(model)
+    specialize(model, {"eng_Latn-deu_Latn": masks["en-de"], "deu_Latn-eng_Latn": masks["de-en"]})
+    for spelled in ("eng_Latn-deu_Latn", "en-de", "EN-de-AT"):
+        with use_direction(model, spelled):
+            assert _same(_logits(model, inputs), expected["en-de"])
+
+
 def test_directions_in_any_spelling() -> None:
     model, inputs, expected = _specialized()
     for spelled in ("EN-de", "eng_Latn-deu_Latn", "en-US-DE", Direction("EN", "ger")):
