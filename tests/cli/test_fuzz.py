@@ -91,7 +91,7 @@ class Bench:
     def do(self, command: str, file: str) -> Outcome:
         arguments, out = COMMANDS[command](self.place, self.place / file)
         with (
-            mock.patch("neuronspec.sweep.runner.subprocess.Popen", Worker),
+            mock.patch("neuronspec.sweep.executors.executor.subprocess.Popen", Worker),
             mock.patch("neuronspec.deploy.server.app.create_app", served),
             mock.patch("uvicorn.Server.run"),
         ):
@@ -200,7 +200,7 @@ def make(place: Path) -> None:
     """A run, a second one, exports, a sweep."""
 
     def do(*arguments: object) -> None:
-        with mock.patch("neuronspec.sweep.runner.subprocess.Popen", Worker):
+        with mock.patch("neuronspec.sweep.executors.executor.subprocess.Popen", Worker):
             made = neuronspec(*arguments, folder=place, longest=300)
         assert made.code == 0, made.err
 

@@ -89,10 +89,10 @@ def _serve() -> None:
     import neuronspec.cli.app
     import neuronspec.deploy.translator
     import neuronspec.runs.pipeline
-    import neuronspec.sweep.runner
+    import neuronspec.sweep.executors.executor
     import neuronspec.training.train
 
-    neuronspec.sweep.runner.subprocess.Popen = _Worker  # type: ignore[attr-defined, misc]
+    neuronspec.sweep.executors.executor.subprocess.Popen = _Worker  # type: ignore[attr-defined, misc]
     for line in sys.stdin:
         order = json.loads(line)
         counter = mmap.mmap(-1, 8)

@@ -33,7 +33,7 @@ from neuronspec.report.settings import ReportSettings
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.settings import SpecializationSettings
-from neuronspec.sweep.settings import Entry, Sweep
+from neuronspec.sweep.settings import Entry, SlurmSettings, Sweep
 from neuronspec.training.settings import ContinuationSettings, TrainingSettings
 from neuronspec.translation.settings import EvaluationSettings
 
@@ -94,7 +94,7 @@ def sweep_reference() -> str:
         "",
         "A sweep is a YAML file for [`neuronspec sweep`](../sweeps.md). Generated from the code: `make docs`.",
     ]
-    return "\n".join(lines + _tables({"(top level)": Sweep, "arms.ENTRY": Entry})) + "\n"
+    return "\n".join(lines + _tables({"(top level)": Sweep, "arms.ENTRY": Entry, "slurm": SlurmSettings})) + "\n"
 
 
 def _tables(sections: dict[str, type[BaseModel]]) -> list[str]:

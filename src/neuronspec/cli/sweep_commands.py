@@ -10,12 +10,13 @@ import typer
 
 from neuronspec.cli.options import NoVerifyOption, SetOption, TablesOption
 from neuronspec.cli.output import console, progress
-from neuronspec.core.errors import MissingExtraError, NeuronspecError, RunError
+from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.core.run_folder import RunFolder, default_sweep
 
 if TYPE_CHECKING:
     from neuronspec.sweep.nodes import Node
+    from neuronspec.sweep.runner import Runner
     from neuronspec.sweep.settings import Sweep
     from neuronspec.sweep.sweep_results import SweepResults
 
@@ -40,22 +41,38 @@ def sweep(
     processes: Annotated[
         int | None,
         typer.Option(
-            min=1, max=1024, help="Number of trainings at a time; by default, one per GPU, or one.", show_default=False
+            min=1,
+            max=1024,
+            help="Number of trainings at a time; by default, one per GPU, or one; with slurm, as many as it runs.",
+            show_default=False,
         ),
     ] = None,
+    executor: Annotated[
+        str, typer.Option(help="Where trainings run: in processes here (local), or in jobs of a cluster (slurm).")
+    ] = "local",
+    detach: Annotated[
+        bool, typer.Option("--detach", help="With slurm: submit the jobs, and leave; the same command gathers later.")
+    ] = False,
     base: Annotated[
         Path | None,
         typer.Option(help="Run of the recipe whose corpus and baseline are used as they are.", show_default=False),
     ] = None,
     tables: TablesOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what is done and what isn't, and exit.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what is done, what isn't, and the jobs it would be; and exit.")
+    ] = False,
     no_verify: NoVerifyOption = False,
 ) -> None:
     """Train arms x seeds x settings over one corpus and baseline, and compare them. A stopped sweep continues."""
+    from neuronspec.sweep.registry import EXECUTORS
+
+    EXECUTORS.check(executor)
+    if detach and executor == "local":
+        raise RecipeError("--detach leaves jobs of a cluster alone: it needs --executor slurm")
     if dry_run:
-        plan_sweep(file, out, overrides, base)
+        plan_sweep(file, out, overrides, base, executor, processes)
     else:
-        run_sweep(file, out, overrides, base=base, processes=processes, tables=tables)
+        run_sweep(file, out, overrides, base=base, executor=executor, processes=processes, tables=tables, detach=detach)
 
 
 def run_sweep(
@@ -64,8 +81,10 @@ def run_sweep(
     overrides: list[str] | None,
     *,
     base: Path | None,
+    executor: str = "local",
     processes: int | None,
     tables: Path | None,
+    detach: bool = False,
 ) -> None:
     """Do what isn't done of a sweep, and print its tables.
 
@@ -78,6 +97,8 @@ def run_sweep(
     from filelock import FileLock, Timeout
 
     from neuronspec.sweep.nodes import OWNER, base_of, nodes_of
+    from neuronspec.sweep.registry import EXECUTORS
+    from neuronspec.sweep.runner import Runner
     from neuronspec.sweep.settings import Sweep
 
     sweep = Sweep.load(file, overrides)
@@ -88,35 +109,49 @@ def run_sweep(
     write_json(out / OWNER, {"sweep": sweep.name, "base": str(base.resolve()) if base else None})
     try:
         with FileLock(RunFolder(out).lock, timeout=0):
-            _run(sweep, nodes, out, processes or _default_processes(), tables)
+            runner = Runner(nodes, out, EXECUTORS.get(executor)(sweep, out, processes))
+            if detach:
+                logger.info("%d jobs are left to Slurm; the same command without --detach gathers", runner.submit())
+            else:
+                _run(sweep, nodes, out, runner, tables)
     except Timeout:
         raise RunError(f"{out} is in use by another sweep; wait for it, or choose another --out") from None
 
 
-def plan_sweep(file: Path, out: Path | None, overrides: list[str] | None, base: Path | None) -> None:
-    """Print every task of a sweep, and whether it is done."""
+def plan_sweep(
+    file: Path,
+    out: Path | None,
+    overrides: list[str] | None,
+    base: Path | None,
+    executor: str = "local",
+    processes: int | None = None,
+) -> None:
+    """Print every task of a sweep, and whether it is done; of jobs, what Slurm would be given."""
     from neuronspec.sweep.nodes import base_of, nodes_of
     from neuronspec.sweep.settings import Sweep
 
     sweep = Sweep.load(file, overrides)
     out = out or default_sweep(sweep.name)
-    for node in nodes_of(sweep, out, base_of(out, sweep, base)):
-        typer.echo(f"{node.name}: {'done' if node.done() else 'to do'}")
+    nodes = nodes_of(sweep, out, base_of(out, sweep, base))
+    done = {node.folder for node in nodes if node.done()}
+    for node in nodes:
+        typer.echo(f"{node.name}: {'done' if node.folder in done else 'to do'}")
+    if executor == "slurm":
+        from neuronspec.sweep.executors.slurm import SlurmExecutor
+
+        names = {node.folder: node.name for node in nodes}
+        cluster = SlurmExecutor(sweep, out, processes)
+        for needs, array in cluster.arrays([node for node in nodes if node.folder not in done], done):
+            after = f", after {', '.join(sorted(names[need] for need in needs))}" if needs else ""
+            typer.echo(f"\njob of {', '.join(node.name for node in array)}{after}:\n{cluster.script(array)}")
 
 
-def _default_processes() -> int:
-    import torch
-
-    return max(1, torch.cuda.device_count())
-
-
-def _run(sweep: Sweep, nodes: list[Node], out: Path, processes: int, tables: Path | None) -> None:
+def _run(sweep: Sweep, nodes: list[Node], out: Path, runner: Runner, tables: Path | None) -> None:
     from neuronspec.core.table import export
     from neuronspec.sweep.cell_results import gather
-    from neuronspec.sweep.runner import Runner
     from neuronspec.sweep.sweep_tables import sweep_tables
 
-    outcome = Runner(nodes, out, processes).run()
+    outcome = runner.run()
     names = {node.folder: node.name for node in nodes}
     failed = {names[folder]: reason for folder, reason in outcome.failed.items()}
     failed |= {names[folder]: f"needs {needed}, which failed" for folder, needed in outcome.skipped.items()}

@@ -73,6 +73,54 @@ class Entry(Section):
     )
 
 
+RESERVED_OPTIONS = {
+    "time": "it is minutes",
+    "partition": "it is partition",
+    "gpus-per-node": "it is gpus",
+    "cpus-per-task": "it is cpus",
+    "mem": "it is memory",
+    **dict.fromkeys(
+        ("array", "dependency", "error", "job-name", "kill-on-invalid-dep", "nodes", "ntasks", "ntasks-per-node",
+         "open-mode", "output", "requeue", "no-requeue", "signal", "wrap", "chdir"),
+        "the sweep sets it",
+    ),
+}  # fmt: skip
+"""Options of sbatch that a sweep can't name, and why."""
+
+
+class SlurmSettings(Section):
+    """What each job gets with `--executor slurm`."""
+
+    partition: str | None = Field(None, min_length=1, description="of the cluster; without it, Slurm's default")
+    minutes: Annotated[int, Field(ge=1, le=525_600)] = Field(
+        240, description="time limit; three minutes before it, a training saves and its job is queued again"
+    )
+    restarts: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        20, description="how often a job that reached its time limit is queued again"
+    )
+    gpus: Annotated[int, Field(ge=0, le=64)] = Field(0, description="GPUs of a job")
+    cpus: Annotated[int, Field(ge=1, le=1024)] = Field(1, description="CPU cores of a job, which are threads of it")
+    memory: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        None, description="main memory of a job in GB; without it, the cluster's default"
+    )
+    setup: list[str] = Field([], description="lines of bash before the work, as [module load cuda]")
+    options: dict[str, str | int | bool] = Field(
+        {}, description="other options of sbatch, as {account: me, qos: low, constraint: a100}"
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _check_options(cls, options: dict[str, str | int | bool]) -> dict[str, str | int | bool]:
+        named = {name.replace("_", "-"): value for name, value in options.items()}
+        problems = [
+            f"{name} can't be an option: {RESERVED_OPTIONS[name]}" for name in named if name in RESERVED_OPTIONS
+        ]
+        problems += [f"{name}: leave it out instead of false" for name, value in named.items() if value is False]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return named
+
+
 class Sweep(Section):
     """Arms x settings x seeds over one recipe."""
 
@@ -97,6 +145,7 @@ class Sweep(Section):
         description="chrF++ that an entry may be worse than a baseline and count as no worse (non-inferiority): to be "
         "stated before the sweep is run, such as 0.1",
     )
+    slurm: SlurmSettings = Field(SlurmSettings(), description="what a job gets with --executor slurm")
 
     @field_validator("arms", mode="before")
     @classmethod
