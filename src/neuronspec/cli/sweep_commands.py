@@ -59,7 +59,7 @@ def sweep(
     ] = None,
     tables: TablesOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what is done, what isn't, and the jobs it would be; and exit.")
+        bool, typer.Option("--dry-run", help="Print what is done, what isn't, and the jobs of Slurm; and exit.")
     ] = False,
     no_verify: NoVerifyOption = False,
 ) -> None:
@@ -137,13 +137,19 @@ def plan_sweep(
     for node in nodes:
         typer.echo(f"{node.name}: {'done' if node.folder in done else 'to do'}")
     if executor == "slurm":
-        from neuronspec.sweep.executors.slurm import SlurmExecutor
+        _plan_jobs(sweep, nodes, done, out, processes)
 
-        names = {node.folder: node.name for node in nodes}
-        cluster = SlurmExecutor(sweep, out, processes)
-        for needs, array in cluster.arrays([node for node in nodes if node.folder not in done], done):
-            after = f", after {', '.join(sorted(names[need] for need in needs))}" if needs else ""
-            typer.echo(f"\njob of {', '.join(node.name for node in array)}{after}:\n{cluster.script(array)}")
+
+def _plan_jobs(sweep: Sweep, nodes: list[Node], done: set[Path], out: Path, processes: int | None) -> None:
+    from neuronspec.sweep.executors.slurm import SlurmExecutor
+
+    names = {node.folder: node.name for node in nodes}
+    cluster, left = SlurmExecutor(sweep, out, processes), [node for node in nodes if node.folder not in done]
+    for needs, array in cluster.arrays(left, done):
+        after = f", after {', '.join(sorted(names[need] for need in needs))}" if needs else ""
+        typer.echo(f"job{' array' if len(array) > 1 else ''}: {', '.join(node.name for node in array)}{after}")
+    if left:
+        typer.echo(f"each of them, but for --array and --dependency, with:\n{cluster.script(left[:1])}")
 
 
 def _run(sweep: Sweep, nodes: list[Node], out: Path, runner: Runner, tables: Path | None) -> None:

@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from neuronspec.sweep.nodes import Node
+if TYPE_CHECKING:
+    from neuronspec.sweep.nodes import Node
 
 LOG = "sweep.log"
 """What a sweep and its workers say, in the folder of the sweep and of each node."""

@@ -18,7 +18,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypedDict
 
@@ -28,8 +28,10 @@ from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.sweep.executors.executor import Ended, Executor, log_size, said
 from neuronspec.sweep.executors.slurm_job import NodeJob
-from neuronspec.sweep.nodes import Node
 from neuronspec.sweep.settings import Sweep
+
+if TYPE_CHECKING:
+    from neuronspec.sweep.nodes import Node
 
 logger = logging.getLogger(__name__)
 
@@ -160,6 +162,7 @@ class SlurmExecutor(Executor):
             "mem": None if settings.memory is None else f"{round(settings.memory * 1024)}MB",
             "setup": settings.setup or None,
             "signal_delay_s": SIGNAL_SECONDS,
+            "srun_args": [f"--cpus-per-task={settings.cpus}"],  # srun no longer takes it from sbatch
             "wckey": None,
             "dependency": f"afterok:{':'.join(jobs)}" if jobs else None,
             "additional_parameters": {"requeue": True, "kill-on-invalid-dep": "yes", **settings.options},

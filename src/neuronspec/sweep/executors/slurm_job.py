@@ -1,8 +1,8 @@
 """What a job of Slurm does: one node of a sweep, in a worker that is stopped in order when the job must end.
 
-submitit calls a `NodeJob` in the job. Before the time limit, and before a preemption where the cluster is set so, Slurm
-sends the signal for which submitit calls `checkpoint` and queues the job again. SIGTERM comes when the job is cancelled,
-preempted or requeued by others: the worker saves, and what becomes of the job is Slurm's to decide.
+submitit calls a `NodeJob` in the job. Before the time limit, and before a preemption where the cluster is set so,
+Slurm sends the signal for which submitit calls `checkpoint` and queues the job again. SIGTERM comes when the job is
+cancelled, preempted or requeued by others: the worker saves, and what becomes of the job is Slurm's to decide.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class NodeJob:
             RunError: it failed; says why.
         """
         begin = log_size(self.folder)
-        # Slurm sends the signal to all processes of a job. It is for this one alone: the worker inherits that it is blocked.
+        # Slurm sends the signal to all processes of a job; the worker inherits that it is blocked.
         warning = {_warning_signal()}
         signal.pthread_sigmask(signal.SIG_BLOCK, warning)
         try:
