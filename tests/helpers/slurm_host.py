@@ -46,7 +46,7 @@ PreemptMode=REQUEUE
 KillWait=10
 ReturnToService=2
 NodeName=localhost CPUs=4 State=UNKNOWN
-PartitionName=low Nodes=localhost Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=10
+PartitionName=low Nodes=localhost Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=2
 PartitionName=high Nodes=localhost MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 """
 

@@ -115,6 +115,18 @@ def test_a_stopped_sweep_leaves_its_jobs(host: SlurmHost, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_a_preempted_job_saves_and_continues(host: SlurmHost, tmp_path: Path) -> None:
+    nodes = stub_nodes(tmp_path, {"one": []})
+    runner(tmp_path, nodes, partition="low").submit()
+    assert within(LONGEST, lambda: nodes["one"].holds)
+    host.run("srun", "--partition=high", "--exclusive", "true")
+    assert "stopped" in (tmp_path / "one" / "sweep.log").read_text()
+    (tmp_path / "go").touch()
+    assert runner(tmp_path, nodes).run().done == {tmp_path / "one"}
+    assert (nodes["one"].starts, nodes["one"].steps) == (2, ALL)
+
+
+@pytest.mark.slow
 @pytest.mark.cli
 def test_a_real_sweep_has_the_results_of_a_local_one(host: SlurmHost, tmp_path: Path) -> None:
     text = SMALL + "arms: {dense: , specialized: , half: {arm: averaged, set: {baselines.averaged.of: dense}}}\n"
