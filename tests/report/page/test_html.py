@@ -239,9 +239,10 @@ def test_an_adaptation_has_a_section() -> None:
 def test_a_pretrained_run_has_a_section() -> None:
     data = fake_run(SMALL)
     facts = {"name": "facebook/nllb", "revision": "abc", "sha256": "f" * 64}
-    page = Page(render(dataclasses.replace(data, results=changed(data.results, pretrained=facts))))
+    change = {"ids": [256206, 60000]}
+    page = Page(render(dataclasses.replace(data, results=changed(data.results, pretrained=facts, vocabulary=change))))
     assert "checkpoint" in {a.get("id") for tag, a in page.elements if tag == "section"}
-    assert all(value in page.text for value in facts.values())
+    assert all(value in page.text for value in (*facts.values(), "vocabulary, ids", "256,206 → 60,000"))
     assert len(blocks_of(page)["checkpoint-gains"]["rows"]) == 6
     assert "specialized is above the checkpoint in 6 of 6 directions." in page.text
 

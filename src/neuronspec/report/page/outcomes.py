@@ -77,7 +77,7 @@ def checkpoint_section(data: ReportData) -> Section | None:
     results = data.results
     if results is None or not results.pretrained:
         return None
-    facts = Table("The checkpoint", ["", "value"], [[key, str(value)] for key, value in _facts(results).items()])
+    facts = Table("The checkpoint", ["fact", "value"], [[key, str(value)] for key, value in _facts(results).items()])
     base = results.arms.get("base", {})
     directions = trained_directions(results)
     gains = {
@@ -120,5 +120,5 @@ def _facts(results: Results) -> dict[str, object]:
     """What is known of the checkpoint, and what became of its vocabulary."""
     known = dict(results.pretrained or {})
     vocabulary = (results.model_extra or {}).get("vocabulary")
-    changed = {f"vocabulary, {key}": value for key, value in vocabulary.items()} if isinstance(vocabulary, dict) else {}
-    return {**known, **changed}
+    changed = vocabulary if isinstance(vocabulary, dict) else {}
+    return known | {f"vocabulary, {key}": f"{before:,} → {after:,}" for key, (before, after) in changed.items()}
