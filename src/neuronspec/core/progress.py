@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
@@ -131,7 +132,9 @@ class _NotebookBar(Task):
     """A bar of `tqdm`: a widget where `ipywidgets` is installed, else a line of text; `rich` shows nothing without."""
 
     def __init__(self, title: str, total: float | None) -> None:
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # ipywidgets isn't installed: a line of text does
+            from tqdm.auto import tqdm
 
         done = "{percentage:3.0f}%|{bar}|" if total else "{n:,.0f}"
         form = f"{{desc}}: {done} {{elapsed}}{'<{remaining}' if total else ''}{{postfix}}"
