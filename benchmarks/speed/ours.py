@@ -24,8 +24,10 @@ class TargetTokens:
         model.base_model.register_forward_pre_hook(self._count, with_kwargs=True)
 
     def _count(self, module: Any, args: Any, inputs: dict[str, Any]) -> None:
-        mask = inputs["decoder_attention_mask"]
-        self.seen += int(mask.sum()) - len(mask)  # the decoder reads </s>, the tag and the pieces; the tag is no target
+        ids = inputs["decoder_input_ids"]
+        self.seen += int((ids != module.config.pad_token_id).sum()) - len(
+            ids
+        )  # the decoder reads </s>, the tag and the pieces; the tag is no target
 
 
 def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, compiled: bool) -> None:

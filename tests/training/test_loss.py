@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, pad
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from neuronspec.batching.collate import ready
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
@@ -95,6 +96,32 @@ def test_other_heads_give_all_logits(family: str, monkeypatch: pytest.MonkeyPatc
     assert found.nats.item() == pytest.approx(plain_loss(model, batch, 0.0).item(), abs=1e-9)
     for name, value in gradients(model, found.smoothed).items():
         assert torch.allclose(value, expected[name], rtol=1e-9, atol=1e-10), name
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "short", "eager"])
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("family", ["m2m100", "mbart", "bart", "marian", "pegasus", "t5", "llama"])
+def test_what_is_known_beforehand_changes_nothing(family: str, padded: bool, implementation: str) -> None:
+    """Positions, pieces and masks are those that would be found."""
+    model = build_family(family, dtype=torch.float64)
+    if implementation in ("eager", "sdpa") or family in ("m2m100", "bart"):
+        model.set_attn_implementation(implementation)
+    inputs = padded_inputs(model)
+    if not padded:
+        inputs["attention_mask"] = torch.ones_like(inputs["attention_mask"])
+    expected = batch_loss(model, Batch(EN_DE, inputs), 0.1)
+    wanted = gradients(model, expected.smoothed)
+    found = batch_loss(model, Batch(EN_DE, inputs, ready(inputs, not model.config.is_encoder_decoder)), 0.1)
+    assert found.nats.item() == pytest.approx(expected.nats.item(), abs=1e-9)
+    for name, value in gradients(model, found.smoothed).items():
+        assert torch.allclose(value, wanted[name], rtol=1e-9, atol=1e-10), name
+
+
+def test_parts_of_a_batch_find_it_anew() -> None:
+    batch, model = toy_batch(), toy_model(dropout=0.0).eval()
+    halves = [batch_loss(model, half).nats for half in (batch.rows(0, 4), batch.rows(4, None))]
+    assert batch.ready is not None and batch.rows(0, 4).ready is None
+    assert sum(halves).item() == pytest.approx(batch_loss(model, batch).nats.item(), rel=1e-5)
 
 
 class LargestTensor(TorchDispatchMode):

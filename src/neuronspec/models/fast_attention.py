@@ -8,7 +8,7 @@ long sequences, grouped heads, position biases, soft caps and paged caches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -122,6 +122,36 @@ def use_fast_attention(model: PreTrainedModel) -> None:
         return
     if model._supports_sdpa and model._can_set_attn_implementation():
         model.set_attn_implementation(SHORT if model.device.type == "cpu" else "sdpa")
+
+
+_TAKES_MASKS = frozenset({"bart", "m2m_100", "marian", "mbart", "pegasus"})
+"""Encoder-decoder models that take masks `[batch, 1, query_time, key_time]` as they are, for all of their attention."""
+
+
+def encoded(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], padded: bool) -> dict[str, Any]:
+    """Inputs whose source the encoder has read, with the decoder's masks, in place of the source and masks of padding.
+
+    Transformers makes the same masks, but asks the device up to three times whether anything is padded, and waits.
+    Models that take no ready masks, and attention other than `sdpa` and `short`, get the inputs as they are.
+
+    Args:
+        model: that reads them.
+        inputs: of a batch, without labels, padded on the right.
+        padded: whether any source is padded.
+    """
+    implementation = model.config._attn_implementation
+    if model.config.model_type not in _TAKES_MASKS or implementation not in (SHORT, "sdpa"):
+        return dict(inputs)
+    source, target = (inputs[name].bool()[:, None, None, :] for name in ("attention_mask", "decoder_attention_mask"))
+    read, written = source.shape[-1], target.shape[-1]
+    causal = torch.ones(written, written, dtype=torch.bool, device=target.device).tril()
+    own, cross = (source.expand(-1, -1, time, -1).contiguous() if padded else None for time in (read, written))
+    return {
+        "encoder_outputs": model.get_encoder()(input_ids=inputs["input_ids"], attention_mask=own),
+        "attention_mask": cross,
+        "decoder_input_ids": inputs["decoder_input_ids"],
+        "decoder_attention_mask": causal & target,
+    }
 
 
 AttentionInterface.register(SHORT, short_attention)

@@ -226,6 +226,14 @@ def teacher_forced(sources: Ragged, targets: Ragged, starts: Sequence[int], pad:
     }
 
 
+def shifted(labels: torch.Tensor) -> torch.Tensor:
+    """The labels of a decoder-only model `[batch, time]` at the positions that give them: one further in front.
+
+    They are its input, so each position is to give the next one's, and the last gives nothing.
+    """
+    return torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
+
+
 def any_of(tokens: Iterable[str]) -> re.Pattern[str]:
     """What finds tokens of two characters or more in a text; nothing, without any."""
     words = sorted({token for token in tokens if len(token.strip()) > 1}, key=len, reverse=True)

@@ -25,8 +25,9 @@ from transformers import PreTrainedModel
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
 from neuronspec.models.dispatch import is_dispatched
+from neuronspec.models.fast_attention import encoded
 from neuronspec.models.fast_dropout import FastDropout
-from neuronspec.models.frames import IGNORED
+from neuronspec.models.frames import IGNORED, shifted
 from neuronspec.training.precision import autocast
 
 InDirection = Callable[[Direction | Sequence[Direction]], AbstractContextManager[Any]]
@@ -81,14 +82,9 @@ class BatchLoss:
 
 
 def target_labels(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-    """What the model is to give at each position `[batch, time]`, `IGNORED` where there is no loss.
-
-    A decoder-only model's labels are its input: each position is to give the next one's, and the last gives nothing.
-    """
+    """What the model is to give at each position `[batch, time]`, `IGNORED` where there is no loss."""
     labels = batch.inputs["labels"]
-    if model.config.is_encoder_decoder:
-        return labels
-    return torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
+    return labels if model.config.is_encoder_decoder else shifted(labels)
 
 
 def target_tokens(model: PreTrainedModel, batch: Batch) -> int:
@@ -122,9 +118,7 @@ def _dropout(model: PreTrainedModel) -> AbstractContextManager[Any]:
 
 
 def _batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float) -> BatchLoss:
-    labels = target_labels(model, batch)
-    taken = labels != IGNORED
-    rows, targets = _before_loss(model, batch)[taken], labels[taken]
+    rows, targets, _ = _before_loss(model, batch)
     if projects_rows(model):
         return BatchLoss(*projected_loss(rows, *_head(model), targets, label_smoothing, softcap=_softcap(model)))
     logits = rows.to(torch.promote_types(rows.dtype, torch.float32))
@@ -143,28 +137,39 @@ def sentence_nats(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
     Returns:
         DoubleTensor `[batch]`, in nats.
     """
-    labels = target_labels(model, batch)
-    taken = labels != IGNORED
-    given, projects = _before_loss(model, batch)[taken], projects_rows(model)
+    (given, pieces, positions), projects = _before_loss(model, batch), projects_rows(model)
     vocabulary = len(_head(model)[0]) if projects else given.shape[-1]
     chunk = max(FEWEST_ROWS, LOGITS_HELD.get(given.device.type, 0) // vocabulary)
     nats = []
-    for rows, targets in zip(given.split(chunk), labels[taken].split(chunk), strict=True):
-        logits = functional.linear(rows, *_head(model)) if projects else rows
+    for part, targets in zip(given.split(chunk), pieces.split(chunk), strict=True):
+        logits = functional.linear(part, *_head(model)) if projects else part
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         cap = _softcap(model) if projects else None
         logits = logits if cap is None else cap * torch.tanh(logits / cap)
         nats.append(functional.cross_entropy(logits, targets, reduction="none").double())
-    found = torch.zeros(len(labels), dtype=torch.double, device=labels.device)
-    return found.index_add(0, taken.nonzero()[:, 0], torch.cat(nats))
+    rows, time = batch.inputs["labels"].shape
+    found = torch.zeros(rows, dtype=torch.double, device=given.device)
+    return found.index_add(0, positions // time, torch.cat(nats))
 
 
-def _before_loss(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
-    """What the head is given, where its rows are projected here; else the logits. `[batch, time, ...]`."""
+def _before_loss(model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What there is at positions that take loss.
+
+    Returns:
+        What the head is given there, where its rows are projected here, else the logits: `[targets, ...]`; and, both
+        `[targets]`, what is to be given, and the positions in `[batch * time]`.
+    """
     inputs = {name: tensor for name, tensor in batch.inputs.items() if name != "labels"}
-    if projects_rows(model):
-        return _input_of_head(model, model.get_output_embeddings(), inputs)
-    return model(**inputs, use_cache=False).logits
+    if batch.ready is None:
+        labels = target_labels(model, batch).flatten()
+        positions = (labels != IGNORED).nonzero().squeeze(1)
+        pieces = labels[positions]
+    else:
+        positions, pieces = batch.ready.positions, batch.ready.pieces
+        inputs = encoded(model, inputs, batch.ready.source_padded)
+    head = model.get_output_embeddings() if projects_rows(model) else None
+    given = model(**inputs, use_cache=False).logits if head is None else _input_of_head(model, head, inputs)
+    return given.flatten(0, 1).index_select(0, positions), pieces, positions
 
 
 def _head(model: PreTrainedModel) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -76,14 +76,14 @@ class Optimizer:
             known["updates"] = updates
         self._rate = partial(SCHEDULES.get(settings.schedule), **known)
 
-    def clip(self, scale: float = 1.0) -> float:
+    def clip(self, scale: float = 1.0) -> torch.Tensor:
         """Scale the gradient down to the settings' norm if it is longer; call it once, before `step`.
 
         Args:
             scale: that the loss was multiplied by, which the gradient is divided by before.
 
         Returns:
-            Its norm before it is scaled down.
+            Its norm before it is scaled down, on its device.
         """
         for name, (whole_one, part) in self._parts.items():
             own = self.parameters[name]
@@ -94,7 +94,7 @@ class Optimizer:
             for parameter in self.parameters.values():
                 if parameter.grad is not None:
                     parameter.grad.div_(scale)
-        return float(whole(nn.utils.clip_grad_norm_(self.parameters.values(), self._clip_norm)))
+        return whole(nn.utils.clip_grad_norm_(self.parameters.values(), self._clip_norm))
 
     def step(self, update: int) -> float:
         """Apply the gradient and clear it.

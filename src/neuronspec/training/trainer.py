@@ -234,8 +234,7 @@ class Trainer:
         update = next(updates)
         scale = state.scale if self.precision == "fp16" else 1.0
         losses = self.gradient(update, scale)
-        norm = self.optimizer.clip(scale)
-        smoothed, nats = self._agree(*losses)
+        smoothed, nats, norm = self._agree(*losses, self.optimizer.clip(scale))
         state.update += 1
         state.batches = update.state
         rate = 0.0
@@ -249,17 +248,21 @@ class Trainer:
             self._skip(update, rescaled)
         self.report.updated(state, rate, self.budget.used(state))
 
-    def _agree(self, smoothed: torch.Tensor, nats: torch.Tensor) -> tuple[float, float]:
-        """The losses over all processes; with them they agree on whether to stop, and on the main one's clock."""
+    def _agree(self, *own: torch.Tensor) -> list[float]:
+        """The two losses over all processes, and the norm; they agree on whether to stop, and on the main one's clock.
+
+        Only here does the host wait for the device in an update.
+        """
+        *losses, norm = (one.double() for one in own)
         if self.processes.size == 1:
             self._tick()
-            return float(smoothed), float(nats)
+            return torch.stack([*losses, norm]).tolist()
         seconds = time.monotonic() - self.begun if self.processes.is_main else 0.0
         facts = torch.tensor([float(self.stop.requested is not None), seconds], dtype=torch.float64)
-        own = torch.cat([torch.stack([smoothed, nats]).double(), facts.to(smoothed.device)])
-        total = self.processes.sum(own).tolist()
-        self.agreed_to_stop, self.state.seconds = total[2] > 0, total[3]
-        return total[0], total[1]
+        total = self.processes.sum(torch.cat([torch.stack(losses), facts.to(norm.device)]))
+        *both, stops, self.state.seconds, norm_of_all = torch.cat([total, norm[None]]).tolist()
+        self.agreed_to_stop = stops > 0
+        return [*both, norm_of_all]
 
     def _tick(self) -> None:
         if self.processes.size == 1:  # else the main one's clock counts, see _agree
