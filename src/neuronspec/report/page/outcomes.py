@@ -77,7 +77,7 @@ def checkpoint_section(data: ReportData) -> Section | None:
     results = data.results
     if results is None or not results.pretrained:
         return None
-    facts = Table("The checkpoint", ["fact", "value"], [[key, str(value)] for key, value in _facts(results).items()])
+    facts = Table("The checkpoint", ["fact", "value"], [[key, value] for key, value in _facts(results).items()])
     base = results.arms.get("base", {})
     directions = trained_directions(results)
     gains = {
@@ -116,7 +116,7 @@ def checkpoint_section(data: ReportData) -> Section | None:
     return Section("checkpoint", "Starting from a checkpoint", intro, blocks, told, [facts])
 
 
-def _facts(results: Results) -> dict[str, object]:
+def _facts(results: Results) -> dict[str, str]:
     """What is known of the checkpoint, and what became of its vocabulary."""
     known = dict(results.pretrained or {})
     vocabulary = (results.model_extra or {}).get("vocabulary")
