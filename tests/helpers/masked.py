@@ -81,7 +81,7 @@ def _partly(values: torch.Tensor, mask: torch.Tensor, last: bool) -> torch.Tenso
 
 def methods(semantics: str) -> tuple[str, ...]:
     """How layers can be computed with these semantics."""
-    return ("rows", "auto") if semantics == "gradient" else ("compact", "rows", "auto")
+    return ("rows", "auto") if semantics == "gradient" else ("compact", "rows", "masked", "auto")
 
 
 def gradients(model: nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:

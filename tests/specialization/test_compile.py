@@ -71,12 +71,12 @@ def test_a_compiled_model_follows_the_direction(build: Any, semantics: str, meth
         assert torch.allclose(compiled(**inputs).logits, dense, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["compact", "rows"])
+@pytest.mark.parametrize("method", ["compact", "rows", "masked"])
 def test_all_directions_share_one_graph(method: str) -> None:
     """Widths that differ by direction are dynamic."""
     model = _llama()
     inputs = padded_inputs(model)
-    directions = tuple(f"en-x{index}" for index in range(12))
+    directions = tuple(f"en-x{index}" for index in range(60))
     specialize(model, random_masks(model, directions), method=method)
     graphs: list[object] = []
 
@@ -92,11 +92,11 @@ def test_all_directions_share_one_graph(method: str) -> None:
     assert len(graphs) == 1
 
 
-@pytest.mark.parametrize(("semantics", "method"), [("weight", "compact"), ("gradient", "auto")])
+@pytest.mark.parametrize(("semantics", "method"), [("weight", "compact"), ("weight", "masked"), ("gradient", "auto")])
 def test_all_directions_share_one_graph_in_training(semantics: str, method: str) -> None:
     model = _llama()
     inputs = padded_inputs(model)
-    directions = tuple(f"en-x{index}" for index in range(12))
+    directions = tuple(f"en-x{index}" for index in range(60))
     specialize(model, random_masks(model, directions), semantics, method=method)
     graphs: list[object] = []
 

@@ -1,4 +1,4 @@
-"""Compact, rows and auto compute what masked weights compute: outputs, gradients, training."""
+"""Compact, rows, masked and auto compute what masked weights compute: outputs, gradients, training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.helpers.masked import Double, gradients, methods, naive, random_masks
 from torch import nn
 from transformers import M2M100Config, M2M100ForConditionalGeneration
 
+from neuronspec.core.errors import DirectionError
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.apply import specialize, unspecialize
@@ -233,3 +234,10 @@ def test_a_zero_shot_direction_computes_with_composed_masks() -> None:
     specialize(model, NeuronMasks.from_dict(masks).compose("de-fr", encoder="de-en", decoder="en-fr"))
     with use_direction(model, "de-fr"):
         assert (model(**inputs).logits - expected).abs().max() < EXACT
+
+
+def test_masked_weights_are_of_one_direction() -> None:
+    model = build_family("m2m100")
+    specialize(model, random_masks(model), method="masked")
+    with pytest.raises(DirectionError, match="method='masked' computes one direction at a time"):
+        use_directions(model, ["en-de", "de-en"]).__enter__()

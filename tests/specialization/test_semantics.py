@@ -63,6 +63,8 @@ def test_semantics_may_leave_the_forward_pass_dense() -> None:
         compact(model, "en-de")
     with pytest.raises(ModelError, match="method='compact': semantics 'updates_ups' computes all neurons"):
         specialize(build_family("m2m100"), masks, semantics="updates_ups", method="compact")
+    with pytest.raises(ModelError, match="method='masked': semantics 'updates_ups' computes all neurons"):
+        specialize(build_family("m2m100"), masks, semantics="updates_ups", method="masked")
 
 
 @pytest.mark.usefixtures("registered")

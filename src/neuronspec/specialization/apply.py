@@ -57,7 +57,9 @@ def specialize(
         components: specialize the sites of the encoder, the decoder, or both. The layers of a decoder-only
             model count as decoder.
         method: `compact` computes the selected neurons alone; `rows` computes all and masks, row by row where a
-            batch mixes directions; `auto` chooses compact where it pays. The results are the same up to rounding.
+            batch mixes directions; `masked` multiplies whole weights by the mask, as the paper's scripts do, in shapes
+            that are the same for all directions; `auto` chooses compact where it pays, else rows. The results are the
+            same up to rounding.
 
     Returns:
         The model, which is changed in place.
@@ -81,8 +83,8 @@ def specialize(
     ):
         if value not in valid:
             raise ModelError(f"{name}={value!r}: {nearest(value, valid)}")
-    if method == "compact" and not SEMANTICS.get(semantics).compacts:
-        raise ModelError(f"method='compact': semantics {semantics!r} computes all neurons; use 'auto' or 'rows'")
+    if method in ("compact", "masked") and not SEMANTICS.get(semantics).compacts:
+        raise ModelError(f"method={method!r}: semantics {semantics!r} computes all neurons; use 'auto' or 'rows'")
     if attached(model) is not None:
         raise ModelError(
             f"this {type(unwrap(model)).__name__} is specialized already: call unspecialize(model) first to put on "

@@ -1,9 +1,10 @@
 """How the layers of a specialized FFN compute: the instance-level forward of `ups` and `down`.
 
-Each layer decides by itself, from the same facts, in which of three ways it computes:
+Each layer decides by itself, from the same facts, in which of four ways it computes:
 
 - dense: outside of any direction, and where every neuron is selected;
 - compact: on the selected neurons alone (`restrict`), for one direction;
+- with whole weights that are multiplied by the mask, for one direction, where the method is `masked`;
 - at full width, as the semantics says. For one direction per row this is the only way.
 """
 
@@ -12,17 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import nn
 
 from neuronspec.core.errors import DirectionError, ModelError
-from neuronspec.models.linear import is_adapted, is_linear, linear, weight_of
+from neuronspec.models.linear import bias_of, is_adapted, is_linear, linear, weight_of
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.specialization.model_state import Active, Method, Specialization
 from neuronspec.specialization.registry import SEMANTICS
-from neuronspec.specialization.restrict import small_down, small_up
+from neuronspec.specialization.restrict import masked_weight, small_down, small_up
 from neuronspec.specialization.selected import Selection
 
 # Compact pays in training on a CPU where (tokens in the batch) x (share of neurons saved) reaches this: gathering
@@ -118,8 +119,8 @@ def check_layers(sites: Sequence[FFNSite], method: Method, semantics: str) -> No
                     f"semantics {semantics!r} updates the weights of selected neurons, and {site.name} has LoRA in "
                     "place of them: merge it first with merge_and_unload() of the PeftModel, or use other semantics"
                 )
-            if method == "compact":
-                raise ModelError(f"method='compact' {_NEEDS_PLAIN}, or specialize with method='auto'")
+            if method in ("compact", "masked"):
+                raise ModelError(f"method={method!r} {_NEEDS_PLAIN}, or specialize with method='auto'")
 
 
 def check_plain(state: Specialization) -> None:
@@ -149,6 +150,8 @@ def _up_forward(up: nn.Module, x: torch.Tensor) -> torch.Tensor:
     if isinstance(selection, Selection) and _is_compact(link, selection, x):
         weight, bias = _kept(active, up, (up,), lambda: small_up(up, selection))
         return linear(up, x, weight, bias)
+    if link.state.method == "masked":
+        return _with_masked_weight(link, active, up, x, False)
     return link.state.rule.up(up, x, selection)
 
 
@@ -163,7 +166,18 @@ def _down_forward(down: nn.Module, x: torch.Tensor) -> torch.Tensor:
         constants = link.state.constants[link.index]
         weight, bias = _kept(active, down, (*site.ups, down), lambda: small_down(site, selection, constants))
         return linear(down, x, weight, bias)
+    if link.state.method == "masked":
+        return _with_masked_weight(link, active, down, x, True)
     return link.state.rule.down(down, x, selection)
+
+
+def _with_masked_weight(link: Link, active: Active, layer: nn.Module, x: torch.Tensor, is_down: bool) -> torch.Tensor:
+    selection = active.selections[link.index]
+    assert isinstance(selection, Selection)  # one direction: see Specialization._prepare
+    if link.state.rule.masks_inputs != is_down:
+        return cast(torch.Tensor, type(layer).forward(layer, x))
+    weight, bias = _kept(active, layer, (layer,), lambda: (masked_weight(layer, selection, is_down), bias_of(layer)))
+    return linear(layer, x, weight, bias)
 
 
 def _active(link: Link) -> Active | None:
@@ -181,7 +195,7 @@ def _active(link: Link) -> Active | None:
 
 def _is_compact(link: Link, selection: Selection, x: torch.Tensor) -> bool:
     state, site = link.state, link.site
-    if state.method == "rows" or not state.rule.compacts or not state.plain[link.index]:
+    if state.method in ("rows", "masked") or not state.rule.compacts or not state.plain[link.index]:
         return False
     needs_every_neuron = state.constants[link.index] and site.drops_out
     if state.method == "compact":

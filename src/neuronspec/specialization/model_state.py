@@ -21,7 +21,7 @@ from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.selected import RowSelections, Selection
 
 Components: TypeAlias = Literal["both", "encoder", "decoder"]
-Method: TypeAlias = Literal["auto", "compact", "rows"]
+Method: TypeAlias = Literal["auto", "compact", "rows", "masked"]
 
 # Directions whose vectors stay on the device; the others are made again when they are used (well below a millisecond).
 _KEPT_DIRECTIONS = 16
@@ -179,9 +179,9 @@ class Specialization:
             raise DirectionError("no directions: name one for each row of the batch")
         if len(set(names)) == 1:
             return Active(names[0], self.selections_of(names[0]), keeps_weights)
-        if self.method == "compact":
+        if self.method in ("compact", "masked"):
             raise DirectionError(
-                f"method='compact' computes one direction at a time, given are {', '.join(sorted(set(names)))}; "
+                f"method={self.method!r} computes one direction at a time, given are {', '.join(sorted(set(names)))}; "
                 "specialize with method='auto' or 'rows' for batches that mix directions"
             )
         by_row = [self.selections_of(name) for name in names]

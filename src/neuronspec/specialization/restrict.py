@@ -43,6 +43,13 @@ def small_down(site: FFNSite, selection: Selection, with_constants: bool) -> tup
     return weight, shift.to(weight.dtype) if bias is None else bias + shift.to(bias.dtype)
 
 
+def masked_weight(layer: nn.Module, selection: Selection, neurons_are_inputs: bool) -> torch.Tensor:
+    """The weight of one of the ups, or of `down`, that is zero for unselected neurons."""
+    weight = weight_of(layer)
+    mask = selection.mask.to(weight.dtype)
+    return weight * (mask if neurons_are_inputs != isinstance(layer, Conv1D) else mask[:, None])
+
+
 def has_constants(site: FFNSite) -> bool:
     """Whether neurons with masked weights may give anything but zero.
 

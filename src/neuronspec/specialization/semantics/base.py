@@ -25,11 +25,13 @@ class Semantics(ABC):
             width, and there are no compact models.
         needs_neurons: whether a direction needs a neuron at every site.
         allows_lora: whether the layers may have LoRA around them.
+        masks_inputs: whether a masked weight is that of `down`, whose inputs are the neurons; else those of the ups.
     """
 
     compacts: ClassVar[bool] = True
     needs_neurons: ClassVar[bool] = True
     allows_lora: ClassVar[bool] = True
+    masks_inputs: ClassVar[bool] = False
 
     def has_constants(self, site: FFNSite) -> bool:
         """Whether unselected neurons of a site may give anything but 0."""
