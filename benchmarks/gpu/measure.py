@@ -23,7 +23,8 @@ from transformers import M2M100Config, M2M100ForConditionalGeneration
 
 import specialized_step as step_benchmark
 from gpu.files import arguments, earlier, write
-from neuronspec.models.batch import Batch
+from neuronspec.batching.collate import ready
+from neuronspec.models.batch import Batch, Ready
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.settings import ModelSettings
 from neuronspec.specialization.apply import specialize
@@ -89,7 +90,13 @@ def batches_of(shape: Shape, tokens: int, number: int) -> list[Batch]:
         for name in ("input_ids", "decoder_input_ids", "labels"):
             ids = batch.inputs[name]
             ids.copy_(torch.where(ids > 3, 4 + (ids * 7919) % (shape.vocabulary - 4), ids))
-    return made
+    return [Batch(batch.direction, batch.inputs, known(batch)) for batch in made]
+
+
+def known(batch: Batch) -> Ready:
+    """What the loader finds for the training loop."""
+    found = ready({name: value.cpu() for name, value in batch.inputs.items()}, is_causal=False)
+    return found.each(lambda tensor: tensor.to(DEVICE))
 
 
 def plain_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
