@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ SET = [part for line in SMALL.splitlines()[1:] for part in ("--set", line.strip(
 OF_THE_PROCESS = {"run.log", "stages.json", "log.jsonl", "cost.json", "sweep.log", ".lock", "results.json"}
 """Files that say when and how fast something was done; of `results.json` the scores are compared."""
 
+WHEN = re.compile(rb"On \d+ \w+ \d{4}, |, in (\d+ h )?\d+ (min|s)\b")
+"""What the report tells of the same."""
+
 KILLS = 5
 
 
@@ -30,6 +34,7 @@ def content(folder: Path) -> dict[str, bytes]:
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
     scores = {name: text for name, text in found.items() if name.endswith("results.json")}
     scores = {name: json.dumps(json.loads(text)["arms"]).encode() for name, text in scores.items()}
+    found = {name: WHEN.sub(b"", text) if name == "report/index.html" else text for name, text in found.items()}
     return {name: text for name, text in found.items() if Path(name).name not in OF_THE_PROCESS} | scores
 
 

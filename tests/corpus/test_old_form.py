@@ -90,7 +90,7 @@ def test_both_forms_take_both_kinds_of_override(
         (tmp_path / name).touch()
     (tmp_path / "recipe.yaml").write_text(text)
     corpus = Recipe.load(tmp_path / "recipe.yaml", overrides).corpus
-    found = {split: source.model_dump(exclude_none=True) for split, (source,) in corpus.sources.items()}
+    found = {split: source.model_dump(exclude_unset=True) for split, (source,) in corpus.sources.items()}
     expected = {"train": {"reader": "tsv", "path": tmp_path / train}}
     assert found == (expected | {"test": {"reader": "tsv", "path": tmp_path / test}} if test else expected)
 

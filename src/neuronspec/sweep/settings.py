@@ -14,9 +14,11 @@ from neuronspec.arms.registry import ARMS
 from neuronspec.core.errors import RecipeError
 from neuronspec.core.mistakes import explain
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import RecipePath, Section, Seed
+from neuronspec.core.settings import MANY, RecipePath, Section, Seed
 from neuronspec.core.yaml_file import load_yaml, parse_override
 from neuronspec.recipe import Recipe
+
+_Whole: TypeAlias = Annotated[int, Field(ge=-MANY, le=MANY)]
 
 Changes: TypeAlias = dict[str, Any]
 """Recipe keys as `section.key`, and their values."""
@@ -104,7 +106,7 @@ class SlurmSettings(Section):
         None, description="main memory of a job in GB; without it, the cluster's default"
     )
     setup: list[str] = Field([], description="lines of bash before the work, as [module load cuda]")
-    options: dict[str, str | int | bool] = Field(
+    options: dict[str, str | _Whole | bool] = Field(
         {}, description="other options of sbatch, as {account: me, qos: low, constraint: a100}"
     )
 
