@@ -153,6 +153,7 @@ def run_until(toy: Path, out: Path, marker: Path, number: int) -> None:
     assert number == signal.SIGKILL or "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_interrupted_and_killed_runs_end_with_the_same_scores(toy: Path, finished: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     run_until(toy, out, Path("base/checkpoints/step-*"), signal.SIGKILL)

@@ -94,6 +94,7 @@ def test_a_catalog_is_filled_in_place_and_a_folder_file_by_file(specialized: Pat
     assert (folder / "b.po").read_text() == content
 
 
+@pytest.mark.slow
 def test_a_memory_and_a_glossary(specialized: Path, tmp_path: Path) -> None:
     pair = '<tuv xml:lang="en"><seg>w1 w2</seg></tuv><tuv xml:lang="de"><seg>from a person</seg></tuv>'
     memory, terms, damaged = tmp_path / "memory.tmx", tmp_path / "terms.tsv", tmp_path / "damaged.tmx"

@@ -35,6 +35,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines if line.startswith("neuronspec ")]
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs_to_its_end(tmp_path: Path) -> None:
     """Its training is shortened, and nothing else."""
     work, cache = tmp_path / "work", tmp_path / "hub"

@@ -104,6 +104,7 @@ def test_again_does_nothing_and_another_sweep_is_refused(finished: Path) -> None
     assert refused.returncode == 1 and "another sweep" in refused.stderr
 
 
+@pytest.mark.slow
 def test_killed_and_restarted_repeats_nothing_and_loses_nothing(finished: Path, tmp_path: Path) -> None:
     path, out = write_sweep(tmp_path, TEXT), tmp_path / "out"
     with subprocess.Popen(
