@@ -15,7 +15,7 @@ Each step ends within `--minutes` (9), writes DIR/STEP.json and DIR/STEP.log, an
 of time says `"complete": false`; the same command continues it. A complete one is not repeated. In 30 minutes, with
 10 for each command: `tests speed`, then `bible-base`, then `bible-arms`; the baseline stays in `--run` between them.
 Nothing is fetched: `--wheels` installs the wheels of a folder into DIR/site, for machines without an index. `--text`
-is a folder with train, valid and test (.tsv.xz or .tsv), one column a language. `--data` is the data folder of a run
+is a folder with train, valid and test (.tsv.xz or .tsv), one column per language. `--data` is the data folder of a run
 (`neuronspec prepare`), or a .tar.xz of it.
 """  # noqa: E501
 

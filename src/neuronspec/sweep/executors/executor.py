@@ -36,7 +36,7 @@ class Executor(ABC):
     """Does nodes of a sweep."""
 
     outlives = False
-    """Whether what was started goes on after the sweep's process has ended."""
+    """Whether nodes keep running when the sweep's process exits."""
 
     @property
     @abstractmethod
