@@ -283,7 +283,7 @@ def test_commands_of_the_pages_have_the_options_that_they_name() -> None:
                 continue
             command = group.get_command(typer.Context(group), name)  # type: ignore[attr-defined]
             assert command is not None, f"{page.name}: {name}"
-            command.make_context(name, arguments)  # a mistake raises, and pytest shows the page and the arguments
+            command.make_context(name, arguments)
             count += 1
     assert count > 60
 
