@@ -66,8 +66,7 @@ def sweep(
     """Train arms x seeds x settings over one corpus and baseline, and compare them. A stopped sweep continues."""
     from neuronspec.sweep.registry import EXECUTORS
 
-    EXECUTORS.check(executor)
-    if detach and executor == "local":
+    if detach and not EXECUTORS.get(executor).outlives:
         raise RecipeError("--detach leaves jobs of a cluster alone: it needs --executor slurm")
     if dry_run:
         plan_sweep(file, out, overrides, base, executor, processes)
@@ -126,8 +125,9 @@ def plan_sweep(
     executor: str = "local",
     processes: int | None = None,
 ) -> None:
-    """Print every task of a sweep, and whether it is done; of jobs, what Slurm would be given."""
+    """Print every task of a sweep, and whether it is done; of jobs, what a cluster would be given."""
     from neuronspec.sweep.nodes import base_of, nodes_of
+    from neuronspec.sweep.registry import EXECUTORS
     from neuronspec.sweep.settings import Sweep
 
     sweep = Sweep.load(file, overrides)
@@ -136,20 +136,8 @@ def plan_sweep(
     done = {node.folder for node in nodes if node.done()}
     for node in nodes:
         typer.echo(f"{node.name}: {'done' if node.folder in done else 'to do'}")
-    if executor == "slurm":
-        _plan_jobs(sweep, nodes, done, out, processes)
-
-
-def _plan_jobs(sweep: Sweep, nodes: list[Node], done: set[Path], out: Path, processes: int | None) -> None:
-    from neuronspec.sweep.executors.slurm import SlurmExecutor
-
-    names = {node.folder: node.name for node in nodes}
-    cluster, left = SlurmExecutor(sweep, out, processes), [node for node in nodes if node.folder not in done]
-    for needs, array in cluster.arrays(left, done):
-        after = f", after {', '.join(sorted(names[need] for need in needs))}" if needs else ""
-        typer.echo(f"job{' array' if len(array) > 1 else ''}: {', '.join(node.name for node in array)}{after}")
-    if left:
-        typer.echo(f"each of them, but for --array and --dependency, with:\n{cluster.script(left[:1])}")
+    for line in EXECUTORS.get(executor)(sweep, out, processes).plan(nodes, done):
+        typer.echo(line)
 
 
 def _run(sweep: Sweep, nodes: list[Node], out: Path, runner: Runner, tables: Path | None) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -47,6 +47,15 @@ class Executor(ABC):
     @abstractmethod
     def width(self) -> int:
         """The number of nodes that are done at a time, as far as is known."""
+
+    def plan(self, nodes: Sequence[Node], done: AbstractSet[Path]) -> Iterator[str]:
+        """Lines that say what would be started.
+
+        Args:
+            nodes: of the sweep, each after those that it needs.
+            done: the folders of nodes that are done.
+        """
+        return iter(())
 
     @abstractmethod
     def start(self, waiting: Sequence[Node], done: AbstractSet[Path]) -> list[tuple[Node, str]]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from neuronspec.core.errors import NeuronspecError
@@ -42,12 +43,19 @@ class LocalExecutor(Executor):
     """
 
     def __init__(self, sweep: Sweep, folder: Path, processes: int | None = None) -> None:
-        import torch
-
-        self._gpus = torch.cuda.device_count()
-        self._processes = processes or max(1, self._gpus)
+        self._given = processes
         self._jobs: dict[Path, _Job] = {}
         self._refused: list[Ended] = []
+
+    @cached_property
+    def _gpus(self) -> int:
+        import torch
+
+        return torch.cuda.device_count()
+
+    @cached_property
+    def _processes(self) -> int:
+        return self._given or max(1, self._gpus)
 
     @property
     def running(self) -> int:

@@ -109,6 +109,15 @@ class SlurmExecutor(Executor):
         """See `Executor`: the number of jobs that run, as last seen."""
         return max(1, self._seen["RUNNING"])
 
+    def plan(self, nodes: Sequence[Node], done: AbstractSet[Path]) -> Iterator[str]:
+        """See `Executor`: the jobs, and what sbatch is given."""
+        names, left = {node.folder: node.name for node in nodes}, [node for node in nodes if node.folder not in done]
+        for needs, array in self.arrays(left, done):
+            after = f", after {', '.join(sorted(names[need] for need in needs))}" if needs else ""
+            yield f"job{' array' if len(array) > 1 else ''}: {', '.join(node.name for node in array)}{after}"
+        if left:
+            yield f"each of them, but for --array and --dependency, with:\n{self.script(left[:1])}"
+
     def start(self, waiting: Sequence[Node], done: AbstractSet[Path]) -> list[tuple[Node, str]]:
         """See `Executor`: all of them, since jobs wait for each other."""
         if not waiting:
