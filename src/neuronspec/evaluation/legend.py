@@ -9,8 +9,8 @@ from neuronspec.evaluation.tables import average_gain, trained_directions
 
 _ROWS = {
     "copy": "the source itself, untranslated; a model that has learnt to translate scores more",
-    "base": "one model, trained on all directions",
-    "specialized": "base, trained on with each direction restricted to the neurons that it uses most",
+    "base": "the model that the arms were made from",
+    "specialized": "base, trained on with neurons of each direction's own",
     "dense": "base, trained on for as many updates with all neurons",
     "random": "as specialized, with as many neurons drawn at random",
 }
