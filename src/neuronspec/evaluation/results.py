@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, TypeVar
@@ -14,7 +15,7 @@ from neuronspec.core.environment import environment
 from neuronspec.core.errors import EvaluationError
 from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
-from neuronspec.core.table import Table
+from neuronspec.core.table import Cell, Table
 from neuronspec.evaluation.arithmetic import Arithmetic
 from neuronspec.scoring.old_significance import upgraded
 from neuronspec.scoring.registry import METRICS
@@ -53,6 +54,46 @@ class DirectionResult(BaseModel):
         """A score by its name in files; None if it wasn't computed."""
         own = {"bleu": self.bleu, "chrf++": self.chrf, "loss": self.loss, "truncated": self.truncated}
         return own[score] if score in own else self.others.get(score)
+
+
+def label_of(score: str) -> str:
+    """What tables call a score of `results.json`."""
+    return METRICS.get(score).label if score in METRICS else score
+
+
+def digits_of(score: str) -> int:
+    """The decimals that tables show of a score."""
+    return METRICS.get(score).digits if score in METRICS else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Average:
+    """A mean over directions.
+
+    Args:
+        value: None where no direction has the score.
+        n: directions that have it.
+        of: directions that should.
+    """
+
+    value: float | None
+    n: int
+    of: int
+
+    def show(self, digits: int, *, signed: bool = False, mark: str = "") -> Cell:
+        """`12.3`, `12.3 (2 of 3)` where directions are missing, `–` where all are; `signed`: `+12.3`; then the mark."""
+        if self.value is None:
+            return Cell("–", None, self.n, self.of)
+        missing = f" ({self.n} of {self.of})" if self.n < self.of else ""
+        text = f"{self.value:{'+' if signed else ''}.{digits}f}{mark}{missing}"
+        return Cell(text, self.value, self.n, self.of, mark)
+
+
+def average(scores: Mapping[str, DirectionResult], directions: Sequence[str], metric: str) -> Average:
+    """The mean of a metric over `directions`; one that is missing is counted as missing, never left out silently."""
+    values = [scores[name].get(metric) for name in directions if name in scores]
+    known = [value for value in values if value is not None]
+    return Average(sum(known) / len(known) if known else None, len(known), len(directions))
 
 
 class DirectionScore(DirectionResult):
@@ -178,9 +219,8 @@ class Results(BaseModel):
 
     def _repr_html_(self) -> str:
         """For notebooks: one row per arm, means over the trained directions."""
-        from neuronspec.evaluation.tables import average, digits_of, label_of, trained_directions
-
-        names = trained_directions(self)
+        scored = {name for scores in self.arms.values() for name in scores}
+        names = sorted((scored | set(self.directions)) - set(self.zero_shot))
         rows: list[list[str]] = [
             [arm, *(average(scores, names, score).show(digits_of(score)) for score in MAIN_SCORES)]
             for arm, scores in self.arms.items()

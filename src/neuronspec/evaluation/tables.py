@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.languages import name_of
 from neuronspec.core.table import Cell, Table
-from neuronspec.evaluation.results import MAIN_SCORES, DirectionResult, Results
+from neuronspec.evaluation.results import (
+    MAIN_SCORES,
+    Average,
+    DirectionResult,
+    Results,
+    average,
+    digits_of,
+    label_of,
+)
 from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.significance import Group, marks
 
@@ -28,46 +35,6 @@ __all__ = [
     "trained_directions",
     "zero_shot_table",
 ]
-
-
-def label_of(score: str) -> str:
-    """What tables call a score of `results.json`."""
-    return METRICS.get(score).label if score in METRICS else score
-
-
-def digits_of(score: str) -> int:
-    """The decimals that tables show of a score."""
-    return METRICS.get(score).digits if score in METRICS else 1
-
-
-@dataclass(frozen=True, slots=True)
-class Average:
-    """A mean over directions.
-
-    Args:
-        value: None where no direction has the score.
-        n: directions that have it.
-        of: directions that should.
-    """
-
-    value: float | None
-    n: int
-    of: int
-
-    def show(self, digits: int, *, signed: bool = False, mark: str = "") -> Cell:
-        """`12.3`, `12.3 (2 of 3)` where directions are missing, `–` where all are; `signed`: `+12.3`; then the mark."""
-        if self.value is None:
-            return Cell("–", None, self.n, self.of)
-        missing = f" ({self.n} of {self.of})" if self.n < self.of else ""
-        text = f"{self.value:{'+' if signed else ''}.{digits}f}{mark}{missing}"
-        return Cell(text, self.value, self.n, self.of, mark)
-
-
-def average(scores: Mapping[str, DirectionResult], directions: Sequence[str], metric: str) -> Average:
-    """The mean of a metric over `directions`; one that is missing is counted as missing, never left out silently."""
-    values = [scores[name].get(metric) for name in directions if name in scores]
-    known = [value for value in values if value is not None]
-    return Average(sum(known) / len(known) if known else None, len(known), len(directions))
 
 
 def directions_of(results: Results) -> list[str]:
