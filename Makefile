@@ -8,7 +8,7 @@ RUN ?= runs/demo
 # Which versions are installed (lowest.txt: the lowest that pyproject.toml allows), and which tests run (all).
 CONSTRAINTS ?= constraints.txt
 TESTS ?=
-EXTRAS := baselines catalogs report linguistics deploy serve langid cjk moses dedup tracking cluster test dev docs
+EXTRAS := all test dev docs
 # The demo's text: catalogs of these packages. Nothing of them is executed, so they need none of their dependencies.
 CATALOGS := wagtail django-oscar django-cms horizon
 empty :=

@@ -45,6 +45,11 @@ def test_reference_pages_are_current() -> None:
     assert (ROOT / "docs/reference/sweep.md").read_text(encoding="utf-8") == generate.sweep_reference(), message
 
 
+def test_no_page_has_tabs() -> None:
+    """The site shows spaces for them, so a table that is copied from it would not be one."""
+    assert [page.name for page in (ROOT / "docs").glob("**/*.md") if "\t" in page.read_text(encoding="utf-8")] == []
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     links = [
@@ -219,15 +224,15 @@ def test_the_table_of_near_duplicates_is_that_of_its_result() -> None:
 
 
 def test_the_sweep_of_the_page_on_adaptation_is_valid(tmp_path: Path) -> None:
-    (tmp_path / "sweeps").mkdir()
-    shutil.copyfile(ROOT / "recipes" / "demo.yaml", tmp_path / "demo.yaml")
-    path = tmp_path / "sweeps" / "page.yaml"
+    (tmp_path / "recipes").mkdir()
+    shutil.copyfile(ROOT / "recipes" / "demo.yaml", tmp_path / "recipes" / "demo.yaml")
+    path = tmp_path / "mine.yaml"
     path.write_text(yaml_block("adaptation.md"), encoding="utf-8")
     sweep = Sweep.load(path)
     assert len(list(sweep.cells())) == 4 * 2 and sweep.arms["averaged-60"].method == "averaged"
     page = (ROOT / "docs" / "adaptation.md").read_text(encoding="utf-8")
     entries = [yaml.safe_load(text) for text in re.findall(r"`(\{name: .*?\})`", page)]
-    recipe = Recipe.load(tmp_path / "demo.yaml", [f"arms={json.dumps(entries)}"])
+    recipe = Recipe.load(tmp_path / "recipes" / "demo.yaml", [f"arms={json.dumps(entries)}"])
     assert [arm_of(recipe, entry["name"])[1].name for entry in entries] == ["demo"] * 2
 
 
@@ -286,6 +291,19 @@ def test_commands_of_the_pages_have_the_options_that_they_name() -> None:
             command.make_context(name, arguments)
             count += 1
     assert count > 60
+
+
+def test_the_page_on_installing_names_every_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+?) \|", page, re.MULTILINE)
+    assert sorted(name for row in rows for name in re.findall(r"`(\w+)`", row)) == sorted(extras)
+    (found,) = extras["all"]
+    left_out = re.search(r"^\| `all` \| all of these except (.+) \|$", page, re.MULTILINE)
+    assert left_out, "install.md says what all leaves out"
+    developing = {"test", "dev", "docs", "all"}
+    names = set(re.findall(r"\w+", found)) - {"neuronspec"}
+    assert names | set(re.findall(r"`(\w+)`", left_out[1])) | developing == set(extras)
 
 
 def test_targets_extras_and_programs_of_the_pages_are_there() -> None:

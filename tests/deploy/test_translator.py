@@ -192,6 +192,9 @@ def test_what_is_not_there_is_told(exported: Path, tmp_path: Path) -> None:
         ns.Translator(exported)("w1", "fr-de")
     with pytest.raises(PathError, match="is no folder"):
         ns.Translator(tmp_path / "absent")
+    with pytest.raises(ModelError, match=r"holds no config\.json and no weights; give .*an exported folder"):
+        (tmp_path / "empty").mkdir()
+        ns.Translator(tmp_path / "empty")
     with pytest.raises(RecipeError, match="n_best 7 is larger than beam 5"):
         ns.Translator(exported, n_best=7)
     shutil.copytree(exported / "en-de", tmp_path / "both" / "one")

@@ -28,6 +28,14 @@ def test_a_run_tells_date_model_text_and_time() -> None:
     assert told.endswith(" and continued as specialized, dense, random, in 4 min on Imaginary CPU.")
 
 
+def test_text_that_is_read_twice_is_told_once() -> None:
+    catalogs = {"reader": "catalogs", "packages": ["django", "plone.app.locales", "wagtail"]}
+    train = [catalogs | {"min_words": 4}, catalogs | {"held_out": False}, CORPUS["train"]]
+    made = recipe(corpus=CORPUS | {"train": train}, training={"updates": 9})
+    told = about_run(made, TASKS, {"base": [START]}, {})
+    assert "(catalogs django, plone.app.locales and wagtail; tsv small.tsv)" in told
+
+
 def test_a_checkpoint_that_is_the_baseline_was_not_trained() -> None:
     given = recipe(model={"pretrained": "facebook/nllb"})
     told = about_run(given, TASKS, {"base": [], "dense": [START]}, {})

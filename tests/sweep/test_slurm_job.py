@@ -109,7 +109,7 @@ def test_mistakes_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert isinstance(told.exception, RecipeError) and "--executor slurm" in str(told.exception)
     monkeypatch.setenv("PATH", str(tmp_path))
     told = CliRunner().invoke(app, ["sweep", str(path), "--out", str(tmp_path / "out"), "--executor", "slurm"])
-    assert isinstance(told.exception, RunError) and "Could not detect" in str(told.exception)
+    assert isinstance(told.exception, RunError) and "no Slurm on this machine (no srun)" in str(told.exception)
     with pytest.raises(RunError, match="there is no squeue here"):
         slurm._states()
 

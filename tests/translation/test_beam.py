@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tests.helpers.families import BOS, EOS, PAD, VOCABULARY, build_family
 from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
+from neuronspec.models.compatibility import cache_argument
 from neuronspec.translation.beam import beam_search, beam_search_n_best
 
 TAG = 7
@@ -116,6 +118,11 @@ def test_finished_sentences_are_not_computed_any_more(monkeypatch: pytest.Monkey
     assert max(rows) == 16 * 3
     assert rows[-1] <= 4 * 3
     assert rows[1:] == sorted(rows[1:], reverse=True)
+
+
+def test_the_cache_goes_by_the_name_that_models_give_it() -> None:
+    for family in FAMILIES:
+        assert cache_argument() in inspect.signature(build_family(family).forward).parameters, family
 
 
 def test_an_empty_translation_must_be_the_best_to_count() -> None:

@@ -175,7 +175,10 @@ def _folders(opened: Opened, directions: list[str], out: Path, pivot: str | None
     """Where each direction goes: `out` itself, or a folder in it where there are several."""
     known = own_directions(opened.model)
     if not directions:
-        raise DirectionError(f"no direction given: name some, such as {known[0]}; the model has {', '.join(known)}")
+        raise DirectionError(
+            f"no direction given: name some, such as {known[0]} (export --all takes all); the model has "
+            f"{', '.join(known)}"
+        )
     languages = languages_of(map(Direction.parse, known))
     names = [str(match_direction(name, languages)) for name in directions]
     if len(set(names)) != len(names):

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 ARM = "specialized"
 """The arm of a run that is exported."""
 
+WANTED = "give a run folder, a model folder or, to translate and to serve, an exported folder"
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -64,8 +66,10 @@ def open_model(path: Path, device: str | None = None) -> Opened:
     if RunFolder(path).exists:
         return _open_run(path, device)
     if not path.is_dir():
-        raise PathError(f"{path} is no folder: give a run folder or a model folder")
+        raise PathError(f"{path} is no folder: {WANTED}")
     _check_not_exported(path)
+    if not (path / "config.json").is_file() and not any(path.glob("*.safetensors")):
+        raise ModelError(f"{path} is not a model folder: it holds no config.json and no weights; {WANTED}")
     if (path / COMPACT_FILE).is_file():
         model = load_compact(path, device)
     elif (path / MASKS_FILE).is_file():

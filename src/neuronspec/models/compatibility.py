@@ -24,6 +24,11 @@ def checkpoint_activations(model: PreTrainedModel, on: bool, *, reentrant: bool 
         getattr(model, f"{kind}_checkpointing_disable")()
 
 
+def cache_argument() -> str:
+    """What models and `generate` call the cache of keys and values: `past_key_values` before transformers 5.24."""
+    return "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"
+
+
 def why_not_computed(config: PreTrainedConfig) -> str | None:
     """Why the installed transformers computes a model wrongly, and what to do; None where it doesn't.
 

@@ -271,12 +271,14 @@ def _reading(name: str | Path) -> Iterator[dict[str, Any]]:
     if is_local and not (Path(name) / "config.json").is_file():
         state = "holds no config.json" if Path(name).is_dir() else "does not exist"
         raise ModelError(f"{name} is not a model folder: it {state}")
+    remedy = ""
     if is_local:
         check_json_files(Path(name))
         what = f"the model in {name} can't be loaded"
     else:
         what = f"there is no folder {name} here, and as a hub's name the model {name} can't be loaded"
-    with told_as(ModelError, what), without_progress_bars():
+        remedy = "give the path of a folder that is here, or get a model of the hub with 'hf download'"
+    with told_as(ModelError, what, remedy), without_progress_bars():
         yield {"local_files_only": is_local, "trust_remote_code": False}
 
 

@@ -68,10 +68,16 @@ def _sources(recipe: Recipe) -> str:
     for source in given if isinstance(given, list) else [given]:
         settings = source.model_dump(exclude_unset=True)
         path, packages = settings.get("path"), settings.get("packages") or ()
-        name = Path(str(path)).name if path else " and ".join(packages)
+        name = Path(str(path)).name if path else _listed(packages)
         told.append(" ".join(filter(None, [str(source.reader), name])))
-    shown = ", ".join(told[:3])
+    told = list(dict.fromkeys(told))  # a source may be read twice, with other limits
+    shown = "; ".join(told[:3])
     return f"{shown} and {len(told) - 3} more sources" if len(told) > 3 else shown
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names or ("",)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _millions(number: int) -> str:

@@ -17,6 +17,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from neuronspec.core.errors import EvaluationError
+from neuronspec.models.compatibility import cache_argument
 
 Scored: TypeAlias = "tuple[float, torch.Tensor]"
 
@@ -88,8 +89,8 @@ def beam_search_n_best(
             second choice it would always be the first hypothesis to finish; here it takes its place in the beam and
             is dropped.
         **model_inputs: what `generate` prepares, with B equal rows per sentence: `encoder_outputs` (of encoder-decoder
-            models), `attention_mask` of the source, `past_key_values` (empty). They aren't parameters of their own,
-            because `generate` would then hand them over unprepared.
+            models), `attention_mask` of the source, an empty cache by the name of `cache_argument`. They aren't
+            parameters of their own, because `generate` would then hand them over unprepared.
 
     Raises:
         EvaluationError: the model gives NaN.
@@ -105,7 +106,7 @@ def beam_search_n_best(
         sentences=torch.arange(len(limits), device=input_ids.device),
         encoded=None if encoded is None else encoded.last_hidden_state[::beams],
         source_mask=(torch.ones_like(input_ids) if mask is None else mask)[::beams],
-        cache=model_inputs["past_key_values"],
+        cache=model_inputs[cache_argument()],
         uncounted=1 if encoded is not None else input_ids.shape[1],
     )
     finished = _Finished(len(limits), beams, length_penalty)
@@ -214,6 +215,7 @@ class _Finished:
 def _next_log_probs(model: PreTrainedModel, state: _State) -> torch.Tensor:
     """Run the decoder on the tokens that aren't in the cache; `[rows, vocabulary]` of the next token, in float32."""
     known = state.cache.get_seq_length()
+    kept: dict[str, Any] = {cache_argument(): state.cache, "use_cache": True}
     if state.encoded is None:
         written = state.sequences.shape[1] - state.source_mask.shape[1]
         mask = torch.cat([state.source_mask, state.source_mask.new_ones(len(state.sequences), written)], dim=1)
@@ -224,8 +226,7 @@ def _next_log_probs(model: PreTrainedModel, state: _State) -> torch.Tensor:
         output = model(
             input_ids=state.sequences[:, known:],
             attention_mask=mask,
-            past_key_values=state.cache,
-            use_cache=True,
+            **kept,
             **options,
         )
         return output.logits[:, -1].float().log_softmax(-1)
@@ -233,8 +234,7 @@ def _next_log_probs(model: PreTrainedModel, state: _State) -> torch.Tensor:
         encoder_outputs=BaseModelOutput(last_hidden_state=state.encoded),
         attention_mask=state.source_mask,
         decoder_input_ids=state.sequences[:, known:],
-        past_key_values=state.cache,
-        use_cache=True,
+        **kept,
     )
     return output.logits[:, -1].float().log_softmax(-1)
 

@@ -218,6 +218,11 @@ def test_a_printed_page_is_light_and_has_every_figure(chromium: Any, report: Pat
         assert watched.page.evaluate("document.querySelectorAll('.plot .main-svg').length") >= len(BLOCKS)
         assert watched.page.evaluate("document.getElementById('curves').layout.template.layout.font.color") == "#1d2429"
         assert len(watched.page.pdf()) > 20_000
+        watched.page.set_viewport_size({"width": 718, "height": 1046})  # A4 within its margins
+        watched.page.emulate_media(media="print")
+        cut = "tables => tables.filter(each => each.scrollWidth > each.clientWidth).map(each => each.innerText)"
+        assert watched.page.locator(".scroll:has(> table)").evaluate_all(cut) == []
+        assert watched.page.locator(".sort").first.evaluate("head => getComputedStyle(head).whiteSpace") == "normal"
 
 
 def test_the_theme_can_be_chosen_and_is_kept(chromium: Any, report: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -187,6 +188,11 @@ class SlurmExecutor(Executor):
         """Submit an array (one node: a job); the jobs' names in Slurm."""
         import submitit
 
+        if shutil.which("srun") is None:
+            raise RunError(
+                "there is no Slurm on this machine (no srun): call this where the cluster takes jobs, or train here "
+                "without --executor slurm"
+            )
         for node in nodes:
             node.folder.mkdir(parents=True, exist_ok=True)
             write_text(RunFolder(node.folder).recipe, node.recipe.to_yaml())
