@@ -103,8 +103,10 @@ def test_mistakes_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(RecipeError, match="time can't be an option: it is minutes"):
         Sweep.load(write_sweep(tmp_path, "arms: {dense: }\nslurm: {options: {time: 5}}\n"))
     path = write_sweep(tmp_path, "arms: {dense: }\n")
+    monkeypatch.chdir(tmp_path)
     told = CliRunner().invoke(app, ["sweep", str(path), "--executor", "slrum"])
     assert isinstance(told.exception, RecipeError) and "did you mean 'slurm'?" in str(told.exception)
+    assert not (tmp_path / "sweeps").exists()
     told = CliRunner().invoke(app, ["sweep", str(path), "--detach"])
     assert isinstance(told.exception, RecipeError) and "--executor slurm" in str(told.exception)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -104,11 +104,12 @@ def run_sweep(
     out = out or default_sweep(sweep.name)
     base = base_of(out, sweep, base)
     nodes = nodes_of(sweep, out, base)
+    made = EXECUTORS.get(executor)(sweep, out, processes)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / OWNER, {"sweep": sweep.name, "base": str(base.resolve()) if base else None})
     try:
         with FileLock(RunFolder(out).lock, timeout=0):
-            runner = Runner(nodes, out, EXECUTORS.get(executor)(sweep, out, processes))
+            runner = Runner(nodes, out, made)
             if detach:
                 logger.info("%d jobs are left to Slurm; the same command without --detach gathers", runner.submit())
             else:
