@@ -30,12 +30,12 @@ import torch
 
 from machine import keep_memory, write_result
 from neuronspec.models.batch import Batch
+from neuronspec.models.precision import autocast
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.scope import use_direction
 from neuronspec.training.loss import batch_loss
 from neuronspec.training.optimization import Optimizer
-from neuronspec.training.precision import autocast
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.trained import parts_of_neurons, train_neurons_alone
 from specialized_step import build, make_batches, random_masks

@@ -58,7 +58,8 @@ from neuronspec.models.frames import Tagged
 from neuronspec.models.load import placed
 from neuronspec.models.text_format import TextFormat
 from neuronspec.training.loss import LOGITS_HELD
-from neuronspec.training.precision import peak_memory, resolve_precision
+from neuronspec.models.precision import resolve_precision
+from neuronspec.training.memory import peak_memory
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.train import train
 from speed import shapes

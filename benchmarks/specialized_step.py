@@ -42,11 +42,11 @@ from neuronspec.batching.plan import plan_epoch
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
 from neuronspec.models.fast_attention import use_fast_attention
+from neuronspec.models.precision import autocast
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.scope import use_direction
 from neuronspec.training.loss import batch_loss
-from neuronspec.training.precision import autocast
 
 SPARSITIES = (0.0, 0.3, 0.5, 0.7)
 LENGTHS = Path(__file__).parent / "length_pairs.json"

@@ -16,13 +16,14 @@ from transformers import M2M100Config, M2M100ForConditionalGeneration
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.batch import Batch
+from neuronspec.models.precision import autocast
 from neuronspec.neurons.recording import record_activations
 from neuronspec.specialization.apply import specialize, unspecialize
 from neuronspec.specialization.scope import use_direction, use_directions
 from neuronspec.training.checkpoint import updates_saved
 from neuronspec.training.loss import batch_loss, projected_loss
+from neuronspec.training.memory import peak_memory, reset_peak_memory
 from neuronspec.training.optimization import Optimizer
-from neuronspec.training.precision import autocast, peak_memory, reset_peak_memory
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.translation.beam import beam_search
 from tests.helpers.families import FAMILIES, PAD, build_family, padded_inputs

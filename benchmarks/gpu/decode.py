@@ -15,9 +15,9 @@ from torch.profiler import ProfilerActivity, profile
 import specialized_step as step_benchmark
 from gpu.files import arguments, earlier, write
 from gpu.measure import DEVICE, EOS, PAD, QUICK, SHAPES, SPARSITY, build
+from neuronspec.models.precision import autocast
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.scope import use_direction
-from neuronspec.training.precision import autocast
 from neuronspec.translation.beam import beam_search
 from training_speed import settle
 

@@ -26,11 +26,11 @@ from gpu.files import arguments, earlier, write
 from neuronspec.batching.collate import ready
 from neuronspec.models.batch import Batch, Ready
 from neuronspec.models.fast_attention import use_fast_attention
+from neuronspec.models.precision import autocast
 from neuronspec.models.settings import ModelSettings
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.scope import use_direction
 from neuronspec.training.loss import batch_loss
-from neuronspec.training.precision import autocast
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.step import prepare_step
 from speed.shapes import floating_point_operations

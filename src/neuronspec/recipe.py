@@ -181,6 +181,15 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check_dtype(self) -> Recipe:
+        for name, precision in (
+            ("recording", self.recording.precision),
+            ("evaluation", self.evaluation.precision),
+        ):
+            if precision == "float32" and self.model.dtype != "float32":
+                raise ValueError(
+                    f"{name}.precision: float32 can't compute with the weights of model.dtype: {self.model.dtype}; set "
+                    "it to auto, or model.dtype to float32"
+                )
         for name, section in (("training", self.training), ("continuation", self.continuation)):
             if section is None or self.model.dtype == "float32":
                 continue

@@ -42,6 +42,11 @@ def test_settings_and_log_tell_it(
     )
 
 
+def test_products_of_another_type_are_named() -> None:
+    found = arithmetic_of(ModelSettings(), EvaluationSettings(), LOG, products="bf16")
+    assert found.evaluation == "transformers, float32 (products in bf16)"
+
+
 def test_the_table_has_a_row_for_each_arm() -> None:
     arms = {"base": arithmetic_of(NARROW, CT2, []), "dense": arithmetic_of(NARROW, CT2, LOG)}
     assert arithmetic_table(arms).rows == [

@@ -19,7 +19,7 @@ from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import EvaluationError
 from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
-from neuronspec.evaluation.results import read_scores
+from neuronspec.evaluation.results import products_in, read_scores
 from neuronspec.models.ragged import Ragged
 from neuronspec.scoring.score import score
 from neuronspec.training.loss import validation_loss
@@ -177,6 +177,18 @@ def test_scores_of_something_else_do_not_count(
     assert translated == []
     run(tmp_path, **change)
     assert len(translated) == 3
+
+
+def test_the_precision_is_that_of_autocast_and_is_told(tmp_path: Path) -> None:
+    """Older scores of a CPU count: where products are of the weights' type, nothing is said of them."""
+    exact = run(tmp_path / "exact")
+    assert "products" not in json.loads((tmp_path / "exact" / "scores.json").read_text())
+    narrow = run(tmp_path / "narrow", settings=SETTINGS.model_copy(update={"precision": "bf16"}))
+    assert products_in(tmp_path / "narrow") == "bf16" and products_in(tmp_path / "exact") is None
+    batches = list(eval_batches(Store().pairs("test", DIRECTIONS[0]), DIRECTIONS[0], TOKENIZER, limit=7))
+    expected = validation_loss(toy_model(seed=1), batches, precision="bf16")[DIRECTIONS[0]].per_token
+    assert narrow[str(DIRECTIONS[0])].loss == pytest.approx(expected, rel=1e-6)
+    assert narrow[str(DIRECTIONS[0])].loss != exact[str(DIRECTIONS[0])].loss
 
 
 def test_cut_sources_are_told_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

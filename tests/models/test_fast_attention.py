@@ -21,9 +21,9 @@ from neuronspec.models.compatibility import checkpoint_activations
 from neuronspec.models.fast_attention import SHORT, short_attention, use_fast_attention
 from neuronspec.models.fast_dropout import FastDropout
 from neuronspec.models.load import load_model
+from neuronspec.models.precision import autocast
 from neuronspec.runs.stages import Run
 from neuronspec.runs.tasks import Task, tasks_of
-from neuronspec.training.precision import autocast
 
 IMPLEMENTATIONS = ["eager", "sdpa", SHORT]
 

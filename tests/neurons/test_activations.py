@@ -60,6 +60,12 @@ def test_adding_is_recording_together(make_activations: Make) -> None:
     assert _equal(other + one, both)
 
 
+def test_files_from_before_tell_no_precision_and_are_added(make_activations: Make) -> None:
+    assert len((make_activations(COUNTS) + make_activations(COUNTS, precision="bf16")).tokens) == len(COUNTS)
+    with pytest.raises(MaskError, match="their precision differ"):
+        make_activations(COUNTS, precision="float32") + make_activations(COUNTS, precision="bf16")
+
+
 @pytest.mark.parametrize("change", [{"fingerprint": "other"}, {"positions": "prompt"}, {"gated": True}])
 def test_recordings_of_different_things_are_not_added(make_activations: Make, change: dict[str, object]) -> None:
     with pytest.raises(MaskError, match="can't be added: their .* differ"):

@@ -203,6 +203,18 @@ def test_bf16_autocast_counts_exactly() -> None:
         torch.testing.assert_close(acts.magnitudes["en-de"][site], torch.tensor(sums).double(), rtol=1e-5, atol=0)
 
 
+def test_the_precision_is_chosen_and_told() -> None:
+    model = build_family("m2m100")
+    batches = _batches(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        callers = record_activations(model, batches)
+    chosen, exact = record_activations(model, batches, precision="bf16"), record_activations(model, batches)
+    _assert_same(chosen, callers)
+    _assert_same(record_activations(model, batches, precision="auto"), exact)  # on a CPU
+    assert (callers.info.precision, chosen.info.precision, exact.info.precision) == ("bf16", "bf16", "float32")
+    assert any(not chosen.magnitudes["en-de"][s].equal(exact.magnitudes["en-de"][s]) for s in exact.widths)
+
+
 def test_models_in_half_precision() -> None:
     model = build_family("llama", dtype=torch.bfloat16)
     batches = _batches(model)

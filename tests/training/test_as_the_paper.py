@@ -17,11 +17,11 @@ from neuronspec.batching.stream import TrainingBatches
 from neuronspec.core.errors import RecipeError, TrainingError
 from neuronspec.core.settings import without_added
 from neuronspec.models.frames import IGNORED
+from neuronspec.models.precision import resolve_precision
 from neuronspec.models.text_format import TextFormat
 from neuronspec.training import validation
 from neuronspec.training.log import read_log
 from neuronspec.training.loss import Loss, batch_loss, target_tokens
-from neuronspec.training.precision import resolve_precision
 from neuronspec.training.progress_state import FIRST_SCALE, SCALE_KEPT, SMALLEST_SCALE, State
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.validation import deciding_loss

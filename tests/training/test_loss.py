@@ -17,9 +17,10 @@ from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
 from neuronspec.models.frames import IGNORED
+from neuronspec.models.precision import autocast
+from neuronspec.models.precision import autocast
 from neuronspec.training import loss as loss_module
 from neuronspec.training.loss import LINEAR_HEADS, batch_loss, target_tokens, validation_loss
-from neuronspec.training.precision import autocast
 
 ENCODER_DECODER = ["m2m100", "mbart", "bart", "marian", "pegasus", "t5", "madlad", "mt5", "umt5"]
 CAUSAL = ["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "olmo2", "nemotron", "gpt2", "gpt-neox",

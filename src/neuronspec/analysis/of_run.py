@@ -115,6 +115,7 @@ def _recorded_parts(model: Any, material: Material, recording: RecordingSettings
             ),
             positions=recording.positions,
             count_padding=recording.count_padding,
+            precision=recording.precision,
             shared=False,  # one process analyses
         )
         for index in range(shortest)
@@ -146,6 +147,7 @@ def _record(
                 batches,
                 positions=recording.positions,
                 count_padding=recording.count_padding,
+                precision=recording.precision,
                 shared=False,
             )
         total = acts if total is None else total + acts

@@ -225,7 +225,7 @@ def make(arm: Arm, given: Given) -> None:
         given: what it is made from.
     """
     from neuronspec.models.load import default_device
-    from neuronspec.training.precision import reset_peak_memory
+    from neuronspec.training.memory import reset_peak_memory
 
     arm.check(given.recipe)
     reset_peak_memory(default_device())
@@ -316,7 +316,7 @@ def cost_of(
         parts: of the parameters that were trained in part.
     """
     from neuronspec.training.log import read_log
-    from neuronspec.training.precision import peak_memory
+    from neuronspec.training.memory import peak_memory
     from neuronspec.training.trained import trained_parameters
 
     lines = read_log((folder or given.folder) / TRAINING_LOG)

@@ -43,8 +43,8 @@ class Averaged(Arm):
         from neuronspec.models.load import load_model
         from neuronspec.specialization.methods import MASKS_FILE
         from neuronspec.training.checkpoint import model_tensors
+        from neuronspec.training.memory import peak_memory
         from neuronspec.training.model_folder import export_model
-        from neuronspec.training.precision import peak_memory
 
         begun, settings = time.monotonic(), given.recipe.baselines.averaged
         other = RunFolder(given.base.parent).arm(settings.of)

@@ -104,7 +104,7 @@ class _WithOwnWeights:
 
 def _cost(given: Given, model: PreTrainedModel, folders: Sequence[Path]) -> Cost:
     """The cost of all models together; an update takes the median over them."""
-    from neuronspec.training.precision import peak_memory
+    from neuronspec.training.memory import peak_memory
 
     size = sum(parameter.numel() for parameter in model.parameters())
     seconds = [cost_of(given, model, folder=folder).update_seconds for folder in folders]

@@ -134,6 +134,7 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
         islice(batches, joined.rank, None, joined.size),
         positions=recipe.recording.positions,
         count_padding=recipe.recording.count_padding,
+        precision=recipe.recording.precision,
     )
     return select_masks(activations, recipe.selection, recipe.corpus, lambda: model)
 

@@ -17,9 +17,9 @@ class Arithmetic(BaseModel):
 
     Args:
         weights: type that they are saved in, and that a frozen one is held in while others are trained.
-        training: `precision` as it was resolved on the machine that trained; None for a checkpoint as it is, and
-            for arms of several models.
-        evaluation: the engine, and what it held the weights in.
+        training: what products were computed in on the machine that trained; None for a checkpoint as it is, and for
+            arms of several models.
+        evaluation: the engine, what it held the weights in, and what it multiplied them in if that was another type.
     """
 
     weights: str
@@ -28,7 +28,12 @@ class Arithmetic(BaseModel):
 
 
 def arithmetic_of(
-    model: ModelSettings, evaluation: EvaluationSettings, log: Sequence[Mapping[str, Any]], *, converts: bool = True
+    model: ModelSettings,
+    evaluation: EvaluationSettings,
+    log: Sequence[Mapping[str, Any]],
+    *,
+    converts: bool = True,
+    products: str | None = None,
 ) -> Arithmetic:
     """What the settings and the log of a training tell of it.
 
@@ -37,12 +42,14 @@ def arithmetic_of(
         evaluation: as the recipe has it.
         log: of the training; empty without one.
         converts: whether the `ctranslate2` engine can compute the model; transformers evaluates it otherwise.
+        products: what the evaluation tells of its products; None where they are of the weights' type.
     """
     started = next((line for line in log if line["kind"] == "start"), {})
     converted = converts and evaluation.engine == "ctranslate2"
     held = (evaluation.quantization or "float32") if converted else model.dtype
     engine = evaluation.engine if converted else "transformers"
-    return Arithmetic(weights=model.dtype, training=started.get("precision"), evaluation=f"{engine}, {held}")
+    evaluated = f"{engine}, {held}" + (f" (products in {products})" if products else "")
+    return Arithmetic(weights=model.dtype, training=started.get("precision"), evaluation=evaluated)
 
 
 def arithmetic_table(by_arm: Mapping[str, Arithmetic]) -> Table:

@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores
 from neuronspec.evaluation.scorer import Scorer, check_scoring, score_direction
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.models.fit import check_fit
+from neuronspec.models.precision import products_of, without_gradients_in
 from neuronspec.training.loss import InDirection, any_direction, validation_loss
 from neuronspec.translation.engine import make_engine, write_n_best
 from neuronspec.translation.settings import EvaluationSettings
@@ -96,7 +98,8 @@ def evaluate_arm(
     check_scoring(settings.scores, [direction.target for direction in directions])
     check_fit(model, tokenizer, folder)
     scorer = Scorer.of_run(settings.scores, directions, store)
-    made_from = _fingerprint(store, settings, model_fingerprint(model))
+    products = _products(model, settings)
+    made_from = _fingerprint(store, settings, model_fingerprint(model), products)
     scores = {name: score for name, score in read_scores(folder, made_from).items() if name in map(str, directions)}
     engine = make_engine(model, tokenizer, settings)
     joined = processes()
@@ -105,7 +108,7 @@ def evaluate_arm(
     for direction in progress.track(own, f"translating ({folder.name})"):
         test = read_test_set(store, direction, settings.max_sentences)
         started = time.monotonic()
-        with in_direction(direction):
+        with in_direction(direction), _computing(model, settings):
             lines = engine.translate(test.sources, direction)
         logger.debug("%s: %s: %d sentences in %.1f s", folder.name, direction, len(lines), time.monotonic() - started)
         if settings.n_best > 1:
@@ -115,12 +118,12 @@ def evaluate_arm(
         loss = _test_loss(model, tokenizer, store, direction, settings, in_direction)
         done[str(direction)] = _write(folder, test, list(lines), loss, lines.truncated, scorer)
         if joined.size == 1:
-            write_scores(folder, scores | done, made_from)
+            write_scores(folder, scores | done, made_from, products)
     for part in joined.gather(done):
         scores |= part
     scores = {str(direction): scores[str(direction)] for direction in directions}
     if joined.is_main:
-        write_scores(folder, scores, made_from)
+        write_scores(folder, scores, made_from, products)
     return scores
 
 
@@ -137,9 +140,22 @@ def evaluate_copy(
     write_scores(folder, scores, _fingerprint(store, settings, "copy"))
 
 
-def _fingerprint(store: TokenStore, settings: EvaluationSettings, model: str) -> str:
+def _computing(model: PreTrainedModel, settings: EvaluationSettings) -> AbstractContextManager[None]:
+    """The precision that the model is evaluated in; other engines have their own."""
+    return without_gradients_in(settings.precision, model) if settings.engine == "transformers" else nullcontext()
+
+
+def _products(model: PreTrainedModel, settings: EvaluationSettings) -> str | None:
+    """What products are computed in, where that isn't the type of the weights."""
+    with _computing(model, settings):
+        found = products_of(model)
+    return None if found == products_of(model) else found
+
+
+def _fingerprint(store: TokenStore, settings: EvaluationSettings, model: str, products: str | None = None) -> str:
     """A hash of what translations depend on."""
-    content = json.dumps([store.fingerprint(), settings.translation, model], sort_keys=True)
+    facts = [store.fingerprint(), settings.translation, model, *([products] if products else [])]
+    content = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -166,7 +182,8 @@ def _test_loss(
     batches = eval_batches(
         pairs, direction, tokenizer, batch_tokens=settings.batch_tokens, limit=settings.max_sentences
     )
-    loss = validation_loss(model, batches, in_direction)[direction].per_token
+    with _computing(model, settings):
+        loss = validation_loss(model, batches, in_direction)[direction].per_token
     if not math.isfinite(loss):
         raise EvaluationError(f"the loss of {direction} is {loss}: the model diverged; lower the learning rate")
     return loss

@@ -160,10 +160,14 @@ ArmScores = dict[str, DirectionScore]
 
 
 class ScoresFile(BaseModel):
-    """`scores.json` of an arm: the scores by direction, and a fingerprint of what the translations were made from."""
+    """`scores.json` of an arm: the scores by direction, and a fingerprint of what the translations were made from.
+
+    `products` is what matrix products were computed in, where that isn't the type of the weights.
+    """
 
     model_config = ConfigDict(extra="forbid")
     made_from: str
+    products: str | None = None
     scores: ArmScores
 
 
@@ -287,13 +291,20 @@ def read_scores_file(folder: Path) -> ScoresFile | None:
     return read_json(path, ScoresFile, "remove it and evaluate again", error=EvaluationError)
 
 
-def write_scores(folder: Path, scores: ArmScores, made_from: str) -> None:
-    """Write an arm's scores by direction to its evaluation folder, with a fingerprint of what they were made from."""
-    content = ScoresFile(made_from=made_from, scores=dict(sorted(scores.items())))
-    write_json(folder / "scores.json", content.model_dump(mode="json", by_alias=True))
+def write_scores(folder: Path, scores: ArmScores, made_from: str, products: str | None = None) -> None:
+    """Write `scores.json`, see `ScoresFile`, of an arm to its evaluation folder."""
+    content = ScoresFile(made_from=made_from, products=products, scores=dict(sorted(scores.items())))
+    own = {"products"} if products is None else None
+    write_json(folder / "scores.json", content.model_dump(mode="json", by_alias=True, exclude=own))
 
 
 Written = TypeVar("Written", bound=Results)
+
+
+def products_in(folder: Path) -> str | None:
+    """What an arm's evaluation computed products in, where that isn't the type of the weights."""
+    content = read_scores_file(folder)
+    return None if content is None else content.products
 
 
 def write_results(

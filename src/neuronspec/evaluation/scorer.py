@@ -204,7 +204,7 @@ def score_arms(
                 stale.append((arm, name, texts))
         found[arm] = scores, statistics
         if content and scores != content.scores:
-            write_scores(folder / arm, scores, content.made_from)
+            write_scores(folder / arm, scores, content.made_from, content.products)
     _add_comet(folder, found, stale, scorer)
     return found
 
@@ -228,7 +228,7 @@ def _add_comet(
     for arm in {arm for arm, _, _ in stale}:
         content = read_scores_file(folder / arm)
         assert content is not None, "scores were read above"
-        write_scores(folder / arm, found[arm][0], content.made_from)
+        write_scores(folder / arm, found[arm][0], content.made_from, content.products)
 
 
 def check_scoring(settings: ScoreSettings, languages: Sequence[str]) -> None:

@@ -50,12 +50,16 @@ class SiteInfo(Header):
 
 
 class RecordingInfo(Header):
-    """What was recorded: the model's sites, its fingerprint, which positions count, and whether padding does."""
+    """What was recorded: the model's sites, its fingerprint, which positions count, and whether padding does.
+
+    `precision` is what products were computed in; None in files from before.
+    """
 
     sites: tuple[SiteInfo, ...]
     fingerprint: str
     positions: Positions = "both"
     count_padding: bool = False
+    precision: str | None = None
 
 
 class _FileHeader(RecordingInfo):
@@ -142,13 +146,13 @@ class Activations:
         """The activations of both recordings together, as if recorded in one pass.
 
         Raises:
-            MaskError: the recordings are of different models, sites or positions.
+            MaskError: the recordings are of different models, sites, positions or precisions.
         """
         if not isinstance(other, Activations):
             return NotImplemented
         for field in RecordingInfo.model_fields:
             mine, theirs = getattr(self.info, field), getattr(other.info, field)
-            if mine != theirs:
+            if mine != theirs and not (field == "precision" and None in (mine, theirs)):
                 raise MaskError(f"activations can't be added: their {field} differ: {mine} and {theirs}")
         sums = [
             _added(mine, theirs)

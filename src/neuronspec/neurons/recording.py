@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import distributed, nn
@@ -17,6 +17,7 @@ from neuronspec.core.progress import SILENT, Progress
 from neuronspec.models.batch import Batch
 from neuronspec.models.dispatch import device_of, weights_present
 from neuronspec.models.fingerprint import model_fingerprint
+from neuronspec.models.precision import products_of, without_gradients_in
 from neuronspec.models.sites import FFNSite, find_ffn_sites, unwrap
 from neuronspec.neurons.activations import Activations, RecordingInfo, SiteInfo
 from neuronspec.neurons.positions import check_positions, counted_positions, side_of, source_positions
@@ -35,12 +36,13 @@ def record_activations(
     count_padding: bool = False,
     sites: Sequence[FFNSite] | None = None,
     shared: bool = True,
+    precision: Literal["auto", "bf16", "float32"] | None = None,
     progress: Progress = SILENT,
 ) -> Activations:
     """Run `model` over `batches` under teacher forcing and count which neurons fire in which direction.
 
     The batches may come in any order; all directions are recorded in one pass. The model runs in eval mode,
-    without gradients, in the caller's precision (autocast applies), and is left as it was found. Where
+    without gradients, and is left as it was found. Where
     `torch.distributed` is initialised, every process passes its own share of the batches and all get the sum, unless
     `shared` is False.
 
@@ -53,11 +55,13 @@ def record_activations(
         count_padding: count padding as if it were text, as the paper's scripts do.
         sites: the FFN sites to record; all of the model's by default.
         shared: whether the joined processes record together; without it, this one records alone.
+        precision: what products are computed in, as `recording.precision` of a recipe; without it the caller's
+            (autocast applies). `info.precision` of the result tells what it was.
         progress: shows how many batches are done, such as `ns.Bars()`.
 
     Raises:
         MaskError: no batches, inputs that don't show where padding is, or activations that aren't finite.
-        ModelError: the model's FFN sites aren't known.
+        ModelError: the model's FFN sites aren't known, or its weights are narrower than `precision`.
 
     Examples:
         >>> acts = ns.record_activations(model, batches)
@@ -68,8 +72,11 @@ def record_activations(
     sides = list(dict.fromkeys(side_of(site.name) for site in sites))
     check_positions(positions, sides)
     recorder, forward = Recorder(sites), _Forward(model, decoder_only="layers" in sides)
+    computing = nullcontext() if precision is None else without_gradients_in(precision, model)
     # A compiled graph could leave the hooks out.
-    with torch.no_grad(), torch.compiler.set_stance("force_eager"), _in_eval_mode(model), recorder.attached():
+    eager = torch.compiler.set_stance("force_eager")
+    with torch.no_grad(), computing, eager, _in_eval_mode(model), recorder.attached():
+        products = products_of(model)
         for batch in progress.track(batches, "recording"):
             try:
                 counted = counted_positions(batch.inputs, sides, forward.pad_id, positions, count_padding)
@@ -82,6 +89,7 @@ def record_activations(
         fingerprint=model_fingerprint(model, sites),
         positions=positions,
         count_padding=count_padding,
+        precision=products,
     )
     return _collect(recorder, info, shared and distributed.is_available() and distributed.is_initialized())
 

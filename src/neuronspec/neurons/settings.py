@@ -30,6 +30,10 @@ class RecordingSettings(Section):
     count_padding: Annotated[bool, Added()] = Field(
         False, description="padding counts as if it were text, as in the paper's scripts; batches then matter"
     )
+    precision: Annotated[Literal["auto", "bf16", "float32"], Added()] = Field(
+        "auto",
+        description="auto: bf16 autocast on a GPU that has it in hardware, else the type of the weights",
+    )
 
 
 CoverageKey = Literal[

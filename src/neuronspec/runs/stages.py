@@ -132,6 +132,7 @@ def record(run: Run) -> None:
         islice(batches, joined.rank, None, joined.size),
         positions=recording.positions,
         count_padding=recording.count_padding,
+        precision=recording.precision,
     )
     if joined.is_main:
         activations.save(run.paths.activations)
@@ -212,7 +213,7 @@ def _evaluate(arm: str, run: Run) -> None:
     if kind is not None:
         directions = kind.directions(run.recipe)
         if not kind.converts:
-            settings = settings.model_copy(update={"engine": "transformers", "quantization": None})
+            settings = settings.by_transformers(exactly=run.recipe.model.dtype == "float32")
     zero_shot = [direction for direction in settings.zero_shot_directions if direction in directions]
     model, in_direction = load_arm(run, arm, zero_shot)
     evaluate_arm(
@@ -232,7 +233,7 @@ def gather_results(run: Run) -> None:
     from neuronspec.arms.arm import arm_of
     from neuronspec.evaluation.arithmetic import arithmetic_of
     from neuronspec.evaluation.collect import gather
-    from neuronspec.evaluation.results import write_results
+    from neuronspec.evaluation.results import products_in, write_results
     from neuronspec.models.id_map import IdMap
     from neuronspec.runs.state import checkpoint_in, read_stages
     from neuronspec.training.log import read_log
@@ -261,6 +262,7 @@ def gather_results(run: Run) -> None:
             recipe.evaluation,
             read_log(run.paths.training_log(name)),
             converts=name == "base" or arm_of(recipe, name)[0].converts,
+            products=products_in(folder / name),
         )
         for name in arms[1:]
     }

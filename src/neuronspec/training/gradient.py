@@ -12,9 +12,9 @@ from neuronspec.batching.stream import Update
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.randomness import torch_seed
 from neuronspec.models.batch import Batch, MixedBatch
+from neuronspec.models.precision import autocast
 from neuronspec.training.loss import InDirection
 from neuronspec.training.parallel import Parallel
-from neuronspec.training.precision import autocast
 from neuronspec.training.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 Every line has `kind`, `update` and `seconds` (of training so far, over all its parts). Kinds:
 
-- `start`: device, precision, parameters, and for each direction its pairs, probability and upsampling;
+- `start`: device, precision of products, parameters, and for each direction its pairs, probability and upsampling;
 - `training`, every few updates, over the updates since the last such line: `loss` (with label smoothing) and `nll`
   (without) in nats per token, `learning_rate`, `gradient_norm` (mean, before clipping), `target_tokens_per_second`,
   `padding` (share of both sides) and `skipped` (updates without a finite gradient, in total);

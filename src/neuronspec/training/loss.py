@@ -28,7 +28,7 @@ from neuronspec.models.dispatch import is_dispatched
 from neuronspec.models.fast_attention import encoded
 from neuronspec.models.fast_dropout import FastDropout
 from neuronspec.models.frames import IGNORED, shifted
-from neuronspec.training.precision import autocast
+from neuronspec.models.precision import autocast
 
 InDirection = Callable[[Direction | Sequence[Direction]], AbstractContextManager[Any]]
 """Gives the context that a forward and backward pass run in, such as `use_direction` with masks, for the direction of

@@ -11,6 +11,7 @@ from neuronspec.batching.stream import Store
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
 from neuronspec.core.progress import SILENT, Progress
+from neuronspec.models.precision import tensor_cores
 from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
@@ -84,4 +85,5 @@ def train(
         progress=progress,
         tracking=tracking,
     )
-    return Trainer(job).run()
+    with tensor_cores(model.device):
+        return Trainer(job).run()

@@ -18,6 +18,7 @@ from neuronspec.core.processes import Processes
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import CHECKPOINTS
 from neuronspec.core.signals import Interrupted, StopSignals
+from neuronspec.models.precision import products_of, resolve_precision
 from neuronspec.models.text_format import TextFormat
 from neuronspec.training import checkpoint
 from neuronspec.training.gradient import GradientOf
@@ -25,7 +26,6 @@ from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.model_folder import export_model
 from neuronspec.training.optimization import Optimizer
 from neuronspec.training.parallel import Parallel
-from neuronspec.training.precision import resolve_precision
 from neuronspec.training.progress import Reporter
 from neuronspec.training.progress_state import Budget, State, TrainingResult
 from neuronspec.training.resume import check_unchanged, what_matters
@@ -186,14 +186,14 @@ class Trainer:
         if self.state.update:
             self.report.resumed(self.state)
             return
-        model, size = self.model, self.processes.size
+        model, size, products = self.model, self.processes.size, products_of(self.model, self.precision)
         self.report.started(
-            f"{self.batches.describe()}; {model.num_parameters():,} parameters, {self.precision} on "
+            f"{self.batches.describe()}; {model.num_parameters():,} parameters, {products} on "
             f"{model.device.type}" + (f", {size} processes ({self.settings.parallel})" if size > 1 else ""),
             {
                 "device": str(model.device),
                 "processes": size,
-                "precision": self.precision,
+                "precision": products,
                 "parameters": model.num_parameters(),
                 "directions": self.batches.facts(),
             },

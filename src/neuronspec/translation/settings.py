@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import MANY, Positive, Section
+from neuronspec.core.settings import MANY, Added, Positive, Section, without_added
 from neuronspec.scoring.settings import ScoreSettings
 from neuronspec.translation.quantizations import QUANTIZATIONS
 from neuronspec.translation.registry import ENGINES
@@ -27,6 +27,11 @@ class EvaluationSettings(Section):
     )
     quantization: Annotated[str, OneOf(QUANTIZATIONS)] | None = Field(
         None, description="weights of the ctranslate2 engine; float32 where none is given"
+    )
+    precision: Annotated[Literal["auto", "bf16", "float32"], Added()] = Field(
+        "auto",
+        description="of the transformers engine; auto: bf16 autocast on a GPU that has it in hardware, else the type "
+        "of the weights",
     )
     beam: Positive = Field(5, le=1000, description="beam size")
     length_penalty: float = Field(1.0, ge=-100, le=100, description="exponent of the length that a score is divided by")
@@ -57,15 +62,28 @@ class EvaluationSettings(Section):
         """The zero-shot directions, sorted."""
         return sorted(Direction.parse(text) for text in self.zero_shot)
 
+    def by_transformers(self, exactly: bool) -> EvaluationSettings:
+        """The same by the engine `transformers`, for a model that the engine can't compute.
+
+        Args:
+            exactly: in float32, as other engines compute without quantization; else as `auto` says.
+        """
+        if self.engine == "transformers":
+            return self
+        precision = "float32" if exactly else "auto"
+        return self.model_copy(update={"engine": "transformers", "quantization": None, "precision": precision})
+
     @property
     def translation(self) -> dict[str, Any]:
         """The settings that translations depend on, as plain JSON values."""
-        return self.model_dump(mode="json", exclude={"scores"})
+        return without_added(self, self.model_dump(mode="json", exclude={"scores"}))
 
     @model_validator(mode="after")
     def _check_engine(self) -> EvaluationSettings:
         if self.quantization is not None and self.engine != "ctranslate2":
             raise ValueError("quantization belongs to engine ctranslate2; transformers runs the model as it is")
+        if self.precision != "auto" and self.engine != "transformers":
+            raise ValueError(f"precision belongs to engine transformers; {self.engine} computes as quantization says")
         if self.n_best > self.beam:
             raise ValueError(f"n_best {self.n_best} is larger than beam {self.beam}, which is all a search can give")
         return self

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.helpers.toy_corpus import toy_model
 
-from neuronspec.training.precision import peak_memory, reset_peak_memory
+from neuronspec.training.memory import peak_memory, reset_peak_memory
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="this system can't reset a process's peak")
