@@ -13,6 +13,7 @@ from transformers import M2M100Config, M2M100ForConditionalGeneration
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError
+from neuronspec.models.linear import weight_of
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.specialization.apply import specialize, unspecialize
 from neuronspec.specialization.compact import compact, compact_report
@@ -184,6 +185,36 @@ def test_auto_is_compact_where_it_pays() -> None:
     almost = torch.arange(100) < 99
     specialize(model, {"en-de": {"encoder.0": almost, "decoder.0": almost}})
     assert _width_computed(model, rows=2, gradients=False) == 100
+
+
+def test_auto_is_decided_once_per_scope() -> None:
+    """At the first forward pass with gradients, of the model or of what it hands to its head."""
+    model, seen = build_family("m2m100").eval(), list[int]()
+    sites = find_ffn_sites(model)
+    half = {site.name: torch.arange(site.width) < site.width // 2 for site in sites}
+    specialize(model, {"en-de": half, "de-en": half})
+    full = sites[1].width
+
+    def see(module: nn.Module, args: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
+        if out.dim() > 1:  # else the constants of unselected neurons
+            seen.append(out.shape[-1])
+
+    sites[1].activation.register_forward_hook(see)
+    few, many = padded_inputs(model, rows=1), padded_inputs(model, rows=40)
+    del few["labels"], many["labels"]
+    with use_direction(model, "en-de"):
+        model(**few)
+        model(**many)
+        with use_direction(model, "de-en"):
+            model.base_model(**many)
+        model(**many)
+        with torch.no_grad():
+            model(**few)
+    assert [width == full for width in seen] == [True, True, False, True, False]
+    assert specialization_of(model).places[1].selection is None
+    with use_direction(model, "en-de"):
+        sites[1].ups[0](torch.zeros(1, weight_of(sites[1].ups[0]).shape[1]))  # called by itself, it decides for itself
+        assert specialization_of(model).active.compact == [None] * len(sites)
 
 
 def test_kept_weights_follow_the_parameters() -> None:

@@ -91,12 +91,12 @@ def _facts(
 
 def _save_biases(opened: Opened, directions: list[str], folder: Path) -> None:
     state = specialization_of(opened.model)
-    if not any(state.constants):
+    if not any(place.constants for place in state.places):
         return
     biases: dict[str, np.ndarray] = {}
     for name in directions:
         sites = {site.name: site for site in find_ffn_sites(compact(opened.model, name))}
-        for site, constant in zip(state.sites, state.constants, strict=True):
+        for site, constant in ((place.site, place.constants) for place in state.places):
             bias = bias_of(sites[site.name].down)
             if constant and bias is not None:
                 biases[f"{name}/{site.name}"] = bias.detach().float().cpu().numpy()

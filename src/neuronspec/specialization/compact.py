@@ -76,9 +76,9 @@ def compact(model: Model, direction: DirectionLike) -> Model:
     dense_parameters = count_parameters(small)
     state = specialization_of(small)
     selections = state.selections_of(direction)
-    for site, selection, constants in zip(state.sites, selections, state.constants, strict=True):
+    for place, selection in zip(state.places, selections, strict=True):
         if not selection.full:
-            _shrink(site, selection.selected, constants)
+            _shrink(place.site, selection.selected, place.constants)
     unspecialize(small)
     widths = {site.name: len(s.selected) for site, s in zip(state.sites, selections, strict=True)}
     set_compact_report(

@@ -1,18 +1,19 @@
 """How the layers of a specialized FFN compute: the instance-level forward of `ups` and `down`.
 
-Each layer decides by itself, from the same facts, in which of four ways it computes:
+Each layer computes in one of four ways:
 
 - dense: outside of any direction, and where every neuron is selected;
-- compact: on the selected neurons alone (`restrict`), for one direction;
+- compact: on the selected neurons alone (`restrict`), for one direction, where the method is `compact`, or `auto`
+  and it pays (`decide`);
 - with whole weights that are multiplied by the mask, for one direction, where the method is `masked`;
 - at full width, as the semantics says. For one direction per row this is the only way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from types import MethodType
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -21,7 +22,7 @@ from torch import nn
 from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.models.linear import bias_of, is_adapted, is_linear, linear, weight_of
 from neuronspec.models.sites import FFNSite, find_ffn_sites
-from neuronspec.specialization.model_state import Active, Method, Specialization
+from neuronspec.specialization.model_state import Method, Place, Specialization
 from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.specialization.restrict import masked_weight, small_down, small_up
 from neuronspec.specialization.selected import Selection
@@ -34,8 +35,6 @@ MIN_TOKENS_SAVED = 24
 # share of neurons x elements of `down`. Between what gained and what lost on an H100 in bf16
 # (benchmarks/results/gpu.json).
 MIN_WORK_SAVED = 4e10
-# Without gradients the gathered weights are kept for the whole scope, so that any real saving pays.
-MIN_SPARSITY = 0.02
 
 _ATTRIBUTE = "_neuronspec_link"
 
@@ -45,15 +44,10 @@ Gather: TypeAlias = Callable[[], Gathered]
 
 @dataclass(slots=True)
 class Link:
-    """What a layer knows of its place: the model's specialization and the index of its site."""
+    """What a layer knows of its place: the model's specialization and its site's `Place`."""
 
     state: Specialization
-    index: int
-
-    @property
-    def site(self) -> FFNSite:
-        """The site that the layer belongs to."""
-        return self.state.sites[self.index]
+    place: Place
 
 
 def install(state: Specialization) -> None:
@@ -69,10 +63,11 @@ def install(state: Specialization) -> None:
                 f"{site.name}: the forward of a {type(layer).__name__} has been replaced on the instance (by "
                 "accelerate's dispatch or another library); specialize the model before that"
             )
-    for index, site in enumerate(state.sites):
+    for site, place in zip(state.sites, state.places, strict=True):
         for layer in site.ups:
-            _install(layer, Link(state, index), _up_forward)
-        _install(site.down, Link(state, index), _down_forward)
+            _install(layer, Link(state, place), forward_of_up)
+        _install(site.down, Link(state, place), forward_of_down)
+    state.installed = True
 
 
 def uninstall(state: Specialization) -> None:
@@ -85,10 +80,15 @@ def uninstall(state: Specialization) -> None:
 def follow(model: nn.Module, state: Specialization) -> None:
     """Let the layers compute that are in the model now, if PEFT has put LoRA around them or merged it into them.
 
+    A copy that was pickled has their class's own forward, and gets the specialized one here.
+
     Raises:
         ModelError: they are no layers that can be specialized.
     """
     if not state.moved:
+        if not state.installed:
+            uninstall(state)
+            install(state)
         return
     found = {site.name: site for site in find_ffn_sites(model)}
     sites = [found[site.name] for site in state.sites]
@@ -129,7 +129,7 @@ def check_plain(state: Specialization) -> None:
     Raises:
         ModelError: one has.
     """
-    if not all(state.plain):
+    if not all(place.plain for place in state.places):
         raise ModelError(f"a compact model {_NEEDS_PLAIN}")
 
 
@@ -138,66 +138,72 @@ _NEEDS_PLAIN = "needs plain linear layers, and some have LoRA: merge it first wi
 
 def _install(layer: nn.Module, link: Link, forward: Callable[..., Any]) -> None:
     vars(layer)[_ATTRIBUTE] = link
-    vars(layer)["forward"] = partial(forward, layer)  # unlike a bound method, pickled as it is
+    # A bound method: of anything else torch.compile checks which object it is, and compiles each layer anew. Pickled
+    # it is the forward of the class, see `follow`.
+    vars(layer)["forward"] = MethodType(forward, layer)
 
 
-def _up_forward(up: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def forward_of_up(up: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The forward of one of the ups of a site."""
     link: Link = getattr(up, _ATTRIBUTE)
-    active = _active(link)
-    selection = active.selections[link.index] if active else None
-    if active is None or selection is None or (isinstance(selection, Selection) and selection.full):
-        return type(up).forward(up, x)
+    _check_direction(link)
+    selection = link.place.selection
+    if selection is None or (isinstance(selection, Selection) and selection.full):
+        return cast(torch.Tensor, type(up).forward(up, x))
     if isinstance(selection, Selection) and _is_compact(link, selection, x):
-        weight, bias = _kept(active, up, (up,), lambda: small_up(up, selection))
+        weight, bias = _kept(link, up, (up,), lambda: small_up(up, selection))
         return linear(up, x, weight, bias)
     if link.state.method == "masked":
-        return _with_masked_weight(link, active, up, x, False)
+        return _with_masked_weight(link, up, x, False)
     return link.state.rule.up(up, x, selection)
 
 
-def _down_forward(down: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def forward_of_down(down: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The forward of the `down` of a site."""
     link: Link = getattr(down, _ATTRIBUTE)
-    active = _active(link)
-    selection = active.selections[link.index] if active else None
-    if active is None or selection is None or (isinstance(selection, Selection) and selection.full):
-        return type(down).forward(down, x)
-    site = link.site
+    _check_direction(link)
+    selection, site = link.place.selection, link.place.site
+    if selection is None or (isinstance(selection, Selection) and selection.full):
+        return cast(torch.Tensor, type(down).forward(down, x))
     if isinstance(selection, Selection) and x.shape[-1] != site.width:  # the ups were compact
-        constants = link.state.constants[link.index]
-        weight, bias = _kept(active, down, (*site.ups, down), lambda: small_down(site, selection, constants))
+        constants = link.place.constants
+        weight, bias = _kept(link, down, (*site.ups, down), lambda: small_down(site, selection, constants))
         return linear(down, x, weight, bias)
     if link.state.method == "masked":
-        return _with_masked_weight(link, active, down, x, True)
+        return _with_masked_weight(link, down, x, True)
     return link.state.rule.down(down, x, selection)
 
 
-def _with_masked_weight(link: Link, active: Active, layer: nn.Module, x: torch.Tensor, is_down: bool) -> torch.Tensor:
-    selection = active.selections[link.index]
+forward_of_up.__name__ = forward_of_down.__name__ = "forward"  # what a bound method is pickled by
+
+
+def _with_masked_weight(link: Link, layer: nn.Module, x: torch.Tensor, is_down: bool) -> torch.Tensor:
+    selection = link.place.selection
     assert isinstance(selection, Selection)  # one direction: see Specialization._prepare
     if link.state.rule.masks_inputs != is_down:
         return cast(torch.Tensor, type(layer).forward(layer, x))
-    weight, bias = _kept(active, layer, (layer,), lambda: (masked_weight(layer, selection, is_down), bias_of(layer)))
+    weight, bias = _kept(link, layer, (layer,), lambda: (masked_weight(layer, selection, is_down), bias_of(layer)))
     return linear(layer, x, weight, bias)
 
 
-def _active(link: Link) -> Active | None:
-    state = link.state
+def _check_direction(link: Link) -> None:
     if torch.compiler.is_compiling():
-        return state.active
+        return
+    state = link.state
     if state.entered and not state.resumed and torch._C._current_graph_task_id() != -1:
         raise DirectionError(
-            f"{link.site.name} is computed again in a backward pass and can't know its direction: checkpoint with "
-            "model.activation_checkpointing_enable() before entering use_direction, or wrap the function that you "
+            f"{link.place.site.name} is computed again in a backward pass and can't know its direction: checkpoint "
+            "with model.activation_checkpointing_enable() before entering use_direction, or wrap the function that you "
             "checkpoint with neuronspec.specialization.checkpointing.keeping_direction(model, function)"
         )
-    return state.active
 
 
 def _is_compact(link: Link, selection: Selection, x: torch.Tensor) -> bool:
-    state, site = link.state, link.site
-    if state.method in ("rows", "masked") or not state.rule.compacts or not state.plain[link.index]:
+    state, place = link.state, link.place
+    if state.method in ("rows", "masked") or not state.rule.compacts or not place.plain:
         return False
-    needs_every_neuron = state.constants[link.index] and site.drops_out
+    site = place.site
+    needs_every_neuron = place.constants and site.drops_out
     if state.method == "compact":
         if needs_every_neuron:
             raise ModelError(
@@ -208,16 +214,47 @@ def _is_compact(link: Link, selection: Selection, x: torch.Tensor) -> bool:
     if needs_every_neuron or site.down._forward_pre_hooks or site.down._forward_hooks:
         return False  # hooks on `down` look at neurons: show them all
     if not torch.is_grad_enabled():
-        return selection.sparsity >= MIN_SPARSITY
-    tokens = x.numel() // x.shape[-1] * selection.sparsity
-    if x.device.type == "cpu":
-        return tokens >= MIN_TOKENS_SAVED
-    return tokens * weight_of(site.down).numel() >= MIN_WORK_SAVED
+        return selection.sparse
+    if place.compact is not None:
+        return place.compact
+    return _pays(site, selection, x.numel() // x.shape[-1])
 
 
-def _kept(active: Active, layer: nn.Module, sources: tuple[nn.Module, ...], gather: Gather) -> Gathered:
+def _pays(site: FFNSite, selection: Selection, tokens: int) -> bool:
+    """Whether computing so many tokens on the selected neurons alone is faster in training."""
+    saved, weight = tokens * selection.sparsity, weight_of(site.down)
+    return saved >= MIN_TOKENS_SAVED if weight.device.type == "cpu" else saved * weight.numel() >= MIN_WORK_SAVED
+
+
+def decide(state: Specialization, tokens: Mapping[str, int]) -> None:
+    """Decide once for the scope that is open how `method="auto"` computes forward passes with gradients.
+
+    Where nobody has decided, each layer does so for itself: it was called by itself, or within what `torch.compile`
+    made of the whole model.
+
+    Args:
+        state: of the model.
+        tokens: of the batch with its padding, by component.
+    """
+    active = state.active
+    if active is None or state.method != "auto" or any(one is not None for one in active.compact):
+        return
+    state.decide(
+        [
+            _pays(site, selection, tokens[site.component])
+            if isinstance(selection, Selection) and site.component in tokens
+            else None
+            for site, selection in zip(state.sites, active.selections, strict=True)
+        ]
+    )
+
+
+def _kept(link: Link, layer: nn.Module, sources: tuple[nn.Module, ...], gather: Gather) -> Gathered:
     """What `gather` makes of the parameters of `sources`; without gradients kept for the scope, cast for autocast."""
-    if active.weights is None or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch.is_grad_enabled():
+        return gather()
+    active = link.state.active
+    if active is None or active.weights is None:
         return gather()
     device = weight_of(sources[0]).device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None

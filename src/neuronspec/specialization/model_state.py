@@ -28,18 +28,47 @@ _KEPT_DIRECTIONS = 16
 _ATTRIBUTE = "_neuronspec"
 
 
+class Place:
+    """One site of a specialized model: what is true of it, and what it computes now.
+
+    The layers of a site hold it, so that what `torch.compile` makes of one of them serves all layers alike: it reads
+    no number of a site, and checks no object of its own.
+
+    Args:
+        site: the layers.
+        constants: whether unselected neurons may give a constant other than 0.
+        plain: whether all its layers are plain linear ones, which can be computed on selected neurons alone.
+
+    Attributes:
+        selection: the neurons that are computed now; None outside of any direction.
+        compact: whether a forward pass with gradients computes them alone; None before that is decided.
+    """
+
+    def __init__(self, site: FFNSite, constants: bool, plain: bool) -> None:
+        self.site, self.constants, self.plain = site, constants, plain
+        self.selection: Selection | RowSelections | None = None
+        self.compact: bool | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: outside of any direction."""
+        return vars(self) | {"selection": None, "compact": None}
+
+
 class Active:
     """The direction (or one direction per row) that a model computes in a scope.
 
     Attributes:
         label: its name, for messages.
         selections: by site.
-        weights: gathered weights by layer, kept within a scope without gradients; see `layers`.
+        compact: by site, whether a forward pass with gradients computes the selected neurons alone, as `method="auto"`
+            decides at the first one of the scope; see `forward.decide`.
+        weights: gathered weights by layer, kept within a scope without gradients; see `forward`.
     """
 
     def __init__(self, label: str, selections: Sequence[Selection | RowSelections], keeps_weights: bool) -> None:
         self.label = label
         self.selections = list(selections)
+        self.compact: list[bool | None] = [None] * len(self.selections)
         self.weights: dict[nn.Module, Any] | None = {} if keeps_weights else None
 
 
@@ -50,11 +79,11 @@ class Specialization:
 
     Attributes:
         sites: the specialized sites.
+        places: what their layers know, by site.
+        installed: whether the layers compute by it; a copy that was pickled is installed at its first scope.
         masks: as given, by direction and site.
         semantics: the name of what masks do.
         rule: that semantics.
-        constants: by site, whether unselected neurons may give a constant other than 0.
-        plain: by site, whether all its layers are plain linear ones, which can be computed on selected neurons alone.
         active: the direction of the innermost `use_direction` that is open, None outside of any.
         resumed: whether a layer is being computed by a function that `keeping_direction` made.
         entered: whether any scope has been open.
@@ -70,6 +99,7 @@ class Specialization:
         self.components = components
         self.method = method
         self.active: Active | None = None
+        self.installed = False
         self.resumed = False
         self.entered = False
         self.warned = False
@@ -79,8 +109,10 @@ class Specialization:
     def place(self, sites: Sequence[FFNSite]) -> None:
         """Say in which layers the sites are."""
         self.sites = list(sites)
-        self.constants = [self.rule.has_constants(site) for site in self.sites]
-        self.plain = [all(map(is_linear, (*site.ups, site.down))) for site in self.sites]
+        self.places = [
+            Place(site, self.rule.has_constants(site), all(map(is_linear, (*site.ups, site.down))))
+            for site in self.sites
+        ]
         layers = {layer for site in self.sites for layer in (*site.ups, site.down)}
         self._homes = [
             (parent, name, layer)
@@ -104,7 +136,7 @@ class Specialization:
     def __getstate__(self) -> dict[str, Any]:
         """For copies: without what belongs to this model's open scopes."""
         own = {name: value for name, value in vars(self).items() if name not in ("_lock", "_prepared", "_shared")}
-        return own | {"active": None, "resumed": False}
+        return own | {"active": None, "resumed": False, "installed": False}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -124,14 +156,28 @@ class Specialization:
                 f"the model is being used for {outer.label if outer else 'a direction'} by another thread: "
                 "take turns with a lock, or give each thread a copy or a compact model"
             )
-        self.active, self._owner, self.entered = active, threading.get_ident(), True
+        self._activate(active)
+        self._owner, self.entered = threading.get_ident(), True
         try:
             yield
         finally:
-            if self.active is not active:
-                self.active, self._owner = None, None
+            found = self.active
+            self._activate(outer if found is active else None)
+            self._owner = owner if found is active else None
+            if found is not active:
                 raise DirectionError(f"the scope of {active.label} ended inside of another one: nest them properly")
-            self.active, self._owner = outer, owner
+
+    def _activate(self, active: Active | None) -> None:
+        self.active = active
+        for index, place in enumerate(self.places):
+            place.selection = active.selections[index] if active else None
+            place.compact = active.compact[index] if active else None
+
+    def decide(self, compact: Sequence[bool | None]) -> None:
+        """Say, by site, whether forward passes with gradients of this scope compute the selected neurons alone."""
+        assert self.active is not None
+        self.active.compact = list(compact)
+        self._activate(self.active)
 
     def bound(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, to be called at any time in any thread with the direction that is active now."""
@@ -140,11 +186,13 @@ class Specialization:
         def resuming(*args: Any, **kwargs: Any) -> Any:
             with self._lock:  # devices run their backward passes in threads of their own
                 before = self.active, self.resumed
-                self.active, self.resumed = active, True
+                self._activate(active)
+                self.resumed = True
                 try:
                     return function(*args, **kwargs)
                 finally:
-                    self.active, self.resumed = before
+                    self._activate(before[0])
+                    self.resumed = before[1]
 
         return resuming
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -12,11 +12,11 @@ from torch import nn
 
 from neuronspec.core.direction import Direction, DirectionLike
 from neuronspec.core.errors import DirectionError
-from neuronspec.models.sites import unwrap
+from neuronspec.models.sites import unwrap, unwrapped
 from neuronspec.specialization.checkpointing import keep_directions
-from neuronspec.specialization.forward import follow
+from neuronspec.specialization.forward import decide, follow
 from neuronspec.specialization.methods import bind_adapters
-from neuronspec.specialization.model_state import attached, specialization_of
+from neuronspec.specialization.model_state import Specialization, attached, specialization_of
 
 _ROWS = ("input_ids", "inputs_embeds", "decoder_input_ids", "decoder_inputs_embeds")
 
@@ -108,8 +108,41 @@ def _scope(model: nn.Module, directions: Sequence[DirectionLike]) -> Iterator[No
     bind_adapters(model)
     if torch.is_grad_enabled():
         keep_directions(inner, state)
-    with state.scope(directions, keeps_weights=not _is_sharded(inner)), _dynamic_widths():
+    with state.scope(directions, keeps_weights=not _is_sharded(inner)), _dynamic_widths(), _deciding(model, state):
         yield
+
+
+@contextmanager
+def _deciding(model: nn.Module, state: Specialization) -> Iterator[None]:
+    """Let the first forward pass with gradients decide how `method="auto"` computes all of them in the scope."""
+
+    def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            decide(state, _tokens(args, kwargs))
+
+    handles = []
+    if state.method == "auto" and state.rule.compacts:
+        inner = unwrap(model)
+        modules = dict.fromkeys([*unwrapped(model), getattr(inner, "base_model", inner)])
+        handles = [module.register_forward_pre_hook(look, with_kwargs=True) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _tokens(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, int]:
+    """The tokens of a batch by component, padding among them; without those that the inputs don't tell of."""
+
+    def first(*found: Any) -> int | None:
+        shapes = (tensor.shape for tensor in found if isinstance(tensor, torch.Tensor) and tensor.dim() > 1)
+        return next((shape[0] * shape[1] for shape in shapes), None)
+
+    source = first(*args[:1], kwargs.get("input_ids"), kwargs.get("inputs_embeds"))
+    target = first(*(kwargs.get(name) for name in ("decoder_input_ids", "decoder_inputs_embeds", "labels")))
+    found = {"encoder": source, "decoder": source if target is None else target}
+    return {component: tokens for component, tokens in found.items() if tokens is not None}
 
 
 def _dynamic_widths() -> AbstractContextManager[Any]:

@@ -9,9 +9,13 @@ import torch
 
 from neuronspec.core.errors import DirectionError
 
-# Matrix products are fastest on multiples of this (vector registers, tensor cores), so compact widths are padded
-# to it; in float32 on the CPU a width of 1001 costs half more than one of 1008.
-ALIGNMENT = 16
+# Matrix products are fastest on multiples of these, so compact widths are padded to them. On a CPU it is the vector
+# registers: in float32 a width of 1001 costs half more than one of 1008. A GPU computes tiles of 128 anyway.
+ALIGNMENT = {"cuda": 128}
+ALIGNMENT_ELSEWHERE = 16
+
+# Without gradients the gathered weights are kept for the whole scope, so that any real saving pays.
+MIN_SPARSITY = 0.02
 
 
 class Selection:
@@ -24,20 +28,25 @@ class Selection:
     Attributes:
         mask: BoolTensor `[width]`.
         selected: LongTensor `[count]`, ascending.
-        padded: `selected` followed by repetitions of its first neuron up to a multiple of `ALIGNMENT`, unless
-            that would reach the full width.
+        padded: `selected` followed by repetitions of its first neuron up to a multiple of the device's `ALIGNMENT`,
+            unless that would reach the full width.
         full: whether every neuron is selected.
+        sparsity: share of the width that a compact computation saves, in [0, 1).
+        sparse: whether it pays to save that without gradients.
     """
 
     def __init__(self, mask: torch.Tensor, device: torch.device) -> None:
         selected = mask.nonzero().flatten()
         count = len(selected)
-        aligned = -(-count // ALIGNMENT) * ALIGNMENT
+        alignment = ALIGNMENT.get(device.type, ALIGNMENT_ELSEWHERE)
+        aligned = -(-count // alignment) * alignment
         padding = aligned - count if aligned < len(mask) else 0
         self.mask = mask.to(device)
         self.padded = torch.cat([selected, selected[:1].expand(padding)]).to(device)
         self.selected = selected.to(device)  # no view of padded: torch.compile fails on dynamic views
         self.full = count == len(mask)
+        self.sparsity = 1 - len(self.padded) / len(mask)
+        self.sparse = self.sparsity >= MIN_SPARSITY
         if "torch._dynamo" in sys.modules:
             for vector in (self.padded, self.selected):
                 torch._dynamo.maybe_mark_dynamic(vector, 0)  # see scope._dynamic_widths
@@ -45,11 +54,6 @@ class Selection:
     def where(self, values: torch.Tensor, other: torch.Tensor | float) -> torch.Tensor:
         """`values` `[..., width]` at selected neurons, `other` elsewhere."""
         return torch.where(self.mask, values, other)
-
-    @property
-    def sparsity(self) -> float:
-        """Share of the width that a compact computation saves, in [0, 1)."""
-        return 1 - len(self.padded) / len(self.mask)
 
 
 class RowSelections:

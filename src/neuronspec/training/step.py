@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -16,7 +19,7 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> Widened:
 
     - `freeze_embeddings`: the tables of the vocabulary aren't trained.
     - `gradient_checkpointing`: layers keep their input alone and are computed again in the backward pass.
-    - `compile`: `torch.compile` on each layer. The names of parameters stay.
+    - `compile`: `torch.compile` on each layer, for batches of any size; see `compiling`. The names of parameters stay.
 
     Returns:
         The model with its trained parameters in float32.
@@ -31,7 +34,7 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> Widened:
                 "training.compile is true, but the model is on a CPU, where it gains nothing: set it to false"
             )
         for layer in _layers(model):
-            layer.compile()
+            layer.compile(dynamic=True)
     if settings.gradient_checkpointing and not model.supports_gradient_checkpointing:
         raise TrainingError(
             f"training.gradient_checkpointing is true, but {model.config.model_type} models have none in this version "
@@ -41,6 +44,29 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> Widened:
     if settings.freeze_embeddings:
         freeze_embeddings(model)
     return Widened(model)
+
+
+@contextmanager
+def compiling(settings: TrainingSettings) -> Iterator[None]:
+    """The context of a training whose layers are compiled: what is compiled serves all batches.
+
+    - All kinds of layers have the same outermost function in transformers, and share its limit of 8 graphs: encoder
+      and decoder, in training and validation, with padding and without, with few neurons or all. Beyond it layers would
+      not be compiled.
+    - Two sizes that happen to be the same in the first batch, such as the lengths of both sides, are two sizes.
+    """
+    if not settings.compile:
+        yield
+        return
+    from torch._dynamo import config as dynamo
+    from torch.fx.experimental import _config as shapes
+
+    with dynamo.patch(recompile_limit=MOST_GRAPHS), shapes.patch(use_duck_shape=False):
+        yield
+
+
+MOST_GRAPHS = 64
+"""Of all kinds of layers together."""
 
 
 def finish_step(model: PreTrainedModel) -> None:

@@ -15,6 +15,7 @@ from neuronspec.models.precision import tensor_cores
 from neuronspec.training.loss import InDirection, any_direction
 from neuronspec.training.progress_state import TrainingResult
 from neuronspec.training.settings import TrainingSettings
+from neuronspec.training.step import compiling
 from neuronspec.training.tracking import Tracking
 from neuronspec.training.trained import Part
 from neuronspec.training.trainer import Job, Trainer
@@ -85,5 +86,5 @@ def train(
         progress=progress,
         tracking=tracking,
     )
-    with tensor_cores(model.device):
+    with tensor_cores(model.device), compiling(settings):
         return Trainer(job).run()
