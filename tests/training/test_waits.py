@@ -12,36 +12,13 @@ import torch
 from tests.helpers.masked import random_masks
 from tests.helpers.toy_corpus import toy_model
 from tests.helpers.toy_training import SIZES, toy_train
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from tests.helpers.waits import Waits
 
 from neuronspec.core.direction import Direction
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.scope import use_direction
 from neuronspec.training import trainer
-
-WAITS = {
-    "_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "_unique2", "unique_dim",
-    "repeat_interleave",
-}  # fmt: skip
-
-
-class Waits(TorchDispatchMode):
-    """Counts the operations whose results the host reads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.overloadpacket.__name__
-        indexed = name.startswith(("index", "_index_put")) and any(
-            isinstance(one, torch.Tensor) and one.dtype == torch.bool for one in tree_leaves(args[1:])
-        )
-        if name in WAITS or indexed:
-            self.seen[name] += 1
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture

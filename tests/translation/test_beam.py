@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -10,9 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.families import BOS, EOS, PAD, VOCABULARY, build_family
+from tests.helpers.waits import Waits
 from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from neuronspec.models.compatibility import cache_argument
+from neuronspec.translation import beam
 from neuronspec.translation.beam import beam_search, beam_search_n_best
 
 TAG = 7
@@ -123,6 +127,37 @@ def test_finished_sentences_are_not_computed_any_more(monkeypatch: pytest.Monkey
 def test_the_cache_goes_by_the_name_that_models_give_it() -> None:
     for family in FAMILIES:
         assert cache_argument() in inspect.signature(build_family(family).forward).parameters, family
+
+
+def test_a_step_reads_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU each read is a wait. What transformers does in a forward pass is counted apart."""
+    model = build_family("m2m100", seed=3)
+    counted, reads, steps, computed = Waits(), Counter[str](), 0, beam._next_log_probs
+
+    def next_log_probs(*args: Any) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        with Waits() as inside:
+            found = computed(*args)
+        counted.seen.subtract(inside.seen)
+        return found
+
+    @wraps(beam_search)
+    def search(*args: Any, **options: Any) -> Any:
+        read = torch.Tensor.tolist
+        with counted, monkeypatch.context() as patch:
+            patch.setattr(torch.Tensor, "tolist", lambda tensor: reads.update(["read"]) or read(tensor))
+            return beam_search(*args, **options)
+
+    monkeypatch.setattr(beam, "_next_log_probs", next_log_probs)
+    source = torch.randint(3, VOCABULARY, (12, 6), generator=torch.Generator().manual_seed(1))
+    model.generate(
+        input_ids=source, attention_mask=torch.ones_like(source), num_beams=3, do_sample=False, max_length=15,
+        min_length=0, forced_bos_token_id=None, forced_eos_token_id=None, custom_generate=search,
+        limits=torch.tensor([4] * 9 + [14] * 3),
+    )  # fmt: skip
+    assert steps == 14
+    assert +counted.seen == {} and reads["read"] == steps + 1  # and the limits
 
 
 def test_an_empty_translation_must_be_the_best_to_count() -> None:

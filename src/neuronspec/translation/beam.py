@@ -3,12 +3,16 @@
 Hugging Face's loop computes every row of a batch until the last sentence has ended, and reorders the keys and values
 of the source with the beams though all beams of a sentence share them. `beam_search` gives the same translations and
 does neither; `generate` takes it as its decoding loop: `model.generate(..., custom_generate=beam_search, limits=...)`.
+
+On a GPU each read of a number is a wait for all that was launched before. A step reads once: what its best
+continuations are. From that the host knows which sentences are finished, and which rows are left out.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -103,14 +107,14 @@ def beam_search_n_best(
     state = _State(
         sequences=input_ids[::beams],
         scores=torch.zeros(len(limits), 1, device=input_ids.device),
-        sentences=torch.arange(len(limits), device=input_ids.device),
+        sentences=list(range(len(limits))),
         encoded=None if encoded is None else encoded.last_hidden_state[::beams],
         source_mask=(torch.ones_like(input_ids) if mask is None else mask)[::beams],
         cache=model_inputs[cache_argument()],
         uncounted=1 if encoded is not None else input_ids.shape[1],
     )
     finished = _Finished(len(limits), beams, length_penalty)
-    limits = limits.to(input_ids.device)
+    longest = limits.tolist()
     ends_with = torch.tensor(generation_config.eos_token_id, device=input_ids.device).reshape(-1)
     while True:
         log_probs = logits_processor(state.sequences, _next_log_probs(model, state))
@@ -121,10 +125,10 @@ def beam_search_n_best(
         if avoid_empty and state.sequences.shape[1] == input_ids.shape[1]:
             dropped[:, 1:beams] = ends[:, 1:beams]
             scores = scores.masked_fill(dropped, -torch.inf)
-        at_limit = length >= limits[state.sentences]
-        finished.add(state, scores, rows, tokens, ends | at_limit[:, None], length)
-        done = at_limit | finished.full(state.sentences)
-        if bool(done.all()):
+        at_limit = [length >= longest[sentence] for sentence in state.sentences]
+        finished.add(state, scores, rows, tokens, ends, at_limit, length)
+        done = [cut or finished.full(each) for cut, each in zip(at_limit, state.sentences, strict=True)]
+        if all(done):
             return finished.hypotheses()
         chosen = scores.masked_fill(ends, -torch.inf).masked_fill(dropped, torch.inf).topk(beams).indices
         scores = scores.masked_fill(ends, -torch.inf).gather(1, chosen)
@@ -138,25 +142,27 @@ class _State:
     Args:
         sequences: `[open * width, time]` tokens.
         scores: `[open, width]` sums of log-probabilities.
-        sentences: `[open]` the index of each sentence in the batch.
+        sentences: by open sentence, its index in the batch.
         encoded, source_mask, cache: of the same rows as `sequences`; no `encoded` in decoder-only models.
         uncounted: tokens of a sequence that its length doesn't count.
     """
 
     sequences: torch.Tensor
     scores: torch.Tensor
-    sentences: torch.Tensor
+    sentences: list[int]
     encoded: torch.Tensor | None
     source_mask: torch.Tensor
     cache: Any  # EncoderDecoderCache or DynamicCache, whose annotations ask for LongTensor
     uncounted: int
 
-    def advance(self, scores: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, done: torch.Tensor) -> None:
+    def advance(self, scores: torch.Tensor, rows: torch.Tensor, tokens: torch.Tensor, done: Sequence[bool]) -> None:
         """Continue with hypotheses `rows` `[open, B]` extended by `tokens`; `done` sentences may be left out."""
-        leave = int(done.sum()) * DROP_SHARE >= len(done) and bool(done.any())
+        leave = any(done) and sum(done) * DROP_SHARE >= len(done)
         if leave:
-            scores, rows, tokens = scores[~done], rows[~done], tokens[~done]
-            self.sentences = self.sentences[~done]
+            places = [place for place, left in enumerate(done) if not left]
+            kept = torch.tensor(places).to(scores.device, non_blocking=True)
+            scores, rows, tokens = (each.index_select(0, kept) for each in (scores, rows, tokens))
+            self.sentences = [self.sentences[place] for place in places]
         order = rows.reshape(-1)
         if self.encoded is None:
             self.cache.reorder_cache(order)
@@ -176,7 +182,6 @@ class _Finished:
     def __init__(self, sentences: int, beams: int, length_penalty: float) -> None:
         self._beams, self._penalty = beams, length_penalty
         self._kept: list[list[Scored]] = [[] for _ in range(sentences)]
-        self._full = torch.zeros(sentences, dtype=torch.bool)
 
     def add(
         self,
@@ -185,31 +190,33 @@ class _Finished:
         rows: torch.Tensor,
         tokens: torch.Tensor,
         ends: torch.Tensor,
+        at_limit: Sequence[bool],
         length: int,
     ) -> None:
-        """Take those of the best B continuations that end, of sentences that aren't full."""
-        reached = ends & scores.isfinite()
-        reached[:, self._beams :] = False
-        for index, candidate in reached.nonzero().tolist():
-            sentence = int(state.sentences[index])
-            if self._full[sentence]:
+        """Take those of the best B continuations that end, or are cut, of sentences that aren't full."""
+        best = [each[:, : self._beams].double() for each in (scores, rows, ends)]  # exact: scores are float32
+        for index, candidates in enumerate(torch.stack(best, -1).tolist()):
+            sentence = state.sentences[index]
+            if self.full(sentence):
                 continue
-            sequence = torch.cat([state.sequences[rows[index, candidate]], tokens[index, candidate, None]])
-            self._kept[sentence].append((float(scores[index, candidate]) / length**self._penalty, sequence))
-        for sentence in set(state.sentences[reached.any(1)].tolist()):
-            kept = sorted(self._kept[sentence], key=lambda item: -item[0])[: self._beams]
-            self._kept[sentence] = kept
-            self._full[sentence] = len(kept) == self._beams
+            kept = self._kept[sentence]
+            for candidate, (score, row, has_ended) in enumerate(candidates):
+                if (has_ended or at_limit[index]) and math.isfinite(score):
+                    sequence = torch.cat([state.sequences[int(row)], tokens[index, candidate, None]])
+                    kept.append((score / length**self._penalty, sequence))
+            self._kept[sentence] = sorted(kept, key=lambda item: -item[0])[: self._beams]
 
-    def full(self, sentences: torch.Tensor) -> torch.Tensor:
-        """Which of the sentences have B finished hypotheses."""
-        return self._full.to(sentences.device)[sentences]
+    def full(self, sentence: int) -> bool:
+        """Whether a sentence has B finished hypotheses."""
+        return len(self._kept[sentence]) == self._beams
 
     def hypotheses(self) -> list[list[Scored]]:
-        """The finished hypotheses of each sentence, best first."""
+        """The finished hypotheses of each sentence, best first, on the CPU."""
         if not all(self._kept):
             raise EvaluationError(NOT_FINITE)
-        return self._kept
+        sequences = [sequence for kept in self._kept for _, sequence in kept]
+        tokens = iter(torch.cat(sequences).cpu().split([len(sequence) for sequence in sequences]))
+        return [[(score, next(tokens)) for score, _ in kept] for kept in self._kept]
 
 
 def _next_log_probs(model: PreTrainedModel, state: _State) -> torch.Tensor:

@@ -150,7 +150,7 @@ class TransformersEngine(Engine):
             num_return_sequences=1,
             custom_generate=beam_search_n_best,
             avoid_empty=True,
-            limits=torch.tensor(limits, device=model.device),
+            limits=torch.tensor(limits),
         )
         return [[Hypothesis(_written(ids.tolist(), before, ends), score) for score, ids in kept] for kept in found]
 
