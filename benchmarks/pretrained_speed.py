@@ -56,10 +56,10 @@ from neuronspec.models.dimensions import Dimensions
 from neuronspec.models.footprint import Plan, footprint
 from neuronspec.models.frames import Tagged
 from neuronspec.models.load import placed
-from neuronspec.models.text_format import TextFormat
-from neuronspec.training.loss import LOGITS_HELD
 from neuronspec.models.precision import resolve_precision
+from neuronspec.models.text_format import TextFormat
 from neuronspec.training.memory import peak_memory
+from neuronspec.training.projected_loss import LOGITS_HELD
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.train import train
 from speed import shapes

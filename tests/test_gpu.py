@@ -21,9 +21,10 @@ from neuronspec.neurons.recording import record_activations
 from neuronspec.specialization.apply import specialize, unspecialize
 from neuronspec.specialization.scope import use_direction, use_directions
 from neuronspec.training.checkpoint import updates_saved
-from neuronspec.training.loss import batch_loss, projected_loss
+from neuronspec.training.loss import batch_loss
 from neuronspec.training.memory import peak_memory, reset_peak_memory
 from neuronspec.training.optimization import Optimizer
+from neuronspec.training.projected_loss import projected_loss
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.translation.beam import beam_search
 from tests.helpers.families import FAMILIES, PAD, build_family, padded_inputs

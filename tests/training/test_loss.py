@@ -18,8 +18,8 @@ from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
 from neuronspec.models.frames import IGNORED
 from neuronspec.models.precision import autocast
-from neuronspec.models.precision import autocast
 from neuronspec.training import loss as loss_module
+from neuronspec.training import projected_loss as projection
 from neuronspec.training.loss import LINEAR_HEADS, batch_loss, target_tokens, validation_loss
 
 ENCODER_DECODER = ["m2m100", "mbart", "bart", "marian", "pegasus", "t5", "madlad", "mt5", "umt5"]
@@ -51,10 +51,10 @@ def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("rows", [loss_module.FEWEST_ROWS, 3])
+@pytest.mark.parametrize("rows", [projection.FEWEST_ROWS, 3])
 def test_equals_plain_torch(family: str, smoothing: float, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_module, "FEWEST_ROWS", rows)
-    monkeypatch.setattr(loss_module, "LOGITS_HELD", {})
+    monkeypatch.setattr(projection, "FEWEST_ROWS", rows)
+    monkeypatch.setattr(projection, "LOGITS_HELD", {})
     model = build_family(family, dtype=torch.float64)
     batch = Batch(EN_DE, padded_inputs(model))
     expected = plain_loss(model, batch, smoothing)
@@ -141,7 +141,7 @@ class LargestTensor(TorchDispatchMode):
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_tensor_of_tokens_times_vocabulary(family: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_module, "LOGITS_HELD", {})
+    monkeypatch.setattr(projection, "LOGITS_HELD", {})
     model, rows, time, vocabulary = build_family(family), 20, 40, 1000
     model.resize_token_embeddings(vocabulary)
     ids = torch.randint(3, vocabulary, (rows, time), generator=torch.Generator().manual_seed(0))
@@ -152,7 +152,7 @@ def test_no_tensor_of_tokens_times_vocabulary(family: str, precision: str, monke
     batch = Batch(EN_DE, inputs)
     with LargestTensor() as largest, autocast(model.device, precision):
         batch_loss(model, batch, 0.1).smoothed.backward()
-    assert largest.elements == loss_module.FEWEST_ROWS * vocabulary
+    assert largest.elements == projection.FEWEST_ROWS * vocabulary
     assert largest.elements < rows * time * vocabulary / 3
 
 

@@ -22,8 +22,9 @@ from neuronspec.models.sites import find_ffn_sites
 from neuronspec.recipe import Recipe
 from neuronspec.runs.tasks import tasks_of
 from neuronspec.training import checkpoint
-from neuronspec.training.loss import batch_loss, projected_loss
+from neuronspec.training.loss import batch_loss
 from neuronspec.training.model_folder import export_model
+from neuronspec.training.projected_loss import projected_loss
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.step import prepare_step
 from neuronspec.training.trained import tables_of, train_ffns_alone

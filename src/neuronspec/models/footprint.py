@@ -54,7 +54,7 @@ class Plan:
         freeze_embeddings: whether the tables of the vocabulary aren't trained.
         checkpointing: whether activations are computed again in the backward pass.
         bf16: whether the forward pass runs in bf16.
-        logits: that are held at a time; see `training.loss.LOGITS_HELD`.
+        logits: that are held at a time; see `training.projected_loss.LOGITS_HELD`.
     """
 
     tokens: int

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from transformers import PreTrainedModel
 
@@ -29,6 +28,7 @@ from neuronspec.models.fast_attention import encoded
 from neuronspec.models.fast_dropout import FastDropout
 from neuronspec.models.frames import IGNORED, shifted
 from neuronspec.models.precision import autocast
+from neuronspec.training.projected_loss import projected_loss, rows_at_once
 
 InDirection = Callable[[Direction | Sequence[Direction]], AbstractContextManager[Any]]
 """Gives the context that a forward and backward pass run in, such as `use_direction` with masks, for the direction of
@@ -139,7 +139,7 @@ def sentence_nats(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
     """
     (given, pieces, positions), projects = _before_loss(model, batch), projects_rows(model)
     vocabulary = len(_head(model)[0]) if projects else given.shape[-1]
-    chunk = max(FEWEST_ROWS, LOGITS_HELD.get(given.device.type, 0) // vocabulary)
+    chunk = rows_at_once(given.device, vocabulary)
     nats = []
     for part, targets in zip(given.split(chunk), pieces.split(chunk), strict=True):
         logits = functional.linear(part, *_head(model)) if projects else part
@@ -243,106 +243,3 @@ def validation_loss(
     return {
         direction: Loss(float(nats), tokens[direction], float(smoothed)) for direction, (nats, smoothed) in sums.items()
     }
-
-
-LOGITS_HELD = {"cpu": 2**21, "cuda": 2**27}
-"""Logits that are held at a time: on a CPU what stays near its cache, on a GPU what keeps it busy."""
-
-FEWEST_ROWS = 256
-"""Rows of a chunk at least, for products that are worth reading the weights."""
-
-
-def projected_loss(
-    hidden: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    targets: torch.Tensor,
-    label_smoothing: float,
-    softcap: float | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Label-smoothed cross-entropy of `hidden @ weight.T + bias`, summed over rows; see `loss.py` for the formula.
-
-    Under autocast the products run in its dtype, logarithms and sums in float32.
-
-    Args:
-        hidden: `[tokens, d_model]`.
-        weight: `[vocabulary, d_model]`; its gradient is computed if it needs one.
-        bias: `[vocabulary]` or None; takes no gradient.
-        targets: `[tokens]` ids.
-        label_smoothing: share of the target that is spread over the vocabulary.
-        softcap: c, where the logits are `c tanh(x / c)` of that (Gemma 2).
-
-    Returns:
-        The smoothed loss, with gradient; and the cross-entropy without smoothing, without gradient. Both in nats.
-    """
-    kind = hidden.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-    grad = torch.is_grad_enabled()
-    return _ProjectedLoss.apply(hidden, weight, bias, targets, label_smoothing, softcap, dtype, grad)
-
-
-class _ProjectedLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        hidden: torch.Tensor,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
-        targets: torch.Tensor,
-        smoothing: float,
-        softcap: float | None,
-        dtype: torch.dtype,
-        with_gradient: bool,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        device = hidden.device
-        exact = torch.promote_types(weight.dtype, torch.float32)
-        smoothed, nats = (torch.zeros((), dtype=exact, device=device) for _ in range(2))
-        grad_hidden = torch.zeros_like(hidden) if with_gradient else None
-        grad_weight = torch.zeros_like(weight) if with_gradient and weight.requires_grad else None
-        product = None if grad_weight is None or dtype == weight.dtype else torch.empty_like(weight)
-        rows = max(FEWEST_ROWS, LOGITS_HELD.get(device.type, 0) // len(weight))
-        with torch.autocast(device.type, enabled=False):
-            matrix = weight.to(dtype)
-            offset = None if bias is None else bias.to(dtype)
-            for first in range(0, len(hidden), rows):
-                part, target = hidden[first : first + rows].to(dtype), targets[first : first + rows, None]
-                logits = functional.linear(part, matrix, offset).to(exact)
-                slope = None
-                if softcap is not None:
-                    logits.div_(softcap).tanh_()
-                    slope = 1 - logits.square() if with_gradient else None
-                    logits.mul_(softcap)
-                top = logits.amax(-1, keepdim=True)
-                own, mean = logits.gather(1, target), logits.mean(-1, keepdim=True)
-                shares = logits.sub_(top).exp_()
-                total = shares.sum(-1, keepdim=True)
-                log_total = total.log().add_(top)
-                cross_entropy = (log_total - own).sum()
-                nats += cross_entropy
-                smoothed += (1 - smoothing) * cross_entropy + smoothing * (log_total - mean).sum()
-                if grad_hidden is None:
-                    continue
-                gradient = shares.div_(total).sub_(smoothing / len(weight))
-                gradient.scatter_add_(1, target, gradient.new_full(target.shape, smoothing - 1))
-                if slope is not None:
-                    gradient.mul_(slope)
-                gradient = gradient.to(dtype)
-                grad_hidden[first : first + rows] = gradient @ matrix
-                if product is not None and grad_weight is not None:
-                    # By way of a tensor that is kept: adding another type would make a new one, as large as the weight.
-                    grad_weight += product.copy_(gradient.T @ part)
-                elif grad_weight is not None:
-                    grad_weight.addmm_(gradient.T, part)
-                del logits, shares, slope, gradient  # before the next chunk's, which are as large
-        ctx.gradients = grad_hidden, grad_weight
-        ctx.mark_non_differentiable(nats)
-        return smoothed, nats
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, scale: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        grad_hidden, grad_weight = ctx.gradients
-        ctx.gradients = None  # scaled in place, so they serve once
-        if grad_weight is not None:
-            grad_weight.mul_(scale)
-        return grad_hidden.mul_(scale), grad_weight, None, None, None, None, None, None
