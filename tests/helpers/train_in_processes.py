@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from neuronspec.core.processes import join, leave
-from tests.helpers.toy_processes import KINDS, UPDATES, train_kind
+from tests.helpers.toy_processes import KINDS, NARROW, SEEN, UPDATES, train_kind
 
 
 def main(folder: Path) -> None:
@@ -17,6 +17,9 @@ def main(folder: Path) -> None:
     for kind in KINDS:
         train_kind(folder / kind, kind, UPDATES // 2, accumulation=1)
         train_kind(folder / kind, kind, UPDATES, accumulation=1)  # stopped and resumed
+    for kind in NARROW:
+        train_kind(folder / kind, kind, UPDATES, accumulation=1)
+        assert {torch.bfloat16} == SEEN, SEEN
     leave(0)
 
 

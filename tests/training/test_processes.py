@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
-from tests.helpers.toy_processes import KINDS, UPDATES, train_kind
+from tests.helpers.toy_processes import KINDS, NARROW, UPDATES, train_kind
 
 from neuronspec.training.log import read_log
 
@@ -45,6 +46,18 @@ def test_two_processes_equal_one_with_twice_the_accumulation(tmp_path: Path, bot
     log = read_log(both / kind / "log.jsonl")
     assert [line["update"] for line in log if line["kind"] == "resume"] == [UPDATES // 2]
     assert log[-1]["target_tokens"] == result.target_tokens
+
+
+@pytest.mark.parametrize("kind", NARROW)
+def test_fsdp_gathers_in_bf16_and_trains_the_same(tmp_path: Path, both: Path, kind: str) -> None:
+    """The losses of one process under autocast, which keeps weights in float32; what is trained is float32 in both."""
+    train_kind(tmp_path / "one", kind, UPDATES, accumulation=2)
+    expected, found = validations(tmp_path / "one"), validations(both / kind)
+    assert expected.keys() == found.keys()
+    assert list(found.values()) == pytest.approx(list(expected.values()), rel=2e-2)
+    weights = load_file(both / kind / "checkpoints" / f"step-{UPDATES}" / "model.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    assert any(not value.equal(value.bfloat16().float()) for value in weights.values())
 
 
 def validations(folder: Path) -> dict[int, float]:

@@ -39,15 +39,23 @@ class Parallel:
         model: the same in every process; with `fsdp` its parameters become sharded ones (`DTensor`).
         strategy: `ddp` or `fsdp`.
         processes: how many there are.
+        precision: that forward passes run in. With `bf16`, `fsdp` gathers and computes in bf16, reduces gradients in
+            float32, and keeps the shares that are trained in float32.
     """
 
-    def __init__(self, model: PreTrainedModel, strategy: Literal["ddp", "fsdp"], processes: Processes) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        strategy: Literal["ddp", "fsdp"],
+        processes: Processes,
+        precision: str = "float32",
+    ) -> None:
         module = _LossModule(model)
         self.size = processes.size
         self.sharded = processes.size > 1 and strategy == "fsdp"
         self._forward: Any = module
         if self.sharded:
-            _shard(module)
+            _shard(module, precision)
         elif processes.size > 1:
             # Called broadcast_buffers before torch 2.13, where that name still works but warns.
             new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
@@ -81,15 +89,17 @@ def _inner(module: Any) -> nn.Module:
     return module.module if isinstance(module, DistributedDataParallel) else module
 
 
-def _shard(module: _LossModule) -> None:
+def _shard(module: _LossModule, precision: str) -> None:
     """Shard each layer by itself, so that one layer at a time is gathered, and what is left with the whole."""
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+    narrow = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    policy = narrow if precision == "bf16" else MixedPrecisionPolicy()
     names = set(module.model._no_split_modules or ())
     for layer in module.model.modules():
         if type(layer).__name__ in names:
-            fully_shard(layer)
-    fully_shard(module)
+            fully_shard(layer, mp_policy=policy)
+    fully_shard(module, mp_policy=policy)
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

@@ -100,7 +100,7 @@ class Trainer:
         self.budget = Budget.of(settings, self.batches, micro_batches)
         self.matters = what_matters(settings, model, self.batches, job.seed, self.precision, micro_batches)
 
-        self.parallel = Parallel(model, settings.parallel, job.processes)
+        self.parallel = Parallel(model, settings.parallel, job.processes, self.precision)
         self.optimizer = Optimizer(model, settings, self.budget.updates, job.parts)
         self.gradient = GradientOf(
             self.parallel, settings, job.seed, model.device, self.precision, job.in_direction, self.optimizer.clear
