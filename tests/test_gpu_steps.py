@@ -37,7 +37,7 @@ def test_steps_write_their_results_and_are_not_repeated(tmp_path: Path) -> None:
     done = steps("speed", "profile", "decode", "--quick", "--out", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     speed = result_of(tmp_path, "speed")
-    arms = {"dense", "plain", "auto", "rows", "weights", "gradient"}
+    arms = {"dense", "dense, loss unfused", "plain", "auto", "rows", "masked", "weights", "gradient"}
     assert set(speed["tiny, 256 tokens"]["target tokens/s"]) == arms and speed["complete"]
     assert result_of(tmp_path, "profile")["dense, 256 tokens"]["milliseconds"]
     rates = result_of(tmp_path, "decode")["tiny, 2 sentences, float32"]["target tokens/s"]

@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 import specialized_step as step_benchmark
 from gpu.files import arguments, earlier, write
 from gpu.measure import DEVICE, EOS, PAD, QUICK, SHAPES, SPARSITY, build
-from neuronspec.models.precision import autocast
+from neuronspec.models.precision import autocast, tensor_cores
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.scope import use_direction
 from neuronspec.translation.beam import beam_search
@@ -28,13 +28,14 @@ def translate(model: Any, specialized: bool, ours: bool, precision: str, sources
     """Write `length` tokens for each source. Random weights hardly ever end a sentence, so both loops work as long."""
     options: dict[str, Any] = {"num_beams": BEAMS, "do_sample": False, "max_length": length + 1, "pad_token_id": PAD}
     if ours:
-        limits = torch.full((len(sources),), length, device=DEVICE)
+        limits = torch.full((len(sources),), length)
         options |= {"custom_generate": beam_search, "limits": limits}
     else:
         options |= {"early_stopping": True}
     start = torch.full((len(sources), 1), EOS, device=DEVICE)
     scope = use_direction(model, "en-de") if specialized else nullcontext()
-    with scope, autocast(torch.device(DEVICE), precision):
+    device = torch.device(DEVICE)
+    with scope, tensor_cores(device), autocast(device, precision):
         model.generate(
             input_ids=sources, attention_mask=torch.ones_like(sources), decoder_input_ids=start,
             forced_eos_token_id=None, eos_token_id=EOS, **options,

@@ -9,8 +9,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,9 +30,10 @@ from neuronspec.models.precision import autocast
 from neuronspec.models.settings import ModelSettings
 from neuronspec.specialization.apply import specialize
 from neuronspec.specialization.scope import use_direction
+from neuronspec.training import projected_loss
 from neuronspec.training.loss import batch_loss
 from neuronspec.training.settings import TrainingSettings
-from neuronspec.training.step import prepare_step
+from neuronspec.training.step import compiling, prepare_step
 from speed.shapes import floating_point_operations
 from speed.turns import Worker
 from training_speed import ceiling, settle
@@ -115,7 +116,7 @@ def our_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
 
 def make_arms(shape: Shape, compiled: bool) -> dict[str, Callable[[Batch], None]]:
     """An update of each arm; all share one set of parameters and one optimizer."""
-    models = {name: build(shape) for name in ("dense", "plain", "auto", "rows", "weights", "gradient")}
+    models = {name: build(shape) for name in ("dense", "plain", "auto", "rows", "masked", "weights", "gradient")}
     first = models["dense"]
     step_benchmark.share_parameters(first, list(models.values())[1:])
     torch.manual_seed(0)
@@ -123,6 +124,7 @@ def make_arms(shape: Shape, compiled: bool) -> dict[str, Callable[[Batch], None]
     masks = {"en-de": step_benchmark.random_masks(first, SPARSITY)}
     specialize(models["auto"], masks)
     specialize(models["rows"], masks, method="rows")
+    specialize(models["masked"], masks, method="masked")
     specialize(models["gradient"], masks, semantics="gradient")
     reference = step_benchmark.Reference(models["weights"])
     reference.add("en-de", models["weights"], {site: mask.to(DEVICE) for site, mask in masks["en-de"].items()})
@@ -146,15 +148,27 @@ def make_arms(shape: Shape, compiled: bool) -> dict[str, Callable[[Batch], None]
 
     scopes: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         "auto": partial(use_direction, models["auto"], "en-de"),
+        "masked": partial(use_direction, models["masked"], "en-de"),
         "weights": partial(reference.use, "en-de"),
         "gradient": partial(use_direction, models["gradient"], "en-de"),
     }
     if not compiled:
         scopes["rows"] = partial(use_direction, models["rows"], "en-de")
-    return {
+    made = {
         name: partial(update, model, plain_loss if name == "plain" else our_loss, scopes.get(name, nullcontext))
         for name, model in models.items()
     }
+    return made | {"dense, loss unfused": partial(update, first, our_loss, unfused)}
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """The elementwise part of the loss is computed operation by operation."""
+    before, projected_loss.FUSED = projected_loss.FUSED, frozenset()
+    try:
+        yield
+    finally:
+        projected_loss.FUSED = before
 
 
 def measured(arms: dict[str, Callable[[Batch], None]], batches: list[Batch], rounds: int) -> dict[str, Any]:
@@ -213,11 +227,15 @@ def updates(result: dict[str, Any], options: argparse.Namespace, end: float) -> 
             return False
         arms = make_arms(shape, compiled)
         for tokens, key in missing.items():
-            result[key] = one_size(arms, shape, tokens, highest, 3 if options.quick else 12)
+            with compiling(TrainingSettings(updates=1, compile=compiled)):
+                result[key] = one_size(arms, shape, tokens, highest, 3 if options.quick else 12)
+            if compiled:
+                result[key]["graphs"] = torch._dynamo.utils.counters["stats"]["unique_graphs"]
             print(key, json.dumps(result[key]), flush=True)
             write(options.result, result)
         del arms
         torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
         gc.collect()
         if DEVICE == "cuda":
             torch.cuda.empty_cache()
