@@ -43,10 +43,12 @@ def translate(model: Any, specialized: bool, ours: bool, precision: str, sources
 
 
 def waits(run: Callable[[], None]) -> int:
-    """How often the host reads a number or a length from the device."""
-    with profile(activities=[ProfilerActivity.CPU]) as found:
+    """How often the host waits for the device; on a CPU, how often it would for a number or a length."""
+    on_gpu = DEVICE == "cuda"
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as found:
         run()
-    names = ("aten::_local_scalar_dense", "aten::nonzero")
+    waiting = ("cudaStreamSynchronize", "cudaDeviceSynchronize")
+    names = waiting if on_gpu else ("aten::_local_scalar_dense", "aten::nonzero")
     return sum(event.count for event in found.key_averages() if event.key in names)
 
 

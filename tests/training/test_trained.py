@@ -183,6 +183,20 @@ def test_what_bfloat16_refuses(tmp_path: Path, change: str) -> None:
         Recipe.load(path)
 
 
+@pytest.mark.parametrize("section", ["recording", "evaluation"])
+def test_bfloat16_gives_no_float32_without_gradients(tmp_path: Path, section: str) -> None:
+    path = tmp_path / "recipe.yaml"
+    text = (
+        "name: toy\ncorpus: {train: {reader: catalogs}, languages: [de]}\n"
+        "model: {pretrained: some/model, dtype: %s}\ncontinuation: {updates: 3}\n"
+    )
+    path.write_text(text % "bfloat16" + f"{section}: {{precision: float32}}\n")
+    with pytest.raises(RecipeError, match=rf"{section}.precision: .*or model.dtype to float32"):
+        Recipe.load(path)
+    path.write_text(text % "float32" + f"{section}: {{precision: float32}}\n")
+    Recipe.load(path)
+
+
 def test_runs_from_before_the_setting_stay_up_to_date() -> None:
     """What the arm `dense` depends on is as it was, unless the FFNs alone are trained."""
     before, now = (

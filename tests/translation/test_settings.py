@@ -90,3 +90,18 @@ def test_documented_commands_have_these_options() -> None:
     options = set(re.findall(r"`(--[a-z0-9-]+)", text)) - {"--paired-bs", "--paired-ar"}
     known = {option for name in ("evaluate", "compare") for p in group.commands[name].params for option in p.opts}  # type: ignore[attr-defined]
     assert options and options <= known
+
+
+def test_the_precision_is_of_transformers_and_leaves_older_scores_valid() -> None:
+    with pytest.raises(ValueError, match="precision belongs to engine transformers; ctranslate2 computes as"):
+        EvaluationSettings(engine="ctranslate2", precision="bf16")
+    assert "precision" not in EvaluationSettings().translation
+    assert EvaluationSettings(precision="bf16").translation["precision"] == "bf16"
+
+
+def test_what_an_engine_cannot_convert_is_computed_as_exactly() -> None:
+    converted = EvaluationSettings(engine="ctranslate2", quantization="int8")
+    found = converted.by_transformers(exactly=True)
+    assert (found.engine, found.quantization, found.precision) == ("transformers", None, "float32")
+    assert converted.by_transformers(exactly=False).precision == "auto"
+    assert EvaluationSettings(precision="bf16").by_transformers(exactly=True).precision == "bf16"

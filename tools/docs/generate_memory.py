@@ -104,8 +104,10 @@ continuation:
   gradient_checkpointing: true
 ```
 
-Recording and evaluation hold the weights once, in `model.dtype`. Arms with parameters of their own beside the frozen
-baseline (`adapters_*`, `lora`) take about what frozen weights, activations and those parameters take.
+Recording and evaluation hold the weights once, in `model.dtype`; on a GPU autocast to bf16 keeps a copy of float32
+weights in bf16 beside them, half as large (`recording.precision: float32` and `evaluation.precision: float32` don't).
+Arms with parameters of their own beside the frozen baseline (`adapters_*`, `lora`) take about what frozen weights,
+activations and those parameters take.
 """
 
 
