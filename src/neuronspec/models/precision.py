@@ -84,7 +84,8 @@ def tensor_cores(device: torch.device) -> Iterator[None]:
     That is several times as fast. Where the process has chosen how float32 is multiplied, with
     `torch.set_float32_matmul_precision` or `torch.backends`, its choice counts; torch is left as it was found.
     """
-    cuda, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    backends: Any = torch.backends
+    cuda, cpu = backends.cuda.matmul, backends.mkldnn.matmul
     if device.type != "cuda" or not torch.cuda.is_tf32_supported() or cuda.fp32_precision != "none":
         yield
         return

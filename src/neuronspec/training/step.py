@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -59,8 +60,9 @@ def compiling(settings: TrainingSettings) -> Iterator[None]:
         yield
         return
     from torch._dynamo import config as dynamo
-    from torch.fx.experimental import _config as shapes
+    from torch.fx.experimental import _config
 
+    shapes: Any = _config
     with dynamo.patch(recompile_limit=MOST_GRAPHS), shapes.patch(use_duck_shape=False):
         yield
 
