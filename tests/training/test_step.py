@@ -115,9 +115,10 @@ def test_what_is_compiled_elsewhere(family: str, layers: dict[str, int], monkeyp
     model, compiled = build_family(family), []
     names = set(model.state_dict())
     monkeypatch.setattr(type(model), "device", torch.device("cuda"))
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda layer, **how: compiled.append((type(layer).__name__, how)))
     prepare_step(model, settings(compile=True))
-    assert Counter(compiled) == layers
+    assert Counter(name for name, _ in compiled) == layers
+    assert all(how == {"dynamic": True} for _, how in compiled)
     assert set(model.state_dict()) == names
 
 
