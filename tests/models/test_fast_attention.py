@@ -252,6 +252,11 @@ def test_what_cannot_be_computed_here_is_told() -> None:
         use_fast_attention(build_family("m2m100"))
 
 
+def test_soft_caps_are_not_lost_by_choosing_sdpa() -> None:
+    with attention.attention("sdpa"), pytest.raises(ModelError, match="model.attention is sdpa, and a Gemma2"):
+        use_fast_attention(build_family("gemma2"))
+
+
 def test_a_run_computes_so(tmp_path: Path) -> None:
     seen: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Where the supported versions of transformers differ: names, and a model that one of them computes wrongly."""
+"""Where the supported versions of transformers differ: names, and models that some of them compute wrongly."""
 
 from __future__ import annotations
 
@@ -27,6 +27,14 @@ def checkpoint_activations(model: PreTrainedModel, on: bool, *, reentrant: bool 
 def cache_argument() -> str:
     """What models and `generate` call the cache of keys and values: `past_key_values` before transformers 5.24."""
     return "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"
+
+
+def has_sdpa(model: PreTrainedModel) -> bool:
+    """Whether scaled dot-product attention computes what the model's configuration says.
+
+    It knows no soft cap of the scores. In transformers 5.17 Gemma 2 claims to have it all the same, and loses its caps.
+    """
+    return model._supports_sdpa and getattr(model.config, "attn_logit_softcapping", None) is None
 
 
 def why_not_computed(config: PreTrainedConfig) -> str | None:

@@ -21,6 +21,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from neuronspec.core.errors import ModelError, reason_of
+from neuronspec.models.compatibility import has_sdpa
 
 SHORT = "short"
 """The name under which the implementation is registered."""
@@ -105,8 +106,8 @@ def attention(name: str) -> Iterator[None]:
 def use_fast_attention(model: PreTrainedModel) -> None:
     """Choose the fastest attention for the device that `model` is on: `short` on a CPU, `sdpa` elsewhere.
 
-    Models that can't switch their attention, or have no `sdpa` form, stay as they are. The choice isn't saved with
-    the model. Inside of `attention`, its choice is made instead.
+    Models that can't switch their attention stay as they are, and those without an `sdpa` form have `eager`. The choice
+    isn't saved with the model. Inside of `attention`, its choice is made instead.
 
     Raises:
         ModelError: the choice can't be computed by this model, or on this machine.
@@ -114,14 +115,17 @@ def use_fast_attention(model: PreTrainedModel) -> None:
     name = _chosen.get()
     if name != "auto":
         try:
+            if name == "sdpa" and not has_sdpa(model):
+                raise ValueError("it has no form with scaled dot-product attention")
             model.set_attn_implementation(name)
         except (ImportError, ValueError) as error:
             raise ModelError(
                 f"model.attention is {name}, and a {type(model).__name__} can't be computed so here: {reason_of(error)}"
             ) from None
         return
-    if model._supports_sdpa and model._can_set_attn_implementation():
-        model.set_attn_implementation(SHORT if model.device.type == "cpu" else "sdpa")
+    if model._can_set_attn_implementation():
+        fast = SHORT if model.device.type == "cpu" else "sdpa"
+        model.set_attn_implementation(fast if has_sdpa(model) else "eager")
 
 
 _TAKES_MASKS = frozenset({"bart", "m2m_100", "marian", "mbart", "pegasus"})
