@@ -1,4 +1,5 @@
-# neuronspec: `make demo` runs the main job on real text, `make test` the tests but the slow ones, `make test-all` all.
+# neuronspec: `make demo` runs the main job on real text, `make test` the tests but the slow ones, `make test-all` all,
+# `make test-lowest` those of models with the lowest transformers that pyproject.toml allows.
 # They set up .venv first; a second call does not reinstall.
 PYTHON ?= python3
 VENV := .venv
@@ -8,13 +9,25 @@ RUN ?= runs/demo
 # Which versions are installed (lowest.txt: the lowest that pyproject.toml allows), and which tests run (all).
 CONSTRAINTS ?= constraints.txt
 TESTS ?=
+# The lowest transformers that pyproject.toml allows, and the newest huggingface_hub that it allows itself. They lie in a
+# folder of their own, which goes before the packages of .venv.
+LOWEST := $(abspath $(VENV))/lowest
+LOWEST_TRANSFORMERS := $(shell sed -n 's/.*"transformers>=\([0-9.]*\).*/\1/p' pyproject.toml)
+LOWEST_HUB := 1.33.0
+# Tests that reach for names and signatures of transformers: of each family of models, and of all that is done with one.
+LOWEST_TESTS ?= $(addprefix tests/,$(addsuffix .py, \
+	$(addprefix models/test_,dispatch fast_attention load lowest mixtures resize sites text_format tied tokenizer) \
+	neurons/test_recording \
+	$(addprefix specialization/test_,checkpointing compact generate half_precision peft save) \
+	$(addprefix training/test_,step trained trainer waits) \
+	$(addprefix translation/test_,beam other_families)))
 EXTRAS := all test dev docs
 # The demo's text: catalogs of these packages. Nothing of them is executed, so they need none of their dependencies.
 CATALOGS := wagtail django-oscar django-cms horizon
 empty :=
 comma := ,
 
-.PHONY: demo install test test-all check format docs notebooks bench dist clean
+.PHONY: demo install test test-all test-lowest check format docs notebooks bench dist clean
 
 demo: $(VENV)/.catalogs
 	$(BIN)/neuronspec run recipes/demo.yaml --out $(RUN)
@@ -26,6 +39,10 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m ""
+
+test-lowest: $(LOWEST)/.installed
+	PYTHONPATH=$(LOWEST) LOWEST_TRANSFORMERS=$(LOWEST_TRANSFORMERS) \
+		$(BIN)/python -m pytest -n auto --dist loadfile $(LOWEST_TESTS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -68,6 +85,12 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c $(CONSTRAINTS) -e '.[$(subst $(empty) ,$(comma),$(EXTRAS))]'
+	touch $@
+
+$(LOWEST)/.installed: $(STAMP) Makefile
+	rm -rf $(LOWEST)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(LOWEST) \
+		transformers==$(LOWEST_TRANSFORMERS) huggingface_hub==$(LOWEST_HUB)
 	touch $@
 
 $(VENV)/.catalogs: $(STAMP)

@@ -13,6 +13,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 import torch
+import transformers
 from hypothesis import settings
 
 from tests.helpers.made_up import make_activations, make_masks  # noqa: F401 - fixtures
@@ -21,6 +22,10 @@ torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
 settings.register_profile("suite", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("suite")
+
+
+def pytest_report_header() -> str:
+    return f"tested with: transformers {transformers.__version__}, torch {torch.__version__}"
 
 
 _LIBRARY = logging.getLogger("neuronspec")
