@@ -12,7 +12,7 @@ import pytest
 from tests.helpers.mutations import neuronspec
 from tests.helpers.synthetic import write_recipe
 
-from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
+from neuronspec.core.errors import CorpusError, MissingExtraError, NeuronspecError, RecipeError
 from neuronspec.models.footprint import Room
 from neuronspec.recipe import Recipe
 from neuronspec.runs import requirements
@@ -56,6 +56,13 @@ def test_a_missing_package(tmp_path: Path, absent: Any, change: str, package: st
     assert f"needs the package '{package}': install it with pip install 'neuronspec[" in outcome.err
     with pytest.raises(MissingExtraError, match=f"'{package}'"):
         check_machine(Recipe.load(file, [change]), [stage])
+
+
+def test_a_missing_library_of_a_reader(tmp_path: Path, absent: Any) -> None:
+    recipe = Recipe.load(write_recipe(tmp_path), ["corpus.train={reader: hf, path: someone/pairs}"])
+    absent("datasets")
+    with pytest.raises(CorpusError, match="'hf' needs the package 'datasets': install it with pip install datasets"):
+        check_machine(recipe, ["prepare"])
 
 
 @pytest.mark.parametrize("command", [("validate",), ("validate", "--json")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from neuronspec.core.errors import CorpusError, PathError, told_as
+from neuronspec.core.errors import CorpusError, NeuronspecError, PathError, told_as
 from neuronspec.core.settings import from_recipe_folder, not_empty
 from neuronspec.corpus.readers.arrow_columns import TextColumns
 from neuronspec.corpus.readers.lines import count_lines
@@ -74,6 +75,12 @@ class HfSource(Source):
             return {}
         files = stamps(sorted(path for path in folder.rglob("*") if path.is_file()))
         return files if str(folder) == self.path else {self.path: {"snapshot": folder.name, "files": len(files)}}
+
+    def missing(self) -> list[NeuronspecError]:
+        """The library itself, which other readers do without."""
+        if importlib.util.find_spec("datasets") is not None:
+            return []
+        return [CorpusError("the reader 'hf' needs the package 'datasets': install it with pip install datasets")]
 
     def check(self, wanted: Wanted, split: Split) -> None:
         """Look for the data set, its split and its columns.
