@@ -45,12 +45,13 @@ def model(request: pytest.FixtureRequest) -> Any:
 
 
 def test_what_is_kept_has_the_same_logits_and_hidden_states(model: Any) -> None:
+    """The logits up to rounding: some processors add up a product of another width in another order."""
     old, new = kept_inputs(model)
     with torch.no_grad():
         before = model(**old, output_hidden_states=True)
         resize(model, IdMap(VOCABULARY, KEPT))
         after = model(**new, output_hidden_states=True)
-    assert torch.equal(after.logits, before.logits[..., KEPT])
+    torch.testing.assert_close(after.logits, before.logits[..., KEPT], rtol=1e-6, atol=2e-6)
     name = "decoder_hidden_states" if model.config.is_encoder_decoder else "hidden_states"
     for one, other in zip(after[name], before[name], strict=True):
         assert torch.equal(one, other)
