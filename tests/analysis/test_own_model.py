@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tests.helpers import checkpoints
+from tests.helpers.forked import neuronspec
 from tests.helpers.synthetic import WORDS, write_table
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -33,12 +31,6 @@ from neuronspec.neurons.recording import record_activations
 from neuronspec.neurons.selection import select_neurons
 
 pytestmark = pytest.mark.cli
-
-
-def neuronspec(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "neuronspec", *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "HF_HUB_OFFLINE": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.helpers.forked import neuronspec
 from tests.helpers.synthetic import write_recipe
 
 pytestmark = pytest.mark.cli
@@ -19,9 +20,10 @@ DIRECTIONS = {"en-de", "en-fr", "en-it", "de-en", "fr-en", "it-en"}
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 
-def neuronspec(*arguments: object, timeout: int = 300) -> subprocess.CompletedProcess[str]:
+def started(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The script, in a Python of its own, and not in a fork."""
     command = [str(Path(sys.executable).with_name("neuronspec")), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=timeout, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
 
 
 def failed(result: subprocess.CompletedProcess[str], code: int, *fragments: str) -> None:
@@ -40,7 +42,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(toy: Path) -> Path:
     """A run of the toy recipe, from text to report."""
-    result = neuronspec("run", toy, "--out", toy.parent / "run")
+    result = started("run", toy, "--out", toy.parent / "run")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "specialized" in result.stdout and "index.html" in result.stdout
     return toy.parent / "run"

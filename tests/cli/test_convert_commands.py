@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from tests.helpers.fairseq import written
+from tests.helpers.forked import neuronspec
 from tests.helpers.synthetic import write_table
 
 import neuronspec as ns
 from neuronspec.core.errors import DirectionError
 
 pytestmark = pytest.mark.cli
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
-def neuronspec(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "neuronspec", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
 
 
 def test_convert_and_translate(tmp_path: Path) -> None:

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.helpers.forked import neuronspec
 from tests.helpers.trained_toy import sentences
 
 pytestmark = pytest.mark.cli
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
-def neuronspec(*arguments: object, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "neuronspec", *map(str, arguments)]
-    return subprocess.run(
-        command, input=text, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, check=False
-    )
 
 
 def test_export_and_translate(specialized: Path, sample: Path, tmp_path: Path) -> None:

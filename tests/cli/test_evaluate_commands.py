@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers import forked
 from tests.helpers.synthetic import write_recipe
 from typer.testing import CliRunner
 
@@ -24,15 +23,13 @@ from neuronspec.scoring.pairwise import arms_significance
 from neuronspec.scoring.settings import ScoreSettings
 
 pytestmark = pytest.mark.cli
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "160"}
 REFERENCES = ["Das kleine Haus steht am See.", "Niemand hat das rote Boot gesehen.", "Heute regnet es wieder stark."]
 GOOD = ["Das kleine Haus steht am See.", "Niemand sah das rote Boot.", "Heute regnet es wieder."]
 BAD = ["Haus klein ist See.", "Keiner sah ein Schiff.", "Regen heute."]
 
 
 def neuronspec(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "neuronspec", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=200, check=False)
+    done = forked.neuronspec(*arguments, columns=160)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     return done

@@ -66,8 +66,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def neuronspec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    with commands(tmp_path_factory.mktemp("server")) as server:
+def neuronspec() -> Iterator[Commands]:
+    with commands() as server:
         yield server
 
 

@@ -39,8 +39,8 @@ REMAKES = {"train", "record", "select", "specialize", "evaluate", "analyse", "re
 
 
 @pytest.fixture(scope="module")
-def neuronspec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    with commands(tmp_path_factory.mktemp("server")) as server:
+def neuronspec() -> Iterator[Commands]:
+    with commands() as server:
         yield server
 
 

@@ -1,19 +1,17 @@
 """Commands that are cut off at their n-th change of a folder: killed, stopped by a signal, or with no room on the disk.
 
-A server process imports everything once and forks for every command, as importing torch takes seconds. What counts as
-a change is told by Python's audit hooks: files opened for writing, renamed, linked or removed, folders made or removed.
-The workers of a sweep are forks as well; the changes of all processes count together.
+They are forks, as those of `forked.py`. What counts as a change is told by Python's audit hooks: files opened for
+writing, renamed, linked or removed, folders made or removed. The workers of a sweep are forks as well; the changes of
+all processes count together.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import mmap
 import os
 import resource
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.forked import Order, Server, leave, serve
+
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.symlink", "os.link"}
 NEVER = 1 << 40
 
@@ -44,8 +43,8 @@ class Ended:
 class Commands:
     """Runs commands in forks of a server process."""
 
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
-        self._process, self._folder = process, folder
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
     def __call__(
         self,
@@ -61,85 +60,36 @@ class Commands:
         With `reads`, opening a file to read it counts, too. With `largest`, no file can become larger than that many
         bytes.
         """
-        output = self._folder / "output"
-        order = {"arguments": [str(each) for each in arguments], "below": str(below), "at": at, "how": how,
-                 "reads": reads, "largest": largest, "output": str(output)}  # fmt: skip
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        code, changes = json.loads(self._process.stdout.readline())
-        return Ended(code, changes, output.read_text(encoding="utf-8"))
+        ended = self._server(*arguments, below=str(below), at=at, how=how, reads=reads, largest=largest)
+        return Ended(ended["code"], ended["changes"], ended["out"] + ended["err"])
 
 
 @contextmanager
-def commands(folder: Path) -> Iterator[Commands]:
+def commands() -> Iterator[Commands]:
     """A server for as long as the block runs."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": path}
-    command = [sys.executable, "-m", "tests.helpers.interrupted"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder
-    ) as process:
-        yield Commands(process, folder)
-        assert process.stdin is not None
-        process.stdin.close()
+    server = Server(__name__)
+    try:
+        yield Commands(server)
+    finally:
+        server.close()
 
 
 def _serve() -> None:
-    import neuronspec.cli.app
-    import neuronspec.deploy.translator
-    import neuronspec.runs.pipeline
     import neuronspec.sweep.executors.executor
-    import neuronspec.training.train
 
     neuronspec.sweep.executors.executor.subprocess.Popen = _Worker  # type: ignore[attr-defined, misc]
-    for line in sys.stdin:
-        order = json.loads(line)
-        counter = mmap.mmap(-1, 8)
-        reader, writer = os.pipe()  # no file: its size would count
-        pid = os.fork()
-        if pid == 0:
-            os.close(reader)
-            _redirect(writer)
-            _run(order, counter)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as pipe:
-            Path(order["output"]).write_bytes(pipe.read())
-        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        print(json.dumps([status, int.from_bytes(counter[:8], "little")]), flush=True)
+    counter = mmap.mmap(-1, 8)
+
+    def begin(order: Order) -> None:
+        counter[:8] = bytes(8)
+        if order["largest"] is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest"],) * 2)
+        _count(order, counter, os.getpid())
+
+    serve(begin, lambda: {"changes": int.from_bytes(counter[:8], "little")})
 
 
-def _run(order: dict[str, Any], counter: mmap.mmap) -> None:
-    from neuronspec.cli.app import main
-
-    sys.argv = ["neuronspec", *order["arguments"]]
-    if order["largest"] is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest"],) * 2)
-    _count(order, counter, os.getpid())
-    _leave(main)
-
-
-def _redirect(writer: int) -> None:
-    for number in (1, 2):
-        os.dup2(writer, number)
-    os.close(writer)
-
-
-def _leave(main: Any) -> None:
-    code = 1
-    try:
-        code = main()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    except BaseException:  # noqa: BLE001 (as Python does at the top)
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code or 0)
-
-
-def _count(order: dict[str, Any], counter: mmap.mmap, main: int) -> None:
+def _count(order: Order, counter: mmap.mmap, main: int) -> None:
     below, at, how, reads = (order[name] for name in ("below", "at", "how", "reads"))
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -176,7 +126,7 @@ class _Worker:
             os.setsid()
             for number in (1, 2):
                 os.dup2(stdout.fileno(), number)
-            _leave(lambda: main(command[3:]))
+            leave(lambda: main(command[3:]))
 
     def poll(self) -> int | None:
         if self.returncode is None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 import torch
 import yaml
 from tests.helpers.checkpoints import FAMILIES
+from tests.helpers.forked import neuronspec
 from tests.helpers.synthetic import write_table
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -49,8 +48,7 @@ def write_recipe(folder: Path, **changes: object) -> Path:
 
 def call(*arguments: object, code: int = 0) -> str:
     """Run the command line; all that it printed."""
-    command = [sys.executable, "-m", "neuronspec", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = neuronspec(*arguments, columns=80)
     assert done.returncode == code and "Traceback" not in done.stderr, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.forked import neuronspec
 from tests.helpers.synthetic import write_recipe
 
 from neuronspec.neurons.activations import Activations
@@ -21,11 +22,10 @@ from neuronspec.training.log import read_log
 pytestmark = pytest.mark.cli
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "neuronspec"]
-ALONE = [sys.executable, "-m", "neuronspec"]
 
 
-def run(command: list[str], *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [*command, *map(str, arguments)]
+def launched(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [*TORCHRUN, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
 
 
@@ -36,11 +36,11 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_processes_make_what_one_makes(recipe: Path, tmp_path: Path) -> None:
     """Dropout and all; the one accumulates what the two have each."""
-    both = run(TORCHRUN, "run", recipe, "--out", tmp_path / "both")
+    both = launched("run", recipe, "--out", tmp_path / "both")
     assert both.returncode == 0, both.stdout + both.stderr
     assert both.stdout.count("report: /") == 1
     twice = [part for name in ("training", "continuation") for part in ("--set", f"{name}.accumulation=2")]
-    alone = run(ALONE, "run", recipe, "--out", tmp_path / "alone", *twice)
+    alone = neuronspec("run", recipe, "--out", tmp_path / "alone", *twice)
     assert alone.returncode == 0, alone.stdout + alone.stderr
     one, two = (json.loads((tmp_path / name / "results.json").read_text())["arms"] for name in ("alone", "both"))
     assert {arm: set(scores) for arm, scores in one.items()} == {arm: set(scores) for arm, scores in two.items()}
@@ -53,7 +53,7 @@ def test_two_processes_make_what_one_makes(recipe: Path, tmp_path: Path) -> None
     # From the same weights, recorded counts and scores are the same, whoever counted which sentences.
     again = Path(shutil.copytree(tmp_path / "both", tmp_path / "recorded"))
     (again / "activations.safetensors").unlink()
-    recorded = run(ALONE, "record", again)
+    recorded = neuronspec("record", again)
     assert recorded.returncode == 0, recorded.stdout + recorded.stderr
     found, expected = (Activations.load(folder / "activations.safetensors") for folder in (again, tmp_path / "both"))
     assert found.tokens == expected.tokens
@@ -61,7 +61,7 @@ def test_two_processes_make_what_one_makes(recipe: Path, tmp_path: Path) -> None
         assert all(torch.equal(found.counts[name][site], counts) for site, counts in sites.items())
     again = Path(shutil.copytree(tmp_path / "both", tmp_path / "evaluated"))
     shutil.rmtree(again / "evaluation")
-    evaluated = run(ALONE, "evaluate", again)
+    evaluated = neuronspec("evaluate", again)
     assert evaluated.returncode == 0, evaluated.stdout + evaluated.stderr
     assert json.loads((again / "results.json").read_text())["arms"] == two
 
@@ -76,7 +76,7 @@ def until_logged(process: subprocess.Popen[str], log: Path, kind: str) -> None:
 
 def test_sigterm_to_torchrun_saves_and_the_same_command_goes_on(recipe: Path, tmp_path: Path) -> None:
     arguments = ["--out", tmp_path / "run", "--set", "training.updates=100000", "--set", "training.save_every=100000"]
-    prepared = run(ALONE, "run", recipe, *arguments, "--stage", "prepare")
+    prepared = neuronspec("run", recipe, *arguments, "--stage", "prepare")
     assert prepared.returncode == 0, prepared.stderr
     command = [*TORCHRUN, "run", str(recipe), *map(str, arguments), "--stage", "train"]
     log, saved = tmp_path / "run" / "base" / "log.jsonl", []

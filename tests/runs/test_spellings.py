@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.helpers import forked
 from tests.helpers.synthetic import WORDS, write_recipe
 
 pytestmark = pytest.mark.cli
@@ -38,11 +36,7 @@ def write(folder: Path) -> Path:
 
 
 def neuronspec(*arguments: object, text: str | None = None) -> str:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "neuronspec", *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, input=text, text=True, env=environment, timeout=300, check=False
-    )
+    done = forked.neuronspec(*arguments, text=text)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
