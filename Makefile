@@ -18,8 +18,8 @@ LOWEST_HUB := 1.33.0
 LOWEST_TESTS ?= $(addprefix tests/,$(addsuffix .py, \
 	$(addprefix models/test_,dispatch fast_attention load lowest mixtures resize sites text_format tied tokenizer) \
 	neurons/test_recording \
-	$(addprefix specialization/test_,checkpointing compact generate half_precision peft save) \
-	$(addprefix training/test_,step trained trainer waits) \
+	$(addprefix specialization/test_,checkpointing generate peft save) \
+	$(addprefix training/test_,step trainer waits) \
 	$(addprefix translation/test_,beam other_families)))
 EXTRAS := all test dev docs
 # The demo's text: catalogs of these packages. Nothing of them is executed, so they need none of their dependencies.
