@@ -59,6 +59,7 @@ docs: $(STAMP)
 	$(BIN)/python tools/docs/generate_results.py
 	$(BIN)/python tools/docs/generate_findings.py
 	$(BIN)/python tools/docs/generate_memory.py
+	$(BIN)/python tools/docs/generate_costs.py
 	$(BIN)/zensical build --clean --strict
 
 notebooks: $(STAMP)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -22,19 +20,10 @@ from neuronspec.recipe import Recipe
 from neuronspec.sweep.settings import Sweep
 from neuronspec.training.model_folder import export_model
 from tests.helpers.checkpoints import nllb
-from tests.helpers.pages import blocks, own_arguments
+from tests.helpers.pages import blocks, own_arguments, tool
 from tests.helpers.toy_corpus import toy_model, toy_tokenizer
 
 ROOT = Path(__file__).parent.parent
-
-
-def tool(name: str) -> ModuleType:
-    """A program of `tools/docs`, which makes a page."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / "docs" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_reference_pages_are_current() -> None:
@@ -160,9 +149,8 @@ def test_the_statistics_that_ship_are_calibrated() -> None:
     assert missed == {}
 
 
-def test_the_readme_tells_what_came_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "tools" / "docs")
-    evidence = importlib.import_module("evidence")
+def test_the_readme_tells_what_came_out() -> None:
+    evidence = tool("evidence")
     stored = json.loads((ROOT / "benchmarks" / "results" / "bible_cpu.json").read_text(encoding="utf-8"))
     results = evidence.with_intervals(stored)
     page = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_docs import tool
+from tests.helpers.pages import tool
 
 nbformat = pytest.importorskip("nbformat", reason="the test extra is not installed")
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -1,11 +1,14 @@
-"""The commands and code that pages of the documentation tell a reader to run."""
+"""The commands and code that pages of the documentation tell a reader to run, and the programs that make pages."""
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 SHELLS = ("", "sh", "bash")
 PROGRAMS = ("curl", "docker", "echo", "git", "hf", "make", "neuronspec", "pip", "python", "python3", "torchrun")
@@ -63,3 +66,11 @@ def own_arguments(command: list[str]) -> list[str] | None:
         if word == "neuronspec" and (place == 0 or command[place - 1] == "-m"):
             return [argument for argument in command[place + 1 :] if not argument.startswith("$")]
     return None
+
+
+def tool(name: str) -> ModuleType:
+    """A program of `tools/docs`, which makes a page."""
+    folder = str(Path(__file__).parents[2] / "tools" / "docs")
+    if folder not in sys.path:
+        sys.path.append(folder)
+    return importlib.import_module(name)
