@@ -249,8 +249,9 @@ def page() -> str:
         CAVEATS,
         f"## {LANGUAGES} languages, {PAIRS / 1e9:.0f} billion pairs, 3.3 billion parameters",
         "",
-        f"A model of NLLB-3.3B's shape on {GPUS} such GPUs, {TOKENS:,} padded tokens per GPU and update; {LANGUAGES} "
-        f"languages with English in both directions. Assumed are sentences of {SENTENCE} pieces, and {PADDING:.0%} padding.",
+        f"A model of NLLB-3.3B's shape on {GPUS} such GPUs, {TOKENS:,} padded tokens per GPU and update; "
+        f"{LANGUAGES} languages with English in both directions. Assumed: sentences of {SENTENCE} pieces, {PADDING:.0%} of "
+        "padding.",
         "",
         *large_run(on_gpu),
         "## What breaks first",
