@@ -250,7 +250,7 @@ def page() -> str:
         f"## {LANGUAGES} languages, {PAIRS / 1e9:.0f} billion pairs, 3.3 billion parameters",
         "",
         f"A model of NLLB-3.3B's shape on {GPUS} such GPUs, {TOKENS:,} padded tokens per GPU and update; "
-        f"{LANGUAGES} languages with English in both directions. Assumed: {SENTENCE} pieces per sentence, {PADDING:.0%} "
+        f"{LANGUAGES} languages with English in both directions. Assumed: {SENTENCE} pieces per text, {PADDING:.0%} "
         "of padding.",
         "",
         *large_run(on_gpu),
