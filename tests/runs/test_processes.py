@@ -1,4 +1,4 @@
-"""A recipe run by two processes under torchrun, for real."""
+"""A recipe run by two processes under torchrun, on one machine and as on two, for real."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,12 +22,28 @@ from neuronspec.training.log import read_log
 
 pytestmark = pytest.mark.cli
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "neuronspec"]
+LAUNCH = [sys.executable, "-m", "torch.distributed.run"]
+TORCHRUN = [*LAUNCH, "--standalone", "--nproc-per-node", "2", "-m", "neuronspec"]
 
 
 def launched(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [*TORCHRUN, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=300, check=False)
+
+
+def run_on_two_machines(*arguments: object) -> str:
+    """Start two launchers with a process each, as docs/clusters.md does on two machines; returns what both print."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    machines = ["--nnodes", "2", "--nproc-per-node", "1"]
+    meeting = ["--rdzv-id", "7", "--rdzv-backend", "c10d", "--rdzv-endpoint", place]
+    command = [*LAUNCH, *machines, *meeting, "-m", "neuronspec", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": ENVIRONMENT}
+    launchers = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    printed = [launcher.communicate(timeout=300)[0] for launcher in launchers]
+    assert [launcher.returncode for launcher in launchers] == [0, 0], printed
+    return "".join(printed)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +53,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_processes_make_what_one_makes(recipe: Path, tmp_path: Path) -> None:
     """Dropout and all; the one accumulates what the two have each."""
-    both = launched("run", recipe, "--out", tmp_path / "both")
-    assert both.returncode == 0, both.stdout + both.stderr
-    assert both.stdout.count("report: /") == 1
+    printed = run_on_two_machines("run", recipe, "--out", tmp_path / "both")
+    assert printed.count("report: /") == 1
     twice = [part for name in ("training", "continuation") for part in ("--set", f"{name}.accumulation=2")]
     alone = neuronspec("run", recipe, "--out", tmp_path / "alone", *twice)
     assert alone.returncode == 0, alone.stdout + alone.stderr
@@ -64,6 +80,13 @@ def test_two_processes_make_what_one_makes(recipe: Path, tmp_path: Path) -> None
     evaluated = neuronspec("evaluate", again)
     assert evaluated.returncode == 0, evaluated.stdout + evaluated.stderr
     assert json.loads((again / "results.json").read_text())["arms"] == two
+    # With the other engine, too.
+    for folder, start in (("both", launched), ("evaluated", neuronspec)):
+        other = start("evaluate", tmp_path / folder, "--set", "evaluation.engine=ctranslate2")
+        assert other.returncode == 0, other.stdout + other.stderr
+    one, two = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("evaluated", "both"))
+    assert one["arms"] == two["arms"]
+    assert all("ctranslate2" in results["arithmetic"]["base"]["evaluation"] for results in (one, two))
 
 
 def until_logged(process: subprocess.Popen[str], log: Path, kind: str) -> None:
