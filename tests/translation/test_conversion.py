@@ -1,3 +1,13 @@
+"""CTranslate2 is told which library multiplies, where its choice overflows."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from neuronspec.translation.conversion import import_ctranslate2
 
 
 @pytest.mark.parametrize(

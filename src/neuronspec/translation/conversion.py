@@ -35,8 +35,8 @@ VOCABULARIES = ("shared_vocabulary.json", "vocabulary.json")
 def import_ctranslate2() -> Any:
     """The package `ctranslate2`.
 
-    On a processor with AVX2 and without VNNI it is told to multiply with MKL (`CT2_USE_MKL`, unless that is set): what it
-    takes for other makers' processors there, oneDNN, adds pairs of int8 products in 16 bits, which overflow.
+    On a processor with AVX2 and without VNNI it is told to multiply with MKL (`CT2_USE_MKL`, unless that is set).
+    oneDNN, which it takes for other makers' processors, adds pairs of int8 products in 16 bits there, which overflow.
 
     Raises:
         MissingExtraError: it isn't installed.
