@@ -51,7 +51,8 @@ def results_of(sweep: Path) -> dict[str, Any]:
     del content["recipe"]
     for name, entry in content["entries"].items():
         entry["changes"] = {key: value for key, value in entry["changes"].items() if not key.startswith("corpus.")}
-        folders = sorted((sweep / "cells" / name).glob(f"**/seed-*/arms/{entry['arm']}"))
+        places = [(sweep / "cells" / name).glob(f"**/seed-{seed}/arms/{entry['arm']}") for seed in entry["seeds"]]
+        folders = [folder for found in places for folder in sorted(found)]
         entry["curve"] = _mean_curve([_validations(folder) for folder in folders])
     return content
 
