@@ -133,3 +133,10 @@ def test_the_table_judges_by_the_margin() -> None:
     assert {row[0]: row[-1] for row in table.rows} == {"sure − dense: all": "better", "once − dense: all": "open"}
     other = differences_table(content([]).model_copy(update={"margin": 0.1}), "bleu")
     assert other is None and "margin" not in str(differences_table(content([])))
+
+
+def test_baselines_with_settings_are_columns_in_the_order_of_entries() -> None:
+    results, settings = content([]), ["f", "d", "b", "a", "c", "e"]
+    found = results.differences["sure"]["dense"]
+    results.differences = {"sure": {f"dense+{name}": found for name in settings}}
+    assert entries_table(results).columns[-6:] == [f"chrF++ over dense+{name}" for name in settings]

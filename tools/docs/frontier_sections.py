@@ -86,9 +86,9 @@ REMARKS = {
         "**Neuron-targeted updates don't win here.** By the loss, which every training lowers in the adapted "
         "directions, `neurons`, `exclusive` and `ffn` are behind `dense` with a well-chosen learning rate at the same "
         "forgetting, and the neurons that fire are no better than random ones, as far as can be told. `replay` and "
-        "`averaged` keep up with `dense`. By chrF++ no method gains beyond chance: the baseline is weak (26 chrF++ on "
-        "average), and its greedy translations get worse while its loss falls. Whether a good model behaves alike "
-        "isn't known from this.",
+        "`averaged` keep up with `dense`. By chrF++ no method gains beyond chance: the baseline is weak (21 chrF++ in "
+        "the adapted directions), and its greedy translations get worse while its loss falls. Whether a good model "
+        "behaves alike isn't known from this.",
         "",
     ]
 }

@@ -55,10 +55,8 @@ def sweep_tables(results: SweepResults) -> dict[str, Table]:
 
 def entries_table(results: SweepResults, group: str = "all") -> Table:
     """One row per entry: scores, and the gain in chrF++ over each baseline."""
-    baselines = sorted(
-        {name for gains in results.differences.values() for name in gains},
-        key=lambda name: results.baselines.index(name.partition("+")[0]),
-    )
+    compared = dict.fromkeys(name for gains in results.differences.values() for name in gains)
+    baselines = sorted(compared, key=lambda name: results.baselines.index(name.partition("+")[0]))
     rows: list[list[str]] = []
     for label in results.arms:
         entry = results.entries.get(label)
