@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from generate_memory import nllb
 from scipy.optimize import least_squares
 
 from neuronspec.models.dimensions import Dimensions
@@ -139,10 +140,7 @@ def _gpu_update(name: str, measured: Mapping[str, Any]) -> Update:
 
 def bart_like(width: int, ffn: int, layers: int, vocabulary: int) -> Dimensions:
     """The sizes of an M2M100 or NLLB model."""
-    shape = Dimensions.of_config({
-        "model_type": "m2m_100", "vocab_size": vocabulary, "d_model": width, "encoder_layers": layers,
-        "decoder_layers": layers, "encoder_ffn_dim": ffn, "decoder_ffn_dim": ffn,
-    })  # fmt: skip
+    shape = Dimensions.of_config(nllb(width, layers, ffn) | {"vocab_size": vocabulary})
     assert shape is not None
     return shape
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from neuronspec.report.paper.frontier import frontier_figure
@@ -86,9 +87,9 @@ REMARKS = {
         "**Neuron-targeted updates don't win here.** By the loss, which every training lowers in the adapted "
         "directions, `neurons`, `exclusive` and `ffn` are behind `dense` with a well-chosen learning rate at the same "
         "forgetting, and the neurons that fire are no better than random ones, as far as can be told. `replay` and "
-        "`averaged` keep up with `dense`. By chrF++ no method gains beyond chance: the baseline is weak (21 chrF++ in "
-        "the adapted directions), and its greedy translations get worse while its loss falls. Whether a good model "
-        "behaves alike isn't known from this.",
+        "`averaged` keep up with `dense`. By chrF++ no method gains beyond chance: the baseline is weak ({base:.0f} "
+        "chrF++ in the adapted directions), and its greedy translations get worse while its loss falls. Whether a good "
+        "model behaves alike isn't known from this.",
         "",
     ]
 }
@@ -97,7 +98,8 @@ REMARKS = {
 
 def _verdict(results: SweepResults) -> list[str]:
     """What gains more than dense, and than random neurons, at equal forgetting."""
-    lines = ["### Verdict", "", *REMARKS.get(results.sweep, [])]
+    base = fmean(results.arms["base"][name].get("chrf++") for name in results.adapted)
+    lines = ["### Verdict", "", *(line.format(base=base) for line in REMARKS.get(results.sweep, []))]
     for key, unit, budgets, digits in MEASURES:
         by_name = {each.method: each for each in frontiers(results, key)}
         if not by_name:
