@@ -28,19 +28,22 @@ def result_of(folder: Path, step: str) -> dict[str, Any]:
 def test_help_names_the_steps() -> None:
     done = steps("--help")
     assert done.returncode == 0
-    for step in ("tests", "speed", "decode", "bible-base", "bible-arms", "profile"):
+    for step in ("tests", "speed", "decode", "bible-base", "bible-arms", "profile", "parts"):
         assert f"`{step}`" in done.stdout
 
 
 @pytest.mark.slow
 def test_steps_write_their_results_and_are_not_repeated(tmp_path: Path) -> None:
-    done = steps("speed", "profile", "decode", "--quick", "--out", tmp_path)
+    done = steps("speed", "profile", "decode", "parts", "--quick", "--out", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     speed = result_of(tmp_path, "speed")
     arms = {"dense", "dense, loss unfused", "plain", "auto", "rows", "masked", "weights", "gradient"}
     assert set(speed["tiny, 256 tokens"]["target tokens/s"]) == arms and speed["complete"]
     assert result_of(tmp_path, "profile")["dense, 256 tokens"]["milliseconds"]
     rates = result_of(tmp_path, "decode")["tiny, 2 sentences, float32"]["target tokens/s"]
+    parts = result_of(tmp_path, "parts")
+    assert {"whole", "optimizer", "loss"} <= set(parts["tiny, 256 tokens, parts, ms"])
+    assert set(parts["tiny, 256 tokens, attention, ms"]) == {"as it comes", "plain products"}
     assert set(rates) == {"ours", "ours, specialized", "generate", "generate, specialized"}
     written = (tmp_path / "speed.json").stat().st_mtime_ns
     again = steps("speed", "--quick", "--out", tmp_path)

@@ -10,10 +10,11 @@
 | `bible-base` | trains the baseline of recipes/bible-gpu.yaml; needs `--text` |
 | `bible-arms` | records, selects, trains dense, specialized, gradient and random from that baseline, and scores them |
 | `profile` | where the time of an update goes: kernels, launches, waits of the host for the GPU |
+| `parts` | what the parts of an update take, and a whole one with other attention, eager and compiled |
 
 Each step ends within `--minutes` (9), writes DIR/STEP.json and DIR/STEP.log, and prints the JSON. A step that ran out
 of time says `"complete": false`; the same command continues it. A complete one is not repeated. In 30 minutes, with
-10 for each command: `tests speed`, then `bible-base`, then `bible-arms`; the baseline stays in `--run` between them.
+10 for each command: `tests speed parts --minutes 3`, then `bible-base`, then `bible-arms`; the baseline stays in `--run`.
 Nothing is fetched: `--wheels` installs the wheels of a folder into DIR/site, for machines without an index. `--text`
 is a folder with train, valid and test (.tsv.xz or .tsv), one column per language. `--data` is the data folder of a run
 (`neuronspec prepare`), or a .tar.xz of it.
@@ -33,7 +34,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-STEPS = ("tests", "speed", "decode", "bible-base", "bible-arms", "profile")
+STEPS = ("tests", "speed", "decode", "bible-base", "bible-arms", "profile", "parts")
 SECONDS_TO_END = 30
 """A step that is told to end saves what it has within so long."""
 
@@ -97,7 +98,8 @@ def command_of(step: str, options: argparse.Namespace, result: Path) -> list[str
         tests = str(ROOT / "tests" / "test_gpu.py")
         return [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", tests]
     seconds = str(60 * options.minutes - SECONDS_TO_END)
-    script = {"decode": "decode.py", "bible-base": "bible.py", "bible-arms": "bible.py"}.get(step, "measure.py")
+    scripts = {"decode": "decode.py", "bible-base": "bible.py", "bible-arms": "bible.py", "parts": "parts.py"}
+    script = scripts.get(step, "measure.py")
     command = [sys.executable, str(HERE / script), step, str(result), seconds]
     given = {"--data": options.data} if script == "measure.py" else {}
     if script == "bible.py":

@@ -29,6 +29,9 @@ SHORT = "short"
 LONGEST_SQUARE = 362 * 362
 """Query length times key length up to which the plain products are used: beyond it their scores leave the cache."""
 
+DEVICES = frozenset({"cpu"})
+"""Kinds of devices on which the plain products are used."""
+
 _OTHERS_WORK = ("softcap", "position_bias", "cache")
 
 
@@ -62,7 +65,7 @@ def short_attention(
     """
     grouped = getattr(module, "num_key_value_groups", 1) > 1
     unusual = grouped or any(kwargs.get(name) is not None for name in _OTHERS_WORK)
-    if unusual or query.device.type != "cpu" or query.shape[2] * key.shape[2] > LONGEST_SQUARE:
+    if unusual or query.device.type not in DEVICES or query.shape[2] * key.shape[2] > LONGEST_SQUARE:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
         )
