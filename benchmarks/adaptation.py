@@ -3,32 +3,20 @@
     neuronspec sweep recipes/sweeps/adaptation-demo.yaml --out sweeps/adaptation-demo --base runs/demo
     python benchmarks/adaptation.py sweeps/adaptation-demo
 
-writes `benchmarks/results/adaptation_demo.json` (named after the sweep): its `results.json`, by how much losses on the
-test text fell, on which machine and from which commit. `make docs` makes a section of docs/results.md and a picture of
-it. Without arguments (as `make bench` calls it) it only says so, since the sweeps take minutes to hours.
+writes `benchmarks/results/adaptation_demo.json` (named after the sweep): its `results.json`, on which machine and from
+which commit. `make docs` makes a section of docs/results.md and a picture of it. Without arguments (as `make bench`
+calls it) it only says so, since the sweeps take minutes to hours.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from evidence import commit, results_of
 from machine import RESULTS, describe_machine
 from neuronspec.core.files import write_json
-
-
-def add_losses(content: dict[str, Any], sweep: Path) -> None:
-    """Put beside the gains in scores by how much the loss on the test text fell, in nats per token."""
-    base = {name: scores["loss"] for name, scores in content["arms"]["base"].items()}
-    for name, entry in content["entries"].items():
-        files = [sweep / "cells" / name / f"seed-{seed}" / "evaluation" / entry["arm"] / "scores.json"
-                 for seed in entry["seeds"]]  # fmt: skip
-        scores = [json.loads(path.read_text(encoding="utf-8"))["scores"] for path in files]
-        entry["over_base"]["loss"] = {each: [base[each] - one[each]["loss"] for one in scores] for each in base}
 
 
 def main() -> None:
@@ -42,7 +30,6 @@ def main() -> None:
     content = results_of(given.sweep)
     for unused in ("signatures", "scales"):
         content.pop(unused, None)
-    add_losses(content, given.sweep)
     content = {"evidence": content["sweep"], "machine": describe_machine(), "commit": commit(), **content}
     write_json(RESULTS / f"{content['evidence'].replace('-', '_')}.json", content | {"signatures": {}})
 

@@ -109,9 +109,10 @@ def results(**changes: Any) -> SweepResults:
             "en-fr": [change] * 2,
             "fr-en": [change - 0.1] * 2,
         }
+        losses = {name: [value / 10 for value in values] for name, values in over.items()}
         return {
             "arm": "dense", "changes": {}, "seeds": [1, 2], "base_seeds": [], "means": {}, "validation": None,
-            "sparsity": None, "cost": cost, "method": method, "over_base": {"chrf++": over},
+            "sparsity": None, "cost": cost, "method": method, "over_base": {"chrf++": over, "loss": losses},
         }  # fmt: skip
 
     content = {
@@ -135,6 +136,9 @@ def test_the_table_of_a_sweep() -> None:
     dense, averaging = table.rows
     assert dense[:3] == ["dense", "2", "+0.00"] and dense[4] == "" and averaging[2] == "+0.50"
     assert averaging[4].startswith("+0.50")
+    losses = frontier_table(results(), "loss")
+    assert losses is not None and losses.columns[5] == "gain at 0.05" and "nats per token" in losses.title
+    assert losses.rows[0][2] == "+0.000" and losses.rows[1][2] == "+0.050"
     assert frontier_table(results(adapted=[])) is None
 
 

@@ -173,8 +173,11 @@ arms:
         ]
         expected = [cell[direction]["chrf++"] - base[direction]["chrf++"] for cell in cells]
         assert dense["over_base"]["chrf++"][direction] == pytest.approx(expected)
+        fell = [base[direction]["loss"] - cell[direction]["loss"] for cell in cells]
+        assert dense["over_base"]["loss"][direction] == pytest.approx(fell)
     assert dense["means"]["adapted"]["chrf++"]["values"] and dense["means"]["others"]["chrf++"]["values"]
-    assert "gain at equal forgetting" in done.stdout and "averaged" in done.stdout
+    assert all(f"gain at equal forgetting, in {unit}" in done.stdout for unit in ("chrF++", "nats per token"))
+    assert "averaged" in done.stdout
     assert (tmp_path / "tables" / "frontier.md").read_text().count("neurons") == 1
     assert (tmp_path / "out" / "frontier.svg").read_text().startswith("<?xml")
     assert not list((tmp_path / "out" / "shared").glob("specialize-*"))  # dense is trained in its cell alone

@@ -10,7 +10,7 @@ from typing import Any
 
 from neuronspec.report.paper.frontier import frontier_figure
 from neuronspec.report.paper.write import save
-from neuronspec.sweep.frontier import BUDGETS, At, frontiers
+from neuronspec.sweep.frontier import MEASURES, At, frontiers
 from neuronspec.sweep.sweep_results import SweepResults
 from neuronspec.sweep.sweep_tables import entries_table, frontier_table
 
@@ -78,10 +78,6 @@ def _section(path: Path) -> list[str]:
     ]
 
 
-MEASURES = (("chrf++", "chrF++", BUDGETS, 2), ("loss", "nats per token", (0.0, 0.05, 0.1), 3))
-"""What gain and forgetting are measured in: its key, its name, the budgets of forgetting, and the decimals."""
-
-
 REMARKS = {
     "adaptation": [
         "**Neuron-targeted updates don't win here.** By the loss, which every training lowers in the adapted "
@@ -100,7 +96,7 @@ def _verdict(results: SweepResults) -> list[str]:
     """What gains more than dense, and than random neurons, at equal forgetting."""
     base = fmean(results.arms["base"][name].get("chrf++") for name in results.adapted)
     lines = ["### Verdict", "", *(line.format(base=base) for line in REMARKS.get(results.sweep, []))]
-    for key, unit, budgets, digits in MEASURES:
+    for key, (unit, budgets, digits) in MEASURES.items():
         by_name = {each.method: each for each in frontiers(results, key)}
         if not by_name:
             continue

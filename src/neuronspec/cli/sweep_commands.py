@@ -153,7 +153,7 @@ def _run(sweep: Sweep, nodes: list[Node], out: Path, runner: Runner, tables: Pat
     if any(node.cell for node in nodes if node.folder in outcome.done):
         results = gather(sweep, nodes, outcome.done, failed, out, progress())
         made = sweep_tables(results)
-        for name in ("entries", "frontier", "zero_shot_entries", "tiers", "costs"):
+        for name in ("entries", "frontier", "frontier_loss", "zero_shot_entries", "tiers", "costs"):
             if name in made:
                 console().print(made[name].to_rich())
         if tables is not None:

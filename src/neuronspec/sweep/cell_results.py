@@ -155,18 +155,18 @@ def _method(sweep: Sweep, label: str) -> str:
 
 
 def _over_base(one: Found, base: Found | None) -> dict[str, dict[str, list[float]]]:
-    """By metric and direction, what each training gains over the baseline that it continues."""
+    """By metric and direction, what each training gains over the baseline that it continues; a loss gains by falling."""
     trainings = sorted(one.scores)
     starts = [base.scores.get((start, 0)) if base else None for start, _ in trainings]
     found: dict[str, dict[str, list[float]]] = {}
-    for metric in TESTED:
+    for metric, sign in {**dict.fromkeys(TESTED, 1.0), "loss": -1.0}.items():
         for name in one.scores[trainings[0]]:
             pairs = [
                 (one.scores[training][name].get(metric), start[name].get(metric))
                 for training, start in zip(trainings, starts, strict=True)
                 if start is not None and name in start and name in one.scores[training]
             ]
-            gains = [mine - theirs for mine, theirs in pairs if mine is not None and theirs is not None]
+            gains = [sign * (mine - theirs) for mine, theirs in pairs if mine is not None and theirs is not None]
             if len(gains) == len(trainings):
                 found.setdefault(metric, {})[name] = gains
     return found

@@ -10,14 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from neuronspec.scoring.intervals import Interval, over_parts
 from neuronspec.sweep.sweep_results import SweepResults
 
-BUDGETS = (0.0, 0.2, 0.5)
-"""Of forgetting, in chrF++, at which methods are compared."""
+
+class Measure(NamedTuple):
+    """What gain and forgetting are measured in: its unit, the budgets of forgetting to compare at, and decimals."""
+
+    unit: str
+    budgets: tuple[float, ...]
+    digits: int
+
+
+MEASURES = {
+    "chrf++": Measure("chrF++", (0.0, 0.2, 0.5), 2),
+    "loss": Measure("nats per token", (0.0, 0.05, 0.1), 3),
+}
+"""By key of `Entry.over_base`."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +139,7 @@ def frontiers(results: SweepResults, metric: str = "chrf++") -> list[Frontier]:
 
     Args:
         results: of the sweep.
-        metric: a score of which more is better.
+        metric: a key of `MEASURES`.
     """
     methods: dict[str, list[Point]] = {}
     for label, entry in results.entries.items():

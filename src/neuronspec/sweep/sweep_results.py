@@ -83,7 +83,8 @@ class Entry(_Content):
         validation: the best validation loss.
         sparsity: share of neurons that are left out; None for arms without masks.
         method: whose frontier it is a point of, in an adaptation.
-        over_base: in an adaptation, by metric and direction, what each training gains over the baseline.
+        over_base: in an adaptation, by metric and direction, what each training gains over the baseline; of `loss`, by
+            how many nats per token it fell.
         cost: what one training takes, with the preparation that it needs; the median time, the most memory.
     """
 

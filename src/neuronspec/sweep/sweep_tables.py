@@ -15,7 +15,7 @@ from neuronspec.evaluation.tables import (
     tiers_table,
     zero_shot_table,
 )
-from neuronspec.sweep.frontier import BUDGETS, frontiers
+from neuronspec.sweep.frontier import MEASURES, frontiers
 from neuronspec.sweep.sweep_results import Bounds, Entry, GroupDifference, Spread, SweepResults, verdict
 
 
@@ -45,6 +45,7 @@ def sweep_tables(results: SweepResults) -> dict[str, Table]:
         "families": families_table(results),
         "differences": differences_table(results),
         "frontier": frontier_table(results),
+        "frontier_loss": frontier_table(results, "loss"),
         "costs": costs_table(results),
         "zero_shot": zero_shot_table(results),
         "other_scores": other_scores_table(results),
@@ -75,8 +76,14 @@ def entries_table(results: SweepResults, group: str = "all") -> Table:
 def frontier_table(results: SweepResults, metric: str = "chrf++") -> Table | None:
     """One row per method: what it gains in the adapted directions at some budgets of forgetting in the others.
 
-    None where nothing is adapted.
+    Args:
+        results: of the sweep.
+        metric: a key of `MEASURES`.
+
+    Returns:
+        None where nothing is adapted.
     """
+    unit, budgets, digits = MEASURES[metric]
     found = frontiers(results, metric)
     if not found:
         return None
@@ -84,27 +91,30 @@ def frontier_table(results: SweepResults, metric: str = "chrf++") -> Table | Non
     rows: list[list[str]] = []
     for frontier in found:
         cells: list[str] = [frontier.method, Cell(str(len(frontier.points)), len(frontier.points))]
-        for budget in BUDGETS:
+        for budget in budgets:
             at = frontier.at(budget)
-            between = Cell("" if at.interval is None else f"{at.interval.low:+.2f} to {at.interval.high:+.2f}")
-            cells += [Cell(f"{at.gain:+.2f}", at.gain), between]
+            between = Cell(
+                "" if at.interval is None else f"{at.interval.low:+.{digits}f} to {at.interval.high:+.{digits}f}"
+            )
+            cells += [Cell(f"{at.gain:+.{digits}f}", at.gain), between]
             if reference is not None and frontier is not reference:
                 value, interval = at.minus(reference.at(budget))
                 mark = "*" if interval is not None and interval.excludes_zero else ""
-                cells.append(Cell(f"{value:+.2f}{mark}", value, mark=mark))
+                cells.append(Cell(f"{value:+.{digits}f}{mark}", value, mark=mark))
             elif reference is not None:
                 cells.append(Cell(""))
         rows.append(cells)
     heads = ["method", "points"]
-    for budget in BUDGETS:
+    for budget in budgets:
         heads += [f"gain at {budget:g}", "95%"] + ([f"over {reference.method}"] if reference else [])
+    what = f"Fall of the loss, in {unit}," if metric == "loss" else f"Gain in {unit}"
     note = (
-        f"Gain in {label_of(metric)} over base, mean of {len(results.adapted)} adapted directions, where the others "
-        "lose 0, 0.2 and 0.5 on average, between two of a method's trainings. Intervals and *: for other "
-        "seeds and other directions of this kind. Points are chosen by their scores on the test text, for every method "
-        "alike."
+        f"{what} over base, mean of {len(results.adapted)} adapted directions, where the others lose "
+        f"{', '.join(f'{budget:g}' for budget in budgets)} on average, between two of a method's trainings. Intervals "
+        "and *: for other seeds and other directions of this kind. Points are chosen by their scores on the test text, "
+        "for every method alike."
     )
-    return Table(f"{results.sweep}: gain at equal forgetting", heads, rows, note)
+    return Table(f"{results.sweep}: gain at equal forgetting, in {unit}", heads, rows, note)
 
 
 def _trainings(entry: Entry) -> Cell:
