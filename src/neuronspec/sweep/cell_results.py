@@ -155,7 +155,7 @@ def _method(sweep: Sweep, label: str) -> str:
 
 
 def _over_base(one: Found, base: Found | None) -> dict[str, dict[str, list[float]]]:
-    """By metric and direction, what each training gains over the baseline that it continues; a loss gains by falling."""
+    """By metric and direction, what each training gains over the baseline that it continues; losses gain by falling."""
     trainings = sorted(one.scores)
     starts = [base.scores.get((start, 0)) if base else None for start, _ in trainings]
     found: dict[str, dict[str, list[float]]] = {}
