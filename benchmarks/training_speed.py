@@ -3,13 +3,13 @@
     python benchmarks/training_speed.py [--size d256|d512|big] [--data RUN/data] [--eole PYTHON] [--quick]
 
 All train the same pre-norm encoder-decoder Transformer with tied embeddings, dropout 0.1 and label smoothing 0.1 by
-fused Adam with clipping, on the same pairs in the same pieces, in bf16, with about the same padded tokens of the
-longer side in a batch. Each loop is a process of its own that works in its turn and sleeps otherwise
+fused Adam with clipping, on the same pairs in the same pieces, in `--precision`, with about the same padded tokens of
+the longer side in a batch. Each loop is a process of its own that works in its turn and sleeps otherwise
 (`speed/turns.py`). A round is one turn of each, in an order that changes by round; ratios are taken within a round,
 then the median over rounds. Only real target tokens count: no padding, no language tags.
 
 - neuronspec: `neuronspec.training.train`.
-- Seq2SeqTrainer: bf16, batches grouped by length, `adamw_torch_fused`; with `sdpa` and with `eager` attention. Its
+- Seq2SeqTrainer: batches grouped by length, `adamw_torch_fused`; with `sdpa` and with `eager` attention. Its
   batch size is a number of sentences, chosen for the same padded tokens on average; its batches are put in random
   order, since it begins with the longest sentences.
 - Eole (the successor of OpenNMT-py), where `--eole` names a Python that has it; see `speed/eole_worker.py` for what
@@ -19,8 +19,9 @@ The other loops get 4,000 pairs a direction, all that they group by length at a 
 time of the process; the latter is disturbed less by other work on the machine.
 
 The data is the demo corpus, unless `--data` names the data folder of another run (`neuronspec prepare`). Model
-FLOP/s count six operations a weight and real token (`speed/shapes.py`) against the largest rate of a square bf16
-matrix product measured in the same run.
+FLOP/s count six operations a weight and real token (`speed/shapes.py`) against the largest rate of a square
+matrix product in that precision, measured in the same run. On a processor without instructions for bf16, measure
+float32.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from typing import Any
 
 import torch
 
-from machine import RESULTS, write_result
+from machine import RESULTS, describe_machine, write_result
 from neuronspec.corpus.store import TokenStore
 from speed import shapes
 from speed.turns import Turns, Worker
@@ -46,12 +47,13 @@ HERE = Path(__file__).resolve()
 DEMO = HERE.parent.parent / "recipes" / "demo.yaml"
 OURS, SEQ2SEQ = "neuronspec", "Seq2SeqTrainer"
 WARM_UP = 2
+SECONDS_OF_A_PRODUCT = 5
 
 
 def commands(options: argparse.Namespace, data: Path, folder: Path) -> dict[str, list[str]]:
     """The command of each worker."""
     numbers = (options.batch_tokens, options.updates, options.threads, int(options.compile))
-    common = [str(data), options.size, *map(str, numbers)]
+    common = [str(data), options.size, *map(str, numbers), options.precision]
     arms = (OURS, f"{SEQ2SEQ} sdpa", f"{SEQ2SEQ} eager")
     result = {
         arm: [sys.executable, str(HERE), "--worker", arm, str(folder / arm.replace(" ", "-")), *common] for arm in arms
@@ -66,11 +68,20 @@ def commands(options: argparse.Namespace, data: Path, folder: Path) -> dict[str,
 def eole_configuration(options: argparse.Namespace, data: Path, folder: Path) -> Path:
     from speed.eole_files import write_files
 
-    return write_files(TokenStore.open(data), shapes.SIZES[options.size], options.batch_tokens, folder)
+    store, model = TokenStore.open(data), shapes.SIZES[options.size]
+    return write_files(store, model, options.batch_tokens, options.precision, folder)
 
 
 def work(
-    arm: str, folder: str, data: str, size: str, batch_tokens: str, updates: str, threads: str, compiled: str
+    arm: str,
+    folder: str,
+    data: str,
+    size: str,
+    batch_tokens: str,
+    updates: str,
+    threads: str,
+    compiled: str,
+    precision: str,
 ) -> None:
     """What a worker's process does."""
     torch.set_num_threads(int(threads))
@@ -78,11 +89,11 @@ def work(
     if arm == OURS:
         from speed import ours
 
-        ours.work(Path(data), size, int(batch_tokens), Path(folder), turns, compiled == "1")
+        ours.work(Path(data), size, int(batch_tokens), Path(folder), turns, compiled == "1", precision)
     else:
         from speed import seq2seq
 
-        seq2seq.work(Path(data), size, int(batch_tokens), Path(folder), turns, arm.split()[1])
+        seq2seq.work(Path(data), size, int(batch_tokens), Path(folder), turns, arm.split()[1], precision)
 
 
 def settle() -> int:
@@ -94,17 +105,23 @@ def settle() -> int:
 
 
 def ceiling(dtype: torch.dtype) -> float:
-    """The largest rate of a square matrix product, in FLOP/s."""
-    edge, device = (8192, "cuda") if torch.cuda.is_available() else (3072, "cpu")
-    a, b = (torch.randn(edge, edge, device=device).to(dtype) for _ in range(2))
-    seconds = []
-    for _ in range(6):
-        settle()
-        start = time.perf_counter()
-        torch.mm(a, b)
-        settle()
-        seconds.append(time.perf_counter() - start)
-    return 2 * edge**3 / min(seconds)
+    """The largest rate of a square matrix product, in FLOP/s.
+
+    Of small ones alone where large ones would take minutes: some processors have no instructions for bf16.
+    """
+    edges, device = ((8192,), "cuda") if torch.cuda.is_available() else ((512, 3072), "cpu")
+    highest = 0.0
+    for edge in edges:
+        if highest and 2 * edge**3 / highest > SECONDS_OF_A_PRODUCT:
+            break
+        a, b = (torch.randn(edge, edge, device=device).to(dtype) for _ in range(2))
+        for _ in range(6):
+            settle()
+            start = time.perf_counter()
+            torch.mm(a, b)
+            settle()
+            highest = max(highest, 2 * edge**3 / (time.perf_counter() - start))
+    return highest
 
 
 def measure(workers: list[Worker], rounds: int, minutes: float) -> dict[str, list[dict[str, float]]]:
@@ -160,6 +177,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--minutes", type=float, default=60, help="of measuring; then the round is the last")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=("bf16", "float32"), default="bf16", help="of all loops")
     parser.add_argument("--compile", action="store_true", help="training.compile for neuronspec, on a GPU")
     parser.add_argument("--quick", action="store_true", help="two rounds of small batches; writes no result")
     options = parser.parse_args()
@@ -196,24 +214,26 @@ def main() -> None:
     work_a_token = shapes.floating_point_operations(shapes.SIZES[options.size], vocabulary, 1000, 1000)
     source_work = shapes.floating_point_operations(shapes.SIZES[options.size], vocabulary, 1000, 0)
     token = (work_a_token - source_work + share * source_work) / 1000
-    result["model FLOP/s over bf16 ceiling"] = {
-        arm: round(rate * token / highest["bf16"], 3) for arm, rate in result["wall"]["target tokens/s"].items()
+    result[f"model FLOP/s over {options.precision} ceiling"] = {
+        arm: round(rate * token / highest[options.precision], 3)
+        for arm, rate in result["wall"]["target tokens/s"].items()
     }
     if torch.cuda.is_available():
         peaks = {arm: max(turn["memory"] for turn in taken) / 2**30 for arm, taken in turns.items()}
         result["peak GPU memory, GiB"] = {arm: round(peak, 2) for arm, peak in peaks.items()}
-    save(f"{name} {options.size}{' compiled' if options.compile else ''}", result, options.quick)
+    kind = "" if options.precision == "bf16" else f" {options.precision}"
+    save(f"{name} {options.size}{kind}{' compiled' if options.compile else ''}", result, options.quick)
 
 
 def save(key: str, result: dict[str, Any], quick: bool) -> None:
-    """Add the result to the file: one entry a corpus and size."""
+    """Add the result to the file: one entry per corpus, size and precision, with its machine."""
     if quick:
         print(json.dumps({key: result}, indent=1))
         return
     path = RESULTS / "training_speed.json"
     old = json.loads(path.read_text()) if path.exists() else {}
     entries = {name: value for name, value in old.items() if name not in ("benchmark", "arguments", "machine")}
-    write_result("training_speed", entries | {key: result})
+    write_result("training_speed", entries | {key: {"machine": describe_machine(), **result}})
 
 
 if __name__ == "__main__":

@@ -277,7 +277,7 @@ def loops(result: dict[str, Any], options: argparse.Namespace, end: float) -> bo
         for name, (arm, compiled) in arms.items():
             folder = options.result.parent / f"{size}-{name.replace(' ', '-')}"
             command = [sys.executable, str(script), "--worker", arm, str(folder), str(options.data), size]
-            command += [str(tokens), "1" if options.quick else "10", "4", str(compiled)]
+            command += [str(tokens), "1" if options.quick else "10", "4", str(compiled), "bf16"]
             workers.append(Worker(name, command, folder.with_suffix(".log"), {}))
         for worker in workers:
             worker.built()

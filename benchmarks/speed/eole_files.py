@@ -18,7 +18,7 @@ from speed import shapes
 from speed.pairs import some_pairs
 
 
-def write_files(store: TokenStore, model: ModelSettings, batch_tokens: int, folder: Path) -> Path:
+def write_files(store: TokenStore, model: ModelSettings, batch_tokens: int, precision: str, folder: Path) -> Path:
     """Write text, vocabulary and configuration into `folder`; returns the configuration's path."""
     folder.mkdir(parents=True)
     lines = [
@@ -32,7 +32,7 @@ def write_files(store: TokenStore, model: ModelSettings, batch_tokens: int, fold
     words = [f"p{piece}" for piece in range(len(store.tokenizer))] + [f"<{code}>" for code in languages]
     (folder / "vocabulary.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     path = folder / "eole.yaml"
-    path.write_text(yaml.safe_dump(configuration(model, batch_tokens, folder)))
+    path.write_text(yaml.safe_dump(configuration(model, batch_tokens, precision, folder)))
     return path
 
 
@@ -40,7 +40,7 @@ def _words(pieces: object) -> str:
     return " ".join(f"p{piece}" for piece in pieces)  # type: ignore[attr-defined]
 
 
-def configuration(model: ModelSettings, batch_tokens: int, folder: Path) -> dict[str, object]:
+def configuration(model: ModelSettings, batch_tokens: int, precision: str, folder: Path) -> dict[str, object]:
     vocabulary = str(folder / "vocabulary.txt")
     return {
         "data": {"corpus": {"path_src": str(folder / "source.txt"), "path_tgt": str(folder / "target.txt")}},
@@ -53,8 +53,8 @@ def configuration(model: ModelSettings, batch_tokens: int, folder: Path) -> dict
             "model_path": str(folder / "model"),
             "world_size": 0,
             "gpu_ranks": [],
-            "compute_dtype": "bf16",
-            "use_amp": True,
+            "compute_dtype": {"float32": "fp32"}.get(precision, precision),
+            "use_amp": precision == "bf16",
             "optim": "adamw",
             "learning_rate": 2.0,
             "decay_method": "noam",

@@ -30,7 +30,7 @@ class TargetTokens:
         )  # the decoder reads </s>, the tag and the pieces; the tag is no target
 
 
-def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, compiled: bool) -> None:
+def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, compiled: bool, precision: str) -> None:
     """Train until there are no more turns."""
     store = TokenStore.open(data)
     tokenizer = store.tokenizer
@@ -45,7 +45,7 @@ def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, c
     settings = TrainingSettings(
         updates=10**6, batch_tokens=batch_tokens, temperature=1, learning_rate=shapes.RATE, warmup=shapes.WARMUP,
         label_smoothing=shapes.SMOOTHING, adam_betas=shapes.BETAS, adam_epsilon=shapes.EPSILON,
-        clip_norm=shapes.CLIP, precision="bf16", validate_every=10**6, save_every=10**6, validation_sentences=1,
+        clip_norm=shapes.CLIP, precision=precision, validate_every=10**6, save_every=10**6, validation_sentences=1,
         compile=compiled,
     )  # fmt: skip
     directions = store.directions("train")

@@ -71,7 +71,7 @@ def read_dataset(store: TokenStore, frame: Tagged) -> Dataset:
     return Dataset.from_dict(columns)
 
 
-def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, attention: str) -> None:
+def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, attention: str, precision: str) -> None:
     """Train until there are no more turns."""
     store = TokenStore.open(data)
     tokenizer = store.tokenizer
@@ -82,7 +82,7 @@ def work(data: Path, size: str, batch_tokens: int, folder: Path, turns: Turns, a
     dataset = read_dataset(store, frame)
     collator = Counted(tokenizer, model=model)
     arguments = Seq2SeqTrainingArguments(
-        output_dir=str(folder), max_steps=10**6, bf16=True, use_cpu=not torch.cuda.is_available(),
+        output_dir=str(folder), max_steps=10**6, bf16=precision == "bf16", use_cpu=not torch.cuda.is_available(),
         optim="adamw_torch_fused", learning_rate=shapes.RATE, warmup_steps=shapes.WARMUP,
         lr_scheduler_type="inverse_sqrt", adam_beta1=shapes.BETAS[0], adam_beta2=shapes.BETAS[1],
         adam_epsilon=shapes.EPSILON, max_grad_norm=shapes.CLIP, label_smoothing_factor=shapes.SMOOTHING,
