@@ -1,11 +1,11 @@
-"""What an update and preparing cost, by their sizes; the constants come from the result files of `benchmarks/`.
+"""What the stages of a run cost, by its sizes; the constants come from the result files of `benchmarks/`.
 
 An update takes, with all sizes per process:
 
 - host = per_layer x layers: to start the operations of the layers;
 - device = FLOPs / ceiling + per_logit x target tokens x vocabulary + per_parameter x parameters, where FLOPs are six
   per weight and token, and the ceiling is the rate of the largest matrix product that was measured;
-- (device^2 + host^2)^(1/2) in all: on a GPU they partly overlap.
+- (device^p + host^p)^(1/p): on a CPU one comes after the other (p = 1), on a GPU they partly overlap (p = 2).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from generate_memory import nllb
-from scipy.optimize import least_squares
+from scipy.optimize import least_squares, nnls
 
 from neuronspec.models.dimensions import Dimensions
 
@@ -70,28 +70,32 @@ class Machine:
     Args:
         ceiling: FLOP/s.
         constants: seconds per logit, per parameter and per layer.
+        overlap: p.
     """
 
     ceiling: float
     constants: tuple[float, float, float]
+    overlap: int
 
     def seconds(self, update: Update) -> float:
         """Of an update."""
         *device, host = update.sizes * self.constants
-        return float(np.hypot(update.flops / self.ceiling + sum(device), host))
+        return float(
+            ((update.flops / self.ceiling + sum(device)) ** self.overlap + host**self.overlap) ** (1 / self.overlap)
+        )
 
     @classmethod
-    def fitted(cls, ceiling: float, updates: Sequence[tuple[Update, float]]) -> Machine:
+    def fitted(cls, ceiling: float, updates: Sequence[tuple[Update, float]], overlap: int) -> Machine:
         """The machine whose constants give the measured seconds best, in logarithms."""
         scale = 1 / np.mean([update.sizes for update, _ in updates], axis=0)
 
         def misses(logs: np.ndarray) -> list[float]:
-            machine = cls(ceiling, tuple(np.exp(logs) * scale))
+            machine = cls(ceiling, tuple(np.exp(logs) * scale), overlap)
             return [np.log(machine.seconds(update) / seconds) for update, seconds in updates]
 
         start = np.full(3, np.log(np.mean([seconds for _, seconds in updates]) / 3))
         found = least_squares(misses, start, bounds=(start - 12, start + 3))
-        return cls(ceiling, tuple(float(value) for value in np.exp(found.x) * scale))
+        return cls(ceiling, tuple(float(value) for value in np.exp(found.x) * scale), overlap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def gpu() -> tuple[Machine, list[Checked]]:
     points = {name: (_gpu_update(name, one), one["milliseconds"]["dense"] / 1e3) for name, one in steps.items()
               if name.endswith("tokens")}  # fmt: skip
     fit = [point for name, point in points.items() if name not in GPU_CHECKED]
-    machine = Machine.fitted(1e12 * steps["bf16 ceiling, TFLOP/s"], fit)
+    machine = Machine.fitted(1e12 * steps["bf16 ceiling, TFLOP/s"], fit, overlap=2)
     checked = [
         Checked(f"an update of {name}", machine.seconds(points[name][0]), points[name][1]) for name in GPU_CHECKED
     ]
@@ -154,3 +158,97 @@ def preparing() -> tuple[float, float, Checked]:
     tokenizer = sizes[fit[-1]]["seconds"]["tokenizer"]
     measured = seconds[most] + sizes[most]["seconds"]["tokenizer"]
     return per_text, tokenizer, Checked(f"preparing {most:,} pairs", 2 * most * per_text + tokenizer, measured)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was measured of a run in costs.json.
+
+    Args:
+        facts: its entry.
+    """
+
+    facts: Mapping[str, Any]
+
+    @property
+    def update(self) -> Update:
+        """An update of its training."""
+        shape = Dimensions.of_config(self.facts["config"])
+        assert shape is not None
+        targets = self.facts["target tokens"]
+        return Update(shape, targets / (1 - self.facts["padding"]), targets)
+
+    @property
+    def trained(self) -> float:
+        """Seconds of the baseline's and the arms' training."""
+        return self._stages("train", "specialize/")
+
+    @property
+    def evaluated(self) -> float:
+        """Seconds of translating and scoring."""
+        return self._stages("evaluate/", "evaluate")
+
+    @property
+    def rest(self) -> float:
+        """Seconds of all else but preparing, which reads the same catalogs in each."""
+        return sum(self.facts["seconds"].values()) - self.facts["seconds"]["prepare"] - self.trained - self.evaluated
+
+    @property
+    def updates(self) -> float:
+        """Updates of the baseline and of all arms, the latter half as many each."""
+        return float(self.facts["updates"] * (1 + 0.5 * (self.facts["arms"] - 1)))
+
+    @property
+    def translating(self) -> np.ndarray:
+        """What translating takes time by: operations, operations to start, and arms."""
+        tokens = self.facts["arms"] * self.facts["sentences"] * self.facts["tokens of a sentence"]
+        decoder = self.update.shape.stacks[1]
+        weights = (
+            decoder.layers * (decoder.ffn + decoder.other) + self.update.shape.vocabulary * self.update.shape.width
+        )
+        return np.array(
+            [tokens * self.facts["changed"]["evaluation.beam"] * weights, tokens * decoder.layers, self.facts["arms"]]
+        )
+
+    @property
+    def analysing(self) -> np.ndarray:
+        """What the rest takes time by: operations of the forward passes with neurons left out, and directions."""
+        directions = self.facts["directions"]
+        return np.array([directions**2 * self.update.body * self.facts["tokens of a sentence"], directions, 1])
+
+    def _stages(self, *names: str) -> float:
+        """Seconds of stages by their names, or of all whose names begin with a name that ends with a slash."""
+        folders = tuple(name for name in names if name.endswith("/"))
+        seconds = self.facts["seconds"].items()
+        return sum(taken for stage, taken in seconds if stage in names or stage.startswith(folders))
+
+
+def cpu() -> tuple[Machine, list[Checked]]:
+    """The CPU of costs.json, and its predictions of the runs that the constants don't come from."""
+    content = read("costs")
+    runs = {name: Run(facts) for name, facts in content["runs"].items()}
+    fit = [runs[name] for name in content["fit"]]
+    ceiling = content["ceiling, FLOP/s"][fit[0].facts["precision"]]
+    machine = Machine.fitted(ceiling, [(run.update, run.trained / run.updates) for run in fit], overlap=1)
+    translating = _constants([run.translating for run in fit], [run.evaluated for run in fit])
+    analysing = _constants([run.analysing for run in fit], [run.rest for run in fit])
+    checked = []
+    for name in content["checked"]:
+        run = runs[name]
+        parts = [
+            (f"run `{name}`, training", run.updates * machine.seconds(run.update), run.trained),
+            (f"run `{name}`, evaluation", float(run.translating @ translating), run.evaluated),
+            (f"run `{name}`, recording, analysis and report", float(run.analysing @ analysing), run.rest),
+        ]
+        checked += [Checked(*part) for part in parts]
+        checked.append(
+            Checked(f"run `{name}`, all but reading the text", *(sum(part[i] for part in parts) for i in (1, 2)))
+        )
+    return machine, checked
+
+
+def _constants(sizes: Sequence[np.ndarray], seconds: Sequence[float]) -> np.ndarray:
+    """The constants, none of them negative, that give the seconds best, in parts of them."""
+    matrix = np.array(sizes) / np.array(seconds)[:, None]
+    scale = matrix.max(axis=0)
+    return np.asarray(nnls(matrix / scale, np.ones(len(seconds)))[0] / scale)

@@ -71,13 +71,13 @@ STAGES = (
 FORMULA = """
 ## How long an update takes
 
-On a GPU, with the sizes of one process: FLOPs are six per weight of a layer and padded token (eight with
+With the sizes of one process: FLOPs are six per weight of a layer and padded token (eight with
 `gradient_checkpointing`), and six per weight of the output table and target token. A machine has a *ceiling* (the
 fastest matrix product that was measured on it) and three constants:
 
 - device = FLOPs / ceiling + c1 x target tokens x vocabulary + c2 x parameters;
 - host = c3 x layers, the time to start a layer's operations;
-- an update takes the root of the sum of their squares, as they partly overlap.
+- an update takes their sum on a CPU, and the root of the sum of their squares on a GPU, where they partly overlap.
 
 The loss is what c1 is for: each logit is read and written several times. c2 is for the optimizer, and for clearing and
 clipping gradients. All three also carry what the layers do besides products.
@@ -85,8 +85,8 @@ clipping gradients. All three also carry what the layers do besides products.
 
 CAVEATS = """
 The GPU's constants come from four points with 48 to 615 million parameters, on one GPU; 3.3 billion are an
-extrapolation. Not fitted to measurements: recording, analysis and decoding, several GPUs, and the gathers of
-`parallel: fsdp`. The exchange of gradients is computed from a bandwidth that we assume.
+extrapolation. Not measured on a GPU: decoding, several GPUs, and the gathers of `parallel: fsdp`. The exchange of
+gradients is computed from a bandwidth that we assume.
 """
 
 
@@ -97,7 +97,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def constants(machines: dict[str, Machine]) -> list[str]:
-    """The constants of machines."""
+    """The constants of each machine."""
     heads = (
         "machine",
         "ceiling, TFLOP/s",
@@ -231,19 +231,21 @@ def _host() -> int:
 def page() -> str:
     """The page."""
     on_gpu, gpu_checked = cost_model.gpu()
-    gpu, reader = (read(name)["machine"] for name in ("gpu", "scale"))
+    on_cpu, cpu_checked = cost_model.cpu()
+    gpu, cpu, reader = (read(name)["machine"] for name in ("gpu", "costs", "scale"))
     per_text, _, texts_checked = cost_model.preparing()
     lines = [
         *table(("stage", "time grows with", "memory", "disk"), STAGES)[:-1],
         FORMULA,
-        *constants({f"{gpu['gpu']}, bf16": on_gpu}),
+        *constants({f"{gpu['gpu']}, bf16": on_gpu, f"{cpu['cpu']}, {cpu['cores']} cores": on_cpu}),
         f"`prepare` takes {per_text * 1e6:.1f} microseconds per text on {reader['cores']} cores of an {reader['cpu']}.",
         "",
         "## How far it is off",
         "",
-        "Predictions of what wasn't used to find the constants (`gpu.json` and `scale.json` in `benchmarks/results/`):",
+        "Predictions of what wasn't used to find the constants (`gpu.json`, `scale.json` and, for runs, `costs.json`, "
+        "in `benchmarks/results/`):",
         "",
-        *checks([*gpu_checked, texts_checked])[:-1],
+        *checks([*gpu_checked, texts_checked, *cpu_checked])[:-1],
         CAVEATS,
         f"## {LANGUAGES} languages, {PAIRS / 1e9:.0f} billion pairs, 3.3 billion parameters",
         "",
