@@ -50,7 +50,8 @@ def results_of(sweep: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((sweep / "results.json").read_text(encoding="utf-8"))
     del content["recipe"]
     for name, entry in content["entries"].items():
-        entry["changes"] = {key: value for key, value in entry["changes"].items() if not key.startswith("corpus.")}
+        paths = ("corpus.", "model.pretrained")
+        entry["changes"] = {key: value for key, value in entry["changes"].items() if not key.startswith(paths)}
         places = [(sweep / "cells" / name).glob(f"**/seed-{seed}/arms/{entry['arm']}") for seed in entry["seeds"]]
         folders = [folder for found in places for folder in sorted(found)]
         entry["curve"] = _mean_curve([_validations(folder) for folder in folders])
