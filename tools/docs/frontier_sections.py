@@ -58,8 +58,8 @@ def _read(path: Path) -> tuple[dict[str, Any], SweepResults]:
 def _section(path: Path) -> list[str]:
     content, results = _read(path)
     machine, name = content["machine"], content["evidence"]
-    frontier = frontier_table(results)
-    assert frontier is not None, "the sweep is over an adaptation"
+    frontiers_of = [table for key in MEASURES if (table := frontier_table(results, key))]
+    assert frontiers_of, "the sweep is over an adaptation"
     seeds = max(len(entry.seeds) for entry in results.entries.values())
     return [
         f"## Gain against forgetting: {name}",
@@ -72,7 +72,7 @@ def _section(path: Path) -> list[str]:
         f"![Gain against forgetting of each method](images/{path.stem}.svg)",
         "",
         *_verdict(results),
-        *_markdown(frontier),
+        *(line for table in frontiers_of for line in _markdown(table)),
         f"[All trainings](tables/adaptation.md#{name}).",
         "",
     ]

@@ -107,12 +107,12 @@ def frontier_table(results: SweepResults, metric: str = "chrf++") -> Table | Non
     heads = ["method", "points"]
     for budget in budgets:
         heads += [f"gain at {budget:g}", "95%"] + ([f"over {reference.method}"] if reference else [])
+    lost = f"{', '.join(f'{budget:g}' for budget in budgets[:-1])} and {budgets[-1]:g}"
     what = f"Fall of the loss, in {unit}," if metric == "loss" else f"Gain in {unit}"
     note = (
-        f"{what} over base, mean of {len(results.adapted)} adapted directions, where the others lose "
-        f"{', '.join(f'{budget:g}' for budget in budgets)} on average, between two of a method's trainings. Intervals "
-        "and *: for other seeds and other directions of this kind. Points are chosen by their scores on the test text, "
-        "for every method alike."
+        f"{what} over base, mean of {len(results.adapted)} adapted directions, where the others lose {lost} on "
+        "average, between two of a method's trainings. Intervals and *: for other seeds and other directions of this "
+        "kind. Points are chosen by their scores on the test text, for every method alike."
     )
     return Table(f"{results.sweep}: gain at equal forgetting, in {unit}", heads, rows, note)
 
