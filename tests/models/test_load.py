@@ -159,6 +159,13 @@ def test_umt5_where_transformers_computes_it_wrongly(tmp_path: Path, monkeypatch
         load_model(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["runs/demo/bse", "./no-such", "../no/such", "/no/such", "no such"])
+def test_a_path_that_is_no_folder_is_not_looked_for_on_the_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", lambda *_, **__: pytest.fail("it was asked for"))
+    with pytest.raises(ModelError, match=f"there is no folder {name} here, and models on the .* have names like user"):
+        load_model(name)
+
+
 def test_a_name_that_is_no_folder_is_one_of_the_hub() -> None:
     with pytest.raises(ModelError, match="no folder no/such here, and as a hub's name the model no/such can't"):
         load_model("no/such")

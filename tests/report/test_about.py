@@ -25,7 +25,7 @@ def test_a_run_tells_date_model_text_and_time() -> None:
     told = about_run(made, TASKS, {"base": [START]}, {"processor": "Imaginary CPU", "accelerator": None})
     assert told.startswith("On 2 May 2026, a Transformer of preset ")
     assert "(1.31 million parameters) was trained on 1,500 pairs of sentences in 2 directions (tsv small.tsv)" in told
-    assert told.endswith(" and continued as specialized, dense, random, in 4 min on Imaginary CPU.")
+    assert told.endswith(" and continued as specialized, dense and random, in 4 min on Imaginary CPU.")
 
 
 def test_text_that_is_read_twice_is_told_once() -> None:
@@ -41,7 +41,8 @@ def test_a_checkpoint_that_is_the_baseline_was_not_trained() -> None:
     told = about_run(given, TASKS, {"base": [], "dense": [START]}, {})
     assert told.startswith("On 2 May 2026, the checkpoint facebook/nllb was taken as the baseline, as it is, and con")
     assert (
-        "on 1,500 pairs of sentences in 2 directions (tsv small.tsv) as specialized, dense, random, in 4 min." in told
+        "on 1,500 pairs of sentences in 2 directions (tsv small.tsv) as specialized, dense and random, in 4 min."
+        in told
     )
 
 

@@ -15,6 +15,9 @@ logger = logging.getLogger(__name__)
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """`user/model`."""
 
+MAYBE_ON_HUB = re.compile(rf"{HUB_NAME.pattern}|[A-Za-z0-9][\w.-]*")
+"""As `HUB_NAME`, or the name of an old model that no user owns, such as `gpt2`."""
+
 CARD = "README.md"
 """The model card in a model's folder and repository."""
 

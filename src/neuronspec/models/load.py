@@ -28,6 +28,7 @@ from neuronspec.models.compatibility import why_not_computed
 from neuronspec.models.config_files import check_config, check_json_files, stored_names
 from neuronspec.models.fast_attention import use_fast_attention
 from neuronspec.models.fit import check_fit, check_generation, check_tokenizer_folder
+from neuronspec.models.hub import MAYBE_ON_HUB
 from neuronspec.models.id_map import IdMap
 from neuronspec.models.mixtures import why_not_mixture
 from neuronspec.models.presets import PRESETS
@@ -275,7 +276,12 @@ def _reading(name: str | Path) -> Iterator[dict[str, Any]]:
     if is_local:
         check_json_files(Path(name))
         what = f"the model in {name} can't be loaded"
+    elif not MAYBE_ON_HUB.fullmatch(str(name)):
+        raise ModelError(
+            f"there is no folder {name} here, and models on the Hugging Face hub have names like user/model"
+        )
     else:
+        logger.info("there is no folder %s here: looking for the model %s on the Hugging Face hub", name, name)
         what = f"there is no folder {name} here, and as a hub's name the model {name} can't be loaded"
         remedy = "give the path of a folder that is here, or get a model of the hub with 'hf download'"
     with told_as(ModelError, what, remedy), without_progress_bars():

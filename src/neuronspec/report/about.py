@@ -27,7 +27,7 @@ def about_run(
     """
     days = [task["finished"] for task in tasks.values() if task.get("finished")]
     seconds = sum(task.get("seconds", 0.0) for task in tasks.values())
-    arms = ", ".join(recipe.arm_names)
+    arms = _listed(recipe.arm_names)
     base_start = _start(logs.get("base", ()))
     trained = f"{_model(recipe, base_start)} was {'trained' if base_start else 'taken as the baseline, as it is,'}"
     start = base_start or next(filter(None, map(_start, logs.values())), {})
