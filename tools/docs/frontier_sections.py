@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from grids import titled
+
 from neuronspec.report.paper.frontier import frontier_figure
 from neuronspec.report.paper.write import save
 from neuronspec.sweep.frontier import MEASURES, At, frontiers
@@ -72,7 +74,7 @@ def _section(path: Path) -> list[str]:
         f"![Gain against forgetting of each method](images/{path.stem}.svg)",
         "",
         *_verdict(results),
-        *(line for table in frontiers_of for line in _markdown(table)),
+        *(line for table in frontiers_of for line in titled(table)),
         f"[All trainings](tables/adaptation.md#{name}).",
         "",
     ]
@@ -133,10 +135,4 @@ def _signed(one: At, other: At, digits: int) -> str:
 def _entries(path: Path) -> list[str]:
     content, results = _read(path)
     tables = entries_table(results, "adapted"), entries_table(results, "others")
-    return [f"## {content['evidence']}", "", *(line for table in tables for line in _markdown(table))]
-
-
-def _markdown(table: Any) -> list[str]:
-    rows = [f"| {' | '.join(row)} |" for row in table.rows]
-    heads = [f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|"]
-    return [f"{table.title}:", "", *heads, *rows, "", *([table.note, ""] if table.note else [])]
+    return [f"## {content['evidence']}", "", *(line for table in tables for line in titled(table))]

@@ -5,12 +5,13 @@ All numbers on it come from `cost_model.py` and the result files that it reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import cost_model
 from cost_model import Checked, Machine, Update, bart_like, read
+from grids import grid
 
 from neuronspec.models.footprint import Plan, footprint
 
@@ -93,12 +94,6 @@ than on its parts, and on neither for models that are much larger.
 """
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table, and an empty one."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return [f"| {' | '.join(line)} |" for line in lines] + [""]
-
-
 def constants(machines: dict[str, Machine]) -> list[str]:
     """The constants of each machine."""
     heads = (
@@ -113,13 +108,13 @@ def constants(machines: dict[str, Machine]) -> list[str]:
         logit, parameter, layer = machine.constants
         numbers = machine.ceiling / 1e12, logit * 1e12, parameter * 1e12, layer * 1e3
         rows.append([name, *(f"{number:,.3g}" for number in numbers)])
-    return table(heads, rows)
+    return grid(heads, rows)
 
 
 def checks(checked: Sequence[Checked]) -> list[str]:
     """Predictions beside what was measured."""
     rows = [(each.what, _time(each.predicted), _time(each.measured), f"{each.error:+.0%}") for each in checked]
-    return table(("", "predicted", "measured", "off by"), rows)
+    return grid(("", "predicted", "measured", "off by"), rows)
 
 
 def large_run(machine: Machine) -> list[str]:
@@ -159,7 +154,7 @@ def large_run(machine: Machine) -> list[str]:
             f"{shape.parameters / 1e9:.1f} GB once",
         ),
     ]
-    return table(("", "what it comes to"), rows)
+    return grid(("", "what it comes to"), rows)
 
 
 def breaks(machine: Machine) -> list[str]:
@@ -195,7 +190,7 @@ def breaks(machine: Machine) -> list[str]:
             "export the directions that are served; the others need the dense model alone",
         ),
     ]
-    return table(("what", "why", "what to set"), rows)
+    return grid(("what", "why", "what to set"), rows)
 
 
 def _update(vocabulary: int) -> Update:
@@ -238,7 +233,7 @@ def page() -> str:
     gpu, cpu, reader = (read(name)["machine"] for name in ("gpu", "costs", "scale"))
     per_text, _, texts_checked = cost_model.preparing()
     lines = [
-        *table(("stage", "time grows with", "memory", "disk"), STAGES)[:-1],
+        *grid(("stage", "time grows with", "memory", "disk"), STAGES)[:-1],
         FORMULA,
         *constants({f"{gpu['gpu']}, bf16": on_gpu, f"{cpu['cpu']}, {cpu['cores']} cores": on_cpu}),
         f"`prepare` takes {per_text * 1e6:.1f} microseconds per text on {reader['cores']} cores of an {reader['cpu']}.",

@@ -6,9 +6,11 @@ The sizes below are those of the models' config.json files; nothing is downloade
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from grids import grid
 
 from neuronspec.models.dimensions import Dimensions
 from neuronspec.models.footprint import Footprint, Plan, footprint
@@ -125,26 +127,25 @@ def card(size: int) -> str:
     return fitting[0] if fitting else "-"
 
 
-def table() -> Iterator[str]:
+def table() -> list[str]:
     """Gigabytes and the smallest card by setting and model."""
     shapes = {name: Dimensions.of_config(config) for name, config in MODELS.items()}
-    yield f"| | {' | '.join(MODELS)} |"
-    yield f"|---|{'---|' * len(MODELS)}"
-    sizes = (f"{shape.parameters / 1e6:,.0f} M, {shape.ffn / 1e6:,.0f} M" for shape in shapes.values() if shape)
-    yield f"| parameters, of which FFN | {' | '.join(sizes)} |"
+    sizes = [f"{shape.parameters / 1e6:,.0f} M, {shape.ffn / 1e6:,.0f} M" for shape in shapes.values() if shape]
+    rows = [["parameters, of which FFN", *sizes]]
     for label, plan, trimmed in SETTINGS:
         totals = [taken(config, plan, trimmed).total for config in MODELS.values()]
-        yield f"| {label} | {' | '.join(f'{total / 1e9:.1f} ({card(total)})' for total in totals)} |"
+        rows.append([label, *(f"{total / 1e9:.1f} ({card(total)})" for total in totals)])
+    return grid(["", *MODELS], rows)
 
 
-def parts() -> Iterator[str]:
+def parts() -> list[str]:
     """Where the memory of NLLB-600M goes."""
     names = ("weights", "gradients", "state", "copies", "loss", "activations")
-    yield f"| | {' | '.join(names)} |"
-    yield f"|---|{'---|' * len(names)}"
+    rows = []
     for label, plan, trimmed in (SETTINGS[0], SETTINGS[4], SETTINGS[7], SETTINGS[8]):
         found = taken(MODELS["NLLB-600M"], plan, trimmed)
-        yield f"| {label} | {' | '.join(f'{getattr(found, name) / 1e9:.1f}' for name in names)} |"
+        rows.append([label, *(f"{getattr(found, name) / 1e9:.1f}" for name in names)])
+    return grid(["", *names], rows)
 
 
 def page() -> str:
@@ -158,10 +159,9 @@ def page() -> str:
         'to spare. The first lines change one setting each; "the same" adds to the line above it.',
         "",
         *table(),
-        "",
         "Where the memory of NLLB-600M goes, in gigabytes:",
         "",
-        *parts(),
+        *parts()[:-1],
     ]
     return "\n".join(lines) + "\n" + RECIPE
 

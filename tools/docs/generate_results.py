@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import frontier_sections
+from grids import titled
 
 import evidence
 from neuronspec.analysis.overlap import overlap_progression
 from neuronspec.core.files import write_json
 from neuronspec.evaluation.results import Results
-from neuronspec.evaluation.tables import Table, arms_table, families_table, tiers_table
+from neuronspec.evaluation.tables import arms_table, families_table, tiers_table
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.report.paper.canvas import overlap_figure
 from neuronspec.report.paper.write import save
@@ -89,7 +90,7 @@ def _demo(demo: dict[str, Any]) -> list[str]:
         f"torch {machine['torch']}, one seed: {sum(demo['seconds'].values()) / 60:.1f} minutes after installation"
         f"{', ' if demo['conditions'] else ''}{demo['conditions']}.",
         "",
-        *_markdown(arms_table(scores)),
+        *titled(arms_table(scores)),
         "The baseline of the demo is small and has seen little text, and one seed proves little: these "
         "numbers show that the path runs, not what the method is worth.",
         "",
@@ -100,7 +101,7 @@ def _demo_tables(demo: dict[str, Any]) -> list[str]:
     masks = NeuronMasks.load(RESULTS / "demo_masks.safetensors")
     scores = Results.model_validate(demo)
     return [
-        *(line for table in (tiers_table(scores), families_table(scores)) for line in _markdown(table)),
+        *(line for table in (tiers_table(scores), families_table(scores)) for line in titled(table)),
         "| stage | seconds |",
         "|---|---|",
         *(f"| {name} | {seconds:.0f} |" for name, seconds in demo["seconds"].items()),
@@ -118,11 +119,6 @@ def _demo_tables(demo: dict[str, Any]) -> list[str]:
         f"Sparsity at k = 0.95: {masks.sparsity():.1%}.",
         "",
     ]
-
-
-def _markdown(table: Table) -> list[str]:
-    rows = [f"| {' | '.join(row)} |" for row in table.rows]
-    return [f"{table.title}:", "", f"| {' | '.join(table.columns)} |", "|---" * len(table.columns) + "|", *rows, ""]
 
 
 def _measured() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
