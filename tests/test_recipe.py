@@ -190,6 +190,10 @@ def test_run_folder_without_recipe(tmp_path: Path) -> None:
         ("tokenizer.character_coverage=0.95", "it should be at least 0.98"),
         ("selection.coverage={}", "it should be a number, or a mapping such as {key: value}, with at least one key"),
         ("selection.coverage={encoder: 2}", "selection.coverage.encoder is 2; it should be at most 1"),
+        (
+            "arms=[dense, {name: half, arm: averaged, average_with_bas: 0.5}]",
+            "unknown key 'arms.1.average_with_bas'; did you mean 'average_with_base'? Valid: arm, average_with_base,",
+        ),
         ("selection.coverage={encodr: 0.5}", "unknown key 'selection.coverage.encodr'; it should be 'encoder', "),
         ("corpus.directions={}", "it should be 'both', 'out' or 'into', or a list"),
         ("selection.coverage=.nan", "selection.coverage"),

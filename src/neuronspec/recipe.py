@@ -125,8 +125,8 @@ class Recipe(Section):
     @classmethod
     def _controls_are_there(cls, arms: list[str | ArmSettings]) -> list[str | ArmSettings]:
         names = [arm if isinstance(arm, str) else arm.name for arm in arms]
-        if len(set(names)) != len(names):
-            raise ValueError("an arm is named twice")
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)}: an arm is named twice; give each its own name")
         return [*arms, *(control for control in ("dense", "random") if control not in names)]
 
     @model_validator(mode="after")

@@ -82,7 +82,7 @@ def test_arms_with_parameters_by_direction_leave_the_others_as_they_were(tmp_pat
         ({"directions": ["en-ed"]}, "en-ed"),
         ({"directions": ["en-it"]}, "continuation.directions: en-it isn't trained"),
         ({"directions": ["en-de", "en-deu"]}, "continuation.directions: en-de is named twice"),
-        ({"replay": 0.1}, "replay: there are no other directions"),
+        ({"replay": 0.1}, "replay draws from the directions that aren't adapted"),
         ({"directions": ["en-de", "de-en", "en-fr"], "replay": 0.1}, "replay has nothing to draw from"),
         ({"directions": ["en-de"], "weights": {"en-de": 1, "de-en": 1, "en-fr": 1}}, "continuation.weights"),
     ],

@@ -21,6 +21,7 @@ from neuronspec.core.errors import RecipeError, RunError
 from neuronspec.core.files import write_text
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.sweep.executors import slurm, slurm_job
+from neuronspec.sweep.executors.executor import threads_environment
 from neuronspec.sweep.executors.slurm import SlurmExecutor
 from neuronspec.sweep.executors.slurm_job import NodeJob
 from neuronspec.sweep.nodes import nodes_of
@@ -61,11 +62,29 @@ def test_a_job_does_its_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     node.folder.mkdir(parents=True)
     write_text(RunFolder(node.folder).recipe, node.recipe.to_yaml())
     started: list[tuple[Any, ...]] = []
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(slurm_job, "start_worker", lambda *words: started.append(words))
     NodeJob(node.folder, node.tasks, node.linked, 3).start()
     ((folder, tasks, environment),) = started
     assert (folder, tasks, environment["OMP_NUM_THREADS"]) == (node.folder, ("prepare",), "3")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, ("3", "3")), ({"OMP_NUM_THREADS": "1"}, ("1", "1")), ({"MKL_NUM_THREADS": "2"}, ("2", "2")),
+     ({"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "2"}, ("1", "2"))],
+)  # fmt: skip
+def test_all_libraries_get_one_number_of_threads(
+    given: dict[str, str], expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = threads_environment(3)
+    assert tuple(found[name] for name in names) == expected
 
 
 def test_what_waits_for_the_same_is_one_array(tmp_path: Path) -> None:

@@ -141,20 +141,28 @@ def _walk(model: type[BaseModel], values: Any, loc: KeyPath) -> tuple[KeyPath, t
         if inside is not None:
             info = inside.model_fields.get(str(part))
             section, inside = inside, _section_of(info, values)
-        elif isinstance(part, int):
-            inside = _section_of(info, values)
+        else:
+            inside = _section_of(info, values, of_elements=True)
     return tuple(path), section
 
 
-def _section_of(info: FieldInfo | None, values: Any) -> type[BaseModel] | None:
-    """The section that a key of a section holds; None where it holds a plain value."""
+def _section_of(info: FieldInfo | None, values: Any, of_elements: bool = False) -> type[BaseModel] | None:
+    """The section that a key of a section holds, or each element of what it holds; None where that is a plain value."""
     if info is None:
         return None
     by_name = [mark for mark in info.metadata if isinstance(mark, ByName)]
     if by_name:
         return None if isinstance(values, list) else by_name[0].section(values)
-    models = _models(info.annotation)
+    models = _element_models(info.annotation) if of_elements else _models(info.annotation)
     return models[0] if len(models) == 1 else None
+
+
+def _element_models(annotation: Any) -> list[type[BaseModel]]:
+    """The sections that the elements of a list or the values of a mapping may be."""
+    parts = get_args(annotation)
+    if get_origin(annotation) in (list, tuple, dict):
+        return [model for part in parts for model in _models(part)]
+    return [model for part in parts for model in _element_models(part)]
 
 
 def _is_section(annotation: Any) -> bool:

@@ -56,18 +56,18 @@ def adaptation_table(results: Results, metric: str = "chrf++") -> Table | None:
     names = {"adapted": "gain, adapted", "others": "change, others", "zero_shot": "change, zero-shot"}
     heads = ["arm"]
     for group in shown:
-        heads += [f"{names[group]} ({len(groups[group])})", "95%, other directions"]
+        heads += [f"{names[group]} ({len(groups[group])})", "95%"]
     heads += [f"{label_of(OFF_TARGET)}, {names[group].split(', ')[1]}" for group in off_target]
     title = f"Adaptation to {', '.join(results.adapted)}: {label_of(metric)} over base"
     return Table(
-        title, heads, rows, f"{note(results)} Intervals: for other directions of this kind and other sentences."
+        title, heads, rows, f"95%: for other sentences in these directions, with this training. {note(results)}"
     )
 
 
 def _interval(results: Results, arm: str, metric: str, group: Group) -> Cell:
-    """The interval of the mean difference from `base`."""
+    """The interval of the mean difference from `base` in these directions, whose users ask about them."""
     mean = results.significance.average(arm, "base", metric, group) if results.significance and arm != "base" else None
-    bounds = mean and (mean.other_directions or mean.these_directions)
+    bounds = mean and mean.these_directions
     if not bounds:
         return Cell("")
     digits = digits_of(metric) + 1

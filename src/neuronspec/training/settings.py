@@ -158,7 +158,9 @@ class ContinuationSettings(TrainingSettings):
     @model_validator(mode="after")
     def _check_replay(self) -> ContinuationSettings:
         if self.replay and not self.directions:
-            raise ValueError("replay: there are no other directions; name those that are trained with directions")
+            raise ValueError(
+                "replay draws from the directions that aren't adapted: list the adapted ones in continuation.directions"
+            )
         return self
 
 

@@ -89,9 +89,10 @@ def start_worker(folder: Path, tasks: Sequence[str], environment: Mapping[str, s
 
 
 def threads_environment(threads: int) -> dict[str, str]:
-    """This process's environment, with the number of threads of a worker where it doesn't say."""
+    """This process's environment, with the number of threads of a worker where it doesn't say: one number for all."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    return {**os.environ, **{name: os.environ.get(name, str(threads)) for name in names}}
+    given = next((os.environ[name] for name in names if os.environ.get(name)), str(threads))
+    return {**os.environ, **{name: os.environ.get(name) or given for name in names}}
 
 
 def log_size(folder: Path) -> int:
