@@ -1,4 +1,4 @@
-"""The worker of Eole's training loop; runs in an environment of its own (`pip install eole aiohttp`), without neuronspec.
+"""The worker of Eole's training loop; runs in an environment of its own (`pip install eole aiohttp`).
 
 PYTHON eole_worker.py CONFIGURATION UPDATES THREADS
 """
