@@ -214,14 +214,14 @@ def test_the_table_of_near_duplicates_is_that_of_its_result() -> None:
 def test_the_sweep_of_the_page_on_adaptation_is_valid(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     shutil.copyfile(ROOT / "recipes" / "demo.yaml", tmp_path / "recipes" / "demo.yaml")
-    path = tmp_path / "mine.yaml"
+    path = tmp_path / "ways.yaml"
     path.write_text(yaml_block("adaptation.md"), encoding="utf-8")
     sweep = Sweep.load(path)
     assert len(list(sweep.cells())) == 4 * 2 and sweep.arms["averaged-60"].method == "averaged"
     page = (ROOT / "docs" / "adaptation.md").read_text(encoding="utf-8")
     entries = [yaml.safe_load(text) for text in re.findall(r"`(\{name: .*?\})`", page)]
     recipe = Recipe.load(tmp_path / "recipes" / "demo.yaml", [f"arms={json.dumps(entries)}"])
-    assert [arm_of(recipe, entry["name"])[1].name for entry in entries] == ["demo"] * 2
+    assert [arm_of(recipe, entry["name"])[1].name for entry in entries] == ["demo"] * 3
 
 
 def test_the_arms_of_the_page_are_valid(tmp_path: Path) -> None:
