@@ -1,4 +1,4 @@
-"""Take over the results of a sweep over an adaptation: gain against forgetting.
+"""Take over the results of a sweep: over an adaptation, its gain against forgetting; or that of early.yaml.
 
     neuronspec sweep recipes/sweeps/adaptation-demo.yaml --out sweeps/adaptation-demo --base runs/demo
     python benchmarks/adaptation.py sweeps/adaptation-demo

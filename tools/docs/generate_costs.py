@@ -86,8 +86,8 @@ clipping gradients. All three also carry what the layers do besides products.
 
 CAVEATS = """
 The GPU's constants come from four points with 48 to 615 million parameters, on one GPU; 3.3 billion are an
-extrapolation. Not measured on a GPU: decoding, several GPUs, and the gathers of `parallel: fsdp`. The exchange of
-gradients is computed from a bandwidth that we assume.
+extrapolation. Not measured on a GPU: recording, analysis and decoding, several GPUs, and the gathers of
+`parallel: fsdp`. The exchange of gradients is computed from a bandwidth that we assume.
 
 On the CPU three small runs of a few minutes (float32) can't tell the constants apart: rely on the sum over a run more
 than on its parts, and on neither for models that are much larger.

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import early_section
 import frontier_sections
-import sweep_section
 from grids import titled
 
 import evidence
@@ -54,7 +54,7 @@ def pages() -> dict[str, str]:
             "makes this page and [its tables](tables/specialization.md).",
             "",
             *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in evidence.section(path)),
-            *sweep_section.section(RESULTS / "early.json"),
+            *early_section.section(RESULTS / "early.json"),
             *frontier_sections.sections(RESULTS),
             *_demo(demo),
             "[Its other tables](tables/demo.md).",

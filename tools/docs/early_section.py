@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from statistics import fmean
 
+import yaml
 from grids import titled
 
 from neuronspec.sweep.sweep_results import SweepResults
 from neuronspec.sweep.sweep_tables import entries_table
+
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def section(path: Path) -> list[str]:
@@ -17,12 +20,15 @@ def section(path: Path) -> list[str]:
     content = json.loads(path.read_text(encoding="utf-8"))
     results = SweepResults.model_validate(content)
     machine, name, scores = content["machine"], content["evidence"], results.arms["specialized"]
+    changed = yaml.safe_load((RECIPES / "sweeps" / f"{name}.yaml").read_text(encoding="utf-8"))["set"]
+    early, rest = changed["training.updates"], changed["continuation.updates"]
     return [
         "## Specialized from 30% of the training on",
         "",
         f"`recipes/sweeps/{name}.yaml`, commit {content['commit']}, on {machine['cpu']}, {machine['cores']} cores, "
         f"torch {machine['torch']}: {len(results.directions)} directions between English and six languages of six "
-        "branches. The baseline is stopped after 780 of 2,600 updates; each arm gets the other 1,820. One seed.",
+        f"branches. The baseline is stopped after {early:,} of {early + rest:,} updates; each arm "
+        f"gets the other {rest:,}. One seed.",
         "",
         *(line for control in ("dense", "random") for line in _over(results, control)),
         f"- All of it at {fmean(scores[one].get('chrf++') for one in scores):.0f} chrF++, where nothing is translated "
