@@ -28,10 +28,10 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus import encode
 from neuronspec.corpus.counts import unused_sources
-from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.mixture import Part, rows_of_epoch, sizes_by_weight
 from neuronspec.corpus.prepare import prepare
 from neuronspec.corpus.readers.rows import ReadCounts
+from neuronspec.corpus.reading import read_rows
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.store import TokenStore
 from neuronspec.models.settings import TokenizerSettings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.rows import ReadCounts, Row
+from neuronspec.corpus.reading import read_rows
 from neuronspec.corpus.settings import CorpusSettings
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.rows import ReadCounts, Row
+from neuronspec.corpus.reading import read_rows
 from neuronspec.corpus.settings import CorpusSettings
 
 XML_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=30)

@@ -15,9 +15,9 @@ from neuronspec.batching.in_order import spread
 from neuronspec.core.direction import Direction, Monolingual
 from neuronspec.core.errors import CorpusError, DirectionError, ModelError, RecipeError
 from neuronspec.core.languages import best_tags, canonical, family_of, is_known, same_language
-from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.corpus.readers.rows import ReadCounts
+from neuronspec.corpus.reading import read_rows
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.models.batch import Batch
 from neuronspec.models.frames import IGNORED, padded

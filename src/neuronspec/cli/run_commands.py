@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,13 +96,40 @@ def _framed_example(recipe: Recipe) -> list[str]:
 
 
 @commands.command(epilog="Example: neuronspec prepare demo.yaml")
-def prepare(recipe: RecipeArgument, out: OutOption = None, overrides: SetOption = None) -> None:
+def prepare(
+    recipe: RecipeArgument,
+    out: OutOption = None,
+    overrides: SetOption = None,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N/JOBS",
+            help="Only read and clean this part of the text, such as 3/8; when all jobs have, the command without it "
+            "does the rest.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Read and clean the text, train the tokenizer, write the token store."""
     from neuronspec.recipe import Recipe
+    from neuronspec.runs.corpus_part import read_part
     from neuronspec.runs.pipeline import Pipeline
 
+    wanted = None if part is None else _part(part)
     loaded = Recipe.load(recipe, overrides)
-    Pipeline(loaded, out or default_run(loaded.name), progress()).execute("prepare")
+    folder = out or default_run(loaded.name)
+    if wanted is not None:
+        read_part(loaded, folder, *wanted, progress())
+    else:
+        Pipeline(loaded, folder, progress()).execute("prepare")
+
+
+def _part(text: str) -> tuple[int, int]:
+    """The number of a part, and of how many."""
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise typer.BadParameter(f"{text!r}: say which of how many, such as 3/8", param_hint="--part")
+    return int(found[1]), int(found[2])
 
 
 @commands.command(epilog="Example: neuronspec train runs/demo")

@@ -80,6 +80,11 @@ class RunFolder:
         return self.folder / "data"
 
     @property
+    def parts(self) -> Path:
+        """What jobs have read of the text, until it is prepared."""
+        return self.folder / "parts"
+
+    @property
     def tokenizer(self) -> Path:
         """The tokenizer of the text."""
         return self.data / "tokenizer"

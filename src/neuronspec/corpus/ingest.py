@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,18 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.cleaning import Hashes, hash_texts
 from neuronspec.corpus.dropped import DroppedSample, smallest
 from neuronspec.corpus.filters.cells import dropped as dropped_cells
 from neuronspec.corpus.filters.near_duplicates import band_hashes, bands_of
-from neuronspec.corpus.filters.opusfilter import Judged
+from neuronspec.corpus.filters.opusfilter import Judged, judged_pairs
 from neuronspec.corpus.filters.pairs import fact_hashes, facts_of
 from neuronspec.corpus.filters.settings import FilterSettings
-from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, SourceCounts, Split
-from neuronspec.corpus.readers.source import Source, Wanted
+from neuronspec.corpus.readers.rows import SPLITS, Rows, Split
 from neuronspec.corpus.settings import CorpusSettings
-from neuronspec.corpus.splits import Sample, Splitter, code_points, draws_of, sentence_keys
+from neuronspec.corpus.splits import Sample, Splitter, code_points, sentence_keys
 from neuronspec.corpus.spool import Spool, spool_schema
 from neuronspec.models.text_cleaning import clean_column
 
@@ -72,6 +69,13 @@ class Cleaner:
     filters: FilterSettings
     punctuation: bool = False
     judged: Sequence[Judged] = ()
+
+    @classmethod
+    def of(cls, corpus: CorpusSettings, seed: int) -> Cleaner:
+        """The cleaner of a corpus; the seed is that of its splits and samples."""
+        punctuation, judged = corpus.cleaning.normalize_punctuation, judged_pairs(corpus)
+        sample = Sample(corpus.language_shares, seed)
+        return cls(corpus.used_languages, Splitter.of(corpus, seed), sample, corpus.filters, punctuation, judged)
 
     def __call__(self, rows: Rows) -> Cleaned:
         """The cleaned rows."""
@@ -221,28 +225,22 @@ class Ingested:
     dropped: DroppedSample = field(default_factory=DroppedSample)
 
 
-def ingest(
-    rows: Iterable[Rows],
-    cleaner: Cleaner,
-    folder: Path,
-    work: Callable[[Cleaner, Iterable[Rows]], Iterator[Cleaned]] = map,
-) -> Ingested:
-    """Clean rows into a spool in `folder`. Rows with text in fewer than two languages are left out there.
+def ingest(blocks: Iterable[Cleaned], cleaner: Cleaner, folder: Path) -> Ingested:
+    """Write cleaned rows to a spool in `folder`, and count.
 
     Args:
-        rows: from a reader.
-        cleaner: cleans them.
+        blocks: the rows, in order.
+        cleaner: that cleaned them.
         folder: to write to.
-        work: applies the cleaner to all rows in order, as `map` does; `Workers.map` does it in several processes.
 
     Raises:
-        CorpusError: from the reader.
+        CorpusError: from the reader of the rows.
     """
     held_out: dict[str, list[Hashes]] = {code: [] for code in cleaner.languages}
     further = [*facts_of(cleaner.filters), *bands_of(cleaner.filters)]
     with Spool(folder, cleaner.languages, further, [each.name for each in cleaner.judged]) as spool:
         found = Ingested(spool, {split: {code: Counter() for code in cleaner.languages} for split in SPLITS})
-        for cleaned in work(cleaner, rows):
+        for cleaned in blocks:
             found.lone += cleaned.lone
             found.dropped.update(cleaned.dropped)
             found.characters.update(map(chr, cleaned.characters.tolist()))
@@ -265,77 +263,3 @@ def _keys(batch: pa.RecordBatch, code: str) -> Hashes:
     """The hashes of the sentence keys of the texts that are there."""
     keys: Hashes = batch.column(f"{code} key").filter(batch.column(code).is_valid()).to_numpy(zero_copy_only=False)
     return keys
-
-
-def read_rows(
-    corpus: CorpusSettings, counts: ReadCounts, seed: int = 0, zero_shot: Sequence[Pair] = ()
-) -> Iterator[Rows]:
-    """The rows of a corpus in blocks, train before valid before test, source after source; lazily.
-
-    Args:
-        corpus: says what is read, and for which languages.
-        counts: what was read and skipped of a source is added to it when the source has been read.
-        seed: of the shares of sources that are used in part.
-        zero_shot: pairs of untrained directions, whose test text is read where there are files of it.
-
-    Raises:
-        CorpusError: the text can't be read. What can be checked without reading is checked before the first row.
-    """
-    for split, sources in corpus.sources.items():
-        for place, source in enumerate(sources):
-            with _named(split, place, sources):
-                source.check(_wanted(corpus, source, split, zero_shot), split)
-    for split, sources in corpus.sources.items():
-        for place, source in enumerate(sources):
-            part = SourceCounts(split, place, ReadCounts())
-            with _named(split, place, sources):
-                wanted = _wanted(corpus, source, split, zero_shot)
-                yield from _used(source, wanted, part, seed)
-                if not (part.rows or part.read.sources.total() or part.read.skipped):
-                    where = getattr(source, "path", None) or f"reader {source.reader}"
-                    raise CorpusError(f"{where}: there is no row in it")
-            counts.add(part.read)
-            counts.parts.append(part)
-
-
-def _wanted(corpus: CorpusSettings, source: Source, split: Split, zero_shot: Sequence[Pair]) -> Wanted:
-    """What is read of a source."""
-    wanted = corpus.wanted(source)
-    if split != "test":
-        return wanted
-    return replace(wanted, also=[pair for pair in zero_shot if set(pair) <= {*wanted.languages}])
-
-
-def _used(source: Source, wanted: Wanted, counts: SourceCounts, seed: int) -> Iterator[Rows]:
-    """The rows of a source that are used."""
-    for rows in source.read(wanted, counts.split, counts.read):
-        if not len(rows):
-            continue
-        counts.rows += len(rows)
-        chosen = np.arange(len(rows))
-        if source.share is not None:
-            blank = [""] * len(rows)
-            whole = map("\n".join, zip(*(rows.texts.get(code, blank) for code in wanted.languages), strict=True))
-            chosen = np.flatnonzero(draws_of(whole, f"share {seed}") < source.share)
-        left = len(chosen) if source.max_sentences is None else source.max_sentences - counts.used
-        counts.used += min(left, len(chosen))
-        if len(chosen[:left]) == len(rows):
-            yield replace(rows, source=counts.place)
-        elif len(chosen[:left]):
-            yield replace(rows.take(chosen[:left].tolist()), source=counts.place)
-        if left < len(chosen) or counts.used == source.max_sentences:
-            return
-
-
-@contextmanager
-def _named(split: Split, place: int, sources: Sequence[Source]) -> Iterator[None]:
-    """Say which of several sources is meant."""
-    try:
-        yield
-    except CorpusError as error:
-        if len(sources) == 1:
-            raise
-        raise CorpusError(
-            f"corpus.{split}[{place}] ({sources[place].reader}): {error}\nA source that has only some of the languages "
-            "says so: languages: [en, de]"
-        ) from None

@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,11 @@ from neuronspec.corpus.encode import Encoder, PairCounts
 from neuronspec.corpus.filters.near_duplicates import bands_of
 from neuronspec.corpus.filters.opusfilter import judged_pairs
 from neuronspec.corpus.filters.pairs import facts_of
-from neuronspec.corpus.ingest import Cleaner, Ingested, ingest, read_rows
-from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, Split, pair_of
+from neuronspec.corpus.ingest import Cleaner, Ingested, ingest
+from neuronspec.corpus.parts import Parts, untrained_pairs
+from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Split, pair_of
+from neuronspec.corpus.reading import read_rows, watched
 from neuronspec.corpus.settings import CorpusSettings
-from neuronspec.corpus.splits import Sample, Splitter
 from neuronspec.corpus.store import FORMAT
 from neuronspec.corpus.vocabulary_change import change_vocabulary
 from neuronspec.corpus.workers import Workers, available_cores
@@ -62,6 +63,7 @@ def prepare(
     *,
     seed: int,
     zero_shot: Sequence[Direction] = (),
+    parts: Path | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, float]:
     """Write `folder` (RUN/data): `tokenizer/`, `tokens/`, `corpus.json` and `dropped.json`.
@@ -77,6 +79,7 @@ def prepare(
         folder: where everything goes; what was there is replaced.
         seed: of the splits and samples.
         zero_shot: untrained directions whose valid and test text is kept too.
+        parts: the folder of what jobs have read of the corpus (see `read_part`); removed at the end.
         progress: shows how far each pass is.
 
     Returns:
@@ -89,9 +92,11 @@ def prepare(
     """
     with replacing_folder(folder) as work, _explaining_a_full_disk(folder):
         with Workers(corpus.workers or available_cores()) as workers:
-            preparation = _Preparation(corpus, tokenizer, work, workers, seed, list(zero_shot), progress)
+            preparation = _Preparation(corpus, tokenizer, work, workers, seed, list(zero_shot), parts, progress)
             report = preparation.run()
         write_json(work / "corpus.json", report)
+    if parts is not None:
+        shutil.rmtree(parts, ignore_errors=True)
     logger.info("%s", summary(report))
     for unused in unused_sources(report):
         logger.warning("%s", unused)
@@ -135,13 +140,14 @@ class _Preparation:
         workers: Workers,
         seed: int,
         zero_shot: list[Direction],
+        parts: Path | None,
         progress: Progress,
     ) -> None:
         self._corpus, self._tokenizer, self._seed = corpus, tokenizer, seed
         self._folder, self._workers, self._progress = folder, workers, progress
         self._languages = corpus.used_languages
         self._pairs = corpus.pairs
-        self._zero_shot = zero_shot
+        self._zero_shot, self._parts = zero_shot, parts
         self._directions = [*corpus.all_directions, *zero_shot]
         self._judged = judged_pairs(corpus)
         self.seconds: dict[str, float] = {}
@@ -189,15 +195,13 @@ class _Preparation:
         }
 
     def _ingest(self, read: ReadCounts) -> Ingested:
-        splitter = Splitter.of(self._corpus, self._seed)
-        kept = Sample(self._corpus.language_shares, self._seed)
-        untrained = sorted({pair_of(each.source, each.target) for each in self._zero_shot} - {*self._pairs})
-        rows = self._watched(read_rows(self._corpus, read, self._seed, untrained))
-        cleaning = self._corpus.cleaning
-        cleaner = Cleaner(
-            self._languages, splitter, kept, self._corpus.filters, cleaning.normalize_punctuation, self._judged
-        )
-        return ingest(rows, cleaner, self._folder / "rows", self._workers.map)
+        untrained, cleaner = untrained_pairs(self._corpus, self._zero_shot), Cleaner.of(self._corpus, self._seed)
+        work = self._workers.map
+        if self._parts is not None and (stored := Parts(self._parts, self._corpus, self._seed, untrained)).exist:
+            blocks = stored.gathered(read, work, self._progress)
+        else:
+            blocks = work(cleaner, watched(read_rows(self._corpus, read, self._seed, untrained), self._progress))
+        return ingest(blocks, cleaner, self._folder / "rows")
 
     def _of_checkpoint(self) -> Any:
         """The tokenizer of the checkpoint; mistaken languages are told before the text is read."""
@@ -276,13 +280,6 @@ class _Preparation:
         started = time.monotonic()
         yield
         self.seconds[name] = time.monotonic() - started
-
-    def _watched(self, blocks: Iterable[Rows]) -> Iterator[Rows]:
-        """Show how many rows were read."""
-        with self._progress.task("reading") as task:
-            for rows in blocks:
-                yield rows
-                task.advance(len(rows))
 
     def _tiers(self, counts: SplitCounts) -> dict[str, list[str]]:
         sizes: Counter[str] = Counter()

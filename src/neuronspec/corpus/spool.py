@@ -56,7 +56,7 @@ class Spool:
 
     def path(self, split: Split) -> Path:
         """The file of a split."""
-        return self._folder / f"{split}.arrow"
+        return _file(self._folder, split)
 
     def add(self, split: Split, batch: pa.RecordBatch, source: int = 0) -> None:
         """Add rows of a source, with the columns of `spool_schema`."""
@@ -66,10 +66,19 @@ class Spool:
 
     def read(self, split: Split) -> Iterator[pa.RecordBatch]:
         """The batches of a split in the order that they were added; only after writing has ended."""
-        with pa.OSFile(str(self.path(split))) as file:
-            reader = pa.ipc.open_file(file)
-            for index in range(reader.num_record_batches):
-                yield reader.get_batch(index)
+        return read_batches(self._folder, split)
+
+
+def read_batches(folder: Path, split: Split) -> Iterator[pa.RecordBatch]:
+    """The batches of a split of the spool in a folder, in the order that they were added."""
+    with pa.OSFile(str(_file(folder, split))) as file:
+        reader = pa.ipc.open_file(file)
+        for index in range(reader.num_record_batches):
+            yield reader.get_batch(index)
+
+
+def _file(folder: Path, split: Split) -> Path:
+    return folder / f"{split}.arrow"
 
 
 def read_texts(path: Path, index: int, languages: Sequence[str]) -> dict[str, pa.StringArray]:

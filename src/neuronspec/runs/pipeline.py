@@ -135,7 +135,7 @@ class Pipeline:
         joined = join()
         if not joined.is_main:
             self.run = replace(self.run, progress=SILENT)
-        with _lock(self.run.paths, wait) if joined.is_main else nullcontext():
+        with locked(self.run.paths, wait) if joined.is_main else nullcontext():
             joined.wait()
             planned = self._agreed(joined, stage, names)
             stages = {self.tasks[name].stage for name, reason in planned if reason}
@@ -320,7 +320,7 @@ def _changes(old: Any, new: Any, path: str = "") -> list[str]:
 def _read_state(run: RunFolder, name: str) -> dict[str, TaskState]:
     path, folder = run.stages, run.folder
     if not path.exists():
-        strangers = [item.name for item in folder.iterdir() if item != run.lock] if folder.is_dir() else []
+        strangers = [one.name for one in folder.glob("*") if one not in (run.lock, run.parts)]
         if strangers and not run.exists:
             raise RunError(
                 f"{folder} is not a run folder and not empty (it holds {strangers[0]}); choose another --out"
@@ -336,7 +336,7 @@ def _read_state(run: RunFolder, name: str) -> dict[str, TaskState]:
 
 
 @contextmanager
-def _lock(run: RunFolder, wait: float = 0) -> Iterator[None]:
+def locked(run: RunFolder, wait: float = 0) -> Iterator[None]:
     """One process at a time in a run folder; a killed process leaves no lock behind."""
     from filelock import FileLock, Timeout
 

@@ -63,6 +63,7 @@ def prepare(run: Run) -> None:
         run.paths.data,
         seed=recipe.seed,
         zero_shot=recipe.evaluation.zero_shot_directions,
+        parts=run.paths.parts,
         progress=run.progress,
     )
 

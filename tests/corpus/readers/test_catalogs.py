@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from neuronspec.core.errors import CorpusError, MissingExtraError
-from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.catalogs import CatalogsSource, package_folder
 from neuronspec.corpus.readers.messages import looks_like_key
 from neuronspec.corpus.readers.rows import ReadCounts, Row, Rows
+from neuronspec.corpus.reading import read_rows
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.splits import Splitter, sentence_keys
 

@@ -15,9 +15,9 @@ from tests.helpers.hostile import CASES, PAIRS, Edit, content, put
 from tests.helpers.readers import rows_of
 
 from neuronspec.core.errors import CorpusError
-from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.registry import READERS
 from neuronspec.corpus.readers.rows import ReadCounts
+from neuronspec.corpus.reading import read_rows
 from neuronspec.corpus.settings import CorpusSettings
 
 ROOT = Path(__file__).parents[3]

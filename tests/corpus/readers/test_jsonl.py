@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from tests.helpers.readers import rows_of, source_of
 
 from neuronspec.core.errors import CorpusError
-from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.rows import BLOCK_ROWS, ReadCounts, Row
+from neuronspec.corpus.reading import read_rows
 from neuronspec.corpus.settings import CorpusSettings
 
 

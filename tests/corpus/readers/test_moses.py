@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from neuronspec.core.errors import CorpusError
-from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.rows import ReadCounts, Row
+from neuronspec.corpus.reading import read_rows
 from neuronspec.corpus.settings import CorpusSettings
 
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from neuronspec.core.errors import CorpusError
-from neuronspec.corpus.ingest import read_rows
 from neuronspec.corpus.readers.rows import ReadCounts, Row
+from neuronspec.corpus.reading import read_rows
 from neuronspec.corpus.settings import CorpusSettings
 
 

@@ -11,6 +11,7 @@ from neuronspec.core.direction import match_direction
 from neuronspec.core.errors import CorpusError, DirectionError
 from neuronspec.core.languages import best_tags
 from neuronspec.corpus.readers.lines import count_lines, read_blocks
+from neuronspec.corpus.readers.opening import archive_of
 from neuronspec.corpus.readers.rows import LineOrigins, Pair, ReadCounts, Rows, Split
 from neuronspec.corpus.readers.source import Source, Wanted
 
@@ -56,8 +57,20 @@ class AlignedSource(Source):
         Raises:
             CorpusError: as `check`.
         """
-        for group in self.groups(wanted):
+        for group in self.groups_of(wanted):
             yield from read_aligned(group, split, counts)
+
+    def groups_of(self, wanted: Wanted) -> list[Aligned]:
+        """The group of the piece that is wanted, or all."""
+        groups = list(self.groups(wanted))
+        return groups if wanted.piece is None else [groups[wanted.piece]]
+
+    def pieces(self, wanted: Wanted) -> list[int]:
+        """The sizes of the groups, each of which can be read apart."""
+        return [
+            sum((archive_of(path) or path).stat().st_size for path in group.paths.values())
+            for group in self.groups(wanted)
+        ]
 
 
 def files_of_languages(tagged: Iterable[Tagged], languages: Sequence[str]) -> dict[str, Path]:

@@ -80,7 +80,7 @@ class IwsltSource(FolderSource):
         Raises:
             CorpusError: files are missing, can't be read, or don't have the same sentences.
         """
-        for group in self.groups(wanted):
+        for group in self.groups_of(wanted):
             yield from in_columns(_rows(group, split, counts), list(group.paths), split)
 
 

@@ -70,12 +70,12 @@ class ObjectSource(TableSource):
             again = self.rows_of_file(path, name, self._objects(wanted, ReadCounts()), split, FIRST)
             whole = whole and len(list(islice(again, 2))) < 2
         if whole:
-            raise CorpusError(no_column(str(self.path), objects.missing, list(objects.names)))
+            raise CorpusError(no_column(str(self.path), objects.missing, list(objects.counts.named)))
         where = f"{self.path}, in the first {FIRST} {self.called} of each file"
         if len(wanted.languages) - len(objects.missing) < 2:
             raise CorpusError(
-                f"{no_column(where, objects.missing, list(objects.names))}. If text in two languages follows, move "
-                "some of it to the beginning"
+                f"{no_column(where, objects.missing, list(objects.counts.named))}. If text in two languages follows, "
+                "move some of it to the beginning"
             )
         logger.warning("%s, there is no text in %s; is there any?", where, ", ".join(objects.missing))
 
@@ -83,16 +83,23 @@ class ObjectSource(TableSource):
         """The rows of the files, in the order of their names.
 
         Raises:
-            CorpusError: as of `rows_of_file`; a language has two keys in an object, or is in no object of any file.
+            CorpusError: as of `rows_of_file`; a language has two keys in an object.
         """
         objects = self._objects(wanted, counts, score_codes(self.min_scores))
-        for name, path in self.files().items():
+        for name, path in self.files_of(wanted):
             for rows in self.rows_of_file(path, name, objects, split, BLOCK_ROWS):
                 counts.sources[name] += len(rows)
                 if len(rows):
                     yield judged(rows, self.min_scores, counts, str(path.parent))
-        if objects.missing:
-            raise CorpusError(no_column(str(self.path), objects.missing, list(objects.names)))
+
+    def check_read(self, wanted: Wanted, counts: ReadCounts) -> None:
+        """See that each language had a key in some object.
+
+        Raises:
+            CorpusError: one had none.
+        """
+        if missing := self._objects(wanted, counts).missing:
+            raise CorpusError(no_column(str(self.path), missing, list(counts.named)))
 
     def _objects(self, wanted: Wanted, counts: ReadCounts, scores: Mapping[str, str] = _NONE) -> Objects:
         return Objects(wanted.languages, self.columns or {}, scores, counts)
@@ -100,31 +107,25 @@ class ObjectSource(TableSource):
 
 @dataclass(slots=True)
 class Objects:
-    """Finds the texts of objects, and remembers which languages there were.
+    """Finds the texts of objects.
 
     Args:
         languages: that are asked for.
         mapped: by language, the name of its key, where it has another name.
         scores: the names of scores by the codes of their columns.
-        counts: takes what is skipped.
-
-    Attributes:
-        seen: languages that some object has a key of.
-        names: all keys of some objects, for messages.
+        counts: takes what is skipped, of which languages there were keys, and some keys for messages.
     """
 
     languages: Sequence[str]
     mapped: Mapping[str, str]
     scores: Mapping[str, str]
     counts: ReadCounts
-    seen: set[str] = field(default_factory=set)
-    names: dict[str, None] = field(default_factory=dict)
     _places: dict[tuple[str, ...], dict[str, int]] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[str]:
         """Languages that no object has had a key of."""
-        return [code for code in self.languages if code not in self.seen]
+        return [code for code in self.languages if code not in self.counts.languages]
 
     def columns(self) -> dict[str, list[str]]:
         """Empty columns, of the languages and the scores."""
@@ -162,8 +163,9 @@ class Objects:
             found = place_columns(where, keys, self.languages, self.mapped, may_lack=True)
             if len(self._places) < MOST_LAYOUTS:
                 self._places[keys] = found
-                self.names |= dict.fromkeys(keys[:MOST_LAYOUTS] if len(self.names) < MOST_LAYOUTS else ())
-            self.seen |= found.keys()
+                named = self.counts.named
+                named |= dict.fromkeys(keys[:MOST_LAYOUTS] if len(named) < MOST_LAYOUTS else ())
+            self.counts.languages |= found.keys()
         return found
 
     def _score(self, row: Pairs, name: str, where: str) -> str:

@@ -87,12 +87,16 @@ class ReadCounts:
         skipped: by language, how many translations were left out for which reason.
         changed: by language, how many translations were changed for which reason.
         parts: what was read of each source, in their order. Empty for a single source's own counts.
+        languages: of which text was found, where only the rows tell.
+        named: names of languages or of keys that were met, for messages.
     """
 
     sources: Counter[str] = field(default_factory=Counter)
     skipped: dict[str, Counter[str]] = field(default_factory=dict)
     changed: dict[str, Counter[str]] = field(default_factory=dict)
     parts: list[SourceCounts] = field(default_factory=list)
+    languages: set[str] = field(default_factory=set)
+    named: dict[str, None] = field(default_factory=dict)
 
     def skip(self, language: str, reason: str) -> None:
         """Count a translation that isn't used."""
@@ -103,8 +107,10 @@ class ReadCounts:
         self.changed.setdefault(language, Counter())[reason] += 1
 
     def add(self, other: ReadCounts) -> None:
-        """Add the counts of a source."""
+        """Add the counts of a source, or of a piece of one."""
         self.sources.update(other.sources)
+        self.languages |= other.languages
+        self.named |= other.named
         for mine, others in ((self.skipped, other.skipped), (self.changed, other.changed)):
             for language, reasons in others.items():
                 mine.setdefault(language, Counter()).update(reasons)

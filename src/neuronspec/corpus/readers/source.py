@@ -29,11 +29,13 @@ class Wanted:
         languages: that some direction uses, the pivot first.
         pairs: the language pairs that some direction translates between, sorted.
         also: pairs of zero-shot directions, whose files are read where a source has them.
+        piece: which of the pieces of the source is read (`Source.pieces`); None for all of it.
     """
 
     languages: Sequence[str]
     pairs: Sequence[Pair]
     also: Sequence[Pair] = ()
+    piece: int | None = None
 
 
 class Source(Section):
@@ -98,11 +100,33 @@ class Source(Section):
             CorpusError: files are missing, or don't fit each other.
         """
 
+    def pieces(self, wanted: Wanted) -> list[int]:
+        """The sizes in bytes of the pieces that its rows can be read in apart, in their order: one for most readers.
+
+        Args:
+            wanted: the languages and pairs that will be read.
+
+        Raises:
+            CorpusError: files are missing, or don't fit each other.
+        """
+        return [0]
+
+    def check_read(self, wanted: Wanted, counts: ReadCounts) -> None:
+        """Look for what only reading tells, after the last row.
+
+        Args:
+            wanted: the languages and pairs that were read.
+            counts: what was read of all pieces.
+
+        Raises:
+            CorpusError: there was no text of a language.
+        """
+
     def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
         """The rows in blocks, lazily.
 
         Args:
-            wanted: the languages and pairs to read; others are left out.
+            wanted: the languages and pairs to read, and of which piece; others are left out.
             split: that the source was given for.
             counts: what was read and skipped is added to it.
 
@@ -148,6 +172,15 @@ class FileSource(Source):
             CorpusError: there are none.
         """
         return named_files(self.path, self.endings)
+
+    def files_of(self, wanted: Wanted) -> list[tuple[str, Path]]:
+        """The files of the piece that is wanted, by name: one, or all."""
+        files = list(self.files().items())
+        return files if wanted.piece is None else [files[wanted.piece]]
+
+    def pieces(self, wanted: Wanted) -> list[int]:
+        """The sizes of the files, each of which can be read apart."""
+        return [path.stat().st_size for path in self.files().values()]
 
 
 def stamps(paths: Iterable[Path]) -> dict[str, list[int]]:

@@ -57,7 +57,7 @@ class TableSource(FileSource):
             CorpusError: as of `check`, or there is something else than text.
         """
         columns = [*wanted.languages, *score_codes(self.min_scores)]
-        for name, path in self.files().items():
+        for name, path in self.files_of(wanted):
             for rows in self.read_file(path, name, columns, split, counts):
                 counts.sources[name] += len(rows)
                 yield judged(rows, self.min_scores, counts, str(path.parent))

@@ -19,12 +19,11 @@ class Tags:
 
     Args:
         languages: that are asked for.
+        counts: takes what languages there were.
     """
 
-    def __init__(self, languages: Sequence[str]) -> None:
-        self._languages = list(languages)
-        self._seen: dict[str, None] = {}
-        self._missing = set(languages)
+    def __init__(self, languages: Sequence[str], counts: ReadCounts) -> None:
+        self._languages, self._counts = list(languages), counts
         self.places = lru_cache(maxsize=4096)(self._places)
 
     def _places(self, tags: tuple[str, ...]) -> dict[int, str]:
@@ -33,25 +32,11 @@ class Tags:
         Args:
             tags: of the texts of a row, in any spelling; where a language is named in several ways, the best counts.
         """
-        if len(self._seen) < _REMEMBERED:
-            self._seen.update(dict.fromkeys(filter(None, tags)))
+        if len(self._counts.named) < _REMEMBERED:
+            self._counts.named.update(dict.fromkeys(filter(None, tags)))
         codes = {tag: code for code, fit in best_tags(dict.fromkeys(tags), self._languages).items() for tag in fit}
-        self._missing.difference_update(codes.values())
+        self._counts.languages.update(codes.values())
         return {place: codes[tag] for place, tag in enumerate(tags) if tag in codes}
-
-    def check(self, path: Path) -> None:
-        """See that there was text of every language, after all rows were read.
-
-        Raises:
-            CorpusError: there was none of one.
-        """
-        missing = [code for code in self._languages if code in self._missing]
-        if missing:
-            there = ", ".join(sorted(self._seen)) or "none that is named"
-            raise CorpusError(
-                f"{path}: no text of {', '.join(missing)}; languages there: {there}. Change corpus.languages, or add "
-                "files that have it"
-            )
 
 
 class TaggedSource(FileSource):
@@ -61,13 +46,26 @@ class TaggedSource(FileSource):
         """The rows of the files, in the order of their names.
 
         Raises:
-            CorpusError: a file can't be read, or none has text of a language.
+            CorpusError: a file can't be read.
         """
-        tags = Tags(wanted.languages)
-        files = self.files().items()
+        tags = Tags(wanted.languages, counts)
+        files = self.files_of(wanted)
         rows = (row for name, path in files for row in self.rows_of_file(path, name, tags, split, counts))
         yield from in_columns(rows, wanted.languages, split)
-        tags.check(self.path)
+
+    def check_read(self, wanted: Wanted, counts: ReadCounts) -> None:
+        """See that there was text of every language.
+
+        Raises:
+            CorpusError: there was none of one.
+        """
+        missing = [code for code in wanted.languages if code not in counts.languages]
+        if missing:
+            there = ", ".join(sorted(counts.named)) or "none that is named"
+            raise CorpusError(
+                f"{self.path}: no text of {', '.join(missing)}; languages there: {there}. Change corpus.languages, or "
+                "add files that have it"
+            )
 
     def rows_of_file(self, path: Path, name: str, tags: Tags, split: Split, counts: ReadCounts) -> Iterator[Row]:
         """The rows of a file.
