@@ -66,6 +66,7 @@ def test_the_baseline_of_an_entry_has_its_settings() -> None:
     [
         ("arms: {dense: , spezialized: {}}", "entry spezialized.*did you mean 'specialized'"),
         ("arms: {dense: {set: {continuation.upadtes: 3}}}", "entry dense.*upadtes.*updates"),
+        ("arms: {dense: , random: }\nset: {seed: x}", "^entries dense, random: (?!.*seed=.*seed=)"),
         ("arms: {dense: {set: {selection.coverage: 1.5}}}", "entry dense.*coverage"),
         ("arms: {dense: }\nseeds: [1, 1]", r"sweep.yaml:4: seeds: \[1, 1\] names a seed twice"),
         ("arms: {dense: }\nbase_seeds: [1, 1]", r"sweep.yaml:4: base_seeds: \[1, 1\] names a seed twice"),

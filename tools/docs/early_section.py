@@ -1,4 +1,4 @@
-"""The sweep over early specialization: its part of docs/results.md, from a file of `benchmarks/adaptation.py`."""
+"""The sweep over early specialization: its part of docs/results.md, from a file of `benchmarks/sweep.py`."""
 
 from __future__ import annotations
 

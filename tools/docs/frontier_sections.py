@@ -1,4 +1,4 @@
-"""Adaptations, from the files of `benchmarks/adaptation.py`: parts of docs/results.md and docs/tables/adaptation.md."""
+"""Adaptations, from the files of `benchmarks/sweep.py`: parts of docs/results.md and docs/tables/adaptation.md."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
@@ -281,11 +282,17 @@ def _reading(name: str | Path) -> Iterator[dict[str, Any]]:
             f"there is no folder {name} here, and models on the Hugging Face hub have names like user/model"
         )
     else:
-        logger.info("there is no folder %s here: looking for the model %s on the Hugging Face hub", name, name)
+        _tell_of_hub(str(name))
         what = f"there is no folder {name} here, and as a hub's name the model {name} can't be loaded"
         remedy = "give the path of a folder that is here, or get a model of the hub with 'hf download'"
     with told_as(ModelError, what, remedy), without_progress_bars():
         yield {"local_files_only": is_local, "trust_remote_code": False}
+
+
+@cache
+def _tell_of_hub(name: str) -> None:
+    """Say once, and not for outline, weights and tokenizer each, that the network is asked."""
+    logger.info("there is no folder %s here: looking for the model %s on the Hugging Face hub", name, name)
 
 
 @contextmanager

@@ -229,19 +229,20 @@ class Sweep(Section):
         """Each training with its recipe.
 
         Raises:
-            RecipeError: changes make a mistaken recipe; names the entry.
+            RecipeError: changes make a mistaken recipe; names the entries.
         """
         self._check_bases()
-        made, mistakes = [], []
+        made: list[tuple[Cell, Recipe]] = []
+        mistakes: dict[str, dict[str, None]] = {}
         for cell in self.cells():
             try:
                 recipe = Recipe.load(self.recipe, cell.overrides)
                 ARMS.get(cell.arm)().check(recipe)
                 made.append((cell, recipe))
             except RecipeError as error:
-                mistakes.append(f"entry {cell.entry}: {error}")
+                mistakes.setdefault(str(error), {})[cell.entry] = None
         if mistakes:
-            raise RecipeError("\n".join(dict.fromkeys(mistakes)))
+            raise RecipeError("\n".join(f"{_entries(found)}: {error}" for error, found in mistakes.items()))
         return made
 
 
@@ -280,6 +281,10 @@ class Cell:
         seeds = {"continuation.seed": self.seed} | ({BASE_SEED: self.base_seed} if self.base_seed is not None else {})
         changes = self.changes | seeds | {"arms": [self.arm]}
         return [f"{key}={json.dumps(value, default=str)}" for key, value in changes.items()]
+
+
+def _entries(names: Collection[str]) -> str:
+    return f"{'entry' if len(names) == 1 else 'entries'} {', '.join(names)}"
 
 
 def _reserved(where: str, changes: Changes, reserved: dict[str, str]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Take over the results of a sweep: over an adaptation, its gain against forgetting; or that of early.yaml.
 
     neuronspec sweep recipes/sweeps/adaptation-demo.yaml --out sweeps/adaptation-demo --base runs/demo
-    python benchmarks/adaptation.py sweeps/adaptation-demo
+    python benchmarks/sweep.py sweeps/adaptation-demo
 
 writes `benchmarks/results/adaptation_demo.json` (named after the sweep): its `results.json`, on which machine and from
 which commit. `make docs` makes a section of docs/results.md and a picture of it. Without arguments (as `make bench`
@@ -22,7 +22,7 @@ from neuronspec.core.files import write_json
 def main() -> None:
     """Write the result file."""
     if len(sys.argv) < 2:
-        print("give the folder of the sweep: python benchmarks/adaptation.py SWEEP")
+        print("give the folder of the sweep: python benchmarks/sweep.py SWEEP")
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path)
