@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.small_disk import small_disk
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RunError
@@ -192,6 +193,16 @@ def test_a_part_is_read_by_one_process_and_not_gathered_meanwhile(mixed: Recipe,
             read(mixed, parts, 2, 2)
         with pytest.raises(RunError, match="another process is reading part 2 of 2; wait for it"):
             prepared(mixed, tmp_path / "many", parts)
+
+
+def test_a_full_disk_is_told_and_what_was_read_stays(mixed: Recipe, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "96k") as disk:
+        parts = disk / "parts"
+        with pytest.raises(CorpusError, match="parts: can't be written: No space left on device.*free some space"):
+            read(mixed, parts, 1, 1)
+        stored = [path for path in parts.glob("*/*") if path.is_dir()]
+        assert stored
+        assert all((path / "counts.json").exists() for path in stored)
 
 
 PLACE = Place("train", 0, recipe({"reader": "tsv", "path": "none.tsv"}).corpus.sources["train"][0], None)  # type: ignore[arg-type]

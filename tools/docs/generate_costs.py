@@ -175,6 +175,11 @@ def breaks(machine: Machine) -> list[str]:
             "no setting makes it less per pair; `corpus.max_pairs` reads fewer",
         ),
         (
+            "a reader, which is one process",
+            f"1 billion units of TMX, the slowest format, take {_time(PAIRS / _read_alone('tmx'))}",
+            "many files, and `prepare --part` in [several jobs](large-corpora.md#text-that-several-jobs-read)",
+        ),
+        (
             f"the loss over {VOCABULARY:,} pieces",
             f"it is {loss:.0%} of an update's time",
             "`model.trim_vocabulary`, if the languages leave pieces unused",
@@ -191,6 +196,11 @@ def breaks(machine: Machine) -> list[str]:
         ),
     ]
     return grid(("what", "why", "what to set"), rows)
+
+
+def _read_alone(reader: str) -> float:
+    """Pairs that a reader gives in a second."""
+    return float(read("scale_readers")["alone"][reader]["pairs per second of the processor"])
 
 
 def _update(vocabulary: int) -> Update:

@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RunError
-from neuronspec.core.files import replacing_folder, write_json
+from neuronspec.core.files import full_disk, replacing_folder, write_json
 from neuronspec.core.json_files import read_json
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.version import __version__
@@ -103,7 +103,11 @@ def read_part(
     """
     stored, done = Parts(folder, corpus, seed, untrained_pairs(corpus, zero_shot)), Counter[str]()
     cleaner = Cleaner.of(corpus, seed)
-    with _only_reader(folder, number, jobs), Workers(corpus.workers or available_cores()) as workers:
+    with (
+        explaining_a_full_disk(folder),
+        _only_reader(folder, number, jobs),
+        Workers(corpus.workers or available_cores()) as workers,
+    ):
         pieces, place = pieces_of(stored.places()), stored.place()
         for piece in shared_out(pieces, jobs)[number - 1]:
             if (place / piece.name).exists():
@@ -208,6 +212,21 @@ class Parts:
                     place.finish(counts)
                 read.add(counts.read)
                 read.parts.append(counts)
+
+
+@contextmanager
+def explaining_a_full_disk(folder: Path) -> Iterator[None]:
+    """Say what is needed where there is no space left for text."""
+    try:
+        yield
+    except Exception as error:
+        reason = full_disk(error)
+        if reason is None:
+            raise
+        raise CorpusError(
+            f"{folder}: can't be written: {reason}. Preparing needs about twice the size of the text; "
+            "free some space or choose another folder. Nothing was left half-written"
+        ) from None
 
 
 @contextmanager

@@ -13,8 +13,7 @@ from typing import Any
 
 from neuronspec.core.checksums import digest
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError
-from neuronspec.core.files import full_disk, replacing_folder, write_json
+from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.cap import cap
 from neuronspec.corpus.cleaning import PairFilter
@@ -37,7 +36,7 @@ from neuronspec.corpus.filters.near_duplicates import bands_of
 from neuronspec.corpus.filters.opusfilter import judged_pairs
 from neuronspec.corpus.filters.pairs import facts_of
 from neuronspec.corpus.ingest import Cleaner, Ingested, ingest
-from neuronspec.corpus.parts import Parts, untrained_pairs
+from neuronspec.corpus.parts import Parts, explaining_a_full_disk, untrained_pairs
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Split, pair_of
 from neuronspec.corpus.reading import read_rows, watched
 from neuronspec.corpus.settings import CorpusSettings
@@ -90,7 +89,7 @@ def prepare(
         RecipeError: the vocabulary doesn't suit the text.
         DirectionError: a pretrained tokenizer has no tag for a language.
     """
-    with replacing_folder(folder) as work, _explaining_a_full_disk(folder):
+    with replacing_folder(folder) as work, explaining_a_full_disk(folder):
         with Workers(corpus.workers or available_cores()) as workers:
             preparation = _Preparation(corpus, tokenizer, work, workers, seed, list(zero_shot), parts, progress)
             report = preparation.run()
@@ -101,20 +100,6 @@ def prepare(
     for unused in unused_sources(report):
         logger.warning("%s", unused)
     return preparation.seconds
-
-
-@contextmanager
-def _explaining_a_full_disk(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        reason = full_disk(error)
-        if reason is None:
-            raise
-        raise CorpusError(
-            f"{folder}: can't be written: {reason}. Preparing needs about twice the size of the text; "
-            "free some space or choose another folder. Nothing was left half-written"
-        ) from None
 
 
 def _splits_at_spaces(settings: TokenizerSettings | ModelSettings) -> bool:
