@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, RunError
 from neuronspec.corpus.parts import Piece, pieces_of, read_part, shared_out
 from neuronspec.corpus.prepare import prepare
-from neuronspec.corpus.reading import Place, checked_places
+from neuronspec.corpus.reading import Place, places_of
 from neuronspec.recipe import Recipe
 from neuronspec.runs.corpus_part import read_part as read_part_of_run
 from neuronspec.runs.pipeline import Pipeline
@@ -133,9 +134,20 @@ def test_a_job_reads_nothing_twice(mixed: Recipe, tmp_path: Path) -> None:
     parts = tmp_path / "parts"
     first = read(mixed, parts, 1, 2)
     assert read(mixed, parts, 1, 2) == {"stored": first["pieces"]}
-    (piece,) = list(parts.rglob("tsv-0-0")) or [next(parts.glob("*/train-*"))]
-    shutil.rmtree(piece)
+    shutil.rmtree(next(parts.glob("*/train-*")))
     assert read(mixed, parts, 1, 2)["pieces"] == 1
+
+
+def test_a_job_checks_its_files_before_it_reads(mixed: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "moses" / "text.en-fr.fr").write_text("one line\n", encoding="utf-8")
+    outcomes = []
+    for number in (1, 2):
+        try:
+            outcomes.append(read(mixed, tmp_path / f"parts-{number}", number, 2))
+        except CorpusError as error:
+            assert re.search(r"corpus.train\[3\] \(moses\): .*differ in length", str(error), re.DOTALL)
+            assert not list((tmp_path / f"parts-{number}").glob("*/train-*"))
+    assert len(outcomes) == 1  # the other job's files are in order
 
 
 @pytest.mark.parametrize("change", ["settings", "seed", "file"])
@@ -219,7 +231,7 @@ def test_every_piece_is_in_one_part_and_parts_are_even(sizes: list[int], jobs: i
 
 
 def test_a_source_with_a_limit_is_one_piece(mixed: Recipe) -> None:
-    pieces = pieces_of(checked_places(mixed.corpus, ()))
+    pieces = pieces_of(places_of(mixed.corpus))
     assert [piece.number for piece in pieces if piece.place.number == 4] == [None]
     assert [piece.number for piece in pieces if piece.place.number == 0] == [0, 1, 2]
 

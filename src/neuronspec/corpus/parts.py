@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from neuronspec.core.version import __version__
 from neuronspec.corpus.dropped import DroppedSample, Example
 from neuronspec.corpus.ingest import CellCounts, Cleaned, Cleaner, ingest
 from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Rows, SourceCounts, Split, pair_of
-from neuronspec.corpus.reading import Place, checked_places, watched
+from neuronspec.corpus.reading import Place, places_of, watched
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.spool import read_batches
 from neuronspec.corpus.workers import Workers, available_cores
@@ -98,7 +99,7 @@ def read_part(
         The `pieces` and `rows` that were read, and the `stored` pieces, which had been read before.
 
     Raises:
-        CorpusError: the text can't be read.
+        CorpusError: the text can't be read; what can be checked of this job's without reading is checked before.
         RunError: another process reads this part.
     """
     stored, done = Parts(folder, corpus, seed, untrained_pairs(corpus, zero_shot)), Counter[str]()
@@ -108,11 +109,12 @@ def read_part(
         _only_reader(folder, number, jobs),
         Workers(corpus.workers or available_cores()) as workers,
     ):
-        pieces, place = pieces_of(stored.places()), stored.place()
-        for piece in shared_out(pieces, jobs)[number - 1]:
-            if (place / piece.name).exists():
-                done["stored"] += 1
-                continue
+        place, mine = stored.place(), shared_out(stored.pieces(), jobs)[number - 1]
+        missing = [piece for piece in mine if not (place / piece.name).exists()]
+        done["stored"] = len(mine) - len(missing)
+        for piece in missing:
+            piece.place.check(piece.number)
+        for piece in missing:
             with replacing_folder(place / piece.name) as work, piece.place.named():
                 counts = piece.place.counts()
                 rows = watched(piece.place.rows(counts, seed, piece.number), progress)
@@ -127,11 +129,16 @@ def untrained_pairs(corpus: CorpusSettings, zero_shot: Sequence[Direction]) -> l
 
 
 def pieces_of(places: Sequence[Place]) -> list[Piece]:
-    """The pieces of a corpus, in the order that they are read in."""
+    """The pieces of a corpus, in the order that they are read in.
+
+    Raises:
+        CorpusError: files are missing.
+    """
     found = []
     for place in places:
         together = place.source.max_sentences is not None  # which rows are used depends on those before
-        sizes = [0] if together else place.source.pieces(place.wanted)
+        with place.named():
+            sizes = [0] if together else place.source.pieces(place.wanted)
         for number, size in enumerate(sizes):
             name = f"{place.split}-{place.number}-{number}"
             found.append(Piece(place, number if len(sizes) > 1 else None, size, name))
@@ -170,9 +177,9 @@ class Parts:
         """Whether any job has read something."""
         return self.folder.is_dir()
 
-    def places(self) -> list[Place]:
-        """The sources; see `checked_places`."""
-        return checked_places(self.corpus, self.zero_shot)
+    def pieces(self) -> list[Piece]:
+        """What is read, in order."""
+        return pieces_of(places_of(self.corpus, self.zero_shot))
 
     def place(self) -> Path:
         """The folder of the pieces that are read with these settings, of the files as they are now."""
@@ -192,19 +199,21 @@ class Parts:
             CorpusError: the text can't be read, or a piece is damaged.
             RunError: a job is still reading.
         """
-        places, cleaner = self.places(), Cleaner.of(self.corpus, self.seed)
-        pieces, folder = pieces_of(places), self.place()
+        pieces, folder, cleaner = self.pieces(), self.place(), Cleaner.of(self.corpus, self.seed)
         with _no_reader(self.folder):
             stored = [piece.name for piece in pieces if (folder / piece.name).exists()]
+            for piece in pieces:
+                if piece.name not in stored:
+                    piece.place.check(piece.number)
             if len(stored) < len(pieces):
                 logger.warning(
                     "%s: of %d files or sources, jobs have read %d with these settings; the others are read now",
                     self.folder, len(pieces), len(stored),
                 )  # fmt: skip
-            for place in places:
+            for place, own in groupby(pieces, key=attrgetter("place")):
                 counts = place.counts()
                 with place.named():
-                    for piece in (each for each in pieces if each.place is place):
+                    for piece in own:
                         if piece.name in stored:
                             yield from _stored(folder / piece.name, counts)
                         else:

@@ -30,7 +30,10 @@ def read_rows(
     Raises:
         CorpusError: the text can't be read. What can be checked without reading is checked before the first row.
     """
-    for place in checked_places(corpus, zero_shot):
+    places = places_of(corpus, zero_shot)
+    for place in places:
+        place.check()
+    for place in places:
         read = place.counts()
         with place.named():
             yield from place.rows(read, seed)
@@ -47,21 +50,13 @@ def watched(blocks: Iterable[Rows], progress: Progress) -> Iterator[Rows]:
             task.advance(len(rows))
 
 
-def checked_places(corpus: CorpusSettings, zero_shot: Sequence[Pair]) -> list[Place]:
-    """The sources of a corpus, in their order, after everything was checked that is cheap to check.
-
-    Raises:
-        CorpusError: something is wrong with a source.
-    """
-    places = [
+def places_of(corpus: CorpusSettings, zero_shot: Sequence[Pair] = ()) -> list[Place]:
+    """The sources of a corpus, in the order that they are read in."""
+    return [
         Place(split, number, source, _wanted(corpus, source, split, zero_shot), len(sources) > 1)
         for split, sources in corpus.sources.items()
         for number, source in enumerate(sources)
     ]
-    for place in places:
-        with place.named():
-            place.source.check(place.wanted, place.split)
-    return places
 
 
 def _wanted(corpus: CorpusSettings, source: Source, split: Split, zero_shot: Sequence[Pair]) -> Wanted:
@@ -92,6 +87,15 @@ class Place:
     def counts(self) -> SourceCounts:
         """To be filled while it is read."""
         return SourceCounts(self.split, self.number, ReadCounts())
+
+    def check(self, piece: int | None = None) -> None:
+        """Look for everything that is wrong and cheap to find, with the source or one of its pieces.
+
+        Raises:
+            CorpusError: files are missing, or don't fit each other.
+        """
+        with self.named():
+            self.source.check(replace(self.wanted, piece=piece), self.split)
 
     def rows(self, counts: SourceCounts, seed: int, piece: int | None = None) -> Iterator[Rows]:
         """The rows that are used of the source, or of one of the pieces that it can be read in.

@@ -49,7 +49,7 @@ class AlignedSource(Source):
         Raises:
             CorpusError: files are missing, ambiguous, unreadable, or of different length.
         """
-        check_lengths(self.groups(wanted))
+        check_lengths(self.groups_of(wanted))
 
     def read(self, wanted: Wanted, split: Split, counts: ReadCounts) -> Iterator[Rows]:
         """The rows of the files, group by group.
