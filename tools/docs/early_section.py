@@ -1,51 +1,126 @@
-"""The sweep over early specialization: its part of docs/results.md, from a file of `benchmarks/sweep.py`."""
+"""Specialization early in a training: its part of docs/results.md, from files of `benchmarks/sweep.py`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import yaml
 from grids import titled
 
-from neuronspec.sweep.sweep_results import SweepResults
-from neuronspec.sweep.sweep_tables import entries_table
+from neuronspec.sweep.sweep_results import GroupDifference, SweepResults
+from neuronspec.sweep.sweep_tables import costs_table, entries_table
 
 RECIPES = Path(__file__).parents[2] / "recipes"
+CONTROLS = ("dense", "random")
 
 
-def section(path: Path) -> list[str]:
-    """What specializing from 30% of the training on gains over training all weights to the end, and the table."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    results = SweepResults.model_validate(content)
-    machine, name, scores = content["machine"], content["evidence"], results.arms["specialized"]
-    changed = yaml.safe_load((RECIPES / "sweeps" / f"{name}.yaml").read_text(encoding="utf-8"))["set"]
-    early, rest = changed["training.updates"], changed["continuation.updates"]
+def section(folder: Path) -> list[str]:
+    """What specializing from 30% of the training on gains over training all weights to the end, and the table.
+
+    Args:
+        folder: of the result files.
+    """
+    demo, bible = _read(folder / "early_demo.json"), _read(folder / "early.json")
     return [
         "## Specialized from 30% of the training on",
         "",
-        f"`recipes/sweeps/{name}.yaml`, commit {content['commit']}, on {machine['cpu']}, {machine['cores']} cores, "
-        f"torch {machine['torch']}: {len(results.directions)} directions between English and six languages of six "
-        f"branches. The baseline is stopped after {early:,} of {early + rest:,} updates; each arm "
-        f"gets the other {rest:,}. One seed.",
+        _summary(demo),
         "",
-        *(line for control in ("dense", "random") for line in _over(results, control)),
-        f"- All of it at {fmean(scores[one].get('chrf++') for one in scores):.0f} chrF++, where nothing is translated "
-        "yet: it says that masks help such a model to learn sooner, not that a good one becomes better. Other "
-        "seeds weren't tried.",
+        f"{_told(demo)} Each of {len(demo['base_seeds'])} baselines is stopped after {_budgets(demo)}. The learning "
+        f"rate is the one of four at which `dense` is best (`recipes/sweeps/{demo['evidence']}-tuning.yaml`), and "
+        f"`dense` ends at {_mean(demo, 'dense', 'chrf++'):.1f} chrF++.",
         "",
-        *titled(entries_table(results)),
+        *_verdict(demo),
+        "",
+        f"{_told(bible)} The baseline is stopped after {_budgets(bible)}. One seed, and a model that doesn't translate "
+        f"yet ({_mean(bible, 'specialized', 'chrf++'):.0f} chrF++):",
+        "",
+        *_verdict(bible),
+        "",
+        "[Their tables](tables/early.md).",
+        "",
     ]
 
 
-def _over(results: SweepResults, control: str) -> list[str]:
-    found = results.differences["specialized"][control]["chrf++"]["all"]
-    bounds, mine, theirs = found.these_trainings, results.arms["specialized"], results.arms[control]
+def tables(folder: Path) -> list[str]:
+    """All tables of both sweeps."""
+    lines = []
+    for results in (_read(folder / name) for name in ("early_demo.json", "early.json")):
+        typed = _typed(results)
+        lines += [f"## {results['evidence']}", "", _told(results), "", *titled(entries_table(typed))]
+        lines += titled(costs_table(typed))
+    return lines
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _typed(results: dict[str, Any]) -> SweepResults:
+    return SweepResults.model_validate(results)
+
+
+def _told(results: dict[str, Any]) -> str:
+    machine = results["machine"]
+    return (
+        f"`recipes/sweeps/{results['evidence']}.yaml`, commit {results['commit']}, on {machine['cpu']}, "
+        f"{machine['cores']} cores, torch {machine['torch']}: {len(results['directions'])} directions between English "
+        "and six languages."
+    )
+
+
+def _budgets(results: dict[str, Any]) -> str:
+    changed = yaml.safe_load((RECIPES / "sweeps" / f"{results['evidence']}.yaml").read_text(encoding="utf-8"))["set"]
+    early, rest = changed["training.updates"], changed["continuation.updates"]
+    return f"{early:,} of {early + rest:,} updates, and each arm gets the other {rest:,}"
+
+
+def _mean(results: dict[str, Any], entry: str, metric: str) -> float:
+    return float(results["entries"][entry]["means"]["all"][metric]["mean"])
+
+
+def _summary(results: dict[str, Any]) -> str:
+    """Whether specializing wins over both controls, in words."""
+    found = [_typed(results).differences["specialized"][control]["chrf++"]["all"] for control in CONTROLS]
+    intervals = [each.other_directions for each in found if each.other_directions is not None]
+    if len(intervals) == len(CONTROLS) and all(each.low > 0 for each in intervals):
+        return "**Specializing early wins here** over both controls, beyond chance."
+    if any(each.excludes_zero for each in intervals):
+        return "**Specializing early doesn't win over both controls here.**"
+    return (
+        "**Specializing early isn't told apart from either control here**: masks of the neurons that fire do no better "
+        "than random ones of the same size."
+    )
+
+
+def _verdict(results: dict[str, Any]) -> list[str]:
+    typed = _typed(results)
+    return [*(_over(typed, "specialized", control) for control in CONTROLS), _over(typed, "gradient", "dense")]
+
+
+def _over(results: SweepResults, entry: str, control: str) -> str:
+    """An entry against a control, in words."""
+    found = results.differences[entry][control]["chrf++"]["all"]
+    mine, theirs = results.arms[entry], results.arms[control]
     better = sum(mine[one].get("chrf++") > theirs[one].get("chrf++") for one in mine)
-    fall = fmean(theirs[one].get("loss") - mine[one].get("loss") for one in mine)
-    between = f" (95% for other sentences {bounds.low:+.2f} to {bounds.high:+.2f})" if bounds else ""
-    return [
-        f"- **specialized is {found.difference:+.2f} chrF++ over {control}**{between}, in {better} of {len(mine)} "
-        f"directions; its loss is {fall:.3f} nats lower."
-    ]
+    one, other = (results.entries[name].means["all"]["loss"].values for name in (entry, control))
+    falls = [right - left for left, right in zip(one, other, strict=True)]
+    mean = fmean(falls)
+    each = f" ({', '.join(f'{-fall:+.3f}' for fall in falls)})" if len(falls) > 1 else ""
+    return (
+        f"- **{entry} is {found.difference:+.2f} chrF++ over {control}**{_interval(found)}, higher in {better} of "
+        f"{len(mine)} directions. Its loss is {abs(mean):.3f} nats {'lower' if mean > 0 else 'higher'}{each}."
+    )
+
+
+def _interval(found: GroupDifference) -> str:
+    if found.other_directions is not None:
+        bounds, over = found.other_directions, f"other directions of this kind and other {found.over}"
+        beyond = ", beyond chance" if bounds.excludes_zero else ", not beyond chance"
+    else:
+        bounds, over, beyond = found.these_trainings, "other sentences alone", ""
+    return f" (95% for {over} {bounds.low:+.2f} to {bounds.high:+.2f}{beyond})" if bounds else ""

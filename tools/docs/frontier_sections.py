@@ -18,7 +18,7 @@ from neuronspec.sweep.sweep_tables import entries_table, frontier_table
 
 
 def sections(results: Path) -> list[str]:
-    """The lines of docs/results.md: of each file the picture, and the gains at equal forgetting.
+    """The lines of docs/results.md: of each file the picture, and what gains more at equal forgetting, in words.
 
     Args:
         results: the folder of result files.
@@ -27,7 +27,7 @@ def sections(results: Path) -> list[str]:
 
 
 def tables(results: Path) -> list[str]:
-    """The lines of all entries' tables.
+    """The lines of the tables: the gains at equal forgetting, and all entries.
 
     Args:
         results: the folder of result files.
@@ -60,8 +60,6 @@ def _read(path: Path) -> tuple[dict[str, Any], SweepResults]:
 def _section(path: Path) -> list[str]:
     content, results = _read(path)
     machine, name = content["machine"], content["evidence"]
-    frontiers_of = [table for key in MEASURES if (table := frontier_table(results, key))]
-    assert frontiers_of, "the sweep is over an adaptation"
     seeds = max(len(entry.seeds) for entry in results.entries.values())
     return [
         f"## Gain against forgetting: {name}",
@@ -74,8 +72,7 @@ def _section(path: Path) -> list[str]:
         f"![Gain against forgetting of each method](images/{path.stem}.svg)",
         "",
         *_verdict(results),
-        *(line for table in frontiers_of for line in titled(table)),
-        f"[All trainings](tables/adaptation.md#{name}).",
+        f"[The gains as tables, and all trainings](tables/adaptation.md#{name}).",
         "",
     ]
 
@@ -134,5 +131,7 @@ def _signed(one: At, other: At, digits: int) -> str:
 
 def _entries(path: Path) -> list[str]:
     content, results = _read(path)
-    tables = entries_table(results, "adapted"), entries_table(results, "others")
+    gains = [table for key in MEASURES if (table := frontier_table(results, key))]
+    assert gains, "the sweep is over an adaptation"
+    tables = [*gains, entries_table(results, "adapted"), entries_table(results, "others")]
     return [f"## {content['evidence']}", "", *(line for table in tables for line in titled(table))]

@@ -54,7 +54,7 @@ def pages() -> dict[str, str]:
             "makes this page and [its tables](tables/specialization.md).",
             "",
             *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in evidence.section(path)),
-            *early_section.section(RESULTS / "early.json"),
+            *early_section.section(RESULTS),
             *frontier_sections.sections(RESULTS),
             *_demo(demo),
             "[Its other tables](tables/demo.md).",
@@ -66,6 +66,10 @@ def pages() -> dict[str, str]:
             *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in evidence.tables(path)),
         ],
         "tables/adaptation.md": [*_title("Adaptations"), *frontier_sections.tables(RESULTS)],
+        "tables/early.md": [
+            *_title("Specialized early", "specialized-from-30-of-the-training-on"),
+            *early_section.tables(RESULTS),
+        ],
         "tables/demo.md": [*_title("The demo", "the-demo"), *_demo_tables(demo)],
         "tables/benchmarks.md": [*_title("Benchmarks", "benchmarks"), *_benchmarks()],
     }
