@@ -132,7 +132,7 @@ def test_your_corpus(here: Path) -> None:
 def test_adaptation(here: Path) -> None:
     sweep = yaml_of("adaptation").replace("continuation.updates: 60", "continuation.updates: 2")
     sweep = re.sub("^  slow: .*\n", "", sweep, flags=re.MULTILINE)
-    (here / "forget-less.yaml").write_text(sweep.replace("max_sentences: 60", "max_sentences: 4"), encoding="utf-8")
+    (here / "forget-less.yaml").write_text(sweep.replace("max_sentences: 60", "max_sentences: 3"), encoding="utf-8")
     _, _, adapted, swept = follow("adaptation", {"init demo": lambda: demo_in_small("de", "ru")})
     assert "adapted" in adapted
     assert "equal forgetting" in swept or "others lose" in swept

@@ -71,3 +71,8 @@ def test_only_the_metrics_asked_for_are_drawn() -> None:
 def test_nothing_to_draw_is_no_error() -> None:
     samples: JointSamples[str] = JointSamples({}, {"en-de": np.arange(3)})
     assert (samples.sentences, samples.shared) == (0, False)
+
+
+def test_numbers_of_other_sentences_are_refused() -> None:
+    with pytest.raises(ValueError, match="en-de: 80 lines were scored, and 9 have a number"):
+        JointSamples(SYSTEMS, {"en-de": np.arange(9), "en-fr": np.arange(80)})

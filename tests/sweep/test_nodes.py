@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from tests.helpers.toy_sweep import write_sweep
 from neuronspec.core.errors import RunError
 from neuronspec.core.files import write_json
 from neuronspec.runs.pipeline import Pipeline
+from neuronspec.sweep.cell_results import sentences_compared
+from neuronspec.sweep.differences import Found
 from neuronspec.sweep.nodes import Node, base_of, link, nodes_of
 from neuronspec.sweep.settings import Sweep
 
@@ -126,6 +129,24 @@ def test_a_run_of_the_recipe_gives_its_baseline(tmp_path: Path) -> None:
     other = Sweep.load(tmp_path / "sweep.yaml", ["training.updates=7"])
     with pytest.raises(RunError, match=r"training.updates.*leave --base out"):
         nodes_of(other, tmp_path / "out", run)
+
+
+def test_the_sentences_compared_are_those_of_the_sweep(tmp_path: Path) -> None:
+    """The run of a baseline has other arms, which were scored on more sentences."""
+    sweep, run = Sweep.load(write_sweep(tmp_path, "arms: {dense: }\n")), tmp_path / "run"
+    found = nodes_of(sweep, tmp_path / "out")
+    base = next(node for node in found if "evaluate/base" in node.tasks)
+    base = replace(base, folder=run)
+    dense = next(node for node in found if node.cell)
+    for folder, lines in ((run, {"adense": 9, "base": 4}), (dense.folder, {"dense": 4})):
+        for arm, number in lines.items():
+            place = folder / "evaluation" / arm
+            place.mkdir(parents=True)
+            for part in ("src", "ref"):
+                text = "".join(f"{part} {row}\n" for row in range(number))
+                (place / f"en-de.{part}").write_text(text, encoding="utf-8")
+    compared = {"base": Found(nodes={(0, 0): base}), "dense": Found(nodes={(0, 1): dense})}
+    assert len(sentences_compared(compared, ["en-de"])["en-de"]) == 4
 
 
 def test_the_folder_remembers_where_it_began(tmp_path: Path) -> None:

@@ -86,6 +86,9 @@ def _number(lines: Mapping[str, int], ids: Mapping[str, Ids] | None) -> tuple[di
         ends = np.cumsum(list(lines.values()))
         places = {name: np.arange(end - count, end) for (name, count), end in zip(lines.items(), ends, strict=True)}
         return places, int(ends[-1]), False
+    for name, count in lines.items():
+        if len(ids[name]) != count:
+            raise ValueError(f"{name}: {count} lines were scored, and {len(ids[name])} have a number")
     known, inverse = np.unique(np.concatenate([ids[name] for name in lines]), return_inverse=True)
     parts = np.split(inverse, np.cumsum(list(lines.values()))[:-1])
     places = dict(zip(lines, parts, strict=True))

@@ -64,7 +64,7 @@ def gather(
     facts = _facts(recipe, store, scorer)
     groups, adapted = _groups(facts), bool(facts.get("adapted"))
     with progress.task("testing significance"):
-        ids = _sentences(nodes, done, facts["directions"])
+        ids = sentences_compared(found, facts["directions"])
         differences = Differences(sweep, found, groups, ids, recipe.evaluation.scores.resamples).all()
     facts |= {
         "sweep": sweep.name,
@@ -104,10 +104,14 @@ def _find(nodes: Sequence[Node], scorer: Scorer, several: bool) -> dict[str, Fou
     return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
 
 
-def _sentences(nodes: Sequence[Node], done: set[Path], directions: Sequence[str]) -> Mapping[str, Ids]:
-    """The test sentences by direction."""
-    evaluated = [RunFolder(node.folder).evaluations for node in nodes if node.folder in done]
-    return sentence_ids([arm for each in evaluated if each.is_dir() for arm in sorted(each.iterdir())], directions)
+def sentences_compared(found: Mapping[str, Found], directions: Sequence[str]) -> Mapping[str, Ids]:
+    """The test sentences by direction, of what is compared: a baseline's run may hold arms with other test sets."""
+    folders = [
+        RunFolder(node.folder).evaluation(node.cell.arm if node.cell else label)
+        for label, one in found.items()
+        for node in one.nodes.values()
+    ]
+    return sentence_ids(folders, directions)
 
 
 def _store(nodes: Sequence[Node]) -> TokenStore:
