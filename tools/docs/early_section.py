@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import yaml
+from frontier_sections import read
 from grids import titled
 
 from neuronspec.sweep.sweep_results import GroupDifference, SweepResults
@@ -15,6 +15,7 @@ from neuronspec.sweep.sweep_tables import costs_table, entries_table
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CONTROLS = ("dense", "random")
+FILES = ("early_demo.json", "early.json")
 
 
 def section(folder: Path) -> list[str]:
@@ -23,22 +24,22 @@ def section(folder: Path) -> list[str]:
     Args:
         folder: of the result files.
     """
-    demo, bible = _read(folder / "early_demo.json"), _read(folder / "early.json")
+    (demo, of_demo), (bible, of_bible) = (read(folder / name) for name in FILES)
     return [
         "## Specialized from 30% of the training on",
         "",
-        _summary(demo),
+        _summary(of_demo),
         "",
         f"{_told(demo)} Each of {len(demo['base_seeds'])} baselines is stopped after {_budgets(demo)}. The learning "
         f"rate is the one of four at which `dense` is best (`recipes/sweeps/{demo['evidence']}-tuning.yaml`), and "
-        f"`dense` ends at {_mean(demo, 'dense', 'chrf++'):.1f} chrF++.",
+        f"`dense` ends at {_mean(of_demo, 'dense'):.1f} chrF++.",
         "",
-        *_verdict(demo),
+        *_verdict(of_demo),
         "",
         f"{_told(bible)} The baseline is stopped after {_budgets(bible)}. One seed, and a model that doesn't translate "
-        f"yet ({_mean(bible, 'specialized', 'chrf++'):.0f} chrF++):",
+        f"yet ({_mean(of_bible, 'specialized'):.0f} chrF++):",
         "",
-        *_verdict(bible),
+        *_verdict(of_bible),
         "",
         "[Their tables](tables/early.md).",
         "",
@@ -48,20 +49,10 @@ def section(folder: Path) -> list[str]:
 def tables(folder: Path) -> list[str]:
     """All tables of both sweeps."""
     lines = []
-    for results in (_read(folder / name) for name in ("early_demo.json", "early.json")):
-        typed = _typed(results)
-        lines += [f"## {results['evidence']}", "", _told(results), "", *titled(entries_table(typed))]
-        lines += titled(costs_table(typed))
+    for content, results in (read(folder / name) for name in FILES):
+        lines += [f"## {content['evidence']}", "", _told(content), "", *titled(entries_table(results))]
+        lines += titled(costs_table(results))
     return lines
-
-
-def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
-def _typed(results: dict[str, Any]) -> SweepResults:
-    return SweepResults.model_validate(results)
 
 
 def _told(results: dict[str, Any]) -> str:
@@ -79,27 +70,26 @@ def _budgets(results: dict[str, Any]) -> str:
     return f"{early:,} of {early + rest:,} updates, and each arm gets the other {rest:,}"
 
 
-def _mean(results: dict[str, Any], entry: str, metric: str) -> float:
-    return float(results["entries"][entry]["means"]["all"][metric]["mean"])
+def _mean(results: SweepResults, entry: str) -> float:
+    return results.entries[entry].means["all"]["chrf++"].mean
 
 
-def _summary(results: dict[str, Any]) -> str:
+def _summary(results: SweepResults) -> str:
     """Whether specializing wins over both controls, in words."""
-    found = [_typed(results).differences["specialized"][control]["chrf++"]["all"] for control in CONTROLS]
+    found = [results.differences["specialized"][control]["chrf++"]["all"] for control in CONTROLS]
     intervals = [each.other_directions for each in found if each.other_directions is not None]
     if len(intervals) == len(CONTROLS) and all(each.low > 0 for each in intervals):
         return "**Specializing early wins here** over both controls, beyond chance."
     if any(each.excludes_zero for each in intervals):
         return "**Specializing early doesn't win over both controls here.**"
     return (
-        "**Specializing early isn't told apart from either control here**: masks of the neurons that fire do no better "
-        "than random ones of the same size."
+        "**Specializing early isn't told apart from either control here**, from training all neurons or from random "
+        "masks of the same size."
     )
 
 
-def _verdict(results: dict[str, Any]) -> list[str]:
-    typed = _typed(results)
-    return [*(_over(typed, "specialized", control) for control in CONTROLS), _over(typed, "gradient", "dense")]
+def _verdict(results: SweepResults) -> list[str]:
+    return [*(_over(results, "specialized", control) for control in CONTROLS), _over(results, "gradient", "dense")]
 
 
 def _over(results: SweepResults, entry: str, control: str) -> str:

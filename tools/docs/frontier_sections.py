@@ -47,18 +47,19 @@ def draw(path: Path, images: Path) -> Path:
     Returns:
         Its file in `images`.
     """
-    found = frontiers(_read(path)[1])
+    found = frontiers(read(path)[1])
     figure = frontier_figure({each.method: (each.places(each.points), each.places(each.best)) for each in found})
     return save(figure, images / f"{path.stem}.svg")
 
 
-def _read(path: Path) -> tuple[dict[str, Any], SweepResults]:
+def read(path: Path) -> tuple[dict[str, Any], SweepResults]:
+    """A result file, as it is and with its types."""
     content = json.loads(path.read_text(encoding="utf-8"))
     return content, SweepResults.model_validate(content)
 
 
 def _section(path: Path) -> list[str]:
-    content, results = _read(path)
+    content, results = read(path)
     machine, name = content["machine"], content["evidence"]
     seeds = max(len(entry.seeds) for entry in results.entries.values())
     return [
@@ -136,7 +137,7 @@ def _signed(one: At, other: At, digits: int) -> str:
 
 
 def _entries(path: Path) -> list[str]:
-    content, results = _read(path)
+    content, results = read(path)
     gains = [table for key in MEASURES if (table := frontier_table(results, key))]
     assert gains, "the sweep is over an adaptation"
     tables = [*gains, entries_table(results, "adapted"), entries_table(results, "others")]

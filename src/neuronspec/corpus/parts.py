@@ -187,11 +187,12 @@ class Parts:
         known = [__version__, settings, self.corpus.inputs, self.seed, self.zero_shot]
         return self.folder / hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
-    def gathered(self, read: ReadCounts, work: Work, progress: Progress) -> Iterator[Cleaned]:
+    def gathered(self, read: ReadCounts, cleaner: Cleaner, work: Work, progress: Progress) -> Iterator[Cleaned]:
         """The cleaned rows of the corpus: those that jobs have stored, and the others, which are read now.
 
         Args:
             read: what was read of each source is added to it.
+            cleaner: of the corpus.
             work: applies the cleaner to rows, as `map` does.
             progress: shows how many rows are read now.
 
@@ -199,7 +200,7 @@ class Parts:
             CorpusError: the text can't be read, or a piece is damaged.
             RunError: a job is still reading.
         """
-        pieces, folder, cleaner = self.pieces(), self.place(), Cleaner.of(self.corpus, self.seed)
+        pieces, folder = self.pieces(), self.place()
         with _no_reader(self.folder):
             stored = [piece.name for piece in pieces if (folder / piece.name).exists()]
             for piece in pieces:

@@ -183,7 +183,7 @@ class _Preparation:
         untrained, cleaner = untrained_pairs(self._corpus, self._zero_shot), Cleaner.of(self._corpus, self._seed)
         work = self._workers.map
         if self._parts is not None and (stored := Parts(self._parts, self._corpus, self._seed, untrained)).exist:
-            blocks = stored.gathered(read, work, self._progress)
+            blocks = stored.gathered(read, cleaner, work, self._progress)
         else:
             blocks = work(cleaner, watched(read_rows(self._corpus, read, self._seed, untrained), self._progress))
         return ingest(blocks, cleaner, self._folder / "rows")
