@@ -9,6 +9,9 @@ RUN ?= runs/demo
 # Which versions are installed (lowest.txt: the lowest that pyproject.toml allows), and which tests run (all).
 CONSTRAINTS ?= constraints.txt
 TESTS ?=
+# Files are dealt out to as many processes as there are cores, in their order: sorted by the number of tests, as they would be
+# without the last option, the longest, which run commands, would come last, with one process.
+AT_ONCE := -n auto --dist loadfile --no-loadscope-reorder
 # The lowest transformers that pyproject.toml allows, and the newest huggingface_hub that it allows itself. They lie in a
 # folder of their own, which goes before the packages of .venv.
 LOWEST := $(abspath $(VENV))/lowest
@@ -35,14 +38,14 @@ demo: $(VENV)/.catalogs
 install: $(STAMP)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest $(AT_ONCE) $(TESTS)
 
 test-all: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m ""
+	$(BIN)/python -m pytest $(AT_ONCE) -m ""
 
 test-lowest: $(LOWEST)/.installed
 	PYTHONPATH=$(LOWEST) LOWEST_TRANSFORMERS=$(LOWEST_TRANSFORMERS) \
-		$(BIN)/python -m pytest -n auto --dist loadfile $(LOWEST_TESTS)
+		$(BIN)/python -m pytest $(AT_ONCE) $(LOWEST_TESTS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

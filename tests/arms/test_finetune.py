@@ -13,7 +13,7 @@ from tests.helpers.toy_training import SIZES, assert_same
 
 from neuronspec.arms.arm import get_arm, make
 from neuronspec.arms.own_models import Finetune, divided
-from neuronspec.batching.draws import sampling_probabilities
+from neuronspec.batching.sampling import sampling_probabilities
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError
 from neuronspec.core.signals import Interrupted

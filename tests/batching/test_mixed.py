@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, FORMAT, LAYOUT, ToyStore
 
 from neuronspec.batching import draws
-from neuronspec.batching.draws import weighted_probabilities
+from neuronspec.batching.sampling import weighted_probabilities
 from neuronspec.batching.stream import Prefetched, TrainingBatches, Updates
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError
@@ -45,6 +45,7 @@ def drawn(batches: TrainingBatches, count: int) -> list[tuple[tuple[str, int], .
 def test_every_pair_once_an_epoch_and_direction(window: int, seed: int, temperature: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(draws, "MIXED_WINDOW", window)
+        patch.setattr(draws, "PAIRS_PER_TOKEN", 0)
         batches = stream(seed=seed, temperature=temperature)
         rows = [row for batch in drawn(batches, 120) for row in batch]
         passes = batches.passes()
@@ -60,6 +61,7 @@ def test_every_pair_once_an_epoch_and_direction(window: int, seed: int, temperat
 def test_whole_windows_hold_each_pair_equally_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """With equal directions a window of 3 x 60 pairs holds 60 pairs of each: one epoch of the largest."""
     monkeypatch.setattr(draws, "MIXED_WINDOW", 180)
+    monkeypatch.setattr(draws, "PAIRS_PER_TOKEN", 0)
     batches = stream(temperature=1e9)
     rows: list[tuple[str, int]] = []
     while batches.state()["window"][0] == 0:
@@ -92,6 +94,15 @@ def test_batches_stay_those_that_earlier_versions_drew() -> None:
     ]
     assert rows[0][:4] == [["en-de", 37], ["en-fr", 14], ["de-en", 0], ["en-fr", 14]]
     assert sha256(json.dumps(rows).encode()).hexdigest()[:16] == "97c966ff1af65dec"
+
+
+def test_large_batches_are_of_larger_windows() -> None:
+    asked = TrainingSettings(updates=1, batch_tokens=6000, temperature=1e9, mix_directions=True)
+    batches = TrainingBatches(ToyStore(SIZES), list(SIZES), FORMAT, asked, 1)
+    rows = 0
+    while batches.state()["window"][0] == 0:
+        rows += len(batches.draw().indices)
+    assert rows == pytest.approx(8 * 6000, abs=3)
 
 
 def test_rows_are_grouped_by_direction_in_their_order() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR, FORMAT, ToyPairs, ToyStore
 
-from neuronspec.batching.draws import DirectionSampler, sampling_probabilities
+from neuronspec.batching.sampling import DrawnDirections, sampling_probabilities
 from neuronspec.batching.stream import TrainingBatches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
@@ -16,13 +16,15 @@ from neuronspec.training.settings import ContinuationSettings, TrainingSettings
 SIZES = {EN_DE: 60, DE_EN: 7, EN_FR: 25}
 
 
-def drawn(temperature: float) -> TrainingSettings:
-    return TrainingSettings(updates=1, batch_tokens=40, temperature=temperature)
+def drawn(temperature: float, **fields: Any) -> TrainingSettings:
+    return TrainingSettings(updates=1, batch_tokens=40, temperature=temperature, **fields)
 
 
-def stream(sizes: dict[Direction, int] = SIZES, seed: int = 3, temperature: float = 2.0) -> TrainingBatches:
+def stream(
+    sizes: dict[Direction, int] = SIZES, seed: int = 3, temperature: float = 2.0, **fields: Any
+) -> TrainingBatches:
     store = ToyStore(sizes)
-    return TrainingBatches(store, list(sizes), FORMAT, drawn(temperature), seed)
+    return TrainingBatches(store, list(sizes), FORMAT, drawn(temperature, **fields), seed)
 
 
 def content(batches: TrainingBatches, count: int) -> list[tuple[str, list[list[int]]]]:
@@ -49,7 +51,7 @@ def test_probabilities_sum_to_one_and_keep_the_order(sizes: list[int], temperatu
 
 def test_draws_follow_the_probabilities_closely() -> None:
     probabilities = {EN_DE: 0.61, DE_EN: 0.3, EN_FR: 0.09}
-    sampler = DirectionSampler(probabilities, seed=5)
+    sampler = DrawnDirections(probabilities, seed=5)
     for first in (0, 128, 1280):
         counts = Counter(sampler[draw] for draw in range(first, first + 128))
         assert all(abs(counts[one] - 128 * share) <= 1 for one, share in probabilities.items())
@@ -57,9 +59,9 @@ def test_draws_follow_the_probabilities_closely() -> None:
 
 def test_draws_are_a_pure_function_of_seed_and_number() -> None:
     probabilities = {EN_DE: 0.5, DE_EN: 0.25, EN_FR: 0.25}
-    forward, other = DirectionSampler(probabilities, 5), DirectionSampler(probabilities, 6)
+    forward, other = DrawnDirections(probabilities, 5), DrawnDirections(probabilities, 6)
     drawn = [forward[draw] for draw in range(300)]
-    assert [DirectionSampler(probabilities, 5)[draw] for draw in reversed(range(300))] == drawn[::-1]
+    assert [DrawnDirections(probabilities, 5)[draw] for draw in reversed(range(300))] == drawn[::-1]
     assert [other[draw] for draw in range(300)] != drawn
 
 
@@ -85,6 +87,29 @@ def test_goes_on_without_replay(stopped_after: int) -> None:
     after.restore(before.state())
     assert content(after, 90 - stopped_after) == whole[stopped_after:]
     assert after.state()["draws"] == 90
+
+
+@pytest.mark.parametrize("fields", [{}, {"mix_directions": True}])
+def test_an_epoch_that_an_earlier_version_began_is_begun_again(
+    fields: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It made other batches: a place among them says nothing of these."""
+    batches, after = stream(**fields), stream(**fields)
+    content(batches, 90)
+    state = batches.state()
+    old = {name: value for name, value in state.items() if name != "order"}
+    with caplog.at_level("WARNING", "neuronspec"):
+        after.restore(state)
+        assert not caplog.text
+        after.restore(old)
+    assert "begins its present epoch again" in caplog.text
+    begun = after.state()
+    assert begun["draws"] == state["draws"]
+    if fields:
+        assert begun["window"] == [state["window"][0], 0]
+    else:
+        assert begun["places"] == {one: [epoch, 0] for one, (epoch, _) in state["places"].items()}
+    content(after, 90)
 
 
 def test_same_seed_same_batches_and_another_seed_others() -> None:

@@ -110,10 +110,11 @@ def whole(cases: dict[str, Case], neuronspec: Commands, toy: Path) -> Callable[[
 
 
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
+KILLED = ["run", "sweep", "export", pytest.param("export --all", marks=pytest.mark.slow), "translate"]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", ["run", "sweep", "export", "export --all", "translate"])
+@pytest.mark.parametrize("name", KILLED)
 def test_killed_at_random_moments_it_ends_as_if_it_never_was(
     name: str, seed: int, cases: dict[str, Case], whole: Callable[[str], tuple[dict[str, bytes], int]],
     neuronspec: Commands, tmp_path: Path,

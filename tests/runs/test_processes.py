@@ -51,40 +51,49 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_recipe(tmp_path_factory.mktemp("processes"))
 
 
-def test_two_processes_make_what_one_makes(recipe: Path, tmp_path: Path) -> None:
-    """Dropout and all; the one accumulates what the two have each."""
-    printed = run_on_two_machines("run", recipe, "--out", tmp_path / "both")
+@pytest.fixture(scope="module")
+def both(recipe: Path) -> Path:
+    """A run that two processes made."""
+    out = recipe.parent / "both"
+    printed = run_on_two_machines("run", recipe, "--out", out)
     assert printed.count("report: /") == 1
+    return out
+
+
+def test_two_processes_make_what_one_makes(recipe: Path, both: Path, tmp_path: Path) -> None:
+    """Dropout and all; the one accumulates what the two have each."""
     twice = [part for name in ("training", "continuation") for part in ("--set", f"{name}.accumulation=2")]
     alone = neuronspec("run", recipe, "--out", tmp_path / "alone", *twice)
     assert alone.returncode == 0, alone.stdout + alone.stderr
-    one, two = (json.loads((tmp_path / name / "results.json").read_text())["arms"] for name in ("alone", "both"))
+    one, two = (json.loads((folder / "results.json").read_text())["arms"] for folder in (tmp_path / "alone", both))
     assert {arm: set(scores) for arm, scores in one.items()} == {arm: set(scores) for arm, scores in two.items()}
     assert one["copy"] == two["copy"]
     for arm in ("base", "specialized", "dense", "random"):
         for direction, scores in one[arm].items():
             assert two[arm][direction]["loss"] == pytest.approx(scores["loss"], abs=2e-3)
-    for line in read_log(tmp_path / "both" / "base" / "log.jsonl")[:1]:
-        assert line["processes"] == 2
+    assert read_log(both / "base" / "log.jsonl")[0]["processes"] == 2
     # From the same weights, recorded counts and scores are the same, whoever counted which sentences.
-    again = Path(shutil.copytree(tmp_path / "both", tmp_path / "recorded"))
+    again = Path(shutil.copytree(both, tmp_path / "recorded"))
     (again / "activations.safetensors").unlink()
     recorded = neuronspec("record", again)
     assert recorded.returncode == 0, recorded.stdout + recorded.stderr
-    found, expected = (Activations.load(folder / "activations.safetensors") for folder in (again, tmp_path / "both"))
+    found, expected = (Activations.load(folder / "activations.safetensors") for folder in (again, both))
     assert found.tokens == expected.tokens
     for name, sites in expected.counts.items():
         assert all(torch.equal(found.counts[name][site], counts) for site, counts in sites.items())
-    again = Path(shutil.copytree(tmp_path / "both", tmp_path / "evaluated"))
+    again = Path(shutil.copytree(both, tmp_path / "evaluated"))
     shutil.rmtree(again / "evaluation")
     evaluated = neuronspec("evaluate", again)
     assert evaluated.returncode == 0, evaluated.stdout + evaluated.stderr
     assert json.loads((again / "results.json").read_text())["arms"] == two
-    # With the other engine, too.
-    for folder, start in (("both", launched), ("evaluated", neuronspec)):
-        other = start("evaluate", tmp_path / folder, "--set", "evaluation.engine=ctranslate2")
+
+
+@pytest.mark.slow
+def test_two_processes_evaluate_as_one_with_the_other_engine_too(both: Path, tmp_path: Path) -> None:
+    for name, start in (("two", launched), ("one", neuronspec)):
+        other = start("evaluate", shutil.copytree(both, tmp_path / name), "--set", "evaluation.engine=ctranslate2")
         assert other.returncode == 0, other.stdout + other.stderr
-    one, two = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("evaluated", "both"))
+    one, two = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two"))
     assert one["arms"] == two["arms"]
     assert all("ctranslate2" in results["arithmetic"]["base"]["evaluation"] for results in (one, two))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -124,10 +125,13 @@ def test_killed_and_restarted_repeats_nothing_and_loses_nothing(finished: Path, 
     assert results(out)["arms"] == results(finished)["arms"]
 
 
-def test_a_failure_stops_nothing_but_itself(tmp_path: Path) -> None:
-    text = SMALL + "arms:\n  dense:\n  wild: {arm: dense, set: {continuation.compile: true}}\n"
-    path, out = write_sweep(tmp_path, text), tmp_path / "out"
+def test_a_failure_stops_nothing_but_itself(finished: Path, tmp_path: Path) -> None:
+    path, out = finished.parent / "failing.yaml", tmp_path / "out"
+    arms = "arms: {dense: , wild: {arm: dense, set: {continuation.compile: true}}}\n"
+    path.write_text(f"name: toy\nrecipe: toy.yaml\n{SMALL}{arms}", encoding="utf-8")
+    shutil.copytree(finished, out, ignore=shutil.ignore_patterns("cells"))  # what both sweeps need is done
     result = sweep(path, "--out", out)
+    assert "dense/seed-1: started" in result.stdout and "train-" not in result.stdout
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert "wild/seed-1" in result.stderr and "the model is on a CPU" in result.stderr
     found = results(out)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
+import sweep_words
 import yaml
 from frontier_sections import read
-from grids import titled
+from sweep_words import mean, over, told
 
-from neuronspec.sweep.sweep_results import GroupDifference, SweepResults
-from neuronspec.sweep.sweep_tables import costs_table, entries_table
+from neuronspec.sweep.sweep_results import SweepResults
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CONTROLS = ("dense", "random")
@@ -30,14 +29,14 @@ def section(folder: Path) -> list[str]:
         "",
         _summary(of_demo),
         "",
-        f"{_told(demo)} Each of {len(demo['base_seeds'])} baselines is stopped after {_budgets(demo)}. The learning "
+        f"{told(demo)} Each of {len(demo['base_seeds'])} baselines is stopped after {_budgets(demo)}. The learning "
         f"rate is the one of four at which `dense` is best (`recipes/sweeps/{demo['evidence']}-tuning.yaml`), and "
-        f"`dense` ends at {_mean(of_demo, 'dense'):.1f} chrF++.",
+        f"`dense` ends at {mean(of_demo, 'dense'):.1f} chrF++.",
         "",
         *_verdict(of_demo),
         "",
-        f"{_told(bible)} The baseline is stopped after {_budgets(bible)}. One seed, and a model that doesn't translate "
-        f"yet ({_mean(of_bible, 'specialized'):.0f} chrF++):",
+        f"{told(bible)} The baseline is stopped after {_budgets(bible)}. One seed, and a model that doesn't translate "
+        f"yet ({mean(of_bible, 'specialized'):.0f} chrF++):",
         "",
         *_verdict(of_bible),
         "",
@@ -48,30 +47,13 @@ def section(folder: Path) -> list[str]:
 
 def tables(folder: Path) -> list[str]:
     """All tables of both sweeps."""
-    lines = []
-    for content, results in (read(folder / name) for name in FILES):
-        lines += [f"## {content['evidence']}", "", _told(content), "", *titled(entries_table(results))]
-        lines += titled(costs_table(results))
-    return lines
-
-
-def _told(results: dict[str, Any]) -> str:
-    machine = results["machine"]
-    return (
-        f"`recipes/sweeps/{results['evidence']}.yaml`, commit {results['commit']}, on {machine['cpu']}, "
-        f"{machine['cores']} cores, torch {machine['torch']}: {len(results['directions'])} directions between English "
-        "and six languages."
-    )
+    return [line for name in FILES for line in sweep_words.tables(*read(folder / name))]
 
 
 def _budgets(results: dict[str, Any]) -> str:
     changed = yaml.safe_load((RECIPES / "sweeps" / f"{results['evidence']}.yaml").read_text(encoding="utf-8"))["set"]
     early, rest = changed["training.updates"], changed["continuation.updates"]
     return f"{early:,} of {early + rest:,} updates, and each arm gets the other {rest:,}"
-
-
-def _mean(results: SweepResults, entry: str) -> float:
-    return results.entries[entry].means["all"]["chrf++"].mean
 
 
 def _summary(results: SweepResults) -> str:
@@ -89,28 +71,4 @@ def _summary(results: SweepResults) -> str:
 
 
 def _verdict(results: SweepResults) -> list[str]:
-    return [*(_over(results, "specialized", control) for control in CONTROLS), _over(results, "gradient", "dense")]
-
-
-def _over(results: SweepResults, entry: str, control: str) -> str:
-    """An entry against a control, in words."""
-    found = results.differences[entry][control]["chrf++"]["all"]
-    mine, theirs = results.arms[entry], results.arms[control]
-    better = sum(mine[one].get("chrf++") > theirs[one].get("chrf++") for one in mine)
-    one, other = (results.entries[name].means["all"]["loss"].values for name in (entry, control))
-    falls = [right - left for left, right in zip(one, other, strict=True)]
-    mean = fmean(falls)
-    each = f" ({', '.join(f'{-fall:+.3f}' for fall in falls)})" if len(falls) > 1 else ""
-    return (
-        f"- **{entry} is {found.difference:+.2f} chrF++ over {control}**{_interval(found)}, higher in {better} of "
-        f"{len(mine)} directions. Its loss is {abs(mean):.3f} nats {'lower' if mean > 0 else 'higher'}{each}."
-    )
-
-
-def _interval(found: GroupDifference) -> str:
-    if found.other_directions is not None:
-        bounds, over = found.other_directions, f"other directions of this kind and other {found.over}"
-        beyond = ", beyond chance" if bounds.excludes_zero else ", not beyond chance"
-    else:
-        bounds, over, beyond = found.these_trainings, "other sentences alone", ""
-    return f" (95% for {over} {bounds.low:+.2f} to {bounds.high:+.2f}{beyond})" if bounds else ""
+    return [*(over(results, "specialized", control) for control in CONTROLS), over(results, "gradient", "dense")]

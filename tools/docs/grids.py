@@ -15,4 +15,5 @@ def grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def titled(table: Table) -> list[str]:
     """The title of a table, the table, and its note."""
-    return [f"{table.title}:", "", *grid(table.columns, table.rows), *([table.note, ""] if table.note else [])]
+    note = [table.note.replace("*", r"\*"), ""] if table.note else []  # it may begin with a mark
+    return [f"{table.title}:", "", *grid(table.columns, table.rows), *note]

@@ -8,19 +8,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from neuronspec.batching.plan import EpochPlan, plan_epoch, plan_in_order
-from neuronspec.core.direction import Direction, weight_problems
-from neuronspec.core.errors import RecipeError
+from neuronspec.batching.plan import PAIRS_PER_TOKEN, EpochPlan, plan_epoch, plan_in_order
+from neuronspec.batching.sampling import DrawnDirections
+from neuronspec.core.direction import Direction
 from neuronspec.core.randomness import generator
 from neuronspec.corpus.mixture import Part, rows_of_epoch
 from neuronspec.models.frames import OURS, Framing, Sides
-from neuronspec.training.settings import ContinuationSettings, TrainingSettings
 
-ROUND = 128
-"""Draws over which every direction gets its share to within one batch."""
+ORDER = 2
+"""Of the batches of an epoch; version 0.1 had another one, and no such key in its state."""
 
 MIXED_WINDOW = 1 << 15
-"""Pairs of all directions together that are sorted by length and cut into mixed batches."""
+"""Pairs of all directions together that are sorted by length and cut into mixed batches; more for large batches."""
 
 
 class Pairs(Protocol):
@@ -83,89 +82,9 @@ class Draw:
         return {one: (rows, self.indices[rows]) for one, rows in places if len(rows)}
 
 
-def sampling_probabilities(sizes: Mapping[Direction, int], temperature: float) -> dict[Direction, float]:
-    """The probability of each direction, in proportion to `size ** (1 / temperature)`.
-
-    Source: Arivazhagan et al. (2019), section 4.2.
-
-    Args:
-        sizes: pairs of each direction.
-        temperature: 1 keeps the corpus as it is; a high one makes directions equal.
-
-    Examples:
-        >>> shares = sampling_probabilities({"en-de": 400, "en-af": 100}, temperature=2)
-        >>> {direction: round(share, 3) for direction, share in shares.items()}
-        {'en-de': 0.667, 'en-af': 0.333}
-    """
-    # Through logarithms relative to the largest, so that no size overflows.
-    logs = np.log(np.array(list(sizes.values()), dtype=np.float64)) / temperature
-    weights = np.exp(logs - logs.max())
-    return dict(zip(sizes, (weights / weights.sum()).tolist(), strict=True))
-
-
-def weighted_probabilities(directions: Sequence[Direction], weights: Mapping[str, float]) -> dict[Direction, float]:
-    """The probability of each direction, in proportion to its weight.
-
-    Args:
-        directions: all that are trained.
-        weights: by direction, for each of them.
-
-    Raises:
-        RecipeError: a direction has no weight, or a weight is of no direction.
-    """
-    problems = weight_problems(weights, directions)
-    if problems:
-        raise RecipeError(f"weights: {'; '.join(problems)}; give a weight to every trained direction")
-    known = {Direction.parse(name): weight for name, weight in weights.items()}
-    total = sum(known.values())
-    return {one: known[one] / total for one in sorted(directions)}
-
-
-def probabilities_of(
-    sizes: Mapping[Direction, int], settings: TrainingSettings, replayed: Collection[Direction] = ()
-) -> dict[Direction, float]:
-    """The probability of each direction as a training section asks for it: by weight if it gives weights.
-
-    Args:
-        sizes: pairs of each direction.
-        settings: of the training.
-        replayed: those of them that share out `settings.replay` of the draws among themselves, by temperature.
-
-    Raises:
-        RecipeError: the weights aren't of these directions.
-    """
-    if replayed and isinstance(settings, ContinuationSettings):
-        own = probabilities_of({one: size for one, size in sizes.items() if one not in replayed}, settings)
-        others = sampling_probabilities({one: sizes[one] for one in sizes if one in replayed}, settings.temperature)
-        share = settings.replay
-        return {one: share * others[one] if one in others else (1 - share) * own[one] for one in sizes}
-    if settings.weights is not None:
-        return weighted_probabilities(list(sizes), settings.weights)
-    return sampling_probabilities(sizes, settings.temperature)
-
-
-class DirectionSampler:
-    """Draws directions by probability; draw `n` is a pure function of the seed and `n`.
-
-    Draws are stratified: in each round of `ROUND` draws a direction of probability p is drawn p * ROUND times to
-    within one, in random order, which short trainings over many directions need to see all of them.
-    """
-
-    def __init__(self, probabilities: Mapping[Direction, float], seed: int) -> None:
-        self.directions = list(probabilities)
-        self._upper = np.cumsum(list(probabilities.values()))
-        self._seed = seed
-        self._round: tuple[int, np.ndarray] = (-1, np.zeros(0))
-
-    def __getitem__(self, draw: int) -> Direction:
-        """The direction of micro-batch number `draw`, counted from 0."""
-        number, slot = divmod(draw, ROUND)
-        if self._round[0] != number:
-            random = generator(self._seed, "directions", number)
-            points = (random.permutation(ROUND) + random.random()) / ROUND
-            self._round = number, points
-        place = int(np.searchsorted(self._upper, self._round[1][slot], side="right"))
-        return self.directions[min(place, len(self.directions) - 1)]  # the sum may be 1 - 1e-16
+def in_this_order(state: Mapping[str, Any]) -> bool:
+    """Whether batches come in the order in which they came where the state was taken."""
+    return state.get("order") == ORDER
 
 
 class SeparateDraws(Iterator[Draw]):
@@ -184,7 +103,7 @@ class SeparateDraws(Iterator[Draw]):
         framing: Framing = OURS,
     ) -> None:
         self._pairs, self._batch_tokens, self._seed, self._framing = pairs, batch_tokens, seed, framing
-        self._sampler = DirectionSampler(probabilities, seed)
+        self._sampler = DrawnDirections(probabilities, seed)
         self._plans: dict[Direction, tuple[int, EpochPlan]] = {}
         self._places = dict.fromkeys(pairs, (0, 0))
         self._number = 0
@@ -233,19 +152,20 @@ class SeparateDraws(Iterator[Draw]):
     def state(self) -> dict[str, Any]:
         """What `restore` needs to continue from here, as plain JSON values."""
         places = {str(direction): list(place) for direction, place in self._places.items()}
-        return {"draws": self._number, "places": places}
+        return {"draws": self._number, "places": places, "order": ORDER}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state()` was taken."""
+        """Continue where `state()` was taken; in another order of batches, from the beginning of the epoch."""
         self._number = int(state["draws"])
+        known = in_this_order(state)
         for text, (epoch, batch) in state["places"].items():
-            self._places[Direction.parse(text)] = (int(epoch), int(batch))
+            self._places[Direction.parse(text)] = (int(epoch), int(batch) if known else 0)
 
 
 class MixedDraws(Iterator[Draw]):
     """Micro-batches whose rows are of several directions.
 
-    The stream of pairs is cut into windows of `MIXED_WINDOW` pairs, in which each direction has its share by
+    The stream of pairs is cut into windows of `MIXED_WINDOW` pairs or more, in which each direction has its share by
     `probabilities`; a window is sorted by length, cut into batches and shuffled. A direction gives its pairs in the
     order of its epoch's permutation. The state is the number of the window and of the next batch in it.
     """
@@ -309,7 +229,10 @@ class MixedDraws(Iterator[Draw]):
     def _seen(self, direction: Direction, number: int) -> int:
         """How many pairs of a direction the windows before `number` hold: its share, rounded by a random offset."""
         offset = generator(self._seed, "mixed share", str(direction)).random()
-        return int(number * MIXED_WINDOW * self._probabilities[direction] + offset)
+        return int(number * self._window_size() * self._probabilities[direction] + offset)
+
+    def _window_size(self) -> int:
+        return max(MIXED_WINDOW, PAIRS_PER_TOKEN * self._batch_tokens)
 
     def _order(self, direction: Direction, epoch: int) -> np.ndarray:
         """The permutation of a direction's pairs in an epoch; the last two are kept."""
@@ -342,9 +265,10 @@ class MixedDraws(Iterator[Draw]):
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to continue from here, as plain JSON values."""
-        return {"draws": self._number, "window": list(self._place)}
+        return {"draws": self._number, "window": list(self._place), "order": ORDER}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state()` was taken."""
-        window, batch = state["window"]
-        self._number, self._place = int(state["draws"]), (int(window), int(batch))
+        """Continue where `state()` was taken; in another order of batches, from the beginning of the window."""
+        self._number, (window, batch) = int(state["draws"]), map(int, state["window"])
+        same = in_this_order(state)
+        self._place = (window, batch) if same else (window * MIXED_WINDOW // self._window_size(), 0)

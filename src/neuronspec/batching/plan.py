@@ -14,6 +14,9 @@ from neuronspec.models.frames import OURS, Framing
 WINDOW = 65_536
 """Pairs that are sorted by length together. A corpus that is larger is shuffled into windows of this many first."""
 
+PAIRS_PER_TOKEN = 8
+"""Where batches are large, so many pairs for each token of a batch are: a window is then of a few hundred batches."""
+
 
 @dataclass(frozen=True, slots=True)
 class EpochPlan:
@@ -48,7 +51,7 @@ def plan_epoch(
     seed: int,
     epoch: int,
     direction: Direction,
-    window: int = WINDOW,
+    window: int | None = None,
     framing: Framing = OURS,
 ) -> EpochPlan:
     """Batches of pairs of similar length, a pure function of its arguments.
@@ -64,9 +67,10 @@ def plan_epoch(
         seed: of the shuffling.
         epoch: number of the pass over the pairs, from 0.
         direction: of the pairs.
-        window: pairs that are sorted by length together.
+        window: pairs that are sorted by length together; by default `WINDOW`, or more for large batches.
         framing: what a pair has beside its ids.
     """
+    window = window or max(WINDOW, PAIRS_PER_TOKEN * batch_tokens)
     random = generator(seed, "plan", str(direction), epoch)
     order = _indices(len(source_lengths))
     random.shuffle(order)
@@ -104,13 +108,16 @@ def _indices(size: int) -> np.ndarray:
 def _cut(
     indices: np.ndarray, sources: np.ndarray, targets: np.ndarray, batch_tokens: int, framing: Framing
 ) -> list[np.ndarray]:
-    """`indices` sorted by length and cut where the padded longer side would exceed `batch_tokens`."""
+    """`indices` sorted by length and cut where the padded longer side would exceed `batch_tokens`.
+
+    Pairs whose longer sides are equal are sorted by what the source has more than the target, upwards and downwards in
+    turn: neighbours are alike on both sides, also where the next length begins.
+    """
     source = sources[indices].astype(np.int64) + framing.source
     target = targets[indices].astype(np.int64) + framing.target
-    longer, shorter = np.maximum(source, target), np.minimum(source, target)
-    if framing.joined:
-        longer = source + target
-    by_length = np.lexsort((shorter, longer))  # stable: equal lengths keep their shuffled order
+    longer = source + target if framing.joined else np.maximum(source, target)
+    difference = np.where(longer % 2, source - target, target - source)
+    by_length = np.lexsort((difference, longer))  # stable: equal lengths keep their shuffled order
     indices, longer = indices[by_length], longer[by_length]
     batches, first = [], 0
     while first < len(indices):

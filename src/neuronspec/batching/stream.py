@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,13 +12,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from neuronspec.batching.collate import collate, collate_mixed
-from neuronspec.batching.draws import (
-    Draw,
-    MixedDraws,
-    SeparateDraws,
-    TrainingPairs,
-    probabilities_of,
-)
+from neuronspec.batching.draws import Draw, MixedDraws, SeparateDraws, TrainingPairs, in_this_order
+from neuronspec.batching.sampling import probabilities_of
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
@@ -26,6 +22,8 @@ from neuronspec.models.frames import Sides
 from neuronspec.models.ragged import Ragged
 from neuronspec.models.text_format import TextFormat
 from neuronspec.training.settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
 
 
 class Store(Protocol):
@@ -185,7 +183,12 @@ class TrainingBatches:
         return self._draws.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state()` was taken."""
+        """Continue where `state()` was taken, or from the beginning of the epoch if batches held other pairs then."""
+        if not in_this_order(state):
+            logger.warning(
+                "an earlier version of neuronspec began this training and made other batches: "
+                "each direction begins its present epoch again"
+            )
         self._draws.restore(state)
 
 
