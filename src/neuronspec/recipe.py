@@ -7,7 +7,6 @@ the nearest valid key. The sections below are the reference of all keys; `docs/r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.registry import ARMS
-from neuronspec.arms.settings import ArmSettings, BaselinesSettings, averaged_problems
+from neuronspec.arms.settings import ArmSettings, BaselinesSettings, averaged_problems, changed_sections
 from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.errors import DirectionError, RecipeError, nearest
 from neuronspec.core.languages import by_language
@@ -248,16 +247,15 @@ class Recipe(Section):
         changes = entry.changes
         if not changes and entry.kind != "averaged":
             return self
-        values = {section: getattr(self, section).model_dump() for section in {key.split(".")[0] for key in changes}}
-        for key, value in changes.items():
-            *path, last = key.split(".")
-            reduce(dict.__getitem__, path, values)[last] = value
         try:
-            made = {section: type(getattr(self, section)).model_validate(own) for section, own in values.items()}
+            own = self.model_copy(update=changed_sections(self, changes))
         except ValidationError as error:
-            reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
-            raise RecipeError(f"arms: {name}: {reasons}") from None
-        own = self.model_copy(update=made)
+            reasons = [problem["msg"].removeprefix("Value error, ") for problem in error.errors()]
+        else:
+            known = set(self.specialization.problems(self.continuation))
+            reasons = [one for one in own.specialization.problems(own.continuation) if one not in known]
+        if reasons:
+            raise RecipeError(f"arms: {name}: {'; '.join(reasons)}") from None
         if entry.kind == "averaged":  # what masks do is what they do in the arm that is averaged
             averaged = self.for_arm(own.baselines.averaged.of).specialization
             return own.model_copy(update={"specialization": averaged})

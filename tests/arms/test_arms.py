@@ -9,16 +9,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 from tests.helpers.toy_arm import DIRECTIONS, logits, logits_of, toy_given, toy_recipe, trained
-from tests.helpers.toy_corpus import EN_DE
+from tests.helpers.toy_corpus import EN_DE, toy_model
 
-from neuronspec.arms.arm import get_arm, read_cost
+from neuronspec.arms.arm import Given, get_arm, read_cost
 from neuronspec.arms.masked import random_masks
 from neuronspec.arms.registry import ARMS
 from neuronspec.core.errors import ModelError, RecipeError, RunError
 from neuronspec.deploy.opening import open_model
 from neuronspec.models.load import load_model
 from neuronspec.models.sites import find_ffn_sites
-from neuronspec.neurons.criteria.magnitude import WeightMagnitude, weight_norms
+from neuronspec.neurons.criteria.magnitude import WeightMagnitude, norms_of, weight_norms
 from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.methods import MASKS_FILE
 
@@ -82,6 +82,30 @@ def test_top_fraction_spreads_the_same_sparsity_evenly(tmp_path: Path) -> None:
     assert len(sizes) == 1
     assert abs(masks.sparsity() - like.sparsity()) < 1 / 24
     assert len({int(mask.sum()) for sites in like.values() for mask in sites.values()}) > 1
+
+
+def test_top_fraction_has_the_sparsity_of_the_component_that_is_specialized(tmp_path: Path) -> None:
+    selection = {"coverage": {"encoder": 0.3, "decoder": 0.99}}
+    given = toy_given(tmp_path, "top_fraction", specialization={"components": "encoder"}, selection=selection)
+    like, masks = (each.sparsity("site") for each in (NeuronMasks.load(given.base.parent / "masks"), _masks(given)))
+    encoder = [site for site in like if site.startswith("encoder")]
+    mean = sum(like[site] for site in encoder) / len(encoder)
+    assert mean > sum(like.values()) / len(like) + 0.1
+    assert all(masks[site] == pytest.approx(mean, abs=1 / 24) for site in encoder)
+
+
+def _masks(given: Given) -> NeuronMasks:
+    return get_arm("top_fraction").masks(given)  # type: ignore[attr-defined,no-any-return]
+
+
+def test_magnitude_of_narrow_weights_is_that_of_wide_ones(tmp_path: Path) -> None:
+    """In bf16 most norms would be equal, and equal ones are taken in their order."""
+    model = toy_model().to(torch.bfloat16)
+    widths = {site.name: site.width for site in find_ffn_sites(model)}
+    narrow = norms_of(model, widths)
+    wide = norms_of(model.float(), widths)
+    for site, norms in wide.items():
+        torch.testing.assert_close(narrow[site], norms)
 
 
 @pytest.mark.parametrize("name", MASKED)

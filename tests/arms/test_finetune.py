@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from tests.helpers.toy_arm import DIRECTIONS, counting, logits_of, toy_given, tr
 from tests.helpers.toy_corpus import DE_EN, EN_DE, EN_FR
 from tests.helpers.toy_training import SIZES, assert_same
 
-from neuronspec.arms.arm import get_arm, make
+from neuronspec.arms.arm import get_arm, make, read_cost
 from neuronspec.arms.own_models import Finetune, divided
 from neuronspec.batching.sampling import sampling_probabilities
 from neuronspec.core.direction import Direction
@@ -45,6 +46,29 @@ def test_budgets_sum_to_the_continuations(tmp_path: Path) -> None:
     settings = Finetune().settings(toy_given(tmp_path, continuation={"updates": 10, "weights": weights}))
     assert {str(one): own.updates for one, own in settings.items()} == {"de-en": 2, "en-de": 2, "en-fr": 6}
     assert all(own.weights is None for own in settings.values())
+
+
+@pytest.mark.parametrize(
+    ("section", "part"),
+    [({}, 1.0), ({"specialization": {"trainable": "ffn"}}, 0.0), ({"continuation": {"freeze_embeddings": True}}, 0.0)],
+)
+def test_its_cost_is_that_of_one_dense_model_for_each_direction(
+    tmp_path: Path, section: dict[str, Any], part: float
+) -> None:
+    dense, finetune = (
+        read_cost(trained(tmp_path, name, arms=["dense", "finetune"], **section).folder)
+        for name in ("dense", "finetune")
+    )
+    size = load_model(tmp_path / "base").num_parameters()
+    assert finetune.trained_parameters == len(SIZES) * dense.trained_parameters
+    assert (dense.trained_parameters == size) == (part == 1)
+    assert finetune.extra_parameters == (len(SIZES) - 1) * size
+
+
+def test_directions_that_keep_the_baseline_need_it_beside_the_models(tmp_path: Path) -> None:
+    given = trained(tmp_path, "finetune", arms=["finetune"], continuation={"directions": ["en-de"]})
+    cost, size = read_cost(given.folder), load_model(given.base).num_parameters()
+    assert (cost.trained_parameters, cost.extra_parameters) == (size, size)
 
 
 def test_budgets_in_epochs_and_minutes(tmp_path: Path) -> None:

@@ -163,6 +163,18 @@ def test_a_registered_pattern_is_found_and_duplicates_are_refused(monkeypatch: p
         register_ffn_pattern("third", ups=(), down="b", activation="c")
 
 
+def test_the_name_of_a_dropout_may_be_dotted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neuronspec.models.sites.FFN_PATTERNS", patterns := dict(FFN_PATTERNS))
+    monkeypatch.setattr("neuronspec.models.patterns.FFN_PATTERNS", patterns)
+    register_ffn_pattern("mine", ups=("linear_in",), down="linear_out", activation="act", dropout="inner.drop")
+    model = _Mine().train()
+    site = find_ffn_sites(model)[0]
+    assert not site.drops_out
+    site.block.inner = nn.ModuleDict({"drop": nn.Dropout(0.5)})
+    assert site.drops_out
+    assert not find_ffn_sites(model.eval())[0].drops_out
+
+
 def test_two_stacks_of_layers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("neuronspec.models.sites.FFN_PATTERNS", patterns := dict(FFN_PATTERNS))
     monkeypatch.setattr("neuronspec.models.patterns.FFN_PATTERNS", patterns)

@@ -196,6 +196,7 @@ def test_masks_that_do_not_fit_each_other(make_masks: Make) -> None:
     ("masks", "message"),
     [
         ({}, "at least one direction"),
+        ({"en-de": {}}, "at least one site"),
         ({"en-de": {"decoder.0": torch.ones(3)}}, r"en-de at decoder.0 is torch.float32 \[3\]: expected a BoolTensor"),
         ({"en-de": {"decoder.0": torch.ones(1, 3, dtype=torch.bool)}}, r"torch.bool \[1, 3\]"),
         ({"en-de": {"decoder.0": [True]}}, "is list"),

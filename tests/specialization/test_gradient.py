@@ -11,6 +11,7 @@ import pytest
 import torch
 from tests.helpers.families import FAMILIES, build_family, padded_inputs
 from tests.helpers.masked import Double, gradients, random_masks
+from torch import nn
 
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
@@ -20,6 +21,8 @@ from neuronspec.specialization.model_card import CardFacts, model_card
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.save import load
 from neuronspec.specialization.scope import use_direction, use_directions
+from neuronspec.specialization.selected import Selection
+from neuronspec.specialization.semantics.gradient import TOKENS_AT_ONCE, GradientSemantics
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -81,6 +84,22 @@ def test_under_autocast_other_neurons_get_exactly_no_gradient() -> None:
         for name, index in ((up, mask), (bias, mask), (down, (slice(None), mask))):
             difference = (own[name][index] - dense[name][index]).abs().max()
             assert difference <= 2**-6 * dense[name].abs().max(), name
+
+
+def test_in_bf16_a_large_batch_is_summed_as_precisely_as_in_one_product() -> None:
+    """The CPU takes tokens part by part; sums of the parts in bf16 would lose more with every part."""
+    torch.manual_seed(0)
+    layer, mask = nn.Linear(32, 64), torch.arange(64) % 2 == 0
+    x, back = torch.randn(1, 16 * TOKENS_AT_ONCE, 32), torch.randn(1, 16 * TOKENS_AT_ONCE, 64) + 0.2
+    exact = (back[0].bfloat16().double().t() @ x[0].bfloat16().double())[mask]
+    errors = []
+    for compute in (layer, lambda x: GradientSemantics().up(layer, x, Selection(mask, torch.device("cpu")))):
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = compute(x)
+        y.backward(back.to(y.dtype))
+        errors.append(float((layer.weight.grad[mask] - exact).norm() / exact.norm()))
+    assert errors[1] < 1.6 * errors[0]  # two roundings instead of one; sums in bf16 would be 2.4 times as far off
 
 
 def test_a_direction_without_a_neuron_at_a_site_leaves_it_as_it_is() -> None:

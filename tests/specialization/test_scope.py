@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import permutations
 
 import pytest
 import torch
@@ -15,10 +16,12 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.models.linear import weight_of
 from neuronspec.models.sites import find_ffn_sites
+from neuronspec.specialization import model_state
 from neuronspec.specialization.apply import specialize, unspecialize
 from neuronspec.specialization.compact import compact, compact_report
 from neuronspec.specialization.model_state import specialization_of
-from neuronspec.specialization.scope import use_direction, use_directions
+from neuronspec.specialization.scope import serve, use_direction, use_directions
+from neuronspec.specialization.selected import Selection
 
 
 def _logits(model: nn.Module, inputs: dict) -> torch.Tensor:
@@ -315,3 +318,33 @@ def test_directions_in_any_spelling() -> None:
     for wrong in (None, 7, b"en-de", ["en-de"]):
         with pytest.raises(DirectionError, match="a direction is a str such as 'en-de' or a Direction, not"):
             use_direction(model, wrong).__enter__()  # type: ignore[arg-type]
+
+
+def test_many_composed_directions_have_their_own_neurons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU a selection holds a copy of its mask; a mask that nobody holds leaves its id to another one."""
+
+    class OnDevice(Selection):
+        def __init__(self, mask: torch.Tensor, device: torch.device) -> None:
+            super().__init__(mask, device)
+            self.mask = mask.clone()
+
+    monkeypatch.setattr(model_state, "Selection", OnDevice)
+    languages = ["de", "fr", "cs", "it", "es"]
+    model = build_family("m2m100")
+    trained = [f"{way[0]}-{way[1]}" for one in languages for way in (("en", one), (one, "en"))]
+    specialize(model, random_masks(model, tuple(trained)))
+    state = specialization_of(model)
+    composed = [f"{source}-{target}" for source, target in permutations(languages, 2)]
+    for direction in (*trained, *composed):
+        serve(model, Direction.parse(direction), "en")
+        with use_direction(model, direction):
+            for place in state.places:
+                assert torch.equal(place.selection.mask, state.masks[direction][place.site.name]), direction
+
+
+def test_a_copy_that_was_made_in_a_scope_is_free_of_it() -> None:
+    model, inputs, expected = _specialized()
+    rows = len(inputs["input_ids"])
+    with use_directions(model, ["en-de", "de-en"] * rows):
+        small = compact(model, "en-de")
+    torch.testing.assert_close(_logits(small, inputs), expected["en-de"], rtol=1e-4, atol=1e-5)

@@ -16,6 +16,7 @@ from tests.helpers.toy_arm import counting, toy_recipe, trained
 from tests.helpers.toy_training import assert_same
 
 from neuronspec.arms.arm import read_cost
+from neuronspec.core.errors import TrainingError
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import load_model
 from neuronspec.models.sites import find_ffn_sites
@@ -90,6 +91,22 @@ def test_weight_decay_leaves_other_neurons_alone(optimizer: str) -> None:
         assert torch.equal(down.bias, start[names[down.bias]])
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+def test_a_site_without_a_neuron_that_is_trained(tmp_path: Path, optimizer: str) -> None:
+    section = NEURONS | {"components": "encoder"}
+    given = trained(tmp_path, "specialized", specialization=section, continuation={"optimizer": optimizer})
+    base, found = stored_weights(given.base), stored_weights(given.folder)
+    changed = {name for name, value in found.items() if not torch.equal(value, base[name])}
+    assert changed and all(name.startswith("model.encoder") for name in changed)
+
+
+def test_without_any_neuron_nothing_is_trained() -> None:
+    model = build_family("m2m100")
+    train_neurons_alone(model)
+    with pytest.raises(TrainingError, match="the masks select no neurons"):
+        Optimizer(model, TrainingSettings(updates=1), parts=parts_of_neurons(model, {}))
+
+
 @pytest.mark.parametrize("arm", ["specialized", "random"])
 @pytest.mark.parametrize("semantics", ["gradient", "weight"])
 def test_an_arm_changes_its_neurons_alone(tmp_path: Path, arm: str, semantics: str) -> None:
@@ -145,6 +162,19 @@ def test_what_it_refuses(section: dict[str, Any], message: str) -> None:
     continuation = section.pop("continuation", {})
     with pytest.raises(ValidationError, match=message):
         toy_recipe(specialization=NEURONS | section, continuation=continuation)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"continuation": {"parallel": "fsdp"}}, "arms: mine: continuation.parallel: fsdp shards"),
+        ({"specialization": {"rerecord_every": 2}}, "arms: mine: specialization.rerecord_every: .* leave it out"),
+    ],
+)
+def test_what_it_refuses_of_one_arm(section: dict[str, Any], message: str) -> None:
+    arm = {"name": "mine", "semantics": "gradient", "trainable": "neurons"}
+    with pytest.raises(ValidationError, match=message):
+        toy_recipe(arms=[arm], **section)
 
 
 def test_components_without_masks_are_frozen(tmp_path: Path) -> None:

@@ -54,9 +54,9 @@ def at_batch(number: int, action: Callable[[], None], validation: bool = False) 
     return scope
 
 
-def stop_at(folder: Path, number: int, action: Callable[[], None], validation: bool = False) -> None:
+def stop_at(folder: Path, number: int, action: Callable[[], None], validation: bool = False, **options: Any) -> None:
     scope = at_batch(number, action, validation)
-    toy_train(folder, UPDATES, model=scope.model, in_direction=scope)
+    toy_train(folder, UPDATES, model=scope.model, in_direction=scope, **options)
 
 
 def send(number: int) -> Callable[[], None]:
@@ -73,6 +73,21 @@ def test_signal_finishes_the_update_and_saves(tmp_path: Path, whole: Path, updat
     assert max(checkpoint.updates_saved(tmp_path / "run" / "checkpoints")) == update
     toy_train(tmp_path / "run", UPDATES)
     assert_same(tmp_path / "run", whole)
+
+
+def test_the_mean_of_the_last_checkpoints_knows_nothing_of_a_signal(tmp_path: Path) -> None:
+    options = {"average_checkpoints": 3, "save_every": 3, "validate_every": 6}
+    toy_train(tmp_path / "whole", UPDATES, **options)
+    for update in (7, 8, 10):
+        with pytest.raises(Interrupted):
+            done = checkpoint.updates_saved(tmp_path / "run" / "checkpoints")[-1:] or [0]
+            stop_at(tmp_path / "run", (update - done[0] - 1) * PER_UPDATE + 1, send(signal.SIGTERM), **options)
+    toy_train(tmp_path / "run", UPDATES, **options)
+    for name in ("whole", "run"):
+        (mean,) = (line for line in read_log(tmp_path / name / "log.jsonl") if line["kind"] == "average")
+        assert mean["updates"] == [6, 9, 12]
+        assert checkpoint.updates_saved(tmp_path / name / "checkpoints") == [6, 9, 12]
+    assert_same(tmp_path / "run", tmp_path / "whole")
 
 
 @pytest.mark.parametrize("batch", [1, 4, 7])
@@ -289,6 +304,16 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
     assert any(f"step-{newest}/{file}" in one.message for one in caplog.records if one.levelname == "WARNING")
     assert (checkpoints / f"damaged-{newest}").is_dir()
     assert_same(tmp_path / "run", whole)
+
+
+def test_a_damaged_record_before_the_newest_is_set_aside_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = {"keep_checkpoints": 5, "save_every": 3, "validate_every": 100}
+    toy_train(tmp_path, 6, **options)
+    damage(tmp_path / "checkpoints" / "step-3" / "trainer.json", "cut off")
+    assert toy_train(tmp_path, UPDATES, **options).updates == UPDATES
+    assert "step-3/trainer.json" in caplog.text
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"damaged-3", "step-6", "step-9", "step-12"}
 
 
 @pytest.mark.parametrize("places", [[], {"en-de": 1}, {"en-de": ["x", 0]}, {"nowhere": [0, 0]}, None])

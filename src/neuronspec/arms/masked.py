@@ -143,9 +143,21 @@ class Uniform(Masked):
         from neuronspec.neurons.selection import families_of, select_neurons, statistic_of
 
         settings, acts = given.recipe.selection, Activations.load(given.activations)
-        share = round(1 - given.selected().sparsity(), 4)
+        share = _share_selected(given.selected(), given.recipe.specialization.components)
         criterion = TopFraction(share, statistic=statistic_of(acts, settings))
         return select_neurons(acts, criterion, settings.granularity, families_of(given.recipe.corpus))
+
+
+def _share_selected(masks: NeuronMasks, components: str) -> float:
+    """The share of neurons that is selected where masks act: in the encoder, the decoder, or both."""
+    from neuronspec.neurons.positions import side_of
+
+    by_site, widths = masks.sparsity("site"), masks.widths
+    sites = [
+        site for site in widths if components == "both" or (side_of(site) == "encoder") == (components == "encoder")
+    ]
+    share = sum((1 - by_site[site]) * widths[site] for site in sites) / sum(widths[site] for site in sites)
+    return round(share, 9)  # what differs in the last bits alone isn't rounded up to one neuron more
 
 
 class Magnitude(Masked):

@@ -59,7 +59,8 @@ class OwnModels(Arm):
         for direction, own in settings.items():
             model = self.new_model(given)
             continue_training(given, model, settings=own, directions=[direction], folder=given.folder / str(direction))
-        return _cost(given, model, [given.folder / str(direction) for direction in settings])
+        kept = {self.folder(given, direction) for direction in self.directions(given.recipe)}
+        return _cost(given, model, [given.folder / str(direction) for direction in settings], len(kept))
 
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
@@ -102,16 +103,16 @@ class _WithOwnWeights:
         return [str(direction) for direction in self._folders]
 
 
-def _cost(given: Given, model: PreTrainedModel, folders: Sequence[Path]) -> Cost:
-    """The cost of all models together; an update takes the median over them."""
+def _cost(given: Given, model: PreTrainedModel, folders: Sequence[Path], kept: int) -> Cost:
+    """The cost of all models together, of which `kept` are needed; an update takes the median over them."""
     from neuronspec.training.memory import peak_memory
 
     size = sum(parameter.numel() for parameter in model.parameters())
-    seconds = [cost_of(given, model, folder=folder).update_seconds for folder in folders]
-    known = [one for one in seconds if one is not None]
+    costs = [cost_of(given, model, folder=folder) for folder in folders]
+    known = [one.update_seconds for one in costs if one.update_seconds is not None]
     return Cost(
-        trained_parameters=len(folders) * size,
-        extra_parameters=(len(folders) - 1) * size,
+        trained_parameters=sum(one.trained_parameters for one in costs),
+        extra_parameters=(kept - 1) * size,
         prepare_seconds=0.0,
         update_seconds=statistics.median(known) if known else None,
         peak_memory=peak_memory(model),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -165,6 +166,26 @@ class ArmSettings(Section):
         if "selection.criterion" in given:  # what the recipe says of its own criterion means nothing here
             return {"selection.parameters": None, "selection.fraction": None} | given
         return given
+
+
+def changed_sections(recipe: Section, changes: Mapping[str, Any]) -> dict[str, Section]:
+    """Some sections of a recipe with other values.
+
+    Args:
+        recipe: that has the sections.
+        changes: by key, such as `specialization.semantics`.
+
+    Returns:
+        By name, those that change, validated.
+
+    Raises:
+        ValidationError: the values don't go together.
+    """
+    values = {section: getattr(recipe, section).model_dump() for section in {key.split(".")[0] for key in changes}}
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        reduce(dict.__getitem__, path, values)[last] = value
+    return {section: type(getattr(recipe, section)).model_validate(own) for section, own in values.items()}
 
 
 AVERAGED = ("dense", "specialized", "random", "magnitude", "top_fraction")

@@ -56,10 +56,10 @@ class FFNSite:
     @property
     def drops_out(self) -> bool:
         """Whether a forward now would drop out inputs of `down` at random."""
-        layer = getattr(self.block, self.dropout, 0.0) if self.dropout else 0.0
+        layer = _get(self.block, self.dropout) if self.dropout else None
         if isinstance(layer, nn.Dropout):
             return layer.training and layer.p > 0
-        return self.block.training and float(layer) > 0
+        return self.block.training and float(layer or 0.0) > 0
 
 
 def find_ffn_sites(model: nn.Module) -> list[FFNSite]:

@@ -81,6 +81,8 @@ class NeuronMasks(ByDirection[DirectionMask]):
         self.info = info or MaskInfo()
         if not self._items:
             raise MaskError("masks need at least one direction")
+        if not any(self._items.values()):
+            raise MaskError("masks need at least one site")
         for direction, sites in self._items.items():
             _check_masks(direction, sites)
         self.widths: dict[str, int] = {site: len(mask) for site, mask in next(iter(self._items.values())).items()}

@@ -216,7 +216,7 @@ class Specialization:
         return prepared
 
     def _selection(self, mask: torch.Tensor, device: torch.device) -> Selection:
-        key = (id(mask), device)  # equal masks of a site are one tensor, which self.masks keeps alive
+        key = (id(mask), device)  # equal masks of a site are one tensor, which the selection keeps alive
         selection = self._shared.get(key)
         if selection is None:
             selection = self._shared[key] = Selection(mask, device)

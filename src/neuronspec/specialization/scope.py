@@ -64,9 +64,11 @@ def use_directions(model: nn.Module, directions: Sequence[DirectionLike]) -> Ite
         >>> with ns.use_directions(model, ["en-de", "de-en"]):
         ...     logits = model(**inputs).logits
     """
-    rows = len(directions)
+    rows, inner = len(directions), unwrap(model)
 
     def check(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if module is not inner:  # but a copy, which was made in the scope
+            return
         tensors = [*args[:1], *(kwargs.get(name) for name in _ROWS)]
         for tensor in tensors:
             if isinstance(tensor, torch.Tensor) and tensor.shape[0] % rows:
@@ -75,7 +77,7 @@ def use_directions(model: nn.Module, directions: Sequence[DirectionLike]) -> Ite
                 )
 
     with _scope(model, directions):
-        handle = unwrap(model).register_forward_pre_hook(check, with_kwargs=True)
+        handle = inner.register_forward_pre_hook(check, with_kwargs=True)
         try:
             yield
         finally:
@@ -117,10 +119,11 @@ def _deciding(model: nn.Module, state: Specialization) -> Iterator[None]:
     """Let the first forward pass with gradients decide how `method="auto"` computes all of them in the scope."""
 
     def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        if module in modules and torch.is_grad_enabled() and not torch.compiler.is_compiling():
             decide(state, _tokens(args, kwargs))
 
     handles = []
+    modules: dict[nn.Module, None] = {}
     if state.method == "auto" and state.rule.compacts:
         inner = unwrap(model)
         modules = dict.fromkeys([*unwrapped(model), getattr(inner, "base_model", inner)])

@@ -26,6 +26,7 @@ class Selection:
         device: where the vectors shall be.
 
     Attributes:
+        given: the mask as it was given; a cache that knows selections by it must not find another in its place.
         mask: BoolTensor `[width]`.
         selected: LongTensor `[count]`, ascending.
         padded: `selected` followed by repetitions of its first neuron up to a multiple of the device's `ALIGNMENT`,
@@ -41,6 +42,7 @@ class Selection:
         alignment = ALIGNMENT.get(device.type, ALIGNMENT_ELSEWHERE)
         aligned = -(-count // alignment) * alignment
         padding = aligned - count if aligned < len(mask) else 0
+        self.given = mask
         self.mask = mask.to(device)
         self.padded = torch.cat([selected, selected[:1].expand(padding)]).to(device)
         self.selected = selected.to(device)  # no view of padded: torch.compile fails on dynamic views

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +44,16 @@ class DamagedCheckpoint(TrainingError):
 
 
 class Record(TypedDict):
-    """`trainer.json`: the state of the training, and the settings that mattered when it was made."""
+    """`trainer.json`: the state of the training, and the settings that mattered when it was made.
+
+    `between` says that it was made because a signal came, between the checkpoints that the settings ask for. Training
+    goes on from it, but it is none of the last ones, so that the result is that of a training without the signal.
+    """
 
     format: Literal[1]
     state: State
     matters: dict[str, Any]
+    between: NotRequired[bool]
     sha256: NotRequired[dict[str, str]]
 
 
@@ -210,6 +215,19 @@ def is_whole(root: Path, update: int) -> bool:
     return True
 
 
+def unreadable(root: Path, newest: int) -> list[int]:
+    """The updates before `newest` with a checkpoint whose record can't be read."""
+    found = []
+    for update in updates_saved(root):
+        try:
+            read_record(root, update)
+        except DamagedCheckpoint as error:
+            if update < newest:
+                logger.warning("%s", error)
+                found.append(update)
+    return found
+
+
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     recorded = read_record(path.parents[1], int(path.parent.name.removeprefix("step-"))).get("sha256", {})
     if reason := no_regular_file(path):
@@ -256,9 +274,24 @@ def tidy(root: Path) -> None:
             shutil.rmtree(item, ignore_errors=True)
 
 
-def remove_all_but(root: Path, keep: Iterable[int]) -> None:
-    """Remove the checkpoints of other updates than `keep`."""
-    for update in set(updates_saved(root)) - set(keep):
+def last_updates(root: Path, count: int) -> list[int]:
+    """The last updates that have a checkpoint which the settings asked for, ascending.
+
+    Raises:
+        DamagedCheckpoint: a record can't be read.
+    """
+    return [update for update in updates_saved(root) if not read_record(root, update).get("between")][-count:]
+
+
+def keep_last(root: Path, count: int) -> None:
+    """Remove all checkpoints but the newest, the last that the settings asked for, and the best ones of these.
+
+    Raises:
+        DamagedCheckpoint: a record can't be read.
+    """
+    kept = {*last_updates(root, count), *updates_saved(root)[-1:]}
+    best = {read_record(root, update)["state"].best_update for update in kept}
+    for update in set(updates_saved(root)) - kept - best:
         aside = root / f".step-{update}.old"
         checkpoint_folder(root, update).rename(aside)
         shutil.rmtree(aside)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from neuronspec.core.errors import TrainingError
 from neuronspec.training.optimizers import OPTIMIZERS
 from neuronspec.training.parallel import like, whole
 from neuronspec.training.schedules import SCHEDULES, needs_updates
@@ -55,6 +56,7 @@ class Optimizer:
 
     Raises:
         MissingExtraError: the optimizer's package isn't installed.
+        TrainingError: nothing is trained.
     """
 
     def __init__(
@@ -65,10 +67,16 @@ class Optimizer:
         parts: Mapping[str, Part] | None = None,
     ) -> None:
         trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-        self._parts = {name: (trained[name], part) for name, part in (parts or {}).items() if name in trained}
-        self.parameters = trained | {
-            name: nn.Parameter(part.of(whole_one.detach())) for name, (whole_one, part) in self._parts.items()
+        partly = {name: (trained[name], part) for name, part in (parts or {}).items() if name in trained}
+        # A site may have no neuron that is trained.
+        self._parts = {name: (whole_one, part) for name, (whole_one, part) in partly.items() if len(part.places)}
+        self._unused = [whole_one for name, (whole_one, _) in partly.items() if name not in self._parts]
+        own = {name: nn.Parameter(part.of(whole_one.detach())) for name, (whole_one, part) in self._parts.items()}
+        self.parameters = {
+            name: own.get(name, value) for name, value in trained.items() if name in own or name not in partly
         }
+        if not self.parameters:
+            raise TrainingError("nothing is trained: the masks select no neurons; select more, or train other weights")
         self._optimizer = make_optimizer(self.parameters.values(), settings)
         self._clip_norm = settings.clip_norm or math.inf
         known: dict[str, float | None] = {"peak": settings.learning_rate, "warmup": settings.warmup}
@@ -117,7 +125,7 @@ class Optimizer:
     def clear(self) -> None:
         """Discard the gradient."""
         self._optimizer.zero_grad(set_to_none=True)
-        for whole_one, _ in self._parts.values():
+        for whole_one in (*self._unused, *(whole_one for whole_one, _ in self._parts.values())):
             whole_one.grad = None
 
     def tensors(self) -> dict[str, torch.Tensor]:

@@ -138,6 +138,8 @@ class Trainer:
                     done = done or self._is_done()
                     if is_best or self._is_saving_due(done):
                         self._save()
+                    elif self._stopping and self.state.update > self.saved:
+                        self._save(between=True)
                     self._leave_if_asked()
                     if done:
                         break
@@ -159,6 +161,7 @@ class Trainer:
                 self.report.warn(f"{error}; trying the checkpoint before it")
                 damaged.append(update)
                 continue
+            damaged += checkpoint.unreadable(self.root, update)
             self.processes.wait()  # all have read what is there
             for bad in damaged if self.processes.is_main else []:
                 self.report.say(f"the damaged checkpoint is now {checkpoint.set_aside(self.root, bad)}")
@@ -214,7 +217,7 @@ class Trainer:
 
     def _is_saving_due(self, done: bool) -> bool:
         update = self.state.update
-        return update > self.saved and (done or self._stopping or update % self.settings.save_every == 0)
+        return update > self.saved and (done or update % self.settings.save_every == 0)
 
     @property
     def _stopping(self) -> bool:
@@ -297,17 +300,14 @@ class Trainer:
         self.report.validated(self.state, deciding, by_direction, is_best)
         return is_best
 
-    def _save(self) -> None:
+    def _save(self, between: bool = False) -> None:
         self._tick()
-        record = {"state": self.state.to_json(), "matters": self.matters}
+        record = {"state": self.state.to_json(), "matters": self.matters, "between": between}
         tensors = checkpoint.Tensors.of(self.model, self.optimizer.tensors(), self.processes.is_main)
         if self.processes.is_main:
             checkpoint.save_checkpoint(self.root, self.state.update, tensors, record)
             keep = max(self.settings.keep_checkpoints, self.settings.average_checkpoints or 0)
-            last = checkpoint.updates_saved(self.root)[-keep:]
-            states = [checkpoint.read_record(self.root, update)["state"] for update in last]
-            best = [state.best_update for state in states if state.best_update is not None]
-            checkpoint.remove_all_but(self.root, {*last, *best})
+            checkpoint.keep_last(self.root, keep)
         self.saved = self.state.update
         self.processes.wait()
 
@@ -332,7 +332,7 @@ class Trainer:
 
     def _average(self, count: int) -> dict[str, float]:
         """Give the model the mean of the last checkpoints; its validation loss by direction."""
-        updates = checkpoint.updates_saved(self.root)[-count:]
+        updates = checkpoint.last_updates(self.root, count)
         checkpoint.average_checkpoints(self.model, self.root, updates)
         found = self.validation.losses()
         losses = {str(one): loss.per_token for one, loss in found.items()}

@@ -108,10 +108,14 @@ def weight_norms(site: FFNSite) -> torch.Tensor:
 
 def _norms(layer: nn.Module, inputs: bool) -> torch.Tensor:
     """The norms of a layer's weights by input or by output; a `Conv1D` keeps them the other way round."""
+    import torch
     from transformers.pytorch_utils import Conv1D
 
     from neuronspec.models.dispatch import weights_present
     from neuronspec.models.linear import weight_of
 
     with weights_present(layer):
-        return weight_of(layer).detach().norm(dim=0 if inputs != isinstance(layer, Conv1D) else 1)
+        weight = weight_of(layer).detach()
+        precise = torch.promote_types(weight.dtype, torch.float32)  # in bf16 most norms would be equal
+        axis = 0 if inputs != isinstance(layer, Conv1D) else 1
+        return torch.linalg.vector_norm(weight, dim=axis, dtype=precise)

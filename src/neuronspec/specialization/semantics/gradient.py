@@ -115,16 +115,23 @@ def _of_one(
     axis, neurons, count = (1 if inputs else 0), selection.padded, len(selection.selected)
     x, gradient = x.flatten(0, -2), gradient.flatten(0, -2)
     at_once = TOKENS_AT_ONCE if x.device.type == "cpu" and not torch.compiler.is_compiling() else max(len(x), 1)
+    several = len(x) > at_once
     small: torch.Tensor | None = None
     for some, back in zip(x.split(at_once), gradient.split(at_once), strict=True):
         if inputs:
             left, right = back.t(), some.index_select(1, neurons)
         else:
             left, right = back.index_select(1, neurons).t(), some
-        small = left @ right if small is None else small.addmm_(left, right)
+        if small is None:
+            small = left @ right
+            small = small.to(torch.promote_types(small.dtype, torch.float32)) if several else small
+        elif small.dtype == left.dtype:
+            small.addmm_(left, right)
+        else:  # a sum of many parts in bf16 would lose what a product in one piece doesn't
+            small += left @ right
     assert small is not None  # no tokens are one part without rows
     whole = torch.zeros_like(weight, memory_format=torch.contiguous_format)
-    whole.index_copy_(axis, selection.selected, small.narrow(axis, 0, count))
+    whole.index_copy_(axis, selection.selected, small.narrow(axis, 0, count).to(whole.dtype))
     total = gradient.sum(0)
     if inputs:
         return whole, total
