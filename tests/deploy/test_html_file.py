@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from tests.helpers.documents import EN_DE, Fixed, Upper, through
+from tests.helpers.documents import EN_DE, Fixed, Heard, Upper, through
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.document import translate_document
@@ -106,3 +106,20 @@ def test_pages_that_cannot_be_read_are_told(tmp_path: Path, content: bytes | str
 
 def test_an_empty_page(tmp_path: Path) -> None:
     assert through(tmp_path, "a.html", "") == ""
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<p>Name<img src=x>Address</p>", "<p>NAME<img src=x>ADDRESS</p>"),
+        ("<label>First<input>Second</label>", "<label>FIRST<input>SECOND</label>"),
+        (
+            "<p>one <img src=x> two<b> <img src=y></b>three<wbr>four",
+            "<p>ONE <img src=x> TWO<b> <img src=y></b>THREE<wbr>FOUR",
+        ),
+    ],
+)
+def test_words_around_pictures_and_fields_stay_apart(tmp_path: Path, page: str, expected: str) -> None:
+    engine = Heard()
+    assert through(tmp_path, "a.html", page, engine) == expected
+    assert not {"NameAddress", "FirstSecond"} & engine.words

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from tests.helpers.documents import EN_DE, Fixed, Upper, through
+from tests.helpers.documents import EN_DE, Fixed, Heard, Upper, through
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.document import translate_document
@@ -118,6 +118,25 @@ def test_android_escapes_what_means_something_there(tmp_path: Path) -> None:
         r"<resources><string>\@ it\'s \"so\" \\ a\tb</string>"
         r"""<string>"@ d'accord"</string><string><b>?</b></string></resources>"""
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("First line<br/>Second line", "FIRST LINE<br/>SECOND LINE"),
+        ("Intro<ul><li>one item</li><li>two</li></ul>", "INTRO<ul><li>ONE ITEM</li><li>TWO</li></ul>"),
+        ("a <b>first<br/>second</b> b", "A <b>FIRST<br/>SECOND</b> B"),
+        (r"é <i>one</i>\ntwo<br/><b>@x</b> three", r"É <i>ONE</i>\nTWO<br/><b>@x</b> THREE"),
+        ("<p>one <xliff:g>n<br/></xliff:g> two</p>", "<p>ONE <xliff:g>n<br/></xliff:g> TWO</p>"),
+        ('"go  <img/>home"', '"GO  <img/>HOME"'),
+        ("name<img/>address", "NAME<img/>ADDRESS"),
+    ],
+)
+def test_words_around_breaks_of_android_stay_apart(tmp_path: Path, content: str, expected: str) -> None:
+    page = "<resources xmlns:xliff='urn:oasis:names:tc:xliff:document:1.2'><string name='a'>{}</string></resources>"
+    engine = Heard()
+    assert through(tmp_path, "strings.xml", page.format(content), engine) == page.format(expected)
+    assert not {"lineSecond", "Introone", "itemtwo", "firstsecond", "nameaddress"} & engine.words
 
 
 STRINGS = r"""/* stay "a" = "b"; */

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.documents import Same
+from tests.helpers.documents import Heard, Same
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
@@ -363,3 +363,19 @@ def test_nothing_but_targets_changes(tmp_path_factory: pytest.TempPathFactory, c
         return re.sub(r"\s+", "", text.replace(' target-language="de"', ""))
 
     assert bare(found) == bare(content)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '<x id="LINE_BREAK" ctype="lb"/>', '<ph type="lb">[br]</ph>', '<ph id="1" type="fmt" subType="xlf:lb"/>',
+        '<ph id="1">&lt;br/></ph>', '<x id="1" equiv-text="&lt;img src=x>"/>',
+    ],
+)  # fmt: skip
+def test_words_around_breaks_stay_apart(tmp_path: Path, tag: str) -> None:
+    engine = Heard()
+    for around in ("{}", "<g>{}</g>", "a {}"):
+        content = XLIFF_1.replace('Delete <x id="a"/> now', around.format(f"First line{tag}Second line"))
+        expected = around.format(f"FIRST LINE{tag}SECOND LINE").replace("a ", "A ")
+        assert f"{expected}</target>" in through(tmp_path, "a.xlf", content % "", engine)
+    assert {"line", "Second"} <= engine.words and "lineSecond" not in engine.words

@@ -257,7 +257,7 @@ def _inline(content: str, part: list[tuple[Token, int, int]]) -> Iterator[str | 
             kind = token.type.removesuffix("_open").removesuffix("_close")
             yield Tag(written, "open" if token.nesting > 0 else "close", kind, nested=True)
         else:
-            yield Tag(written, "single")
+            yield Tag(written, "single", is_break=token.type == "image")
 
 
 def _signature(parser: MarkdownIt, environment: dict[str, Any], content: str) -> Counter[str]:

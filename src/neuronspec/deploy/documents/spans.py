@@ -29,7 +29,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_ALONE = frozenset(["br", "hr", "img", "input", "wbr"])
+_PARTING = frozenset(["br", "hr", "img", "input"])
+_ALONE = _PARTING | {"wbr"}
 
 
 Line = tuple[int, int]
@@ -216,7 +217,7 @@ def tag_of(match: re.Match[str], written: str) -> Tag:
     """A tag of a match with the groups `close`, `name` and `alone`."""
     name = match["name"].lower()
     if match["alone"] or name in _ALONE:
-        return Tag(written, "single")
+        return Tag(written, "single", is_break=name in _PARTING)
     return Tag(written, "close" if match["close"] else "open", name, nested=True)
 
 
