@@ -184,6 +184,8 @@ class _Placing:
 
     def _replaced(self, node: _Node, place: int, high: int) -> int:
         """How many spaces a tag stands for that goes to a place: one, where it parts words without any."""
+        if node.closing or node.children:
+            return 0
         beside = self.text[: node.start][-1:], self.text[node.end : node.end + 1]
         alone = node.start < node.end and not any(character.isspace() for character in beside)
         return int(alone and self.translation[place : min(place + 1, high)] == " ")

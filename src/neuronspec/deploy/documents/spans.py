@@ -19,7 +19,7 @@ from neuronspec.deploy.documents.checks import log_problems
 from neuronspec.deploy.documents.lines import Source, decode
 from neuronspec.deploy.documents.markup import Inline, Tag
 from neuronspec.deploy.documents.messages import translate_messages
-from neuronspec.deploy.documents.xml_inline import Segment, translated
+from neuronspec.deploy.documents.xml_inline import Segment, merged, translated
 from neuronspec.deploy.translator import Translator
 
 _MARKS = (
@@ -229,7 +229,7 @@ def framed(inline: Inline, escape: Callable[[str], str], written: str | None = N
         escape: how text is written in the file.
         written: as of `Segment`.
     """
-    pieces = list(inline)
+    pieces = merged(inline)
     before = after = ""
     if isinstance(pieces[0], str):
         stripped = pieces[0].lstrip()

@@ -32,6 +32,9 @@ _KINDS, _SHOWN = ("ctype", "type", "subType"), ("equiv-text", "equiv", "disp")
 _BREAKS = {"lb", "pb", "image", "xlf:lb", "xlf:pb", "x-br", "x-html-br", "x-img", "x-html-img"}
 _BREAK_TAG = re.compile(r"\s*<(?:br|hr|img|input)\b", re.IGNORECASE)
 
+_PROTECTED = {"protected", "x-its-translate-no"}
+"""Types of `<mrk>` whose text isn't translated; XLIFF 2 says `translate="no"`."""
+
 MOST_TAGS = 200
 """Tags in a segment; one with more stays as it is: no person wrote it, and placing them takes long."""
 
@@ -73,7 +76,7 @@ class Segment:
         """
         if not source.whole:
             raise ValueError("it has an entity that the file doesn't define")
-        inline = _merged(_inline(document, source))
+        inline = merged(_inline(document, source))
         before = _space(inline[0], first=True)
         after = _space(inline[-1], first=False) if source.text.strip() else ""
         inline = _without(inline, before, after)
@@ -136,6 +139,8 @@ def _inline(document: Document, element: Element) -> list[str | Tag]:
     for part in element.content:
         if isinstance(part, str):
             found.append(part)
+        elif _is_kept(part):
+            found.append(Tag(document.written(part.start, part.end), "single"))
         elif part.name in AROUND and part.close < part.end:
             pair = f"{part.name} {part.start}"
             opening = Tag(document.written(part.start, part.inside), "open", pair, nested=True)
@@ -152,6 +157,18 @@ def _inline(document: Document, element: Element) -> list[str | Tag]:
     return found
 
 
+def _is_kept(element: Element) -> bool:
+    """Whether an element says that the text in it isn't translated.
+
+    Raises:
+        ValueError: it begins such a text, and another element ends it.
+    """
+    kept = element.attributes.get("translate") == "no" or element.attributes.get("mtype") in _PROTECTED
+    if kept and element.name == "sm":
+        raise ValueError("it has text that isn't to be translated after <sm>")
+    return kept and element.name == "mrk"
+
+
 def _is_break(element: Element) -> bool:
     """Whether an element stands for what parts words: a line break, a page break, a picture, a field."""
     kinds = (element.attributes.get(name, "") for name in _KINDS)
@@ -159,15 +176,15 @@ def _is_break(element: Element) -> bool:
     return any(kind in _BREAKS for kind in kinds) or any(map(_BREAK_TAG.match, shown))
 
 
-def _merged(inline: list[str | Tag]) -> list[str | Tag]:
+def merged(inline: Inline) -> list[str | Tag]:
     """With neighbouring texts as one."""
-    merged: list[str | Tag] = []
+    found: list[str | Tag] = []
     for piece in inline:
-        if merged and isinstance(piece, str) and isinstance(merged[-1], str):
-            merged[-1] += piece
+        if found and isinstance(piece, str) and isinstance(found[-1], str):
+            found[-1] += piece
         else:
-            merged.append(piece)
-    return merged or [""]
+            found.append(piece)
+    return found or [""]
 
 
 def _space(piece: str | Tag, *, first: bool) -> str:
