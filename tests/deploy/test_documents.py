@@ -287,6 +287,14 @@ def test_what_a_file_is_can_be_said(tmp_path: Path) -> None:
     assert [format_of(name, "ar") for name in ("app.arb", "news.ar", "news.ara")] == ["json", "text", "text"]
 
 
+@pytest.mark.parametrize("content", [
+    b"hello\rworld\r\n\rabc\r", b"\r", b"a\r\r\n\n\r\nb\rc", "\ufeffa\rb\n".encode(), b"a\r" * 2100 + b"b",
+])  # fmt: skip
+def test_lines_of_text_may_end_with_a_carriage_return_alone(tmp_path: Path, content: bytes) -> None:
+    expected = re.sub(r"(?<![\w])(?=\w)", "¡", content.decode())
+    assert through(tmp_path, "a.txt", content) == expected
+
+
 def test_a_full_catalog_comes_back_as_it_is(tmp_path: Path) -> None:
     content = f'{HEADER}\nmsgid "a"\nmsgstr "b"\n\n\n# end, without a line end'
     assert through(tmp_path, "a.po", content) == content
