@@ -195,11 +195,10 @@ class Engine(ABC):
     def align(self, sources: Sequence[str], lines: Sequence[str], direction: DirectionLike) -> list[Aligned]:
         """Which words of translations belong to which words of their sources.
 
-        Of a pair with a side that is longer than the model reads at once, no words of the translation are known.
-
         Args:
             sources: sentences, cleaned.
-            lines: their translations, as `translate` gave them.
+            lines: their translations, as `translate` gave them. Of a pair with a side that is longer than the model
+                reads at once, no words of the translation are known.
             direction: of the translations.
 
         Raises:
@@ -212,13 +211,14 @@ class Engine(ABC):
         (source_ids, source_spans), (target_ids, target_spans) = self._pieces(sources), self._pieces(lines)
         longest = self.longest_source() or sys.maxsize
         most = max(longest, self.settings.max_new_tokens)
-        lengths = zip(source_ids, target_ids, strict=True)
-        fits = [len(source) <= longest and len(target) <= most for source, target in lengths]
-        fitting = [list(compress(ids, fits)) for ids in (source_ids, target_ids)]
+        fits = [len(a) <= longest and len(b) <= most for a, b in zip(source_ids, target_ids, strict=True)]
+        first, second = (list(compress(ids, fits)) for ids in (source_ids, target_ids))
         with told_as(ModelError, "the model's attention can't be computed"):
-            found = iter(self.attention(*fitting, direction))
-        rows = zip(sources, lines, source_spans, target_spans, fits, strict=True)
-        return [aligned(*each, next(found)) if fit else unaligned(each[0]) for *each, fit in rows]
+            found = iter(self.attention(first, second, direction))
+        return [
+            aligned(source, line, near, far, next(found)) if fit else unaligned(source)
+            for source, line, near, far, fit in zip(sources, lines, source_spans, target_spans, fits, strict=True)
+        ]
 
     def attention(self, sources: list[list[int]], targets: list[list[int]], direction: Direction) -> list[np.ndarray]:
         """How much each piece of a translation attends to each piece of its source, in the last layer.
