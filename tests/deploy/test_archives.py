@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.helpers.documents import EN_DE, Fixed, Same, Upper
+from tests.helpers.documents import EN_DE, Fixed, Heard, Same, Upper
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents import archive
@@ -232,3 +232,26 @@ def test_what_is_unpacked_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(archive, name, 2**20)
         with pytest.raises(CorpusError, match=message):
             translate_document(Same(), EN_DE, str(tmp_path / "a.docx"), tmp_path / "out")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("next <t:span>bold<t:line-break/>word</t:span> end", "NEXT <t:span>BOLD<t:line-break/>WORD</t:span> END"),
+        (
+            "<t:span>a <t:a>b<t:span>c<t:tab/>d</t:span></t:a> e</t:span> f <t:span>g</t:span>",
+            "<t:span>A <t:a>B<t:span>C<t:tab/>D</t:span></t:a> E</t:span> F <t:span>G</t:span>",
+        ),
+        ("name<t:frame/>address", "NAME<t:frame/>ADDRESS"),
+        (
+            "a word<t:note><t:p>two<t:line-break/>lines</t:p></t:note> here",
+            "A WORD<t:note><t:p>TWO<t:line-break/>LINES</t:p></t:note> HERE",
+        ),
+    ],
+)
+def test_words_around_breaks_stay_apart(tmp_path: Path, content: str, expected: str) -> None:
+    engine = Heard()
+    part = "<x xmlns:t='urn:oasis:names:tc:opendocument:xmlns:text:1.0'><t:p>{}</t:p></x>"
+    found = members_after(tmp_path, "a.odt", {"content.xml": part.format(content)}, engine)
+    assert found["content.xml"] == part.format(expected)
+    assert not {"boldword", "bcd", "cd", "nameaddress", "twolines"} & engine.words

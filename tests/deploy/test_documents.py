@@ -148,6 +148,13 @@ RUSSIAN = HEADER.replace(
 PAGES = 'msgid "%d page"\nmsgid_plural "%d pages"\n'
 
 
+def test_an_entry_is_fuzzy_whichever_line_of_flags_says_so(tmp_path: Path) -> None:
+    entry = '#, c-format\n#, fuzzy\nmsgid "a"\nmsgstr "b"\n\n#, fuzzy\n#, python-format\nmsgid "c"\nmsgstr ""\n'
+    content = f"{HEADER}\n{entry}"
+    assert through(tmp_path, "a.po", content) == content.replace('"c"\nmsgstr ""', '"c"\nmsgstr "¡c"')
+    assert [each.is_fuzzy for each in read_catalog("a.po", content.encode()).entries[1:]] == [True, True]
+
+
 def test_finished_forms_stay_and_empty_ones_are_filled(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
     content = f'{RUSSIAN}\n{PAGES}msgstr[0] "HUMAN %d"\nmsgstr[1]  "HUMAN-2 "\n  " %d"\nmsgstr[2] ""\n'
     assert through(tmp_path, "a.po", content) == content.replace("msgid ", "#, fuzzy\nmsgid ").replace(
@@ -277,6 +284,15 @@ def test_what_a_file_is_can_be_said(tmp_path: Path) -> None:
     assert [format_of(name, "en") for name in ("-", "README", "news.en", "news.eng_Latn", "A.TXT", "a.PO")] == [
         "text", "text", "text", "text", "text", "po",
     ]  # fmt: skip
+    assert [format_of(name, "ar") for name in ("app.arb", "news.ar", "news.ara")] == ["json", "text", "text"]
+
+
+@pytest.mark.parametrize("content", [
+    b"hello\rworld\r\n\rabc\r", b"\r", b"a\r\r\n\n\r\nb\rc", "\ufeffa\rb\n".encode(), b"a\r" * 2100 + b"b",
+])  # fmt: skip
+def test_lines_of_text_may_end_with_a_carriage_return_alone(tmp_path: Path, content: bytes) -> None:
+    expected = re.sub(r"(?<![\w])(?=\w)", "¡", content.decode())
+    assert through(tmp_path, "a.txt", content) == expected
 
 
 def test_a_full_catalog_comes_back_as_it_is(tmp_path: Path) -> None:

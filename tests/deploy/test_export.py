@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -123,6 +124,28 @@ def test_what_to_verify_with(specialized: Path, sample: Path, tmp_path: Path) ->
             sample_of(opened, EN_DE, 5, tmp_path / name)
     manifest = export_direction(opened, EN_DE, tmp_path / "unverified", "int8", None)
     assert manifest.directions["en-de"].verification is None
+
+
+def test_special_tokens_are_asked_for_once() -> None:
+    asked: list[int] = []
+
+    class Pieces:
+        """A tokenizer that computes its special tokens at each call, as those of transformers do."""
+
+        @property
+        def all_special_ids(self) -> list[int]:
+            asked.append(1)
+            return [0, 1]
+
+        def __len__(self) -> int:
+            return 1000
+
+        def decode(self, ids: list[int]) -> str:
+            return " ".join(f"w{each}" for each in ids)
+
+    opened: Any = SimpleNamespace(tokenizer=Pieces(), store=None)
+    assert sample_of(opened, EN_DE, 3).sources[0] == "w2 w3 w4"
+    assert len(asked) == 1
 
 
 def _manifest(folder: Path, **changes: Any) -> None:

@@ -89,6 +89,12 @@ def test_missing_terms_are_told_with_their_texts(tmp_path: Path, caplog: pytest.
     assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.WARNING, logging.INFO]
 
 
+def test_first_terms_that_are_names_of_languages_are_terms(tmp_path: Path) -> None:
+    known = glossary(tmp_path, "to\tzu\nfile\tDatei\n")
+    assert known.missing("to the file", "Datei") == [("to", ["zu"])]
+    assert len(glossary(tmp_path, "en-GB\tGerman\nfile\tDatei\n".replace("German", "de-AT"))) == 1
+
+
 @pytest.mark.parametrize("content", ["", "en\tde\n", "\n\n", "file\t\n"])
 def test_a_glossary_without_terms_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "terms.tsv").write_text(content)

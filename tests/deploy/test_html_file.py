@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
-from tests.helpers.documents import EN_DE, Fixed, Upper, through
+from tests.helpers.documents import EN_DE, Fixed, Heard, Upper, through
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.document import translate_document
@@ -106,3 +107,58 @@ def test_pages_that_cannot_be_read_are_told(tmp_path: Path, content: bytes | str
 
 def test_an_empty_page(tmp_path: Path) -> None:
     assert through(tmp_path, "a.html", "") == ""
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<p>Name<img src=x>Address</p>", "<p>NAME<img src=x>ADDRESS</p>"),
+        ("<label>First<input>Second</label>", "<label>FIRST<input>SECOND</label>"),
+        (
+            "<p>one <img src=x> two<b> <img src=y></b>three",
+            "<p>ONE <img src=x> TWO<b><img src=y></b> THREE",
+        ),
+    ],
+)
+def test_words_around_pictures_and_fields_stay_apart(tmp_path: Path, page: str, expected: str) -> None:
+    engine = Heard()
+    assert through(tmp_path, "a.html", page, engine) == expected
+    assert not {"NameAddress", "FirstSecond"} & engine.words
+
+
+@pytest.mark.parametrize(
+    ("page", "translations", "expected"),
+    [
+        (
+            "<p>{% if a > b %}Hello & more{% endif %}</p>", 
+            {"{% if a > b %}Hello & more{% endif %}": "{% if a > b %}1 < 2 & 3{% endif %}"},
+            "<p>{% if a > b %}1 &lt; 2 &amp; 3{% endif %}</p>",
+        ),
+        ("<p>{{ a &gt; b }} x & y</p>", {"{{ a > b }} x & y": "y & {{ a > b }}"}, "<p>y &amp; {{ a &gt; b }}</p>"),
+        ("<p>a <b>{x:>8}</b>", {"a {x:>8}": "b {x:>8}"}, "<p>b <b>{x:>8}</b>"),
+        ("<p title='{% a > \"b\" %} c'>", {'{% a > "b" %} c': '{% a > "b" %} "d'}, "<p title='{% a > \"b\" %} \"d'>"),
+    ],
+)  # fmt: skip
+def test_what_programs_read_in_braces_stays_as_it_is_written(
+    tmp_path: Path, page: str, translations: dict[str, str], expected: str
+) -> None:
+    assert through(tmp_path, "a.html", page, Fixed(translations)) == expected
+
+
+@pytest.mark.parametrize("page", [
+    "<p>a</p><?php if ($a > 1) { echo '<b>no</b>'; } ?><p>b</p>",
+    "<p>a<![CDATA[x > <i>no</i> y]]>b</p>",
+    "<?xml:namespace prefix = o /><p>a</p><?php $a->b(); ?><p>b</p>",
+    "<p>a</p><?php echo 1 > <p>b</p>",
+])  # fmt: skip
+def test_programs_and_text_without_markup_stay(tmp_path: Path, page: str) -> None:
+    expected = re.sub(r"(?<=<p>)[ab]|b(?=</p>)", lambda match: match[0].upper(), page)
+    assert through(tmp_path, "a.html", page) == expected
+
+
+@pytest.mark.parametrize("tag", [
+    '<meta name="description" lang="fr" content="Bonjour le monde">', "<img lang=fr alt='le chat'>",
+    '<input translate="no" placeholder="name">', '<img class="notranslate" alt="logo"/>',
+])  # fmt: skip
+def test_elements_without_an_end_that_are_to_stay_do(tmp_path: Path, tag: str) -> None:
+    assert through(tmp_path, "a.html", f"<html lang=en>{tag}<p>hello") == f"<html lang=de>{tag}<p>HELLO"

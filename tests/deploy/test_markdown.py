@@ -116,3 +116,23 @@ def test_pages_without_text(tmp_path: Path, page: str) -> None:
 def test_other_encodings_are_told(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"a.md:2: not valid UTF-8 \(byte 0xfc at column 1\)"):
         through(tmp_path, "a.md", b"one\n\xfc\n")
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("see ![foo] here\n\n[foo]: a.png\n", "SEE ![FOO][foo] HERE\n\n[foo]: a.png\n"),
+        ("![bar][]\n\n[bar]: a.png\n", "![BAR][bar]\n\n[bar]: a.png\n"),
+        ("![bar][ref] ![x](y)\n\n[ref]: a.png\n", "![BAR][ref] ![X](y)\n\n[ref]: a.png\n"),
+        ("| ![foo] |\n|---|\n\n[foo]: a.png\n", "| ![FOO][foo] |\n|---|\n\n[foo]: a.png\n"),
+    ],
+)
+def test_images_keep_what_they_refer_to(tmp_path: Path, page: str, expected: str) -> None:
+    assert through(tmp_path, "a.md", page) == expected
+
+
+def test_what_programs_read_in_braces_stays_as_it_is_written(tmp_path: Path) -> None:
+    page = "see {% include _foo.html %} or {{ a\\_b }}\n"
+    translations = {"see {% include _foo.html %} or {{ a_b }}": "_x {{ a_b }} {% include _foo.html %}"}
+    expected = "\\_x {{ a\\_b }} {% include _foo.html %}\n"
+    assert through(tmp_path, "a.md", page, Fixed(translations)) == expected

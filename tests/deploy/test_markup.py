@@ -125,3 +125,12 @@ def test_a_model_puts_markup_where_it_belongs(
     assert caplog.messages[0] == "filled 2 of 4 units"
     assert caplog.messages[2].endswith("a.xlf:5: it has the markup <unknown> inside, which isn't known")
     assert "a.xlf:6: it is an ICU message" in caplog.messages[3]
+
+
+def test_a_break_is_a_space_of_the_text() -> None:
+    pieces = ["one", Tag("<br/>", "single", is_break=True), "two"]
+    assert plain(pieces) == "one two"
+    words = Aligned(units("one two"), units("zwei eins"), np.eye(2)[::-1])
+    assert with_tags(pieces, "zwei eins", words) == "zwei eins<br/>"
+    words = Aligned(units("one two"), units("eins zwei"), np.eye(2))
+    assert with_tags(pieces, "eins zwei", words) == "eins<br/>zwei"

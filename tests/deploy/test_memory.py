@@ -15,6 +15,7 @@ import neuronspec as ns
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, PathError, RecipeError
 from neuronspec.deploy.documents.document import Options, translate_document
+from neuronspec.models.text_cleaning import framed
 
 EN_DE = Direction("en", "de")
 
@@ -253,6 +254,25 @@ def test_in_xliff_agreed_translations_are_exact_matches(tmp_path: Path) -> None:
     after = through(tmp_path, "b.xlf", content, memory=known)
     assert '<segment state="translated" subState="neuronspec:exact-match"><source>Save</source>' in after
     assert '<segment state="translated"><source>Shut</source>' in after
+
+
+def test_tags_go_around_whole_words_however_the_memory_writes_them(tmp_path: Path) -> None:
+    class Cleaning(Marking):
+        """Aligns cleaned texts, as models do."""
+
+        def align(self, texts: list[str], translations: list[str], direction: str) -> Any:
+            cleaned = ([framed(text).text for text in each] for each in (texts, translations))
+            return super().align(*cleaned, direction)
+
+    known = memory(
+        tmp_path, unit("a file", "eine  Datei"), unit("a name", "ein Na\u00adme"), unit("a key", "a\u0308  b")
+    )
+    names = ("file", "name", "key")
+    (tmp_path / "a.html").write_text("".join(f"<p>a <b>{name}</b></p>" for name in names), encoding="utf-8")
+    out = tmp_path / "out.html"
+    translate_document(Cleaning(), EN_DE, str(tmp_path / "a.html"), out, Options(memory=known))  # type: ignore[arg-type]
+    expected = "".join(f"<p>{one} <b>{two}</b></p>" for one, two in (("eine", "Datei"), ("ein", "Name"), ("ä", "b")))
+    assert out.read_text(encoding="utf-8") == expected
 
 
 def test_in_plain_text_the_summary_tells(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

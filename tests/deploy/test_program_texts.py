@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from tests.helpers.documents import EN_DE, Fixed, Upper, through
+from tests.helpers.documents import EN_DE, Fixed, Heard, Upper, through
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.document import translate_document
@@ -120,6 +120,25 @@ def test_android_escapes_what_means_something_there(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("First line<br/>Second line", "FIRST LINE<br/>SECOND LINE"),
+        ("Intro<ul><li>one item</li><li>two</li></ul>", "INTRO<ul><li>ONE ITEM</li><li>TWO</li></ul>"),
+        ("a <b>first<br/>second</b> b", "A <b>FIRST<br/>SECOND</b> B"),
+        (r"é <i>one</i>\ntwo<br/><b>@ x</b> three", r"É <i>ONE</i>\nTWO<br/><b>@ X</b> THREE"),
+        ("<p>one <xliff:g>n<br/></xliff:g> two</p>", "<p>ONE <xliff:g>n<br/></xliff:g> TWO</p>"),
+        ('"go <img/>home"', '"GO <img/>HOME"'),
+        ("name<img/>address", "NAME<img/>ADDRESS"),
+    ],
+)
+def test_words_around_breaks_of_android_stay_apart(tmp_path: Path, content: str, expected: str) -> None:
+    page = "<resources xmlns:xliff='urn:oasis:names:tc:xliff:document:1.2'><string name='a'>{}</string></resources>"
+    engine = Heard()
+    assert through(tmp_path, "strings.xml", page.format(content), engine) == page.format(expected)
+    assert not {"lineSecond", "Introone", "itemtwo", "firstsecond", "nameaddress"} & engine.words
+
+
 STRINGS = r"""/* stay "a" = "b"; */
 "key" = "hello \"you\"\n there";
 // stay
@@ -189,6 +208,15 @@ def test_encodings_of_properties(tmp_path: Path, content: bytes, expected: bytes
     engine = Fixed({"schön": "Łódź's ü"})
     translate_document(engine, EN_DE, str(tmp_path / "a.properties"), tmp_path / "out")  # type: ignore[arg-type]
     assert (tmp_path / "out").read_bytes() == expected
+
+
+def test_patterns_that_quote_with_apostrophes_are_left(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = "a=It''s '{0}' and {1}\nb=it''s {0}\nc='" + "''{0}'\nd='it''s'\n"
+    expected = content.replace("it''s {0}", "IT''S {0}").replace("'it''s'", "'IT''S'")
+    assert through(tmp_path, "a.properties", content) == expected
+    assert [message.rsplit("/")[-1][:39] for message in told.messages[2:]] == [
+        f"a.properties:{line}: it has apostrophes that" for line in (1, 3)
+    ]
 
 
 def test_apostrophes_are_doubled_in_patterns_alone(tmp_path: Path) -> None:

@@ -142,6 +142,13 @@ def test_files_that_are_refused(
     assert answer.status == status and message in answer.json["error"]
 
 
+def test_a_slash_at_the_end_makes_no_difference_to_limits(url: str) -> None:
+    limits = Limits(characters=1, texts=1, document=50_000)
+    assert limits.body("/translate_file/") == limits.body("/translate_file") > limits.body("/translate")
+    refused = ask(f"{url}/translate_file/", *multipart(EN_DE, {"file": ("a.txt", b"x" * 30_000)}))
+    assert refused.status == 413 and "a file of 3000 bytes" in refused.json["error"]
+
+
 def test_without_a_file_nothing_is_translated(url: str) -> None:
     answer = ask(f"{url}/translate_file", *multipart([*EN_DE, ("file", "text")]))
     assert answer.status == 400 and "file is missing" in answer.json["error"]

@@ -67,6 +67,11 @@ def test_pages_of_other_sites_do_not_make_it_work(url: str, kind: str, origin: s
     assert ask(f"{url}/translate", body, kind, Sec_Fetch_Site="cross-site").status == 403
 
 
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "https://[x]"])
+def test_an_origin_that_is_none_is_refused(url: str, origin: str) -> None:
+    assert ask(f"{url}/translate", BODY, Origin=origin).status == 403
+
+
 def test_its_own_page_and_programs_may(url: str) -> None:
     assert ask(f"{url}/translate", BODY).status == 200
     assert ask(f"{url}/translate", BODY, Origin=url, Sec_Fetch_Site="same-origin").status == 200

@@ -140,3 +140,12 @@ def test_other_files_are_told_and_nothing_is_written(
 )
 def test_files_without_cues(tmp_path: Path, name: str, content: str) -> None:
     assert through(tmp_path, name, content) == content
+
+
+def test_cues_of_webvtt_without_a_blank_line_before_them(tmp_path: Path) -> None:
+    cue = "00:01.000 --> 00:02.000\n{}\n"
+    content = "WEBVTT - title\nKind: captions\n" + cue * 2 + "\nname\n" + cue * 2 + "\nNOTE stays\n"
+    found = through(tmp_path, "a.vtt", content.format("one", "two", "three", "four"))
+    assert found == content.format("ONE", "TWO", "THREE", "FOUR")
+    with pytest.raises(CorpusError, match="a.vtt:2: not the times of a cue"):
+        through(tmp_path, "a.vtt", "WEBVTT\n1 --> 2\none\n")

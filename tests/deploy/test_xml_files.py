@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.documents import Same
+from tests.helpers.documents import Heard, Same, Upper
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
@@ -363,3 +363,55 @@ def test_nothing_but_targets_changes(tmp_path_factory: pytest.TempPathFactory, c
         return re.sub(r"\s+", "", text.replace(' target-language="de"', ""))
 
     assert bare(found) == bare(content)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '<x id="LINE_BREAK" ctype="lb"/>', '<ph type="lb">[br]</ph>', '<ph id="1" type="fmt" subType="xlf:lb"/>',
+        '<ph id="1">&lt;br/></ph>', '<x id="1" equiv-text="&lt;img src=x>"/>',
+    ],
+)  # fmt: skip
+def test_words_around_breaks_stay_apart(tmp_path: Path, tag: str) -> None:
+    engine = Heard()
+    for around in ("{}", "<g>{}</g>", "a {}"):
+        content = XLIFF_1.replace('Delete <x id="a"/> now', around.format(f"First line{tag}Second line"))
+        expected = around.format(f"FIRST LINE{tag}SECOND LINE").replace("a ", "A ")
+        assert f"{expected}</target>" in through(tmp_path, "a.xlf", content % "", engine)
+    assert {"line", "Second"} <= engine.words and "lineSecond" not in engine.words
+
+
+@pytest.mark.parametrize("target", ["", "<target/>"])
+def test_a_target_comes_after_a_source_whose_segments_are_not_marked(tmp_path: Path, target: str) -> None:
+    content = SEGMENTED.replace(' mtype="seg"', "").replace("One.</mrk> <mrk", "One.</mrk> <mrk") % target
+    found = through(tmp_path, "a.xlf", content)
+    assert re.findall(r"<(source|seg-source|target)\b", found) == ["source", "seg-source", "target"]
+    assert ">¡One. Two.</target>" in found
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        '<mrk mtype="protected">Foo <x id="1"/> Bar</mrk>',
+        '<mrk id="1" translate="no">Foo</mrk>',
+        '<mrk mtype="x-its-translate-no">Foo</mrk>',
+    ],
+)
+def test_protected_text_stays(tmp_path: Path, kept: str) -> None:
+    for source, expected in (
+        (f"click {kept} now", f"CLICK {kept} NOW"),
+        (kept, kept),
+        (f"<g>a {kept}</g>", f"<g>A {kept}</g>"),
+    ):
+        content = XLIFF_1.replace('Delete <x id="a"/> now', source) % ""
+        assert f"{expected}</target>" in through(tmp_path, "a.xlf", content, Upper())
+
+
+def test_protected_text_between_two_tags_is_left(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    source = 'Click <sm id="1" translate="no"/>Foo<em startRef="1"/>'
+    content = XLIFF_2.replace("<source>One<", f"<source>{source}<")
+    assert (
+        through(tmp_path, "a.xlf", content).count("<target>")
+        == through(tmp_path, "b.xlf", XLIFF_2).count("<target>") - 1
+    )
+    assert any("it has text that isn't to be translated after <sm>" in message for message in told.messages)

@@ -50,6 +50,17 @@ class Upper(Same):
         return "".join(kept[::2] if "careless" in text else kept)
 
 
+class Heard(Upper):
+    """Remembers the words that it is given."""
+
+    def __init__(self) -> None:
+        self.words: set[str] = set()
+
+    def one(self, text: str) -> str:
+        self.words |= set(text.split())
+        return super().one(text)
+
+
 class Fixed(Same):
     """Translates by a list of texts; others come back as they are."""
 

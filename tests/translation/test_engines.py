@@ -333,3 +333,22 @@ def test_an_arm_is_evaluated_with_the_engine_that_the_settings_name(tmp_path: An
         best = [hypotheses[0]["text"] for hypotheses in lists]
         assert best == (tmp_path / engine / "en-de.hyp").read_text().splitlines()
     assert scores["transformers"] == scores["ctranslate2"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_longer_than_the_model_reads_is_not_aligned(engine: str) -> None:
+    aligner = make_engine(trained_model(False), TOKENIZER, EvaluationSettings(engine=engine, max_new_tokens=24))
+    long = " ".join(["w2"] * 400)
+    source, target = "w1 w2 w3", "w3 w2 w1"
+    found = aligner.align([source, long, source], [target, target, long], "en-de")
+    assert np.allclose(found[0].weights, aligner.align([source], [target], "en-de")[0].weights, atol=1e-5)
+    assert [len(each.target) for each in found] == [3, 0, 0]
+    assert [len(each.source) for each in found] == [3, 400, 3]
+    assert not aligner.align([long], [target], "en-de")[0].target
+
+
+def test_attention_that_fails_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    aligner = make_engine(trained_model(False), TOKENIZER, EvaluationSettings(engine="transformers"))
+    monkeypatch.setattr(aligner, "attention", lambda *_: 1 / 0)
+    with pytest.raises(ModelError, match="attention can't be computed: "):
+        aligner.align(["w1"], ["w1"], "en-de")

@@ -71,7 +71,8 @@ def sample_of(opened: Opened, direction: Direction, number: int, file: Path | No
 def _pieces(opened: Opened, number: int) -> list[str]:
     """Texts of three neighbouring pieces, spread over the vocabulary."""
     tokenizer = opened.tokenizer
-    ids = [i for i in range(len(tokenizer)) if i not in set(tokenizer.all_special_ids)]
+    special = set(tokenizer.all_special_ids)  # asked once: the tokenizer computes it anew each time
+    ids = [i for i in range(len(tokenizer)) if i not in special]
     starts = range(0, max(1, len(ids) - 3), max(1, len(ids) // number))
     texts = [str(tokenizer.decode(ids[start : start + 3])) for start in starts]
     return [" ".join(text.split()) for text in texts if text.strip()][:number]

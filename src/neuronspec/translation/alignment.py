@@ -62,6 +62,12 @@ def aligned(
     return Aligned(source_units, target_units, np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0))
 
 
+def unaligned(source: str) -> Aligned:
+    """A source of whose translation nothing is known."""
+    words = units(source)
+    return Aligned(words, [], np.zeros((0, len(words))))
+
+
 def _shares(words: Sequence[Span], pieces: Sequence[Span]) -> np.ndarray:
     """`[words, pieces]` which share of each piece's characters is in each word."""
     shares = np.zeros((len(words), len(pieces)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from neuronspec.batching.plan import plan_in_order
 from neuronspec.core.direction import Direction, DirectionLike
-from neuronspec.core.errors import EvaluationError, ModelError, RecipeError
+from neuronspec.core.errors import EvaluationError, ModelError, RecipeError, told_as
 from neuronspec.core.files import write_text
 from neuronspec.models.frames import Framing, Tagged
 from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.text_format import TextFormat
-from neuronspec.translation.alignment import Aligned, Span, aligned
+from neuronspec.translation.alignment import Aligned, Span, aligned, unaligned
 from neuronspec.translation.registry import ENGINES
 from neuronspec.translation.settings import EvaluationSettings
 from neuronspec.translation.sources import Part, check_splitter, join_parts, prepare_sources
@@ -195,7 +197,8 @@ class Engine(ABC):
 
         Args:
             sources: sentences, cleaned.
-            lines: their translations, as `translate` gave them.
+            lines: their translations, as `translate` gave them. Of a pair with a side that is longer than the model
+                reads at once, no words of the translation are known.
             direction: of the translations.
 
         Raises:
@@ -206,8 +209,16 @@ class Engine(ABC):
             raise ModelError("the attention of a model without tags of languages can't be read")
         self.text_format.check([direction])
         (source_ids, source_spans), (target_ids, target_spans) = self._pieces(sources), self._pieces(lines)
-        found = self.attention(source_ids, target_ids, direction)
-        return [aligned(*each) for each in zip(sources, lines, source_spans, target_spans, found, strict=True)]
+        longest = self.longest_source() or sys.maxsize
+        most = max(longest, self.settings.max_new_tokens)
+        fits = [len(a) <= longest and len(b) <= most for a, b in zip(source_ids, target_ids, strict=True)]
+        first, second = (list(compress(ids, fits)) for ids in (source_ids, target_ids))
+        with told_as(ModelError, "the model's attention can't be computed"):
+            found = iter(self.attention(first, second, direction))
+        return [
+            aligned(source, line, near, far, next(found)) if fit else unaligned(source)
+            for source, line, near, far, fit in zip(sources, lines, source_spans, target_spans, fits, strict=True)
+        ]
 
     def attention(self, sources: list[list[int]], targets: list[list[int]], direction: Direction) -> list[np.ndarray]:
         """How much each piece of a translation attends to each piece of its source, in the last layer.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Callable
 
 from neuronspec.corpus.readers.messages import is_icu, verbatim
 
@@ -26,6 +28,29 @@ def lost(source: str, translation: str) -> str:
         if difference
     ]
     return "; ".join(parts)
+
+
+def keeping(write: Callable[[str], str], written: str, read: Callable[[str], str]) -> Callable[[str], str]:
+    """Writes text, but placeholders in braces as the source has them: a program reads what is in them.
+
+    Args:
+        write: how text is written in the file, with its escapes.
+        written: the source as the file has it.
+        read: takes a placeholder out of the file's escapes.
+    """
+    known = {read(each): each for each in verbatim(written) if each.endswith("}")}
+    if not known:
+        return write
+    pattern = re.compile("|".join(re.escape(each) for each in sorted(known, key=len, reverse=True)))
+
+    def kept_in(text: str) -> str:
+        pieces, at = [], 0
+        for match in pattern.finditer(text):
+            pieces += [write(text[at : match.start()]), known[match[0]]]
+            at = match.end()
+        return "".join([*pieces, write(text[at:])])
+
+    return kept_in
 
 
 def unfit(source: str) -> str:

@@ -94,15 +94,15 @@ def format_of(file: str, source: str, kind: str | None = None) -> str:
     if kind is not None:
         return FORMATS.check(kind)
     suffix = "" if file == STANDARD_INPUT else Path(file).suffix
+    known = known_format(file)
+    if known is not None:  # asked first: `arb` is a format and also Arabic
+        return known
     if not suffix or match_language(suffix[1:], [source]):
         return PLAIN
-    known = known_format(file)
-    if known is None:
-        raise RecipeError(
-            f"{file}: files that end in {suffix} aren't supported; supported: {', '.join(SUPPORTED)}. "
-            f"To treat it as one of {', '.join(FORMATS)}, say so with --as; text is translated line by line"
-        )
-    return known
+    raise RecipeError(
+        f"{file}: files that end in {suffix} aren't supported; supported: {', '.join(SUPPORTED)}. "
+        f"To treat it as one of {', '.join(FORMATS)}, say so with --as; text is translated line by line"
+    )
 
 
 def check_file(file: str, out: Path | None, source: str, kind: str | None, options: Options) -> None:

@@ -22,8 +22,9 @@ class Glossary:
 
     `Glossary("terms.tsv", "en-de").missing("Save the file", "Speichern")`
 
-    The first line may name the languages of the columns, in any spelling; else the first column is the source, the
-    second the target. A term with several lines has several translations, each of which will do.
+    The first line may name the languages of the columns, in any spelling, among them one of the direction's; else the
+    first column is the source, the second the target. A term with several lines has several translations, each of
+    which will do.
 
     Args:
         file: tab-separated, UTF-8.
@@ -72,7 +73,7 @@ def _pairs(file: Path, direction: Direction) -> Iterator[tuple[str, str]]:
     columns = (0, 1)
     for number, raw in enumerate(lines, start=1):
         cells = [cell.strip() for cell in decode(str(file), number, raw).split("\t")]
-        if number == 1 and len(cells) > 1 and all(is_known(cell) for cell in cells if cell):
+        if number == 1 and len(cells) > 1 and _is_header(cells, direction):
             columns = _columns(file, cells, direction)
         elif any(cells):
             source, target = (cells[column] if column < len(cells) else "" for column in columns)
@@ -80,6 +81,12 @@ def _pairs(file: Path, direction: Direction) -> Iterator[tuple[str, str]]:
                 raise CorpusError(f"{file}:{number}: one column; a line has a term, a tab and its translation")
             if source and target:
                 yield source, target
+
+
+def _is_header(cells: list[str], direction: Direction) -> bool:
+    """Whether a first line names languages, one of them the direction's: `to` and `zu` are words, and languages."""
+    named = any(match_language(cell, [own]) for cell in cells if cell for own in (direction.source, direction.target))
+    return named and all(is_known(cell) for cell in cells if cell)
 
 
 def _columns(file: Path, cells: list[str], direction: Direction) -> tuple[int, int]:

@@ -15,8 +15,17 @@ from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
+from neuronspec.deploy.documents.checks import keeping
 from neuronspec.deploy.documents.document import Format, Options
-from neuronspec.deploy.documents.html_text import LANGUAGE, elements_of, is_foreign, pieces_of, segment_of, written_of
+from neuronspec.deploy.documents.html_text import (
+    LANGUAGE,
+    elements_of,
+    is_foreign,
+    pieces_of,
+    segment_of,
+    stays,
+    written_of,
+)
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.spans import Rewriter, Span, Text, framed
 from neuronspec.deploy.translator import Translator
@@ -110,8 +119,9 @@ def _texts(page: str, source: str) -> Iterator[Span]:
 
 
 def _tags(page: str, source: str) -> Iterator[re.Match[str]]:
-    """The tags of what is translated."""
-    return (match for match, end in elements_of(page, source) if match["name"] and end == match.end())
+    """The tags of what is translated; those without an end tag are elements of their own."""
+    found = (match for match, end in elements_of(page, source) if match["name"] and end == match.end())
+    return (match for match in found if not stays(match[0], source))
 
 
 def _renamed(page: str, direction: Direction) -> str:
@@ -136,7 +146,7 @@ def _attributes(page: str, source: str) -> Iterator[Span]:
             kind = "double" if found["double"] is not None else "single"
             start, end = (tag.start() + place for place in found.span(kind))
             quote = partial(escape, entities={'"': "&quot;"} if kind == "double" else {"'": "&#39;"})
-            yield Span(start, end, framed([unescape(found[kind])], quote))
+            yield Span(start, end, framed([unescape(found[kind])], keeping(quote, found[kind], unescape)))
 
 
 HTML = Format(translate_page, own_marks=True)

@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.languages import match_language
+from neuronspec.deploy.documents.checks import keeping
 from neuronspec.deploy.documents.markup import Tag
 from neuronspec.deploy.documents.xml_inline import Segment, translated
 from neuronspec.deploy.translator import Translator
@@ -40,6 +41,9 @@ BLOCKS = frozenset(
 VOID = frozenset(["br", "hr", "img", "input", "wbr"])
 """Elements that have no end tag, among those that are seen in messages."""
 
+_PARTING = frozenset(["img", "input"])
+"""Those within a sentence that part words, with or without spaces around them."""
+
 _NO_END = VOID | {"area", "base", "col", "embed", "link", "meta", "source", "track"}
 """Elements that have no end tag, in pages."""
 
@@ -49,10 +53,13 @@ _IMPLIED = frozenset(["dd", "dt", "li", "option", "p", "td", "th", "tr"])
 _ATTRIBUTES = r"""(?:[^"'<>]|"[^"]*"|'[^']*')*"""
 _TAG = rf"<(?P<close>/?)(?P<name>[a-z][a-z0-9:-]*|[0-9]+(?=\s*/?>))\b{_ATTRIBUTES}>"
 _OPAQUE = rf"<(?P<opaque>{'|'.join(OPAQUE)})\b"
+_WHOLE = r"<\?(?:(?!<\?).)*?\?>|<!\[CDATA\[.*?\]\]>"
+"""Programs (`<?php ... ?>`) and text without markup, in which `>` ends nothing."""
+
 _FLAGS = re.IGNORECASE | re.DOTALL
-_MARKUP = re.compile(rf"<!--.*?-->|<[!?][^>]*>|{_OPAQUE}{_ATTRIBUTES}>.*?</(?P=opaque)\s*>|{_TAG}", _FLAGS)
+_MARKUP = re.compile(rf"<!--.*?-->|{_WHOLE}|<[!?][^>]*>|{_OPAQUE}{_ATTRIBUTES}>.*?</(?P=opaque)\s*>|{_TAG}", _FLAGS)
 _UNCLOSED = re.compile(rf"(?P<opaque>(?!))|<[!?][^>]*>|{_TAG}", _FLAGS)
-_START = re.compile(rf"<!--|{_OPAQUE}|<[!?/a-z0-9]", _FLAGS)
+_START = re.compile(rf"<!--|<!\[CDATA\[|<\?|{_OPAQUE}|<[!?/a-z0-9]", _FLAGS)
 LANGUAGE = re.compile(r"""\s(?:xml:)?lang\s*=\s*(?P<quote>["']?)(?P<tag>[A-Za-z0-9_-]+)(?P=quote)""", re.IGNORECASE)
 """The attribute that says in what language the text of an element is."""
 
@@ -81,14 +88,15 @@ def markup_of(text: str) -> Iterator[re.Match[str]]:
     Args:
         text: with HTML in it.
     """
-    ends: dict[str, int] = {"": text.rfind(">"), "<!--": text.rfind("-->")}
+    ends = {"": ">", "<!--": "-->", "<?": "?>", "<![cdata[": "]]>"}
+    last = {kind: text.rfind(end) for kind, end in ends.items()}
     at = 0
-    while (start := _START.search(text, at)) is not None and start.start() < ends[""]:
+    while (start := _START.search(text, at)) is not None and start.start() < last[""]:
         kind = (start["opaque"] or start[0]).lower()
-        if start["opaque"] and kind not in ends:
+        if start["opaque"] and kind not in last:
             closing = re.finditer(rf"</{kind}\s*>", text, re.IGNORECASE)
-            ends[kind] = max((match.start() for match in closing), default=-1)
-        pattern = _UNCLOSED if start.start() > ends.get(kind, len(text)) else _MARKUP
+            last[kind] = max((match.start() for match in closing), default=-1)
+        pattern = _UNCLOSED if start.start() > last.get(kind, len(text)) else _MARKUP
         match = pattern.match(text, start.start())
         if match is not None:
             yield match
@@ -153,9 +161,13 @@ def elements_of(text: str, source: str | None = None) -> Iterator[tuple[re.Match
         done = match.end()
         name = (match["name"] or "").lower()
         if name and name not in _NO_END and not match["close"] and not match[0].endswith("/>"):
-            stays = _UNTRANSLATED.search(match[0]) or (source is not None and is_foreign(match[0], source))
-            done = _end(text, matches, at) if stays else done
+            done = _end(text, matches, at) if stays(match[0], source) else done
         yield match, done
+
+
+def stays(tag: str, source: str | None) -> bool:
+    """Whether a tag says that its element isn't translated, or is in another language than the source's."""
+    return bool(_UNTRANSLATED.search(tag)) or (source is not None and is_foreign(tag, source))
 
 
 def is_foreign(tag: str, source: str) -> bool:
@@ -195,7 +207,7 @@ def _tag(match: re.Match[str], written: str, also_inline: Collection[str]) -> Ta
     if name not in INLINE and name not in also_inline and not name.isdecimal():
         return None
     if name in VOID or written.endswith("/>") or written != match[0]:
-        return Tag(written, "single")
+        return Tag(written, "single", is_break=name in _PARTING)
     return Tag(written, "close" if match["close"] else "open", name, nested=True)
 
 
@@ -216,6 +228,7 @@ def segment_of(piece: list[str | Tag], write: Callable[[str], str] = escape) -> 
     if isinstance(piece[-1], str) and isinstance(inline[-1], str):
         inline[-1] = inline[-1].rstrip(" ")
         after = piece[-1][len(piece[-1].rstrip(" \t\r\n\f")) :]
+    write = keeping(write, "".join(part for part in piece if isinstance(part, str)), unescape)
     return Segment(before, inline, after, write, written_of(piece))
 
 

@@ -87,7 +87,7 @@ def _rewrite(
     span_of: Callable[[str, int, int], Span],
     stream: BinaryIO,
 ) -> None:
-    """Translate entries; those whose key is there twice stay and are listed."""
+    """Translate entries; those whose key is there twice, or that have no span, stay and are listed."""
     rewriter = Rewriter(translator, direction, text.name)
     counts = Counter(key for key, _, _ in entries)
     spans, line = [], line_counter(text.text)
@@ -95,7 +95,10 @@ def _rewrite(
         if counts[key] > 1:
             rewriter.leave(line(start), f"the key {key!r} is in the file more than once")
         else:
-            spans.append(span_of(text.text, start, end))
+            try:
+                spans.append(span_of(text.text, start, end))
+            except ValueError as problem:
+                rewriter.leave(line(start), str(problem))
     stream.write(text.encoded(rewriter.rewritten(text.text, spans)))
     rewriter.report()
 
@@ -154,8 +157,10 @@ def _properties_plain(written: str) -> str:
 
 def _properties_span(text: str, start: int, end: int, encoding: str) -> Span:
     plain = _properties_plain(text[start:end])
-    doubled = _MESSAGE_FORMAT.search(plain) is not None and "''" in plain
-    doubled |= _MESSAGE_FORMAT.search(plain) is not None and "'" not in plain
+    is_pattern = _MESSAGE_FORMAT.search(plain) is not None
+    doubled = is_pattern and ("''" in plain or "'" not in plain)
+    if doubled and "'" in plain.replace("''", ""):
+        raise ValueError("it has apostrophes that quote and doubled ones, whose places a person must know")
 
     def escaped(value: str) -> str:
         value = value.replace("'", "''") if doubled else value

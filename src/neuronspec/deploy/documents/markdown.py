@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from neuronspec.core.direction import Direction
+from neuronspec.deploy.documents.checks import keeping
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
@@ -181,13 +182,19 @@ def _images(page: str, block: _Block, parser: MarkdownIt, environment: dict[str,
         tokens = list(_tokens(block.content, block.children))
     except ValueError:
         return
-    for token, start, _ in tokens:
+    for token, start, stop in tokens:
         simple = all(child.type == "text" for child in token.children or [])
         if token.type == "image" and simple and "\n" not in token.content:
             begin = block.place(start + 2)
             end = begin + len(token.content)
-            if page[begin:end] == token.content:
-                yield Span(begin, end, framed([token.content], lambda text: re.sub(r"([\[\]\\|])", r"\\\1", text)))
+            if page[begin:end] != token.content:
+                continue
+            written = framed([token.content], lambda text: re.sub(r"([\[\]\\|])", r"\\\1", text))
+            last = block.place(stop - 1) + 1
+            if page[end:last] in ("]", "][]"):  # what it refers to is no text any more
+                yield Span(begin, last, written, lambda text, label=token.content: f"{text}][{label}]")  # type: ignore[misc]
+            else:
+                yield Span(begin, end, written)
 
 
 def _texts(page: str, block: _Block, parser: MarkdownIt, environment: dict[str, Any]) -> Iterator[Span]:
@@ -227,7 +234,7 @@ def _span(
             raise ValueError("the translation would read as other Markdown")
         return lines[0] + "".join(join + line for join, line in zip(joins, lines[1:], strict=False))
 
-    escape = _escaped_in_cell if block.is_cell else _escaped
+    escape = keeping(_escaped_in_cell if block.is_cell else _escaped, source, _unescaped)
     return Span(block.place(begin), block.place(end - 1) + 1, framed(inline, escape), write)
 
 
@@ -257,7 +264,7 @@ def _inline(content: str, part: list[tuple[Token, int, int]]) -> Iterator[str | 
             kind = token.type.removesuffix("_open").removesuffix("_close")
             yield Tag(written, "open" if token.nesting > 0 else "close", kind, nested=True)
         else:
-            yield Tag(written, "single")
+            yield Tag(written, "single", is_break=token.type == "image")
 
 
 def _signature(parser: MarkdownIt, environment: dict[str, Any], content: str) -> Counter[str]:
@@ -273,6 +280,10 @@ def _fits(text: str) -> bool:
 
 def _escaped(text: str) -> str:
     return _TO_ESCAPE.sub(r"\\\g<0>", text)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
 
 
 def _escaped_in_cell(text: str) -> str:

@@ -30,12 +30,19 @@ class Tag:
         pair: what the two tags of a pair have in common.
         nested: whether the pair is an element, which is always nested. Others are treated as single tags where they
             aren't, or where one of them is missing.
+        is_break: whether it parts the words around it, as a line break does, with or without spaces.
     """
 
     written: str
     kind: Literal["open", "close", "single"]
     pair: str = ""
     nested: bool = False
+    is_break: bool = False
+
+    @property
+    def shown(self) -> str:
+        """What it is in the text without tags."""
+        return " " if self.is_break else ""
 
 
 Inline = Sequence[str | Tag]
@@ -59,8 +66,8 @@ class _Node:
 
 
 def plain(inline: Inline) -> str:
-    """The text without tags."""
-    return "".join(piece for piece in inline if isinstance(piece, str))
+    """The text without tags; a space stands for those that part words."""
+    return "".join(piece if isinstance(piece, str) else piece.shown for piece in inline)
 
 
 def with_tags(inline: Inline, translation: str, words: Aligned, escape: Callable[[str], str] = str) -> str | None:
@@ -96,7 +103,8 @@ def _tree(inline: Inline) -> _Node:
             node = open_ones.pop()
             node.closing, node.end = piece.written, place
         else:
-            node = _Node(piece.written, start=place, end=place)
+            node = _Node(piece.written, start=place, end=place + len(piece.shown))
+            place = node.end
             open_ones[-1].children.append(node)
             if at in ends:
                 open_ones.append(node)
@@ -167,12 +175,20 @@ class _Placing:
             found.append((start, stop, order, f"{child.opening}{within}{child.closing}"))
         for order, child in singles:
             place, written = self._single(child, first, last, begin, end, taken)
-            found.append((place, place, order, written))
+            found.append((place, place + self._replaced(child, place, high), order, written))
         pieces, at = [], low
         for start, stop, _, written in sorted(found):
             pieces += [self.escape(self.translation[at:start]), written]
             at = stop
         return "".join([*pieces, self.escape(self.translation[at:high])])
+
+    def _replaced(self, node: _Node, place: int, high: int) -> int:
+        """How many spaces a tag stands for that goes to a place: one, where it parts words without any."""
+        if node.closing or node.children:
+            return 0
+        beside = self.text[: node.start][-1:], self.text[node.end : node.end + 1]
+        alone = node.start < node.end and not any(character.isspace() for character in beside)
+        return int(alone and self.translation[place : min(place + 1, high)] == " ")
 
     def _words_in(self, node: _Node) -> tuple[int, int]:
         """The first word of the source in a node, and the one after the last."""

@@ -13,14 +13,17 @@ from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
 from neuronspec.deploy.documents.spans import Rewriter, Span, framed
 from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
-from neuronspec.deploy.documents.xml_source import Document, Element
+from neuronspec.deploy.documents.xml_source import Document, Element, runs_of
 from neuronspec.deploy.translator import Translator
 
 AROUND = {"span", "a", "meta"}
 """Elements around text."""
 
 BREAKS = {"line-break", "tab"}
-"""Elements that end a sentence."""
+"""Elements that end a sentence, at any depth."""
+
+PICTURES = {"frame", "custom-shape"}
+"""Elements that stand in a sentence, and part the words around them."""
 
 SKIPPED = {"tracked-changes", "annotation"}
 """Elements whose paragraphs stay."""
@@ -49,14 +52,13 @@ def _spans(document: Document, paragraph: Element) -> Iterator[Span]:
     """What is between breaks."""
     if paragraph.close == paragraph.end:
         return
-    start, parts = paragraph.inside, list[str | Element]()
-    for part in paragraph.content:
-        if isinstance(part, Element) and part.name in BREAKS:
-            yield Span(start, part.start, framed(list(_inline(document, parts)), escape))
-            start, parts = part.end, []
-        else:
-            parts.append(part)
-    yield Span(start, paragraph.close, framed(list(_inline(document, parts)), escape))
+    for start, end, parts in runs_of(paragraph, _parts):
+        yield Span(start, end, framed(list(_inline(document, parts)), escape))
+
+
+def _parts(part: Element) -> bool:
+    """Whether an element is a break, or text around one."""
+    return part.name in BREAKS or (part.name in AROUND and any(map(_parts, part.children)))
 
 
 def _inline(document: Document, parts: list[str | Element]) -> Iterator[str | Tag]:
@@ -72,7 +74,7 @@ def _inline(document: Document, parts: list[str | Element]) -> Iterator[str | Ta
             yield from _inline(document, part.content)
             yield Tag(document.written(part.close, part.end), "close", pair, nested=True)
         else:
-            yield Tag(document.written(part.start, part.end), "single")
+            yield Tag(document.written(part.start, part.end), "single", is_break=part.name in PICTURES)
 
 
 ODF = Format(translate_odf, own_marks=True)

@@ -42,7 +42,7 @@ class Entry:
     """An entry of a catalog. Lines are counted from 0.
 
     Args:
-        flags: line of `#,`, if there is one.
+        flags: the last line of `#,`, if there is one.
         is_fuzzy: whether it is marked fuzzy.
         insert: the line before which a line of flags would go.
         strings: by keyword (`msgid`, `msgid_plural`, `msgctxt`).
@@ -232,7 +232,10 @@ def _entries(name: str, lines: list[str]) -> list[Entry]:
                 entry = _closed(entries, entry)
             current = None
             if text.startswith("#,"):
-                entry.flags, entry.is_fuzzy = number, "fuzzy" in [flag.strip() for flag in text[2:].split(",")]
+                entry.flags = number
+                entry.is_fuzzy |= "fuzzy" in [
+                    flag.strip() for flag in text[2:].split(",")
+                ]  # there may be several lines
             elif text.startswith("#|") and entry.insert is None:
                 entry.insert = number
         elif not text:

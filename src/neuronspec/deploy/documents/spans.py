@@ -19,7 +19,7 @@ from neuronspec.deploy.documents.checks import log_problems
 from neuronspec.deploy.documents.lines import Source, decode
 from neuronspec.deploy.documents.markup import Inline, Tag
 from neuronspec.deploy.documents.messages import translate_messages
-from neuronspec.deploy.documents.xml_inline import Segment, translated
+from neuronspec.deploy.documents.xml_inline import Segment, merged, translated
 from neuronspec.deploy.translator import Translator
 
 _MARKS = (
@@ -29,7 +29,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_ALONE = frozenset(["br", "hr", "img", "input", "wbr"])
+_PARTING = frozenset(["br", "hr", "img", "input"])
+_ALONE = _PARTING | {"wbr"}
 
 
 Line = tuple[int, int]
@@ -216,7 +217,7 @@ def tag_of(match: re.Match[str], written: str) -> Tag:
     """A tag of a match with the groups `close`, `name` and `alone`."""
     name = match["name"].lower()
     if match["alone"] or name in _ALONE:
-        return Tag(written, "single")
+        return Tag(written, "single", is_break=name in _PARTING)
     return Tag(written, "close" if match["close"] else "open", name, nested=True)
 
 
@@ -228,7 +229,7 @@ def framed(inline: Inline, escape: Callable[[str], str], written: str | None = N
         escape: how text is written in the file.
         written: as of `Segment`.
     """
-    pieces = list(inline)
+    pieces = merged(inline)
     before = after = ""
     if isinstance(pieces[0], str):
         stripped = pieces[0].lstrip()

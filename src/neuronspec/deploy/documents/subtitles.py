@@ -68,15 +68,25 @@ def translate_vtt(
     if not re.match(r"WEBVTT(?=[ \t\r\n]|\Z)", text.text):
         raise CorpusError(f"{text.name}:1: not WebVTT: it begins with {text.text[:20]!r}, not with 'WEBVTT'")
     spans: list[Span] = []
-    for block in list(_paragraphs(text, list(lines_of(text.text))))[1:]:
+    head, *blocks = _paragraphs(text, list(lines_of(text.text)))
+    cues = [at for at, line in enumerate(head) if at and _is_time(text, line, _VTT_TIME)]
+    spans += _cues(text, head, cues)  # right below the first lines, without a blank one between
+    for block in blocks:
         if re.match(r"(?:NOTE|STYLE|REGION)(?=\s|\Z)", text.text[slice(*block[0])]):
             continue
         time = next((at for at, line in enumerate(block[:2]) if _is_time(text, line, _VTT_TIME)), None)
         if time is None:
             written = text.text[slice(*block[0])]
             raise CorpusError(f"{text.name}:{text.line(block[0][0])}: not WebVTT: {written[:60]!r} has no times")
-        spans += _spans(text, block[time + 1 :], _VTT_MARKUP, is_escaped=True)
+        later = (at for at, line in enumerate(block) if at > time and _VTT_TIME.fullmatch(text.text, *line))
+        spans += _cues(text, block, [time, *later])
     rewrite(translator, direction, text, spans, stream)
+
+
+def _cues(text: Text, lines: list[Line], times: list[int]) -> Iterator[Span]:
+    """The spans of WebVTT's cues, whose times are in some of the lines; each ends where the next begins."""
+    for begin, end in itertools.pairwise([*times, len(lines)]):
+        yield from _spans(text, lines[begin + 1 : end], _VTT_MARKUP, is_escaped=True)
 
 
 def _is_time(text: Text, line: Line, pattern: re.Pattern[str]) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from neuronspec.core.direction import Direction
 from neuronspec.deploy.documents.document import Format, Options
-from neuronspec.deploy.documents.lines import Source, windows
+from neuronspec.deploy.documents.lines import WINDOW_LINES, Source, windows
 from neuronspec.deploy.translator import Translator
+from neuronspec.models.text_cleaning import Lines
 
 
 def translate_text(
@@ -29,7 +31,7 @@ def translate_text(
         CorpusError: the text isn't UTF-8; what comes before is written.
     """
     number = 0
-    for window in windows(source):
+    for window in _windows(source):
         found = translator.translate([line for line, _ in window], direction)
         for line, best, (written, end) in zip(found, found.nbest, window, strict=True):
             if options.tag is not None:
@@ -43,6 +45,18 @@ def translate_text(
             stream.write(text.encode())
             number += 1
         stream.flush()
+
+
+def _windows(source: Source) -> Iterator[list[tuple[str, str]]]:
+    r"""Lines with their ends, as of `windows`; they also end at a lone `\r`, which a line's cleaning would drop."""
+    for window in windows(source):
+        pieces: list[tuple[str, str]] = []
+        for text, end in window:
+            lines = Lines.of(text)
+            ended = zip(lines.texts, [*lines.ends[:-1], end], strict=True)
+            pieces += [(line, own) for line, own in ended if line or own]
+        for start in range(0, len(pieces), WINDOW_LINES):
+            yield pieces[start : start + WINDOW_LINES]
 
 
 def _row(direction: Direction, source: str, hypothesis: tuple[str, float], options: Options) -> str:

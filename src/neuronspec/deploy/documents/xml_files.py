@@ -105,7 +105,9 @@ def _unit_1(document: Document, element: Element) -> Unit | None:
     if not segments:
         if not _empty(target):
             return None
-        return Unit([source], lambda found, reused: _set_target(document, source, target, found[0], reused))
+        return Unit(
+            [source], lambda found, reused: _set_target(document, segmented or source, target, found[0], reused)
+        )
     assert segmented is not None, "it has segments"
     if _empty(target):
         return Unit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -12,6 +13,7 @@ from neuronspec.deploy.documents.checks import problem_with, unfit
 from neuronspec.deploy.documents.markup import Inline, Tag, plain, with_tags
 from neuronspec.deploy.documents.xml_source import Document, Element
 from neuronspec.deploy.translator import Translator
+from neuronspec.models.text_cleaning import clean_text
 from neuronspec.translation.alignment import Aligned
 
 AROUND = {"g", "mrk", "pc", "hi"}
@@ -23,6 +25,15 @@ CLOSING = {"ept": ("rid", "id", "i"), "ex": ("rid", "id"), "ec": ("startRef", "i
 
 ALONE = {"x", "ph", "it", "ut", "cp"}
 """Elements that stand for something without text."""
+
+_KINDS, _SHOWN = ("ctype", "type", "subType"), ("equiv-text", "equiv", "disp")
+"""The attributes that say what an element is, and those that say what it stands for."""
+
+_BREAKS = {"lb", "pb", "image", "xlf:lb", "xlf:pb", "x-br", "x-html-br", "x-img", "x-html-img"}
+_BREAK_TAG = re.compile(r"\s*<(?:br|hr|img|input)\b", re.IGNORECASE)
+
+_PROTECTED = {"protected", "x-its-translate-no"}
+"""Types of `<mrk>` whose text isn't translated; XLIFF 2 says `translate="no"`."""
 
 MOST_TAGS = 200
 """Tags in a segment; one with more stays as it is: no person wrote it, and placing them takes long."""
@@ -65,7 +76,7 @@ class Segment:
         """
         if not source.whole:
             raise ValueError("it has an entity that the file doesn't define")
-        inline = _merged(_inline(document, source))
+        inline = merged(_inline(document, source))
         before = _space(inline[0], first=True)
         after = _space(inline[-1], first=False) if source.text.strip() else ""
         inline = _without(inline, before, after)
@@ -97,26 +108,26 @@ def _too_many_tags(segment: Segment) -> str:
 
 def _translated(translator: Translator, direction: Direction, segments: list[Segment]) -> list[tuple[str, str]]:
     found = translator([segment.text for segment in segments], str(direction))
-    marked = [(segment, text) for segment, text in zip(segments, found, strict=True) if segment.has_tags]
+    # words are found in cleaned text, and a memory's may be written otherwise
+    texts = [clean_text(text).text if each.has_tags else text for each, text in zip(segments, found, strict=True)]
+    marked = [(segment, text) for segment, text in zip(segments, texts, strict=True) if segment.has_tags]
     words: list[Aligned] = []
     unread = ""
     try:
         if marked:
-            words = translator.align(
-                [each.text for each, _ in marked], [text.strip() for _, text in marked], str(direction)
-            )
+            words = translator.align([each.text for each, _ in marked], [text for _, text in marked], str(direction))
     except ModelError as error:
         unread = f"it has markup, and {error}"
     aligned = iter(words)
     results = []
-    for segment, text in zip(segments, found, strict=True):
+    for segment, written, text in zip(segments, found, texts, strict=True):
         own = next(aligned, None) if segment.has_tags else None
         problem = problem_with(segment.text, text) or (unread if segment.has_tags else "")
-        content = with_tags(segment.inline, text.strip(), own, segment.write) if own else segment.write(text)
+        content = with_tags(segment.inline, text, own, segment.write) if own else segment.write(text)
         if content is None:
             problem = problem or "its markup can't be placed in the translation"
         whole = f"{segment.before}{content}{segment.after}"
-        if segment.written is not None and text.strip() == segment.text.strip():
+        if segment.written is not None and written.strip() == segment.text.strip():
             whole = segment.written
         results.append(("", problem) if problem else (whole, ""))
     return results
@@ -128,6 +139,8 @@ def _inline(document: Document, element: Element) -> list[str | Tag]:
     for part in element.content:
         if isinstance(part, str):
             found.append(part)
+        elif _is_kept(part):
+            found.append(Tag(document.written(part.start, part.end), "single"))
         elif part.name in AROUND and part.close < part.end:
             pair = f"{part.name} {part.start}"
             opening = Tag(document.written(part.start, part.inside), "open", pair, nested=True)
@@ -138,21 +151,40 @@ def _inline(document: Document, element: Element) -> list[str | Tag]:
             kind = "open" if part.name in OPENING else "close" if part.name in CLOSING else "single"
             keys = OPENING.get(part.name) or CLOSING.get(part.name) or ()
             pair = next((part.attributes[key] for key in keys if key in part.attributes), "")
-            found.append(Tag(written, kind, pair))  # type: ignore[arg-type]
+            found.append(Tag(written, kind, pair, is_break=kind == "single" and _is_break(part)))  # type: ignore[arg-type]
         else:
             raise ValueError(f"it has the markup <{part.name}> inside, which isn't known")
     return found
 
 
-def _merged(inline: list[str | Tag]) -> list[str | Tag]:
+def _is_kept(element: Element) -> bool:
+    """Whether an element says that the text in it isn't translated.
+
+    Raises:
+        ValueError: it begins such a text, and another element ends it.
+    """
+    kept = element.attributes.get("translate") == "no" or element.attributes.get("mtype") in _PROTECTED
+    if kept and element.name == "sm":
+        raise ValueError("it has text that isn't to be translated after <sm>")
+    return kept and element.name == "mrk"
+
+
+def _is_break(element: Element) -> bool:
+    """Whether an element stands for what parts words: a line break, a page break, a picture, a field."""
+    kinds = (element.attributes.get(name, "") for name in _KINDS)
+    shown = (element.text, *(element.attributes.get(name, "") for name in _SHOWN))
+    return any(kind in _BREAKS for kind in kinds) or any(map(_BREAK_TAG.match, shown))
+
+
+def merged(inline: Inline) -> list[str | Tag]:
     """With neighbouring texts as one."""
-    merged: list[str | Tag] = []
+    found: list[str | Tag] = []
     for piece in inline:
-        if merged and isinstance(piece, str) and isinstance(merged[-1], str):
-            merged[-1] += piece
+        if found and isinstance(piece, str) and isinstance(found[-1], str):
+            found[-1] += piece
         else:
-            merged.append(piece)
-    return merged or [""]
+            found.append(piece)
+    return found or [""]
 
 
 def _space(piece: str | Tag, *, first: bool) -> str:

@@ -11,15 +11,19 @@ from xml.sax.saxutils import escape
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.document import Format, Options
+from neuronspec.deploy.documents.html_text import BLOCKS
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
 from neuronspec.deploy.documents.spans import Rewriter, Span
 from neuronspec.deploy.documents.xml_inline import Segment
-from neuronspec.deploy.documents.xml_source import Document, Element
+from neuronspec.deploy.documents.xml_source import Document, Element, runs_of
 from neuronspec.deploy.translator import Translator
 
 PLACEHOLDER = "urn:oasis:names:tc:xliff:document:1.2"
 """The namespace of `<xliff:g>`, whose content stays."""
+
+BREAKS = BLOCKS | {"br", "hr"}
+"""Elements that end a sentence, at any depth."""
 
 Spans = Callable[[Document, Element], Iterable[Span]]
 
@@ -120,7 +124,7 @@ def _strings(root: Element) -> Iterator[Element]:
 
 
 def _android_spans(document: Document, element: Element) -> Iterator[Span]:
-    """The text of a string, or the lines of one with markup."""
+    """The text of a string, or with markup what is between breaks and in each line."""
     written, start = document.written(element.inside, element.close), element.inside
     if _REFERENCE.fullmatch(written):
         return
@@ -131,9 +135,19 @@ def _android_spans(document: Document, element: Element) -> Iterator[Span]:
     before, _, after = _parted(written)
     quoted = '"' in before and '"' in after
     escaped = partial(_android_escaped, is_quoted=quoted, is_xml=cdata is None)
-    inline: list[str | Tag] = (
-        [_android_plain(written)] if cdata else list(_android_inline(document, element, is_quoted=quoted))
-    )
+    if cdata:
+        yield from _android_lines(start, written, [_android_plain(written)], escaped, is_first=True)
+        return
+    for start, end, run in runs_of(element, _parts):
+        inline = list(_android_inline(document, run, is_quoted=quoted))
+        is_first = start == element.inside
+        yield from _android_lines(start, document.written(start, end), inline, escaped, is_first=is_first)
+
+
+def _android_lines(
+    start: int, written: str, inline: list[str | Tag], escaped: Callable[[str], str], *, is_first: bool
+) -> Iterator[Span]:
+    """What stands between two breaks; the lines of it, where it has markup."""
     lines, places = [inline], [0, len(written)]
     if any(isinstance(piece, Tag) for piece in inline):
         lines, places = _inline_lines(inline), _line_places(written)
@@ -144,12 +158,13 @@ def _android_spans(document: Document, element: Element) -> Iterator[Span]:
         first = start + len((written[:begin] + before).encode())
         line[0] = line[0].lstrip() if isinstance(line[0], str) else line[0]
         line[-1] = line[-1].rstrip() if isinstance(line[-1], str) else line[-1]
-        write = escaped if before.strip() or begin else partial(_no_reference, escaped)
+        begins = is_first and not begin and not before.strip()
+        write = partial(_no_reference, escaped) if begins else escaped
         last = first + len(text.encode())
         if len(line) == 1 and isinstance(line[0], str):
             yield Span(first, last, line[0], write)
         else:
-            yield Span(first, last, Segment("", line, "", escaped), partial(_no_reference, str))
+            yield Span(first, last, Segment("", line, "", escaped), partial(_no_reference, str) if is_first else str)
 
 
 def _no_reference(write: Callable[[str], str], text: str) -> str:
@@ -187,20 +202,27 @@ def _parted(written: str) -> tuple[str, str, str]:
     return written[:start], written[start:end], written[end:]
 
 
-def _android_inline(document: Document, element: Element, *, is_quoted: bool) -> Iterator[str | Tag]:
+def _parts(part: Element) -> bool:
+    """Whether an element is a break, or has one inside."""
+    return (part.namespace, part.name) != (PLACEHOLDER, "g") and (
+        part.name in BREAKS or any(map(_parts, part.children))
+    )
+
+
+def _android_inline(document: Document, parts: list[str | Element], *, is_quoted: bool) -> Iterator[str | Tag]:
     """Text and markup; texts that follow one another are one."""
     text = ""
-    for part in element.content:
+    for part in parts:
         if isinstance(part, str):
             text += part
             continue
         yield _android_plain(text, is_quoted=is_quoted)
         text = ""
         if part.close == part.end or (part.namespace, part.name) == (PLACEHOLDER, "g"):
-            yield Tag(document.written(part.start, part.end), "single")
+            yield Tag(document.written(part.start, part.end), "single", is_break=part.name in ("img", "input"))
         else:
             yield Tag(document.written(part.start, part.inside), "open", str(part.start), nested=True)
-            yield from _android_inline(document, part, is_quoted=is_quoted)
+            yield from _android_inline(document, part.content, is_quoted=is_quoted)
             yield Tag(document.written(part.close, part.end), "close", str(part.start), nested=True)
     yield _android_plain(text, is_quoted=is_quoted)
 

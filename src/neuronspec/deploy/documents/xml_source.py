@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from xml.parsers import expat
@@ -90,6 +90,27 @@ class Element:
     def keeps_space(self) -> bool:
         """Whether white space in it is part of the text (`xml:space="preserve"`)."""
         return self.inherited(f"{XML} space") == "preserve"
+
+
+def runs_of(element: Element, parts: Callable[[Element], bool]) -> Iterator[tuple[int, int, list[str | Element]]]:
+    """What is between breaks: where it begins and ends, and its text and elements.
+
+    An element that has a break inside ends what is before it, too, so that each run has whole elements only.
+
+    Args:
+        element: has the text.
+        parts: whether an element is a break, or has one inside.
+    """
+    start, run = element.inside, list[str | Element]()
+    for part in element.content:
+        if isinstance(part, str) or not parts(part):
+            run.append(part)
+            continue
+        yield start, part.start, run
+        if part.close < part.end:
+            yield from runs_of(part, parts)
+        start, run = part.end, []
+    yield start, element.close, run
 
 
 class Document:

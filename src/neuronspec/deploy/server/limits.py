@@ -52,7 +52,7 @@ class Limits:
 
     def body(self, path: str) -> int:
         r"""Bytes of a request's body: every character may be escaped as `\uXXXX\uXXXX`."""
-        if path == "/translate_file":
+        if path.rstrip("/") == "/translate_file":
             return self.document + 4096
         return 12 * self.characters + 100 * self.texts + 4096
 
@@ -108,7 +108,7 @@ class Guard:
             self._metrics.seconds.labels(path).observe(time.perf_counter() - start)
 
     def _largest(self, path: str) -> str:
-        if path == "/translate_file":
+        if path.rstrip("/") == "/translate_file":
             return f"a file of {self._limits.document} bytes"
         return f"{self._limits.characters} characters"
 

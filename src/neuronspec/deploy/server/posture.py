@@ -60,7 +60,10 @@ class Posture:
         origin = headers.get("origin")
         if origin is None:
             return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
-        page = urlsplit(origin)
+        try:
+            page = urlsplit(origin)
+        except ValueError:  # no browser sends it, so nobody needs it answered
+            return False
         own = page.netloc.lower() == headers.get("host", "").lower() or _name(page.netloc) in self.allowed
         return origin in self.cors or (page.scheme in ("http", "https") and own)
 
