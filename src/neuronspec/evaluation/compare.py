@@ -238,7 +238,10 @@ def _paired_runs(
     ids = sentence_ids([RunFolder(first.folder).evaluation(arms[0])], names)
     content = {}
     for arm in arms:
-        statistics = {"second": second.statistics(arm), "first": first.statistics(arm)}
+        statistics = {
+            side: {name: rows for name, rows in run.statistics(arm).items() if name in names}
+            for side, run in (("second", second), ("first", first))
+        }
         found: Pairs = compare_systems(
             statistics, [("second", "first")], names, ids=ids, resamples=resamples, trials=trials
         )
