@@ -138,6 +138,16 @@ def test_composing_a_zero_shot_direction(make_masks: Make, tmp_path: Path) -> No
         masks.compose("it-fr", encoder="it-en", decoder="en-fr")
 
 
+def test_masks_made_of_composed_ones_are_composed_where_both_are(make_masks: Make) -> None:
+    masks = make_masks(BITS)
+    more = masks.compose("de-fr", encoder="de-en", decoder="en-fr")
+    own = NeuronMasks.from_dict(more)  # the same neurons, as selected for de-fr itself
+    for derived in (~more, more | more, more & more, more - more):
+        assert derived.for_direction("de-fr").composed and not derived.for_direction("en-fr").composed
+        assert derived.info.composed == more.info.composed
+    assert not (more | own).for_direction("de-fr").composed and not (own | more).info.composed
+
+
 def test_masks_for_a_direction(make_masks: Make) -> None:
     masks = make_masks(BITS)
     own = masks.for_direction("en-de")

@@ -13,8 +13,9 @@ import torch
 from tests.helpers.families import EOS, FAMILIES, PAD, VOCABULARY, build_family, padded_inputs
 from torch import nn
 
+from neuronspec.core.direction import Direction
 from neuronspec.core.errors import MaskError
-from neuronspec.models.batch import Batch
+from neuronspec.models.batch import Batch, MixedBatch
 from neuronspec.models.compatibility import checkpoint_activations, why_not_computed
 from neuronspec.models.sites import FFNSite, find_ffn_sites
 from neuronspec.neurons.activations import Activations
@@ -353,6 +354,16 @@ def test_padding_that_looks_like_the_end_needs_an_attention_mask() -> None:
     model.config.pad_token_id = EOS
     with pytest.raises(MaskError, match="batch of en-de: .* add attention_mask"):
         record_activations(model, [Batch("en-de", {"input_ids": torch.tensor([[5, 6, EOS]])})])
+
+
+def test_a_batch_of_several_directions_is_not_counted_for_one() -> None:
+    model, (german, french) = build_family("m2m100"), (Direction.parse("en-de"), Direction.parse("en-fr"))
+    inputs = padded_inputs(model)
+    rows = len(inputs["input_ids"])
+    with pytest.raises(MaskError, match=r"rows of several directions \(en-de, en-fr\): give each batch rows of one"):
+        record_activations(model, [MixedBatch(german, inputs, None, (german,) * (rows - 1) + (french,))])
+    alike = MixedBatch(german, inputs, None, (german,) * rows)
+    assert list(record_activations(model, [alike]).counts) == ["en-de"]
 
 
 def test_no_batches() -> None:

@@ -116,7 +116,7 @@ class ExperimentsCompared:
     """Two experiments: the arms that both have, second minus first.
 
     Args:
-        first, second: the run folders of each.
+        first, second: the run folders of each, by seed.
         directions: that all runs have.
         method: how the tests on sentences were made; None with several seeds.
         sentences: with one run each, by arm and metric, the tests on sentences.
@@ -212,6 +212,8 @@ def compare_experiments(
     if not arms or not names:
         what = "arm" if not arms else "direction"
         raise EvaluationError(f"{first[0].folder} and {second[0].folder} have no {what} in common")
+    # pairs are made in this order, whatever the order that the runs were named in
+    first, second = (sorted(runs, key=lambda run: run.seed) for runs in (first, second))
     content = ExperimentsCompared(_names(first), _names(second), names)
     if len(first) == len(second) == 1:
         tests = _paired_runs(first[0], second[0], arms, names, resamples, trials)
@@ -238,7 +240,10 @@ def _paired_runs(
     ids = sentence_ids([RunFolder(first.folder).evaluation(arms[0])], names)
     content = {}
     for arm in arms:
-        statistics = {"second": second.statistics(arm), "first": first.statistics(arm)}
+        statistics = {
+            side: {name: rows for name, rows in run.statistics(arm).items() if name in names}
+            for side, run in (("second", second), ("first", first))
+        }
         found: Pairs = compare_systems(
             statistics, [("second", "first")], names, ids=ids, resamples=resamples, trials=trials
         )

@@ -79,6 +79,13 @@ def seed_test(first: list[float], second: list[float], paired: bool) -> tuple[st
         return "paired t-test over seeds", summarize_seeds(differences, test=True).p
     if min(len(first), len(second)) < 2:
         return "none: one side has a single run", None
+    return "Welch's t-test over seeds", _welch_test(first, second)
+
+
+def _welch_test(first: Sequence[float], second: Sequence[float]) -> float:
+    """The p of Welch's test, two-sided; where neither side varies, 1 if they are equal, else 0."""
     from scipy import stats
 
-    return "Welch's t-test over seeds", float(stats.ttest_ind(second, first, equal_var=False).pvalue)
+    if len(set(first)) == len(set(second)) == 1:
+        return float(first[0] == second[0])
+    return float(stats.ttest_ind(second, first, equal_var=False).pvalue)

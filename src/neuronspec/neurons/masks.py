@@ -238,7 +238,7 @@ class NeuronMasks(ByDirection[DirectionMask]):
     def __invert__(self) -> NeuronMasks:
         """Neurons that aren't selected."""
         inverted = {name: {site: ~mask for site, mask in sites.items()} for name, sites in self.items()}
-        return NeuronMasks(inverted, self._derived_info(f"~{self.info.criterion}"))
+        return NeuronMasks(inverted, self._derived_info(f"~{self.info.criterion}", self.info.composed))
 
     def __eq__(self, other: object) -> bool:
         """Whether directions, sites and selected neurons are the same; `info` doesn't matter."""
@@ -301,13 +301,15 @@ class NeuronMasks(ByDirection[DirectionMask]):
         combined = {
             name: {site: combine(mask, other[name][site]) for site, mask in self[name].items()} for name in self
         }
-        info = self._derived_info(f"({self.info.criterion} {sign} {other.info.criterion})")
+        theirs = other.info.composed
+        both = {name: origin for name, origin in self.info.composed.items() if theirs.get(name) == origin}
+        info = self._derived_info(f"({self.info.criterion} {sign} {other.info.criterion})", both)
         if self.info.fingerprint != other.info.fingerprint:
             info = info.model_copy(update={"fingerprint": None})
         return NeuronMasks(combined, info)
 
-    def _derived_info(self, criterion: str) -> MaskInfo:
-        return MaskInfo(criterion=criterion, fingerprint=self.info.fingerprint)
+    def _derived_info(self, criterion: str, composed: dict[str, tuple[str, str]]) -> MaskInfo:
+        return MaskInfo(criterion=criterion, fingerprint=self.info.fingerprint, composed=composed)
 
 
 def _check_masks(direction: str, sites: DirectionMask) -> None:

@@ -14,7 +14,7 @@ from neuronspec.batching.in_order import eval_batches
 from neuronspec.core.direction import Direction, parse_task
 from neuronspec.core.errors import MaskError
 from neuronspec.core.progress import SILENT, Progress
-from neuronspec.models.batch import Batch
+from neuronspec.models.batch import Batch, MixedBatch
 from neuronspec.models.dispatch import device_of, weights_present
 from neuronspec.models.fingerprint import model_fingerprint
 from neuronspec.models.precision import products_of, without_gradients_in
@@ -60,7 +60,8 @@ def record_activations(
         progress: shows how many batches are done, such as `ns.Bars()`.
 
     Raises:
-        MaskError: no batches, inputs that don't show where padding is, or activations that aren't finite.
+        MaskError: no batches, a batch of several directions, inputs that don't show where padding is, or activations
+            that aren't finite.
         ModelError: the model's FFN sites aren't known, or its weights are narrower than `precision`.
 
     Examples:
@@ -78,6 +79,7 @@ def record_activations(
     with torch.no_grad(), computing, eager, _in_eval_mode(model), recorder.attached():
         products = products_of(model)
         for batch in progress.track(batches, "recording"):
+            _check_direction(batch)
             try:
                 counted = counted_positions(batch.inputs, sides, forward.pad_id, positions, count_padding)
             except MaskError as error:
@@ -114,6 +116,15 @@ def recording_batches(
     for direction in progress.track(directions, "recording"):
         pairs = store.pairs(settings.split, direction)
         yield from eval_batches(pairs, direction, store.tokenizer, batch_tokens=4096, limit=settings.sentences)
+
+
+def _check_direction(batch: Batch) -> None:
+    """A batch is counted for one direction."""
+    if isinstance(batch, MixedBatch) and len(set(batch.row_directions)) > 1:
+        names = ", ".join(sorted({str(direction) for direction in batch.row_directions}))
+        raise MaskError(
+            f"a batch to record has rows of several directions ({names}): give each batch rows of one direction"
+        )
 
 
 class _Forward:

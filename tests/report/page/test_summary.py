@@ -31,17 +31,27 @@ def summary_sentences(data: ReportData, numbers: Numbers) -> list[str]:
     return [*scores, *neurons_told(data, numbers), *structure_told(numbers), *causes]
 
 
-def sentences(arms: dict[str, dict[str, float]], masks: NeuronMasks | None = None) -> str:
-    """The summary of a run with these chrF++ by arm and direction."""
+def with_scores(arms: dict[str, dict[str, float]]) -> ReportData:
+    """A run with these chrF++ by arm and direction."""
     data = fake_run(SMALL)
     scores = {
         arm: {name: {"bleu": 1.0, "chrf++": score, "loss": 1.0, "n": 9} for name, score in by_direction.items()}
         for arm, by_direction in arms.items()
     }
-    results = changed(data.results, arms=scores)
+    return dataclasses.replace(data, results=changed(data.results, arms=scores))
+
+
+def sentences(arms: dict[str, dict[str, float]], masks: NeuronMasks | None = None) -> str:
+    """The summary of a run with these chrF++ by arm and direction."""
+    data = with_scores(arms)
     chosen = masks or data.masks
-    numbers = compute(chosen, "en", {})
-    return " ".join(summary_sentences(dataclasses.replace(data, results=results, masks=chosen), numbers))
+    return " ".join(summary_sentences(dataclasses.replace(data, masks=chosen), compute(chosen, "en", {})))
+
+
+def opening(arms: dict[str, dict[str, float]]) -> str:
+    """How the report of such a run opens."""
+    data = with_scores(arms)
+    return " ".join(lead_sentences(data, compute(data.masks, "en", {})))
 
 
 def test_who_is_ahead_and_in_how_many() -> None:
@@ -56,6 +66,18 @@ def test_who_is_ahead_and_in_how_many() -> None:
     assert "Specialized is 2.17 chrF++ below dense on average, better in 1 of 3 directions" in text
     assert "Specialized is 1.00 chrF++ above random on average, better in 3 of 3 directions" in text
     assert "too little trained" not in text
+
+
+def test_equal_arms_are_neither_above_nor_below() -> None:
+    scores = {arm: {"en-de": 40.0} for arm in ("specialized", "dense")}
+    assert "Specialized is equal to dense on average, better in 0 of 1 directions" in sentences(scores)
+    assert "; specialized is equal to dense (not tested)" in opening(scores)
+
+
+def test_only_a_baseline_is_held_against_copying() -> None:
+    specialized, copy = {"en-de": 40.0}, {"en-de": 5.0}
+    assert "baseline" not in opening({"copy": copy, "specialized": specialized})
+    assert "no better than copying" in opening({"copy": copy, "base": copy, "specialized": specialized})
 
 
 def test_a_baseline_below_copy_gives_no_verdict() -> None:
@@ -79,6 +101,10 @@ def masks_with(overlaps: list[tuple[int, int]]) -> NeuronMasks:
         ([(50, 40), (50, 20)], "falls from 0.67 in the first layer to 0.25 in the last; "),
         ([(50, 40), (50, 20)], "The neurons grow more language-specific."),
         ([(50, 20), (50, 40)], "The neurons grow more language-agnostic."),
+        (
+            [(50, 40), (50, 40)],
+            "stays the same from 0.67 in the first layer to 0.67 in the last; random neurons would ",
+        ),
         ([(70, 60), (20, 15)], "Above chance the overlap rises: the change comes from sparser layers."),
         ([(20, 15), (70, 60)], "Above chance the overlap falls: the change comes from denser layers."),
     ],

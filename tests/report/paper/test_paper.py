@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.helpers.fake_run import HOSTILE, fake_run
+from tests.helpers.fake_run import HOSTILE, fake_activations, fake_run
 
 from neuronspec.core.errors import MaskError, MissingExtraError
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.report.numbers import compute
 from neuronspec.report.paper.canvas import overlap_figure
+from neuronspec.report.paper.figures import paper_figures
 from neuronspec.report.paper.write import save, write_figures
 
 pytest.importorskip("matplotlib", reason="the report extra is not installed")
@@ -39,6 +43,17 @@ def test_every_figure_is_written_with_its_caption(tmp_path: Path) -> None:
     for fragment in ("Dutch", "German", "French", "Spanish", "Germanic", "Romance", "decoder, layer 1"):
         assert fragment in shown
     assert "own" in text_of(tmp_path / "ablation-decoder.svg")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("names", [["en-de", "en-nl", "en-fr"], ["de-en", "nl-en", "fr-en"]], ids=["out", "into"])
+def test_a_side_may_have_fewer_than_two_directions(names: list[str]) -> None:
+    """As the encoder has where all directions are out of one language."""
+    data = fake_run(SMALL, layers=2, width=64)
+    masks = NeuronMasks.from_dict({name: data.masks[name] for name in names})
+    part = replace(data, masks=masks, activations=fake_activations(masks), findings=None, results=None)
+    numbers = compute(masks, part.pivot, part.families, part.activations)
+    assert {"progression", "sparsity", "families"} <= {made.name for made in paper_figures(part, numbers)}
 
 
 def test_the_same_figure_gives_the_same_bytes(tmp_path: Path) -> None:

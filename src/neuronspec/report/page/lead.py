@@ -9,7 +9,7 @@ from neuronspec.evaluation.tables import average, trained_directions
 from neuronspec.report.data import ReportData
 from neuronspec.report.gains import Gain, gain_of, gains_over
 from neuronspec.report.numbers import Numbers
-from neuronspec.report.page.summary import SIGNIFICANT
+from neuronspec.report.page.summary import SIGNIFICANT, against, course
 
 
 def lead_sentences(data: ReportData, numbers: Numbers) -> list[str]:
@@ -45,14 +45,14 @@ def _outcome(results: Results) -> Iterator[str]:
         text += f"; specialized is {', and '.join(compared)}"
     elif best != "base" and (gain := gain_of(results, best, "base")) is not None:
         text += f"; that is {_compared(gain, 'base')}"
-    if known.get("copy", -1.0) >= arms.get("base", 0.0):
+    if {"base", "copy"} <= known.keys() and known["base"] <= known["copy"]:
         text += "; the baseline is too little trained for a verdict, as it is no better than copying"
     yield f"{text}. This is one training seed."
 
 
 def _compared(gain: Gain, other: str) -> str:
     sure = f" ({gain.sure})" if gain.sure else " (not tested)"
-    return f"{abs(gain.value):.2f} {'above' if gain.value > 0 else 'below'} {other}{sure}"
+    return f"{against(gain.value, other)}{sure}"
 
 
 def _adapted(results: Results) -> str:
@@ -99,7 +99,7 @@ def _overlaps(numbers: Numbers) -> Iterator[str]:
         own = [row.mean for row in numbers.progression if row.site.startswith(f"{side}.") and row.mean is not None]
         if len(own) > 1:
             where = "" if side == "layers" else f" in the {side}"
-            yield f"{'rises' if own[-1] > own[0] else 'falls'}{where} ({own[0]:.2f} to {own[-1]:.2f})"
+            yield f"{course(own[0], own[-1])}{where} ({own[0]:.2f} to {own[-1]:.2f})"
 
 
 def _causes(data: ReportData) -> Iterator[str]:

@@ -16,6 +16,20 @@ from neuronspec.report.series import ablation_gains
 SIGNIFICANT = 0.05
 
 
+def against(difference: float, other: str, unit: str = "") -> str:
+    """`1.20 chrF++ above dense`; `equal to dense` where the two digits that are shown are 0."""
+    if not round(difference, 2):
+        return f"equal to {other}"
+    return f"{abs(difference):.2f}{unit} {'above' if difference > 0 else 'below'} {other}"
+
+
+def course(first: float, last: float) -> str:
+    """`rises` or `falls`; `stays the same` where both are the same to the two digits that are shown."""
+    if round(first, 2) == round(last, 2):
+        return "stays the same"
+    return "rises" if last > first else "falls"
+
+
 def scores_told(results: Results) -> Iterator[str]:
     """How the arms came out, and how specialized compares with its controls."""
     directions, arms = trained_directions(results), results.arms
@@ -71,7 +85,7 @@ def _comparison(results: Results, other: str, directions: Sequence[str]) -> Iter
     old = results.significance is not None and results.significance.old
     tested = "; ".join(told) or ("no interval, as version 0.1 made the results" if old else "no significance test")
     yield (
-        f"Specialized is {abs(mean):.2f} chrF++ {'above' if mean > 0 else 'below'} {other} on average, better in "
+        f"Specialized is {against(mean, other, ' chrF++')} on average, better in "
         f"{better} of {len(gains)} directions (one seed; {tested})."
     )
 
@@ -90,15 +104,17 @@ def _progression(side: str, first: LayerOverlap, last: LayerOverlap) -> str:
     """From the first to the last layer, and whether the change is more than what sparsity alone brings about."""
     means, chances = (first.mean or 0.0, last.mean or 0.0), (first.chance or 0.0, last.chance or 0.0)
     above = [(mean - chance) / (1 - chance) if chance < 1 else 0.0 for mean, chance in zip(means, chances, strict=True)]
-    rises, rises_above_chance = means[1] > means[0], above[1] > above[0]
+    overlap, rises_above_chance = course(*means), above[1] > above[0]
     where = "Over the layers" if side == "layers" else f"In the {side}"
     text = (
-        f"{where} the overlap of directions {'rises' if rises else 'falls'} from {means[0]:.2f} in the first "
+        f"{where} the overlap of directions {overlap} from {means[0]:.2f} in the first "
         f"layer to {means[1]:.2f} in the last; random neurons would share {chances[0]:.2f} and {chances[1]:.2f}."
     )
-    if rises == rises_above_chance:
-        return f"{text} The neurons grow more language-{'agnostic' if rises else 'specific'}."
-    other, density = ("falls", "denser") if rises else ("rises", "sparser")
+    if overlap == "stays the same":
+        return text
+    if (overlap == "rises") == rises_above_chance:
+        return f"{text} The neurons grow more language-{'agnostic' if rises_above_chance else 'specific'}."
+    other, density = ("falls", "denser") if overlap == "rises" else ("rises", "sparser")
     return f"{text} Above chance the overlap {other}: the change comes from {density} layers."
 
 

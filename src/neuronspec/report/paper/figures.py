@@ -124,7 +124,10 @@ def _progression(numbers: Numbers) -> PaperFigure:
     lines = progression_series(numbers.progression)
 
     def draw(axis: Axes, side: str, sites: list[SiteNumbers]) -> None:
-        mean, chance = [line for line in lines if line.side == side]
+        own = [line for line in lines if line.side == side]
+        if not own:  # a side that a single direction is compared on, as the encoder from one language into many
+            return
+        mean, chance = own
         if mean.low:
             axis.fill_between(mean.x, mean.low, mean.high, color=mean.color, alpha=0.2, linewidth=0)
         _plot(axis, mean, marker="o", label="mean, quartiles")
