@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -25,7 +24,7 @@ from neuronspec.core.plugins import load_plugins_of_run, plugin_mistakes, plugin
 from neuronspec.core.registry import OneOf
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.core.settings import Section, Seed
-from neuronspec.core.yaml_file import load_yaml
+from neuronspec.core.yaml_file import dump_yaml, load_yaml
 from neuronspec.corpus.settings import CorpusSettings, not_among, spelled_as_in
 from neuronspec.corpus.zero_shot import composable, zero_shot_problems
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
@@ -316,7 +315,7 @@ class Recipe(Section):
     def to_yaml(self) -> str:
         """The recipe as resolved: every key, paths absolute."""
         values = self.model_dump(mode="json", exclude_none=True)
-        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+        return dump_yaml(values)
 
 
 def _arm_problems(recipe: Recipe) -> Iterator[str]:

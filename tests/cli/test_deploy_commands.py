@@ -81,6 +81,8 @@ def test_a_catalog_is_filled_in_place_and_a_folder_file_by_file(specialized: Pat
         refused = neuronspec("translate", specialized, folder / "b.po", *languages, *wrong)
         assert refused.returncode == 2 and "Traceback" not in refused.stderr, refused.stderr
     assert neuronspec("translate", specialized, *languages, "--in-place", text="w1\n").returncode == 2
+    stream = neuronspec("translate", specialized, "-", *languages, "--as", "po", "--in-place", text=content)
+    assert stream.returncode == 2 and "standard input" in stream.stderr, stream.stderr
     assert (folder / "b.po").read_text() == content
 
 

@@ -51,6 +51,12 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     assert file.read_text(encoding="utf-8") == "mine\n"
 
 
+def test_a_sweep_does_not_take_the_place_of_its_recipe(tmp_path: Path) -> None:
+    with pytest.raises(PathError, match=r"demo.yaml: adaptation-demo-sweep is a sweep of the recipe .*another --out"):
+        write_bundled("adaptation-demo-sweep", tmp_path / "demo.yaml")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [

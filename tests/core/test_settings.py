@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 import neuronspec
-from neuronspec.core.settings import Section
+from neuronspec.core.settings import RecipePattern, Section
 from neuronspec.deploy.server.keys import Key
 
 ABSURD = [float("nan"), float("inf"), float("-inf"), 1e308, -1e308, 10**30, -(10**30)]
@@ -84,3 +85,22 @@ def test_absurd_numbers_are_refused(section: type[BaseModel], info: FieldInfo) -
         for given in (value, [value], [value, value], {"en-de": value}, {"encoder": value}):
             with pytest.raises(ValidationError):
                 checked.validate_python(given)
+
+
+def test_the_name_of_a_link_says_whether_its_file_is_packed(tmp_path: Path) -> None:
+    """Downloads of the Hugging Face hub are links to files that are named by their content."""
+    real, given = tmp_path / "real", tmp_path / "given"
+    (real / "blobs").mkdir(parents=True)
+    given.symlink_to(real)
+    (real / "blobs" / "1a2b").write_bytes(b"")
+    for name in ("text.tsv.gz", "text.zip", "text.tsv"):
+        (real / name).symlink_to(Path("blobs") / "1a2b")
+
+    def path(text: str) -> str:
+        return TypeAdapter(RecipePattern).validate_python(text, context={"folder": given})
+
+    assert path("text.tsv.gz") == str(real.resolve() / "text.tsv.gz")
+    assert path("text.zip/a.{lang}") == str(real.resolve() / "text.zip" / "a.{lang}")
+    assert path("blobs/../text.tsv") == path("blobs/1a2b") == str(real.resolve() / "blobs" / "1a2b")
+    (real / "plain").symlink_to(Path("text.tsv.gz"))
+    assert path("plain") == str(real.resolve() / "blobs" / "1a2b"), "as ever"

@@ -6,13 +6,14 @@ import os
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neuronspec.core.errors import RecipeError
-from neuronspec.core.yaml_file import LARGEST, load_yaml, parse_override
+from neuronspec.core.yaml_file import LARGEST, dump_yaml, load_yaml, parse_override
 from neuronspec.recipe import Recipe
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -106,6 +107,31 @@ def test_dates_are_text_and_aliases_are_copies(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("a: 2020-01-31\nb: &b {path: x}\nc: *b\n")
     assert load_yaml(path, ["c.path=y"]).values == {"a": "2020-01-31", "b": {"path": "x"}, "c": {"path": "y"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("010", 10), ("-7", -7), ("+1", 1), ("0o17", 15), ("0x1F", 31), ("!!int '0b1'", None),
+        ("16:00", "16:00"), ("0b11", "0b11"), ("1_000", "1_000"), ("-0x1F", "-0x1F"), ("0o8", "0o8"),
+    ],
+)  # fmt: skip
+def test_whole_numbers_are_those_of_yaml_1_2(text: str, value: int | str | None) -> None:
+    if value is None:
+        with pytest.raises(RecipeError, match="can't be read as !!int"):
+            parse_override(f"a={text}")
+        return
+    assert parse_override(f"a={text}") == ("a", value)
+    assert parse_override(f"a='{text}'") == ("a", text)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,3}", fullmatch=True), st.one_of(st.integers(), st.sampled_from(
+    ["010", "16:00", "0o17", "5e-4", "1e5", "0x1F", "no", "true", "null", "2020-01-31", "1_000", "-", "", "\U0001f600"]
+))))  # fmt: skip
+def test_what_is_written_is_read_as_it_was(tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]) -> None:
+    path = tmp_path_factory.mktemp("written") / "recipe.yaml"
+    path.write_text(dump_yaml({"name": "trial", **values}), encoding="utf-8")
+    assert load_yaml(path, []).values == {"name": "trial", **values}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuronspec.core.direction import Direction
 from neuronspec.corpus.cleaning import PairFilter, SeenHashes, Side, contains, hash_texts
 from neuronspec.corpus.settings import CleaningSettings
 
@@ -101,3 +102,17 @@ def test_length_ratio_in_tokens() -> None:
     sides = side(["a", "b", "c"], [6, 7, 2]), side(["x", "y", "z"], [2, 2, 7])
     assert keep("train", *sides, max_length_ratio=3) == ([0], {"rows": 3, "length ratio": 2})
     assert keep("valid", *sides)[0] == keep("test", *sides)[0] == [0, 1, 2]
+
+
+def test_a_duplicate_is_one_in_every_direction_that_it_is_trained_in() -> None:
+    """By source: en-de alone, de-en alone, both, and another pair alone."""
+    out, into, other = Direction("en", "de"), Direction("de", "en"), Direction("en", "fr")
+    rules = PairFilter(CleaningSettings(), "train", [[out], [into], [out, into], [other]])
+
+    def kept(text: str, place: int) -> bool:
+        return bool(rules.keep(("de", "en"), side([text]), side(["x"]), place=place)[0][0])
+
+    assert [kept("a", place) for place in (0, 1, 0, 1, 2)] == [True, True, False, False, False]
+    assert [kept("b", place) for place in (0, 2, 1)] == [True, True, False]
+    assert [kept("c", place) for place in (2, 0, 1)] == [True, False, False]
+    assert [kept("d", place) for place in (3, 0, 3)] == [True, True, False]

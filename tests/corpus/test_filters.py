@@ -75,6 +75,17 @@ def test_language_identification() -> None:
     assert left_out({"language_id": {}}, "gsw", texts) == {}  # not one that py3langid knows
 
 
+def test_another_model_of_languages_is_noticed(tmp_path: Path) -> None:
+    model, filters = tmp_path / "lid.bin", {"language_id": {"model": str(tmp_path / "lid.bin")}}
+    corpus = {"languages": ["de"], "train": {"reader": "tsv", "path": "text.tsv"}, "filters": filters}
+    settings = CorpusSettings.model_validate(corpus)
+    model.write_bytes(b"one")
+    before = settings.inputs
+    model.write_bytes(b"another")
+    assert settings.inputs != before
+    assert str(model) in before
+
+
 def test_repetitions() -> None:
     texts = [
         "bla bla bla bla bla",

@@ -193,6 +193,14 @@ def test_a_source_may_be_of_one_direction(tmp_path: Path) -> None:
     assert [len(store.pairs("train", "en-de").tokens(index)[0]) for index in range(len(into))] == lengths.tolist()
 
 
+def test_text_may_be_given_once_for_each_direction(tmp_path: Path) -> None:
+    source, held = written(tmp_path, "tsv", sentences(0, 60)), written(tmp_path, "tsv", sentences(200, 20))
+    train = [source | {"directions": [name]} for name in ("en-de", "de-en")]
+    store, report = prepared(tmp_path / "data", train, languages=["de"], valid=held, test=held)
+    assert len(store.pairs("train", "en-de")) == len(store.pairs("train", "de-en")) == 60
+    assert report["splits"]["train"]["en-de"]["kept"] == 60
+
+
 def test_text_of_a_domain_isnt_held_out(tmp_path: Path) -> None:
     train = [written(tmp_path, "tsv", sentences(0, 60)), written(tmp_path, "tsv", sentences(200, 90), domain="bt")]
     store, report = prepared(tmp_path / "data", train)
@@ -267,6 +275,14 @@ def test_weights_reach_the_store(tmp_path: Path) -> None:
     [
         ({"train": [{"reader": "tsv", "path": "a"}, {"reader": "tsx", "path": "b"}]}, "train.1.reader"),
         ({"train": []}, "at least 1 item"),
+        (
+            {"train": {"reader": "tsv", "path": "a"}, "directions": ["en-de", "de-en", "eng-deu"]},
+            "directions: en-de is named twice",
+        ),
+        (
+            {"train": {"reader": "tsv", "path": "a"}, "valid": {"reader": "tsv", "path": "a", "weight": 1}},
+            "valid: weight: is for training text",
+        ),
         ({"train": [{"reader": "tsv", "path": "a", "languages": ["en", "sv"]}]}, "train: languages: .*'sv'"),
         ({"train": [{"reader": "tsv", "path": "a", "languages": ["en"]}]}, "at least 2 items"),
         ({"train": {"reader": "tsv", "path": "a", "directions": ["de-fr"]}}, "train: directions: .*de-fr"),

@@ -163,6 +163,16 @@ def test_outputs_of_other_settings_are_set_aside_not_lost(tmp_path: Path, ran: l
     assert (tmp_path / "base").read_text() != before
 
 
+def test_a_link_that_was_set_aside_gives_way_and_its_target_stays(tmp_path: Path, ran: list[str]) -> None:
+    run, disk = tmp_path / "run", tmp_path / "disk"
+    disk.mkdir()
+    for warmup in (1, 2, 3):
+        execute(run, recipe_with(training={"updates": 10, "warmup": warmup}))
+        (run / "base").unlink()
+        (run / "base").symlink_to(disk)
+    assert (run / "superseded" / "base").is_symlink() and disk.is_dir()
+
+
 def test_what_a_failed_task_would_have_replaced_comes_back(
     tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

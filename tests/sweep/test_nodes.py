@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.helpers.toy_sweep import write_sweep
 
-from neuronspec.core.errors import RunError
+from neuronspec.core.errors import EvaluationError, RunError
 from neuronspec.core.files import write_json
 from neuronspec.runs.pipeline import Pipeline
 from neuronspec.sweep.cell_results import sentences_compared
@@ -122,10 +122,18 @@ def test_a_run_of_the_recipe_gives_its_baseline(tmp_path: Path) -> None:
     assert {cell.linked[name] for name in ("prepare", "train", "record")} == {run}
     assert next(node for node in found if node.folder == run).tasks == ()
     task = pipeline.tasks["evaluate/base"]
+    (run / "evaluation" / "base").mkdir(parents=True)
     pipeline.remember(task, {"fingerprint": pipeline.fingerprint(task), "settings": task.settings, "state": "finished"})
     again = nodes_of(sweep, tmp_path / "out", run)
     assert next(node for node in again if node.folder == run).tasks == ("evaluate/base",), "its scores are used"
     assert "evaluate-base" not in shared([node for node in again if node.folder != run])
+    assert next(node for node in again if node.given).folder == run
+    (run / "evaluation" / "base").rmdir()
+    missing = nodes_of(sweep, tmp_path / "out", run)
+    assert next(node for node in missing if node.given).done(), "nothing is made again in the run itself"
+    assert "evaluate-base" in shared([node for node in missing if node.folder != run])
+    with pytest.raises(RunError, match="has changed since the sweep looked"):
+        link(next(node for node in missing if node.given))
     other = Sweep.load(tmp_path / "sweep.yaml", ["training.updates=7"])
     with pytest.raises(RunError, match=r"training.updates.*leave --base out"):
         nodes_of(other, tmp_path / "out", run)
@@ -147,6 +155,18 @@ def test_the_sentences_compared_are_those_of_the_sweep(tmp_path: Path) -> None:
                 (place / f"en-de.{part}").write_text(text, encoding="utf-8")
     compared = {"base": Found(nodes={(0, 0): base}), "dense": Found(nodes={(0, 1): dense})}
     assert len(sentences_compared(compared, ["en-de"])["en-de"]) == 4
+
+
+def test_other_sentences_are_not_compared(tmp_path: Path) -> None:
+    found = [node for node in nodes(tmp_path, "arms: {dense: , random: }\n") if node.cell]
+    for node, text in zip(found, ("one\n", "two\n"), strict=True):
+        place = node.folder / "evaluation" / node.name.partition("/")[0]
+        place.mkdir(parents=True)
+        for part in ("src", "ref"):
+            (place / f"en-de.{part}").write_text(text, encoding="utf-8")
+    compared = {node.name: Found(nodes={(0, 1): node}) for node in found}
+    with pytest.raises(EvaluationError, match=r"dense/en-de\.ref and .*random/en-de\.ref are different test sentences"):
+        sentences_compared(compared, ["en-de"])
 
 
 def test_the_folder_remembers_where_it_began(tmp_path: Path) -> None:

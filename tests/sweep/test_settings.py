@@ -47,6 +47,13 @@ def test_every_entry_continues_from_every_baseline(tmp_path: Path) -> None:
     assert {recipe.seed for _, recipe in made} == {3}, "the corpus is the recipe's"
 
 
+def test_a_value_in_any_script_reaches_the_recipe(tmp_path: Path) -> None:
+    name = "\U0001f600 \u00e9.tsv"
+    path = write_sweep(tmp_path, "arms: {dense: }\n")
+    ((_, recipe),) = Sweep.load(path, [f"corpus.train={{reader: moses, path: '{name}.{{lang}}'}}"]).recipes()
+    assert name in str(recipe.corpus.sources["train"][0].path)
+
+
 def test_what_all_entries_share_can_be_set_from_outside(tmp_path: Path) -> None:
     path = write_sweep(tmp_path, "set: {continuation.updates: 5}\narms: {dense: , random: {}}\n")
     (_, first), (_, second) = Sweep.load(path, ["continuation.updates=7", "model.d_model=16"]).recipes()
@@ -91,6 +98,22 @@ def test_mistakes_are_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(RecipeError) as caught:
         Sweep.load(path)
     assert re.search(told, str(caught.value), re.DOTALL), str(caught.value)
+
+
+def test_the_text_that_the_test_is_drawn_from_is_one(tmp_path: Path) -> None:
+    half = "half: {arm: dense, set: {corpus.train: {reader: tsv, path: table.tsv, share: 0.5}}}"
+    path = write_sweep(tmp_path, f"arms: {{dense: , {half}}}\n")
+    with pytest.raises(
+        RecipeError, match=r"entry half: corpus.train is other .* entry dense.*corpus.valid and corpus.te"
+    ):
+        Sweep.load(path)
+    given = [f"corpus.{split}={{reader: tsv, path: table.tsv}}" for split in ("valid", "test")]
+    with pytest.raises(RecipeError, match="entry half"):
+        Sweep.load(path, given[:1])
+    assert len(Sweep.load(path, given).recipes()) == 2
+    source = "{reader: tsv, path: table.tsv}"
+    more = f"more: {{arm: dense, set: {{corpus.train: [{source}, {source[:-1]}, held_out: false}}]}}}}"
+    assert len(Sweep.load(write_sweep(tmp_path, f"arms: {{dense: , {more}}}\n")).recipes()) == 2
 
 
 def test_a_sweep_and_a_recipe_are_told_apart(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,10 @@ from typing import Any
 
 import pytest
 from tests.helpers.toy_sweep import ENVIRONMENT, SMALL, command, sweep, write_sweep
+
+from neuronspec.recipe import Recipe
+from neuronspec.runs.pipeline import Pipeline
+from neuronspec.sweep.settings import Sweep
 
 pytestmark = pytest.mark.cli
 TEXT = SMALL + "seeds: [1, 2]\narms: {dense: , specialized: }\n"
@@ -127,15 +132,41 @@ def test_killed_and_restarted_repeats_nothing_and_loses_nothing(finished: Path, 
 
 def test_a_failure_stops_nothing_but_itself(finished: Path, tmp_path: Path) -> None:
     path, out = finished.parent / "failing.yaml", tmp_path / "out"
-    arms = "arms: {dense: , wild: {arm: dense, set: {continuation.compile: true}}}\n"
+    empty = "bad: {arm: dense, set: {corpus.filters.characters: {min: 5000}}}"  # the first one, and without any text
+    arms = f"arms: {{{empty}, dense: , wild: {{arm: dense, set: {{continuation.compile: true}}}}}}\n"
     path.write_text(f"name: toy\nrecipe: toy.yaml\n{SMALL}{arms}", encoding="utf-8")
     shutil.copytree(finished, out, ignore=shutil.ignore_patterns("cells"))  # what both sweeps need is done
     result = sweep(path, "--out", out)
-    assert "dense/seed-1: started" in result.stdout and "train-" not in result.stdout
+    assert "dense/seed-1: started" in result.stdout and not re.search(
+        r"^train-\S+: started", result.stdout, re.MULTILINE
+    )
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert "wild/seed-1" in result.stderr and "the model is on a CPU" in result.stderr
     found = results(out)
-    assert "dense" in found["entries"] and list(found["failed"]) == ["wild/seed-1"]
+    assert list(found["entries"]) == ["dense"] and {"bad/seed-1", "wild/seed-1"} <= found["failed"].keys()
+
+
+@pytest.mark.slow
+def test_the_run_that_it_begins_from_stays_as_it_is(tmp_path: Path) -> None:
+    path, run = write_sweep(tmp_path, SMALL + "arms: {dense: , random: }\n"), tmp_path / "run"
+    made = [cell for cell, _ in Sweep.load(path).recipes() if cell.entry == "dense"]
+    Pipeline(Recipe.load(tmp_path / "toy.yaml", made[0].overrides), run).execute()
+    shutil.rmtree(run / "evaluation" / "copy")
+    before = content(run)
+    first = sweep(path, "--out", tmp_path / "out", "--base", run)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert list(results(tmp_path / "out")["arms"]) == ["copy", "base", "dense", "random"]
+    rescored = ("--set", "evaluation.scores.tokenizers={de: char}")
+    again = sweep(path, "--out", tmp_path / "out", "--base", run, *rescored)
+    assert "0 to do" in again.stdout, again.stdout + again.stderr
+    assert content(run) == before
+    plan = sweep(path, "--out", tmp_path / "out", "--base", run, *rescored, "--dry-run")
+    assert plan.returncode == 0 and "to do" not in plan.stdout
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.mark.slow

@@ -150,8 +150,13 @@ def _run(sweep: Sweep, nodes: list[Node], out: Path, runner: Runner, tables: Pat
     names = {node.folder: node.name for node in nodes}
     failed = {names[folder]: reason for folder, reason in outcome.failed.items()}
     failed |= {names[folder]: f"needs {needed}, which failed" for folder, needed in outcome.skipped.items()}
+    lines = [f"  {name}: {reason}" for name, reason in failed.items()]
+    failures = "\n".join([f"{len(failed)} tasks of the sweep failed; run it again to retry:", *lines])
     if any(node.cell for node in nodes if node.folder in outcome.done):
-        results = gather(sweep, nodes, outcome.done, failed, out, progress())
+        try:
+            results = gather(sweep, nodes, outcome.done, failed, out, progress())
+        except NeuronspecError as error:
+            raise (SweepFailed(f"{failures}\nno table: {error}") if failed else error) from None
         made = sweep_tables(results)
         for name in ("entries", "frontier", "frontier_loss", "zero_shot_entries", "tiers", "costs"):
             if name in made:
@@ -161,8 +166,7 @@ def _run(sweep: Sweep, nodes: list[Node], out: Path, runner: Runner, tables: Pat
         logger.info("results: %s", RunFolder(out).results)
         _draw(results, out)
     if failed:
-        lines = [f"  {name}: {reason}" for name, reason in failed.items()]
-        raise SweepFailed("\n".join([f"{len(failed)} tasks of the sweep failed; run it again to retry:", *lines]))
+        raise SweepFailed(failures)
 
 
 def _draw(results: SweepResults, out: Path) -> None:

@@ -25,6 +25,8 @@ def in_place_of(file: str, out: Path | None, source: str, kind: str | None) -> P
 
     if out is not None:
         raise typer.BadParameter("--in-place and --out exclude each other")
+    if file == "-":
+        raise typer.BadParameter("--in-place fills a file, and - is standard input; leave --in-place out")
     if Path(file).is_dir() or format_of(file, source, kind) not in FILLED:
         raise typer.BadParameter(f"--in-place is for {', '.join(FILLED)} files; name with --out where {file} goes")
     return Path(file).resolve()

@@ -84,7 +84,7 @@ def write_bundled(name: str, out: Path | None = None) -> list[Path]:
 
     Raises:
         RecipeError: there is none of that name.
-        PathError: there is a file already.
+        PathError: there is a file already, or the file would be that of the sweep's recipe.
     """
     known = bundled()
     if name not in known:
@@ -92,9 +92,14 @@ def write_bundled(name: str, out: Path | None = None) -> list[Path]:
     file = out or Path(f"{name}.yaml")
     if file.is_dir():
         raise PathError(f"{file} is a folder; give the path of a file, such as {file / name}.yaml")
-    written = [_write_new(known[name], file)]
     needed = known[name].recipe
-    if needed is not None and not (beside := file.with_name(f"{needed}.yaml")).exists():
+    beside = file.with_name(f"{needed}.yaml")
+    if needed is not None and beside == file:
+        raise PathError(
+            f"{file}: {name} is a sweep of the recipe of that name, which lies beside it; name another --out"
+        )
+    written = [_write_new(known[name], file)]
+    if needed is not None and not beside.exists():
         written.append(_write_new(known[needed], beside))
     return written
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
+PACKED = (".gz", ".xz", ".zst", ".zip")
+"""How the names of compressed files and archives end."""
+
 
 def not_empty(path: Any) -> Any:
     """What is written as a path: an empty one would be the recipe's folder.
@@ -35,7 +39,16 @@ def from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
     """Relative paths in a recipe start at the recipe's folder."""
     folder = (info.context or {}).get("folder")
     expanded = Path(pattern).expanduser()
-    return str((Path(folder) / expanded).resolve()) if folder else str(expanded)
+    return str(_followed(Path(folder) / expanded)) if folder else str(expanded)
+
+
+def _followed(path: Path) -> Path:
+    """The path without links, but for one whose name alone says how its file is packed: text.tsv.gz to blobs/1a2b."""
+    for link in (path, *path.parents):
+        packed = link.suffix in PACKED and os.path.islink(link) and os.path.isfile(link)  # noqa: PTH113, PTH114
+        if packed and link.resolve().suffix != link.suffix:
+            return link.parent.resolve() / link.name / path.relative_to(link)
+    return path.resolve()
 
 
 def _from_recipe_folder(path: Path, info: ValidationInfo) -> Path:

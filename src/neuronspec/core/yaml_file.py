@@ -29,22 +29,38 @@ LONGEST_NUMBER = 100
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars: `no` is a language and not false, `5e-4` is a number; dates are text."""
+    """YAML 1.2 scalars: `no` is a language and not false, `5e-4` and `010` are numbers; dates and times are text."""
 
 
 _TAG = "tag:yaml.org,2002:"
 _Loader.yaml_implicit_resolvers = {
     first: [
-        (tag, pattern) for tag, pattern in resolvers if tag.removeprefix(_TAG) not in ("bool", "float", "timestamp")
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag.removeprefix(_TAG) not in ("bool", "int", "float", "timestamp")
     ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.inf|\.nan)$"),
-    list("-+0123456789."),
-)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what `_Loader`, or a reader of YAML 1.1, would take for something else than text."""
+
+
+_FLOAT = r"^[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.inf|\.nan)$"
+_INT = r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"
+for _each in (_Loader, _Dumper):
+    _each.add_implicit_resolver(f"{_TAG}float", re.compile(_FLOAT), list("-+0123456789."))
+    _each.add_implicit_resolver(f"{_TAG}int", re.compile(_INT), list("-+0123456789"))
+
+
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+_Loader.add_constructor(f"{_TAG}int", _whole_number)
 
 
 @dataclass
@@ -208,9 +224,14 @@ def _check_scalar(node: yaml.Node, path: KeyPath, document: Document) -> None:
             f"{where}: the tag {node.tag.replace(_TAG, '!!')!r} isn't used in recipes; write plain values"
         )
     try:
-        yaml.SafeLoader("").construct_object(node)
+        _Loader("").construct_object(node)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         raise RecipeError(f"{where}: {node.value[:60]!r} can't be read as !!{kind}") from None
+
+
+def dump_yaml(values: dict[str, Any]) -> str:
+    """Plain values as YAML that `load_yaml` reads back as they are."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def parse_override(override: str) -> tuple[str, Any]:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from xxhash import xxh3_64_intdigest
 
-from neuronspec.corpus.readers.rows import Pair
+from neuronspec.core.direction import Direction
+from neuronspec.corpus.readers.rows import Pair, pair_of
 from neuronspec.corpus.settings import CleaningSettings
 
 Hashes = npt.NDArray[np.uint64]
@@ -94,12 +95,14 @@ class PairFilter:
     Args:
         settings: the rules.
         split: `train`: all rules; `valid`: too long; `test`: none but empty cells.
+        trained: by place of a source, the directions that are trained on it; all sources alike without it.
     """
 
-    def __init__(self, settings: CleaningSettings, split: str) -> None:
+    def __init__(self, settings: CleaningSettings, split: str, trained: Sequence[Sequence[Direction]] = ()) -> None:
         self._settings = settings
         self._split = split
-        self._seen: dict[tuple[Pair, int], SeenHashes] = {}
+        self._trained = [tuple(directions) for directions in trained]
+        self._seen: dict[tuple[Pair, str, int], SeenHashes] = {}
 
     def keep(
         self,
@@ -108,13 +111,16 @@ class PairFilter:
         second: Side,
         watch: Callable[[str, Mask], None] = lambda rule, dropped: None,
         rejected: Mapping[str, Mask] | None = None,
+        place: int = 0,
     ) -> tuple[Mask, Counter[str]]:
         """Which rows of a batch give a pair of `pair`, and how many rows each rule dropped.
 
         Rows without text on both sides aren't counted at all; `rows` counts the others. `watch` is told which rows each
-        rule drops of those with text on both sides. `rejected` are further rules for training text, by name.
+        rule drops of those with text on both sides. `rejected` are further rules for training text, by name. `place` is
+        that of the rows' source: a pair repeats one before it only if that is trained in all directions of this one.
         """
         dropped: Counter[str] = Counter()
+        ways = self._ways(pair, place)
         kept = first.present | second.present
         dropped["rows"] = int(kept.sum())
 
@@ -133,7 +139,7 @@ class PairFilter:
             if self._settings.decontaminate:
                 drop("held out", first.held_out | second.held_out)
             if self._settings.deduplicate:
-                drop("duplicate", self._repeated(pair, kept, [first.hashes], [second.hashes]))
+                drop("duplicate", self._repeated(pair, ways, kept, [first.hashes], [second.hashes]))
         longer, shorter = np.maximum(first.lengths, second.lengths), np.minimum(first.lengths, second.lengths)
         if self._split != "test":
             drop("too long", longer > self._settings.max_tokens)
@@ -144,24 +150,41 @@ class PairFilter:
             for name, bad in (rejected or {}).items():
                 drop(name, bad)
             if first.bands:
-                drop("near duplicate", self._repeated(pair, kept, first.bands, second.bands, after=1))
+                drop("near duplicate", self._repeated(pair, ways, kept, first.bands, second.bands, 1))
         return kept, dropped
 
+    def _ways(self, pair: Pair, place: int) -> Sequence[str]:
+        """The directions in which pairs of a source can repeat others; one name for all if all sources are alike."""
+        own = [tuple(str(d) for d in found if pair_of(d.source, d.target) == pair) for found in self._trained]
+        if len({*own} - {()}) <= 1:
+            return ("untrained",) if own and not own[place] else ("all",)
+        return own[place] or ("untrained",)
+
     def _repeated(
-        self, pair: Pair, kept: Mask, first: Sequence[Hashes], second: Sequence[Hashes], after: int = 0
+        self,
+        pair: Pair,
+        ways: Sequence[str],
+        kept: Mask,
+        first: Sequence[Hashes],
+        second: Sequence[Hashes],
+        after: int = 0,
     ) -> Mask:
-        """Which of the kept rows have one of several hashes in common, on both sides, with a row before.
+        """Which of the kept rows have one of several hashes in common, on both sides, with a row before in each way.
 
         Args:
             pair: of the rows.
+            ways: that the rows are used in.
             kept: the rows that are looked at.
             first: hashes of one side.
             second: those of the other.
             after: kinds of hashes that aren't among these.
         """
-        repeated = np.zeros(len(kept), dtype=np.bool_)
+        found = np.zeros((len(ways), int(kept.sum())), dtype=np.bool_)
         for kind, (one, other) in enumerate(zip(first, second, strict=True), start=after):
             # Multiplying one side by an odd constant keeps (a, b) and (b, a) apart.
             combined = one[kept] * np.uint64(0x9E3779B97F4A7C15) + other[kept]
-            repeated[kept] |= ~self._seen.setdefault((pair, kind), SeenHashes()).add(combined)
+            for row, way in enumerate(ways):
+                found[row] |= ~self._seen.setdefault((pair, way, kind), SeenHashes()).add(combined)
+        repeated = np.zeros(len(kept), dtype=np.bool_)
+        repeated[kept] = found.all(axis=0)
         return repeated

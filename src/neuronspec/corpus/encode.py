@@ -183,7 +183,7 @@ class Encoder:
                     first, second = (encoded[code] for code in pair)
                     watch_pair = partial(self._watch, pair, first, second) if split == "train" else _unwatched
                     rejected = self._rejected(batch, "-".join(pair))
-                    kept, dropped = rules.keep(pair, first.side, second.side, watch_pair, rejected)
+                    kept, dropped = rules.keep(pair, first.side, second.side, watch_pair, rejected, place)
                     counts[pair].rules.update(dropped)
                     if kept.any():
                         sources = [self._sources(columns, each) for each in (pair, pair[::-1])] if own else []

@@ -242,10 +242,11 @@ class _Preparation:
         counts, files = {}, {}
         by_word, ids = _splits_at_spaces(self._tokenizer), count_ids(tokenizer)
         whole = not TextFormat.of(tokenizer).frame.shared
-        domains = [source.domain for source in self._corpus.sources["train"]]
+        sources = self._corpus.sources["train"]
+        domains, trained = [source.domain for source in sources], [self._corpus.trained_on(each) for each in sources]
         for split in SPLITS:
             directions = self._directions if whole or (split == "train" and any(domains)) else ()
-            rules = PairFilter(self._corpus.cleaning, split)
+            rules = PairFilter(self._corpus.cleaning, split, trained if split == "train" else ())
             pairs = self._pairs if split == "train" else sorted({*self._pairs, *untrained})
             folder, work = self._folder / "tokenizer", self._workers.map
             encoder = Encoder(

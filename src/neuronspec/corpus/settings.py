@@ -24,7 +24,7 @@ from neuronspec.corpus.filters.settings import ALL_PAIRS, FilterSettings
 from neuronspec.corpus.old_form import from_old_form
 from neuronspec.corpus.readers.registry import READERS
 from neuronspec.corpus.readers.rows import Pair, Split, pair_of
-from neuronspec.corpus.readers.source import Source, Wanted
+from neuronspec.corpus.readers.source import Source, Wanted, stamps
 
 Tier = Literal["high", "medium", "low"]
 
@@ -138,9 +138,11 @@ class CorpusSettings(Section):
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """What shows whether the text of the sources has changed; see `Source.inputs`."""
+        """What shows whether the text of the sources, or a model that filters it, has changed; see `Source.inputs`."""
         sources = (source for sources in self.sources.values() for source in sources)
-        return {name: stamp for source in sources for name, stamp in source.inputs().items()}
+        found = {name: stamp for source in sources for name, stamp in source.inputs().items()}
+        identifier = self.filters.language_id
+        return found | (stamps([identifier.model]) if identifier and identifier.model else {})
 
     @property
     def pairs(self) -> list[Pair]:
@@ -247,6 +249,9 @@ class CorpusSettings(Section):
         known = set(self.all_languages)
         if self.directions == []:
             yield "directions: the list is empty"
+        if isinstance(self.directions, list) and len(set(self.directions)) < len(self.directions):
+            repeated = sorted({text for text in self.directions if self.directions.count(text) > 1})
+            yield f"directions: {', '.join(repeated)} is named twice; keep one"
         for text in self.directions if isinstance(self.directions, list) else []:
             try:
                 direction = Direction.parse(text)
@@ -297,7 +302,8 @@ class CorpusSettings(Section):
                 yield f"languages: {not_among(code, known)}"
         if split != "train":
             for name in ("directions", "weight", "domain", "held_out"):
-                if getattr(source, name) not in (None, True):
+                # by identity, as a weight of 1 equals the True of held_out
+                if getattr(source, name) is not type(source).model_fields[name].default:
                     yield f"{name}: is for training text"
             return
         trained, wanted = self.all_directions, self.wanted(source)

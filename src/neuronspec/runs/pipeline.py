@@ -255,9 +255,9 @@ class Pipeline:
 
     def record_files(self, name: str) -> None:
         """Record the files of a finished task anew, after what came later wrote some of them again."""
-        if "files" in self.state[name]:
-            self.state[name]["files"] = _facts_below(self.run.paths.folder, self.tasks[name])
-            self.remember(self.tasks[name], self.state[name])
+        known, files = self.state[name], _facts_below(self.run.paths.folder, self.tasks[name])
+        if known.get("files", files) != files:
+            self.remember(self.tasks[name], {**known, "files": files})
 
     def remember(self, task: Task, entry: TaskState) -> None:
         """Write what is known of a task into RUN/stages.json."""
@@ -273,7 +273,7 @@ class Pipeline:
                 continue
             aside = self.run.paths.superseded / output
             aside.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
+            shutil.rmtree(aside) if aside.is_dir() and not aside.is_symlink() else aside.unlink(missing_ok=True)
             moved[path] = path.rename(aside)
             logger.info("%s %s; it is now %s", path, why, aside)
         return moved

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from filecmp import cmp
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from neuronspec.arms.arm import Cost, read_cost
 from neuronspec.core.direction import Direction
+from neuronspec.core.errors import EvaluationError
+from neuronspec.core.files import replacing_folder
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import TRAINING_LOG, RunFolder
 from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.adaptation import groups_of
 from neuronspec.evaluation.alignment import sentence_ids
-from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, mean_score, write_results
+from neuronspec.evaluation.results import MAIN_SCORES, ArmScores, mean_score, read_scores_file, write_results
 from neuronspec.evaluation.scorer import Scorer, score_arms
 from neuronspec.evaluation.seeds import summarize_seeds
 from neuronspec.evaluation.tables import tier_groups
@@ -34,6 +38,8 @@ from neuronspec.training.log import read_log
 logger = logging.getLogger(__name__)
 
 _PREPARING = ("record", "select")
+
+_TEXTS = (".src", ".hyp", ".ref")
 
 
 def gather(
@@ -53,14 +59,18 @@ def gather(
         failed: why others failed, by name.
         folder: of the sweep.
         progress: shows that it scores.
+
+    Raises:
+        EvaluationError: a file is damaged, or entries were scored on different sentences.
     """
-    recipe = next(node.recipe for node in nodes if node.cell)
-    store = _store(nodes)
+    finished = [node for node in nodes if node.folder in done]  # of others there may be no text at all
+    recipe = next(node.recipe for node in finished if node.cell)
+    store = _store(finished)
     scorer = Scorer.of_run(recipe.evaluation.scores, recipe.evaluated_directions, store)
     for name, reason in scorer.skipped.items():
         logger.info("%s skipped: %s", name, reason)
     with progress.task("scoring"):
-        found = _find([node for node in nodes if node.folder in done], scorer, bool(sweep.base_seeds))
+        found = _find(finished, scorer, folder, bool(sweep.base_seeds))
     facts = _facts(recipe, store, scorer)
     groups, adapted = _groups(facts), bool(facts.get("adapted"))
     with progress.task("testing significance"):
@@ -84,7 +94,7 @@ def gather(
     return write_results(RunFolder(folder).results, means, facts, SweepResults)
 
 
-def _find(nodes: Sequence[Node], scorer: Scorer, several: bool) -> dict[str, Found]:
+def _find(nodes: Sequence[Node], scorer: Scorer, folder: Path, several: bool) -> dict[str, Found]:
     """What is evaluated, by label: `copy`, `base`, then the entries.
 
     Of baselines that differ because entries change them, it is the first one; of `several` base seeds, it is all.
@@ -97,20 +107,45 @@ def _find(nodes: Sequence[Node], scorer: Scorer, several: bool) -> dict[str, Fou
             one = found.setdefault(label, Found())
             if training not in one.nodes:
                 one.nodes[training] = node
-                scored = score_arms(RunFolder(node.folder).evaluations, [arm], scorer)
-                one.scores[training], one.statistics[training] = scored[arm]
-                if scorer.settings.comet is not None:  # which was added to the node's files
+                place = _copied(node, arm, folder) if node.given else RunFolder(node.folder).evaluations
+                one.scores[training], one.statistics[training] = score_arms(place, [arm], scorer)[arm]
+                if not node.given:  # scores that weren't up to date were added to the node's files
                     node.pipeline().record_files(f"evaluate/{arm}")
     return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
 
 
+def _copied(node: Node, arm: str, folder: Path) -> Path:
+    """Where the scores of the run that the sweep began from may be written: that run itself stays as it is."""
+    source, runs = RunFolder(node.folder).evaluation(arm), RunFolder(folder / "shared" / "given")
+    copy = runs.evaluation(arm)
+    texts = [path for path in source.iterdir() if path.suffix in _TEXTS]
+    theirs, ours = read_scores_file(source), read_scores_file(copy)
+    same = theirs and ours and (theirs.made_from, theirs.products) == (ours.made_from, ours.products)
+    if not same or not all((copy / path.name).is_file() and cmp(path, copy / path.name, False) for path in texts):
+        with replacing_folder(copy) as work:
+            shutil.copytree(source, work, dirs_exist_ok=True)
+    return runs.evaluations
+
+
 def sentences_compared(found: Mapping[str, Found], directions: Sequence[str]) -> Mapping[str, Ids]:
-    """The test sentences by direction, of what is compared: a baseline's run may hold arms with other test sets."""
+    """The test sentences by direction, of what is compared: a baseline's run may hold arms with other test sets.
+
+    Raises:
+        EvaluationError: they aren't the same for all; names two files that differ.
+    """
     folders = [
         RunFolder(node.folder).evaluation(node.cell.arm if node.cell else label)
         for label, one in found.items()
         for node in one.nodes.values()
     ]
+    for name in directions:
+        paths = [path for folder in folders if (path := folder / f"{name}.ref").exists()]
+        other = next((path for path in paths if not cmp(paths[0], path, False)), None)
+        if other is not None:
+            raise EvaluationError(
+                f"{paths[0]} and {other} are different test sentences, so their scores can't be compared; give all "
+                "entries the same test text (corpus.test), and choose another --out"
+            )
     return sentence_ids(folders, directions)
 
 

@@ -50,6 +50,7 @@ class Node:
         tasks: done here.
         linked: by task before them, the node that did it; each comes after what it needs.
         cell: whose arm is trained here; None in `shared/`.
+        given: it is the run that the sweep began from, which stays as it is.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Node:
     tasks: tuple[str, ...]
     linked: dict[str, Path]
     cell: Cell | None = None
+    given: bool = False
 
     @property
     def needs(self) -> set[Path]:
@@ -102,7 +104,8 @@ def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]
     nodes: dict[Path, Node] = {}
     if base is not None:
         given = Pipeline(recipes[0][1], base)
-        nodes[base] = Node(base, recipes[0][1], tuple(name for name in FLOOR if places.of(given, name) == base), {})
+        floor = tuple(name for name in FLOOR if places.of(given, name) == base)
+        nodes[base] = Node(base, recipes[0][1], floor, {}, given=True)
     for cell, recipe in recipes:
         where, pipeline = folder / "cells" / cell.name, pipelines[cell.name]
         own = (f"specialize/{cell.arm}", f"evaluate/{cell.arm}")
@@ -122,16 +125,25 @@ class _Places:
         self._folder, self._base, self._used, self._trained = folder, base, False, trained
         self.cells = set(trained.values())
         self._given = Pipeline(recipe, base) if base else None
+        self._there: dict[str, bool] = {}
 
     def of(self, pipeline: Pipeline, name: str) -> Path:
         fingerprint = pipeline.fingerprint(pipeline.tasks[name])
-        known = self._given.state.get(name) if self._given else None
-        if self._base and known and (known["fingerprint"], known["state"]) == (fingerprint, "finished"):
+        if self._base and self._has(pipeline.recipe, name, fingerprint):
             self._used |= name == "train"
             return self._base
         if fingerprint in self._trained:
             return self._trained[fingerprint]
         return self._folder / "shared" / f"{name.replace('/', '-')}-{fingerprint}"
+
+    def _has(self, recipe: Recipe, name: str, fingerprint: str) -> bool:
+        """Whether the given run has the outcome of a task, whole: what it lacks is made elsewhere."""
+        if self._given is None or self._given.state.get(name, {}).get("fingerprint") != fingerprint:
+            return False
+        if fingerprint not in self._there:
+            given = Pipeline(recipe, self._given.run.paths.folder)
+            self._there[fingerprint] = given.stale(given.tasks[name]) is None
+        return self._there[fingerprint]
 
     def linked(self, pipeline: Pipeline, own: Iterable[str]) -> dict[str, Path]:
         return {name: self.of(pipeline, name) for name in _before(pipeline, own)}
@@ -160,8 +172,10 @@ def link(node: Node) -> None:
     """Make the node's folder hold what the nodes before it made.
 
     Raises:
-        RunError: something else is where a link belongs.
+        RunError: something else is where a link belongs, or the node is the run that the sweep began from.
     """
+    if node.given:
+        raise RunError(f"{node.folder} has changed since the sweep looked at it; run the sweep again")
     node.folder.mkdir(parents=True, exist_ok=True)
     write_text(RunFolder(node.folder).recipe, node.recipe.to_yaml())  # first, as it says whose folder this is
     pipeline = node.pipeline()

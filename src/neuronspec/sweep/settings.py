@@ -243,6 +243,7 @@ class Sweep(Section):
                 mistakes.setdefault(str(error), {})[cell.entry] = None
         if mistakes:
             raise RecipeError("\n".join(f"{_entries(found)}: {error}" for error, found in mistakes.items()))
+        _check_held_out(made)
         return made
 
 
@@ -280,11 +281,31 @@ class Cell:
         """As `--set` takes them."""
         seeds = {"continuation.seed": self.seed} | ({BASE_SEED: self.base_seed} if self.base_seed is not None else {})
         changes = self.changes | seeds | {"arms": [self.arm]}
-        return [f"{key}={json.dumps(value, default=str)}" for key, value in changes.items()]
+        return [f"{key}={json.dumps(value, default=str, ensure_ascii=False)}" for key, value in changes.items()]
 
 
 def _entries(names: Collection[str]) -> str:
     return f"{'entry' if len(names) == 1 else 'entries'} {', '.join(names)}"
+
+
+def _check_held_out(made: list[tuple[Cell, Recipe]]) -> None:
+    """Refuse entries whose training text differs where validation and test text are drawn from it."""
+    (first, recipe), *_ = made
+    others = {cell.entry: None for cell, own in made if _drawn_from(own) != _drawn_from(recipe)}
+    if others:
+        raise RecipeError(
+            f"{_entries(others)}: corpus.train is other than that of entry {first.entry}, and validation or test text "
+            "is drawn from it, so it would differ, too; give both corpus.valid and corpus.test, or write "
+            "held_out: false in the sources that only some entries have"
+        )
+
+
+def _drawn_from(recipe: Recipe) -> list[dict[str, Any]]:
+    """The sources that validation or test text is drawn from, with what decides which."""
+    corpus = recipe.corpus
+    if corpus.valid is not None and corpus.test is not None:
+        return []
+    return [source.model_dump(exclude={"weight"}) for source in corpus.sources["train"] if source.is_divided]
 
 
 def _reserved(where: str, changes: Changes, reserved: dict[str, str]) -> Iterator[str]:

@@ -78,6 +78,7 @@ def test_marks_and_compression(tmp_path: Path) -> None:
         ('en,de\na,"b" c\n', r"a\.csv:2: .*in the row that begins here; .*doubled"),
         ('en,de\n"x\ny",z\na,"b\n\nc,d\n', r"a\.csv:4: .*in the row that begins here"),
         ("en,de\na\rb,c\n", r"a\.csv:2: new-line character"),
+        ("en,de\ra,b\r", r"a\.csv:1: new-line character.*in the row that begins here"),
         (b"en,de\n\xfc,b\n", r"a\.csv:2: not valid UTF-8: byte 0xfc"),
         ("en,de\na,b\n".encode("utf-16"), r"a\.csv: not UTF-8 but UTF-16"),
         ('en,de\na,"' + 60_000 * "b" + 3 * ("\n" + 60_000 * "b"), r"a\.csv:2: field larger than field limit"),

@@ -134,6 +134,22 @@ def test_archives_of_opus(tmp_path: Path) -> None:
     assert next(row.texts for row in rows_of(pattern, ["deu_Latn"])) == {"deu_Latn": "Ja", "en": "Yes"}
 
 
+def test_signs_of_patterns_in_the_name_of_a_folder_stand_for_themselves(tmp_path: Path) -> None:
+    folder = tmp_path / "text [v2] *?"
+    folder.mkdir()
+    write(folder, train__en_de__en="a\n", train__en_de__de="A\n")
+    opus(folder / "de-en.txt.zip", de="Ja\n", en="Yes\n")
+    with zipfile.ZipFile(folder / "de-en.zip", "w") as archive:
+        archive.writestr("a [v2]/text.de", "Ja\n")
+        archive.writestr("a [v2]/text.en", "Yes\n")
+    source = corpus_of(folder / "train.{pair}.{lang}", ["de"]).train
+    assert {Path(path).name for path in source.inputs()} == {"train.en-de.de", "train.en-de.en"}
+    assert len(rows_of(folder / "train.{pair}.{lang}", ["deu_Latn"])) == 1, "names in another spelling"
+    source = corpus_of(folder / "{pair}.txt.zip/Books.{pair}.{lang}", ["de"]).train
+    assert {Path(path).name for path in source.inputs()} == {"de-en.txt.zip"}
+    assert len(rows_of(folder / "{pair}.zip/a [v2]/text.{lang}", ["deu_Latn"])) == 1
+
+
 def test_archives_without_the_files_or_with_unequal_ones(tmp_path: Path) -> None:
     opus(tmp_path / "de-en.txt.zip", de="Ja\nNein\n", en="Yes\n")
     with pytest.raises(CorpusError, match=r"Books.de-en.de has 2 lines; .*Books.de-en.en has 1 lines"):

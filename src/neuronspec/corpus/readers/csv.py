@@ -134,7 +134,10 @@ def _guessed(first: str, languages: Sequence[str], mapped: dict[str, str]) -> st
     """The delimiter by which a first row names most languages."""
 
     def named(delimiter: str) -> int:
-        names = next(csv.reader([first], delimiter=delimiter))
+        try:
+            names = next(csv.reader([first], delimiter=delimiter))
+        except csv.Error:  # told where the rows are read, with the place
+            return 0
         try:
             return len(place_columns("", names, languages, mapped, may_lack=True))
         except CorpusError:  # a language has two columns

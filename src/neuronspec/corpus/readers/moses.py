@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from glob import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,7 +96,8 @@ def _name(pattern: str) -> str:
 
 def _all_files(pattern: str) -> list[Path]:
     """All files that a pattern can mean, also in archives."""
-    outside, in_archive, member = pattern.replace("{pair}", "*").replace("{lang}", "*").partition(".zip/")
+    literal = escape(pattern)  # [v2] in the name of a folder stands for itself
+    outside, in_archive, member = literal.replace("{pair}", "*").replace("{lang}", "*").partition(".zip/")
     path = Path(outside + in_archive)
     found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     if not in_archive:
