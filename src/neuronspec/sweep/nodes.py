@@ -138,7 +138,8 @@ class _Places:
 
     def _has(self, recipe: Recipe, name: str, fingerprint: str) -> bool:
         """Whether the given run has the outcome of a task, whole: what it lacks is made elsewhere."""
-        if self._given is None or self._given.state.get(name, {}).get("fingerprint") != fingerprint:
+        known = self._given.state.get(name) if self._given else None
+        if self._given is None or known is None or known["fingerprint"] != fingerprint:
             return False
         if fingerprint not in self._there:
             given = Pipeline(recipe, self._given.run.paths.folder)
