@@ -19,6 +19,7 @@ from typing import Any
 
 import early_section
 import frontier_sections
+import interference_section
 from grids import titled
 
 import evidence
@@ -55,6 +56,7 @@ def pages() -> dict[str, str]:
             "",
             *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in evidence.section(path)),
             *early_section.section(RESULTS),
+            *interference_section.section(RESULTS),
             *frontier_sections.sections(RESULTS),
             *_demo(demo),
             "[Its other tables](tables/demo.md).",
@@ -69,6 +71,10 @@ def pages() -> dict[str, str]:
         "tables/early.md": [
             *_title("Specialized early", "specialized-from-30-of-the-training-on"),
             *early_section.tables(RESULTS),
+        ],
+        "tables/interference.md": [
+            *_title("A long continuation", "a-long-continuation-where-directions-interfere"),
+            *interference_section.tables(RESULTS),
         ],
         "tables/demo.md": [*_title("The demo", "the-demo"), *_demo_tables(demo)],
         "tables/benchmarks.md": [*_title("Benchmarks", "benchmarks"), *_benchmarks()],
