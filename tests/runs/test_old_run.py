@@ -39,19 +39,20 @@ def test_nothing_is_out_of_date(run: Path, recipe: Path) -> None:
 
 
 def test_training_goes_on_from_its_checkpoint(run: Path) -> None:
-    """To the same weights; other processors round otherwise, so not to the last bit."""
-    expected = load_file(run / "base" / "model.safetensors")
+    """From its weights and moments, near to where it ended: its batches were others, so its epoch begins again."""
+    ended, saved = (load_file(run / "base" / path / "model.safetensors") for path in ("", "checkpoints/step-20"))
     (run / "base" / "model.safetensors").unlink()
     content = json.loads((run / "stages.json").read_text())
     content["tasks"]["train"]["state"] = "started"
     (run / "stages.json").write_text(json.dumps(content))
     assert "resuming after update 20" in neuronspec("train", run)
+    assert "each direction begins its present epoch again" in (run / "run.log").read_text()
     found = load_file(run / "base" / "model.safetensors")
-    assert found.keys() == expected.keys()
-    for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
-    if os.environ.get("NEURONSPEC_SAME_MACHINE"):  # set it on the processor that the fixture was made on
-        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    assert found.keys() == ended.keys()
+    trained, before, after = (
+        torch.cat([weights[name].flatten() for name in saved]) for weights in (found, saved, ended)
+    )
+    assert 0 < (trained - after).norm() < (after - before).norm() < 2 * (trained - before).norm()
 
 
 def test_its_scores_are_read_and_its_models_open(run: Path) -> None:

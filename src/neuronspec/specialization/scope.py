@@ -67,7 +67,7 @@ def use_directions(model: nn.Module, directions: Sequence[DirectionLike]) -> Ite
     rows, inner = len(directions), unwrap(model)
 
     def check(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if module is not inner:  # but a copy, which was made in the scope
+        if not torch.compiler.is_compiling() and module is not inner:  # but a copy, which was made in the scope
             return
         tensors = [*args[:1], *(kwargs.get(name) for name in _ROWS)]
         for tensor in tensors:
@@ -119,7 +119,7 @@ def _deciding(model: nn.Module, state: Specialization) -> Iterator[None]:
     """Let the first forward pass with gradients decide how `method="auto"` computes all of them in the scope."""
 
     def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if module in modules and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling() and module in modules:
             decide(state, _tokens(args, kwargs))
 
     handles = []
