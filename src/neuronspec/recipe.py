@@ -254,7 +254,7 @@ class Recipe(Section):
             known = set(self.specialization.problems(self.continuation))
             reasons = [one for one in own.specialization.problems(own.continuation) if one not in known]
         if reasons:
-            raise RecipeError(f"arms: {name}: {'; '.join(reasons)}") from None
+            raise RecipeError(f"arms: {name}: {'; '.join(reasons)}")
         if entry.kind == "averaged":  # what masks do is what they do in the arm that is averaged
             averaged = self.for_arm(own.baselines.averaged.of).specialization
             return own.model_copy(update={"specialization": averaged})

@@ -44,6 +44,7 @@ def from_recipe_folder(pattern: str, info: ValidationInfo) -> str:
 
 def _followed(path: Path) -> Path:
     """The path without links, but for one whose name alone says how its file is packed: text.tsv.gz to blobs/1a2b."""
+    # os.path answers False, too, for patterns and names that no file can have; pathlib raises OSError.
     for link in (path, *path.parents):
         packed = link.suffix in PACKED and os.path.islink(link) and os.path.isfile(link)  # noqa: PTH113, PTH114
         if packed and link.resolve().suffix != link.suffix:

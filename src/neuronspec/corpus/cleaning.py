@@ -103,6 +103,7 @@ class PairFilter:
         self._split = split
         self._trained = [tuple(directions) for directions in trained]
         self._seen: dict[tuple[Pair, str, int], SeenHashes] = {}
+        self._known_ways: dict[tuple[Pair, int], Sequence[str]] = {}
 
     def keep(
         self,
@@ -120,7 +121,8 @@ class PairFilter:
         that of the rows' source: a pair repeats one before it only if that is trained in all directions of this one.
         """
         dropped: Counter[str] = Counter()
-        ways = self._ways(pair, place)
+        if (pair, place) not in self._known_ways:
+            self._known_ways[pair, place] = self._ways(pair, place)
         kept = first.present | second.present
         dropped["rows"] = int(kept.sum())
 
@@ -139,7 +141,7 @@ class PairFilter:
             if self._settings.decontaminate:
                 drop("held out", first.held_out | second.held_out)
             if self._settings.deduplicate:
-                drop("duplicate", self._repeated(pair, ways, kept, [first.hashes], [second.hashes]))
+                drop("duplicate", self._repeated(pair, place, kept, [first.hashes], [second.hashes]))
         longer, shorter = np.maximum(first.lengths, second.lengths), np.minimum(first.lengths, second.lengths)
         if self._split != "test":
             drop("too long", longer > self._settings.max_tokens)
@@ -150,7 +152,7 @@ class PairFilter:
             for name, bad in (rejected or {}).items():
                 drop(name, bad)
             if first.bands:
-                drop("near duplicate", self._repeated(pair, ways, kept, first.bands, second.bands, 1))
+                drop("near duplicate", self._repeated(pair, place, kept, first.bands, second.bands, 1))
         return kept, dropped
 
     def _ways(self, pair: Pair, place: int) -> Sequence[str]:
@@ -163,7 +165,7 @@ class PairFilter:
     def _repeated(
         self,
         pair: Pair,
-        ways: Sequence[str],
+        place: int,
         kept: Mask,
         first: Sequence[Hashes],
         second: Sequence[Hashes],
@@ -173,12 +175,13 @@ class PairFilter:
 
         Args:
             pair: of the rows.
-            ways: that the rows are used in.
+            place: of their source.
             kept: the rows that are looked at.
             first: hashes of one side.
             second: those of the other.
             after: kinds of hashes that aren't among these.
         """
+        ways = self._known_ways[pair, place]
         found = np.zeros((len(ways), int(kept.sum())), dtype=np.bool_)
         for kind, (one, other) in enumerate(zip(first, second, strict=True), start=after):
             # Multiplying one side by an odd constant keeps (a, b) and (b, a) apart.

@@ -218,13 +218,12 @@ def is_whole(root: Path, update: int) -> bool:
 def unreadable(root: Path, newest: int) -> list[int]:
     """The updates before `newest` with a checkpoint whose record can't be read."""
     found = []
-    for update in updates_saved(root):
+    for update in (each for each in updates_saved(root) if each < newest):
         try:
             read_record(root, update)
         except DamagedCheckpoint as error:
-            if update < newest:
-                logger.warning("%s", error)
-                found.append(update)
+            logger.warning("%s", error)
+            found.append(update)
     return found
 
 
@@ -280,7 +279,11 @@ def last_updates(root: Path, count: int) -> list[int]:
     Raises:
         DamagedCheckpoint: a record can't be read.
     """
-    return [update for update in updates_saved(root) if not read_record(root, update).get("between")][-count:]
+    return _last({update: read_record(root, update) for update in updates_saved(root)}, count)
+
+
+def _last(records: Mapping[int, Record], count: int) -> list[int]:
+    return [update for update, record in records.items() if not record.get("between")][-count:]
 
 
 def keep_last(root: Path, count: int) -> None:
@@ -289,9 +292,10 @@ def keep_last(root: Path, count: int) -> None:
     Raises:
         DamagedCheckpoint: a record can't be read.
     """
-    kept = {*last_updates(root, count), *updates_saved(root)[-1:]}
-    best = {read_record(root, update)["state"].best_update for update in kept}
-    for update in set(updates_saved(root)) - kept - best:
+    records = {update: read_record(root, update) for update in updates_saved(root)}
+    kept = {*_last(records, count), *list(records)[-1:]}
+    best = {records[update]["state"].best_update for update in kept}
+    for update in records.keys() - kept - best:
         aside = root / f".step-{update}.old"
         checkpoint_folder(root, update).rename(aside)
         shutil.rmtree(aside)

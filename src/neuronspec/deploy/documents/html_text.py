@@ -41,7 +41,7 @@ BLOCKS = frozenset(
 VOID = frozenset(["br", "hr", "img", "input", "wbr"])
 """Elements that have no end tag, among those that are seen in messages."""
 
-_PARTING = frozenset(["img", "input"])
+PARTING = frozenset(["img", "input"])
 """Those within a sentence that part words, with or without spaces around them."""
 
 _NO_END = VOID | {"area", "base", "col", "embed", "link", "meta", "source", "track"}
@@ -207,7 +207,7 @@ def _tag(match: re.Match[str], written: str, also_inline: Collection[str]) -> Ta
     if name not in INLINE and name not in also_inline and not name.isdecimal():
         return None
     if name in VOID or written.endswith("/>") or written != match[0]:
-        return Tag(written, "single", is_break=name in _PARTING)
+        return Tag(written, "single", is_break=name in PARTING)
     return Tag(written, "close" if match["close"] else "open", name, nested=True)
 
 

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from neuronspec.core.direction import Direction
@@ -192,7 +193,7 @@ def _images(page: str, block: _Block, parser: MarkdownIt, environment: dict[str,
             written = framed([token.content], lambda text: re.sub(r"([\[\]\\|])", r"\\\1", text))
             last = block.place(stop - 1) + 1
             if page[end:last] in ("]", "][]"):  # what it refers to is no text any more
-                yield Span(begin, last, written, lambda text, label=token.content: f"{text}][{label}]")  # type: ignore[misc]
+                yield Span(begin, last, written, partial("{1}][{0}]".format, token.content))
             else:
                 yield Span(begin, end, written)
 

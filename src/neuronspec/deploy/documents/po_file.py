@@ -233,9 +233,7 @@ def _entries(name: str, lines: list[str]) -> list[Entry]:
             current = None
             if text.startswith("#,"):
                 entry.flags = number
-                entry.is_fuzzy |= "fuzzy" in [
-                    flag.strip() for flag in text[2:].split(",")
-                ]  # there may be several lines
+                entry.is_fuzzy |= "fuzzy" in map(str.strip, text[2:].split(","))  # of any of several lines
             elif text.startswith("#|") and entry.insert is None:
                 entry.insert = number
         elif not text:

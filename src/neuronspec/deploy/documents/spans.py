@@ -16,6 +16,7 @@ from typing import BinaryIO
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.checks import log_problems
+from neuronspec.deploy.documents.html_text import VOID
 from neuronspec.deploy.documents.lines import Source, decode
 from neuronspec.deploy.documents.markup import Inline, Tag
 from neuronspec.deploy.documents.messages import translate_messages
@@ -29,8 +30,6 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_PARTING = frozenset(["br", "hr", "img", "input"])
-_ALONE = _PARTING | {"wbr"}
 
 
 Line = tuple[int, int]
@@ -216,8 +215,8 @@ def rewrite(translator: Translator, direction: Direction, text: Text, spans: Seq
 def tag_of(match: re.Match[str], written: str) -> Tag:
     """A tag of a match with the groups `close`, `name` and `alone`."""
     name = match["name"].lower()
-    if match["alone"] or name in _ALONE:
-        return Tag(written, "single", is_break=name in _PARTING)
+    if match["alone"] or name in VOID:
+        return Tag(written, "single", is_break=name in VOID - {"wbr"})
     return Tag(written, "close" if match["close"] else "open", name, nested=True)
 
 

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.document import Format, Options
-from neuronspec.deploy.documents.html_text import BLOCKS
+from neuronspec.deploy.documents.html_text import BLOCKS, PARTING
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
 from neuronspec.deploy.documents.spans import Rewriter, Span
@@ -219,7 +219,7 @@ def _android_inline(document: Document, parts: list[str | Element], *, is_quoted
         yield _android_plain(text, is_quoted=is_quoted)
         text = ""
         if part.close == part.end or (part.namespace, part.name) == (PLACEHOLDER, "g"):
-            yield Tag(document.written(part.start, part.end), "single", is_break=part.name in ("img", "input"))
+            yield Tag(document.written(part.start, part.end), "single", is_break=part.name in PARTING)
         else:
             yield Tag(document.written(part.start, part.inside), "open", str(part.start), nested=True)
             yield from _android_inline(document, part.content, is_quoted=is_quoted)
