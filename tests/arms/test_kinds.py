@@ -133,6 +133,33 @@ def test_what_evaluation_has_no_room_for_is_told_before_anything_is_trained(chec
     check_kind(recipe_of("encoder-decoder", checkpoints, {"evaluation": {"max_new_tokens": 1000}}))
 
 
+@pytest.mark.parametrize("kind", ["new", "causal"])
+def test_a_criterion_that_reads_counts_is_refused_where_magnitudes_are_recorded(
+    kind: str, checkpoints: dict[str, Path]
+) -> None:
+    def check(selection: dict[str, Any], **asked: Any) -> None:
+        recipe = recipe_of(kind, checkpoints, {"selection": selection, **asked})
+        if kind == "new":
+            recipe = recipe.model_copy(update={"model": ModelSettings(preset="tiny", activation_function="gelu")})
+        check_kind(recipe)
+
+    informed = {"criterion": "mutual_information", "fraction": 0.2}
+    nested = {"criterion": "union", "parameters": {"of": ["cumulative", {"criterion": "mutual_information"}]}}
+    told = "the model's FFNs have (gelu|silu), where .*use statistic: count"
+    for selection in (informed, nested):
+        with pytest.raises(RecipeError, match=f"^selection: {told}"):
+            check(selection)
+        check({**selection, "statistic": "count"})
+    with pytest.raises(RecipeError, match=f"^arms: mine: selection: {told}"):
+        check({}, arms=[{"name": "mine", **informed}])
+    check({"criterion": "exclusive"})
+
+
+def test_a_criterion_that_reads_counts_is_for_models_with_relu(checkpoints: dict[str, Path]) -> None:
+    for kind in ("new", "encoder-decoder"):
+        check_kind(recipe_of(kind, checkpoints, {"selection": {"criterion": "mutual_information"}}))
+
+
 def test_stages_after_the_baseline_do_without_the_checkpoint(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     recipe = toy_recipe().model_copy(update={"model": ModelSettings(pretrained=str(tmp_path / "gone"))})
     check_machine(recipe, ["select"])

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ import neuronspec as ns
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, DirectionError, InputError, ModelError, PathError, RecipeError
 from neuronspec.core.run_folder import RunFolder
+from neuronspec.deploy.directions import compact_directions
 from neuronspec.deploy.documents.document import Options, translate_document
 from neuronspec.deploy.documents.lines import Source, windows
 from neuronspec.deploy.documents.text import translate_text
@@ -72,6 +74,17 @@ def test_neurons_of_a_specialized_model_are_those_of_its_exports(
     monkeypatch.setattr(specialization_of(model).rule, "compacts", False)
     assert neurons_of(model, EN_DE) == (192, 192), "these semantics compute all"
     assert neurons_of(trained_model(), EN_DE) is None
+
+
+def test_a_compact_folder_aligns_as_the_model_that_it_is_of(specialized: Path, tmp_path: Path) -> None:
+    compact_directions(specialized, ["en-de"], tmp_path / "small", None)
+    whole, small = ns.Translator(specialized), ns.Translator(tmp_path / "small")
+    lines = ["w1 w2 w3", "w4 w5"]
+    found = whole(lines, "en-de")
+    expected = whole.align(lines, found, "en-de")
+    for one, other in zip(expected, small.align(lines, found, "en-de"), strict=True):
+        assert (one.source, one.target) == (other.source, other.target) and one.target
+        np.testing.assert_allclose(one.weights, other.weights, rtol=1e-4)
 
 
 def test_a_run_is_best_at_what_its_results_say(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

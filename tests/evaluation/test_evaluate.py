@@ -21,7 +21,11 @@ from neuronspec.core.errors import EvaluationError
 from neuronspec.evaluation.evaluate import evaluate_arm, evaluate_copy
 from neuronspec.evaluation.results import products_in, read_scores
 from neuronspec.models.ragged import Ragged
+from neuronspec.models.sites import find_ffn_sites
+from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.scoring.score import score
+from neuronspec.specialization.apply import specialize
+from neuronspec.specialization.scope import use_direction
 from neuronspec.training.loss import validation_loss
 from neuronspec.translation.engine import Engine
 from neuronspec.translation.settings import EvaluationSettings
@@ -97,6 +101,21 @@ def run(folder: Path, *, store: Any = None, settings: EvaluationSettings = SETTI
     )
 
 
+def with_other_embeddings() -> Any:
+    """The model of `run`, with the weights of its FFNs alone."""
+    model = toy_model(seed=1)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(1.5)
+    return model
+
+
+def with_masks(left_out: int) -> Any:
+    """The model of `run`, specialized; a neuron of every site is left out in each direction."""
+    model = toy_model(seed=1)
+    selected = {site.name: torch.arange(site.width) != left_out for site in find_ffn_sites(model)}
+    return specialize(model, NeuronMasks.from_dict(dict.fromkeys(DIRECTIONS, selected)))
+
+
 def test_files_scores_and_loss_of_every_direction(tmp_path: Path) -> None:
     scores = run(tmp_path)
     assert set(scores) == {"en-de", "de-en", "en-fr"}
@@ -158,8 +177,10 @@ def test_a_stopped_evaluation_goes_on_and_ends_the_same(tmp_path: Path, monkeypa
         {"settings": EvaluationSettings(beam=1, max_sentences=7)},
         {"store": Store(name="two")},
         {"model": toy_model(seed=2)},
+        {"model": with_other_embeddings()},
+        {"model": with_masks(0)},
     ],
-    ids=["settings", "corpus", "model"],
+    ids=["settings", "corpus", "model", "weights outside of the FFNs", "masks"],
 )
 def test_scores_of_something_else_do_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
@@ -177,6 +198,17 @@ def test_scores_of_something_else_do_not_count(
     assert translated == []
     run(tmp_path, **change)
     assert len(translated) == 3
+
+
+def test_scores_with_other_masks_do_not_count(tmp_path: Path) -> None:
+    def losses(left_out: int) -> list[float | None]:
+        model = with_masks(left_out)
+        scores = run(tmp_path, model=model, in_direction=lambda direction: use_direction(model, direction))
+        return [score.loss for score in scores.values()]
+
+    first = losses(0)
+    assert losses(1) != first
+    assert losses(0) == first
 
 
 def test_the_precision_is_that_of_autocast_and_is_told(tmp_path: Path) -> None:

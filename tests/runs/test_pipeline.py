@@ -38,10 +38,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     original = pipeline_module.tasks_of
 
-    def fake_tasks(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[Task]:
+    def fake_tasks(recipe: Recipe, known: Mapping[str, Any] | None = None) -> list[Task]:
         return [
-            Task(task.name, task.needs, task.settings, task.outputs, worker(task))
-            for task in original(recipe, recorded)
+            Task(task.name, task.needs, task.settings, task.outputs, worker(task)) for task in original(recipe, known)
         ]
 
     def worker(task: Task) -> Callable[[stages.Run], None]:
@@ -359,6 +358,38 @@ def test_one_stage_alone_needs_the_stages_before(tmp_path: Path, ran: list[str])
     assert ran == ["prepare", "train", "record"]
     with pytest.raises(RecipeError, match="did you mean 'select'"):
         execute(tmp_path, recipe_with(), "selct")
+
+
+def test_a_run_is_of_use_without_the_text_that_it_was_made_of(
+    tmp_path: Path, ran: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ("train", "valid", "test")
+    tables = {name: tmp_path / f"{name}.tsv" for name in names}
+    recipe = recipe_with(
+        corpus={"languages": ["de"]} | {name: {"reader": "tsv", "path": str(path)} for name, path in tables.items()}
+    )
+
+    def write() -> None:
+        for path in tables.values():
+            path.write_text("en\tde\na\tb\n")
+
+    write()
+    execute(tmp_path / "run", recipe)
+    ran.clear()
+    os.utime(tables["test"], ns=(1, 1))
+    tables["train"].unlink()  # a part of it alone is a change
+    told = f"changed: text {tables['test']} changed, text {tables['train']} is missing"
+    assert Pipeline(recipe, tmp_path / "run").plan("prepare")[0][1] == told
+    for name in names:
+        tables[name].unlink(missing_ok=True)
+    with caplog.at_level("INFO", "neuronspec"):
+        execute(tmp_path / "run", recipe)
+    assert ran == []
+    assert "it is taken to be as it was" in caplog.text
+    (tmp_path / "run" / "data").unlink()  # then it is needed, and all else stays
+    assert [task.name for task, reason in Pipeline(recipe, tmp_path / "run").plan("prepare") if reason] == ["prepare"]
+    write()
+    assert "changed: text " in str(Pipeline(recipe, tmp_path / "run").plan("prepare")[0][1])
 
 
 def test_a_run_of_another_recipe_is_refused(tmp_path: Path, ran: list[str]) -> None:

@@ -95,6 +95,27 @@ def test_the_text_is_cut_as_by_the_checkpoint_s_tokenizer(family: Path) -> None:
         assert [change.new_ids[one] for one in ids] == now(text, add_special_tokens=False)["input_ids"]
 
 
+def test_the_tag_of_a_domain_is_cut_as_by_the_checkpoint_s_tokenizer(family: Path, tmp_path: Path) -> None:
+    head, *rows = (family / "table.tsv").read_text(encoding="utf-8").splitlines()
+    more = ["\t".join(f"{cell} {cell}" for cell in row.split("\t")) for row in rows]
+    (tmp_path / "more.tsv").write_text("\n".join([head, *more]) + "\n", encoding="utf-8")
+    recipe = yaml.safe_load(write_recipe(family, checkpoint=str(family / "checkpoint"), **CHANGES).read_text())
+    table = {"reader": "tsv", "path": str(family / "table.tsv")}
+    tagged = {"reader": "tsv", "path": str(tmp_path / "more.tsv"), "domain": "quagga"}  # a word of the checkpoint alone
+    recipe["corpus"]["train"] = [table, tagged]
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    call("run", tmp_path / "recipe.yaml", "--out", tmp_path / "run", "--stage", "prepare")
+    own, now = (
+        AutoTokenizer.from_pretrained(family / "checkpoint"),
+        load_tokenizer(tmp_path / "run" / "data" / "tokenizer"),
+    )
+    change = IdMap.load(tmp_path / "run" / "data" / "tokenizer")
+    assert change is not None
+    text = "<quagga> " + rows[0].split("\t")[0]
+    ids = own(text, add_special_tokens=False)["input_ids"]
+    assert [change.new_ids.get(one) for one in ids] == now(text, add_special_tokens=False)["input_ids"]
+
+
 def test_what_changed_is_told_and_kept(family: Path) -> None:
     run = family / "run"
     change = IdMap.load(run / "base")

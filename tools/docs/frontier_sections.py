@@ -16,18 +16,21 @@ from neuronspec.sweep.frontier import MEASURES, At, frontiers
 from neuronspec.sweep.sweep_results import SweepResults
 from neuronspec.sweep.sweep_tables import entries_table, frontier_table
 
+DEMO = "adaptation_demo"
+"""The result of the demo's sweep, which is made to be tried."""
+
 
 def sections(results: Path) -> list[str]:
-    """The lines of docs/results.md: of each file the picture, and what gains more at equal forgetting, in words.
+    """The lines of docs/results.md: of each experiment the picture, and what gains more at equal forgetting, in words.
 
     Args:
         results: the folder of result files.
     """
-    return [line for path in files(results) for line in _section(path)]
+    return [line for path in files(results) if path.stem != DEMO for line in _section(path)]
 
 
 def tables(results: Path) -> list[str]:
-    """The lines of the tables: the gains at equal forgetting, and all entries.
+    """The lines of the tables: the gains at equal forgetting, and all entries; of the demo's sweep all that there is.
 
     Args:
         results: the folder of result files.
@@ -60,20 +63,30 @@ def read(path: Path) -> tuple[dict[str, Any], SweepResults]:
 
 def _section(path: Path) -> list[str]:
     content, results = read(path)
-    machine, name = content["machine"], content["evidence"]
-    seeds = max(len(entry.seeds) for entry in results.entries.values())
+    name = content["evidence"]
     return [
         f"## Gain against forgetting: {name}",
         "",
-        f"`recipes/sweeps/{name}.yaml`, commit {content['commit']}, on {machine['cpu']}, {machine['cores']} cores, "
-        f"torch {machine['torch']}: {len(results.adapted)} directions are adapted ({', '.join(results.adapted)}), "
-        f"{len(results.directions) - len(results.adapted) - len(results.zero_shot)} others aren't trained on; "
-        f"{seeds} seed{'s' if seeds > 1 else ''}. [How to read it](adaptation.md#compare-frontiers-not-points).",
-        "",
-        f"![Gain against forgetting of each method](images/{path.stem}.svg)",
+        *_shown(path, content, results, "images", "adaptation.md#compare-frontiers-not-points"),
+        "### Verdict",
         "",
         *_verdict(results),
         f"[The gains as tables, and all trainings](tables/adaptation.md#{name}).",
+        "",
+    ]
+
+
+def _shown(path: Path, content: dict[str, Any], results: SweepResults, images: str, explained: str) -> list[str]:
+    """What was measured, and its picture."""
+    machine, name = content["machine"], content["evidence"]
+    seeds = max(len(entry.seeds) for entry in results.entries.values())
+    return [
+        f"`recipes/sweeps/{name}.yaml`, commit {content['commit']}, on {machine['cpu']}, {machine['cores']} cores, "
+        f"torch {machine['torch']}: {len(results.adapted)} directions are adapted ({', '.join(results.adapted)}), "
+        f"{len(results.directions) - len(results.adapted) - len(results.zero_shot)} others aren't trained on; "
+        f"{seeds} seed{'s' if seeds > 1 else ''}. [How to read it]({explained}).",
+        "",
+        f"![Gain against forgetting of each method]({images}/{path.stem}.svg)",
         "",
     ]
 
@@ -100,24 +113,26 @@ REMARKS = {
 
 def _verdict(results: SweepResults) -> list[str]:
     """What gains more than dense, and than random neurons, at equal forgetting."""
-    base = fmean(results.arms["base"][name].get("chrf++") for name in results.adapted)
-    lines = ["### Verdict", "", *(line.format(base=base) for line in REMARKS.get(results.sweep, []))]
+    lines = _remark(results)
     for key, (unit, budgets, digits) in MEASURES.items():
         by_name = {each.method: each for each in frontiers(results, key)}
         if not by_name:
             continue
+        targeted = sorted(by_name.keys() & {"neurons", "exclusive"}) if "random" in by_name else []
         for budget in budgets:
             at = {name: each.at(budget) for name, each in by_name.items()}
+            told = [f"`{name}` {_signed(at[name], at['random'], digits)}" for name in targeted]
             lines.append(
                 f"- Where the others lose {budget:g} {unit}, `dense` gains {at['dense'].gain:.{digits}f}. In "
-                f"comparison, {_compared(at, digits)}."
+                f"comparison, {_compared(at, digits)}." + (f" Over `random`: {', '.join(told)}." if told else "")
             )
-        for name in sorted(by_name.keys() & {"neurons", "exclusive"}) if "random" in by_name else ():
-            told = [_signed(by_name[name].at(budget), by_name["random"].at(budget), digits) for budget in budgets]
-            where = ", ".join(f"{value} at {budget:g}" for value, budget in zip(told, budgets, strict=True))
-            lines.append(f"- `{name}` over `random`, which draws its neurons at random, in {unit}: {where}.")
     lines += ["", "\\*: beyond chance for other directions of this kind and other seeds.", ""]
     return lines
+
+
+def _remark(results: SweepResults) -> list[str]:
+    base = fmean(results.arms["base"][name].get("chrf++") for name in results.adapted)
+    return [line.format(base=base) for line in REMARKS.get(results.sweep, [])]
 
 
 def _compared(at: Mapping[str, At], digits: int) -> str:
@@ -141,4 +156,8 @@ def _entries(path: Path) -> list[str]:
     gains = [table for key in MEASURES if (table := frontier_table(results, key))]
     assert gains, "the sweep is over an adaptation"
     tables = [*gains, entries_table(results, "adapted"), entries_table(results, "others")]
-    return [f"## {content['evidence']}", "", *(line for table in tables for line in titled(table))]
+    lines = [f"## {content['evidence']}", ""]
+    if path.stem == DEMO:
+        explained = "../adaptation.md#compare-frontiers-not-points"
+        lines += [*_shown(path, content, results, "../images", explained), *_remark(results)]
+    return [*lines, *(line for table in tables for line in titled(table))]

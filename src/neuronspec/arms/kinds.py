@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from neuronspec.core.errors import RecipeError
 from neuronspec.models.pretrained import Kind, kind_of, read_config
+from neuronspec.neurons.registry import CRITERIA
 from neuronspec.recipe import Recipe
 from neuronspec.translation.convertible import why_not_converted
 
@@ -20,6 +21,7 @@ _SIDES = "a zero-shot direction takes the encoder of one direction and the decod
 
 
 _POSITIONS = ("max_position_embeddings", "n_positions")
+_ACTIVATIONS = ("feed_forward_proj", "activation_function", "hidden_activation", "hidden_act", "ffn_activation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def check_kind(recipe: Recipe) -> None:
         ModelError: its config.json can't be read.
     """
     kind = kind_of(recipe.model)
-    problems = list(_problems(recipe, kind)) or [*_not_converted(recipe), *_too_much(recipe, kind)]
+    problems = list(_problems(recipe, kind))
+    problems = problems or [*_not_converted(recipe), *_too_much(recipe, kind), *_needs_counts(recipe)]
     if problems:
         raise RecipeError("; ".join(problems))
 
@@ -140,6 +143,26 @@ def _too_much(recipe: Recipe, kind: Kind) -> Iterator[str]:
     vocabulary = config.get("vocab_size")
     if isinstance(vocabulary, int) and asked.beam > vocabulary:
         yield f"evaluation.beam is {asked.beam}, and the vocabulary has {vocabulary} tokens; usual are 4 to 10"
+
+
+def _needs_counts(recipe: Recipe) -> Iterator[str]:
+    """Why a criterion can't read what is recorded of FFNs without a ReLU: it would be told after the recording."""
+    if recipe.model.pretrained is None:
+        activation = recipe.model.activation_function or "relu"
+    else:
+        config = read_config(recipe.model)
+        activation = next((config[key] for key in _ACTIVATIONS if isinstance(config.get(key), str)), "relu")
+    if activation == "relu":
+        return
+    recipes = {"selection": recipe} | {f"arms: {name}: selection": recipe.for_arm(name) for name in recipe.arm_names}
+    for where, one in recipes.items():
+        if one.selection.statistic == "auto":
+            selection = one.selection.model_copy(update={"statistic": "magnitude"})
+            try:
+                CRITERIA.get(selection.criterion).from_settings(selection, recipe.corpus.pivot)
+            except RecipeError as error:
+                yield f"{where}: the model's FFNs have {activation}, where statistic: auto is magnitude, and {error}"
+                return
 
 
 def _sides_of(recipe: Recipe) -> set[str]:

@@ -20,7 +20,7 @@ from neuronspec.corpus.dropped import DroppedSample, smallest
 from neuronspec.corpus.filters.opusfilter import Judged
 from neuronspec.corpus.readers.rows import BLOCK_ROWS, Pair, Split
 from neuronspec.corpus.spool import Spool
-from neuronspec.corpus.tokenize import TokenColumn, Tokenize
+from neuronspec.corpus.tokenize import TokenColumn, Tokenize, domain_tags, dtype_of
 
 Work: TypeAlias = Callable[[Tokenize, range], Iterator[dict[str, TokenColumn]]]
 
@@ -147,10 +147,10 @@ class Encoder:
     ) -> None:
         self._facts, self._bands, self._dropped = tuple(facts), tuple(bands), dropped or DroppedSample()
         self._judged = {each.name: each.rules for each in judged}
-        self._domains = [f"<{domain}>" if domain else "" for domain in domains]
+        self._domains = tuple(domains)
         self._tokenizer, self._languages, self._pairs = tokenizer, tuple(languages), list(pairs)
         self._held_out = held_out
-        self._dtype = "uint16" if ids <= 1 << 16 else "uint32"
+        self._dtype = dtype_of(ids)
         self._ids = pa.from_numpy_dtype(self._dtype)
         self._work, self._by_word, self._directions = work, by_word, tuple(directions)
 
@@ -165,7 +165,7 @@ class Encoder:
         counts = {pair: PairCounts() for pair in self._pairs}
         own = bool(self._directions)
         origins = spool.sources[split]
-        tags = tuple(self._domains[place] for place in origins) if split == "train" and any(self._domains) else ()
+        tags = domain_tags(self._domains, origins) if split == "train" else ()
         tokenize = Tokenize(
             spool.path(split), self._tokenizer, self._languages, self._dtype, self._by_word, self._directions, tags
         )

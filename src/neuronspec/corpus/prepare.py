@@ -41,6 +41,7 @@ from neuronspec.corpus.readers.rows import SPLITS, Pair, ReadCounts, Split, pair
 from neuronspec.corpus.reading import read_rows, watched
 from neuronspec.corpus.settings import CorpusSettings
 from neuronspec.corpus.store import FORMAT
+from neuronspec.corpus.tokenize import domain_tags
 from neuronspec.corpus.vocabulary_change import change_vocabulary
 from neuronspec.corpus.workers import Workers, available_cores
 from neuronspec.models.fit import count_ids, vocabulary_file
@@ -228,9 +229,9 @@ class _Preparation:
         settings, folder = self._tokenizer, self._folder / "vocabulary"
         assert isinstance(settings, ModelSettings)
         with self._progress.task("changing the vocabulary"):
-            directions = () if TextFormat.of(tokenizer).frame.shared else self._directions
+            tags = domain_tags([one.domain for one in self._corpus.sources["train"]], found.spool.sources["train"])
             changed = change_vocabulary(
-                tokenizer, settings, self._languages, directions, found, self._workers.map, folder
+                tokenizer, settings, self._languages, self._directions, found, self._workers.map, folder, tags
             )
         shutil.rmtree(folder, ignore_errors=True)
         return changed

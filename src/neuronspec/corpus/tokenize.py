@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain
@@ -19,6 +19,22 @@ from neuronspec.corpus.spool import read_texts
 
 if TYPE_CHECKING:
     from neuronspec.models.text_format import TextFormat
+
+
+def dtype_of(ids: int) -> str:
+    """The smallest type that so many ids fit in: uint16 or uint32."""
+    return "uint16" if ids <= 1 << 16 else "uint32"
+
+
+def domain_tags(domains: Sequence[str | None], origins: Sequence[int]) -> tuple[str, ...]:
+    """By batch of the training text, the tag that its sources begin with; none where no source of text has a domain.
+
+    Args:
+        domains: of the sources of the training text, in their order.
+        origins: by batch, the place of its source in that order.
+    """
+    tags = [f"<{domain}>" if domain else "" for domain in domains]
+    return tuple(tags[place] for place in origins) if any(tags) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,10 +17,11 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import ModelError
 from neuronspec.corpus.ingest import Ingested
 from neuronspec.corpus.readers.rows import SPLITS
-from neuronspec.corpus.tokenize import Tokenize
+from neuronspec.corpus.tokenize import Tokenize, dtype_of
 from neuronspec.models.id_map import IdMap
 from neuronspec.models.pretrained import checkpoint_folder, vocabulary_of_checkpoint
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
+from neuronspec.models.text_format import TextFormat
 from neuronspec.models.tokenizer import sample, sample_sizes
 from neuronspec.models.vocabulary import add_languages, extend, trim
 
@@ -55,7 +57,7 @@ def change_vocabulary(
     found: Ingested,
     work: Work,
     folder: Path,
-    domains: Sequence[str | None] = (),
+    tags: Sequence[str] = (),
 ) -> tuple[Any, IdMap | None]:
     """Add languages, add pieces, then leave pieces out, each as far as the recipe asks for it.
 
@@ -63,11 +65,11 @@ def change_vocabulary(
         tokenizer: of the checkpoint.
         settings: of the model.
         languages: that are used.
-        directions: that are used, if sources have ids of their own; see `Tokenize`.
+        directions: that are used.
         found: the cleaned text. All of it counts: training, validation and test, in all languages.
         work: see `Encoder`.
         folder: for tokenizers on the way, which nobody needs later.
-        domains: that the sources of the training text have; see `Encoder`.
+        tags: by batch of the training text, what its sources begin with; see `Tokenize`.
 
     Returns:
         The tokenizer, and what became of the checkpoint's ids; None if all is as it was.
@@ -75,6 +77,7 @@ def change_vocabulary(
     Raises:
         RecipeError, DirectionError, ModelError: the vocabulary can't be changed so.
     """
+    whole = not TextFormat.of(tokenizer).frame.shared
     changes: list[IdMap] = []
     rows = vocabulary_of_checkpoint(settings)
 
@@ -92,7 +95,13 @@ def change_vocabulary(
         tokenizer = keep(extend(tokenizer, texts, settings.extend_vocabulary, size(), folder / "extended"))
     if settings.trim_vocabulary:
         tokenizer.save_pretrained(folder / "whole")
-        used = _used(folder / "whole", size(), languages, directions, found, work)
+        columns = partial(Tokenize, tokenizer=folder / "whole", languages=tuple(languages), by_word=False)
+        used: set[int] = set()
+        for split in SPLITS:
+            tagged = tuple(tags) if split == "train" else ()
+            own = tuple(directions) if whole or tagged else ()
+            tokenize = columns(found.spool.path(split), dtype=dtype_of(size()), directions=own, tags=tagged)
+            used |= _used(tokenize, size(), len(found.spool.sources[split]), work)
         model = checkpoint_folder(settings)
         made = trim(tokenizer, used, found.characters, languages, model, size(), folder / "trimmed")
         _check_same(tokenizer, made, languages, found)
@@ -111,16 +120,11 @@ def _training_text(found: Ingested) -> Iterator[str]:
     return sample(found.spool.read("train"), available, sizes)
 
 
-def _used(
-    folder: Path, ids: int, languages: Sequence[str], directions: Sequence[Direction], found: Ingested, work: Work
-) -> set[int]:
-    dtype = "uint16" if ids <= 1 << 16 else "uint32"
+def _used(tokenize: Tokenize, ids: int, batches: int, work: Work) -> set[int]:
+    """The ids that occur in the text of a split."""
     seen = np.zeros(ids, dtype=np.bool_)
-    for split in SPLITS:
-        columns = tuple(languages), dtype, False, tuple(directions)
-        tokenize = Tokenize(found.spool.path(split), folder, *columns)
-        for some in work(UsedPieces(tokenize), range(len(found.spool.sources[split]))):
-            seen[some] = True
+    for some in work(UsedPieces(tokenize), range(batches)):
+        seen[some] = True
     return set(np.flatnonzero(seen).tolist())
 
 

@@ -325,6 +325,9 @@ class _OneDirection(Engine):
             raise unknown_direction(str(direction), [self._direction])
         return self._engine.search(batches, direction)
 
+    def attention(self, sources: list[list[int]], targets: list[list[int]], direction: Direction) -> Any:
+        return self._engine.attention(sources, targets, direction)
+
 
 def _put_together(found: Translations, sizes: list[int], between: str) -> Translations:
     """Sentences back to lines; n-best lists rank by rank, scores as the mean."""

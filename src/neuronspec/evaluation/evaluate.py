@@ -23,9 +23,10 @@ from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.store import TokenStore
 from neuronspec.evaluation.results import ArmScores, DirectionScore, read_scores, write_scores
 from neuronspec.evaluation.scorer import Scorer, check_scoring, score_direction
-from neuronspec.models.fingerprint import model_fingerprint
+from neuronspec.models.fingerprint import weights_fingerprint
 from neuronspec.models.fit import check_fit
 from neuronspec.models.precision import products_of, without_gradients_in
+from neuronspec.specialization.model_state import attached
 from neuronspec.training.loss import InDirection, any_direction, validation_loss
 from neuronspec.translation.engine import make_engine, write_n_best
 from neuronspec.translation.settings import EvaluationSettings
@@ -75,7 +76,7 @@ def evaluate_arm(
 
     Writes `en-de.{src,hyp,ref}` (and `en-de.nbest.jsonl` where `n_best` is above 1) into `folder`, and then the scores
     so far to `scores.json`. What is there counts only if it was made from the same corpus, settings (but
-    `settings.scores`) and FFN weights. COMET comes later, for all arms at once (`score_arms`).
+    `settings.scores`), weights and masks. COMET comes later, for all arms at once (`score_arms`).
 
     Args:
         model: the arm's, specialized if it has masks.
@@ -99,7 +100,7 @@ def evaluate_arm(
     check_fit(model, tokenizer, folder)
     scorer = Scorer.of_run(settings.scores, directions, store)
     products = _products(model, settings)
-    made_from = _fingerprint(store, settings, model_fingerprint(model), products)
+    made_from = _fingerprint(store, settings, _facts_of(model), products)
     scores = {name: score for name, score in read_scores(folder, made_from).items() if name in map(str, directions)}
     engine = make_engine(model, tokenizer, settings)
     joined = processes()
@@ -150,6 +151,19 @@ def _products(model: PreTrainedModel, settings: EvaluationSettings) -> str | Non
     with _computing(model, settings):
         found = products_of(model)
     return None if found == products_of(model) else found
+
+
+def _facts_of(model: PreTrainedModel) -> str:
+    """A hash of a model's weights, and of its masks where it is specialized."""
+    state = attached(model)
+    weights = weights_fingerprint(model)
+    if state is None:
+        return weights
+    digest = hashlib.sha256(f"{weights} {state.semantics}".encode())
+    for direction in sorted(set(state.masks) - set(state.masks.info.composed)):
+        for site, mask in sorted(state.masks[direction].items()):
+            digest.update(f"\n{direction} {site}\n".encode() + mask.cpu().numpy().tobytes())
+    return digest.hexdigest()[:32]
 
 
 def _fingerprint(store: TokenStore, settings: EvaluationSettings, model: str, products: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""A fingerprint that says whether two models have the same feed-forward neurons."""
+"""Fingerprints that say whether two models have the same feed-forward neurons, or the same weights."""
 
 from __future__ import annotations
 
@@ -36,6 +36,18 @@ def model_fingerprint(model: nn.Module, sites: Sequence[FFNSite] | None = None) 
                 for name, parameter in sorted(layer.named_parameters()):
                     digest.update(f"\n{site.name} {part} {name} {tuple(parameter.shape)}\n".encode())
                     digest.update(_sample(parameter).numpy().tobytes())
+    return digest.hexdigest()[:32]
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """A hash of all parameters of a model, sampled as `model_fingerprint` does: 32 hexadecimal digits."""
+    model = unwrap(model)
+    digest = hashlib.sha256(str(getattr(getattr(model, "config", None), "model_type", "")).encode())
+    for place, module in model.named_modules():
+        with weights_present(module):
+            for name, parameter in module.named_parameters(recurse=False):
+                digest.update(f"\n{place} {name} {tuple(parameter.shape)}\n".encode())
+                digest.update(_sample(parameter).numpy().tobytes())
     return digest.hexdigest()[:32]
 
 

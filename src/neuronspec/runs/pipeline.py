@@ -33,8 +33,8 @@ from neuronspec.recipe import Recipe
 from neuronspec.runs.requirements import check_machine
 from neuronspec.runs.run_log import RunLog, logging_to
 from neuronspec.runs.stages import TRAININGS, Run
-from neuronspec.runs.state import FileRecord, Made, TaskState, checkpoint_in, read_stages
-from neuronspec.runs.tasks import STAGES, TOGETHER, Task, fingerprint, tasks_of
+from neuronspec.runs.state import FileRecord, Made, TaskState, read_stages
+from neuronspec.runs.tasks import STAGES, TOGETHER, Task, changes, fingerprint, tasks_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Pipeline:
         self.recipe = recipe
         self.run = Run(recipe, RunFolder(folder), progress)
         self.state = _read_state(self.run.paths, recipe.name)
-        self.tasks = {task.name: task for task in tasks_of(recipe, checkpoint_in(self.state))}
+        self.tasks = {task.name: task for task in tasks_of(recipe, self.state)}
         self._ran: set[str] = set()
 
     def fingerprint(self, task: Task) -> str:
@@ -68,7 +68,7 @@ class Pipeline:
         if known is None:
             return "not run yet"
         if known["fingerprint"] != self.fingerprint(task):
-            changed = _changes(_readable(known["settings"]), _readable(json.loads(json.dumps(task.settings))))
+            changed = changes(_readable(known["settings"]), _readable(json.loads(json.dumps(task.settings))))
             return f"changed: {', '.join(changed)}" if changed else f"{' or '.join(task.needs)} changed"
         if known["state"] != "finished":
             return "interrupted before, continues"
@@ -306,15 +306,6 @@ def _digest(entry: TaskState) -> str:
     """Of all files of a task but those that say how long it took."""
     files = {name: facts["sha256"] for name, facts in entry["files"].items() if Path(name).name != COST}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _changes(old: Any, new: Any, path: str = "") -> list[str]:
-    """`training.updates 100 -> 200` for every value that differs."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted({*old, *new})
-        return [line for key in keys for line in _changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)]
-    shown = ("not set" if value is None else json.dumps(value, ensure_ascii=False) for value in (old, new))
-    return [] if old == new else ["{} {} -> {}".format(path, *shown)]
 
 
 def _read_state(run: RunFolder, name: str) -> dict[str, TaskState]:

@@ -25,6 +25,7 @@ from neuronspec.models.pretrained import facts_of
 from neuronspec.models.settings import TOKENIZED_BY
 from neuronspec.recipe import Recipe
 from neuronspec.runs import stages
+from neuronspec.runs.state import TaskState, checkpoint_in
 
 logger = logging.getLogger(__name__)
 
@@ -75,12 +76,12 @@ class Task:
         return self.name.partition("/")[0]
 
 
-def tasks_of(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[Task]:
+def tasks_of(recipe: Recipe, known: Mapping[str, TaskState] | None = None) -> list[Task]:
     """The tasks of a recipe, in an order in which each comes after what it needs.
 
     Args:
         recipe: of the run.
-        recorded: what its run recorded of the checkpoint that it started from, which may be gone by now.
+        known: what is known of the tasks of its run, whose checkpoint and text may be gone by now.
 
     Raises:
         RecipeError: there is no such checkpoint, and the run has recorded nothing of it.
@@ -90,8 +91,9 @@ def tasks_of(recipe: Recipe, recorded: Mapping[str, Any] | None = None) -> list[
     corpus["corpus"] = to_old_form(corpus["corpus"])
     corpus["corpus"].pop("workers", None)
     families = {"families": corpus["corpus"].pop("families", {})}
-    checkpoint = _checkpoint(recipe, recorded or {})
-    inputs = {"inputs": recipe.corpus.inputs, "zero_shot": recipe.evaluation.zero_shot} | _ready_tokenizer(recipe)
+    checkpoint = _checkpoint(recipe, checkpoint_in(known or {}) or {})
+    inputs = {"inputs": _text(recipe, known or {}), "zero_shot": recipe.evaluation.zero_shot}
+    inputs |= _ready_tokenizer(recipe)
     selection = _of_selection(recipe, families)
     tasks = [
         Task("prepare", (), corpus | inputs | checkpoint, _made(HERE.data), stages.prepare),
@@ -198,6 +200,16 @@ def _checkpoint(recipe: Recipe, recorded: Mapping[str, Any]) -> dict[str, Any]:
     return {"pretrained": facts} | ({"tokenized": tokenized} if tokenized else {})
 
 
+def _text(recipe: Recipe, known: Mapping[str, TaskState]) -> dict[str, Any]:
+    """What shows whether the text has changed. A run holds all that it made of it, so it stays of use without it."""
+    found = recipe.corpus.inputs
+    before = known["prepare"]["settings"].get("inputs") if "prepare" in known else None
+    if before and before != found and all(stamp is None for stamp in found.values()):
+        logger.info("the text that was prepared isn't there any more; it is taken to be as it was")
+        return dict(before)
+    return found
+
+
 def _ready_tokenizer(recipe: Recipe) -> dict[str, str | None]:
     """What identifies the tokenizer that the recipe names, if it does; null where it isn't there any more."""
     path = recipe.tokenizer.path
@@ -227,3 +239,20 @@ def fingerprint(task: Task, tasks: Mapping[str, Task], settings: dict[str, Any] 
     needed = [fingerprint(tasks[name], tasks) for name in task.needs]
     content = [task.name, task.settings if settings is None else settings, needed]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def changes(old: Any, new: Any, path: str = "") -> list[str]:
+    """`training.updates 100 -> 200` for every value of a task's settings that differs, and which text does."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted({*old, *new})
+        if path == "inputs":
+            return [_change_of_text(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
+        return [line for key in keys for line in changes(old.get(key), new.get(key), f"{path}.{key}" if path else key)]
+    shown = ("not set" if value is None else json.dumps(value, ensure_ascii=False) for value in (old, new))
+    return [] if old == new else ["{} {} -> {}".format(path, *shown)]
+
+
+def _change_of_text(name: str, old: Any, new: Any) -> str:
+    if isinstance(old, str) and isinstance(new, str):
+        return f"text {name} {old} -> {new}"
+    return f"text {name} is missing" if new is None else f"text {name} {'is new' if old is None else 'changed'}"
