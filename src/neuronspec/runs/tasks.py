@@ -92,8 +92,8 @@ def tasks_of(recipe: Recipe, known: Mapping[str, TaskState] | None = None) -> li
     corpus["corpus"].pop("workers", None)
     families = {"families": corpus["corpus"].pop("families", {})}
     checkpoint = _checkpoint(recipe, checkpoint_in(known or {}) or {})
-    inputs = {"inputs": _text(recipe, known or {}), "zero_shot": recipe.evaluation.zero_shot}
-    inputs |= _ready_tokenizer(recipe)
+    text = {"inputs": _text(recipe, known or {})} | _ready_tokenizer(recipe)
+    inputs = {"zero_shot": recipe.evaluation.zero_shot} | text
     selection = _of_selection(recipe, families)
     tasks = [
         Task("prepare", (), corpus | inputs | checkpoint, _made(HERE.data), stages.prepare),
