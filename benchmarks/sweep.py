@@ -1,12 +1,12 @@
-"""Take over the results of a sweep: of an adaptation, of early specialization, of a long continuation.
+"""Take over the results of a sweep: of an adaptation, early specialization, a long continuation, other ways.
 
     neuronspec sweep recipes/sweeps/adaptation-demo.yaml --out sweeps/adaptation-demo --base runs/demo
     python benchmarks/sweep.py sweeps/adaptation-demo
 
 writes `benchmarks/results/adaptation_demo.json` (named after the sweep): its `results.json`, on which machine and from
-which commit. So for early.yaml, early-demo.yaml and interference.yaml. `make docs` makes a section of docs/results.md
-of it, of an adaptation with a picture. Without arguments (as `make bench` calls it) it only says so, since the sweeps
-take minutes to hours.
+which commit. So for early.yaml, early-demo.yaml, interference.yaml and others-demo.yaml. `make docs` makes a section of
+docs/results.md of it, of an adaptation with a picture. Without arguments (as `make bench` calls it) it only says so,
+since the sweeps take minutes to hours.
 """
 
 from __future__ import annotations

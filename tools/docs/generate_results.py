@@ -20,6 +20,7 @@ from typing import Any
 import early_section
 import frontier_sections
 import interference_section
+import others_section
 from grids import titled
 
 import evidence
@@ -57,6 +58,7 @@ def pages() -> dict[str, str]:
             *(line for path in sorted(RESULTS.glob("bible_*.json")) for line in evidence.section(path)),
             *early_section.section(RESULTS),
             *interference_section.section(RESULTS),
+            *others_section.section(RESULTS),
             *frontier_sections.sections(RESULTS),
             *_demo(demo),
             "[Its other tables](tables/demo.md).",
@@ -75,6 +77,10 @@ def pages() -> dict[str, str]:
         "tables/interference.md": [
             *_title("A long continuation", "a-long-continuation-where-directions-interfere"),
             *interference_section.tables(RESULTS),
+        ],
+        "tables/others.md": [
+            *_title("Other ways to specialize", "other-ways-to-specialize"),
+            *others_section.tables(RESULTS),
         ],
         "tables/demo.md": [*_title("The demo", "the-demo"), *_demo_tables(demo)],
         "tables/benchmarks.md": [*_title("Benchmarks", "benchmarks"), *_benchmarks()],
