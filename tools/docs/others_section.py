@@ -34,8 +34,9 @@ def section(folder: Path) -> list[str]:
         _summary(results, others),
         "",
         f"{told(content)} Each of {len(content['base_seeds'])} baselines ({updates:,} updates) continues for {more:,} "
-        "updates. Learning rates are the best of four for `dense`, `specialized`, `lora` and `adapters_direction` "
-        f"(`recipes/sweeps/{content['evidence']}-tuning.yaml`), and for the others that of the one most like them. "
+        "updates. Learning rates are the best of five for `dense`, `specialized`, `lora` and `adapters_direction` "
+        f"(`recipes/sweeps/{content['evidence']}-tuning.yaml`; of the last two, the highest), and for the others that "
+        "of the one most like them. "
         f"`dense` ends at {mean(results, 'dense'):.1f} chrF++. {len(others)} comparisons with it, not corrected.",
         "",
         *(over(results, name, "dense") for name in sorted(others, key=lambda name: -_gain(results, name))),
