@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.helpers.toy_arm import DIRECTIONS, counting, logits_of, toy_given, trained
@@ -15,10 +17,12 @@ from tests.helpers.toy_training import SIZES, assert_same
 from neuronspec.arms.arm import get_arm, make, read_cost
 from neuronspec.arms.own_models import Finetune, divided
 from neuronspec.batching.sampling import sampling_probabilities
+from neuronspec.batching.stream import TrainingBatches
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError
 from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import load_model
+from neuronspec.models.text_format import TextFormat
 from neuronspec.training.loss import any_direction
 
 
@@ -46,6 +50,18 @@ def test_budgets_sum_to_the_continuations(tmp_path: Path) -> None:
     settings = Finetune().settings(toy_given(tmp_path, continuation={"updates": 10, "weights": weights}))
     assert {str(one): own.updates for one, own in settings.items()} == {"de-en": 2, "en-de": 2, "en-fr": 6}
     assert all(own.weights is None for own in settings.values())
+
+
+def test_as_many_batches_as_the_continuation_draws_where_it_samples_sentences(tmp_path: Path) -> None:
+    """Long sentences take more batches than their share of sentences says."""
+    given = toy_given(tmp_path, continuation={"updates": 400, "sample": "sentences", "temperature": 1.0})
+    given.store.pairs("train", EN_DE).pairs[:] = [(np.full(20, 5), np.full(20, 5))] * SIZES[EN_DE]
+    text_format = TextFormat.of(given.store.tokenizer, given.directions)
+    batches = TrainingBatches(given.store, given.directions, text_format, given.recipe.continuation, given.seed)
+    drawn = Counter(batches.draw().directions[0] for _ in range(400))
+    assert drawn[EN_DE] > 1.1 * 400 * batches.probabilities[EN_DE]
+    for direction, own in Finetune().settings(given).items():
+        assert own.updates == pytest.approx(drawn[direction], abs=5)
 
 
 @pytest.mark.parametrize(

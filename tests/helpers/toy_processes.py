@@ -24,6 +24,7 @@ KINDS = {
     "specialized-ddp": {},
     "specialized-fsdp": {"parallel": "fsdp"},
     "mixed-ddp": {"mix_directions": True},
+    "dense-layerdrop-ddp": {},
 }
 
 
@@ -39,6 +40,9 @@ def train_kind(folder: Path, kind: str, updates: int, accumulation: int) -> Trai
     if narrow:
         settings |= {"precision": "bf16", "parallel": "fsdp"}
         model.model.encoder.layers[0].fc1.register_forward_pre_hook(_see)
+    if "layerdrop" in kind:
+        model.config.encoder_layerdrop = model.model.encoder.layerdrop = 0.3
+        model.config.decoder_layerdrop = model.model.decoder.layerdrop = 0.3
     if kind.startswith("dense"):
         return toy_train(folder, updates, model=model, **settings)
     specialize(model, random_masks(model, tuple(map(str, SIZES))))

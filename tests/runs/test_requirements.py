@@ -150,3 +150,29 @@ def test_stages_that_train_nothing_need_no_memory(monkeypatch: pytest.MonkeyPatc
     check_machine(big(), ["prepare", "record", "select", "evaluate", "analyse", "report"])
     with pytest.raises(NeuronspecError, match="continuation needs"):
         check_machine(big(), ["specialize"])
+
+
+def test_tags_of_new_languages_that_nothing_trains(caplog: pytest.LogCaptureFixture) -> None:
+    """Both languages would be written after the same tag, for ever."""
+
+    def told(**sections: Any) -> str:
+        corpus = {"train": {"reader": "catalogs"}, "languages": ["de", "nds"]} | sections.pop("corpus", {})
+        model = {"pretrained": "some/model", "new_languages": {"nds": "de"}}
+        content = {"name": "trial", "corpus": corpus, "model": model, "continuation": {"updates": 5}}
+        caplog.clear()
+        requirements._warn_of_tags(Recipe.model_validate(content | sections))
+        return caplog.text
+
+    every = "the tags of de, nds start as those of each other, and specialized, dense, random never train"
+    frozen: list[dict[str, Any]] = [
+        {"specialization": {"trainable": "ffn"}},
+        {"specialization": {"trainable": "neurons"}},
+        {"continuation": {"updates": 5, "freeze_embeddings": True}},
+    ]
+    for sections in frozen:
+        assert every in told(**sections)
+        assert not told(**sections, training={"updates": 5})
+        assert not told(**sections, corpus={"directions": ["en-nds", "de-en"]})
+    assert not told()
+    own = told(arms=[{"name": "mine", "trainable": "neurons"}])
+    assert "and mine never train" in own

@@ -128,3 +128,16 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_optimizers_are_not_sharded() -> None:
     with pytest.raises(ValidationError, match="optimizer: the state of adafactor can't be sharded by parallel: fsdp"):
         TrainingSettings(updates=1, optimizer="adafactor", parallel="fsdp")
+
+
+def test_the_rate_of_adafactor_is_never_above_one_by_the_root_of_the_update() -> None:
+    """As docs/training.md says: also where the schedule is constant."""
+    layer = torch.nn.Linear(1, 1, bias=False)
+    optimizer = Optimizer(layer, settings("adafactor", schedule="constant", learning_rate=0.5, warmup=1, clip_norm=0))
+    moved = []
+    for update in range(1, 10):
+        torch.nn.init.ones_(layer.weight)
+        layer.weight.grad = torch.ones(1, 1)
+        assert optimizer.step(update) == 0.5
+        moved.append(1 - layer.weight.item())
+    assert moved == pytest.approx([min(0.5, update**-0.5) for update in range(1, 10)], rel=1e-4)

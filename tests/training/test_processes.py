@@ -9,16 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.helpers.toy_corpus import toy_model
 from tests.helpers.toy_processes import KINDS, NARROW, UPDATES, train_kind
 
+from neuronspec.core.errors import TrainingError
+from neuronspec.core.processes import Processes
 from neuronspec.training.log import read_log
+from neuronspec.training.parallel import Parallel
 
 ROOT = Path(__file__).parents[2]
 
 
 def torchrun(*arguments: str) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -58,6 +62,14 @@ def test_fsdp_gathers_in_bf16_and_trains_the_same(tmp_path: Path, both: Path, ki
     weights = load_file(both / kind / "checkpoints" / f"step-{UPDATES}" / "model.safetensors")
     assert {value.dtype for value in weights.values()} == {torch.float32}
     assert any(not value.equal(value.bfloat16().float()) for value in weights.values())
+
+
+def test_fsdp_refuses_models_that_drop_layers() -> None:
+    """A process would wait for ever for a layer that the other leaves out."""
+    model = toy_model()
+    model.config.decoder_layerdrop = 0.05
+    with pytest.raises(TrainingError, match="drops layers at random"):
+        Parallel(model, "fsdp", Processes(0, 2))
 
 
 def validations(folder: Path) -> dict[int, float]:

@@ -90,6 +90,19 @@ def test_the_mean_of_the_last_checkpoints_knows_nothing_of_a_signal(tmp_path: Pa
     assert_same(tmp_path / "run", tmp_path / "whole")
 
 
+def test_a_signal_before_the_validation_that_ends_the_training_leaves_the_mean_as_it_is(tmp_path: Path) -> None:
+    """The checkpoint that the signal made is then the last one that the settings ask for."""
+    options = {"average_checkpoints": 2, "patience": 1, "learning_rate": 3.0}
+    toy_train(tmp_path / "whole", UPDATES, **options)
+    with pytest.raises(Interrupted, match="after update 8"):
+        stop_at(tmp_path / "run", 7 * PER_UPDATE + 1, send(signal.SIGTERM), **options)
+    toy_train(tmp_path / "run", UPDATES, **options)
+    for name in ("whole", "run"):
+        (mean,) = (line for line in read_log(tmp_path / name / "log.jsonl") if line["kind"] == "average")
+        assert mean["updates"] == [6, 8]
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
 @pytest.mark.parametrize("batch", [1, 4, 7])
 def test_signal_in_a_validation_breaks_it_off(tmp_path: Path, whole: Path, batch: int) -> None:
     with pytest.raises(Interrupted, match="after update"):

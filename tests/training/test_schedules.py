@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
 from neuronspec.core.settings import without_added
+from neuronspec.training.progress_state import Budget
 from neuronspec.training.schedules import SCHEDULES, cosine, inverse_sqrt, linear, needs_updates
 from neuronspec.training.settings import TrainingSettings
 
@@ -60,3 +61,15 @@ def test_keys_that_were_added_count_once_they_are_not_at_their_default() -> None
     chosen = TrainingSettings(updates=1, schedule="cosine", optimizer="adafactor")
     dumped = without_added(chosen, chosen.model_dump())
     assert (dumped["schedule"], dumped["optimizer"]) == ("cosine", "adafactor")
+
+
+def test_epochs_are_counted_as_they_are_written() -> None:
+    """1.1 * 10 is a little more than 11 in floating point, and 0.1 * 30 a little more than 3."""
+
+    class Batches:
+        def __init__(self, number: int) -> None:
+            self.batches_per_epoch = lambda: number
+
+    for epochs, number, micro_batches, updates in ((1.1, 10, 1, 11), (0.1, 30, 1, 3), (0.1, 31, 1, 4), (2, 5, 4, 3)):
+        budget = Budget.of(TrainingSettings(epochs=epochs), Batches(number), micro_batches)  # type: ignore[arg-type]
+        assert budget.updates == updates

@@ -146,12 +146,12 @@ class Finetune(OwnModels):
         batches = TrainingBatches(given.store, given.adapted, text_format, whole, given.seed)
         updates = Budget.of(whole, batches, whole.accumulation * processes().size).updates
         if updates is not None:
-            parts = divided(updates, batches.probabilities)
+            parts = divided(updates, batches.drawn)
             return {direction: alone(whole, part) for direction, part in parts.items()}
         assert whole.minutes is not None
         return {
             direction: whole.model_copy(update={"minutes": whole.minutes * share, "weights": None})
-            for direction, share in batches.probabilities.items()
+            for direction, share in batches.drawn.items()
         }
 
 

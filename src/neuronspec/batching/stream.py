@@ -70,6 +70,11 @@ class TrainingBatches:
         seed: of the order of the data.
         replayed: other directions, to which the share `settings.replay` of the draws goes.
 
+    Attributes:
+        sizes: by direction, its pairs.
+        probabilities: of the directions, as the settings ask for them.
+        drawn: by direction, its share of the micro-batches; of their rows, where they mix directions.
+
     Raises:
         TrainingError: a direction has no training pairs.
         RecipeError: the weights aren't of these directions.
@@ -100,6 +105,7 @@ class TrainingBatches:
             total = sum(shares.values())
             drawn = {one: share / total for one, share in shares.items()}
             self._draws = SeparateDraws(self._pairs, drawn, *common)
+        self.drawn: Mapping[Direction, float] = drawn
         self._replay = sum(drawn[one] for one in self._replayed)
 
     def draw(self) -> Draw:

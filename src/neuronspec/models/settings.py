@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -145,6 +146,16 @@ class ModelSettings(Section):
     def overrides(self) -> dict[str, Any]:
         """The configuration fields that the recipe sets beside the preset."""
         return self.model_dump(exclude={"preset", "attention", *_BUILT, *OF_PRETRAINED}, exclude_none=True)
+
+    def alike(self, targets: Collection[str]) -> list[str]:
+        """Languages whose tags start as that of another one.
+
+        Args:
+            targets: the languages that are translated into.
+        """
+        starts = {code: self.new_languages.get(code, code) for code in sorted(targets)}
+        known = list(starts.values())
+        return [code for code, start in starts.items() if known.count(start) > 1]
 
     @property
     def _of_new_model(self) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from neuronspec.arms.kinds import check_kind
+from neuronspec.arms.settings import AVERAGED
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
 from neuronspec.core.processes import launched
 from neuronspec.models.dimensions import Dimensions
@@ -46,6 +47,7 @@ def warn_of_machine(recipe: Recipe) -> None:
         logger.warning("a run on this machine would leave a score out: %s", left_out)
     for section in TRAININGS.values():
         check_memory(recipe, section)
+    _warn_of_tags(recipe)
 
 
 def check_machine(recipe: Recipe, stages: Collection[str], tokenizer: Path | None = None) -> None:
@@ -71,6 +73,8 @@ def check_machine(recipe: Recipe, stages: Collection[str], tokenizer: Path | Non
             if getattr(recipe, section) is not None:
                 check_optimizer(getattr(recipe, section))
             check_memory(recipe, section, tokenizer=None if "prepare" in stages else tokenizer)
+        if "continuation" in trainings:
+            _warn_of_tags(recipe)
     if "evaluate" in stages:
         from neuronspec.evaluation.scorer import check_scoring
         from neuronspec.translation.engine import check_engine
@@ -138,6 +142,24 @@ def _left_out(recipe: Recipe) -> Iterator[str]:
 
         reason = why_not(scores.comet_python)
         yield from [f"evaluation.scores.comet: {reason}"] if reason else []
+
+
+def _warn_of_tags(recipe: Recipe) -> None:
+    """Warn where the tags of new languages stay what they start as: those of other languages."""
+    frozen = recipe.continuation.freeze_embeddings
+    if recipe.training is not None and not recipe.training.freeze_embeddings:
+        return
+    arms = [name for name in recipe.arm_names if recipe.arm(name).kind in AVERAGED]
+    kept = [name for name in arms if frozen or recipe.for_arm(name).specialization.trainable != "all"]
+    alike = recipe.model.alike({direction.target for direction in recipe.corpus.all_directions})
+    if kept and alike:
+        logger.warning(
+            "model.new_languages: the tags of %s start as those of each other, and %s never train them, so what is "
+            "learnt for one language is learnt for the other: set specialization.trainable to all and "
+            "continuation.freeze_embeddings to false, or add a section training",
+            ", ".join(alike),
+            ", ".join(kept),
+        )
 
 
 def check_memory(recipe: Recipe, section: str, found: Room | None = None, tokenizer: Path | None = None) -> None:

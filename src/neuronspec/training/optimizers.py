@@ -55,9 +55,11 @@ def adafactor(
 ) -> torch.optim.Optimizer:
     """Adafactor: second moments by rows and columns of each matrix, no first moment (Shazeer and Stern, 2018).
 
-    Algorithm 4 with the paper's constants; its rate is the schedule's times the root mean square of the parameter
-    (section 8), so `learning_rate` is relative: 1e-2 is the paper's. PyTorch's own implementation, since it is
-    maintained and tested with the optimizers that it ships; the one of transformers is a copy of fairseq's of 2019.
+    Algorithm 4 with the paper's constants; its rate is the root mean square of the parameter (section 8) times the
+    schedule's rate, or times `1 / sqrt(t)` after t updates where that is less, as in the paper: a rate of 1e-2, the
+    paper's, falls from update 10,000 on also where the schedule is constant. So `learning_rate` is relative. PyTorch's
+    own implementation, since it is maintained and tested with the optimizers that it ships; the one of transformers is
+    a copy of fairseq's of 2019.
 
     Args:
         parameters: to train.

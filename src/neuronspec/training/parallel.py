@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
+from neuronspec.core.errors import TrainingError
 from neuronspec.core.processes import Processes
 from neuronspec.models.batch import Batch
 from neuronspec.training.loss import BatchLoss, batch_loss
@@ -41,6 +42,9 @@ class Parallel:
         processes: how many there are.
         precision: that forward passes run in. With `bf16`, `fsdp` gathers and computes in bf16, reduces gradients in
             float32, and keeps the shares that are trained in float32.
+
+    Raises:
+        TrainingError: `fsdp`, and the model drops whole layers at random.
     """
 
     def __init__(
@@ -55,11 +59,13 @@ class Parallel:
         self.sharded = processes.size > 1 and strategy == "fsdp"
         self._forward: Any = module
         if self.sharded:
+            _check_layers(model)
             _shard(module, precision)
         elif processes.size > 1:
             # Called broadcast_buffers before torch 2.13, where that name still works but warns.
             new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
             options: dict[str, Any] = {"forward_sync_buffers" if new else "broadcast_buffers": False}
+            options["find_unused_parameters"] = drops_layers(model)
             self._forward = DistributedDataParallel(module, gradient_as_bucket_view=True, **options)
 
     def loss(self, batch: Batch, label_smoothing: float = 0.0) -> BatchLoss:
@@ -83,6 +89,21 @@ class Parallel:
         """After a forward without backward: FSDP2 gives up gathered parameters, which the next step would change."""
         if self.sharded:
             self._forward.reshard()
+
+
+def drops_layers(model: PreTrainedModel) -> bool:
+    """Whether training leaves out whole layers at random (LayerDrop), others in each process, as M2M-100 does."""
+    return any(name.endswith("layerdrop") and value for name, value in vars(model.config).items())
+
+
+def _check_layers(model: PreTrainedModel) -> None:
+    """Refuse a model of which a process may wait for a layer that the others leave out."""
+    if drops_layers(model):
+        raise TrainingError(
+            "parallel: fsdp gathers each layer from all processes, and this model drops layers at random, others in "
+            "each process: set parallel: ddp, or the model's encoder_layerdrop and decoder_layerdrop to 0 (in the "
+            "section model, or in config.json of the checkpoint)"
+        )
 
 
 def _inner(module: Any) -> nn.Module:

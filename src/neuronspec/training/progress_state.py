@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -113,7 +114,8 @@ class Budget:
             micro_batches: in an update, over all processes.
         """
         if settings.epochs is not None:
-            return cls(math.ceil(settings.epochs * batches.batches_per_epoch() / micro_batches), None)
+            epochs = Fraction(str(settings.epochs))  # as it is written: 1.1 * 10 is a little more than 11
+            return cls(math.ceil(epochs * batches.batches_per_epoch() / micro_batches), None)
         return cls(settings.updates, None if settings.minutes is None else settings.minutes * 60)
 
     def used(self, state: State) -> float:

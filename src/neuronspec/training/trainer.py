@@ -110,7 +110,7 @@ class Trainer:
         )
 
         self.state = State()
-        self.saved = 0  # the update of the newest checkpoint
+        self.saved = self.planned = 0  # the updates of the newest checkpoint, and of the newest one without a signal
         self.begun = time.monotonic()
         self.stop = StopSignals()
         self.agreed_to_stop = False
@@ -183,7 +183,7 @@ class Trainer:
             self.batches.restore(self.state.batches)
         except (AttributeError, DirectionError, LookupError, TypeError, ValueError):
             raise checkpoint.DamagedCheckpoint(f"{self.root}/step-{update}: the place in the data is damaged") from None
-        self.saved = update
+        self.saved, self.planned = update, update - bool(record.get("between"))
 
     def _report_start(self) -> None:
         if self.state.update:
@@ -217,7 +217,7 @@ class Trainer:
 
     def _is_saving_due(self, done: bool) -> bool:
         update = self.state.update
-        return update > self.saved and (done or update % self.settings.save_every == 0)
+        return update > self.planned and (done or update % self.settings.save_every == 0)
 
     @property
     def _stopping(self) -> bool:
@@ -308,7 +308,7 @@ class Trainer:
             checkpoint.save_checkpoint(self.root, self.state.update, tensors, record)
             keep = max(self.settings.keep_checkpoints, self.settings.average_checkpoints or 0)
             checkpoint.keep_last(self.root, keep)
-        self.saved = self.state.update
+        self.saved, self.planned = self.state.update, self.planned if between else self.state.update
         self.processes.wait()
 
     def _passes(self) -> dict[str, float]:
