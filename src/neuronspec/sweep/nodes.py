@@ -51,6 +51,7 @@ class Node:
         linked: by task before them, the node that did it; each comes after what it needs.
         cell: whose arm is trained here; None in `shared/`.
         given: it is the run that the sweep began from, which stays as it is.
+        start: the folder in which the baseline that the arm continues is evaluated; None in `shared/`.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Node:
     linked: dict[str, Path]
     cell: Cell | None = None
     given: bool = False
+    start: Path | None = None
 
     @property
     def needs(self) -> set[Path]:
@@ -113,7 +115,8 @@ def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]
             shared = places.of(pipeline, name)
             if shared not in places.cells:
                 nodes.setdefault(shared, Node(shared, recipe, (name,), places.linked(pipeline, (name,))))
-        nodes[where] = Node(where, recipe, own, places.linked(pipeline, own), cell)
+        start = places.of(pipeline, "evaluate/base")
+        nodes[where] = Node(where, recipe, own, places.linked(pipeline, own), cell, start=start)
     places.check()
     return sorted(nodes.values(), key=lambda node: (node.cell is not None, bool(node.needs & places.cells)))
 

@@ -87,7 +87,8 @@ def frontier_table(results: SweepResults, metric: str = "chrf++") -> Table | Non
     found = frontiers(results, metric)
     if not found:
         return None
-    reference = next((each for each in found if each.method == results.baselines[0]), None)
+    methods = {label.partition("+")[0]: entry.method for label, entry in results.entries.items()}
+    reference = next((each for each in found if each.method == methods.get(results.baselines[0])), None)
     rows: list[list[str]] = []
     for frontier in found:
         cells: list[str] = [frontier.method, Cell(str(len(frontier.points)), len(frontier.points))]
@@ -111,8 +112,8 @@ def frontier_table(results: SweepResults, metric: str = "chrf++") -> Table | Non
     what = f"Fall of the loss, in {unit}," if metric == "loss" else f"Gain in {unit}"
     note = (
         f"{what} over base, mean of {len(results.adapted)} adapted directions, where the others lose {lost} on "
-        "average, between two of a method's trainings. Intervals and *: for other seeds and other directions of this "
-        "kind. Points are chosen by their scores on the test text, for every method alike."
+        f"average, between two of a method's trainings. Intervals and *: for other {results.over} and other directions "
+        "of this kind. Points are chosen by their scores on the test text, for every method alike."
     )
     return Table(f"{results.sweep}: gain at equal forgetting, in {unit}", heads, rows, note)
 
