@@ -94,9 +94,8 @@ def frontier_table(results: SweepResults, metric: str = "chrf++") -> Table | Non
         cells: list[str] = [frontier.method, Cell(str(len(frontier.points)), len(frontier.points))]
         for budget in budgets:
             at = frontier.at(budget)
-            between = Cell(
-                "" if at.interval is None else f"{at.interval.low:+.{digits}f} to {at.interval.high:+.{digits}f}"
-            )
+            bounds = at.interval
+            between = Cell.interval(bounds.low, bounds.high, digits) if bounds else Cell("")
             cells += [Cell(f"{at.gain:+.{digits}f}", at.gain), between]
             if reference is not None and frontier is not reference:
                 value, interval = at.minus(reference.at(budget))
@@ -156,7 +155,7 @@ def _difference(found: GroupDifference) -> Cell:
 
 
 def _bounds(bounds: Bounds | None) -> Cell:
-    return Cell("–" if bounds is None else f"{bounds.low:+.2f} to {bounds.high:+.2f}")
+    return Cell("–") if bounds is None else Cell.interval(bounds.low, bounds.high, 2)
 
 
 def differences_table(results: SweepResults, metric: str = "chrf++") -> Table | None:
