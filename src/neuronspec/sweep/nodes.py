@@ -230,6 +230,10 @@ def base_of(out: Path, sweep: Sweep, base: Path | None) -> Path | None:
     owner, began = content["sweep"], content.get("base")
     if owner != sweep.name:
         raise RunError(f"{out} was made by another sweep: {owner!r}, not {sweep.name!r}; choose another --out")
+    if began and not RunFolder(Path(began)).exists:
+        raise RunError(
+            f"{out} began from the run {began}, which isn't there; move it back, or write where it is now into {path}"
+        )
     if base is not None and (began is None or Path(began) != base.resolve()):
         raise RunError(f"{out} began from {began or 'a baseline of its own'}, not {base}; choose another --out")
     return Path(began) if began else None
