@@ -166,6 +166,11 @@ def results(**changes: Any) -> SweepResults:
     return SweepResults.model_validate(content | changes)
 
 
+def test_results_of_a_sweep_have_its_name() -> None:
+    found = results(recipe="name: demo\ncorpus: {}\n")
+    assert repr(found).startswith("SweepResults(toy: ") and "corpus" not in found._repr_html_()
+
+
 def test_the_table_of_a_sweep() -> None:
     found = frontiers(results())
     assert [(each.method, len(each.points)) for each in found] == [("dense", 2), ("averaging", 2)]

@@ -165,6 +165,11 @@ class SweepResults(Results):
     failed: dict[str, str] = Field(default_factory=dict)
 
     @property
+    def title(self) -> str:
+        """The sweep's name; `recipe` is the text of one."""
+        return self.sweep
+
+    @property
     def over(self) -> Literal["seeds", "baselines"]:
         """What differences are tested over."""
         return "baselines" if len(self.base_seeds) > 1 else "seeds"
