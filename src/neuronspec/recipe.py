@@ -139,9 +139,7 @@ class Recipe(Section):
         known, named = [str(one) for one in self.corpus.all_directions], self.continuation.directions
         problems = [f"{one} isn't trained; {nearest(one, known)}" for one in named if one not in known]
         problems += [f"{one} is named twice" for one in dict.fromkeys(named) if named.count(one) > 1]
-        if not problems and named and self.continuation.replay and set(named) == set(known):
-            problems.append("all are named, so replay has nothing to draw from; leave it out")
-        if problems:
+        if problems := problems or self._replay_problems:
             raise ValueError(f"continuation.directions: {'; '.join(problems)}")
         return self
 
@@ -253,12 +251,20 @@ class Recipe(Section):
         else:
             known = set(self.specialization.problems(self.continuation))
             reasons = [one for one in own.specialization.problems(own.continuation) if one not in known]
+            reasons += [f"continuation.directions: {one}" for one in own._replay_problems]
         if reasons:
             raise RecipeError(f"arms: {name}: {'; '.join(reasons)}")
         if entry.kind == "averaged":  # what masks do is what they do in the arm that is averaged
             averaged = self.for_arm(own.baselines.averaged.of).specialization
             return own.model_copy(update={"specialization": averaged})
         return own
+
+    @property
+    def _replay_problems(self) -> list[str]:
+        all_named = set(self.continuation.directions) == {str(one) for one in self.corpus.all_directions}
+        return ["all are named, so replay has nothing to draw from; leave it out"] * bool(
+            all_named and self.continuation.replay
+        )
 
     @property
     def adapted_directions(self) -> list[Direction]:

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from tests.helpers.families import build_family
 from tests.helpers.toy_arm import toy_recipe
+from transformers.activations import ACT2FN
 
 from neuronspec.arms.arm import get_arm
 from neuronspec.arms.kinds import ARMS, SETTINGS, check_kind, table
 from neuronspec.arms.registry import ARMS as REGISTERED
 from neuronspec.core.errors import RecipeError
-from neuronspec.models.pretrained import kind_of
+from neuronspec.models.pretrained import kind_of, read_config
 from neuronspec.models.settings import ModelSettings
+from neuronspec.neurons.activations import SiteInfo
 from neuronspec.recipe import Recipe
 from neuronspec.runs.requirements import check_machine
 
@@ -158,6 +160,17 @@ def test_a_criterion_that_reads_counts_is_refused_where_magnitudes_are_recorded(
 def test_a_criterion_that_reads_counts_is_for_models_with_relu(checkpoints: dict[str, Path]) -> None:
     for kind in ("new", "encoder-decoder"):
         check_kind(recipe_of(kind, checkpoints, {"selection": {"criterion": "mutual_information"}}))
+
+
+@pytest.mark.parametrize("name", ["relu2", "relu6"])
+def test_other_rectifiers_count_as_the_recording_says(
+    name: str, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = SiteInfo(name="layers.0", width=2, activation=type(ACT2FN[name]).__name__, gated=False, keeps_sign=True)
+    assert recorded.counts_mean_firing
+    config = read_config(recipe_of("encoder-decoder", checkpoints, {}).model) | {"feed_forward_proj": name}
+    monkeypatch.setattr("neuronspec.arms.kinds.read_config", lambda model: config)
+    check_kind(recipe_of("encoder-decoder", checkpoints, {"selection": {"criterion": "mutual_information"}}))
 
 
 def test_stages_after_the_baseline_do_without_the_checkpoint(checkpoints: dict[str, Path], tmp_path: Path) -> None:

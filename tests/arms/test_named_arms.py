@@ -52,6 +52,14 @@ def test_it_selects_by_its_own_criterion(tmp_path: Path) -> None:
     assert changed and all("decoder" in name and ".fc" in name for name in changed)
 
 
+def test_replay_of_an_arm_s_own_needs_other_directions() -> None:
+    arms = [{"name": "replay", "arm": "dense", "replay": 0.3}]
+    assert toy_recipe(arms=arms, continuation={"updates": 2, "directions": ["en-de"]}).for_arm("replay")
+    known = [str(one) for one in toy_recipe().corpus.all_directions]
+    with pytest.raises(ValidationError, match="arms: replay: continuation.directions: all are named"):
+        toy_recipe(arms=arms, continuation={"updates": 2, "directions": known})
+
+
 @pytest.mark.parametrize(
     "selection",
     [

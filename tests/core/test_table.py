@@ -32,6 +32,13 @@ def test_csv_has_full_numbers_and_says_what_is_missing() -> None:
     assert list(csv.reader(io.StringIO(Table("t", ["a", "b"], []).to_csv()))) == [["a", "b"]]
 
 
+def test_csv_has_both_ends_of_intervals() -> None:
+    rows: list[list[str]] = [["a", Cell.interval(-0.12345678, 2, 1)], ["b", Cell("–")]]
+    table = Table("t", ["arms", "95%"], rows)
+    assert table.to_csv() == "arms,95%: low,95%: high\na,-0.123457,2\nb,,\n"
+    assert "| a | -0.1 to +2.0 |" in table.to_markdown()
+
+
 def test_markdown_is_escaped() -> None:
     assert TABLE.to_markdown().splitlines() == [
         r"**Gain & loss\_1**",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.evaluation.compare import EvaluatedRun, compare_experiments
+from neuronspec.evaluation.compare_tables import compare_tables
 from neuronspec.evaluation.results import Results, write_scores
 from neuronspec.evaluation.scorer import Scorer, score_direction
 from neuronspec.scoring.settings import ScoreSettings
@@ -77,3 +79,28 @@ def test_values_that_no_seed_changes_have_a_p_value(value: float, p: float) -> N
     found = compare_experiments(with_scores(s1=20.0, s2=20.0), with_scores(s3=value, s4=value))
     assert found.seeds is not None
     assert (found.seeds["base"]["bleu"].test, found.seeds["base"]["bleu"].p) == ("Welch's t-test over seeds", p)
+
+
+def test_scores_that_were_computed_in_different_ways_are_not_compared(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def signed(run: EvaluatedRun, **signatures: str) -> EvaluatedRun:
+        content = {metric: {"en-de": signature} for metric, signature in signatures.items()}
+        return replace(run, results=run.results.model_copy(update={"signatures": content}))
+
+    first, second = (
+        signed(evaluated(tmp_path / verb, verb, ["en-de"], []), bleu=f"tok:{tokenizer}", **{"chrf++": "nw:2"})
+        for verb, tokenizer in (("ist", "13a"), ("ist ein", "char"))
+    )
+    found = compare_experiments([first], [second], resamples=20, trials=20).sentences
+    assert found is not None and "bleu" not in found["base"] and found["base"]["chrf++"].average is not None
+    assert "bleu isn't compared" in caplog.text and "tok:13a, and tok:char" in caplog.text
+    assert list(compare_tables(compare_experiments([first], [second], 20, 20))["bleu_by_direction"].rows[0]) == [
+        "en-de", "–"
+    ]  # fmt: skip
+    runs = [[signed(run, bleu=tok) for run in with_scores(s1=20.0, s2=25.0)] for tok in ("13a", "char")]
+    seeds = compare_experiments(*runs).seeds
+    assert seeds is not None and list(seeds["base"]) == ["chrf++", "loss"]
+    none = [signed(run, bleu=run.experiment, **{"chrf++": run.experiment}) for run in (first, second)]
+    nothing = compare_experiments(none[:1], none[1:], 20, 20).sentences
+    assert nothing is not None and not {"bleu", "chrf++"} & nothing["base"].keys()

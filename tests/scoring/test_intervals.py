@@ -44,9 +44,10 @@ def test_what_units_share_widens_the_interval() -> None:
 
 def test_other_sentences_are_told_by_the_resamples() -> None:
     found = over_sentences(1.0, RANDOM.normal(1.0, 0.1, size=4000), 2000)
+    assert found is not None
     assert (found.low, found.high) == (pytest.approx(1 - 0.196, abs=0.01), pytest.approx(1 + 0.196, abs=0.01))
     few = over_sentences(1.0, RANDOM.normal(1.0, 0.1, size=4000), 10)
-    assert few.high > found.high, "few sentences"
+    assert few is not None and few.high > found.high, "few sentences"
 
 
 def test_two_kinds_of_units_are_both_covered() -> None:

@@ -7,7 +7,9 @@ import pytest
 
 from neuronspec.scoring import joint
 from neuronspec.scoring.joint import JointSamples
+from neuronspec.scoring.pairwise import mean_difference
 from neuronspec.scoring.statistics import Statistics
+from neuronspec.sweep.differences import group_difference
 
 RANDOM = np.random.default_rng(2)
 SCORES = RANDOM.normal(size=80)
@@ -76,3 +78,15 @@ def test_nothing_to_draw_is_no_error() -> None:
 def test_numbers_of_other_sentences_are_refused() -> None:
     with pytest.raises(ValueError, match="en-de: 80 lines were scored, and 9 have a number"):
         JointSamples(SYSTEMS, {"en-de": np.arange(9), "en-fr": np.arange(80)})
+
+
+def test_one_sentence_says_nothing_of_others() -> None:
+    systems = {"one": {"en-de": rows(SCORES[:1]), "en-fr": rows(SCORES[1:2])}}
+    for ids, known in ((dict.fromkeys(systems["one"], np.zeros(1, np.int64)), False), (None, True)):
+        samples = JointSamples(systems, ids, resamples=20)
+        drawn = np.stack([samples.samples("one", name, "comet") for name in systems["one"]])
+        found = mean_difference([1.0, 2.0], drawn, samples, 2)
+        assert (found.these_directions is not None, found.other_directions is not None) == (known, known)
+        trained = group_difference(np.array([[1.0, 2.0], [2.0, 1.0]]), np.stack([drawn, drawn]), [0, 0], samples, 2)
+        ends = trained.these_trainings, trained.other_trainings, trained.other_directions
+        assert [bounds is not None for bounds in ends] == [known] * 3

@@ -93,6 +93,45 @@ def test_one_training_has_no_interval() -> None:
     assert one.at(0.5).interval is None
 
 
+def test_trainings_are_paired_by_their_seeds_and_some_may_be_missing() -> None:
+    noise = np.array([0.0, 0.3, -0.2, 0.5])
+
+    def made(label: str, gain: float, seeds: tuple[int, ...]) -> Point:
+        gains = (gain + noise[list(seeds)])[:, None] + np.array([[0.1, -0.1]])
+        return Point(label, gains, np.array([[-0.3, -0.1]] * len(seeds)), seeds)
+
+    for missing in ((0, 1, 2), (1, 2, 3)):  # of either point
+        points = made("slow", 0.5, missing), Point("fast", np.full((4, 2), 2.0), np.full((4, 2), -1.0), (0, 1, 2, 3))
+        for order in (points, points[::-1]):
+            at = Frontier("one", order).at(0.6)
+            assert at.gain == pytest.approx((points[0].gain + 2) / 2) and tuple(at.by_training) == missing
+            assert at.interval is not None
+    one, other = (Frontier("any", (made("x", 1.0, seeds),)).at(0.5) for seeds in ((0, 1, 2), (3, 2, 1)))
+    value, interval = one.minus(other)
+    assert interval is not None and interval.high - interval.low == pytest.approx(0)  # seeds 1 and 2 are the same
+    assert one.minus(Frontier("any", (made("x", 1.0, (3,)),)).at(0.5))[1] is None
+    assert value == pytest.approx(noise[:3].mean() - noise[1:].mean())
+
+
+def test_seeds_on_one_baseline_are_no_replications() -> None:
+    of_base = {1: 0.0, 2: 1.0}
+    trained = [(base, seed) for base in (1, 2) for seed in (1, 2, 3)]
+    entry = results().model_dump()["entries"]["half"] | {"trained": trained, "base_seeds": [1, 2], "seeds": [1, 2, 3]}
+    gains = [2 + of_base[base] for base, _ in trained]
+    entry["over_base"] = {"chrf++": {"en-de": gains, "de-en": gains} | {"en-fr": [0.1] * 6, "fr-en": [0.1] * 6}}
+    for some in (entry, entry | {"trained": []}):  # older results don't say
+        (found,) = frontiers(results(entries={"half": some}, base_seeds=[1, 2]))
+        assert found.points[0].gains.tolist() == [[2, 2], [3, 3]]
+        assert set(found.at(0.5).by_training) == {1, 2}
+
+
+def test_the_reference_is_the_method_of_the_first_baseline() -> None:
+    entries = results().model_dump()["entries"]
+    named = {"plain+slow": entries["dense+slow"] | {"method": "training"}, "half": entries["half"]}
+    table = frontier_table(results(entries=named, baselines=["plain"]))
+    assert table is not None and table.columns[4] == "over training"
+
+
 def results(**changes: Any) -> SweepResults:
     cost = {
         "trained_parameters": 1,
@@ -125,6 +164,11 @@ def results(**changes: Any) -> SweepResults:
         },
     }  # fmt: skip
     return SweepResults.model_validate(content | changes)
+
+
+def test_results_of_a_sweep_have_its_name() -> None:
+    found = results(recipe="name: demo\ncorpus: {}\n")
+    assert repr(found).startswith("SweepResults(toy: ") and "corpus" not in found._repr_html_()
 
 
 def test_the_table_of_a_sweep() -> None:

@@ -182,3 +182,8 @@ def test_the_folder_remembers_where_it_began(tmp_path: Path) -> None:
         base_of(out, sweep, other)
     with pytest.raises(RunError, match="not a run folder"):
         base_of(out, sweep, tmp_path / "nowhere")
+    (run / "recipe.yaml").unlink()
+    with pytest.raises(RunError, match=r"began from the run .*run, which isn't there.*sweep\.json"):
+        base_of(out, sweep, None)
+    with pytest.raises(RunError, match="which isn't there"):
+        base_of(out, sweep, other)

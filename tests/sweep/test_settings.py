@@ -86,6 +86,13 @@ def test_the_baseline_of_an_entry_has_its_settings() -> None:
         ("arms: {dense: }\nsettings: {a: {continuation.seed: 4}}", "settings.a.*seeds set it"),
         ("arms: {dense: {set: {evaluation.max_sentences: 3}}}", "same test sentences"),
         ("arms: {dense: , other: {arm: dense, set: {corpus.test_share: 0.2}}}", "same test sentences"),
+        ("arms: {dense: {set: {evaluation: {max_sentences: 3}}}}", "evaluation.max_sentences.*same test sentences"),
+        ("arms: {dense: {set: {evaluation: {beam: 1}}}}", "evaluation can't be changed as a whole.*max_sentences"),
+        ("arms: {dense: {set: {continuation: {updates: 3, seed: 4}}}}", "continuation.seed.*seeds set it"),
+        (
+            "arms: {dense: }\nset: {training: {updates: 3, seed: 4}}\nbase_seeds: [1]",
+            "training.seed.*base_seeds set it",
+        ),
         ("arms: {dense: , base: {arm: dense}}", "named 'base'"),
         ("arms: {dense: , lora: {set: {continuation.mix_directions: true}}}", "entry lora.*mix_directions"),
         ("arms: {dense: {kind: 3}}", "kind"),

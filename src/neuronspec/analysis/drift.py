@@ -12,6 +12,9 @@ from neuronspec.core.errors import DirectionError, MaskError
 from neuronspec.neurons.activations import Activations
 from neuronspec.neurons.masks import NeuronMasks
 
+_DRAWS = 20
+"""Choices of text that a seed draws until one is new."""
+
 
 @dataclass(frozen=True, slots=True)
 class DriftRow:
@@ -77,7 +80,7 @@ class StabilityRow:
         tokens: positions that a direction's masks were selected from, mean over directions and sites.
         site: which site.
         iou: mean over directions of the overlap with the masks from all text.
-        other: the same with the masks from another choice of as much text; None for the whole text.
+        other: the same with the masks from other choices of as much text; None where there is no other one.
     """
 
     share: float
@@ -111,18 +114,29 @@ def stability(
     everything = select(_sum(parts))
     rows = []
     for number in sorted({max(1, round(share * len(parts))) for share in shares}):
-        chosen = {
-            seed: _sum([parts[i] for i in np.random.default_rng(seed).permutation(len(parts))[:number]])
-            for seed in seeds
-        }
+        choices = _choices(len(parts), number, seeds)
+        chosen = {seed: _sum([parts[i] for i in choices[seed]]) for seed in seeds}
         masks = {seed: select(acts) for seed, acts in chosen.items()}
         for seed in seeds:
             against_all = mean_overlap(masks[seed], everything)
-            others = [mean_overlap(masks[seed], masks[other]) for other in seeds if other != seed]
+            others = [
+                mean_overlap(masks[seed], masks[other]) for other in seeds if {*choices[other]} != {*choices[seed]}
+            ]
             for site, iou in against_all.items():
                 between = float(np.mean([other[site] for other in others])) if others else None
                 rows.append(StabilityRow(number / len(parts), seed, _tokens(chosen[seed]), site, iou, between))
     return rows
+
+
+def _choices(parts: int, number: int, seeds: Sequence[int]) -> dict[int, list[int]]:
+    """By seed, `number` of the parts: another choice than those before, as far as there is one."""
+    chosen: dict[int, list[int]] = {}
+    for seed in seeds:
+        random = np.random.default_rng(seed)
+        draws = [random.permutation(parts)[:number].tolist() for _ in range(_DRAWS)]
+        taken = [{*one} for one in chosen.values()]
+        chosen[seed] = next((one for one in draws if {*one} not in taken), draws[0])
+    return chosen
 
 
 def _sum(parts: Sequence[Activations]) -> Activations:

@@ -43,7 +43,7 @@ class Material:
         directions: that were recorded.
         acts: recorded from the baseline.
         masks: selected from these.
-        select: selects masks as the recipe says.
+        select: selects masks as the recipe says; with `model`, a function that gives it, of another model's weights.
         pivot: the language in the middle.
         families: by language.
         seed: of random neurons.
@@ -55,7 +55,7 @@ class Material:
     directions: list[Direction]
     acts: Activations
     masks: NeuronMasks
-    select: Callable[[Activations], NeuronMasks]
+    select: Callable[..., NeuronMasks]
     pivot: str
     families: Mapping[str, str]
     seed: int
@@ -124,12 +124,16 @@ def _recorded_parts(model: Any, material: Material, recording: RecordingSettings
 
 def _drift(material: Material, recording: RecordingSettings) -> list[DriftSummary]:
     """Masks recorded again from the continuations as they compute."""
-    summaries = []
-    for arm, load in material.arms.items():
-        model, in_direction = load()
-        again = material.select(_record(model, in_direction, material, recording))
-        summaries.append(drift_summary(arm, material.masks, again))
-    return summaries
+    return [
+        drift_summary(arm, material.masks, _selected_again(load, material, recording))
+        for arm, load in material.arms.items()
+    ]
+
+
+def _selected_again(load: Callable[[], Loaded], material: Material, recording: RecordingSettings) -> NeuronMasks:
+    """The masks of a continuation; a criterion may read its weights."""
+    model, in_direction = load()
+    return material.select(_record(model, in_direction, material, recording), model=lambda: model)
 
 
 def _record(

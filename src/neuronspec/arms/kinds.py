@@ -22,6 +22,8 @@ _SIDES = "a zero-shot direction takes the encoder of one direction and the decod
 
 _POSITIONS = ("max_position_embeddings", "n_positions")
 _ACTIVATIONS = ("feed_forward_proj", "activation_function", "hidden_activation", "hidden_act", "ffn_activation")
+_RECTIFIED = ("relu", "relu2", "relu6")
+"""What configurations call activations behind which counts are recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def _needs_counts(recipe: Recipe) -> Iterator[str]:
     else:
         config = read_config(recipe.model)
         activation = next((config[key] for key in _ACTIVATIONS if isinstance(config.get(key), str)), "relu")
-    if activation == "relu":
+    if activation in _RECTIFIED:
         return
     recipes = {"selection": recipe} | {f"arms: {name}: selection": recipe.for_arm(name) for name in recipe.arm_names}
     for where, one in recipes.items():

@@ -15,6 +15,7 @@ from rich.table import Table as RichTable
 from neuronspec.core.files import write_text
 
 _FORMULA = tuple("=+-@\t\r\n")
+_ENDS = ("low", "high")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?%?")
 
 
@@ -26,20 +27,35 @@ class Cell(str):
         value: the number; None where it is missing.
         n, of: how many directions it covers, of how many it should.
         mark: `*` or `**` where it is significant.
+        bounds: the ends of the interval that it shows.
     """
 
-    __slots__ = ("mark", "n", "of", "value")
+    __slots__ = ("bounds", "mark", "n", "of", "value")
 
-    def __new__(cls, text: str, value: float | None = None, n: int = 1, of: int = 1, mark: str = "") -> Cell:
+    def __new__(
+        cls,
+        text: str,
+        value: float | None = None,
+        n: int = 1,
+        of: int = 1,
+        mark: str = "",
+        bounds: tuple[float, float] | None = None,
+    ) -> Cell:
         """A string that also knows its number."""
         cell = super().__new__(cls, text)
-        cell.value, cell.n, cell.of, cell.mark = value, n, of, mark
+        cell.value, cell.n, cell.of, cell.mark, cell.bounds = value, n, of, mark, bounds
         return cell
+
+    @classmethod
+    def interval(cls, low: float, high: float, digits: int) -> Cell:
+        """`+0.1 to +0.3`."""
+        return cls(f"{low:+.{digits}f} to {high:+.{digits}f}", bounds=(low, high))
 
     value: float | None
     n: int
     of: int
     mark: str
+    bounds: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +100,18 @@ class Table:
         """Full numbers; missing ones are empty.
 
         A column with missing directions is followed by one that says how many directions each number covers, a column
-        with marks by one of marks. No text is a formula to a spreadsheet; see `guarded`.
+        with marks by one of marks; a column of intervals becomes two, of their ends. No text is a formula to a
+        spreadsheet; see `guarded`.
         """
         columns = list(zip(*self.rows, strict=True)) or [() for _ in self.columns]
         out: list[list[str]] = []
         for head, cells in zip(self.columns, columns, strict=True):
             head = guarded(head)
-            out.append([head, *(_number(cell) for cell in cells)])
             known = [cell for cell in cells if isinstance(cell, Cell)]
+            if any(cell.bounds for cell in known):
+                out += [[f"{head}: {end}", *(_end(cell, place) for cell in cells)] for place, end in enumerate(_ENDS)]
+                continue
+            out.append([head, *(_number(cell) for cell in cells)])
             if any(cell.n < cell.of for cell in known):
                 covered = (f"{cell.n} of {cell.of}" if isinstance(cell, Cell) else "" for cell in cells)
                 out.append([f"{head}: directions", *covered])
@@ -153,6 +173,11 @@ def _number(cell: str) -> str:
     if not isinstance(cell, Cell):
         return guarded(cell)
     return "" if cell.value is None else f"{cell.value:.6g}"
+
+
+def _end(cell: str, place: int) -> str:
+    """An end of the interval that a cell shows; empty where it shows none."""
+    return f"{cell.bounds[place]:.6g}" if isinstance(cell, Cell) and cell.bounds else ""
 
 
 def _markdown(text: str) -> str:

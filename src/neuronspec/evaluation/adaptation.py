@@ -71,7 +71,7 @@ def _interval(results: Results, arm: str, metric: str, group: Group) -> Cell:
     if not bounds:
         return Cell("")
     digits = digits_of(metric) + 1
-    return Cell(f"{bounds.low:+.{digits}f} to {bounds.high:+.{digits}f}", bounds.low)
+    return Cell.interval(bounds.low, bounds.high, digits)
 
 
 def _has_off_target(results: Results, names: Sequence[str]) -> bool:

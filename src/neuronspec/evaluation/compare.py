@@ -7,6 +7,7 @@ paired t-test on the runs' means over directions: the only test that covers the 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -21,8 +22,11 @@ from neuronspec.evaluation.samples import read_lines
 from neuronspec.evaluation.seeds import SeedDifference, SeedSummary, seed_test, summarize_seeds
 from neuronspec.recipe import Recipe
 from neuronspec.scoring.pairwise import Pairs, compare_systems, method
+from neuronspec.scoring.registry import METRICS
 from neuronspec.scoring.significance import Comparison, method_and_control
 from neuronspec.scoring.statistics import Statistics, load_statistics
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +219,30 @@ def compare_experiments(
     # pairs are made in this order, whatever the order that the runs were named in
     first, second = (sorted(runs, key=lambda run: run.seed) for runs in (first, second))
     content = ExperimentsCompared(_names(first), _names(second), names)
+    skipped = _scored_otherwise([*first, *second], names)
     if len(first) == len(second) == 1:
-        tests = _paired_runs(first[0], second[0], arms, names, resamples, trials)
+        tests = _paired_runs(first[0], second[0], arms, names, skipped, resamples, trials)
         return replace(content, method=method(resamples, trials), sentences=tests)
-    return replace(content, seeds=_by_seed(first, second, arms, names))
+    return replace(content, seeds=_by_seed(first, second, arms, names, skipped))
+
+
+def _scored_otherwise(runs: Sequence[EvaluatedRun], names: Sequence[str]) -> set[str]:
+    """The metrics that the runs computed in different ways, such as with another tokenizer; says which."""
+    skipped = set()
+    known = dict.fromkeys(metric for run in runs for metric in run.results.signatures)
+    for metric in [metric for metric in known if metric in METRICS and METRICS.get(metric).resampled()]:
+        for name in names:
+            found = [found for run in runs if (found := run.results.signatures.get(metric, {}).get(name))]
+            other = next((one for one in found if one != found[0]), None)
+            if other is not None:
+                skipped.add(metric)
+                logger.warning(
+                    "%s isn't compared: it was computed in different ways (%s: %s, and %s); give both recipes the same "
+                    "evaluation.scores, and run 'neuronspec evaluate' on both",
+                    metric, name, found[0], other,
+                )  # fmt: skip
+                break
+    return skipped
 
 
 def _names(runs: Sequence[EvaluatedRun]) -> list[str]:
@@ -226,7 +250,13 @@ def _names(runs: Sequence[EvaluatedRun]) -> list[str]:
 
 
 def _paired_runs(
-    first: EvaluatedRun, second: EvaluatedRun, arms: Sequence[str], names: Sequence[str], resamples: int, trials: int
+    first: EvaluatedRun,
+    second: EvaluatedRun,
+    arms: Sequence[str],
+    names: Sequence[str],
+    skipped: set[str],
+    resamples: int,
+    trials: int,
 ) -> dict[str, dict[str, Comparison]]:
     for name in names:
         references = [read_lines(RunFolder(run.folder).evaluation(arms[0]) / f"{name}.ref") for run in (first, second)]
@@ -241,23 +271,37 @@ def _paired_runs(
     content = {}
     for arm in arms:
         statistics = {
-            side: {name: rows for name, rows in run.statistics(arm).items() if name in names}
+            side: {name: _without(rows, skipped) for name, rows in run.statistics(arm).items() if name in names}
             for side, run in (("second", second), ("first", first))
         }
+        there = [name for name in names if all(rows.get(name) for rows in statistics.values())]
         found: Pairs = compare_systems(
-            statistics, [("second", "first")], names, ids=ids, resamples=resamples, trials=trials
+            {side: {name: rows[name] for name in there} for side, rows in statistics.items()},
+            [("second", "first")],
+            names,
+            ids=ids,
+            resamples=resamples,
+            trials=trials,
         )
         content[arm] = found["second", "first"]
     return content
 
 
+def _without(rows: Statistics, skipped: set[str]) -> Statistics:
+    return {metric: values for metric, values in rows.items() if metric not in skipped}
+
+
 def _by_seed(
-    first: Sequence[EvaluatedRun], second: Sequence[EvaluatedRun], arms: Sequence[str], names: Sequence[str]
+    first: Sequence[EvaluatedRun],
+    second: Sequence[EvaluatedRun],
+    arms: Sequence[str],
+    names: Sequence[str],
+    skipped: set[str],
 ) -> dict[str, dict[str, SeedDifference]]:
     content: dict[str, dict[str, SeedDifference]] = {}
     paired = [run.seed for run in first] == [run.seed for run in second]
     for arm in arms:
-        for metric in MAIN_SCORES:
+        for metric in [one for one in MAIN_SCORES if one not in skipped]:
             values = [[_mean(run.results.arms[arm], names, metric) for run in runs] for runs in (first, second)]
             known = [[value for value in side if value is not None] for side in values]
             if known != values:

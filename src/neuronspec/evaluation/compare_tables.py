@@ -61,7 +61,7 @@ def _mean_cell(summary: SeedSummary | None, digits: int, *, signed: bool = False
 
 def _interval(summary: SeedSummary | None, digits: int) -> Cell:
     found = summary.interval if summary is not None else None
-    return Cell("–" if found is None else f"{found.low:+.{digits}f} to {found.high:+.{digits}f}")
+    return Cell("–") if found is None else Cell.interval(found.low, found.high, digits)
 
 
 def _p(summary: SeedSummary | SeedDifference | None) -> Cell:

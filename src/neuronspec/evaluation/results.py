@@ -215,11 +215,14 @@ class Results(BaseModel):
     overlap: dict[str, dict[str, int]] = {}
     significance: Significance | None = None
 
+    @property
+    def title(self) -> str:
+        """What they are shown as: the name of the experiment."""
+        return self.recipe
+
     def __repr__(self) -> str:
-        directions = {name for scores in self.arms.values() for name in scores}
-        return (
-            f"{type(self).__name__}({self.recipe or 'no name'}: {', '.join(self.arms)}; {len(directions)} directions)"
-        )
+        names = {name for scores in self.arms.values() for name in scores}
+        return f"{type(self).__name__}({self.title or 'no name'}: {', '.join(self.arms)}; {len(names)} directions)"
 
     def _repr_html_(self) -> str:
         """For notebooks: one row per arm, means over the trained directions."""
@@ -230,7 +233,7 @@ class Results(BaseModel):
             for arm, scores in self.arms.items()
         ]
         heads = ["arm", *map(label_of, MAIN_SCORES)]
-        return Table(f"{self.recipe or 'results'}: mean of {len(names)} directions", heads, rows)._repr_html_()
+        return Table(f"{self.title or 'results'}: mean of {len(names)} directions", heads, rows)._repr_html_()
 
     @model_validator(mode="before")
     @classmethod

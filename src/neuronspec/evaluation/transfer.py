@@ -140,7 +140,7 @@ def interval_cells(mean: MeanDifference, digits: int) -> list[str]:
 
 def bounds_cell(bounds: Bounds | None, digits: int) -> Cell:
     """`+0.1 to +0.3`; `–` without an interval."""
-    return Cell("–" if bounds is None else f"{bounds.low:+.{digits}f} to {bounds.high:+.{digits}f}")
+    return Cell("–") if bounds is None else Cell.interval(bounds.low, bounds.high, digits)
 
 
 def all_tables(results: Results) -> dict[str, Table]:

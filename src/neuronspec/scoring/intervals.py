@@ -53,15 +53,17 @@ class _Part:
     freedom: float
 
 
-def over_sentences(mean: float, samples: Array, sentences: int) -> Interval:
-    """For other sentences: the directions and the trainings stay the same.
+def over_sentences(mean: float, samples: Array, sentences: int) -> Interval | None:
+    """For other sentences: the directions and the trainings stay the same. None for one, which says nothing of others.
 
     Args:
         mean: that was observed.
         samples: of the mean, on resamples of the sentences. Shape [resamples].
         sentences: that were drawn from.
     """
-    return _interval(mean, [_Part(float(samples.var()) * _correction(sentences), max(sentences - 1, 1))])
+    if sentences < 2:
+        return None
+    return _interval(mean, [_Part(float(samples.var()) * _correction(sentences), sentences - 1)])
 
 
 def over_units(values: Sequence[float], samples: Array | None = None, sentences: int = 0) -> Interval | None:

@@ -117,13 +117,13 @@ def mean_difference(
     shared = drawn if samples.shared else None
     measured = correlation(drawn) if samples.shared else None
     these = over_sentences(mean, drawn.mean(axis=0), samples.sentences)
-    other = over_units(differences, shared, samples.sentences)
+    other = these and over_units(differences, shared, samples.sentences)
     return MeanDifference(
         difference=short(mean),
         n=len(differences),
         of=of,
         these_directions=Bounds.of(these),
-        other_directions=Bounds.of(other and other.around(these)),
+        other_directions=Bounds.of(these and other and other.around(these)),
         correlation=None if measured is None else short(measured),
     )
 

@@ -28,10 +28,11 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.recipe import Recipe
 from neuronspec.runs.state import read_stages
 from neuronspec.scoring.joint import Ids
+from neuronspec.scoring.statistics import Statistics
 from neuronspec.specialization.methods import MASKS_FILE
 from neuronspec.sweep.differences import TESTED, Differences, Found
 from neuronspec.sweep.nodes import FLOOR, Node
-from neuronspec.sweep.settings import Sweep
+from neuronspec.sweep.settings import Sweep, Training
 from neuronspec.sweep.sweep_results import Entry, Spread, SweepResults
 from neuronspec.training.log import read_log
 
@@ -69,10 +70,11 @@ def gather(
     scorer = Scorer.of_run(recipe.evaluation.scores, recipe.evaluated_directions, store)
     for name, reason in scorer.skipped.items():
         logger.info("%s skipped: %s", name, reason)
+    facts = _facts(recipe, store, scorer)
+    groups = _groups(facts)
     with progress.task("scoring"):
         found = _find(finished, scorer, folder, bool(sweep.base_seeds))
-    facts = _facts(recipe, store, scorer)
-    groups, adapted = _groups(facts), bool(facts.get("adapted"))
+        starts = _starts(found, finished, scorer, folder) if facts.get("adapted") else {}
     with progress.task("testing significance"):
         ids = sentences_compared(found, facts["directions"])
         differences = Differences(sweep, found, groups, ids, recipe.evaluation.scores.resamples).all()
@@ -83,7 +85,7 @@ def gather(
         "base_seeds": sweep.base_seeds or [],
         "recipe": recipe.to_yaml(),
         "entries": {
-            label: _entry(one, groups, _method(sweep, label), _over_base(one, found.get("base")) if adapted else {})
+            label: _entry(one, groups, _method(sweep, label), _over_base(one, starts.get(label, {})))
             for label, one in found.items()
             if one.nodes[min(one.nodes)].cell
         },
@@ -107,11 +109,33 @@ def _find(nodes: Sequence[Node], scorer: Scorer, folder: Path, several: bool) ->
             one = found.setdefault(label, Found())
             if training not in one.nodes:
                 one.nodes[training] = node
-                place = _copied(node, arm, folder) if node.given else RunFolder(node.folder).evaluations
-                one.scores[training], one.statistics[training] = score_arms(place, [arm], scorer)[arm]
-                if not node.given:  # scores that weren't up to date were added to the node's files
-                    node.pipeline().record_files(f"evaluate/{arm}")
+                one.scores[training], one.statistics[training] = _scored(node, arm, scorer, folder)
     return {name: found[name] for name in (*(n for n in ("copy", "base") if n in found), *found)}
+
+
+def _scored(node: Node, arm: str, scorer: Scorer, folder: Path) -> tuple[ArmScores, dict[str, Statistics]]:
+    """The scores and the statistics of what a node has evaluated."""
+    place = _copied(node, arm, folder) if node.given else RunFolder(node.folder).evaluations
+    found = score_arms(place, [arm], scorer)[arm]
+    if not node.given:  # scores that weren't up to date were added to the node's files
+        node.pipeline().record_files(f"evaluate/{arm}")
+    return found
+
+
+def _starts(
+    found: Mapping[str, Found], nodes: Sequence[Node], scorer: Scorer, folder: Path
+) -> dict[str, dict[Training, ArmScores]]:
+    """By entry and training, the scores of the baseline that it continues, evaluated as the entry is."""
+    places = {node.folder: node for node in nodes}
+    known: dict[Path, ArmScores] = {}
+    starts: dict[str, dict[Training, ArmScores]] = {}
+    for label, one in found.items():
+        for training, node in one.nodes.items():
+            if node.start in places:
+                if node.start not in known:
+                    known[node.start] = _scored(places[node.start], "base", scorer, folder)[0]
+                starts.setdefault(label, {})[training] = known[node.start]
+    return starts
 
 
 def _copied(node: Node, arm: str, folder: Path) -> Path:
@@ -193,17 +217,16 @@ def _method(sweep: Sweep, label: str) -> str:
     return sweep.arms[name].method or name
 
 
-def _over_base(one: Found, base: Found | None) -> dict[str, dict[str, list[float]]]:
+def _over_base(one: Found, starts: Mapping[Training, ArmScores]) -> dict[str, dict[str, list[float]]]:
     """By metric and direction, what each training gains over the baseline that it continues; losses gain by falling."""
     trainings = sorted(one.scores)
-    starts = [base.scores.get((start, 0)) if base else None for start, _ in trainings]
     found: dict[str, dict[str, list[float]]] = {}
     for metric, sign in {**dict.fromkeys(TESTED, 1.0), "loss": -1.0}.items():
         for name in one.scores[trainings[0]]:
             pairs = [
-                (one.scores[training][name].get(metric), start[name].get(metric))
-                for training, start in zip(trainings, starts, strict=True)
-                if start is not None and name in start and name in one.scores[training]
+                (one.scores[training][name].get(metric), starts[training][name].get(metric))
+                for training in trainings
+                if name in starts.get(training, {}) and name in one.scores[training]
             ]
             gains = [sign * (mine - theirs) for mine, theirs in pairs if mine is not None and theirs is not None]
             if len(gains) == len(trainings):
@@ -223,8 +246,9 @@ def _entry(
         arm=arm,
         changes=node.cell.changes,
         seeds=sorted({seed for _, seed in one.nodes}),
-        base_seeds=sorted({base for base, _ in one.nodes if base}),
-        means={group: _means(one, names) for group, names in groups.items()},
+        base_seeds=sorted({base for base, _ in one.nodes}) if node.cell.base_seed is not None else [],
+        trained=sorted(one.nodes),
+        means={group: _means(one, names) for group, names in groups.items() if names},
         validation=_summary(best) if len(best) == len(folders) else None,
         sparsity=_sparsity(folders[0]),
         method=method,

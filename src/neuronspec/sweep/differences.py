@@ -123,7 +123,7 @@ def group_difference(
     summary = summarize_seeds([float(value) for value in by_unit], test=True)
     these = over_sentences(summary.mean, unit_samples.mean(axis=0), sentences)
     trainings = over_units(summary.values, unit_samples, sentences)
-    trainings = trainings and trainings.around(these)
+    trainings = these and trainings and trainings.around(these)
     directions = over_both(values, drawn if shared else None, sentences)
     directions = directions and trainings and directions.around(trainings)
     return GroupDifference(

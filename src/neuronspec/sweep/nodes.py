@@ -51,6 +51,7 @@ class Node:
         linked: by task before them, the node that did it; each comes after what it needs.
         cell: whose arm is trained here; None in `shared/`.
         given: it is the run that the sweep began from, which stays as it is.
+        start: the folder in which the baseline that the arm continues is evaluated; None in `shared/`.
     """
 
     folder: Path
@@ -59,6 +60,7 @@ class Node:
     linked: dict[str, Path]
     cell: Cell | None = None
     given: bool = False
+    start: Path | None = None
 
     @property
     def needs(self) -> set[Path]:
@@ -113,7 +115,8 @@ def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]
             shared = places.of(pipeline, name)
             if shared not in places.cells:
                 nodes.setdefault(shared, Node(shared, recipe, (name,), places.linked(pipeline, (name,))))
-        nodes[where] = Node(where, recipe, own, places.linked(pipeline, own), cell)
+        start = places.of(pipeline, "evaluate/base")
+        nodes[where] = Node(where, recipe, own, places.linked(pipeline, own), cell, start=start)
     places.check()
     return sorted(nodes.values(), key=lambda node: (node.cell is not None, bool(node.needs & places.cells)))
 
@@ -227,6 +230,10 @@ def base_of(out: Path, sweep: Sweep, base: Path | None) -> Path | None:
     owner, began = content["sweep"], content.get("base")
     if owner != sweep.name:
         raise RunError(f"{out} was made by another sweep: {owner!r}, not {sweep.name!r}; choose another --out")
+    if began and not RunFolder(Path(began)).exists:
+        raise RunError(
+            f"{out} began from the run {began}, which isn't there; move it back, or write where it is now into {path}"
+        )
     if base is not None and (began is None or Path(began) != base.resolve()):
         raise RunError(f"{out} began from {began or 'a baseline of its own'}, not {base}; choose another --out")
     return Path(began) if began else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -309,8 +309,20 @@ def _drawn_from(recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def _reserved(where: str, changes: Changes, reserved: dict[str, str]) -> Iterator[str]:
-    """What changes name and may not."""
-    for key in changes:
+    """What changes name and may not, also in a section that is given as a whole."""
+    for key in _named(changes):
         for name, why in reserved.items():
             if (key == name or key.startswith(f"{name}.")) and not key.startswith(_TRAINING_TEXT):
                 yield f"{where}: {key} can't be changed: {why}"
+    for key in changes:
+        parts = [name for name in reserved if name in SHARED and name.startswith(f"{key}.")]
+        if parts and not any(each in _named(changes) for each in parts):
+            yield f"{where}: {key} can't be changed as a whole, with {', '.join(parts)}: {_SAME_TEST}; name single keys"
+
+
+def _named(changes: Mapping[str, Any], above: str = "") -> list[str]:
+    """The keys that changes name, and those inside of their values."""
+    found = []
+    for name, value in changes.items():
+        found += [above + name, *(_named(value, f"{above}{name}.") if isinstance(value, Mapping) else ())]
+    return found

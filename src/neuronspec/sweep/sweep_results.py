@@ -79,6 +79,8 @@ class Entry(_Content):
         changes: to the sweep's recipe.
         seeds: of the continuations.
         base_seeds: of the baselines, where there are several.
+        trained: the seeds of each training, of its baseline (0: the recipe's) and of the continuation, in the order of
+            values; empty in older results.
         means: by group of directions and metric, means over directions.
         validation: the best validation loss.
         sparsity: share of neurons that are left out; None for arms without masks.
@@ -92,6 +94,7 @@ class Entry(_Content):
     changes: dict[str, Any]
     seeds: list[int]
     base_seeds: list[int]
+    trained: list[tuple[int, int]] = []
     means: dict[Group, dict[str, Spread]]
     validation: Spread | None
     sparsity: float | None
@@ -102,7 +105,7 @@ class Entry(_Content):
     @property
     def trainings(self) -> int:
         """How many there are."""
-        return max(1, len(self.base_seeds)) * len(self.seeds)
+        return len(self.trained) or max(1, len(self.base_seeds)) * len(self.seeds)
 
 
 class GroupDifference(_Content):
@@ -160,6 +163,11 @@ class SweepResults(Results):
     differences: dict[str, dict[str, Gains]]
     margin: float | None = None
     failed: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The sweep's name; `recipe` is the text of one."""
+        return self.sweep
 
     @property
     def over(self) -> Literal["seeds", "baselines"]:

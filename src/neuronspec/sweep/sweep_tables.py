@@ -87,15 +87,15 @@ def frontier_table(results: SweepResults, metric: str = "chrf++") -> Table | Non
     found = frontiers(results, metric)
     if not found:
         return None
-    reference = next((each for each in found if each.method == results.baselines[0]), None)
+    methods = {label.partition("+")[0]: entry.method for label, entry in results.entries.items()}
+    reference = next((each for each in found if each.method == methods.get(results.baselines[0])), None)
     rows: list[list[str]] = []
     for frontier in found:
         cells: list[str] = [frontier.method, Cell(str(len(frontier.points)), len(frontier.points))]
         for budget in budgets:
             at = frontier.at(budget)
-            between = Cell(
-                "" if at.interval is None else f"{at.interval.low:+.{digits}f} to {at.interval.high:+.{digits}f}"
-            )
+            bounds = at.interval
+            between = Cell.interval(bounds.low, bounds.high, digits) if bounds else Cell("")
             cells += [Cell(f"{at.gain:+.{digits}f}", at.gain), between]
             if reference is not None and frontier is not reference:
                 value, interval = at.minus(reference.at(budget))
@@ -111,8 +111,8 @@ def frontier_table(results: SweepResults, metric: str = "chrf++") -> Table | Non
     what = f"Fall of the loss, in {unit}," if metric == "loss" else f"Gain in {unit}"
     note = (
         f"{what} over base, mean of {len(results.adapted)} adapted directions, where the others lose {lost} on "
-        "average, between two of a method's trainings. Intervals and *: for other seeds and other directions of this "
-        "kind. Points are chosen by their scores on the test text, for every method alike."
+        f"average, between two of a method's trainings. Intervals and *: for other {results.over} and other directions "
+        "of this kind. Points are chosen by their scores on the test text, for every method alike."
     )
     return Table(f"{results.sweep}: gain at equal forgetting, in {unit}", heads, rows, note)
 
@@ -155,7 +155,7 @@ def _difference(found: GroupDifference) -> Cell:
 
 
 def _bounds(bounds: Bounds | None) -> Cell:
-    return Cell("–" if bounds is None else f"{bounds.low:+.2f} to {bounds.high:+.2f}")
+    return Cell("–") if bounds is None else Cell.interval(bounds.low, bounds.high, 2)
 
 
 def differences_table(results: SweepResults, metric: str = "chrf++") -> Table | None:

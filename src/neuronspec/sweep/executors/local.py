@@ -87,9 +87,13 @@ class LocalExecutor(Executor):
         self._jobs[node.folder] = _Job(node, process, time.monotonic(), place, begin)
 
     def _environment(self, place: int) -> Mapping[str, str]:
-        """Cores are shared out among the processes, and GPUs dealt to them."""
+        """Cores are shared out among the processes, and GPUs dealt to them: those that this process may use."""
         shared = threads_environment(max(1, (os.cpu_count() or 1) // self._processes))
-        return shared | ({"CUDA_VISIBLE_DEVICES": str(place % self._gpus)} if self._gpus > 1 else {})
+        if self._gpus < 2:
+            return shared
+        visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+        own = visible[place % self._gpus] if len(visible) >= self._gpus else str(place % self._gpus)
+        return shared | {"CUDA_VISIBLE_DEVICES": own}
 
     def ended(self) -> list[Ended]:
         """See `Executor`."""
