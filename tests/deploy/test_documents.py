@@ -530,3 +530,15 @@ def test_misuse_is_told_before_a_model_is_loaded(tmp_path: Path) -> None:
             check_file(str(path), out, "en", None, options)
         assert refused.value.exit_code == 2
     check_file(str(file), file, "en", None, Options())
+
+
+def test_flags_of_an_obsolete_entry_are_not_those_of_the_next(tmp_path: Path) -> None:
+    obsolete = '#, fuzzy\n#~ msgid "a"\n#~ msgstr "b"\n\n'
+    found = through(tmp_path, "a.po", HEADER + "\n" + obsolete + 'msgid "open"\nmsgstr ""\n')
+    assert found.endswith(obsolete + '#, fuzzy\nmsgid "open"\nmsgstr "¡open"\n')
+
+
+def test_strings_side_by_side_are_one(tmp_path: Path) -> None:
+    entry = 'msgid "say \\"" "a\\\\" "b"\nmsgstr "" ""\n'
+    found = through(tmp_path, "a.po", HEADER + "\n" + entry)
+    assert found.endswith(entry.replace('msgstr "" ""', r'msgstr "¡say \"a\\b"').replace("msgid", "#, fuzzy\nmsgid"))
