@@ -162,3 +162,19 @@ def test_programs_and_text_without_markup_stay(tmp_path: Path, page: str) -> Non
 ])  # fmt: skip
 def test_elements_without_an_end_that_are_to_stay_do(tmp_path: Path, tag: str) -> None:
     assert through(tmp_path, "a.html", f"<html lang=en>{tag}<p>hello") == f"<html lang=de>{tag}<p>HELLO"
+
+
+def test_attributes_of_elements_whose_content_stays(tmp_path: Path) -> None:
+    page = '<textarea placeholder="your text" lang="en">stay</textarea><svg aria-label="home" lang="fr"><g/></svg>'
+    more = '<pre title="code">a</pre><p translate="no"><textarea title="b"></textarea></p><style title="c"></style>'
+    expected = page.replace("your text", "YOUR TEXT") + more.replace('"code"', '"CODE"')
+    assert through(tmp_path, "a.html", page + more) == expected
+
+
+@pytest.mark.parametrize("page", [
+    "<svg class='a'/><p>a</p><svg><text>stay</text></svg>",
+    "<?xml version='1.0'?><html><script src='a.js'/><p>a</p><script>stay</script></html>",
+    "<script src='a.js'/><p>stay</p></script><p>a</p>",
+])  # fmt: skip
+def test_empty_elements_hold_nothing(tmp_path: Path, page: str) -> None:
+    assert through(tmp_path, "a.html", page) == page.replace("<p>a", "<p>A")

@@ -19,6 +19,7 @@ from neuronspec.deploy.documents.checks import keeping
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.html_text import (
     LANGUAGE,
+    START_TAG,
     elements_of,
     is_foreign,
     pieces_of,
@@ -118,10 +119,19 @@ def _texts(page: str, source: str) -> Iterator[Span]:
         start = end
 
 
-def _tags(page: str, source: str) -> Iterator[re.Match[str]]:
-    """The tags of what is translated; those without an end tag are elements of their own."""
-    found = (match for match, end in elements_of(page, source) if match["name"] and end == match.end())
-    return (match for match in found if not stays(match[0], source))
+def _tags(page: str, source: str, *, also_opaque: bool = False) -> Iterator[re.Match[str]]:
+    """The tags of what is translated; those without an end tag are elements of their own.
+
+    Args:
+        page: that they are in.
+        source: its language.
+        also_opaque: also the first tags of elements whose content stays (`<textarea>`, `<svg>`).
+    """
+    for match, end in elements_of(page, source):
+        is_read = also_opaque and (match["opaque"] or "").lower() not in ("", "script", "style")
+        tag = START_TAG.match(page, match.start()) if is_read else match
+        if tag is not None and tag["name"] and end == match.end() and not stays(tag[0], source):
+            yield tag
 
 
 def _renamed(page: str, direction: Direction) -> str:
@@ -136,7 +146,7 @@ def _renamed(page: str, direction: Direction) -> str:
 
 def _attributes(page: str, source: str) -> Iterator[Span]:
     """What people read of the attributes."""
-    for tag in _tags(page, source):
+    for tag in _tags(page, source, also_opaque=True):
         pattern = _READ
         if tag["name"].lower() == "meta":
             if not _DESCRIBES.search(tag[0]):

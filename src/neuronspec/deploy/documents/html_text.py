@@ -59,6 +59,10 @@ _WHOLE = r"<\?(?:(?!<\?).)*?\?>|<!\[CDATA\[.*?\]\]>"
 _FLAGS = re.IGNORECASE | re.DOTALL
 _MARKUP = re.compile(rf"<!--.*?-->|{_WHOLE}|<[!?][^>]*>|{_OPAQUE}{_ATTRIBUTES}>.*?</(?P=opaque)\s*>|{_TAG}", _FLAGS)
 _UNCLOSED = re.compile(rf"(?P<opaque>(?!))|<[!?][^>]*>|{_TAG}", _FLAGS)
+_EMPTY = re.compile(rf"{_OPAQUE}{_ATTRIBUTES}(?<=/)>", _FLAGS)
+_FOREIGN = ("math", "svg")
+"""Elements that `/>` ends also outside of XML."""
+START_TAG = re.compile(_TAG, _FLAGS)
 _START = re.compile(rf"<!--|<!\[CDATA\[|<\?|{_OPAQUE}|<[!?/a-z0-9]", _FLAGS)
 LANGUAGE = re.compile(r"""\s(?:xml:)?lang\s*=\s*(?P<quote>["']?)(?P<tag>[A-Za-z0-9_-]+)(?P=quote)""", re.IGNORECASE)
 """The attribute that says in what language the text of an element is."""
@@ -90,13 +94,15 @@ def markup_of(text: str) -> Iterator[re.Match[str]]:
     """
     ends = {"": ">", "<!--": "-->", "<?": "?>", "<![cdata[": "]]>"}
     last = {kind: text.rfind(end) for kind, end in ends.items()}
+    is_xml = text.lstrip().startswith("<?xml")
     at = 0
     while (start := _START.search(text, at)) is not None and start.start() < last[""]:
         kind = (start["opaque"] or start[0]).lower()
         if start["opaque"] and kind not in last:
             closing = re.finditer(rf"</{kind}\s*>", text, re.IGNORECASE)
             last[kind] = max((match.start() for match in closing), default=-1)
-        pattern = _UNCLOSED if start.start() > last.get(kind, len(text)) else _MARKUP
+        is_empty = bool(start["opaque"]) and (is_xml or kind in _FOREIGN) and _EMPTY.match(text, start.start())
+        pattern = _UNCLOSED if is_empty or start.start() > last.get(kind, len(text)) else _MARKUP
         match = pattern.match(text, start.start())
         if match is not None:
             yield match
