@@ -415,3 +415,14 @@ def test_protected_text_between_two_tags_is_left(tmp_path: Path, told: pytest.Lo
         == through(tmp_path, "b.xlf", XLIFF_2).count("<target>") - 1
     )
     assert any("it has text that isn't to be translated after <sm>" in message for message in told.messages)
+
+
+def test_carriage_returns_that_are_references_stay_so(tmp_path: Path) -> None:
+    before = (
+        '<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2"><file source-language="en" target-language="de"><body>'
+    )
+    unit = '<trans-unit id="1" xml:space="preserve"><source>one&#13;\r\ntwo&#13;</source>{}</trans-unit>'
+    after = "</body></file></xliff>"
+    found = through(tmp_path, "a.xlf", before + unit.format("") + after)
+    target = '<target state="needs-review-translation">¡one&#13;\r\n¡two&#13;</target>'
+    assert found == before + unit.format(target) + after

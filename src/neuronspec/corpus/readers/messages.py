@@ -34,7 +34,7 @@ _ACCELERATORS = {
     "_": re.compile(r"(?<![^\s(])_(?=[^\W_])(?!\w*_)"),
 }
 _LABEL_WORDS = 6
-_ICU = re.compile(r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal)\s*,")
+_ICU = re.compile(r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal|choice)\s*,")
 _KEY = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+")
 _QUOTED = re.compile(r'"(.*)"\s*')
 
@@ -56,7 +56,12 @@ def verbatim(text: str) -> Counter[str]:
 
 
 def is_icu(text: str) -> bool:
-    """Whether a message has forms to choose from, as ICU writes them: `{n, plural, one {# file} other {# files}}`."""
+    """Whether a message has forms to choose from, as ICU and Java write them.
+
+    Examples:
+        >>> is_icu("{n, plural, one {# file} other {# files}}"), is_icu("{0,choice,0#no|1#one}"), is_icu("{0}")
+        (True, True, False)
+    """
     return _ICU.search(text) is not None
 
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
-from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.deploy.documents.archive import rewrite_members
@@ -19,7 +18,7 @@ from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
 from neuronspec.deploy.documents.spans import Rewriter, Span, framed
 from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
-from neuronspec.deploy.documents.xml_source import Document, Element
+from neuronspec.deploy.documents.xml_source import Document, Element, xml_text
 from neuronspec.deploy.translator import Translator
 
 _DOCX = re.compile(r"word/(?:document|header\d*|footer\d*|footnotes|endnotes)\.xml")
@@ -206,7 +205,7 @@ def _span(document: Document, pieces: list[_Piece]) -> Span:
             content = content.replace(style.opening + style.closing, "")
         return prefix + content + suffix
 
-    return Span(start, end, framed(inline, escape), write)
+    return Span(start, end, framed(inline, xml_text), write)
 
 
 def _inline(document: Document, pieces: Sequence[_Piece], base: _Style, styles: set[_Style]) -> Iterator[str | Tag]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import BinaryIO
-from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.deploy.documents.archive import rewrite_members
@@ -13,7 +12,7 @@ from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
 from neuronspec.deploy.documents.spans import Rewriter, Span, framed
 from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
-from neuronspec.deploy.documents.xml_source import Document, Element, runs_of
+from neuronspec.deploy.documents.xml_source import Document, Element, runs_of, xml_text
 from neuronspec.deploy.translator import Translator
 
 AROUND = {"span", "a", "meta"}
@@ -53,7 +52,7 @@ def _spans(document: Document, paragraph: Element) -> Iterator[Span]:
     if paragraph.close == paragraph.end:
         return
     for start, end, parts in runs_of(paragraph, _parts):
-        yield Span(start, end, framed(list(_inline(document, parts)), escape))
+        yield Span(start, end, framed(list(_inline(document, parts)), xml_text))
 
 
 def _parts(part: Element) -> bool:

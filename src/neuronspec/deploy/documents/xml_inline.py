@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import ModelError
 from neuronspec.deploy.documents.checks import problem_with, unfit
 from neuronspec.deploy.documents.markup import Inline, Tag, plain, with_tags
-from neuronspec.deploy.documents.xml_source import Document, Element
+from neuronspec.deploy.documents.xml_source import Document, Element, xml_text
 from neuronspec.deploy.translator import Translator
 from neuronspec.models.text_cleaning import clean_text
 from neuronspec.translation.alignment import Aligned
@@ -54,7 +53,7 @@ class Segment:
     before: str
     inline: Inline
     after: str
-    write: Callable[[str], str] = escape
+    write: Callable[[str], str] = xml_text
     written: str | None = None
 
     @property
@@ -84,7 +83,7 @@ class Segment:
             inline = [piece if isinstance(piece, Tag) else _joined(piece) for piece in inline]
         elif "\n" in plain(inline) and len(inline) > 1:
             raise ValueError("it has markup in several lines")
-        return cls(before, inline, after)
+        return cls(xml_text(before), inline, xml_text(after))
 
 
 def translated(translator: Translator, direction: Direction, segments: Sequence[Segment]) -> list[tuple[str, str]]:

@@ -187,6 +187,21 @@ class Document:
         given = "".join(f' {key}="{escape(value, {chr(34): "&quot;"})}"' for key, value in attributes.items())
         return f"<{full}{given}>{content}</{full}>"
 
+    def literal(self, text: str) -> str:
+        """Text as it is in CDATA, where nothing can stand for other characters.
+
+        Raises:
+            ValueError: it would end there, or the document's encoding lacks a character.
+        """
+        if "]]>" in text:
+            raise ValueError("the translation has ]]>, which ends CDATA")
+        try:
+            text.encode(self._encoding)
+        except UnicodeEncodeError as error:
+            lacking = text[error.start]
+            raise ValueError(f"CDATA in {self._encoding} can't have {lacking!r}; convert the file to UTF-8") from None
+        return text
+
     def indent(self, element: Element) -> str:
         """The white space before an element, from the end of the tag before it; empty if there is text."""
         before = self._text[self._text.rfind(b">", 0, element.start) + 1 : element.start]
@@ -202,6 +217,11 @@ class Document:
 
     def _encoded(self, text: bytes) -> bytes:
         return self._bom + text.decode().encode(self._encoding)
+
+
+def xml_text(text: str) -> str:
+    """Text as it is written in XML; a carriage return is a reference, as XML reads a bare one as a line end."""
+    return escape(text, {"\r": "&#13;"})
 
 
 def _referenced(text: bytes, encoding: str) -> bytes:
