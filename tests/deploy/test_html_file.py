@@ -178,3 +178,10 @@ def test_attributes_of_elements_whose_content_stays(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_empty_elements_hold_nothing(tmp_path: Path, page: str) -> None:
     assert through(tmp_path, "a.html", page) == page.replace("<p>a", "<p>A")
+
+
+def test_the_encoding_of_an_xml_declaration(tmp_path: Path) -> None:
+    page = '<?xml version="1.0" encoding="iso-8859-2"?>\n<p>čas</p>'
+    (tmp_path / "a.xhtml").write_bytes(page.encode("iso-8859-2"))
+    translate_document(Upper(), EN_DE, str(tmp_path / "a.xhtml"), tmp_path / "b.xhtml")  # type: ignore[arg-type]
+    assert (tmp_path / "b.xhtml").read_bytes().decode("iso-8859-2") == page.replace("čas", "ČAS")

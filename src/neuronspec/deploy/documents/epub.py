@@ -33,9 +33,10 @@ def translate_epub(
     def rewrite(name: str, raw: bytes) -> bytes:
         if name.lower().endswith(PAGES):
             return rewrite_page(rewriter, direction, name, raw)
-        names = {"text"} if name.endswith(CONTENTS) else {"title", "description"}
+        is_contents = name.lower().endswith(CONTENTS)
+        names = {"text"} if is_contents else {"title", "description"}
         raw = rewrite_paragraphs(rewriter, name, raw, names, (), _spans)
-        return raw if name.endswith(CONTENTS) else _renamed(name, raw, direction)
+        return raw if is_contents else _renamed(name, raw, direction)
 
     rewrite_members(source, stream, lambda name: name.lower().endswith((*PAGES, CONTENTS, PACKAGE)), rewrite)
     rewriter.report()

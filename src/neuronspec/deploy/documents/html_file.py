@@ -29,6 +29,7 @@ from neuronspec.deploy.documents.html_text import (
 )
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.spans import Rewriter, Span, Text, framed
+from neuronspec.deploy.documents.xml_source import DECLARED
 from neuronspec.deploy.translator import Translator
 
 READ = ("alt", "aria-label", "placeholder", "title")
@@ -39,7 +40,7 @@ DESCRIPTIONS = ("description", "og:title", "og:description", "twitter:title", "t
 
 _CHARSET = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([A-Za-z0-9._-]+)""", re.IGNORECASE)
 _HEAD = 1024
-"""Bytes in which a page says its charset."""
+"""Bytes in which a page says its charset, where its XML declaration doesn't."""
 
 _VALUE = r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')"""
 _READ = re.compile(rf"\s(?:{'|'.join(READ)})\s*=\s*{_VALUE}", re.IGNORECASE)
@@ -81,7 +82,7 @@ def rewrite_page(rewriter: Rewriter, direction: Direction, name: str, raw: bytes
 
 
 def _read(name: str, raw: bytes) -> Text:
-    declared = _CHARSET.search(raw[:_HEAD])
+    declared = _CHARSET.search(raw[:_HEAD]) or DECLARED.match(raw)
     encoding = declared[1].decode().lower() if declared else "utf-8"
     try:
         encoding = codecs.lookup(encoding).name

@@ -51,8 +51,16 @@ def _spans(document: Document, paragraph: Element) -> Iterator[Span]:
     """What is between breaks."""
     if paragraph.close == paragraph.end:
         return
-    for start, end, parts in runs_of(paragraph, _parts):
+    for start, end, parts in map(_without_indent, runs_of(paragraph, _parts)):
         yield Span(start, end, framed(list(_inline(document, parts)), xml_text))
+
+
+def _without_indent(run: tuple[int, int, list[str | Element]]) -> tuple[int, int, list[str | Element]]:
+    """What is between breaks, without the elements for spaces before it, as many as there are."""
+    start, end, parts = run
+    spaces = next((at for at, part in enumerate(parts) if isinstance(part, str) or part.name != "s"), len(parts))
+    before = parts[:spaces]
+    return (before[-1].end if before and isinstance(before[-1], Element) else start), end, parts[spaces:]
 
 
 def _parts(part: Element) -> bool:

@@ -21,7 +21,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _ASCII = "".join(map(chr, range(0x20, 0x7F))) + ".."
 _TAG_END = re.compile(rb"""(?:[^>"']|"[^"]*"|'[^']*')*>""")
 
@@ -236,7 +236,7 @@ def _encoding(name: str, raw: bytes) -> tuple[bytes, str]:
     for start, encoding in ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be")):
         if raw.startswith(start):
             return b"", encoding
-    declared = _DECLARED.match(raw)
+    declared = DECLARED.match(raw)
     if declared is None:
         return b"", "utf-8"
     encoding = declared[1].decode()
