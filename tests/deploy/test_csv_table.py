@@ -60,3 +60,8 @@ def test_what_cannot_be_read_is_told(
     with pytest.raises(error, match=message):
         through(tmp_path, "a.csv", content, column=column)
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_long_cell(tmp_path: Path) -> None:
+    long = "a b " * 40_000 + "c"
+    assert through(tmp_path, "a.csv", f"1,{long}\n", column="2") == f"1,{long},{long.upper()}\n"

@@ -327,3 +327,15 @@ def test_choices_of_java_stay(tmp_path: Path, told: pytest.LogCaptureFixture) ->
     content = "a=there {0,choice,0#are no files|1#is one|1<are {0}}.\n"
     assert through(tmp_path, "a.properties", content) == content
     assert "it is an ICU message" in told.messages[-1]
+
+
+def test_an_indented_key_without_a_value_stays(tmp_path: Path) -> None:
+    assert through(tmp_path, "a.properties", "a = b\n  c\n  d e\n") == "a = B\n  c\n  d E\n"
+
+
+def test_keys_of_other_messages_are_placeholders(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = '{"a": "now $t(common.save)", "b": "say @:msg.hello", "c": "fine $t(x)"}'
+    translations = {"now $t(common.save)": "jetzt $t(gemein)", "say @:msg.hello": "sage @:msg.hallo"}
+    translations |= {"fine $t(x)": "$t(x) ja"}
+    assert through(tmp_path, "a.json", content, Fixed(translations)) == content.replace("fine $t(x)", "$t(x) ja")
+    assert told.messages[-2].endswith("without $t(common.save); with an extra $t(gemein)")

@@ -426,3 +426,12 @@ def test_carriage_returns_that_are_references_stay_so(tmp_path: Path) -> None:
     found = through(tmp_path, "a.xlf", before + unit.format("") + after)
     target = '<target state="needs-review-translation">¡one&#13;\r\n¡two&#13;</target>'
     assert found == before + unit.format(target) + after
+
+
+def test_breaks_that_are_in_the_original_data_part_words(tmp_path: Path) -> None:
+    before = '<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" srcLang="en" trgLang="de"><file><unit><originalData>'
+    data = '<data id="1">&lt;br/></data><data id="2">&lt;x></data></originalData><segment>'
+    source = '<source>one<ph id="1" dataRef="1"/>two<ph id="2" dataRef="2"/>three</source>'
+    heard = Heard()
+    through(tmp_path, "a.xlf", f"{before}{data}{source}</segment></unit></file></xliff>", heard)
+    assert heard.words == {"one", "twothree"}

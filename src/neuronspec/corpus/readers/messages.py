@@ -26,7 +26,9 @@ _MAYBE = r"""%\{[^{}]*\}
       | </?[A-Za-z][^<>]*>
       | &(?:[A-Za-z]+|\#\d+|\#x[0-9A-Fa-f]+);"""
 _PLACEHOLDER = re.compile(_FORMAT, re.VERBOSE)
-_VERBATIM = re.compile(f"{_FORMAT} | {_MAYBE}", re.VERBOSE)
+# keys of other messages, of i18next and of Vue
+_LINKED = r"\$t\([^()]*\) | @(?:\.\w+)?:\w+(?:[.-]\w+)*"
+_VERBATIM = re.compile(f"{_LINKED} | {_FORMAT} | {_MAYBE}", re.VERBOSE)
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:_-]*)(?:\s[^<>]*)?/?>")
 # `&` before a letter marks the accelerator of Qt and Windows, `_` that of GTK; `&copy;`, `R&D` and `"_blank"` are none.
 _ACCELERATORS = {

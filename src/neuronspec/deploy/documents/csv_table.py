@@ -75,6 +75,7 @@ def _rows(text: Text, begin: int, separator: str) -> Iterator[Row]:
     """The rows as they are written, over several lines where line ends are quoted."""
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text.text[begin:])
     before = text.line(begin) - 1
+    csv.field_size_limit(max(csv.field_size_limit(), len(text.text)))  # Python's own is 128 KiB
     reader = csv.reader(iter(lines), delimiter=separator, strict=True)
     done = 0
     while done < len(lines):

@@ -27,7 +27,7 @@ _STRINGS = re.compile(
 )
 _STRINGS_ESCAPE = re.compile(r"\\(?:[Uu]([0-9A-Fa-f]{4})|([0-7]{1,3})|(.))", re.DOTALL)
 _PROPERTIES_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(\r\n|\r|\n)[ \t\f]*|(.))", re.DOTALL)
-_KEY = re.compile(r"[ \t\f]*(?:[^\\ \t\f=:]|\\.)*(?:[ \t\f]*[=:]|[ \t\f])[ \t\f]*", re.DOTALL)
+_KEY = re.compile(r"[ \t\f]*(?![ \t\f])(?:[^\\ \t\f=:]|\\.)*(?:[ \t\f]*[=:]|[ \t\f])[ \t\f]*", re.DOTALL)
 _CONTROL = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
 _MESSAGE_FORMAT = re.compile(r"\{\d+(?:,[^{}]*)?\}")
 """What Java's MessageFormat fills in; a text with it has each apostrophe twice."""

@@ -171,8 +171,18 @@ def _is_kept(element: Element) -> bool:
 def _is_break(element: Element) -> bool:
     """Whether an element stands for what parts words: a line break, a page break, a picture, a field."""
     kinds = (element.attributes.get(name, "") for name in _KINDS)
-    shown = (element.text, *(element.attributes.get(name, "") for name in _SHOWN))
+    shown = (element.text, _original(element), *(element.attributes.get(name, "") for name in _SHOWN))
     return any(kind in _BREAKS for kind in kinds) or any(map(_BREAK_TAG.match, shown))
+
+
+def _original(element: Element) -> str:
+    """The code that an element of XLIFF 2 stands for, where its unit has it."""
+    unit = element.parent
+    while unit is not None and unit.name != "unit":
+        unit = unit.parent
+    data = unit.child("originalData") if unit is not None and "dataRef" in element.attributes else None
+    codes = data.children if data is not None else []
+    return next((each.text for each in codes if each.attributes.get("id") == element.attributes["dataRef"]), "")
 
 
 def merged(inline: Inline) -> list[str | Tag]:
