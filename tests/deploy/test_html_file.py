@@ -185,3 +185,15 @@ def test_the_encoding_of_an_xml_declaration(tmp_path: Path) -> None:
     (tmp_path / "a.xhtml").write_bytes(page.encode("iso-8859-2"))
     translate_document(Upper(), EN_DE, str(tmp_path / "a.xhtml"), tmp_path / "b.xhtml")  # type: ignore[arg-type]
     assert (tmp_path / "b.xhtml").read_bytes().decode("iso-8859-2") == page.replace("čas", "ČAS")
+
+
+@pytest.mark.parametrize(("page", "expected"), [
+    ("""<b onclick="x; lang = 'fr'">a</b>""", """<b onclick="x; lang = 'fr'">A</b>"""),
+    ("""<b onclick="x; lang = 'en'; title = 'b'">a</b>""", """<b onclick="x; lang = 'en'; title = 'b'">A</b>"""),
+    ("""<b data-x='a translate="no" b'>a</b>""", """<b data-x='a translate="no" b'>A</b>"""),
+    ("""<a href="x"title="b" lang=en>a</a>""", """<a href="x"title="B" lang=de>A</a>"""),
+    ("""<img lang=fr/><p CLASS='x notranslate'>a</p><p lang="en" xml:lang='en'>a""",
+     """<img lang=fr/><p CLASS='x notranslate'>a</p><p lang="de" xml:lang='de'>A"""),
+])  # fmt: skip
+def test_what_stands_in_attributes_is_none(tmp_path: Path, page: str, expected: str) -> None:
+    assert through(tmp_path, "a.html", page) == expected

@@ -435,3 +435,11 @@ def test_breaks_that_are_in_the_original_data_part_words(tmp_path: Path) -> None
     heard = Heard()
     through(tmp_path, "a.xlf", f"{before}{data}{source}</segment></unit></file></xliff>", heard)
     assert heard.words == {"one", "twothree"}
+
+
+def test_an_attribute_in_another_one_is_none(tmp_path: Path) -> None:
+    content = '<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2"><file><body><trans-unit id="1"><source>a</source>{}'
+    found = through(
+        tmp_path, "a.xlf", content.format("<target x=\"a state='new'\"/></trans-unit></body></file></xliff>")
+    )
+    assert """<target x="a state='new'" state="needs-review-translation">¡a</target>""" in found

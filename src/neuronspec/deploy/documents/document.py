@@ -241,4 +241,6 @@ def _output(out: Path | None) -> Iterator[BinaryIO]:
 
 def _is_stream(out: Path) -> bool:
     """Whether a path is a pipe or a device, which no file may replace."""
-    return out.exists() and (not out.is_file() or out.absolute().parts[:2] in (("/", "dev"), ("/", "proc")))
+    return out.exists() and (
+        not out.is_file() or (out.is_symlink() and out.absolute().parts[:2] in (("/", "dev"), ("/", "proc")))
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from html import unescape
 from typing import BinaryIO
@@ -18,10 +18,11 @@ from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.checks import keeping
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.html_text import (
-    LANGUAGE,
     START_TAG,
+    attributes_of,
     elements_of,
     is_foreign,
+    language_places,
     pieces_of,
     segment_of,
     stays,
@@ -42,9 +43,6 @@ _CHARSET = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([A-Za-z0-9._-]+
 _HEAD = 1024
 """Bytes in which a page says its charset, where its XML declaration doesn't."""
 
-_VALUE = r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')"""
-_READ = re.compile(rf"\s(?:{'|'.join(READ)})\s*=\s*{_VALUE}", re.IGNORECASE)
-_CONTENT = re.compile(rf"\scontent\s*=\s*{_VALUE}", re.IGNORECASE)
 _DESCRIBES = re.compile(rf"""\s(?:name|property)\s*=\s*["']?(?:{"|".join(DESCRIPTIONS)})(?=["'\s/>])""", re.IGNORECASE)
 
 
@@ -101,10 +99,9 @@ def _read(name: str, raw: bytes) -> Text:
 def _check_language(text: Text, direction: Direction) -> None:
     root = re.search(r"<html\b[^>]*>", text.text, re.IGNORECASE)
     if root and is_foreign(root[0], direction.source):
-        language = LANGUAGE.search(root[0])
-        assert language is not None, "it is another"
+        start, end = next(language_places(root[0]))
         raise CorpusError(
-            f"{text.name}:{text.line(root.start())}: the page says lang={language['tag']}, and the translation is "
+            f"{text.name}:{text.line(root.start())}: the page says lang={root[0][start:end]}, and the translation is "
             f"from {direction.source}"
         )
 
@@ -139,22 +136,24 @@ def _renamed(page: str, direction: Direction) -> str:
     """With the target's language where the source's is named."""
     pieces, at = [], 0
     for tag in _tags(page, direction.source):
-        for language in LANGUAGE.finditer(tag[0]):
-            pieces += [page[at : tag.start() + language.start("tag")], direction.target.replace("_", "-")]
-            at = tag.start() + language.end("tag")
+        for start, end in language_places(tag[0]):
+            pieces += [page[at : tag.start() + start], direction.target.replace("_", "-")]
+            at = tag.start() + end
     return "".join([*pieces, page[at:]])
 
 
 def _attributes(page: str, source: str) -> Iterator[Span]:
     """What people read of the attributes."""
     for tag in _tags(page, source, also_opaque=True):
-        pattern = _READ
+        names: Collection[str] = READ
         if tag["name"].lower() == "meta":
             if not _DESCRIBES.search(tag[0]):
                 continue
-            pattern = _CONTENT
-        for found in pattern.finditer(tag[0]):
-            kind = "double" if found["double"] is not None else "single"
+            names = ("content",)
+        for name, found in attributes_of(tag[0]):
+            kind = found.lastgroup or ""
+            if name not in names or kind == "bare":
+                continue
             start, end = (tag.start() + place for place in found.span(kind))
             quote = partial(escape, entities={'"': "&quot;"} if kind == "double" else {"'": "&#39;"})
             yield Span(start, end, framed([unescape(found[kind])], keeping(quote, found[kind], unescape)))

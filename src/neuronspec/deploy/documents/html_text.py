@@ -64,13 +64,13 @@ _FOREIGN = ("math", "svg")
 """Elements that `/>` ends also outside of XML."""
 START_TAG = re.compile(_TAG, _FLAGS)
 _START = re.compile(rf"<!--|<!\[CDATA\[|<\?|{_OPAQUE}|<[!?/a-z0-9]", _FLAGS)
-LANGUAGE = re.compile(r"""\s(?:xml:)?lang\s*=\s*(?P<quote>["']?)(?P<tag>[A-Za-z0-9_-]+)(?P=quote)""", re.IGNORECASE)
-"""The attribute that says in what language the text of an element is."""
-
-_UNTRANSLATED = re.compile(
-    r"""\s(?:translate\s*=\s*["']?no\b|class\s*=\s*(?:"[^"]*\bnotranslate\b|'[^']*\bnotranslate\b|notranslate\b))""",
-    re.IGNORECASE,
+_ATTRIBUTE = re.compile(
+    r"""(?:\s|(?<=["']))(?P<name>[^\s"'<>/=]+)\s*=\s*"""
+    r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'<>]*[^\s"'<>/]))"""
 )
+_LANGUAGE = re.compile("[A-Za-z0-9_-]+")
+_UNTRANSLATED = {"translate": re.compile(r"no\b", re.IGNORECASE), "class": re.compile(r".*\bnotranslate\b", _FLAGS)}
+"""Attributes, and the values of them that say that an element isn't translated."""
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 """White space of HTML; a no-break space is text."""
 
@@ -171,15 +171,32 @@ def elements_of(text: str, source: str | None = None) -> Iterator[tuple[re.Match
         yield match, done
 
 
+def attributes_of(tag: str) -> Iterator[tuple[str, re.Match[str]]]:
+    """The attributes of a tag with values: names in lower case, and matches whose last group is the value."""
+    for match in _ATTRIBUTE.finditer(tag):
+        yield match["name"].lower(), match
+
+
+def language_places(tag: str) -> Iterator[tuple[int, int]]:
+    """Where a tag says in what language the text of its element is (`lang`, `xml:lang`)."""
+    for name, match in attributes_of(tag):
+        if name in ("lang", "xml:lang") and _LANGUAGE.fullmatch(match[match.lastgroup or ""]):
+            yield match.span(match.lastgroup or "")
+
+
 def stays(tag: str, source: str | None) -> bool:
     """Whether a tag says that its element isn't translated, or is in another language than the source's."""
-    return bool(_UNTRANSLATED.search(tag)) or (source is not None and is_foreign(tag, source))
+    said = any(
+        name in _UNTRANSLATED and _UNTRANSLATED[name].match(value[value.lastgroup or ""])
+        for name, value in attributes_of(tag)
+    )
+    return said or (source is not None and is_foreign(tag, source))
 
 
 def is_foreign(tag: str, source: str) -> bool:
     """Whether a tag says that its element is in another language."""
-    language = LANGUAGE.search(tag)
-    return language is not None and match_language(language["tag"], [source]) is None
+    start, end = next(language_places(tag), (0, 0))
+    return start < end and match_language(tag[start:end], [source]) is None
 
 
 def _end(text: str, matches: list[re.Match[str]], at: int) -> int:

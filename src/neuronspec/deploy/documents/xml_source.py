@@ -23,6 +23,7 @@ _BOMS = (
 )
 DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _ASCII = "".join(map(chr, range(0x20, 0x7F))) + ".."
+_ATTRIBUTE = re.compile(rb"""\s([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 _TAG_END = re.compile(rb"""(?:[^>"']|"[^"]*"|'[^']*')*>""")
 
 
@@ -155,9 +156,9 @@ class Document:
         """Give an element an attribute without a namespace; the others stay as they are written."""
         tag = self._text[element.start : element.inside]
         quoted = escape(value, {'"': "&quot;"})
-        found = re.search(rb"\s%s\s*=\s*(\"[^\"]*\"|'[^']*')" % re.escape(name.encode()), tag)
+        found = next((each for each in _ATTRIBUTE.finditer(tag) if each[1] == name.encode()), None)
         if found:
-            self.replace(element.start + found.start(1), element.start + found.end(1), f'"{quoted}"')
+            self.replace(element.start + found.start(2), element.start + found.end(2), f'"{quoted}"')
             return
         end = re.search(rb"\s*/?>$", tag)
         assert end is not None, "a tag has an end"
