@@ -117,8 +117,3 @@ def test_what_is_written_is_read(tmp_path: Path, texts: list[tuple[str, str]], d
     table.writerows([("en", "de"), *texts])
     rows = read(tmp_path / "a.csv", written.getvalue(), ["de"])
     assert [(row.texts.get("en", ""), row.texts.get("de", "")) for row in rows] == texts
-
-
-def test_a_long_cell(tmp_path: Path) -> None:
-    long = "a b " * 40_000 + "c"
-    assert [row.texts["de"] for row in read(tmp_path / "a.csv", f"de,en\n{long},x\n", ["de"])] == [long]

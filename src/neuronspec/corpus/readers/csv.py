@@ -90,7 +90,6 @@ class _Records:
             raise CorpusError(f"{path}:{self._line}: the line is empty; it must name the columns: language codes")
         delimiter = source.delimiter or (said[1] if said else _guessed(first, languages, source.mapped))
         self._skipped = self._line - 1
-        csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))  # Python's own is 128 KiB
         self._rows = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
         self._width: int | None = None
 

@@ -75,14 +75,16 @@ def _rows(text: Text, begin: int, separator: str) -> Iterator[Row]:
     """The rows as they are written, over several lines where line ends are quoted."""
     lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", text.text[begin:])
     before = text.line(begin) - 1
-    csv.field_size_limit(max(csv.field_size_limit(), len(text.text)))  # Python's own is 128 KiB
     reader = csv.reader(iter(lines), delimiter=separator, strict=True)
     done = 0
     while done < len(lines):
+        limit = csv.field_size_limit(max(csv.field_size_limit(), len(text.text)))  # 128 KiB, also for others
         try:
             cells = next(reader)
         except csv.Error as problem:
             raise CorpusError(f"{text.name}:{before + done + 1}: not a row of CSV: {problem}") from None
+        finally:
+            csv.field_size_limit(limit)
         yield before + done + 1, "".join(lines[done : reader.line_num]), cells
         done = reader.line_num
 
