@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -255,3 +256,41 @@ def test_words_around_breaks_stay_apart(tmp_path: Path, content: str, expected: 
     found = members_after(tmp_path, "a.odt", {"content.xml": part.format(content)}, engine)
     assert found["content.xml"] == part.format(expected)
     assert not {"boldword", "bcd", "cd", "nameaddress", "twolines"} & engine.words
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (run("one ") + f"<w:dir>{run('two ')}<w:bdo>{run('three')}</w:bdo></w:dir>", "ONE TWO THREE"),
+        (f"<w:customXml><w:customXmlPr/>{run('two')}</w:customXml>", "TWO"),
+        ("<w:r><w:t>an e</w:t><w:noBreakHyphen/><w:t>mail</w:t></w:r>", "AN E\u2011MAIL"),
+        ("<w:r><w:t>an e</w:t><w:softHyphen/></w:r>" + run("mail"), "AN E\u00adMAIL"),
+    ],
+)
+def test_text_in_further_elements_of_word(tmp_path: Path, content: str, expected: str) -> None:
+    assert re.sub("<[^<>]*>", "", paragraph(tmp_path, content)) == expected
+
+
+def test_parts_of_word_with_numbers(tmp_path: Path) -> None:
+    part = f"<w:document {W}><w:p>{run('one')}</w:p></w:document>"
+    found = members_after(tmp_path, "a.docx", {"word/document2.xml": part, "word/footnotes1.xml": part})
+    assert all("ONE" in each for each in found.values())
+
+
+def test_names_in_utf8_that_do_not_say_so_stay(tmp_path: Path) -> None:
+    raw = packed({"a.xhtml": "<p>one</p>", "gr__.png": b"x"}).replace(b"gr__", "gr\u00f6".encode())
+    (tmp_path / "a.epub").write_bytes(raw)
+    translate_document(Upper(), EN_DE, str(tmp_path / "a.epub"), tmp_path / "b.epub")  # type: ignore[arg-type]
+    with zipfile.ZipFile(tmp_path / "b.epub") as reader:
+        assert reader.namelist() == ["a.xhtml", "gr\u00f6.png"]
+
+
+def test_spaces_before_a_paragraph_of_opendocument_stay(tmp_path: Path) -> None:
+    before, after = '<d xmlns:text="t"><text:p><text:s text:c="4"/><text:s/>', "</text:p></d>"
+    found = members_after(tmp_path, "a.odt", {"content.xml": f"{before}one<text:s/>two{after}"})
+    assert found["content.xml"] == f"{before}ONE TWO{after}"
+
+
+def test_contents_of_a_book_in_capitals_are_translated(tmp_path: Path) -> None:
+    found = members_after(tmp_path, "a.epub", {"TOC.NCX": "<ncx><text>one</text></ncx>"})
+    assert found == {"TOC.NCX": "<ncx><text>ONE</text></ncx>"}

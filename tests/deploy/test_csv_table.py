@@ -20,6 +20,8 @@ from neuronspec.core.errors import CorpusError, RecipeError
         ('"id","word"\n"1","a"\n', "word", '"id","word","translation"\n"1","a","A"\n'),
         ('id,word\n1,"a, ""b""\nc"\n\n2,d\n', "word", 'id,word,translation\n1,"a, ""b""\nc","A, ""B""\nC"\n\n2,d,D\n'),
         ("sep=;\n1;a,b,c\n", "2", "sep=;\n1;a,b,c;A,B,C\n"),
+        ("sep=\t\n\tword\n\ta\n", "word", "sep=\t\n\tword\ttranslation\n\ta\tA\n"),
+        ("sep=;\r\n\r\n1;a,b\r\n", "2", "sep=;\r\n\r\n1;a,b;A,B\r\n"),
         ("\ufeff1,a\n", "2", "\ufeff1,a,A\n"),
         ("1,-a\n2,=b\n3,-1\n", "2", "1,-a,'-A\n2,=b,'=B\n3,-1,-1\n"),
         ("", None, ""),
@@ -58,3 +60,8 @@ def test_what_cannot_be_read_is_told(
     with pytest.raises(error, match=message):
         through(tmp_path, "a.csv", content, column=column)
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_long_cell(tmp_path: Path) -> None:
+    long = "a b " * 40_000 + "c"
+    assert through(tmp_path, "a.csv", f"1,{long}\n", column="2") == f"1,{long},{long.upper()}\n"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -530,3 +532,25 @@ def test_misuse_is_told_before_a_model_is_loaded(tmp_path: Path) -> None:
             check_file(str(path), out, "en", None, options)
         assert refused.value.exit_code == 2
     check_file(str(file), file, "en", None, Options())
+
+
+def test_flags_of_an_obsolete_entry_are_not_those_of_the_next(tmp_path: Path) -> None:
+    obsolete = '#, fuzzy\n#~ msgid "a"\n#~ msgstr "b"\n\n'
+    found = through(tmp_path, "a.po", HEADER + "\n" + obsolete + 'msgid "open"\nmsgstr ""\n')
+    assert found.endswith(obsolete + '#, fuzzy\nmsgid "open"\nmsgstr "¡open"\n')
+
+
+def test_strings_side_by_side_are_one(tmp_path: Path) -> None:
+    entry = 'msgid "say \\"" "a\\\\" "b"\nmsgstr "" ""\n'
+    found = through(tmp_path, "a.po", HEADER + "\n" + entry)
+    assert found.endswith(entry.replace('msgstr "" ""', r'msgstr "¡say \"a\\b"').replace("msgid", "#, fuzzy\nmsgid"))
+
+
+def test_a_pipe_gets_the_translation_and_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n")
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_text)
+        translate_document(Marking(), EN_DE, str(tmp_path / "a.txt"), tmp_path / "pipe")  # type: ignore[arg-type]
+        assert read.result(10) == "¡one\n"
+    assert (tmp_path / "pipe").is_fifo()

@@ -162,3 +162,38 @@ def test_programs_and_text_without_markup_stay(tmp_path: Path, page: str) -> Non
 ])  # fmt: skip
 def test_elements_without_an_end_that_are_to_stay_do(tmp_path: Path, tag: str) -> None:
     assert through(tmp_path, "a.html", f"<html lang=en>{tag}<p>hello") == f"<html lang=de>{tag}<p>HELLO"
+
+
+def test_attributes_of_elements_whose_content_stays(tmp_path: Path) -> None:
+    page = '<textarea placeholder="your text" lang="en">stay</textarea><svg aria-label="home" lang="fr"><g/></svg>'
+    more = '<pre title="code">a</pre><p translate="no"><textarea title="b"></textarea></p><style title="c"></style>'
+    expected = page.replace("your text", "YOUR TEXT") + more.replace('"code"', '"CODE"')
+    assert through(tmp_path, "a.html", page + more) == expected
+
+
+@pytest.mark.parametrize("page", [
+    "<svg class='a'/><p>a</p><svg><text>stay</text></svg>",
+    "<?xml version='1.0'?><html><script src='a.js'/><p>a</p><script>stay</script></html>",
+    "<script src='a.js'/><p>stay</p></script><p>a</p>",
+])  # fmt: skip
+def test_empty_elements_hold_nothing(tmp_path: Path, page: str) -> None:
+    assert through(tmp_path, "a.html", page) == page.replace("<p>a", "<p>A")
+
+
+def test_the_encoding_of_an_xml_declaration(tmp_path: Path) -> None:
+    page = '<?xml version="1.0" encoding="iso-8859-2"?>\n<p>čas</p>'
+    (tmp_path / "a.xhtml").write_bytes(page.encode("iso-8859-2"))
+    translate_document(Upper(), EN_DE, str(tmp_path / "a.xhtml"), tmp_path / "b.xhtml")  # type: ignore[arg-type]
+    assert (tmp_path / "b.xhtml").read_bytes().decode("iso-8859-2") == page.replace("čas", "ČAS")
+
+
+@pytest.mark.parametrize(("page", "expected"), [
+    ("""<b onclick="x; lang = 'fr'">a</b>""", """<b onclick="x; lang = 'fr'">A</b>"""),
+    ("""<b onclick="x; lang = 'en'; title = 'b'">a</b>""", """<b onclick="x; lang = 'en'; title = 'b'">A</b>"""),
+    ("""<b data-x='a translate="no" b'>a</b>""", """<b data-x='a translate="no" b'>A</b>"""),
+    ("""<a href="x"title="b" lang=en>a</a>""", """<a href="x"title="B" lang=de>A</a>"""),
+    ("""<img lang=fr/><p CLASS='x notranslate'>a</p><p lang="en" xml:lang='en'>a""",
+     """<img lang=fr/><p CLASS='x notranslate'>a</p><p lang="de" xml:lang='de'>A"""),
+])  # fmt: skip
+def test_what_stands_in_attributes_is_none(tmp_path: Path, page: str, expected: str) -> None:
+    assert through(tmp_path, "a.html", page) == expected

@@ -136,3 +136,24 @@ def test_what_programs_read_in_braces_stays_as_it_is_written(tmp_path: Path) -> 
     translations = {"see {% include _foo.html %} or {{ a_b }}": "_x {{ a_b }} {% include _foo.html %}"}
     expected = "\\_x {{ a\\_b }} {% include _foo.html %}\n"
     assert through(tmp_path, "a.md", page, Fixed(translations)) == expected
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("a[^1] b[^2]\n\n[^1]: https://x.org/a\n[^2]: word\n", "A[^1] B[^2]\n\n[^1]: https://x.org/a\n[^2]: WORD\n"),
+        ("[^1]: one\n  goes on\n[^2]: two\n[^3]: three\n", "[^1]: ONE\n  GOES ON\n[^2]: TWO\n[^3]: THREE\n"),
+        ("a [r]\n\n[^1]: one\n\n[r]: http://x.org\n", "A [R][r]\n\n[^1]: ONE\n\n[r]: http://x.org\n"),
+        ("> [!NOTE]\r\n> do it\r\n> now\r\n", "> [!NOTE]\r\n> DO IT\r\n> NOW\r\n"),
+        ("- a\n\n  > [!TIP]\n  > do\n", "- A\n\n  > [!TIP]\n  > DO\n"),
+        ("term\n: meaning of it\n: another\n", "TERM\n: MEANING OF IT\n: ANOTHER\n"),
+        ("a\nb\n{: .no_toc }\n", "A\nB\n{: .no_toc }\n"),
+        ("a\n:smile b\n", "A :smile\nB\n"),
+    ],
+)  # fmt: skip
+def test_lines_of_extensions_stay_lines(tmp_path: Path, page: str, expected: str) -> None:
+    translations = {text: text.upper().replace(":SMILE", ":smile") for text in (
+        "a b", "a r", "one goes on", "one", "two", "three", "word", "do it now", "do", "a", "term", "meaning of it",
+        ": meaning of it", ": another", "a :smile b",
+    )}  # fmt: skip
+    assert through(tmp_path, "a.md", page, Fixed(translations)) == expected

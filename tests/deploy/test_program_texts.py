@@ -285,3 +285,57 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path, name: str, content: 
 @pytest.mark.parametrize("content", ["", "\n"])
 def test_empty_files(tmp_path: Path, name: str, content: str) -> None:
     assert through(tmp_path, name, content) == content
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("strings.xml", "<resources><string name='a'>{}</string></resources>", "X \U0001f600 Y"),
+        ("a.strings", '"a" = "{}";', "X \U0001f600 Y"),
+        ("a.properties", "a={}", r"X \uD83D\uDE00 Y"),
+    ],
+)
+def test_surrogate_pairs_in_escapes(
+    tmp_path: Path, told: pytest.LogCaptureFixture, name: str, content: str, expected: str
+) -> None:
+    pair, half = (content.format(rf"x {written} y") for written in (r"\uD83D\uDE00", r"\uD83D"))
+    assert through(tmp_path, name, pair) == content.format(expected)
+    assert through(tmp_path, name, half) == half
+    assert told.messages[-1].endswith(f"{name}:1: it has half of a surrogate pair, which is no character")
+
+
+@pytest.mark.parametrize("name", ["strings.xml", "a.resx"])
+def test_cdata_has_no_references(tmp_path: Path, told: pytest.LogCaptureFixture, name: str) -> None:
+    before, after = (
+        ("<resources><string name='a'>", "</string></resources>")
+        if name == "strings.xml"
+        else ("<root><data><value>", "</value></data></root>")
+    )
+    content = f"<?xml version='1.0' encoding='iso-8859-1'?>{before}<![CDATA[three]]>{after}"
+    assert through(tmp_path, name, content, Fixed({"three": "три"})) == content
+    assert told.messages[-1].endswith(f"{name}:1: CDATA in iso-8859-1 can't have 'т'; convert the file to UTF-8")
+    assert through(tmp_path, name, content, Fixed({"three": "a ]]> b"})) == content
+    assert through(tmp_path, name, content, Fixed({"three": "3"})) == content.replace("three", "3")
+
+
+def test_carriage_returns_that_are_references_stay_so(tmp_path: Path) -> None:
+    content = "<root><data><value>one&#13;\r\ntwo</value></data></root>\r\n"
+    assert through(tmp_path, "a.resx", content) == content.replace("one", "ONE").replace("two", "TWO")
+
+
+def test_choices_of_java_stay(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = "a=there {0,choice,0#are no files|1#is one|1<are {0}}.\n"
+    assert through(tmp_path, "a.properties", content) == content
+    assert "it is an ICU message" in told.messages[-1]
+
+
+def test_an_indented_key_without_a_value_stays(tmp_path: Path) -> None:
+    assert through(tmp_path, "a.properties", "a = b\n  c\n  d e\n") == "a = B\n  c\n  d E\n"
+
+
+def test_keys_of_other_messages_are_placeholders(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = '{"a": "now $t(common.save)", "b": "say @:msg.hello", "c": "fine $t(x)"}'
+    translations = {"now $t(common.save)": "jetzt $t(gemein)", "say @:msg.hello": "sage @:msg.hallo"}
+    translations |= {"fine $t(x)": "$t(x) ja"}
+    assert through(tmp_path, "a.json", content, Fixed(translations)) == content.replace("fine $t(x)", "$t(x) ja")
+    assert told.messages[-2].endswith("without $t(common.save); with an extra $t(gemein)")

@@ -149,3 +149,11 @@ def test_cues_of_webvtt_without_a_blank_line_before_them(tmp_path: Path) -> None
     assert found == content.format("ONE", "TWO", "THREE", "FOUR")
     with pytest.raises(CorpusError, match="a.vtt:2: not the times of a cue"):
         through(tmp_path, "a.vtt", "WEBVTT\n1 --> 2\none\n")
+
+
+def test_speakers_in_italics_keep_their_lines(tmp_path: Path) -> None:
+    time = "1\n00:00:01,000 --> 00:00:02,000\n"
+    cue = time + "<i>- hi you.</i>\n{\\an8}<i>- good morning to you, and welcome.</i>\n"
+    found = through(tmp_path, "a.srt", cue)
+    assert "- HI YOU.<" in found and "- GOOD MORNING TO YOU, AND WELCOME.<" in found
+    assert found.lower() == cue

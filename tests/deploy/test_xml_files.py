@@ -415,3 +415,31 @@ def test_protected_text_between_two_tags_is_left(tmp_path: Path, told: pytest.Lo
         == through(tmp_path, "b.xlf", XLIFF_2).count("<target>") - 1
     )
     assert any("it has text that isn't to be translated after <sm>" in message for message in told.messages)
+
+
+def test_carriage_returns_that_are_references_stay_so(tmp_path: Path) -> None:
+    before = (
+        '<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2"><file source-language="en" target-language="de"><body>'
+    )
+    unit = '<trans-unit id="1" xml:space="preserve"><source>one&#13;\r\ntwo&#13;</source>{}</trans-unit>'
+    after = "</body></file></xliff>"
+    found = through(tmp_path, "a.xlf", before + unit.format("") + after)
+    target = '<target state="needs-review-translation">¡one&#13;\r\n¡two&#13;</target>'
+    assert found == before + unit.format(target) + after
+
+
+def test_breaks_that_are_in_the_original_data_part_words(tmp_path: Path) -> None:
+    before = '<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" srcLang="en" trgLang="de"><file><unit><originalData>'
+    data = '<data id="1">&lt;br/></data><data id="2">&lt;x></data></originalData><segment>'
+    source = '<source>one<ph id="1" dataRef="1"/>two<ph id="2" dataRef="2"/>three</source>'
+    heard = Heard()
+    through(tmp_path, "a.xlf", f"{before}{data}{source}</segment></unit></file></xliff>", heard)
+    assert heard.words == {"one", "twothree"}
+
+
+def test_an_attribute_in_another_one_is_none(tmp_path: Path) -> None:
+    content = '<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2"><file><body><trans-unit id="1"><source>a</source>{}'
+    found = through(
+        tmp_path, "a.xlf", content.format("<target x=\"a state='new'\"/></trans-unit></body></file></xliff>")
+    )
+    assert """<target x="a state='new'" state="needs-review-translation">¡a</target>""" in found

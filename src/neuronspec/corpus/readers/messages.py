@@ -26,7 +26,9 @@ _MAYBE = r"""%\{[^{}]*\}
       | </?[A-Za-z][^<>]*>
       | &(?:[A-Za-z]+|\#\d+|\#x[0-9A-Fa-f]+);"""
 _PLACEHOLDER = re.compile(_FORMAT, re.VERBOSE)
-_VERBATIM = re.compile(f"{_FORMAT} | {_MAYBE}", re.VERBOSE)
+# keys of other messages, of i18next and of Vue
+_LINKED = r"\$t\([^()]*\) | @(?:\.\w+)?:\w+(?:[.-]\w+)*"
+_VERBATIM = re.compile(f"{_LINKED} | {_FORMAT} | {_MAYBE}", re.VERBOSE)
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9:_-]*)(?:\s[^<>]*)?/?>")
 # `&` before a letter marks the accelerator of Qt and Windows, `_` that of GTK; `&copy;`, `R&D` and `"_blank"` are none.
 _ACCELERATORS = {
@@ -34,7 +36,7 @@ _ACCELERATORS = {
     "_": re.compile(r"(?<![^\s(])_(?=[^\W_])(?!\w*_)"),
 }
 _LABEL_WORDS = 6
-_ICU = re.compile(r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal)\s*,")
+_ICU = re.compile(r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal|choice)\s*,")
 _KEY = re.compile(r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+")
 _QUOTED = re.compile(r'"(.*)"\s*')
 
@@ -56,7 +58,12 @@ def verbatim(text: str) -> Counter[str]:
 
 
 def is_icu(text: str) -> bool:
-    """Whether a message has forms to choose from, as ICU writes them: `{n, plural, one {# file} other {# files}}`."""
+    """Whether a message has forms to choose from, as ICU and Java write them.
+
+    Examples:
+        >>> is_icu("{n, plural, one {# file} other {# files}}"), is_icu("{0,choice,0#no|1#one}"), is_icu("{0}")
+        (True, True, False)
+    """
     return _ICU.search(text) is not None
 
 

@@ -6,6 +6,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO
 
 from neuronspec.core.errors import CorpusError
@@ -16,6 +17,7 @@ MOST_TEXT = 2**25
 """Bytes of the members that are rewritten, unpacked; a book of a thousand pages has a third of it."""
 
 _ENCRYPTED = 0x1
+_SAYS_UTF8 = 0x800
 
 
 def rewrite_members(
@@ -54,8 +56,17 @@ def rewrite_members(
     with zipfile.ZipFile(out, "w") as archive:
         archive.comment = comment
         for each, content in zip(members, changed, strict=True):
+            each.filename = _as_written(each)
             archive.writestr(each, content)
     stream.write(out.getvalue())
+
+
+def _as_written(member: zipfile.ZipInfo) -> str:
+    """A name whose bytes stay: many programs write UTF-8 and don't say so, and it is read as a charset of DOS."""
+    if not member.flag_bits & _SAYS_UTF8:
+        with suppress(UnicodeError):
+            return member.filename.encode("cp437").decode("utf-8")
+    return member.filename
 
 
 def _check(name: str, members: list[zipfile.ZipInfo], wanted: Callable[[str], bool]) -> None:

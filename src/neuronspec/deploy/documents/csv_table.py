@@ -22,7 +22,7 @@ SEPARATORS = ",;\t|"
 FIRST_ROWS = 20
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
-_SAID = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_SAID = re.compile(r'"?sep=(.)"?[ \t]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
 """A first line that names the separator, which Excel writes and reads."""
 
 Row = tuple[int, str, list[str]]
@@ -43,7 +43,6 @@ def translate_csv(
     """
     text = Text.read(source)
     said = _SAID.match(text.text)
-    said = said if said and said.end() == len(text.text.split("\n")[0]) + ("\n" in text.text) else None
     begin = said.end() if said else 0
     separator = said[1] if said else _separator(text.text)
     rows = [row for row in _rows(text, begin, separator) if row[2]]
@@ -79,10 +78,13 @@ def _rows(text: Text, begin: int, separator: str) -> Iterator[Row]:
     reader = csv.reader(iter(lines), delimiter=separator, strict=True)
     done = 0
     while done < len(lines):
+        limit = csv.field_size_limit(max(csv.field_size_limit(), len(text.text)))  # 128 KiB, also for others
         try:
             cells = next(reader)
         except csv.Error as problem:
             raise CorpusError(f"{text.name}:{before + done + 1}: not a row of CSV: {problem}") from None
+        finally:
+            csv.field_size_limit(limit)
         yield before + done + 1, "".join(lines[done : reader.line_num]), cells
         done = reader.line_num
 

@@ -231,5 +231,16 @@ def _output(out: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if _is_stream(out):
+        with out.open("wb") as stream:
+            yield stream
+        return
     with replacing(out) as temporary, temporary.open("wb") as stream:
         yield stream
+
+
+def _is_stream(out: Path) -> bool:
+    """Whether a path is a pipe or a device, which no file may replace."""
+    return out.exists() and (
+        not out.is_file() or (out.is_symlink() and out.absolute().parts[:2] in (("/", "dev"), ("/", "proc")))
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import BinaryIO
-from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.languages import match_language
@@ -14,7 +13,7 @@ from neuronspec.deploy.documents.html_file import rewrite_page
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.spans import Rewriter, Span
 from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
-from neuronspec.deploy.documents.xml_source import Document, Element
+from neuronspec.deploy.documents.xml_source import Document, Element, xml_text
 from neuronspec.deploy.translator import Translator
 
 PAGES = (".xhtml", ".html", ".htm")
@@ -34,9 +33,10 @@ def translate_epub(
     def rewrite(name: str, raw: bytes) -> bytes:
         if name.lower().endswith(PAGES):
             return rewrite_page(rewriter, direction, name, raw)
-        names = {"text"} if name.endswith(CONTENTS) else {"title", "description"}
+        is_contents = name.lower().endswith(CONTENTS)
+        names = {"text"} if is_contents else {"title", "description"}
         raw = rewrite_paragraphs(rewriter, name, raw, names, (), _spans)
-        return raw if name.endswith(CONTENTS) else _renamed(name, raw, direction)
+        return raw if is_contents else _renamed(name, raw, direction)
 
     rewrite_members(source, stream, lambda name: name.lower().endswith((*PAGES, CONTENTS, PACKAGE)), rewrite)
     rewriter.report()
@@ -44,7 +44,7 @@ def translate_epub(
 
 def _spans(document: Document, element: Element) -> Iterator[Span]:
     if not element.children and element.close < element.end:
-        yield Span(element.inside, element.close, element.text, escape)
+        yield Span(element.inside, element.close, element.text, xml_text)
 
 
 def _renamed(name: str, raw: bytes, direction: Direction) -> bytes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from html import unescape
 from typing import BinaryIO
@@ -18,9 +18,11 @@ from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.checks import keeping
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.html_text import (
-    LANGUAGE,
+    START_TAG,
+    attributes_of,
     elements_of,
     is_foreign,
+    language_places,
     pieces_of,
     segment_of,
     stays,
@@ -28,6 +30,7 @@ from neuronspec.deploy.documents.html_text import (
 )
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.spans import Rewriter, Span, Text, framed
+from neuronspec.deploy.documents.xml_source import DECLARED
 from neuronspec.deploy.translator import Translator
 
 READ = ("alt", "aria-label", "placeholder", "title")
@@ -38,11 +41,8 @@ DESCRIPTIONS = ("description", "og:title", "og:description", "twitter:title", "t
 
 _CHARSET = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([A-Za-z0-9._-]+)""", re.IGNORECASE)
 _HEAD = 1024
-"""Bytes in which a page says its charset."""
+"""Bytes in which a page says its charset, where its XML declaration doesn't."""
 
-_VALUE = r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')"""
-_READ = re.compile(rf"\s(?:{'|'.join(READ)})\s*=\s*{_VALUE}", re.IGNORECASE)
-_CONTENT = re.compile(rf"\scontent\s*=\s*{_VALUE}", re.IGNORECASE)
 _DESCRIBES = re.compile(rf"""\s(?:name|property)\s*=\s*["']?(?:{"|".join(DESCRIPTIONS)})(?=["'\s/>])""", re.IGNORECASE)
 
 
@@ -80,7 +80,7 @@ def rewrite_page(rewriter: Rewriter, direction: Direction, name: str, raw: bytes
 
 
 def _read(name: str, raw: bytes) -> Text:
-    declared = _CHARSET.search(raw[:_HEAD])
+    declared = _CHARSET.search(raw[:_HEAD]) or DECLARED.match(raw)
     encoding = declared[1].decode().lower() if declared else "utf-8"
     try:
         encoding = codecs.lookup(encoding).name
@@ -99,10 +99,9 @@ def _read(name: str, raw: bytes) -> Text:
 def _check_language(text: Text, direction: Direction) -> None:
     root = re.search(r"<html\b[^>]*>", text.text, re.IGNORECASE)
     if root and is_foreign(root[0], direction.source):
-        language = LANGUAGE.search(root[0])
-        assert language is not None, "it is another"
+        start, end = next(language_places(root[0]))
         raise CorpusError(
-            f"{text.name}:{text.line(root.start())}: the page says lang={language['tag']}, and the translation is "
+            f"{text.name}:{text.line(root.start())}: the page says lang={root[0][start:end]}, and the translation is "
             f"from {direction.source}"
         )
 
@@ -118,32 +117,43 @@ def _texts(page: str, source: str) -> Iterator[Span]:
         start = end
 
 
-def _tags(page: str, source: str) -> Iterator[re.Match[str]]:
-    """The tags of what is translated; those without an end tag are elements of their own."""
-    found = (match for match, end in elements_of(page, source) if match["name"] and end == match.end())
-    return (match for match in found if not stays(match[0], source))
+def _tags(page: str, source: str, *, also_opaque: bool = False) -> Iterator[re.Match[str]]:
+    """The tags of what is translated; those without an end tag are elements of their own.
+
+    Args:
+        page: that they are in.
+        source: its language.
+        also_opaque: also the first tags of elements whose content stays (`<textarea>`, `<svg>`).
+    """
+    for match, end in elements_of(page, source):
+        is_read = also_opaque and (match["opaque"] or "").lower() not in ("", "script", "style")
+        tag = START_TAG.match(page, match.start()) if is_read else match
+        if tag is not None and tag["name"] and end == match.end() and not stays(tag[0], source):
+            yield tag
 
 
 def _renamed(page: str, direction: Direction) -> str:
     """With the target's language where the source's is named."""
     pieces, at = [], 0
     for tag in _tags(page, direction.source):
-        for language in LANGUAGE.finditer(tag[0]):
-            pieces += [page[at : tag.start() + language.start("tag")], direction.target.replace("_", "-")]
-            at = tag.start() + language.end("tag")
+        for start, end in language_places(tag[0]):
+            pieces += [page[at : tag.start() + start], direction.target.replace("_", "-")]
+            at = tag.start() + end
     return "".join([*pieces, page[at:]])
 
 
 def _attributes(page: str, source: str) -> Iterator[Span]:
     """What people read of the attributes."""
-    for tag in _tags(page, source):
-        pattern = _READ
+    for tag in _tags(page, source, also_opaque=True):
+        names: Collection[str] = READ
         if tag["name"].lower() == "meta":
             if not _DESCRIBES.search(tag[0]):
                 continue
-            pattern = _CONTENT
-        for found in pattern.finditer(tag[0]):
-            kind = "double" if found["double"] is not None else "single"
+            names = ("content",)
+        for name, found in attributes_of(tag[0]):
+            kind = found.lastgroup or ""
+            if name not in names or kind == "bare":
+                continue
             start, end = (tag.start() + place for place in found.span(kind))
             quote = partial(escape, entities={'"': "&quot;"} if kind == "double" else {"'": "&#39;"})
             yield Span(start, end, framed([unescape(found[kind])], keeping(quote, found[kind], unescape)))

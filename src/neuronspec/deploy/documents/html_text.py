@@ -59,14 +59,18 @@ _WHOLE = r"<\?(?:(?!<\?).)*?\?>|<!\[CDATA\[.*?\]\]>"
 _FLAGS = re.IGNORECASE | re.DOTALL
 _MARKUP = re.compile(rf"<!--.*?-->|{_WHOLE}|<[!?][^>]*>|{_OPAQUE}{_ATTRIBUTES}>.*?</(?P=opaque)\s*>|{_TAG}", _FLAGS)
 _UNCLOSED = re.compile(rf"(?P<opaque>(?!))|<[!?][^>]*>|{_TAG}", _FLAGS)
+_EMPTY = re.compile(rf"{_OPAQUE}{_ATTRIBUTES}(?<=/)>", _FLAGS)
+_FOREIGN = ("math", "svg")
+"""Elements that `/>` ends also outside of XML."""
+START_TAG = re.compile(_TAG, _FLAGS)
 _START = re.compile(rf"<!--|<!\[CDATA\[|<\?|{_OPAQUE}|<[!?/a-z0-9]", _FLAGS)
-LANGUAGE = re.compile(r"""\s(?:xml:)?lang\s*=\s*(?P<quote>["']?)(?P<tag>[A-Za-z0-9_-]+)(?P=quote)""", re.IGNORECASE)
-"""The attribute that says in what language the text of an element is."""
-
-_UNTRANSLATED = re.compile(
-    r"""\s(?:translate\s*=\s*["']?no\b|class\s*=\s*(?:"[^"]*\bnotranslate\b|'[^']*\bnotranslate\b|notranslate\b))""",
-    re.IGNORECASE,
+_ATTRIBUTE = re.compile(
+    r"""(?:\s|(?<=["']))(?P<name>[^\s"'<>/=]+)\s*=\s*"""
+    r"""(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'<>]*[^\s"'<>/]))"""
 )
+_LANGUAGE = re.compile("[A-Za-z0-9_-]+")
+_UNTRANSLATED = {"translate": re.compile(r"no\b", re.IGNORECASE), "class": re.compile(r".*\bnotranslate\b", _FLAGS)}
+"""Attributes, and the values of them that say that an element isn't translated."""
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 """White space of HTML; a no-break space is text."""
 
@@ -90,13 +94,15 @@ def markup_of(text: str) -> Iterator[re.Match[str]]:
     """
     ends = {"": ">", "<!--": "-->", "<?": "?>", "<![cdata[": "]]>"}
     last = {kind: text.rfind(end) for kind, end in ends.items()}
+    is_xml = text.lstrip().startswith("<?xml")
     at = 0
     while (start := _START.search(text, at)) is not None and start.start() < last[""]:
         kind = (start["opaque"] or start[0]).lower()
         if start["opaque"] and kind not in last:
             closing = re.finditer(rf"</{kind}\s*>", text, re.IGNORECASE)
             last[kind] = max((match.start() for match in closing), default=-1)
-        pattern = _UNCLOSED if start.start() > last.get(kind, len(text)) else _MARKUP
+        is_empty = bool(start["opaque"]) and (is_xml or kind in _FOREIGN) and _EMPTY.match(text, start.start())
+        pattern = _UNCLOSED if is_empty or start.start() > last.get(kind, len(text)) else _MARKUP
         match = pattern.match(text, start.start())
         if match is not None:
             yield match
@@ -165,15 +171,32 @@ def elements_of(text: str, source: str | None = None) -> Iterator[tuple[re.Match
         yield match, done
 
 
+def attributes_of(tag: str) -> Iterator[tuple[str, re.Match[str]]]:
+    """The attributes of a tag with values: names in lower case, and matches whose last group is the value."""
+    for match in _ATTRIBUTE.finditer(tag):
+        yield match["name"].lower(), match
+
+
+def language_places(tag: str) -> Iterator[tuple[int, int]]:
+    """Where a tag says in what language the text of its element is (`lang`, `xml:lang`)."""
+    for name, match in attributes_of(tag):
+        if name in ("lang", "xml:lang") and _LANGUAGE.fullmatch(match[match.lastgroup or ""]):
+            yield match.span(match.lastgroup or "")
+
+
 def stays(tag: str, source: str | None) -> bool:
     """Whether a tag says that its element isn't translated, or is in another language than the source's."""
-    return bool(_UNTRANSLATED.search(tag)) or (source is not None and is_foreign(tag, source))
+    said = any(
+        name in _UNTRANSLATED and _UNTRANSLATED[name].match(value[value.lastgroup or ""])
+        for name, value in attributes_of(tag)
+    )
+    return said or (source is not None and is_foreign(tag, source))
 
 
 def is_foreign(tag: str, source: str) -> bool:
     """Whether a tag says that its element is in another language."""
-    language = LANGUAGE.search(tag)
-    return language is not None and match_language(language["tag"], [source]) is None
+    start, end = next(language_places(tag), (0, 0))
+    return start < end and match_language(tag[start:end], [source]) is None
 
 
 def _end(text: str, matches: list[re.Match[str]], at: int) -> int:

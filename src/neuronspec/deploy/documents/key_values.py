@@ -15,7 +15,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
-from neuronspec.deploy.documents.spans import Rewriter, Span, Text, line_counter, lines_of
+from neuronspec.deploy.documents.spans import Rewriter, Span, Text, line_counter, lines_of, paired
 from neuronspec.deploy.translator import Translator
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -27,7 +27,7 @@ _STRINGS = re.compile(
 )
 _STRINGS_ESCAPE = re.compile(r"\\(?:[Uu]([0-9A-Fa-f]{4})|([0-7]{1,3})|(.))", re.DOTALL)
 _PROPERTIES_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(\r\n|\r|\n)[ \t\f]*|(.))", re.DOTALL)
-_KEY = re.compile(r"[ \t\f]*(?:[^\\ \t\f=:]|\\.)*(?:[ \t\f]*[=:]|[ \t\f])[ \t\f]*", re.DOTALL)
+_KEY = re.compile(r"[ \t\f]*(?![ \t\f])(?:[^\\ \t\f=:]|\\.)*(?:[ \t\f]*[=:]|[ \t\f])[ \t\f]*", re.DOTALL)
 _CONTROL = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
 _MESSAGE_FORMAT = re.compile(r"\{\d+(?:,[^{}]*)?\}")
 """What Java's MessageFormat fills in; a text with it has each apostrophe twice."""
@@ -55,7 +55,7 @@ def translate_strings(
             )
         at = match.end()
         if match["value"] and match["value"].startswith('"'):
-            entries.append((_strings_plain(match["key"]), match.start("value") + 1, match.end("value") - 1))
+            entries.append((_strings_plain(match["key"], "replace"), match.start("value") + 1, match.end("value") - 1))
     _rewrite(translator, direction, text, entries, _strings_span, stream)
 
 
@@ -103,14 +103,14 @@ def _rewrite(
     rewriter.report()
 
 
-def _strings_plain(written: str) -> str:
+def _strings_plain(written: str, errors: str = "strict") -> str:
     def shown(match: re.Match[str]) -> str:
         number, octal, other = match.groups()
         if octal:
             return chr(int(octal, 8))
         return chr(int(number, 16)) if number else _CONTROL.get(other, other)
 
-    return _paired(_STRINGS_ESCAPE.sub(shown, written[1:-1] if written.startswith('"') else written))
+    return paired(_STRINGS_ESCAPE.sub(shown, written[1:-1] if written.startswith('"') else written), errors)
 
 
 def _strings_span(text: str, start: int, end: int) -> Span:
@@ -137,7 +137,7 @@ def _properties(text: str) -> Iterator[Entry]:
             end = following[1]
         key = _KEY.match(text, start, end)
         if key:
-            name = _properties_plain(key[0].strip(" \t\f").rstrip("=: \t\f"))
+            name = _properties_plain(key[0].strip(" \t\f").rstrip("=: \t\f"), "replace")
             yield name, key.end(), end
 
 
@@ -145,14 +145,14 @@ def _continues(line: str) -> bool:
     return (len(line) - len(line.rstrip("\\"))) % 2 == 1
 
 
-def _properties_plain(written: str) -> str:
+def _properties_plain(written: str, errors: str = "strict") -> str:
     def shown(match: re.Match[str]) -> str:
         number, line_end, other = match.groups()
         if line_end:
             return ""
         return chr(int(number, 16)) if number else _CONTROL.get(other, other)
 
-    return _paired(_PROPERTIES_ESCAPE.sub(shown, written))
+    return paired(_PROPERTIES_ESCAPE.sub(shown, written), errors)
 
 
 def _properties_span(text: str, start: int, end: int, encoding: str) -> Span:
@@ -178,11 +178,6 @@ def _number(character: str, encoding: str) -> str:
     except UnicodeEncodeError:
         units = character.encode("utf-16-be")
         return "".join(rf"\u{units[at : at + 2].hex().upper()}" for at in range(0, len(units), 2))
-
-
-def _paired(text: str) -> str:
-    """With surrogate pairs, which escapes may write, as characters; half of one stays."""
-    return text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", "replace")
 
 
 STRINGS = Format(translate_strings, own_marks=True)

@@ -30,8 +30,13 @@ if TYPE_CHECKING:
 _FRONT_MATTER = re.compile(
     r"\A(?:---[ \t]*\r?\n.*?\n(?:---|\.\.\.)|\+\+\+[ \t]*\r?\n.*?\n\+\+\+)[ \t]*(?=\r?\n|\Z)", re.DOTALL
 )
-_DIRECTIVE = re.compile(r"^[ \t]*(?::::|!!!|\?\?\?).*$", re.MULTILINE)
-"""Lines of extensions (`::: tip`, `!!! note`) that end a paragraph."""
+_DIRECTIVE = re.compile(
+    r"^[ \t]*(?::::|!!!|\?\?\?).*$|^[ \t>]*>[ \t]*\[!\w+\].*$|^[ \t]*\{:[^{}\n]*\}[ \t]*\r?$", re.MULTILINE
+)
+"""Lines of extensions (`::: tip`, `!!! note`, `> [!NOTE]`, `{: .class}`) that end a paragraph."""
+
+_OWN = re.compile(r"\[\^[^\]\s]+\]:|:[ \t]")
+"""What a line begins with that is a text of its own: a footnote, a definition."""
 
 _WHOLE = re.compile(r"(?:https?://|www\.)[^\s<>()]+|\[\^[^\]\s]+\]:?|\[[ xX]\](?=\s)")
 """What is no markup to the parser but stays as it is: bare addresses, footnotes, boxes of tasks."""
@@ -98,7 +103,19 @@ def _parser() -> MarkdownIt:
     rules = {rule.name: rule.fn for rule in parser.inline.ruler.__rules__}
     for name in _POSITIONED:
         parser.inline.ruler.at(name, _positioned(rules[name]))
+    reference = next(rule.fn for rule in parser.block.ruler.__rules__ if rule.name == "reference")
+    parser.block.ruler.at("reference", _without_footnotes(reference))
     return parser
+
+
+def _without_footnotes(reference: Callable[..., bool]) -> Callable[..., bool]:
+    """A rule for definitions of addresses that takes no footnote of one word, or of an address, for one."""
+
+    def rule(state: Any, start: int, end: int, silent: bool) -> bool:
+        is_footnote = state.src.startswith("[^", state.bMarks[start] + state.tShift[start])
+        return not is_footnote and reference(state, start, end, silent)
+
+    return rule
 
 
 def _positioned(rule: Callable[[Any, bool], bool]) -> Callable[[Any, bool], bool]:
@@ -199,14 +216,16 @@ def _images(page: str, block: _Block, parser: MarkdownIt, environment: dict[str,
 
 
 def _texts(page: str, block: _Block, parser: MarkdownIt, environment: dict[str, Any]) -> Iterator[Span]:
-    """The texts of a block, which end at line breaks."""
+    """The texts of a block, which end at line breaks, and where footnotes and definitions begin."""
     try:
         tokens = list(_tokens(block.content, block.children))
     except ValueError:
         return
     parts: list[list[tuple[Token, int, int]]] = [[]]
     for each in tokens:
-        if each[0].type == "hardbreak" or re.match(r"<br\b", block.content[each[1] : each[2]], re.IGNORECASE):
+        begins_own = each[0].type == "softbreak" and _OWN.match(block.content, each[2])
+        is_break = each[0].type == "hardbreak" or re.match(r"<br\b", block.content[each[1] : each[2]], re.IGNORECASE)
+        if begins_own or is_break:
             parts.append([])
         else:
             parts[-1].append(each)
@@ -223,8 +242,8 @@ def _span(
     page: str, block: _Block, part: list[tuple[Token, int, int]], parser: MarkdownIt, environment: dict[str, Any]
 ) -> Span:
     begin, end = part[0][1], part[-1][2]
-    breaks = [at for at in range(begin, end) if block.content[at] == "\n"]
-    joins = [page[block.place(at) : block.place(at + 1)] for at in breaks]
+    breaks = re.compile(r"\n[ \t]*").finditer(block.content, begin, end)
+    joins = [page[block.place(each.start()) : block.place(each.end())] for each in breaks]
     inline = list(_inline(block.content, part))
     source = block.content[begin:end]
 

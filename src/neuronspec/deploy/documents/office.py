@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
-from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.deploy.documents.archive import rewrite_members
@@ -19,13 +18,13 @@ from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
 from neuronspec.deploy.documents.spans import Rewriter, Span, framed
 from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
-from neuronspec.deploy.documents.xml_source import Document, Element
+from neuronspec.deploy.documents.xml_source import Document, Element, xml_text
 from neuronspec.deploy.translator import Translator
 
-_DOCX = re.compile(r"word/(?:document|header\d*|footer\d*|footnotes|endnotes)\.xml")
+_DOCX = re.compile(r"word/(?:document|header|footer|footnotes|endnotes)\d*\.xml")
 _PPTX = re.compile(r"ppt/(?:slides|notesSlides)/[^/]+\.xml")
 
-SECTIONS = {"ins", "moveTo", "sdt", "sdtContent", "smartTag", "fldSimple"}
+SECTIONS = {"ins", "moveTo", "sdt", "sdtContent", "smartTag", "customXml", "fldSimple", "dir", "bdo"}
 """Elements around runs whose text is by itself."""
 
 MARKS = {"bookmarkStart", "bookmarkEnd", "commentRangeStart", "commentRangeEnd", "permStart", "permEnd"}
@@ -34,8 +33,21 @@ MARKS = {"bookmarkStart", "bookmarkEnd", "commentRangeStart", "commentRangeEnd",
 REFERENCES = {"footnoteReference", "endnoteReference", "commentReference"}
 """What stands within a sentence, in a run of its own."""
 
-SILENT = {"proofErr", "lastRenderedPageBreak", "rPr", "pPr", "sdtPr", "sdtEndPr", "endParaRPr", "smartTagPr"}
+SILENT = {
+    "proofErr",
+    "lastRenderedPageBreak",
+    "rPr",
+    "pPr",
+    "sdtPr",
+    "sdtEndPr",
+    "endParaRPr",
+    "smartTagPr",
+    "customXmlPr",
+}
 """What isn't text; notes of the program itself aren't kept within a translation."""
+
+HYPHENS = {"noBreakHyphen": "\u2011", "softHyphen": "\u00ad"}
+"""Elements within a word, and the characters that they stand for."""
 
 _UNSEEN = re.compile(r"<\w+:(?:lang|noProof)\b[^>]*/>|\s(?:lang|dirty|err|noProof)=\"[^\"]*\"")
 """Formatting that isn't seen."""
@@ -126,7 +138,7 @@ def _pieces_of_run(run: Element) -> Iterator[_Piece]:
         yield _Piece("mark", run)
         return
     for child in seen:
-        kind: Literal["text", "break"] = "text" if child.name == "t" else "break"
+        kind: Literal["text", "break"] = "text" if child.name == "t" or child.name in HYPHENS else "break"
         yield _Piece(kind, child, run, child is seen[0], child is seen[-1])
 
 
@@ -206,7 +218,7 @@ def _span(document: Document, pieces: list[_Piece]) -> Span:
             content = content.replace(style.opening + style.closing, "")
         return prefix + content + suffix
 
-    return Span(start, end, framed(inline, escape), write)
+    return Span(start, end, framed(inline, xml_text), write)
 
 
 def _inline(document: Document, pieces: Sequence[_Piece], base: _Style, styles: set[_Style]) -> Iterator[str | Tag]:
@@ -245,7 +257,7 @@ def _inline(document: Document, pieces: Sequence[_Piece], base: _Style, styles: 
             style = _style(document, piece.run)
             while end < len(pieces) and _has_style(document, pieces[end], style):
                 end += 1
-            text = "".join(each.element.text for each in pieces[at:end])
+            text = "".join(HYPHENS.get(each.element.name, each.element.text) for each in pieces[at:end])
             if style.key == base.key:
                 yield text
             else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import BinaryIO
-from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.deploy.documents.archive import rewrite_members
@@ -13,7 +12,7 @@ from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
 from neuronspec.deploy.documents.spans import Rewriter, Span, framed
 from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
-from neuronspec.deploy.documents.xml_source import Document, Element, runs_of
+from neuronspec.deploy.documents.xml_source import Document, Element, runs_of, xml_text
 from neuronspec.deploy.translator import Translator
 
 AROUND = {"span", "a", "meta"}
@@ -52,8 +51,16 @@ def _spans(document: Document, paragraph: Element) -> Iterator[Span]:
     """What is between breaks."""
     if paragraph.close == paragraph.end:
         return
-    for start, end, parts in runs_of(paragraph, _parts):
-        yield Span(start, end, framed(list(_inline(document, parts)), escape))
+    for start, end, parts in map(_without_indent, runs_of(paragraph, _parts)):
+        yield Span(start, end, framed(list(_inline(document, parts)), xml_text))
+
+
+def _without_indent(run: tuple[int, int, list[str | Element]]) -> tuple[int, int, list[str | Element]]:
+    """What is between breaks, without the elements for spaces before it, as many as there are."""
+    start, end, parts = run
+    spaces = next((at for at, part in enumerate(parts) if isinstance(part, str) or part.name != "s"), len(parts))
+    before = parts[:spaces]
+    return (before[-1].end if before and isinstance(before[-1], Element) else start), end, parts[spaces:]
 
 
 def _parts(part: Element) -> bool:

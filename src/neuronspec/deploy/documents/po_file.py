@@ -14,6 +14,7 @@ from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.checks import kept
 
 _KEYWORD = re.compile(r'\s*(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d{1,3})\])?)\s*"(.*)"\s*$', re.DOTALL)
+_JOINT = re.compile(r'((?<!\\)(?:\\\\)*)"\s*"')
 _CONTINUED = re.compile(r'\s*"(.*)"\s*$', re.DOTALL)
 _PLURALS = re.compile(r"nplurals\s*=\s*(\d{1,9})\s*;(?:\s*plural\s*=\s*([^;\n]+))?")
 _LANGUAGE = re.compile(r"^Language:[ \t]*(\S+)[ \t]*$", re.MULTILINE)
@@ -218,14 +219,20 @@ def _is_charset(name: str) -> bool:
         return False
 
 
-def _entries(name: str, lines: list[str]) -> list[Entry]:
+def _unescaped(written: str) -> str:
+    """What is between the quotes of a line, which may have several strings."""
     import polib
 
+    return str(polib.unescape(_JOINT.sub(r"\1", written)))
+
+
+def _entries(name: str, lines: list[str]) -> list[Entry]:
     entries: list[Entry] = []
     entry, current = Entry(), None
     for number, line in enumerate(lines):
         text = line.strip()
         if text.startswith("#~"):
+            entry = _closed(entries, entry)  # comments and flags before it are its own
             current = None
         elif text.startswith("#"):
             if entry.translations:
@@ -245,13 +252,13 @@ def _entries(name: str, lines: list[str]) -> list[Entry]:
                 entry = _closed(entries, entry)
             if entry.insert is None:
                 entry.insert = number
-            current = Text(polib.unescape(keyword[3]), number, number + 1)
+            current = Text(_unescaped(keyword[3]), number, number + 1)
             if keyword[1].startswith("msgstr"):
                 entry.translations[int(keyword[2] or 0)] = current
             else:
                 entry.strings[keyword[1]] = current
         elif (continued := _CONTINUED.match(line)) and current is not None:
-            current.value += polib.unescape(continued[1])
+            current.value += _unescaped(continued[1])
             current.last = number + 1
         else:
             raise CorpusError(

@@ -212,6 +212,18 @@ def rewrite(translator: Translator, direction: Direction, text: Text, spans: Seq
     rewriter.report()
 
 
+def paired(text: str, errors: str = "strict") -> str:
+    """With surrogate pairs, which escapes may write, as characters.
+
+    Raises:
+        ValueError: there is half of one, and `errors` doesn't replace it.
+    """
+    try:
+        return text.encode("utf-16-be", "surrogatepass").decode("utf-16-be", errors)
+    except UnicodeDecodeError:
+        raise ValueError("it has half of a surrogate pair, which is no character") from None
+
+
 def tag_of(match: re.Match[str], written: str) -> Tag:
     """A tag of a match with the groups `close`, `name` and `alone`."""
     name = match["name"].lower()

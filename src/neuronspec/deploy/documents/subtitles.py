@@ -26,8 +26,8 @@ _VTT_TIME = re.compile(r"(?:\d{2,}:)?\d\d:\d\d\.\d{3}[ \t]+-->[ \t]+(?:\d{2,}:)?
 _NAMED = r"<(?P<close>/?)(?P<name>[A-Za-z]\w*)(?:[.\s][^<>]*?)?(?P<alone>/?)>"
 _SRT_MARKUP = re.compile(rf"{_NAMED}|\{{\\[^{{}}]*\}}")
 _VTT_MARKUP = re.compile(rf"{_NAMED}|<[^<>]*>")
-_SPEAKER = re.compile(r"\s*[-–—‐]\s*(?=\S)")
-"""What a line begins with where another person begins to speak."""
+_SPEAKER = re.compile(r"\s*(?:(?:<[^<>]*>|\{\\[^{}]*\})\s*)*[-–—‐]\s*(?=\S)")
+"""What a line begins with where another person begins to speak, also after markup."""
 
 
 def translate_srt(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import ModelError
 from neuronspec.deploy.documents.checks import problem_with, unfit
 from neuronspec.deploy.documents.markup import Inline, Tag, plain, with_tags
-from neuronspec.deploy.documents.xml_source import Document, Element
+from neuronspec.deploy.documents.xml_source import Document, Element, xml_text
 from neuronspec.deploy.translator import Translator
 from neuronspec.models.text_cleaning import clean_text
 from neuronspec.translation.alignment import Aligned
@@ -54,7 +53,7 @@ class Segment:
     before: str
     inline: Inline
     after: str
-    write: Callable[[str], str] = escape
+    write: Callable[[str], str] = xml_text
     written: str | None = None
 
     @property
@@ -84,7 +83,7 @@ class Segment:
             inline = [piece if isinstance(piece, Tag) else _joined(piece) for piece in inline]
         elif "\n" in plain(inline) and len(inline) > 1:
             raise ValueError("it has markup in several lines")
-        return cls(before, inline, after)
+        return cls(xml_text(before), inline, xml_text(after))
 
 
 def translated(translator: Translator, direction: Direction, segments: Sequence[Segment]) -> list[tuple[str, str]]:
@@ -172,8 +171,18 @@ def _is_kept(element: Element) -> bool:
 def _is_break(element: Element) -> bool:
     """Whether an element stands for what parts words: a line break, a page break, a picture, a field."""
     kinds = (element.attributes.get(name, "") for name in _KINDS)
-    shown = (element.text, *(element.attributes.get(name, "") for name in _SHOWN))
+    shown = (element.text, _original(element), *(element.attributes.get(name, "") for name in _SHOWN))
     return any(kind in _BREAKS for kind in kinds) or any(map(_BREAK_TAG.match, shown))
+
+
+def _original(element: Element) -> str:
+    """The code that an element of XLIFF 2 stands for, where its unit has it."""
+    unit = element.parent
+    while unit is not None and unit.name != "unit":
+        unit = unit.parent
+    data = unit.child("originalData") if unit is not None and "dataRef" in element.attributes else None
+    codes = data.children if data is not None else []
+    return next((each.text for each in codes if each.attributes.get("id") == element.attributes["dataRef"]), "")
 
 
 def merged(inline: Inline) -> list[str | Tag]:

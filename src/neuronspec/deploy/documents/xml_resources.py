@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import BinaryIO
-from xml.sax.saxutils import escape
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
@@ -14,9 +13,9 @@ from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.html_text import BLOCKS, PARTING
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
-from neuronspec.deploy.documents.spans import Rewriter, Span
+from neuronspec.deploy.documents.spans import Rewriter, Span, paired
 from neuronspec.deploy.documents.xml_inline import Segment
-from neuronspec.deploy.documents.xml_source import Document, Element, runs_of
+from neuronspec.deploy.documents.xml_source import Document, Element, runs_of, xml_text
 from neuronspec.deploy.translator import Translator
 
 PLACEHOLDER = "urn:oasis:names:tc:xliff:document:1.2"
@@ -27,7 +26,7 @@ BREAKS = BLOCKS | {"br", "hr"}
 
 Spans = Callable[[Document, Element], Iterable[Span]]
 
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_CDATA = re.compile(r"<!\[CDATA\[((?:(?!\]\]>).)*)\]\]>", re.DOTALL)
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\(.)|\"|\s+", re.DOTALL)
 _BLANK = r"(?:\s|\\[nt]|\\u(?:0020|00[aA]0))*"
 _BEFORE = re.compile(rf"{_BLANK}(?:\"{_BLANK})?")
@@ -134,7 +133,7 @@ def _android_spans(document: Document, element: Element) -> Iterator[Span]:
         written = cdata[1]
     before, _, after = _parted(written)
     quoted = '"' in before and '"' in after
-    escaped = partial(_android_escaped, is_quoted=quoted, is_xml=cdata is None)
+    escaped = partial(_android_escaped, is_quoted=quoted, write=document.literal if cdata else xml_text)
     if cdata:
         yield from _android_lines(start, written, [_android_plain(written)], escaped, is_first=True)
         return
@@ -237,13 +236,13 @@ def _android_plain(text: str, *, is_quoted: bool = False) -> str:
             return {"n": "\n", "t": "\t"}.get(match[2], match[2])
         return "" if match[0] == '"' else match[0] if is_quoted else " "
 
-    return _ESCAPE.sub(shown, text)
+    return paired(_ESCAPE.sub(shown, text))
 
 
-def _android_escaped(text: str, *, is_quoted: bool, is_xml: bool) -> str:
+def _android_escaped(text: str, *, is_quoted: bool, write: Callable[[str], str]) -> str:
     text = text.replace("\\", r"\\").replace("\n", r"\n").replace("\t", r"\t").replace('"', r"\"")
     text = text if is_quoted else text.replace("'", r"\'")
-    return escape(text) if is_xml else text
+    return write(text)
 
 
 def _resx_spans(document: Document, element: Element) -> Iterator[Span]:
@@ -251,9 +250,9 @@ def _resx_spans(document: Document, element: Element) -> Iterator[Span]:
     cdata = _CDATA.fullmatch(written)
     if cdata:
         start = element.inside + len("<![CDATA[")
-        yield Span(start, start + len(cdata[1].encode()), element.text)
+        yield Span(start, start + len(cdata[1].encode()), element.text, document.literal)
     else:
-        yield Span(element.inside, element.close, element.text, escape)
+        yield Span(element.inside, element.close, element.text, xml_text)
 
 
 ANDROID = Format(translate_android, own_marks=True)

@@ -21,8 +21,9 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _ASCII = "".join(map(chr, range(0x20, 0x7F))) + ".."
+_ATTRIBUTE = re.compile(rb"""\s([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 _TAG_END = re.compile(rb"""(?:[^>"']|"[^"]*"|'[^']*')*>""")
 
 
@@ -155,9 +156,9 @@ class Document:
         """Give an element an attribute without a namespace; the others stay as they are written."""
         tag = self._text[element.start : element.inside]
         quoted = escape(value, {'"': "&quot;"})
-        found = re.search(rb"\s%s\s*=\s*(\"[^\"]*\"|'[^']*')" % re.escape(name.encode()), tag)
+        found = next((each for each in _ATTRIBUTE.finditer(tag) if each[1] == name.encode()), None)
         if found:
-            self.replace(element.start + found.start(1), element.start + found.end(1), f'"{quoted}"')
+            self.replace(element.start + found.start(2), element.start + found.end(2), f'"{quoted}"')
             return
         end = re.search(rb"\s*/?>$", tag)
         assert end is not None, "a tag has an end"
@@ -187,6 +188,21 @@ class Document:
         given = "".join(f' {key}="{escape(value, {chr(34): "&quot;"})}"' for key, value in attributes.items())
         return f"<{full}{given}>{content}</{full}>"
 
+    def literal(self, text: str) -> str:
+        """Text as it is in CDATA, where nothing can stand for other characters.
+
+        Raises:
+            ValueError: it would end there, or the document's encoding lacks a character.
+        """
+        if "]]>" in text:
+            raise ValueError("the translation has ]]>, which ends CDATA")
+        try:
+            text.encode(self._encoding)
+        except UnicodeEncodeError as error:
+            lacking = text[error.start]
+            raise ValueError(f"CDATA in {self._encoding} can't have {lacking!r}; convert the file to UTF-8") from None
+        return text
+
     def indent(self, element: Element) -> str:
         """The white space before an element, from the end of the tag before it; empty if there is text."""
         before = self._text[self._text.rfind(b">", 0, element.start) + 1 : element.start]
@@ -204,6 +220,11 @@ class Document:
         return self._bom + text.decode().encode(self._encoding)
 
 
+def xml_text(text: str) -> str:
+    """Text as it is written in XML; a carriage return is a reference, as XML reads a bare one as a line end."""
+    return escape(text, {"\r": "&#13;"})
+
+
 def _referenced(text: bytes, encoding: str) -> bytes:
     return text.decode().encode(encoding, "xmlcharrefreplace").decode(encoding).encode()
 
@@ -216,7 +237,7 @@ def _encoding(name: str, raw: bytes) -> tuple[bytes, str]:
     for start, encoding in ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be")):
         if raw.startswith(start):
             return b"", encoding
-    declared = _DECLARED.match(raw)
+    declared = DECLARED.match(raw)
     if declared is None:
         return b"", "utf-8"
     encoding = declared[1].decode()
