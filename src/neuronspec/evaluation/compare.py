@@ -232,7 +232,7 @@ def _scored_otherwise(runs: Sequence[EvaluatedRun], names: Sequence[str]) -> set
     known = dict.fromkeys(metric for run in runs for metric in run.results.signatures)
     for metric in [metric for metric in known if metric in METRICS and METRICS.get(metric).resampled()]:
         for name in names:
-            found = [found for run in runs if (found := run.results.signatures.get(metric, {}).get(name))]
+            found = [one for run in runs if (one := run.results.signatures.get(metric, {}).get(name))]
             other = next((one for one in found if one != found[0]), None)
             if other is not None:
                 skipped.add(metric)
