@@ -104,12 +104,12 @@ REMARKS = {
     "adaptation-new": [
         "**For languages that the baseline hasn't seen, `lora`, `averaged` and `replay` are ahead by the loss, and "
         "neuron-targeted updates aren't.** LoRA has parameters of each direction's own, so the others stay as they "
-        "are; the mean of the baseline and `dense` gains most where the others may lose a little. Every other training, at "
-        "the learning rates tried, cost the others more than the budgets below, so there the lines lead straight from "
-        "the baseline to it. `ffn`, `neurons`, `exclusive` and `random` train no embeddings: with them the tags of the "
-        "new languages stay copies of the tags of nl and ru, and the model can't tell these targets apart, which is "
-        "against them. By chrF++ nothing is gained yet: the baseline is weak ({base:.0f} chrF++ in the adapted "
-        "directions), and the new languages have little text.",
+        "are; the mean of the baseline and `dense` gains most where the others may lose a little. Every other "
+        "training, at the learning rates tried, cost the others more than the budgets below, so there the lines lead "
+        "straight from the baseline to it. `ffn`, `neurons`, `exclusive` and `random` train no embeddings: with them "
+        "the tags of the new languages stay copies of the tags of nl and ru, and the model can't tell these targets "
+        "apart, which is against them. By chrF++ nothing is gained yet: the baseline is weak ({base:.0f} chrF++ in "
+        "the adapted directions), and the new languages have little text.",
         "",
     ],
     "adaptation-demo": [
