@@ -86,6 +86,30 @@ def test_mixed_batches_hold_several_directions_within_the_budget() -> None:
     assert first.row_directions + rest.row_directions == taken[0].batch.row_directions
 
 
+class Lengths:
+    """Pairs of which one side is longer by two ids."""
+
+    parts = ()
+
+    def __init__(self, more_source: int, more_target: int) -> None:
+        lengths = np.random.default_rng(1).integers(5, 9, size=500)
+        self.source_lengths, self.target_lengths = lengths + more_source, lengths + more_target
+
+    def __len__(self) -> int:
+        return len(self.source_lengths)
+
+
+def test_directions_are_mixed_also_where_one_language_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one direction all sources are longer, in the other all targets; both are in each batch."""
+    monkeypatch.setattr(draws, "MIXED_WINDOW", 1000)
+    monkeypatch.setattr(draws, "PAIRS_PER_TOKEN", 0)
+    pairs: Any = {EN_DE: Lengths(0, 2), DE_EN: Lengths(2, 0)}
+    batches = draws.MixedDraws(pairs, {EN_DE: 0.5, DE_EN: 0.5}, 300, 1)
+    shares = [float(np.mean(draw.columns)) for draw in islice(batches, 25) if draw.columns is not None]
+    assert len(shares) == 25
+    assert 0.1 < min(shares) <= max(shares) < 0.9
+
+
 def test_batches_stay_those_that_earlier_versions_drew() -> None:
     """A run that is resumed after an update of the software sees the pairs that it would have seen."""
     rows = [

@@ -15,7 +15,7 @@ from neuronspec.core.randomness import generator
 from neuronspec.corpus.mixture import Part, rows_of_epoch
 from neuronspec.models.frames import OURS, Framing, Sides
 
-ORDER = 2
+ORDER = 3
 """Of the batches of an epoch; version 0.1 had another one, and no such key in its state."""
 
 MIXED_WINDOW = 1 << 15

@@ -110,14 +110,14 @@ def _cut(
 ) -> list[np.ndarray]:
     """`indices` sorted by length and cut where the padded longer side would exceed `batch_tokens`.
 
-    Pairs whose longer sides are equal are sorted by what the source has more than the target, upwards and downwards in
-    turn: neighbours are alike on both sides, also where the next length begins.
+    Pairs whose longer sides are equal are sorted by the shorter side, whichever it is. To sort them by what the source
+    has more than the target would pad less (on the demo 1.5% instead of 10%), but batches of pairs that differ alike
+    teach less: after as many updates the loss was 0.06 nats higher, with mixed directions and without.
     """
     source = sources[indices].astype(np.int64) + framing.source
     target = targets[indices].astype(np.int64) + framing.target
     longer = source + target if framing.joined else np.maximum(source, target)
-    difference = np.where(longer % 2, source - target, target - source)
-    by_length = np.lexsort((difference, longer))  # stable: equal lengths keep their shuffled order
+    by_length = np.lexsort((np.minimum(source, target), longer))  # stable: equal lengths keep their shuffled order
     indices, longer = indices[by_length], longer[by_length]
     batches, first = [], 0
     while first < len(indices):
