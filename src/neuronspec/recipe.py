@@ -261,10 +261,9 @@ class Recipe(Section):
 
     @property
     def _replay_problems(self) -> list[str]:
-        all_named = set(self.continuation.directions) == {str(one) for one in self.corpus.all_directions}
-        return ["all are named, so replay has nothing to draw from; leave it out"] * bool(
-            all_named and self.continuation.replay
-        )
+        if self.continuation.replay and {*self.continuation.directions} == {*map(str, self.corpus.all_directions)}:
+            return ["all are named, so replay has nothing to draw from; leave it out"]
+        return []
 
     @property
     def adapted_directions(self) -> list[Direction]:

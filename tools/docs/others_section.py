@@ -67,5 +67,5 @@ def _summary(results: SweepResults, others: list[str]) -> str:
         sure = found.other_directions is not None and found.other_directions.excludes_zero
         kind = ("better than" if found.difference > 0 else "worse than") if sure else "not told apart from"
         kinds[kind].append(f"`{name}`")
-    told = (f"{kind} `dense`: {', '.join(names)}" for kind, names in kinds.items() if names)
-    return f"**Beyond chance, for other directions of this kind and other baselines: {'; '.join(told)}.**"
+    told = "; ".join(f"{kind} `dense`: {', '.join(names)}" for kind, names in kinds.items() if names)
+    return f"Beyond chance for other directions of this kind and other baselines: **{told}.**"

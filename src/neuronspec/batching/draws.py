@@ -16,7 +16,7 @@ from neuronspec.corpus.mixture import Part, rows_of_epoch
 from neuronspec.models.frames import OURS, Framing, Sides
 
 ORDER = 3
-"""Of the batches of an epoch; version 0.1 had another one, and no such key in its state."""
+"""Of the batches of an epoch; version 0.1 has no such key in its state, and smaller windows where batches are large."""
 
 MIXED_WINDOW = 1 << 15
 """Pairs of all directions together that are sorted by length and cut into mixed batches; more for large batches."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -77,7 +76,6 @@ def change_vocabulary(
     Raises:
         RecipeError, DirectionError, ModelError: the vocabulary can't be changed so.
     """
-    whole = not TextFormat.of(tokenizer).frame.shared
     changes: list[IdMap] = []
     rows = vocabulary_of_checkpoint(settings)
 
@@ -95,12 +93,14 @@ def change_vocabulary(
         tokenizer = keep(extend(tokenizer, texts, settings.extend_vocabulary, size(), folder / "extended"))
     if settings.trim_vocabulary:
         tokenizer.save_pretrained(folder / "whole")
-        columns = partial(Tokenize, tokenizer=folder / "whole", languages=tuple(languages), by_word=False)
+        whole = not TextFormat.of(tokenizer).frame.shared
         used: set[int] = set()
         for split in SPLITS:
             tagged = tuple(tags) if split == "train" else ()
             own = tuple(directions) if whole or tagged else ()
-            tokenize = columns(found.spool.path(split), dtype=dtype_of(size()), directions=own, tags=tagged)
+            tokenize = Tokenize(
+                found.spool.path(split), folder / "whole", tuple(languages), dtype_of(size()), False, own, tagged
+            )
             used |= _used(tokenize, size(), len(found.spool.sources[split]), work)
         model = checkpoint_folder(settings)
         made = trim(tokenizer, used, found.characters, languages, model, size(), folder / "trimmed")
