@@ -30,7 +30,7 @@ from neuronspec.corpus.zero_shot import composable, zero_shot_problems
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.neurons.settings import RecordingSettings, SelectionSettings
 from neuronspec.report.settings import ReportSettings
-from neuronspec.specialization.settings import SpecializationSettings
+from neuronspec.specialization.settings import SpecializationSettings, untrained_tokens
 from neuronspec.training.settings import ContinuationSettings, TrainingSettings
 from neuronspec.training.tracking import TRACKERS
 from neuronspec.translation.settings import ALL, EvaluationSettings
@@ -249,8 +249,9 @@ class Recipe(Section):
         except ValidationError as error:
             reasons = [problem["msg"].removeprefix("Value error, ") for problem in error.errors()]
         else:
-            known = set(self.specialization.problems(self.continuation))
-            reasons = [one for one in own.specialization.problems(own.continuation) if one not in known]
+            untrained = untrained_tokens(self.model, self.training)
+            known = set(self.specialization.problems(self.continuation, untrained))
+            reasons = [one for one in own.specialization.problems(own.continuation, untrained) if one not in known]
             reasons += [f"continuation.directions: {one}" for one in own._replay_problems]
         if reasons:
             raise RecipeError(f"arms: {name}: {'; '.join(reasons)}")
@@ -338,7 +339,7 @@ def _arm_problems(recipe: Recipe) -> Iterator[str]:
         missing = [f"baselines.bilingual.{key}" for key in ("directions", "updates") if not getattr(bilingual, key)]
         yield from [f"the arm bilingual needs {' and '.join(missing)}"] * bool(missing)
     yield from bilingual.problems(recipe.corpus.all_directions)
-    yield from recipe.specialization.problems(recipe.continuation)
+    yield from recipe.specialization.problems(recipe.continuation, untrained_tokens(recipe.model, recipe.training))
     arms = {name: recipe.arm(name) for name in recipe.arm_names}
     averaged = list(averaged_problems(arms, recipe.baselines.averaged.of))
     yield from averaged

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from transformers import PreTrainedModel
@@ -101,6 +102,13 @@ FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {
     ),
     "bloom": _other("Bloom", hidden_size=8, n_layer=3, n_head=2, initializer_range=0.3),
 }  # fmt: skip
+
+SAMPLED = {"m2m100", "bart", "t5", "madlad", "llama", "llama-bias", "gemma2", "gpt2", "opt"}
+"""One of each kind: with ReLU and without, gated and not, with biases and without, with tied tables and others, with
+layers that hold their weights transposed, with capped logits."""
+
+EACH = [name if name in SAMPLED else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+"""All families, as parameters of tests: those that aren't sampled are of `make test-all`."""
 
 
 def build_family(name: str, seed: int = 0, dtype: torch.dtype = torch.float32) -> PreTrainedModel:

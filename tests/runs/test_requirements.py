@@ -164,15 +164,16 @@ def test_tags_of_new_languages_that_nothing_trains(caplog: pytest.LogCaptureFixt
         return caplog.text
 
     every = "the tags of de, nds start as those of each other, and specialized, dense, random never train"
-    frozen: list[dict[str, Any]] = [
-        {"specialization": {"trainable": "ffn"}},
-        {"specialization": {"trainable": "neurons"}},
-        {"continuation": {"updates": 5, "freeze_embeddings": True}},
-    ]
-    for sections in frozen:
-        assert every in told(**sections)
-        assert not told(**sections, training={"updates": 5})
-        assert not told(**sections, corpus={"directions": ["en-nds", "de-en"]})
+    frozen = {"continuation": {"updates": 5, "freeze_embeddings": True}}
+    assert every in told(**frozen)
+    assert not told(**frozen, training={"updates": 5})
+    assert every in told(**frozen, training={"updates": 5, "freeze_embeddings": True})
+    assert not told(**frozen, corpus={"directions": ["en-nds", "de-en"]})
+    for trainable in ("ffn", "neurons"):
+        assert not told(specialization={"trainable": trainable})
     assert not told()
-    own = told(arms=[{"name": "mine", "trainable": "neurons"}])
-    assert "and mine never train" in own
+    assert not told(arms=[{"name": "mine", "trainable": "neurons"}])
+    adapters = told(arms=["adapters_family", "adapters_direction"])
+    assert "each other, and adapters_family never train them" in adapters and "take adapters_direction" in adapters
+    assert not told(arms=["adapters_family"], training={"updates": 5})
+    assert not told(arms=["adapters_family"], corpus={"families": {"nds": "another"}})

@@ -335,15 +335,3 @@ def start(given: Given) -> PreTrainedModel:
     from neuronspec.models.load import load_model
 
     return load_model(given.base, dtype="auto")
-
-
-def start_continued(given: Given) -> PreTrainedModel:
-    """The baseline, of which what `specialization.trainable` says is trained."""
-    from neuronspec.training.trained import train_ffns_alone, train_neurons_alone
-
-    model, trainable = start(given), given.recipe.specialization.trainable
-    if trainable == "ffn":
-        train_ffns_alone(model)
-    elif trainable == "neurons":
-        train_neurons_alone(model)
-    return model

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start_continued
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of
+from neuronspec.arms.continued import start_continued
 from neuronspec.core.direction import Direction
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ class Dense(Arm):
 
     def train(self, given: Given) -> Cost:
         """Train the baseline on; see `Arm.train`."""
-        model = start_continued(given)
-        continue_training(given, model)
-        return cost_of(given, model)
+        model, parts = start_continued(given)
+        continue_training(given, model, parts=parts)
+        return cost_of(given, model, parts=parts)
 
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start, start_continued
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start
+from neuronspec.arms.continued import parts_of_masks, start_continued
 from neuronspec.core.direction import Direction
 from neuronspec.core.processes import processes
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from neuronspec.neurons.masks import NeuronMasks
     from neuronspec.training.loss import InDirection
-    from neuronspec.training.trained import Part
 
 
 class Masked(Arm):
@@ -37,9 +37,9 @@ class Masked(Arm):
         """Train the baseline on with masks; see `Arm.train`."""
         from neuronspec.specialization.methods import save_masks
 
-        model = start_continued(given)
+        model, parts = start_continued(given)
         in_direction = put_on(model, self.masks(given), given)
-        parts = trained_parts(model, given)
+        parts |= parts_of_masks(model, given)
         continue_training(given, model, in_direction, parts=parts)
         if processes().is_main:
             save_masks(model, given.folder)
@@ -91,24 +91,6 @@ def put_on(model: PreTrainedModel, masks: NeuronMasks, given: Given, method: Met
         return use_direction(model, asked) if isinstance(asked, Direction) else use_directions(model, asked)
 
     return in_direction
-
-
-def trained_parts(model: PreTrainedModel, given: Given) -> dict[str, Part] | None:
-    """What is trained of each parameter, with `trainable: neurons`: the neurons that some trained direction selects.
-
-    Args:
-        model: specialized.
-        given: of the arm.
-
-    Returns:
-        The parts by the names of the parameters; None if whole parameters are trained.
-    """
-    from neuronspec.specialization.model_state import specialization_of
-    from neuronspec.training.trained import parts_of_neurons
-
-    if given.recipe.specialization.trainable != "neurons":
-        return None
-    return parts_of_neurons(model, specialization_of(model).masks.selected_by([*given.adapted, *given.replayed]))
 
 
 class RandomMasks(Masked):

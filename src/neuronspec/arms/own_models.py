@@ -15,7 +15,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of, start_continued
+from neuronspec.arms.arm import Arm, Cost, Given, Method, continue_training, cost_of
+from neuronspec.arms.continued import start_continued
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, RecipeError, nearest
 from neuronspec.core.processes import processes
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from neuronspec.training.loss import InDirection
+    from neuronspec.training.trained import Part
 
 
 class OwnModels(Arm):
@@ -46,8 +48,8 @@ class OwnModels(Arm):
         """How each direction's model is trained."""
 
     @abstractmethod
-    def new_model(self, given: Given) -> PreTrainedModel:
-        """What each direction's training starts from."""
+    def new_model(self, given: Given) -> tuple[PreTrainedModel, dict[str, Part]]:
+        """What each direction's training starts from, and the parameters that are trained in part."""
 
     def folder(self, given: Given, direction: Direction) -> Path:
         """Where the model of a direction is."""
@@ -57,10 +59,11 @@ class OwnModels(Arm):
         """Train one model after the other; see `Arm.train`."""
         settings = self.settings(given)
         for direction, own in settings.items():
-            model = self.new_model(given)
-            continue_training(given, model, settings=own, directions=[direction], folder=given.folder / str(direction))
+            model, parts = self.new_model(given)
+            folder = given.folder / str(direction)
+            continue_training(given, model, settings=own, directions=[direction], folder=folder, parts=parts)
         kept = {self.folder(given, direction) for direction in self.directions(given.recipe)}
-        return _cost(given, model, [given.folder / str(direction) for direction in settings], len(kept))
+        return _cost(given, model, parts, [given.folder / str(direction) for direction in settings], len(kept))
 
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"
@@ -103,12 +106,12 @@ class _WithOwnWeights:
         return [str(direction) for direction in self._folders]
 
 
-def _cost(given: Given, model: PreTrainedModel, folders: Sequence[Path], kept: int) -> Cost:
+def _cost(given: Given, model: PreTrainedModel, parts: Mapping[str, Part], folders: Sequence[Path], kept: int) -> Cost:
     """The cost of all models together, of which `kept` are needed; an update takes the median over them."""
     from neuronspec.training.memory import peak_memory
 
     size = sum(parameter.numel() for parameter in model.parameters())
-    costs = [cost_of(given, model, folder=folder) for folder in folders]
+    costs = [cost_of(given, model, folder=folder, parts=parts) for folder in folders]
     known = [one.update_seconds for one in costs if one.update_seconds is not None]
     return Cost(
         trained_parameters=sum(one.trained_parameters for one in costs),
@@ -131,7 +134,7 @@ class Finetune(OwnModels):
         """Where the model of a direction is."""
         return super().folder(given, direction) if direction in given.adapted else given.base
 
-    def new_model(self, given: Given) -> PreTrainedModel:
+    def new_model(self, given: Given) -> tuple[PreTrainedModel, dict[str, Part]]:
         """Give a copy of the baseline."""
         return start_continued(given)
 
@@ -187,11 +190,11 @@ class Bilingual(OwnModels):
     needs: ClassVar[tuple[str, ...]] = ("prepare",)
     sections: ClassVar[tuple[str, ...]] = ("model", "training", "baselines.bilingual", "continuation.seed")
 
-    def new_model(self, given: Given) -> PreTrainedModel:
-        """Give a new model of the recipe's shape."""
+    def new_model(self, given: Given) -> tuple[PreTrainedModel, dict[str, Part]]:
+        """Give a new model of the recipe's shape, which is trained whole."""
         from neuronspec.models.load import build_model
 
-        return build_model(given.recipe.model, given.store.tokenizer, given.seed)
+        return build_model(given.recipe.model, given.store.tokenizer, given.seed), {}
 
     def settings(self, given: Given) -> dict[Direction, TrainingSettings]:
         """Give the training section's settings with the budget of `baselines.bilingual`, by direction."""

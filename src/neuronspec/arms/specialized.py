@@ -14,7 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuronspec.arms.arm import Cost, Given, continue_training, cost_of, start_continued
+from neuronspec.arms.arm import Cost, Given, continue_training, cost_of
+from neuronspec.arms.continued import start_continued
 from neuronspec.arms.masked import Masked, put_on
 from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
@@ -68,9 +69,9 @@ def train_in_segments(given: Given, every: int, updates: int, first: Callable[[]
     begin = _segment_of(_newest(root), every)
     while True:
         masks = _masks_of(given, begin, first)
-        model, end = start_continued(given), min(begin + every, updates)
-        in_direction = put_on(model, masks, given)
-        result = continue_training(given, model, in_direction, settings=budget(given.recipe.continuation, end))
+        (model, parts), end = start_continued(given), min(begin + every, updates)
+        in_direction, budgeted = put_on(model, masks, given), budget(given.recipe.continuation, end)
+        result = continue_training(given, model, in_direction, settings=budgeted, parts=parts)
         if result.updates < end or end == updates:  # patience may end it before
             break
         begin = end
@@ -81,7 +82,7 @@ def train_in_segments(given: Given, every: int, updates: int, first: Callable[[]
         put_on(model, _masks_of(given, held, first), given)
     if processes().is_main:
         save_masks(model, given.folder)
-    return cost_of(given, model, prepare_seconds=sum(_seconds(given).values()))
+    return cost_of(given, model, prepare_seconds=sum(_seconds(given).values()), parts=parts)
 
 
 def masks_file(folder: Path, update: int) -> Path:
@@ -124,7 +125,7 @@ def _recorded(given: Given, update: int) -> NeuronMasks:
     from neuronspec.neurons.selection import select_masks
     from neuronspec.training import checkpoint
 
-    model = start_continued(given)
+    model, _ = start_continued(given)
     checkpoint.restore_model(model, given.folder / CHECKPOINTS, update)
     joined = processes()
     recipe = given.recipe

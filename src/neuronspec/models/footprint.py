@@ -50,7 +50,8 @@ class Plan:
         tokens: of a micro-batch, with padding, on each side.
         optimizer: its name.
         dtype: in which weights are held that aren't trained.
-        trainable: `all`, or `ffn` for the FFNs alone.
+        trainable: `all`; `ffn` for the FFNs alone; `neurons` for some neurons of them, of which all are counted.
+        rows: of the vocabulary's tables that are trained, where nothing else of the tables is.
         freeze_embeddings: whether the tables of the vocabulary aren't trained.
         checkpointing: whether activations are computed again in the backward pass.
         bf16: whether the forward pass runs in bf16.
@@ -61,6 +62,7 @@ class Plan:
     optimizer: str = "adamw"
     dtype: str = "float32"
     trainable: str = "all"
+    rows: int = 0
     freeze_embeddings: bool = False
     checkpointing: bool = False
     bf16: bool = False
@@ -108,11 +110,13 @@ def footprint(shape: Dimensions, plan: Plan) -> Footprint:
         plan: how it is trained.
     """
     table = shape.vocabulary * shape.width
-    trains_tables = plan.trainable == "all" and not plan.freeze_embeddings
-    trained = shape.ffn if plan.trainable == "ffn" else shape.parameters - (0 if trains_tables else shape.embeddings)
-    frozen, held = shape.parameters - trained, _BYTES[plan.dtype]
-    in_layers = trained - (shape.embeddings if trains_tables else 0)
-    wide = shape.parameters - shape.embeddings if plan.dtype == "float32" else in_layers
+    whole = plan.trainable == "all"
+    trains_tables = not plan.freeze_embeddings and (whole or plan.rows > 0)
+    in_layers = shape.parameters - shape.embeddings if whole else shape.ffn
+    wide = in_layers + (shape.embeddings if trains_tables else 0)
+    trained = wide if whole or not trains_tables else in_layers + plan.rows * (shape.embeddings // shape.vocabulary)
+    frozen, held = shape.parameters - wide, _BYTES[plan.dtype]
+    copied = shape.parameters - shape.embeddings if plan.dtype == "float32" else in_layers
     logits = min(plan.tokens * shape.vocabulary, max(plan.logits, _FEWEST_ROWS * shape.vocabulary))
     loss = logits * (6 if plan.bf16 else _FLOAT)
     if trains_tables:
@@ -121,10 +125,10 @@ def footprint(shape: Dimensions, plan: Plan) -> Footprint:
         loss += table * 2
     return Footprint(
         trained=trained,
-        weights=_FLOAT * trained + held * frozen,
-        gradients=_FLOAT * trained,
+        weights=_FLOAT * wide + held * frozen,
+        gradients=_FLOAT * wide,
         state=trained * STATE.get(plan.optimizer, max(STATE.values())),
-        copies=2 * wide if plan.bf16 else 0,
+        copies=2 * copied if plan.bf16 else 0,
         loss=loss,
         activations=activation_bytes(shape, plan.tokens, checkpointing=plan.checkpointing, bf16=plan.bf16),
     )

@@ -51,6 +51,11 @@ class IdMap:
         """By old id that is kept, the new one."""
         return {old: new for new, old in enumerate(self.ids) if isinstance(old, int)}
 
+    @property
+    def added(self) -> list[int]:
+        """The ids of new tokens, ascending."""
+        return [new for new, old in enumerate(self.ids) if not isinstance(old, int)]
+
     def after(self, first: IdMap) -> IdMap:
         """This change made after another, as one."""
         ids = [first.ids[one] if isinstance(one, int) else _flat(first.ids[each] for each in one) for one in self.ids]

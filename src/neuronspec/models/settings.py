@@ -158,6 +158,11 @@ class ModelSettings(Section):
         return [code for code, start in starts.items() if known.count(start) > 1]
 
     @property
+    def new_tokens(self) -> int:
+        """How many tokens the vocabulary of `pretrained` gets: tags of new languages and new pieces."""
+        return len(self.new_languages) + (self.extend_vocabulary or 0)
+
+    @property
     def _of_new_model(self) -> list[str]:
         given = [name for name in ("preset", *_BUILT) if getattr(self, name) != type(self).model_fields[name].default]
         return [*self.overrides, *given]

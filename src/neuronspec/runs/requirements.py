@@ -21,6 +21,7 @@ from neuronspec.models.id_map import IdMap
 from neuronspec.models.pretrained import config_of, kind_of
 from neuronspec.recipe import Recipe
 from neuronspec.runs.stages import TRAININGS
+from neuronspec.specialization.settings import untrained_tokens
 from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.tracking import TRACKERS
 
@@ -144,22 +145,31 @@ def _left_out(recipe: Recipe) -> Iterator[str]:
         yield from [f"evaluation.scores.comet: {reason}"] if reason else []
 
 
+_BY_FAMILY = ("adapters_family", "adapters_matched")
+"""Arms that tell languages of one family apart by their tags alone, which they don't train."""
+
+
 def _warn_of_tags(recipe: Recipe) -> None:
     """Warn where the tags of new languages stay what they start as: those of other languages."""
-    frozen = recipe.continuation.freeze_embeddings
-    if recipe.training is not None and not recipe.training.freeze_embeddings:
+    if not untrained_tokens(recipe.model, recipe.training):
         return
-    arms = [name for name in recipe.arm_names if recipe.arm(name).kind in AVERAGED]
-    kept = [name for name in arms if frozen or recipe.for_arm(name).specialization.trainable != "all"]
-    alike = recipe.model.alike({direction.target for direction in recipe.corpus.all_directions})
-    if kept and alike:
-        logger.warning(
-            "model.new_languages: the tags of %s start as those of each other, and %s never train them, so what is "
-            "learnt for one language is learnt for the other: set specialization.trainable to all and "
-            "continuation.freeze_embeddings to false, or add a section training",
-            ", ".join(alike),
-            ", ".join(kept),
-        )
+    targets = {direction.target for direction in recipe.corpus.all_directions}
+    families = {recipe.corpus.family(code) for code in targets}
+    related = [{code for code in targets if recipe.corpus.family(code) == family} for family in sorted(families)]
+    for codes, kinds, remedy in (
+        (recipe.model.alike(targets), AVERAGED, "set continuation.freeze_embeddings to false"),
+        ([code for some in related for code in recipe.model.alike(some)], _BY_FAMILY, "take adapters_direction"),
+    ):
+        kept = [name for name in recipe.arm_names if recipe.arm(name).kind in kinds]
+        if kept and codes and (recipe.continuation.freeze_embeddings or kinds is _BY_FAMILY):
+            logger.warning(
+                "model.new_languages: the tags of %s start as those of each other, and %s never train them, so what is "
+                "learnt for one language is learnt for the other: %s, or train the baseline's embeddings (in a section "
+                "training)",
+                ", ".join(codes),
+                ", ".join(kept),
+                remedy,
+            )
 
 
 def check_memory(recipe: Recipe, section: str, found: Room | None = None, tokenizer: Path | None = None) -> None:
@@ -219,17 +229,18 @@ def _dimensions(recipe: Recipe, change: IdMap | None) -> Dimensions | None:
     shape = Dimensions.of_config(config_of(model))
     if shape is None:
         return None
-    added = len(model.new_languages) + (model.extend_vocabulary or 0)
-    return replace(shape, vocabulary=shape.vocabulary + added if change is None else len(change.ids))
+    return replace(shape, vocabulary=shape.vocabulary + model.new_tokens if change is None else len(change.ids))
 
 
 def _plan(recipe: Recipe, section: str, settings: TrainingSettings) -> Plan:
     """How a section of a recipe trains, as far as memory depends on it."""
+    trainable = recipe.specialization.trainable if section == "continuation" else "all"
     return Plan(
         settings.batch_tokens,
         settings.optimizer,
         recipe.model.dtype,
-        recipe.specialization.trainable if section == "continuation" else "all",
-        settings.freeze_embeddings,
-        settings.gradient_checkpointing,
+        trainable,
+        rows=0 if trainable == "all" else untrained_tokens(recipe.model, recipe.training),
+        freeze_embeddings=settings.freeze_embeddings,
+        checkpointing=settings.gradient_checkpointing,
     )

@@ -6,7 +6,7 @@ in the type that the checkpoint was opened in (`model.dtype`), and autocast brin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,6 +41,23 @@ def train_neurons_alone(model: PreTrainedModel) -> None:
         for up in site.ups:
             up.requires_grad_(True)
         site.down.weight.requires_grad_(True)
+
+
+def train_rows(model: PreTrainedModel, rows: Sequence[int]) -> dict[str, Part]:
+    """Unfreeze the tables of the vocabulary, for the sake of some of their rows.
+
+    Args:
+        model: of which other parameters are frozen or not as they should be.
+        rows: ids of the vocabulary, ascending; without any the tables stay as they are.
+
+    Returns:
+        By the name of a table, its part with these rows.
+    """
+    tables = tables_of(model) if rows else []
+    for table in tables:
+        table.requires_grad_(True)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return {names[id(table)]: Part(0, torch.tensor(rows)) for table in tables}
 
 
 @dataclass(frozen=True, slots=True)
