@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.families import FAMILIES, build_family, expected_layers, padded_inputs
+from tests.helpers.families import EACH, build_family, expected_layers, padded_inputs
 from tests.helpers.masked import random_masks
 
 from neuronspec.arms.grouped import Route
@@ -26,7 +26,7 @@ def logits_of(model: Any, inputs: Any) -> torch.Tensor:
         return model(**inputs).logits
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 def test_every_layer_is_found_with_attention_and_ffn(family: str) -> None:
     model = build_family(family)
     layers = find_layers(model)
@@ -39,7 +39,7 @@ def test_every_layer_is_found_with_attention_and_ffn(family: str) -> None:
     assert all(len(layer.linear) >= 3 for layer in layers)  # those of attention too
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 def test_lora_computes_a_low_rank_update_of_every_linear_layer(family: str) -> None:
     pytest.importorskip("peft")
     model = build_family(family)
@@ -69,7 +69,7 @@ def test_lora_computes_a_low_rank_update_of_every_linear_layer(family: str) -> N
         assert torch.allclose(logits_of(merged, inputs), found, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 def test_sub_networks_of_weights_cover_all_layers_and_are_undone(family: str) -> None:
     model = build_family(family)
     inputs = padded_inputs(model)
@@ -81,7 +81,7 @@ def test_sub_networks_of_weights_cover_all_layers_and_are_undone(family: str) ->
     assert not torch.allclose(off, plain, atol=1e-3) and torch.equal(logits_of(model, inputs), plain)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 def test_controls_have_as_many_neurons(family: str) -> None:
     model = build_family(family)
     masks = NeuronMasks.from_dict(random_masks(model))

@@ -24,7 +24,7 @@ OF_THE_PROCESS = {"run.log", "stages.json", "log.jsonl", "cost.json", "sweep.log
 WHEN = re.compile(rb"On \d+ \w+ \d{4}, |, in (\d+ h )?\d+ (min|s)\b")
 """What the report tells of the same."""
 
-KILLS = 5
+KILLS = 3
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from tests.helpers.masked import random_masks
 from tests.helpers.toy_corpus import toy_model
 from tests.helpers.toy_training import SIZES, toy_train
 
-UPDATES = 20
+UPDATES = 8
 SEEN: set[torch.dtype] = set()
 """Types in which the weight of a layer was there in forward passes of `NARROW`."""
 KINDS = {
@@ -36,7 +36,7 @@ def train_kind(folder: Path, kind: str, updates: int, accumulation: int) -> Trai
     """Train one of `KINDS` in float64, or of `NARROW` in float32, with dropout."""
     narrow = kind in NARROW
     model = toy_model(dtype=torch.float32 if narrow else torch.float64)
-    settings: dict[str, Any] = {"accumulation": accumulation, "save_every": 10, **(KINDS | NARROW)[kind]}
+    settings: dict[str, Any] = {"accumulation": accumulation, "save_every": UPDATES // 2, **(KINDS | NARROW)[kind]}
     if narrow:
         settings |= {"precision": "bf16", "parallel": "fsdp"}
         model.model.encoder.layers[0].fc1.register_forward_pre_hook(_see)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.helpers.families import FAMILIES, build_family, padded_inputs
+from tests.helpers.families import EACH, FAMILIES, build_family, padded_inputs
 from tests.helpers.toy_arm import toy_recipe
 from tests.helpers.toy_corpus import toy_model
 from transformers import AttentionInterface, AutoModelForCausalLM, M2M100ForConditionalGeneration
@@ -72,7 +72,7 @@ def test_outputs_and_gradients_equal_those_of_transformers(reference: str, paddi
         assert torch.allclose(results[1][2][name], expected, rtol=1e-9, atol=1e-10), name
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 def test_other_models_keep_their_outputs(family: str) -> None:
     model = build_family(family, dtype=torch.float64)
     batch = padded_inputs(model)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.helpers.families import EOS, FAMILIES, PAD, VOCABULARY, build_family, padded_inputs
+from tests.helpers.families import EACH, EOS, PAD, VOCABULARY, build_family, padded_inputs
 from torch import nn
 
 from neuronspec.core.direction import Direction
@@ -87,7 +87,7 @@ def _assert_same(one: Activations, other: Activations) -> None:
             )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 def test_equals_a_naive_loop_over_copied_activations(family: str) -> None:
     model = build_family(family)
     batches = _batches(model)
@@ -114,7 +114,7 @@ def test_accelerators_count_without_taking_rows_out(monkeypatch: pytest.MonkeyPa
     _assert_same(record_activations(model, [Batch("en-de", inputs)]), expected)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 def test_padding_never_counts(family: str) -> None:
     """More columns of padding (left in decoder-only models) change nothing."""
     model = build_family(family)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.helpers.families import FAMILIES, build_family, padded_inputs
+from tests.helpers.families import EACH, build_family, padded_inputs
 from tests.helpers.masked import random_masks
 from tests.helpers.toy_corpus import toy_tokenizer
 from torch import nn
@@ -34,7 +34,7 @@ def _difference(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a - b).abs().max() / max(1.0, float(b.abs().max())))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 @pytest.mark.parametrize("semantics", ["weight", "neuron"])
 def test_compact_is_the_specialized_model_and_survives_the_disk(family: str, semantics: str, tmp_path: Path) -> None:
     model = build_family(family)

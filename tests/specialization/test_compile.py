@@ -47,8 +47,8 @@ def _assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
     ("build", "semantics", "method"),
     [
         (_llama, "weight", "compact"),
-        (_llama, "weight", "rows"),
-        (_m2m100, "weight", "compact"),
+        pytest.param(_llama, "weight", "rows", marks=pytest.mark.slow),
+        pytest.param(_m2m100, "weight", "compact", marks=pytest.mark.slow),
         (_m2m100, "gradient", "auto"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.families import FAMILIES, build_family, padded_inputs
+from tests.helpers.families import EACH, build_family, padded_inputs
 from tests.helpers.masked import Double, gradients, methods, naive, random_masks
 from torch import nn
 from transformers import M2M100Config, M2M100ForConditionalGeneration
@@ -39,7 +39,7 @@ def _largest_difference(model: nn.Module, run: object, expected: object, expecte
     return max(float(difference.detach()) for difference in differences)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 @pytest.mark.parametrize("semantics", SEMANTICS)
 def test_every_method_equals_masked_weights(family: str, semantics: str) -> None:
     """Outputs and the gradient of every parameter, in float64, with real padding."""
@@ -59,7 +59,7 @@ def test_every_method_equals_masked_weights(family: str, semantics: str) -> None
         unspecialize(model)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 @pytest.mark.parametrize("semantics", SEMANTICS)
 def test_a_direction_for_each_row_equals_each_direction_alone(family: str, semantics: str) -> None:
     model = build_family(family, dtype=torch.float64)
@@ -77,7 +77,7 @@ def test_a_direction_for_each_row_equals_each_direction_alone(family: str, seman
         assert (found_gradients[name] - gradient).abs().max() < EXACT, name
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 @pytest.mark.parametrize("semantics", SEMANTICS)
 def test_twenty_adam_steps_give_the_same_parameters(family: str, semantics: str) -> None:
     """Two directions in turn, so that a neuron is selected in one step and not in the next."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.helpers.families import FAMILIES, build_family, padded_inputs
+from tests.helpers.families import EACH, build_family, padded_inputs
 from tests.helpers.masked import Double, gradients, random_masks
 from torch import nn
 
@@ -25,7 +25,7 @@ from neuronspec.specialization.selected import Selection
 from neuronspec.specialization.semantics.gradient import TOKENS_AT_ONCE, GradientSemantics
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_the_forward_pass_is_the_dense_one_to_the_bit(family: str, precision: torch.dtype) -> None:
     model = build_family(family).train()
@@ -46,7 +46,7 @@ def test_the_forward_pass_is_the_dense_one_to_the_bit(family: str, precision: to
     assert torch.equal(unwatched.logits, watched_by_nobody.logits)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 def test_a_mixed_batch_gives_the_sum_of_its_directions(family: str) -> None:
     with Double():
         model = build_family(family, dtype=torch.float64)

@@ -137,7 +137,7 @@ def test_other_wrappers_around_it(wrap: str) -> None:
         assert specialization_of(model).active is not None
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("backend", [pytest.param("eager", marks=pytest.mark.slow), "aot_eager"])
 def test_compiled(backend: str) -> None:
     torch._dynamo.reset()
     dense = build_family("m2m100")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from tests.helpers.families import FAMILIES, build_family, padded_inputs
+from tests.helpers.families import EACH, build_family, padded_inputs
 from tests.helpers.masked import naive, random_masks
 from tests.helpers.stored_weights import stored_weights
 from tests.helpers.toy_arm import counting, toy_recipe, trained
@@ -30,7 +30,7 @@ from neuronspec.training.trained import parts_of_neurons, train_neurons_alone, t
 NEURONS: dict[str, Any] = {"semantics": "gradient", "trainable": "neurons"}
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", EACH)
 def test_twenty_steps_are_those_of_masked_gradients(family: str) -> None:
     """Two directions in turn: a neuron of the other one alone has a zero gradient, as any weight in Adam."""
     settings = TrainingSettings(updates=20, learning_rate=1e-2, warmup=1, schedule="constant", clip_norm=0)

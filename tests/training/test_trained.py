@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.helpers.families import FAMILIES, build_family, padded_inputs
+from tests.helpers.families import EACH, build_family, padded_inputs
 from tests.helpers.stored_weights import stored_weights
 from tests.helpers.toy_arm import logits, toy_given, toy_recipe, trained
 from tests.helpers.toy_corpus import EN_DE, toy_model, toy_tokenizer
@@ -39,7 +39,7 @@ def half(seed: int = 0) -> Any:
     return model
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", EACH)
 def test_only_ffns_have_a_gradient(family: str) -> None:
     model = build_family(family).train()
     train_ffns_alone(model)
@@ -49,7 +49,7 @@ def test_only_ffns_have_a_gradient(family: str) -> None:
     assert {id(parameter) for parameter in model.parameters() if parameter.grad is not None} == expected
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", EACH)
 def test_frozen_embeddings_leave_the_gradient_of_the_rest(family: str) -> None:
     """With checkpointing too, which must not hang on inputs that need a gradient."""
     model = build_family(family, dtype=torch.float64).train()
