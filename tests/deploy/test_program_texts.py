@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -339,3 +340,28 @@ def test_keys_of_other_messages_are_placeholders(tmp_path: Path, told: pytest.Lo
     translations |= {"fine $t(x)": "$t(x) ja"}
     assert through(tmp_path, "a.json", content, Fixed(translations)) == content.replace("fine $t(x)", "$t(x) ja")
     assert told.messages[-2].endswith("without $t(common.save); with an extra $t(gemein)")
+
+
+def test_keys_of_properties_with_escapes(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = r"""k = a
+k\ =b
+k\=: c
+k\: d
+k\\=e
+k\
+   \ \
+  l \
+  = \
+  f
+k\
+  m
+n \=g
+o==h
+"""
+    expected = re.sub(r"(?<=[= ])[abcdh](?=\n)|(?<==)e(?=\n)", lambda match: match[0].upper(), content)
+    expected = expected.replace("  f\n", "  F\n").replace(r"\=g", r"\=G").replace("==H", r"=\=H")
+    assert through(tmp_path, "a.properties", content) == expected
+    assert told.messages == ["translated 8 of 8 texts"]
+    twice = "k\\\n l = a\nkl = b\n"
+    assert through(tmp_path, "b.properties", twice) == twice
+    assert told.messages[-1].endswith("b.properties:3: the key 'kl' is in the file more than once")

@@ -334,11 +334,12 @@ def properties(draw: Any) -> Render:
         return "".join(f"\\u{ord(one):04X}" if ascii_only and not one.isascii() else one for one in found)
 
     made = []
-    for number in range(draw(st.integers(0, 4))):
+    keys = ["k", r"k\ ", r"k\=", r"k\:", r"k\\", f"k\\{end}  l", r"\#k"]
+    for key in draw(st.permutations(keys))[: draw(st.integers(0, 4))]:
         line = sentence(draw, "\\", "a\nb", ":")
         written = escape(line).replace(" ", one_of(draw, " ", f" \\{end}   ")).replace(":", one_of(draw, ":", "\\:"))
         before = one_of(draw, "", f"# save=x{end}", f"  ! save \\{end}", end)
-        made.append((f"{before}k{number}{one_of(draw, '=', ' = ', ':', ' ')}", line, written))
+        made.append((f"{before}{key}{one_of(draw, '=', ' = ', ':', ' ', f' = {chr(92)}{end}  ')}", line, written))
     start = "" if ascii_only else f"# ü{end}"
     return lambda engine: start + "".join(f"{key}{put(engine, line, escape, raw)}{end}" for key, line, raw in made)
 
