@@ -294,3 +294,26 @@ def test_spaces_before_a_paragraph_of_opendocument_stay(tmp_path: Path) -> None:
 def test_contents_of_a_book_in_capitals_are_translated(tmp_path: Path) -> None:
     found = members_after(tmp_path, "a.epub", {"TOC.NCX": "<ncx><text>one</text></ncx>"})
     assert found == {"TOC.NCX": "<ncx><text>ONE</text></ncx>"}
+
+
+@pytest.mark.parametrize("blank", ["   ", "\u00a0\u2003"])
+def test_blanks_to_fill_in_stay(tmp_path: Path, blank: str) -> None:
+    underlined = run(blank, "<w:rPr><w:u/></w:rPr>")
+    found = paragraph(tmp_path, run("name: ") + underlined + run(" date"))
+    assert found == run("NAME: ") + underlined + run(" DATE")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}: <text:span><text:s text:c='9'/></text:span> {}",
+        "{}:<text:s text:c='9'/>{}",
+        "<text:span><text:s text:c='9'/>{}</text:span> {}",
+        "{} <text:span>{}<text:s text:c='9'/></text:span>",
+        "{}<text:span> <text:tab/>{}<text:line-break/></text:span>",
+    ],
+)
+def test_several_spaces_of_opendocument_stay(tmp_path: Path, content: str) -> None:
+    part = f"<d xmlns:text='t'><text:p>{content}</text:p></d>"
+    found = members_after(tmp_path, "a.odt", {"content.xml": part.format("name", "date")})
+    assert found["content.xml"] == part.format("NAME", "DATE")
