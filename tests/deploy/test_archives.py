@@ -296,6 +296,15 @@ def test_contents_of_a_book_in_capitals_are_translated(tmp_path: Path) -> None:
     assert found == {"TOC.NCX": "<ncx><text>ONE</text></ncx>"}
 
 
+TWICE = "<m:AlternateContent xmlns:m='m'><m:Choice>{0}</m:Choice><m:Fallback>{0}</m:Fallback></m:AlternateContent>"
+
+
+@pytest.mark.parametrize("frame", [f"<w:r>{TWICE.format('<v><w:p>{0}</w:p></v>')}</w:r>", TWICE], ids=["box", "runs"])
+def test_what_word_has_twice_is_translated_twice(tmp_path: Path, frame: str) -> None:
+    content, expected = (run(before) + frame.format(run(text)) for before, text in (("a", "one b"), ("A", "ONE B")))
+    assert paragraph(tmp_path, content) == expected
+
+
 @pytest.mark.parametrize("blank", ["   ", "\u00a0\u2003"])
 def test_blanks_to_fill_in_stay(tmp_path: Path, blank: str) -> None:
     underlined = run(blank, "<w:rPr><w:u/></w:rPr>")
