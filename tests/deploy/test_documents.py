@@ -372,6 +372,9 @@ def test_the_column_of_a_tsv_is_not_guessed(tmp_path: Path) -> None:
         ("name", f"--column name: neither a number from 1 nor the name of one column of .*a.tsv {listed}"),
         ("text", "--column text: neither"),
         ("0", "--column 0: neither"),
+    blank = "id\ttext\n\n1\tone\r\n  \r\n2\ttwo\n\n"
+    expected = "id\ttext\ttranslation\n\n1\tone\t¡one\r\n  \r\n2\ttwo\t¡two\n\n"
+    assert through(tmp_path, "a.tsv", blank, column="text") == expected
         ("5", f"--column 5: .*a.tsv has 3 columns {listed}"),
     ):
         with pytest.raises(RecipeError, match=message):
