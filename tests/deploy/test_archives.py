@@ -326,3 +326,14 @@ def test_several_spaces_of_opendocument_stay(tmp_path: Path, content: str) -> No
     part = f"<d xmlns:text='t'><text:p>{content}</text:p></d>"
     found = members_after(tmp_path, "a.odt", {"content.xml": part.format("name", "date")})
     assert found["content.xml"] == part.format("NAME", "DATE")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_archives_are_told(tmp_path: Path, method: int) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as writer:
+        writer.writestr("word/document.xml", " ".join(map(str, range(1000))))
+    raw = out.getvalue()
+    (tmp_path / "a.docx").write_bytes(raw[:100] + raw[100:200][::-1] + raw[200:])
+    with pytest.raises(CorpusError, match=r"a.docx: not a zip archive, as these documents are, or damaged: ."):
+        translate_document(Fixed({}), EN_DE, str(tmp_path / "a.docx"), tmp_path / "out")  # type: ignore[arg-type]
