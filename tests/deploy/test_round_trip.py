@@ -264,7 +264,10 @@ def markdown(draw: Any) -> Render:
 
     def cells() -> Render:
         words = draw(st.lists(st.sampled_from(LETTERS), min_size=4, max_size=4))
-        return lambda engine: "| {} | {} |\n|---|:-:|\n| {}|**{}** |\n\n".format(*(put(engine, one) for one in words))
+        bar = one_of(draw, "", r"1\|1 ", r"`a\|b` ")
+        return lambda engine: "| {} | {} |\n|---|:-:|\n| {}{}|**{}** |\n\n".format(
+            *(put(engine, one) for one in words[:2]), bar, *(put(engine, one) for one in words[2:])
+        )
 
     def image() -> Render:
         line = draw(st.sampled_from(LETTERS))
