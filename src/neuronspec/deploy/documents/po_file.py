@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import codecs
 import gettext
+import logging
 import re
 from dataclasses import dataclass, field
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.checks import kept
+
+logger = logging.getLogger(__name__)
 
 _KEYWORD = re.compile(r'\s*(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d{1,3})\])?)\s*"(.*)"\s*$', re.DOTALL)
 _JOINT = re.compile(r'((?<!\\)(?:\\\\)*)"\s*"')
@@ -135,17 +138,18 @@ class Catalog:
         return ""
 
     def encoded(self) -> bytes:
-        """Its bytes.
-
-        Raises:
-            CorpusError: the catalog's encoding can't hold a translation.
-        """
+        """Its bytes: in its encoding or, where that lacks a character of a translation, in UTF-8, which is told."""
         try:
             return "".join(self.lines).encode(self.encoding)
         except UnicodeEncodeError as error:
-            raise CorpusError(
-                f"{self.name} is in {self.encoding}, which has no {error.object[error.start]!r}: convert it to UTF-8"
-            ) from None
+            lacking = error.object[error.start]
+        logger.warning("%s: %s has no %r; written in UTF-8, with charset=UTF-8", self.name, self.encoding, lacking)
+        header = self.entries[0].translations[0]
+        for number in range(header.first, header.last):
+            self.lines[number], times = _CHARSET.subn("charset=UTF-8", self.lines[number], count=1)
+            if times:
+                break
+        return "".join(self.lines).encode()
 
 
 def read_catalog(name: str, raw: bytes) -> Catalog:
