@@ -334,6 +334,18 @@ def test_a_catalog_whose_charset_lacks_a_translation_becomes_utf8(
     assert caplog.messages == [f"{tmp_path / 'a.po'}: {charset} has no '¡'; written in UTF-8, with charset=UTF-8"]
 
 
+@pytest.mark.parametrize("written", [r"a\a b", r"\033[1mbold\033[0m", r"a \x1b[1m b"])
+def test_control_characters_of_messages_stay(tmp_path: Path, caplog: pytest.LogCaptureFixture, written: str) -> None:
+    caplog.set_level(logging.INFO, logger="neuronspec")
+    content = f'{HEADER}\nmsgid "{written}"\nmsgstr ""\n\nmsgid "\\101 \\d \\\\a"\nmsgstr ""\n'
+    filled = 'msgid "\\101 \\d \\\\a"\nmsgstr ""\n'
+    expected = content.replace(filled, "#, fuzzy\n" + filled.replace('""', r'"¡A \\d \\a"'))
+    assert through(tmp_path, "a.po", content) == expected
+    assert caplog.messages[-1].endswith("it has control characters, which its translation would lose")
+    escaped = json.dumps({"a": "\x1b[1m a"})
+    assert through(tmp_path, "a.json", escaped) == escaped
+
+
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=20)
 
 

@@ -21,6 +21,11 @@ _JOINT = re.compile(r'((?<!\\)(?:\\\\)*)"\s*"')
 _CONTINUED = re.compile(r'\s*"(.*)"\s*$', re.DOTALL)
 _PLURALS = re.compile(r"nplurals\s*=\s*(\d{1,9})\s*;(?:\s*plural\s*=\s*([^;\n]+))?")
 _LANGUAGE = re.compile(r"^Language:[ \t]*(\S+)[ \t]*$", re.MULTILINE)
+_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
+_LETTERS = dict(zip('abfnrtv"\\', '\a\b\f\n\r\t\v"\\', strict=True))
+_NOT_ASCII = 0x80
+"""The first number that is a byte of the catalog's charset, not a character."""
+
 _MOST_PLURALS = 10
 """No language has more; Arabic has 6."""
 _COUNTS = 201
@@ -225,9 +230,15 @@ def _is_charset(name: str) -> bool:
 
 def _unescaped(written: str) -> str:
     """What is between the quotes of a line, which may have several strings."""
-    import polib
+    return _ESCAPE.sub(_character, _JOINT.sub(r"\1", written))
 
-    return str(polib.unescape(_JOINT.sub(r"\1", written)))
+
+def _character(escape: re.Match[str]) -> str:
+    octal, digits, letter = escape.groups()
+    if letter:
+        return _LETTERS.get(letter, escape[0])
+    code = int(octal or digits, 8 if octal else 16)
+    return chr(code) if code < _NOT_ASCII else escape[0]
 
 
 def _entries(name: str, lines: list[str]) -> list[Entry]:
