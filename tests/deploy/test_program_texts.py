@@ -365,3 +365,9 @@ o==h
     twice = "k\\\n l = a\nkl = b\n"
     assert through(tmp_path, "b.properties", twice) == twice
     assert told.messages[-1].endswith("b.properties:3: the key 'kl' is in the file more than once")
+
+
+def test_values_of_resx_with_elements_stay(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = "<root><data name='a'><value>one <b/> two</value></data></root>"
+    assert through(tmp_path, "a.resx", content) == content
+    assert told.messages[-1].endswith("a.resx:1: it has elements inside")

@@ -246,6 +246,8 @@ def _android_escaped(text: str, *, is_quoted: bool, write: Callable[[str], str])
 
 
 def _resx_spans(document: Document, element: Element) -> Iterator[Span]:
+    if element.children:
+        raise ValueError("it has elements inside")
     written = document.written(element.inside, element.close)
     cdata = _CDATA.fullmatch(written)
     if cdata:
