@@ -106,7 +106,7 @@ def test_android(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
         "translated 8 of 11 texts",
         "left 3 untranslated:",
         "strings.xml:11: the translation is without %d",
-        "strings.xml:14: it has a comment inside",
+        "strings.xml:14: it has a comment inside, or an instruction to a program",
         "strings.xml:15: it has markup over several lines",
     ]
     assert through(tmp_path, "arrays.xml", ANDROID.replace("\n", "\r\n")) == expected.replace("\n", "\r\n")
@@ -371,3 +371,9 @@ def test_values_of_resx_with_elements_stay(tmp_path: Path, told: pytest.LogCaptu
     content = "<root><data name='a'><value>one <b/> two</value></data></root>"
     assert through(tmp_path, "a.resx", content) == content
     assert told.messages[-1].endswith("a.resx:1: it has elements inside")
+
+
+def test_strings_with_instructions_to_programs_stay(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = "<resources><string name='a'>one <?x y?> two</string></resources>"
+    assert through(tmp_path, "strings.xml", content) == content
+    assert told.messages[-1].endswith("strings.xml:1: it has a comment inside, or an instruction to a program")
