@@ -147,6 +147,7 @@ def test_what_programs_read_in_braces_stays_as_it_is_written(tmp_path: Path) -> 
         ("term\n: meaning of it\n: another\n", "TERM\n: MEANING OF IT\n: ANOTHER\n"),
         ("a\nb\n{: .no_toc }\n", "A\nB\n{: .no_toc }\n"),
         ("a\n:smile b\n", "A :smile\nB\n"),
+        ("*[HTML]: do\n\na\n*[b]: two\n", "*[HTML]: do\n\nA\n*[b]: two\n"),
     ],
 )  # fmt: skip
 def test_lines_of_extensions_stay_lines(tmp_path: Path, page: str, expected: str) -> None:

@@ -31,9 +31,10 @@ _FRONT_MATTER = re.compile(
     r"\A(?:---[ \t]*\r?\n.*?\n(?:---|\.\.\.)|\+\+\+[ \t]*\r?\n.*?\n\+\+\+)[ \t]*(?=\r?\n|\Z)", re.DOTALL
 )
 _DIRECTIVE = re.compile(
-    r"^[ \t]*(?::::|!!!|\?\?\?).*$|^[ \t>]*>[ \t]*\[!\w+\].*$|^[ \t]*\{:[^{}\n]*\}[ \t]*\r?$", re.MULTILINE
+    r"^[ \t]*(?::::|!!!|\?\?\?).*$|^[ \t>]*>[ \t]*\[!\w+\].*$|^[ \t]*\{:[^{}\n]*\}[ \t]*\r?$|^\*\[[^\]\n]+\]:.*$",
+    re.MULTILINE,
 )
-"""Lines of extensions (`::: tip`, `!!! note`, `> [!NOTE]`, `{: .class}`) that end a paragraph."""
+"""Lines of extensions (`::: tip`, `!!! note`, `> [!NOTE]`, `{: .class}`, `*[HTML]: ...`) that end a paragraph."""
 
 _OWN = re.compile(r"\[\^[^\]\s]+\]:|:[ \t]")
 """What a line begins with that is a text of its own: a footnote, a definition."""
