@@ -337,3 +337,13 @@ def test_damaged_archives_are_told(tmp_path: Path, method: int) -> None:
     (tmp_path / "a.docx").write_bytes(raw[:100] + raw[100:200][::-1] + raw[200:])
     with pytest.raises(CorpusError, match=r"a.docx: not a zip archive, as these documents are, or damaged: ."):
         translate_document(Fixed({}), EN_DE, str(tmp_path / "a.docx"), tmp_path / "out")  # type: ignore[arg-type]
+
+
+def test_lines_that_are_only_wrapped_are_one_sentence(tmp_path: Path) -> None:
+    engine = Fixed({"a b c d": "d c b a"})
+    part = "<d xmlns:text='t'><text:p>{}</text:p></d>"
+    found = members_after(tmp_path, "a.odt", {"content.xml": part.format("a\n  b c\r\nd")}, engine)
+    assert found["content.xml"] == part.format("d c b a")
+    found = members_after(tmp_path, "b.odt", {"content.xml": part.format("\n a b\n <text:span>c\n d</text:span>\n")})
+    assert found["content.xml"] == part.format(" A B <text:span>C D</text:span> ")
+    assert paragraph(tmp_path, run("a b \n") + run("c\nd"), engine) == run("d c b a")

@@ -16,7 +16,7 @@ from neuronspec.deploy.documents.archive import rewrite_members
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
-from neuronspec.deploy.documents.spans import Rewriter, Span, framed
+from neuronspec.deploy.documents.spans import Rewriter, Span, framed, joined
 from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
 from neuronspec.deploy.documents.xml_source import Document, Element, xml_text
 from neuronspec.deploy.translator import Translator
@@ -261,7 +261,7 @@ def _inline(document: Document, pieces: Sequence[_Piece], base: _Style, styles: 
             style = _style(document, piece.run)
             while end < len(pieces) and _has_style(document, pieces[end], style):
                 end += 1
-            text = "".join(HYPHENS.get(each.element.name, each.element.text) for each in pieces[at:end])
+            text = joined("".join(HYPHENS.get(each.element.name, each.element.text) for each in pieces[at:end]))
             if style.key == base.key:
                 yield text
             else:

@@ -10,7 +10,7 @@ from neuronspec.deploy.documents.archive import rewrite_members
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
-from neuronspec.deploy.documents.spans import Rewriter, Span, framed
+from neuronspec.deploy.documents.spans import Rewriter, Span, framed, joined
 from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
 from neuronspec.deploy.documents.xml_source import Document, Element, runs_of, xml_text
 from neuronspec.deploy.translator import Translator
@@ -72,7 +72,7 @@ def _inline(document: Document, parts: list[str | Element]) -> Iterator[str | Ta
     yield ""  # there is always some text
     for part in parts:
         if isinstance(part, str):
-            yield part
+            yield joined(part)
         elif part.name == "s" and part.attributes.get(f"{part.namespace} c", "1") == "1":
             yield " "
         elif part.name in AROUND and part.close < part.end:
