@@ -77,6 +77,13 @@ def test_a_catalog_is_filled_in_place_and_a_folder_file_by_file(specialized: Pat
         "a.po": expected,
         "b.po": expected,
     }
+    (tmp_path / "out.po").symlink_to("real.po")
+    through = neuronspec("translate", specialized, folder / "b.po", *languages, "--out", tmp_path / "out.po")
+    assert through.returncode == 0 and (tmp_path / "out.po").is_symlink(), through.stderr
+    assert (tmp_path / "real.po").read_text() == expected
+    (tmp_path / "same.po").symlink_to(folder / "b.po")
+    same = neuronspec("translate", specialized, folder / "b.po", *languages, "--out", tmp_path / "same.po")
+    assert same.returncode == 2 and "is the file that is translated" in same.stderr, same.stderr
     for wrong in (("--in-place", "--out", "x.po"), ("--in-place", "--as", "text"), ("--in-place", "--as", "html")):
         refused = neuronspec("translate", specialized, folder / "b.po", *languages, *wrong)
         assert refused.returncode == 2 and "Traceback" not in refused.stderr, refused.stderr

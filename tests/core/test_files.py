@@ -186,3 +186,29 @@ def test_full_disks_are_told_from_other_errors() -> None:
     assert full_disk(Exception("while writing: No space left on device (os error 28)")) == "No space left on device"
     assert full_disk(OSError(errno.EACCES, "x")) is None
     assert full_disk(ValueError("28")) is None
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_links_stay_and_what_they_lead_to_is_replaced(tmp_path: Path, there: bool) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    file, folder, filled = elsewhere / "file", elsewhere / "folder", elsewhere / "filled"
+    if there:
+        file.write_text("old")
+        folder.mkdir()
+        (folder / "old").touch()
+        filled.mkdir()
+    for path in (file, folder, filled):
+        (tmp_path / f"{path.name}-link").symlink_to(f"elsewhere/{path.name}")
+        (tmp_path / path.name).symlink_to(f"{path.name}-link")
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_text("new")
+    with replacing_folder(tmp_path / "folder") as new:
+        (new / "new").touch()
+    with filling_folder(tmp_path / "filled") as new:
+        (new / "new").touch()
+    assert all((tmp_path / path.name).is_symlink() for path in (file, folder, filled))
+    assert file.read_text() == "new" and not file.is_symlink()
+    assert [path.name for path in folder.iterdir()] == [path.name for path in filled.iterdir()] == ["new"]
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["file", "filled", "folder"]
+    assert len(list(tmp_path.iterdir())) == 7

@@ -294,3 +294,56 @@ def test_spaces_before_a_paragraph_of_opendocument_stay(tmp_path: Path) -> None:
 def test_contents_of_a_book_in_capitals_are_translated(tmp_path: Path) -> None:
     found = members_after(tmp_path, "a.epub", {"TOC.NCX": "<ncx><text>one</text></ncx>"})
     assert found == {"TOC.NCX": "<ncx><text>ONE</text></ncx>"}
+
+
+TWICE = "<m:AlternateContent xmlns:m='m'><m:Choice>{0}</m:Choice><m:Fallback>{0}</m:Fallback></m:AlternateContent>"
+
+
+@pytest.mark.parametrize("frame", [f"<w:r>{TWICE.format('<v><w:p>{0}</w:p></v>')}</w:r>", TWICE], ids=["box", "runs"])
+def test_what_word_has_twice_is_translated_twice(tmp_path: Path, frame: str) -> None:
+    content, expected = (run(before) + frame.format(run(text)) for before, text in (("a", "one b"), ("A", "ONE B")))
+    assert paragraph(tmp_path, content) == expected
+
+
+@pytest.mark.parametrize("blank", ["   ", "\u00a0\u2003"])
+def test_blanks_to_fill_in_stay(tmp_path: Path, blank: str) -> None:
+    underlined = run(blank, "<w:rPr><w:u/></w:rPr>")
+    found = paragraph(tmp_path, run("name: ") + underlined + run(" date"))
+    assert found == run("NAME: ") + underlined + run(" DATE")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}: <text:span><text:s text:c='9'/></text:span> {}",
+        "{}:<text:s text:c='9'/>{}",
+        "<text:span><text:s text:c='9'/>{}</text:span> {}",
+        "{} <text:span>{}<text:s text:c='9'/></text:span>",
+        "{}<text:span> <text:tab/>{}<text:line-break/></text:span>",
+    ],
+)
+def test_several_spaces_of_opendocument_stay(tmp_path: Path, content: str) -> None:
+    part = f"<d xmlns:text='t'><text:p>{content}</text:p></d>"
+    found = members_after(tmp_path, "a.odt", {"content.xml": part.format("name", "date")})
+    assert found["content.xml"] == part.format("NAME", "DATE")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_archives_are_told(tmp_path: Path, method: int) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as writer:
+        writer.writestr("word/document.xml", " ".join(map(str, range(1000))))
+    raw = out.getvalue()
+    (tmp_path / "a.docx").write_bytes(raw[:100] + raw[100:200][::-1] + raw[200:])
+    with pytest.raises(CorpusError, match=r"a.docx: not a zip archive, as these documents are, or damaged: ."):
+        translate_document(Fixed({}), EN_DE, str(tmp_path / "a.docx"), tmp_path / "out")  # type: ignore[arg-type]
+
+
+def test_lines_that_are_only_wrapped_are_one_sentence(tmp_path: Path) -> None:
+    engine = Fixed({"a b c d": "d c b a"})
+    part = "<d xmlns:text='t'><text:p>{}</text:p></d>"
+    found = members_after(tmp_path, "a.odt", {"content.xml": part.format("a\n  b c\r\nd")}, engine)
+    assert found["content.xml"] == part.format("d c b a")
+    found = members_after(tmp_path, "b.odt", {"content.xml": part.format("\n a b\n <text:span>c\n d</text:span>\n")})
+    assert found["content.xml"] == part.format(" A B <text:span>C D</text:span> ")
+    assert paragraph(tmp_path, run("a b \n") + run("c\nd"), engine) == run("d c b a")

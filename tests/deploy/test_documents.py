@@ -323,10 +323,27 @@ def test_broken_catalogs_are_told_and_nothing_is_written(tmp_path: Path, content
     assert [path.name for path in tmp_path.iterdir()] == ["a.po"]
 
 
-def test_an_encoding_that_cannot_hold_the_translation_is_told(tmp_path: Path) -> None:
-    content = HEADER.replace("UTF-8", "ASCII") + '\nmsgid "a"\nmsgstr ""\n'
-    with pytest.raises(CorpusError, match="is in ascii, which has no '¡': convert it to UTF-8"):
-        through(tmp_path, "a.po", content)
+@pytest.mark.parametrize(("charset", "comment"), [("ascii", "x"), ("iso8859-2", "ł")])
+def test_a_catalog_whose_charset_lacks_a_translation_becomes_utf8(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, charset: str, comment: str
+) -> None:
+    content = HEADER + f'\n# {comment}, charset=y\nmsgid "a"\nmsgstr ""\n'
+    expected = through(tmp_path, "a.po", content)
+    assert '"¡a"' in expected and not caplog.messages
+    assert through(tmp_path, "a.po", content.replace("UTF-8", charset).encode(charset)) == expected
+    assert caplog.messages == [f"{tmp_path / 'a.po'}: {charset} has no '¡'; written in UTF-8, with charset=UTF-8"]
+
+
+@pytest.mark.parametrize("written", [r"a\a b", r"\033[1mbold\033[0m", r"a \x1b[1m b"])
+def test_control_characters_of_messages_stay(tmp_path: Path, caplog: pytest.LogCaptureFixture, written: str) -> None:
+    caplog.set_level(logging.INFO, logger="neuronspec")
+    content = f'{HEADER}\nmsgid "{written}"\nmsgstr ""\n\nmsgid "\\101 \\d \\\\a"\nmsgstr ""\n'
+    filled = 'msgid "\\101 \\d \\\\a"\nmsgstr ""\n'
+    expected = content.replace(filled, "#, fuzzy\n" + filled.replace('""', r'"¡A \\d \\a"'))
+    assert through(tmp_path, "a.po", content) == expected
+    assert caplog.messages[-1].endswith("it has control characters, which its translation would lose")
+    escaped = json.dumps({"a": "\x1b[1m a"})
+    assert through(tmp_path, "a.json", escaped) == escaped
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=20)
@@ -355,6 +372,9 @@ def test_placeholders() -> None:
 def test_tsv_gets_a_column(tmp_path: Path) -> None:
     assert through(tmp_path, "a.tsv", "one\r\n\nthree") == "one\t¡one\r\n\t\nthree\t¡three"
     assert through(tmp_path, "a.tsv", "1\tone\n2\t\n", column="2") == "1\tone\t¡one\n2\t\t\n"
+    blank = "id\ttext\n\n1\tone\r\n  \r\n2\ttwo\n\n"
+    expected = "id\ttext\ttranslation\n\n1\tone\t¡one\r\n  \r\n2\ttwo\t¡two\n\n"
+    assert through(tmp_path, "a.tsv", blank, column="text") == expected
     with pytest.raises(CorpusError, match=r"a.tsv:2: 1 columns, and column 2 is to be translated"):
         through(tmp_path, "a.tsv", "1\tone\n2\n", column="2")
     header = "\ufeffid\ttext\tnote"

@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.helpers.documents import EN_DE, Fixed, Heard, Upper, through
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.document import translate_document
-from neuronspec.deploy.documents.html_text import translate_html
+from neuronspec.deploy.documents.html_text import markup_of, translate_html
 
 PAGE = """<!DOCTYPE html>
 <html LANG='en-US'>
@@ -197,3 +199,36 @@ def test_the_encoding_of_an_xml_declaration(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_what_stands_in_attributes_is_none(tmp_path: Path, page: str, expected: str) -> None:
     assert through(tmp_path, "a.html", page) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("<svg><svg><text>a</text></svg><text>b</text></svg>c", "<svg><svg><text>a</text></svg><text>b</text></svg>C"),
+        ("<svg><svg/><text>b</text></svg>c", "<svg><svg/><text>b</text></svg>C"),
+        ("<pre>a<PRE>b</PRE >c</pre>d", "<pre>a<PRE>b</PRE >c</pre>D"),
+        ("<code>a<code>b</code>c</code> d", "<code>a<code>b</code>c</code> D"),
+        ("<code>a<code>b d <code>c</code> d", "<code>a<code>b d <code>c</code> D"),  # of which two lack their ends
+        ("<script>'<script>'</script>a<script>b</script>", "<script>'<script>'</script>A<script>b</script>"),
+        ("<textarea><textarea></textarea>a</textarea>", "<textarea><textarea></textarea>A</textarea>"),
+        ('<svg a="</svg>"><text>a</text></svg>b', '<svg a="</svg>"><text>a</text></svg>B'),
+        ("<code-block>a</code-block><p>b</p><code>c</code>", "<code-block>A</code-block><p>B</p><code>c</code>"),
+        ("<svg-icon>a</svg-icon><p>b</p><svg>c</svg>", "<svg-icon>A</svg-icon><p>B</p><svg>c</svg>"),
+        ("<my_part>a b</my_part>", "<my_part>A B</my_part>"),
+        ("<p>name: <u>&nbsp;&nbsp;&nbsp;</u> date</p>", "<p>NAME: <u>\u00a0\u00a0\u00a0</u> DATE</p>"),
+    ],
+)
+def test_elements_in_one_another(tmp_path: Path, content: str, expected: str) -> None:
+    assert through(tmp_path, "a.html", content) == expected
+
+
+@given(st.lists(st.sampled_from(["<svg>", "</svg>", "<svg/>", "<code>", "</code>", "x", "<p>", "<!--", "-->"])))
+def test_elements_whose_content_stays_are_whole(pieces: list[str]) -> None:
+    page = "".join(pieces)
+    at = 0
+    for match in markup_of(page):
+        assert match.start() >= at
+        at = match.end()
+        if match["opaque"]:
+            kind = match["opaque"]
+            assert match[0].startswith(f"<{kind}>") and match[0].endswith(f"</{kind}>")

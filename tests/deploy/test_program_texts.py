@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_android(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
         "translated 8 of 11 texts",
         "left 3 untranslated:",
         "strings.xml:11: the translation is without %d",
-        "strings.xml:14: it has a comment inside",
+        "strings.xml:14: it has a comment inside, or an instruction to a program",
         "strings.xml:15: it has markup over several lines",
     ]
     assert through(tmp_path, "arrays.xml", ANDROID.replace("\n", "\r\n")) == expected.replace("\n", "\r\n")
@@ -339,3 +340,40 @@ def test_keys_of_other_messages_are_placeholders(tmp_path: Path, told: pytest.Lo
     translations |= {"fine $t(x)": "$t(x) ja"}
     assert through(tmp_path, "a.json", content, Fixed(translations)) == content.replace("fine $t(x)", "$t(x) ja")
     assert told.messages[-2].endswith("without $t(common.save); with an extra $t(gemein)")
+
+
+def test_keys_of_properties_with_escapes(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = r"""k = a
+k\ =b
+k\=: c
+k\: d
+k\\=e
+k\
+   \ \
+  l \
+  = \
+  f
+k\
+  m
+n \=g
+o==h
+"""
+    expected = re.sub(r"(?<=[= ])[abcdh](?=\n)|(?<==)e(?=\n)", lambda match: match[0].upper(), content)
+    expected = expected.replace("  f\n", "  F\n").replace(r"\=g", r"\=G").replace("==H", r"=\=H")
+    assert through(tmp_path, "a.properties", content) == expected
+    assert told.messages == ["translated 8 of 8 texts"]
+    twice = "k\\\n l = a\nkl = b\n"
+    assert through(tmp_path, "b.properties", twice) == twice
+    assert told.messages[-1].endswith("b.properties:3: the key 'kl' is in the file more than once")
+
+
+def test_values_of_resx_with_elements_stay(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = "<root><data name='a'><value>one <b/> two</value></data></root>"
+    assert through(tmp_path, "a.resx", content) == content
+    assert told.messages[-1].endswith("a.resx:1: it has elements inside")
+
+
+def test_strings_with_instructions_to_programs_stay(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    content = "<resources><string name='a'>one <?x y?> two</string></resources>"
+    assert through(tmp_path, "strings.xml", content) == content
+    assert told.messages[-1].endswith("strings.xml:1: it has a comment inside, or an instruction to a program")

@@ -231,6 +231,10 @@ def html(draw: Any) -> Render:
         "<!-- save -->",
         "<script>save('<p>file</p>')</script>",
         "<pre>save\n <b>file</b></pre>",
+        "<svg><svg/><svg><text>ab</text></svg><text>save</text></svg>",
+        "<div><pre>save <PRE>file</PRE> ab</pre></div>",
+        "<script>'<script>'</script>",
+        "<textarea><textarea></textarea>",
         "<br>",
         "<div translate=no>save <b>file</b></div>",
         "<p lang='fr'>file</p>",
@@ -260,7 +264,10 @@ def markdown(draw: Any) -> Render:
 
     def cells() -> Render:
         words = draw(st.lists(st.sampled_from(LETTERS), min_size=4, max_size=4))
-        return lambda engine: "| {} | {} |\n|---|:-:|\n| {}|**{}** |\n\n".format(*(put(engine, one) for one in words))
+        bar = one_of(draw, "", r"1\|1 ", r"`a\|b` ")
+        return lambda engine: "| {} | {} |\n|---|:-:|\n| {}{}|**{}** |\n\n".format(
+            *(put(engine, one) for one in words[:2]), bar, *(put(engine, one) for one in words[2:])
+        )
 
     def image() -> Render:
         line = draw(st.sampled_from(LETTERS))
@@ -334,11 +341,12 @@ def properties(draw: Any) -> Render:
         return "".join(f"\\u{ord(one):04X}" if ascii_only and not one.isascii() else one for one in found)
 
     made = []
-    for number in range(draw(st.integers(0, 4))):
+    keys = ["k", r"k\ ", r"k\=", r"k\:", r"k\\", f"k\\{end}  l", r"\#k"]
+    for key in draw(st.permutations(keys))[: draw(st.integers(0, 4))]:
         line = sentence(draw, "\\", "a\nb", ":")
         written = escape(line).replace(" ", one_of(draw, " ", f" \\{end}   ")).replace(":", one_of(draw, ":", "\\:"))
         before = one_of(draw, "", f"# save=x{end}", f"  ! save \\{end}", end)
-        made.append((f"{before}k{number}{one_of(draw, '=', ' = ', ':', ' ')}", line, written))
+        made.append((f"{before}{key}{one_of(draw, '=', ' = ', ':', ' ', f' = {chr(92)}{end}  ')}", line, written))
     start = "" if ascii_only else f"# ü{end}"
     return lambda engine: start + "".join(f"{key}{put(engine, line, escape, raw)}{end}" for key, line, raw in made)
 

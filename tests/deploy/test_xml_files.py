@@ -443,3 +443,13 @@ def test_an_attribute_in_another_one_is_none(tmp_path: Path) -> None:
         tmp_path, "a.xlf", content.format("<target x=\"a state='new'\"/></trans-unit></body></file></xliff>")
     )
     assert """<target x="a state='new'" state="needs-review-translation">¡a</target>""" in found
+
+
+def test_a_finer_state_of_what_was_there_before_goes(tmp_path: Path) -> None:
+    content = (
+        '<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" version="2.0" srcLang="en" trgLang="de"><file id="f">'
+        '<unit id="u"><segment{}><source>a</source>{}</segment></unit></file></xliff>'
+    )
+    before = content.format(" state='initial' subState = 'x:new' id='1'", "")
+    after = content.format(""" state="translated" id='1'""", "<target>¡a</target>")
+    assert through(tmp_path, "a.xlf", before) == after

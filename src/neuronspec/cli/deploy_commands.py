@@ -21,7 +21,7 @@ from neuronspec.cli.options import (
     ThreadsOption,
 )
 from neuronspec.cli.output import keep_stdout_free, print_json, progress
-from neuronspec.cli.translating import in_place_of, translate_file
+from neuronspec.cli.translating import check_other, in_place_of, translate_file
 from neuronspec.deploy.documents.registry import FILLED, FORMATS, SUPPORTED
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
@@ -183,7 +183,10 @@ def translate(
     no_verify: NoVerifyOption = False,
 ) -> None:
     """Translate a document, or standard input."""
-    out = in_place_of(file, out, source, kind) if in_place else out
+    if in_place:
+        out = in_place_of(file, out, source, kind)
+    else:
+        check_other(file, out, source, kind)
     settings = {"beam": beam, "n_best": nbest, "batch_tokens": batch_tokens}
     options = {"device": device, "precision": precision, "threads": threads, "split": split}
     translate_file(

@@ -29,7 +29,20 @@ def in_place_of(file: str, out: Path | None, source: str, kind: str | None) -> P
         raise typer.BadParameter("--in-place fills a file, and - is standard input; leave --in-place out")
     if Path(file).is_dir() or format_of(file, source, kind) not in FILLED:
         raise typer.BadParameter(f"--in-place is for {', '.join(FILLED)} files; name with --out where {file} goes")
-    return Path(file).resolve()
+    return Path(file)
+
+
+def check_other(file: str, out: Path | None, source: str, kind: str | None) -> None:
+    """See that the translation doesn't replace what it is of.
+
+    Raises:
+        BadParameter: it would.
+    """
+    from neuronspec.deploy.documents.document import format_of
+
+    if out is not None and out.is_file() and Path(file).is_file() and out.samefile(file):
+        instead = ", or fill the file with --in-place" if format_of(file, source, kind) in FILLED else ""
+        raise typer.BadParameter(f"--out {out} is the file that is translated; name another one{instead}")
 
 
 def _aids(files: list[Path], terms: Path | None, languages: tuple[str, str]) -> dict[str, Any]:

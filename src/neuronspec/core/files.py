@@ -1,4 +1,7 @@
-"""Writing files and folders so that they are complete or absent."""
+"""Writing files and folders so that they are complete or absent.
+
+Where a symbolic link is written to, what it leads to is replaced, and the link stays.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    name, path = path, _behind_links(path)
     temporary = _aside(path, "tmp")
-    with _named(path, temporary):
+    with _named(name, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         _tidy_once(path.parent)
         try:
@@ -57,6 +61,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         >>> [path.name for path in folder.iterdir()]
         ['file']
     """
+    folder = _behind_links(folder)
     with _new_folder(folder) as new:
         yield new
         old = _aside(folder, "old")
@@ -72,6 +77,7 @@ def filling_folder(folder: Path) -> Iterator[Path]:
 
     Files of the same names are replaced, each at once; others in `folder` stay.
     """
+    folder = _behind_links(folder)
     with _new_folder(folder) as new:
         yield new
         folder.mkdir(exist_ok=True)
@@ -131,6 +137,11 @@ def _tidy_once(folder: Path) -> None:
     if folder not in _tidied:
         _tidied.add(folder)
         clear_leftovers(folder)
+
+
+def _behind_links(path: Path) -> Path:
+    """What a symbolic link leads to, which need not be there; another path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def _aside(path: Path, kind: str) -> Path:

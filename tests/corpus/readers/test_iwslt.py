@@ -90,3 +90,10 @@ def test_missing_and_damaged_files(tmp_path: Path) -> None:
     write(tmp_path, pair="en-de")
     with pytest.raises(CorpusError, match="two sets of files for de and en"):
         read_source({"reader": "iwslt", "path": tmp_path, "parts": ["train"]}, ["de"])
+
+
+@pytest.mark.parametrize("part", ["train", "tst2010"])
+def test_entities_are_characters_once(tmp_path: Path, part: str) -> None:
+    talks = {"de": [["F&amp;A &lt;hier&gt; &quot;x&quot;"]], "en": [["Q&amp;A &amp;lt; it&apos;s"]]}
+    (row,) = read_source({"reader": "iwslt", "path": write(tmp_path, talks), "parts": [part]}, ["de"])
+    assert row.texts == {"de": 'F&A <hier> "x"', "en": "Q&A &lt; it's"}

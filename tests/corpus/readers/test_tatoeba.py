@@ -48,3 +48,10 @@ def test_other_files_and_missing_languages(tmp_path: Path) -> None:
     write(path, "deu\teng\tHallo!\tHello!")
     with pytest.raises(CorpusError, match="no text of fr; languages there: deu, eng"):
         read_source({"reader": "tatoeba", "path": path}, ["de", "fr"])
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    counts = ReadCounts()
+    path = write(tmp_path / "test.txt.gz", "", "deu\teng\tHallo!\tHello!", " ")
+    assert [row.origin for row in read_source({"reader": "tatoeba", "path": path}, ["de"], counts)] == ["test.txt.gz:2"]
+    assert counts.sources == {"test.txt.gz": 1}

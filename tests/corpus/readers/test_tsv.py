@@ -141,3 +141,21 @@ def test_no_table_at_all(tmp_path: Path, path: str, message: str) -> None:
     context = {"folder": tmp_path, "check_files": True}
     with pytest.raises(ValidationError, match=message):
         CorpusSettings.model_validate({"train": {"reader": "tsv", "path": path}, "languages": ["de"]}, context=context)
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "en\tde\n\na\tb\n  \n\nc\td\r\n\n")
+    assert rows_of(path, ["de"]) == [
+        Row({"en": "a", "de": "b"}, "a.tsv:3", "train"),
+        Row({"en": "c", "de": "d"}, "a.tsv:6", "train"),
+    ]
+    write(path, "en\tde\n" + "\n" * 5000 + "a\tb\n")
+    assert rows_of(path, ["de"]) == [Row({"en": "a", "de": "b"}, "a.tsv:5002", "train")]
+
+
+def test_lines_keep_their_numbers_in_long_tables(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "en\tde\n" + "a\tb\n" * 9000 + "a\n")
+    with pytest.raises(CorpusError, match=r"a.tsv:9002: 1 cells"):
+        rows_of(path, ["de"])
+    write(path, "en\tde\n" + "a\tb\n" * 9000)
+    assert [row.origin for row in rows_of(path, ["de"])] == [f"a.tsv:{line}" for line in range(2, 9002)]

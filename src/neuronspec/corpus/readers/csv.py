@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from neuronspec.core.csv_rows import next_row
 from neuronspec.core.errors import CorpusError
 from neuronspec.corpus.readers.columns import columns_of, place_columns
 from neuronspec.corpus.readers.lines import LONGEST_LINE, read_blocks
@@ -101,13 +102,15 @@ class _Records:
         while not cells:
             line, self._size = self._line, 0
             try:
-                cells = next(self._rows)
+                cells = next_row(self._rows, LONGEST_LINE)
             except csv.Error as error:
                 raise CorpusError(
                     f"{self._path}:{line}: {error}, in the row that begins here; cells with quotes, delimiters or line "
                     "ends are in double quotes, and quotes in them are doubled"
                 ) from None
             self._line = self._skipped + self._rows.line_num + 1
+            if len(cells) == 1 and self._width != 1 and not cells[0].strip():
+                cells = []
         if len(cells) != self._width:
             if self._width is not None:
                 raise CorpusError(
@@ -135,7 +138,7 @@ def _guessed(first: str, languages: Sequence[str], mapped: dict[str, str]) -> st
 
     def named(delimiter: str) -> int:
         try:
-            names = next(csv.reader([first], delimiter=delimiter))
+            names = next_row(csv.reader([first], delimiter=delimiter), LONGEST_LINE)
         except csv.Error:  # told where the rows are read, with the place
             return 0
         try:

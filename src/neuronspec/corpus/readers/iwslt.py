@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, TypeAlias
+from xml.sax.saxutils import unescape
 
 from pydantic import Field
 
@@ -28,6 +29,8 @@ _ABOUT = re.compile(
 )
 """Lines of training text that say something about a talk."""
 
+_QUOTES = {"&quot;": '"', "&apos;": "'"}
+
 _Sentence: TypeAlias = tuple[tuple[str, str], int, str]
 """Its talk and its number there, the line, and the text."""
 
@@ -37,7 +40,8 @@ class IwsltSource(FolderSource):
 
     A folder in or below which the files of the language pairs are: `train.tags.de-en.de` and, for the other parts,
     `IWSLT17.TED.dev2010.de-en.de.xml`. Titles, descriptions and what else is said about a talk are no sentences; lines
-    of it are counted. Sentences are matched by talk and number.
+    of it are counted. Sentences are matched by talk and number. Entities of XML (`&amp;`) are characters, also in
+    training text, which isn't XML as a whole.
     """
 
     reader: Literal["iwslt"]
@@ -112,7 +116,7 @@ def _sentences(code: str, path: Path, counts: ReadCounts) -> Iterator[_Sentence]
             about = _ABOUT.match(text)
             if about is None:
                 number += 1
-                yield (talk, str(number)), line, text.strip()
+                yield (talk, str(number)), line, unescape(text, _QUOTES).strip()
                 continue
             counts.skip(code, "about the talk")
             if about["name"] == "talkid":

@@ -31,8 +31,10 @@ class TatoebaSource(TaggedSource):
             CorpusError: it can't be read, or a line hasn't four columns.
         """
         for first, lines in read_blocks(path):
-            counts.sources[name] += len(lines)
             for number, line in enumerate(lines, start=first):
+                if not line.strip():
+                    continue
+                counts.sources[name] += 1
                 cells = line.split("\t")
                 if len(cells) != 4:
                     raise CorpusError(

@@ -16,9 +16,9 @@ from neuronspec.corpus.readers.tables import TableSource
 class TsvSource(TableSource):
     """Multi-parallel tables (`.tsv`, `.tsv.gz`, `.tsv.xz`, `.tsv.zst`) with a column for each language.
 
-    UTF-8, split on tabs, no quoting; empty cells are missing text. The first line of each names the columns: language
-    codes (in any spelling, `deu_Latn` for `de`; also of another region, `en-US` for `en`, where no other column fits)
-    and, if there, `id`. Columns of other languages are left out.
+    UTF-8, split on tabs, no quoting; empty cells are missing text; blank lines are no rows. The first line of each
+    names the columns: language codes (in any spelling, `deu_Latn` for `de`; also of another region, `en-US` for `en`,
+    where no other column fits) and, if there, `id`. Columns of other languages are left out.
     """
 
     reader: Literal["tsv"]
@@ -47,12 +47,14 @@ class TsvSource(TableSource):
         columns: dict[str, int] = {}
         for number, lines in read_blocks(path):
             if number == 1:
-                names = _header(path, lines.pop(0))
+                names = _header(path, lines[0])
                 columns = columns_of(f"{path}:1", names, languages, self.mapped)
-                number += 1
-            cells = _cells(path, number, lines, len(names))
+                number, lines = 2, lines[1:]
+            numbers, cells = _cells(path, number, lines, len(names))
             if cells:
-                yield Rows({code: cells[column] for code, column in columns.items()}, LineOrigins(name, number), split)
+                whole = len(numbers) == len(lines)
+                origins = LineOrigins(name, number) if whole else [f"{name}:{each}" for each in numbers]
+                yield Rows({code: cells[column] for code, column in columns.items()}, origins, split)
         if not names:
             _header(path, "")
 
@@ -68,13 +70,28 @@ def _header(path: Path, line: str) -> list[str]:
     return line.split("\t")
 
 
-def _cells(path: Path, first: int, lines: list[str], width: int) -> list[tuple[str, ...]]:
-    """The columns of a block of lines, of which `first` is the number of the first; empty if there are no lines."""
-    rows = [line.split("\t") for line in lines]
-    for number, row in enumerate(rows, start=first):
+def _cells(path: Path, first: int, lines: list[str], width: int) -> tuple[list[int], list[tuple[str, ...]]]:
+    """The numbers of the lines of a block that are rows, and their columns; no columns if there are none.
+
+    Args:
+        path: of the file.
+        first: the number of the first line.
+        lines: of the block.
+        width: the number of columns.
+
+    Raises:
+        CorpusError: a line has more or fewer.
+    """
+    numbers, rows = [], []
+    for number, line in enumerate(lines, start=first):
+        row = line.split("\t")
+        if len(row) == 1 != width and not line.strip():
+            continue
         if len(row) != width:
             raise CorpusError(
                 f"{path}:{number}: {len(row)} cells, expected {width} as in the header; "
                 "cells are split on tabs and never quoted"
             )
-    return list(zip(*rows, strict=True))
+        numbers.append(number)
+        rows.append(row)
+    return numbers, list(zip(*rows, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -43,7 +44,15 @@ def rewrite_members(
             _check(source.name, members, wanted)
             contents = [archive.read(each) for each in members]
             comment = archive.comment
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as problem:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        NotImplementedError,
+        ValueError,
+        OSError,
+    ) as problem:
         raise CorpusError(f"{source.name}: not a zip archive, as these documents are, or damaged: {problem}") from None
     changed = [
         rewrite(f"{source.name}:{each.filename}", content) if wanted(each.filename) else content

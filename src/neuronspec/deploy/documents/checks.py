@@ -10,6 +10,9 @@ from neuronspec.corpus.readers.messages import is_icu, verbatim
 
 logger = logging.getLogger(__name__)
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
+"""Characters that are no text and no white space, such as those that begin the colours of a terminal."""
+
 LISTED = 10
 """Entries that are listed one by one when they were left out."""
 
@@ -57,9 +60,11 @@ def unfit(source: str) -> str:
     """Why a text isn't translated at all; empty where it is.
 
     The forms of an ICU message differ between languages (English has two plural forms, Russian four), and text around
-    them is no sentence.
+    them is no sentence. Control characters are cleaned from what a model gets (`neuronspec.models.text_cleaning`).
     """
-    return "it is an ICU message, whose plural or select forms a person must write" if is_icu(source) else ""
+    if is_icu(source):
+        return "it is an ICU message, whose plural or select forms a person must write"
+    return "it has control characters, which its translation would lose" if _CONTROLS.search(source) else ""
 
 
 def problem_with(source: str, translation: str) -> str:

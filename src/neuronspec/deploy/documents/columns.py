@@ -22,7 +22,8 @@ def translate_tsv(
     """Add the translation of a column as the last column.
 
     The column is `options.column`: its number, from 1, or its name in the first line, which then is no text and gets
-    `translation` as the name of the new column. Without it, the file must have one column.
+    `translation` as the name of the new column. Without it, the file must have one column. Blank lines of a file with
+    several columns stay.
 
     Raises:
         RecipeError: there is no such column, or no `column` and several to choose from; lists them.
@@ -32,18 +33,23 @@ def translate_tsv(
     for window in windows(source):
         if number == 0:
             column, named = column_of(source.name, window[0][0].split("\t"), options.column)
-        texts = []
+        texts: list[str] = []
+        blank: list[bool] = []
         for line, _ in window:
             number += 1
             cells = line.split("\t")
+            blank.append(not line.strip() and len(cells) == 1 < column)
+            if blank[-1]:
+                continue
             if len(cells) < column or (options.column is None and len(cells) > 1):
                 wanted = f"column {column} is to be translated" if options.column else "the first line has one"
                 raise CorpusError(f"{source.name}:{number}: {len(cells)} columns, and {wanted}")
             texts.append(cells[column - 1])
-        first = texts.pop(0) if named else None
-        found = list(translator(texts, str(direction)))
-        for (line, end), text in zip(window, found if first is None else [ADDED, *found], strict=True):
-            stream.write(f"{line}\t{' '.join(text.split(chr(9)))}{end}".encode())
+        texts = texts[named:]
+        found = iter([*([ADDED] if named else []), *translator(texts, str(direction))])
+        for (line, end), is_blank in zip(window, blank, strict=True):
+            added = "" if is_blank else f"\t{next(found).replace(chr(9), ' ')}"
+            stream.write(f"{line}{added}{end}".encode())
         stream.flush()
         named = False
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from neuronspec.core.csv_rows import next_row
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError
 from neuronspec.core.table import guarded
@@ -78,14 +79,12 @@ def _rows(text: Text, begin: int, separator: str) -> Iterator[Row]:
     reader = csv.reader(iter(lines), delimiter=separator, strict=True)
     done = 0
     while done < len(lines):
-        limit = csv.field_size_limit(max(csv.field_size_limit(), len(text.text)))  # 128 KiB, also for others
         try:
-            cells = next(reader)
+            cells = next_row(reader, len(text.text))
         except csv.Error as problem:
             raise CorpusError(f"{text.name}:{before + done + 1}: not a row of CSV: {problem}") from None
-        finally:
-            csv.field_size_limit(limit)
-        yield before + done + 1, "".join(lines[done : reader.line_num]), cells
+        written = "".join(lines[done : reader.line_num])
+        yield before + done + 1, written, cells if written.strip() else []
         done = reader.line_num
 
 

@@ -8,6 +8,7 @@ can't be placed, or whose translation lacks a placeholder, stays as it is.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from html import unescape
 from xml.sax.saxutils import escape
@@ -50,9 +51,13 @@ _NO_END = VOID | {"area", "base", "col", "embed", "link", "meta", "source", "tra
 _IMPLIED = frozenset(["dd", "dt", "li", "option", "p", "td", "th", "tr"])
 """Elements that may end where the next of the same name begins."""
 
+_RAW = ("script", "style", "textarea")
+"""Of those whose content isn't translated, the ones that hold no elements: the first end tag is theirs."""
+
 _ATTRIBUTES = r"""(?:[^"'<>]|"[^"]*"|'[^']*')*"""
-_TAG = rf"<(?P<close>/?)(?P<name>[a-z][a-z0-9:-]*|[0-9]+(?=\s*/?>))\b{_ATTRIBUTES}>"
-_OPAQUE = rf"<(?P<opaque>{'|'.join(OPAQUE)})\b"
+_NAME_END = "(?![a-z0-9:_.-])"
+_TAG = rf"<(?P<close>/?)(?P<name>[a-z][a-z0-9:_.-]*|[0-9]+(?=\s*/?>)){_NAME_END}{_ATTRIBUTES}>"
+_OPAQUE = rf"<(?P<opaque>{'|'.join(OPAQUE)}){_NAME_END}"
 _WHOLE = r"<\?(?:(?!<\?).)*?\?>|<!\[CDATA\[.*?\]\]>"
 """Programs (`<?php ... ?>`) and text without markup, in which `>` ends nothing."""
 
@@ -95,18 +100,45 @@ def markup_of(text: str) -> Iterator[re.Match[str]]:
     ends = {"": ">", "<!--": "-->", "<?": "?>", "<![cdata[": "]]>"}
     last = {kind: text.rfind(end) for kind, end in ends.items()}
     is_xml = text.lstrip().startswith("<?xml")
+    elements: dict[str, dict[int, int]] = {}
     at = 0
     while (start := _START.search(text, at)) is not None and start.start() < last[""]:
-        kind = (start["opaque"] or start[0]).lower()
-        if start["opaque"] and kind not in last:
-            closing = re.finditer(rf"</{kind}\s*>", text, re.IGNORECASE)
-            last[kind] = max((match.start() for match in closing), default=-1)
-        is_empty = bool(start["opaque"]) and (is_xml or kind in _FOREIGN) and _EMPTY.match(text, start.start())
-        pattern = _UNCLOSED if is_empty or start.start() > last.get(kind, len(text)) else _MARKUP
-        match = pattern.match(text, start.start())
+        begin, kind = start.start(), (start["opaque"] or start[0]).lower()
+        if start["opaque"] and kind not in elements:
+            elements[kind] = _opaque_ends(text, kind, is_xml)
+        if begin in elements.get(kind, ()):
+            match = _MARKUP.fullmatch(text, begin, elements[kind][begin]) or _MARKUP.match(text, begin)
+        else:
+            is_whole = not start["opaque"] and begin <= last.get(kind, len(text))
+            match = (_MARKUP if is_whole else _UNCLOSED).match(text, begin)
         if match is not None:
             yield match
-        at = match.end() if match is not None else start.start() + 1
+        at = match.end() if match is not None else begin + 1
+
+
+def _opaque_ends(text: str, kind: str, is_xml: bool) -> dict[int, int]:
+    """Where elements end whose content stays, by where they begin; without those that have no content or no end.
+
+    Of elements in one another each has its own end. One that lacks it ends where the next of its kind does.
+    """
+    ends = dict[int, int]()
+    waiting, unended, closed = list[int](), list[int](), list[int]()
+    for tag in re.finditer(rf"<{kind}{_NAME_END}|(?P<close></{kind}\s*>)", text, re.IGNORECASE):
+        place = tag.start()
+        if not tag["close"]:
+            if not ((is_xml or kind in _FOREIGN) and _EMPTY.match(text, place)):
+                waiting.append(place)
+            continue
+        closed.append(tag.end())
+        if waiting:
+            ends[waiting.pop()] = tag.end()
+        if kind in _RAW:
+            unended += waiting
+            waiting.clear()
+    for place in (*unended, *waiting):
+        if (following := bisect_right(closed, place)) < len(closed):
+            ends[place] = closed[following]
+    return ends
 
 
 def translate_html(translator: Translator, direction: Direction, texts: Sequence[str]) -> list[str]:

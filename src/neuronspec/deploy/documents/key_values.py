@@ -27,7 +27,11 @@ _STRINGS = re.compile(
 )
 _STRINGS_ESCAPE = re.compile(r"\\(?:[Uu]([0-9A-Fa-f]{4})|([0-7]{1,3})|(.))", re.DOTALL)
 _PROPERTIES_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(\r\n|\r|\n)[ \t\f]*|(.))", re.DOTALL)
-_KEY = re.compile(r"[ \t\f]*(?![ \t\f])(?:[^\\ \t\f=:]|\\.)*(?:[ \t\f]*[=:]|[ \t\f])[ \t\f]*", re.DOTALL)
+_JOINED = r"\\(?:\r\n|\r|\n)[ \t\f]*+"
+"""Where a line goes on; it stands for nothing, also in and around keys."""
+
+_SPACE = rf"(?:[ \t\f]|{_JOINED})*+"
+_KEY = re.compile(rf"{_SPACE}(?P<key>(?:[^\\ \t\f=:]|{_JOINED}|\\[^\r\n])*+)(?:{_SPACE}[=:]|[ \t\f]){_SPACE}")
 _CONTROL = {"n": "\n", "t": "\t", "r": "\r", "f": "\f"}
 _MESSAGE_FORMAT = re.compile(r"\{\d+(?:,[^{}]*)?\}")
 """What Java's MessageFormat fills in; a text with it has each apostrophe twice."""
@@ -128,7 +132,8 @@ def _properties(text: str) -> Iterator[Entry]:
     """The keys and where their values are, over continued lines."""
     lines = iter(lines_of(text))
     for start, end in lines:
-        if not text[start:end].strip() or text[start:end].lstrip()[0] in "#!":
+        written = text[start:end].lstrip(" \t\f")
+        if not written or written[0] in "#!":
             continue
         while _continues(text[start:end]):
             following = next(lines, None)
@@ -137,8 +142,7 @@ def _properties(text: str) -> Iterator[Entry]:
             end = following[1]
         key = _KEY.match(text, start, end)
         if key:
-            name = _properties_plain(key[0].strip(" \t\f").rstrip("=: \t\f"), "replace")
-            yield name, key.end(), end
+            yield _properties_plain(key["key"], "replace"), key.end(), end
 
 
 def _continues(line: str) -> bool:
@@ -165,7 +169,7 @@ def _properties_span(text: str, start: int, end: int, encoding: str) -> Span:
     def escaped(value: str) -> str:
         value = value.replace("'", "''") if doubled else value
         value = value.replace("\\", r"\\").replace("\n", r"\n").replace("\t", r"\t").replace("\r", r"\r")
-        value = re.sub(r"^(?=[ \f])", r"\\", value)
+        value = re.sub(r"^(?=[ \f=:])", r"\\", value)
         return "".join(_number(character, encoding) for character in value)
 
     return Span(start, end, plain.replace("''", "'") if doubled else plain, escaped)

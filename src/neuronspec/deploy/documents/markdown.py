@@ -31,9 +31,10 @@ _FRONT_MATTER = re.compile(
     r"\A(?:---[ \t]*\r?\n.*?\n(?:---|\.\.\.)|\+\+\+[ \t]*\r?\n.*?\n\+\+\+)[ \t]*(?=\r?\n|\Z)", re.DOTALL
 )
 _DIRECTIVE = re.compile(
-    r"^[ \t]*(?::::|!!!|\?\?\?).*$|^[ \t>]*>[ \t]*\[!\w+\].*$|^[ \t]*\{:[^{}\n]*\}[ \t]*\r?$", re.MULTILINE
+    r"^[ \t]*(?::::|!!!|\?\?\?).*$|^[ \t>]*>[ \t]*\[!\w+\].*$|^[ \t]*\{:[^{}\n]*\}[ \t]*\r?$|^\*\[[^\]\n]+\]:.*$",
+    re.MULTILINE,
 )
-"""Lines of extensions (`::: tip`, `!!! note`, `> [!NOTE]`, `{: .class}`) that end a paragraph."""
+"""Lines of extensions (`::: tip`, `!!! note`, `> [!NOTE]`, `{: .class}`, `*[HTML]: ...`) that end a paragraph."""
 
 _OWN = re.compile(r"\[\^[^\]\s]+\]:|:[ \t]")
 """What a line begins with that is a text of its own: a footnote, a definition."""
@@ -46,6 +47,9 @@ _BLOCK = re.compile(
     r"(?:[-+*]|\d{1,9}[.)]|#{1,6})(?:\s|$)|>|~~~|```|:::|\?\?\?|!!!|[=_*-]+\s*$|\||\[[^\]]*\]:|<(?=[A-Za-z/!?][^<>]*>\s*$)"
 )
 """What a line of a paragraph doesn't begin with."""
+
+_BAR = re.compile(r"(?<!\\)\|")
+"""What parts cells."""
 
 _TO_ESCAPE = re.compile(
     r"\\(?=[!-/:-@\[-`{-~])|`|(?<!\s)\*|\*(?!\s)|(?<!\w)_(?=\S)|(?<=\S)_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
@@ -140,18 +144,18 @@ def _blocks(page: str, parser: MarkdownIt, environment: dict[str, Any], rewriter
         if token.type != "inline" or token.map is None:
             continue
         if is_cell:
-            if token.map[0] != row:
+            is_first = token.map[0] != row
+            if is_first:
                 row = token.map[0]
                 begin = re.compile(r"[\s>]*\|?").match(page, *lines[row])
                 at = begin.end() if begin else lines[row][0]
-            start = page.find(token.content, at, lines[row][1])
-            starts = [start] if start >= 0 else []
-            at = page.find("|", start + len(token.content), lines[row][1]) + 1 if starts else at
+            starts, at = _cell_starts(page, at, lines[row][1], token.content, is_first)
         else:
             starts = _starts(page, lines[slice(*token.map)], token.content)
         is_cell, was_cell = False, is_cell
         if starts:
-            own = [0, *(match.end() for match in re.finditer("\n", token.content))]
+            parts = re.finditer(r"(?=\|)" if was_cell else r"(?<=\n)", token.content)
+            own = [0, *(match.start() for match in parts)]
             yield _Block(token.content, token.children or [], starts, own, was_cell)
         elif token.content.strip() and rewriter is not None:
             rewriter.leave(token.map[0] + 1, "its text can't be found in the line")
@@ -170,6 +174,28 @@ def _starts(page: str, lines: list[tuple[int, int]], content: str) -> list[int]:
             return []
         starts.append(start + heading.end())
     return starts
+
+
+def _cell_starts(page: str, at: int, end: int, content: str, is_first: bool) -> tuple[list[int], int]:
+    """Where a cell's content begins, and each bar in it, which has a backslash in the page; where the next cell does.
+
+    It is looked for between two places. The mark of an item may come before the first cell of a row.
+    """
+    written, place = _in_cell(content), at
+    while place <= end:
+        bar = _BAR.search(page, place, end)
+        stop = bar.start() if bar else end
+        cell = page[place:stop].rstrip()
+        if cell.strip() == written or (is_first and cell.endswith(written)):
+            start = place + len(cell) - len(written)
+            bars = enumerate(re.finditer(r"\|", content), start=1)
+            return [start, *(start + match.start() + before for before, match in bars)], stop + 1
+        place = stop + 1
+    return [], at
+
+
+def _in_cell(content: str) -> str:
+    return content.replace("|", r"\|")
 
 
 def _tokens(content: str, children: list[Token]) -> Iterator[tuple[Token, int, int]]:
@@ -244,21 +270,31 @@ def _span(
     begin, end = part[0][1], part[-1][2]
     breaks = re.compile(r"\n[ \t]*").finditer(block.content, begin, end)
     joins = [page[block.place(each.start()) : block.place(each.end())] for each in breaks]
-    inline = list(_inline(block.content, part))
+    inline = list(_inline(block.content, part, _in_cell if block.is_cell else str))
     source = block.content[begin:end]
 
     def write(content: str) -> str:
         lines = [content] if block.is_cell else wrapped(content, len(joins) + 1, inline, _fits, is_source=True)
-        before, after = (_signature(parser, environment, text) for text in (source, "\n".join(lines)))
+        plain = content.replace(r"\|", "|") if block.is_cell else "\n".join(lines)
+        before, after = (_signature(parser, environment, text) for text in (source, plain))
         if before != after or (not _fits(content) and _fits(source) and not block.is_cell):
             raise ValueError("the translation would read as other Markdown")
         return lines[0] + "".join(join + line for join, line in zip(joins, lines[1:], strict=False))
 
-    escape = keeping(_escaped_in_cell if block.is_cell else _escaped, source, _unescaped)
-    return Span(block.place(begin), block.place(end - 1) + 1, framed(inline, escape), write)
+    written = _in_cell(source) if block.is_cell else source
+    escape = keeping(_escaped_in_cell if block.is_cell else _escaped, written, _unescaped)
+    start = block.place(begin) - (block.is_cell and source.startswith("|"))  # with its backslash
+    return Span(start, block.place(end - 1) + 1, framed(inline, escape), write)
 
 
-def _inline(content: str, part: list[tuple[Token, int, int]]) -> Iterator[str | Tag]:
+def _inline(content: str, part: list[tuple[Token, int, int]], write: Callable[[str], str]) -> Iterator[str | Tag]:
+    """Text and markup.
+
+    Args:
+        content: of the block.
+        part: the tokens.
+        write: how markup is written in the file.
+    """
     label = 0
     for token, start, end in part:
         written = content[start:end]
@@ -274,17 +310,17 @@ def _inline(content: str, part: list[tuple[Token, int, int]]) -> Iterator[str | 
             at = 0
             for match in _WHOLE.finditer(written):
                 yield written[at : match.start()]
-                yield Tag(match[0], "single")
+                yield Tag(write(match[0]), "single")
                 at = match.end()
             yield written[at:]
         elif token.type == "html_inline":
             tag = _HTML_TAG.fullmatch(written)
-            yield tag_of(tag, written) if tag else Tag(written, "single")
+            yield tag_of(tag, write(written)) if tag else Tag(write(written), "single")
         elif token.nesting and token.markup != "autolink":
             kind = token.type.removesuffix("_open").removesuffix("_close")
-            yield Tag(written, "open" if token.nesting > 0 else "close", kind, nested=True)
+            yield Tag(write(written), "open" if token.nesting > 0 else "close", kind, nested=True)
         else:
-            yield Tag(written, "single", is_break=token.type == "image")
+            yield Tag(write(written), "single", is_break=token.type == "image")
 
 
 def _signature(parser: MarkdownIt, environment: dict[str, Any], content: str) -> Counter[str]:
@@ -307,7 +343,7 @@ def _unescaped(text: str) -> str:
 
 
 def _escaped_in_cell(text: str) -> str:
-    return _escaped(text).replace("|", r"\|")
+    return _in_cell(_escaped(text))
 
 
 MARKDOWN = Format(translate_markdown, own_marks=True)

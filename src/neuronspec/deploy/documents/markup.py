@@ -94,7 +94,7 @@ def with_tags(inline: Inline, translation: str, words: Aligned, escape: Callable
 
 def _tree(inline: Inline) -> _Node:
     """The tags as a tree."""
-    root, place = _Node(), 0
+    root, place, text = _Node(), 0, plain(inline)
     open_ones, ends = [root], _pairs(inline)
     for at, piece in enumerate(inline):
         if isinstance(piece, str):
@@ -102,6 +102,9 @@ def _tree(inline: Inline) -> _Node:
         elif at in ends.values():
             node = open_ones.pop()
             node.closing, node.end = piece.written, place
+            space = text[node.start : place]
+            if len(space) > 1 and space.isspace() and not node.children:  # a blank to fill in
+                node.opening, node.closing = f"{node.opening}{space}{node.closing}", ""
         else:
             node = _Node(piece.written, start=place, end=place + len(piece.shown))
             place = node.end

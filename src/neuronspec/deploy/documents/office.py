@@ -16,7 +16,7 @@ from neuronspec.deploy.documents.archive import rewrite_members
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
-from neuronspec.deploy.documents.spans import Rewriter, Span, framed
+from neuronspec.deploy.documents.spans import Rewriter, Span, framed, joined
 from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
 from neuronspec.deploy.documents.xml_source import Document, Element, xml_text
 from neuronspec.deploy.translator import Translator
@@ -24,8 +24,12 @@ from neuronspec.deploy.translator import Translator
 _DOCX = re.compile(r"word/(?:document|header|footer|footnotes|endnotes)\d*\.xml")
 _PPTX = re.compile(r"ppt/(?:slides|notesSlides)/[^/]+\.xml")
 
-SECTIONS = {"ins", "moveTo", "sdt", "sdtContent", "smartTag", "customXml", "fldSimple", "dir", "bdo"}
-"""Elements around runs whose text is by itself."""
+SECTIONS = {"ins", "moveTo", "sdt", "sdtContent", "smartTag", "customXml", "fldSimple", "dir", "bdo"} | {
+    "AlternateContent",
+    "Choice",
+    "Fallback",
+}
+"""Elements around runs whose text is by itself; also what is there twice, for newer programs and for older ones."""
 
 MARKS = {"bookmarkStart", "bookmarkEnd", "commentRangeStart", "commentRangeEnd", "permStart", "permEnd"}
 """Elements between runs that stay at their place in the sentence."""
@@ -257,7 +261,7 @@ def _inline(document: Document, pieces: Sequence[_Piece], base: _Style, styles: 
             style = _style(document, piece.run)
             while end < len(pieces) and _has_style(document, pieces[end], style):
                 end += 1
-            text = "".join(HYPHENS.get(each.element.name, each.element.text) for each in pieces[at:end])
+            text = joined("".join(HYPHENS.get(each.element.name, each.element.text) for each in pieces[at:end]))
             if style.key == base.key:
                 yield text
             else:

@@ -10,7 +10,7 @@ from neuronspec.deploy.documents.archive import rewrite_members
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
 from neuronspec.deploy.documents.markup import Tag
-from neuronspec.deploy.documents.spans import Rewriter, Span, framed
+from neuronspec.deploy.documents.spans import Rewriter, Span, framed, joined
 from neuronspec.deploy.documents.xml_paragraphs import rewrite_paragraphs
 from neuronspec.deploy.documents.xml_source import Document, Element, runs_of, xml_text
 from neuronspec.deploy.translator import Translator
@@ -21,8 +21,8 @@ AROUND = {"span", "a", "meta"}
 BREAKS = {"line-break", "tab"}
 """Elements that end a sentence, at any depth."""
 
-PICTURES = {"frame", "custom-shape"}
-"""Elements that stand in a sentence, and part the words around them."""
+PARTING = {"frame", "custom-shape", "s"}
+"""Elements that stand in a sentence, and part the words around them: pictures, several spaces."""
 
 SKIPPED = {"tracked-changes", "annotation"}
 """Elements whose paragraphs stay."""
@@ -72,8 +72,8 @@ def _inline(document: Document, parts: list[str | Element]) -> Iterator[str | Ta
     yield ""  # there is always some text
     for part in parts:
         if isinstance(part, str):
-            yield part
-        elif part.name == "s":
+            yield joined(part)
+        elif part.name == "s" and part.attributes.get(f"{part.namespace} c", "1") == "1":
             yield " "
         elif part.name in AROUND and part.close < part.end:
             pair = str(part.start)
@@ -81,7 +81,7 @@ def _inline(document: Document, parts: list[str | Element]) -> Iterator[str | Ta
             yield from _inline(document, part.content)
             yield Tag(document.written(part.close, part.end), "close", pair, nested=True)
         else:
-            yield Tag(document.written(part.start, part.end), "single", is_break=part.name in PICTURES)
+            yield Tag(document.written(part.start, part.end), "single", is_break=part.name in PARTING)
 
 
 ODF = Format(translate_odf, own_marks=True)

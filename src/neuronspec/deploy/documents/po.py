@@ -36,7 +36,8 @@ def translate_po(
     Forms that the entry lacks are added. Tags go around the words that they belong to
     (`neuronspec.deploy.documents.messages`). A translation that doesn't have exactly the placeholders and tags of its
     source isn't taken. What a translation memory has in one way only isn't marked. Entries that can't be filled stay as
-    they were, and are listed.
+    they were, and are listed. A catalog whose charset lacks a character of a translation becomes UTF-8, as its header
+    then says.
 
     Raises:
         CorpusError: the catalog can't be read (see `read_catalog`), or is of another language.

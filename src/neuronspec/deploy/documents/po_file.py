@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import codecs
 import gettext
+import logging
 import re
 from dataclasses import dataclass, field
 
 from neuronspec.core.errors import CorpusError
 from neuronspec.deploy.documents.checks import kept
 
+logger = logging.getLogger(__name__)
+
 _KEYWORD = re.compile(r'\s*(msgctxt|msgid_plural|msgid|msgstr(?:\[(\d{1,3})\])?)\s*"(.*)"\s*$', re.DOTALL)
 _JOINT = re.compile(r'((?<!\\)(?:\\\\)*)"\s*"')
 _CONTINUED = re.compile(r'\s*"(.*)"\s*$', re.DOTALL)
 _PLURALS = re.compile(r"nplurals\s*=\s*(\d{1,9})\s*;(?:\s*plural\s*=\s*([^;\n]+))?")
 _LANGUAGE = re.compile(r"^Language:[ \t]*(\S+)[ \t]*$", re.MULTILINE)
+_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|(.))", re.DOTALL)
+_LETTERS = dict(zip('abfnrtv"\\', '\a\b\f\n\r\t\v"\\', strict=True))
+_NOT_ASCII = 0x80
+"""The first number that is a byte of the catalog's charset, not a character."""
+
 _MOST_PLURALS = 10
 """No language has more; Arabic has 6."""
 _COUNTS = 201
@@ -135,17 +143,18 @@ class Catalog:
         return ""
 
     def encoded(self) -> bytes:
-        """Its bytes.
-
-        Raises:
-            CorpusError: the catalog's encoding can't hold a translation.
-        """
+        """Its bytes: in its encoding or, where that lacks a character of a translation, in UTF-8, which is told."""
         try:
             return "".join(self.lines).encode(self.encoding)
         except UnicodeEncodeError as error:
-            raise CorpusError(
-                f"{self.name} is in {self.encoding}, which has no {error.object[error.start]!r}: convert it to UTF-8"
-            ) from None
+            lacking = error.object[error.start]
+        logger.warning("%s: %s has no %r; written in UTF-8, with charset=UTF-8", self.name, self.encoding, lacking)
+        header = self.entries[0].translations[0]
+        for number in range(header.first, header.last):
+            self.lines[number], times = _CHARSET.subn("charset=UTF-8", self.lines[number], count=1)
+            if times:
+                break
+        return "".join(self.lines).encode()
 
 
 def read_catalog(name: str, raw: bytes) -> Catalog:
@@ -221,9 +230,15 @@ def _is_charset(name: str) -> bool:
 
 def _unescaped(written: str) -> str:
     """What is between the quotes of a line, which may have several strings."""
-    import polib
+    return _ESCAPE.sub(_character, _JOINT.sub(r"\1", written))
 
-    return str(polib.unescape(_JOINT.sub(r"\1", written)))
+
+def _character(escape: re.Match[str]) -> str:
+    octal, digits, letter = escape.groups()
+    if letter:
+        return _LETTERS.get(letter, escape[0])
+    code = int(octal or digits, 8 if octal else 16)
+    return chr(code) if code < _NOT_ASCII else escape[0]
 
 
 def _entries(name: str, lines: list[str]) -> list[Entry]:

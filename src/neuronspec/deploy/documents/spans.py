@@ -232,6 +232,11 @@ def tag_of(match: re.Match[str], written: str) -> Tag:
     return Tag(written, "close" if match["close"] else "open", name, nested=True)
 
 
+def joined(text: str) -> str:
+    """With one space where it was only wrapped."""
+    return re.sub(r"[ \t]*[\r\n][ \t\r\n]*", " ", text)
+
+
 def framed(inline: Inline, escape: Callable[[str], str], written: str | None = None) -> Segment:
     """A segment, with the white space around its text outside of it.
 

@@ -168,6 +168,8 @@ def _units_2(document: Document, direction: Direction) -> Iterator[Unit]:
 
 def _unit_2(document: Document, segment: Element, source: Element, target: Element | None) -> Unit:
     def put(found: list[str], reused: bool) -> None:
+        if "subState" in segment.attributes and not reused:  # it is that of the state before
+            document.remove_attribute(segment, "subState")
         _set_attributes(document, segment, REUSED_2 if reused else FILLED_2)
         if target is None:
             document.insert_after(source, "target", {}, found[0])

@@ -27,6 +27,7 @@ BREAKS = BLOCKS | {"br", "hr"}
 Spans = Callable[[Document, Element], Iterable[Span]]
 
 _CDATA = re.compile(r"<!\[CDATA\[((?:(?!\]\]>).)*)\]\]>", re.DOTALL)
+_LOST = re.compile(r"<!--|<\?")
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\(.)|\"|\s+", re.DOTALL)
 _BLANK = r"(?:\s|\\[nt]|\\u(?:0020|00[aA]0))*"
 _BEFORE = re.compile(rf"{_BLANK}(?:\"{_BLANK})?")
@@ -98,8 +99,8 @@ def _rewrite(
         written = document.written(element.inside, element.close)
         if not element.whole:
             rewriter.leave(element.line, "it has an entity that the file doesn't define")
-        elif "<!--" in _CDATA.sub("", written):
-            rewriter.leave(element.line, "it has a comment inside")
+        elif _LOST.search(_CDATA.sub("", written)):
+            rewriter.leave(element.line, "it has a comment inside, or an instruction to a program")
         else:
             try:
                 spans += list(spans_of(document, element))
@@ -246,6 +247,8 @@ def _android_escaped(text: str, *, is_quoted: bool, write: Callable[[str], str])
 
 
 def _resx_spans(document: Document, element: Element) -> Iterator[Span]:
+    if element.children:
+        raise ValueError("it has elements inside")
     written = document.written(element.inside, element.close)
     cdata = _CDATA.fullmatch(written)
     if cdata:

@@ -165,6 +165,13 @@ class Document:
         place = element.start + end.start()
         self.replace(place, place, f' {name}="{quoted}"')
 
+    def remove_attribute(self, element: Element, name: str) -> None:
+        """Take an attribute without a namespace out of an element's tag, with the white space before it."""
+        tag = self._text[element.start : element.inside]
+        for found in _ATTRIBUTE.finditer(tag):
+            if found[1] == name.encode():
+                self.replace(element.start + found.start(), element.start + found.end(), "")
+
     def fill(self, element: Element, content: str) -> None:
         """Write markup as the content of an element."""
         if element.close < element.end:
