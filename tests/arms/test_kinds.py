@@ -162,6 +162,58 @@ def test_a_criterion_that_reads_counts_is_for_models_with_relu(checkpoints: dict
         check_kind(recipe_of(kind, checkpoints, {"selection": {"criterion": "mutual_information"}}))
 
 
+@pytest.mark.parametrize("where", ["selection", "arms: mine: selection"])
+@pytest.mark.parametrize(
+    ("corpus", "selection", "told"),
+    [
+        (
+            {"directions": "out"},
+            {"criterion": "lape", "granularity": "language"},
+            "LAPE needs two .* encoder .* only en",
+        ),
+        (
+            {"directions": "into"},
+            {"criterion": "exclusive", "granularity": "language"},
+            "exclusive .* decoder .* only en",
+        ),
+        ({"languages": ["de", "nl"]}, {"criterion": "mutual_information", "granularity": "family"}, "only Germanic"),
+        ({"directions": ["en-de"]}, {"criterion": "lape"}, "encoder has only en-de"),
+        (
+            {"directions": "out"},
+            {"criterion": "union", "granularity": "language", "parameters": {"of": ["lape", "cumulative"]}},
+            "LAPE needs two",
+        ),
+        (
+            {"directions": "out"},
+            {"criterion": "random", "granularity": "language", "parameters": {"like": "exclusive"}},
+            "exclusive needs two",
+        ),
+        ({}, {"coverage": {"encoder": 0.9}}, "no coverage for decoder of de-en: give 'decoder'"),
+        ({}, {"coverage": {"encoder": 0.9, "decoder/out": 0.9}}, "no coverage for decoder of de-en"),
+        ({}, {"criterion": "top_fraction", "fraction": {"decoder": 0.9}}, "no fraction for encoder of de-en"),
+        ({}, {"criterion": "lape", "fraction": {"decoder": 0.1}}, "no fraction for encoder"),
+    ],
+)
+def test_neurons_that_could_not_be_selected_are_told_before_anything_is_recorded(
+    where: str, corpus: dict[str, Any], selection: dict[str, Any], told: str
+) -> None:
+    """Each would be refused after the recording; see the tests of criteria."""
+    asked: dict[str, Any] = {"corpus": {"train": {"reader": "catalogs"}, "languages": ["de", "fr"]} | corpus}
+    asked |= {"selection": selection} if where == "selection" else {"arms": [{"name": "mine", **selection}]}
+    recipe = toy_recipe(**asked)
+    with pytest.raises(RecipeError, match=f"^{where}: .*{told}"):
+        check_kind(recipe)
+    with pytest.raises(RecipeError, match=f"^{where}: .*{told}"):
+        check_machine(recipe, ["train"])
+
+
+@pytest.mark.parametrize("criterion", ["lape", "exclusive", "mutual_information"])
+def test_several_groups_on_each_side_can_be_compared(criterion: str) -> None:
+    for corpus, granularity in ((["en-de", "fr-en"], "language"), ("out", "direction"), ("both", "family")):
+        languages = {"train": {"reader": "catalogs"}, "languages": ["de", "fr"], "directions": corpus}
+        check_kind(toy_recipe(corpus=languages, selection={"criterion": criterion, "granularity": granularity}))
+
+
 @pytest.mark.parametrize("name", ["relu2", "relu6"])
 def test_other_rectifiers_count_as_the_recording_says(
     name: str, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch

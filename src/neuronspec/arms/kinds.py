@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from neuronspec.core.errors import RecipeError
+from neuronspec.core.errors import MaskError, RecipeError
 from neuronspec.models.pretrained import Kind, kind_of, read_config
+from neuronspec.neurons.criteria.criterion import Criterion
+from neuronspec.neurons.pooling import groups_of
 from neuronspec.neurons.registry import CRITERIA
 from neuronspec.recipe import Recipe
 from neuronspec.translation.convertible import why_not_converted
@@ -95,7 +97,7 @@ def check_kind(recipe: Recipe) -> None:
     """
     kind = kind_of(recipe.model)
     problems = list(_problems(recipe, kind))
-    problems = problems or [*_not_converted(recipe), *_too_much(recipe, kind), *_needs_counts(recipe)]
+    problems = problems or [*_not_converted(recipe), *_too_much(recipe, kind), *_cant_select(recipe, kind)]
     if problems:
         raise RecipeError("; ".join(problems))
 
@@ -147,24 +149,37 @@ def _too_much(recipe: Recipe, kind: Kind) -> Iterator[str]:
         yield f"evaluation.beam is {asked.beam}, and the vocabulary has {vocabulary} tokens; usual are 4 to 10"
 
 
-def _needs_counts(recipe: Recipe) -> Iterator[str]:
-    """Why a criterion can't read what is recorded of FFNs without a ReLU: it would be told after the recording."""
+def _cant_select(recipe: Recipe, kind: Kind) -> Iterator[str]:
+    """Why neurons can't be selected from what will be recorded: it would be told after the recording."""
+    corpus, sides = recipe.corpus, ("layers",) if kind == "causal" else ("encoder", "decoder")
+    activation = _without_counts(recipe)
+    recipes = {"selection": recipe} | {f"arms: {name}: selection": recipe.for_arm(name) for name in recipe.arm_names}
+    for where, one in recipes.items():
+        selection, because = one.selection, ""
+        if activation is not None and selection.statistic == "auto":
+            selection = selection.model_copy(update={"statistic": "magnitude"})
+            because = f"the model's FFNs have {activation}, where statistic: auto is magnitude, and "
+        try:
+            criterion: Criterion = CRITERIA.get(selection.criterion).from_settings(selection, corpus.pivot)
+        except RecipeError as error:
+            yield f"{where}: {because}{error}"
+            return
+        positions, granularity = recipe.recording.positions, selection.granularity
+        try:
+            criterion.check(groups_of(corpus.all_directions, sides, positions, granularity, corpus.families))
+        except (MaskError, RecipeError) as error:
+            yield f"{where}: {error}"
+            return
+
+
+def _without_counts(recipe: Recipe) -> str | None:
+    """What the model's FFNs have, where a value > 0 doesn't mean that the neuron fired; None where it does."""
     if recipe.model.pretrained is None:
         activation = recipe.model.activation_function or "relu"
     else:
         config = read_config(recipe.model)
         activation = next((config[key] for key in _ACTIVATIONS if isinstance(config.get(key), str)), "relu")
-    if activation in _RECTIFIED:
-        return
-    recipes = {"selection": recipe} | {f"arms: {name}: selection": recipe.for_arm(name) for name in recipe.arm_names}
-    for where, one in recipes.items():
-        if one.selection.statistic == "auto":
-            selection = one.selection.model_copy(update={"statistic": "magnitude"})
-            try:
-                CRITERIA.get(selection.criterion).from_settings(selection, recipe.corpus.pivot)
-            except RecipeError as error:
-                yield f"{where}: the model's FFNs have {activation}, where statistic: auto is magnitude, and {error}"
-                return
+    return None if activation in _RECTIFIED else activation
 
 
 def _sides_of(recipe: Recipe) -> set[str]:
