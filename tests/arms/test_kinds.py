@@ -8,20 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.families import build_family
+from tests.helpers.families import FAMILIES, build_family, padded_inputs
 from tests.helpers.toy_arm import toy_recipe
 from transformers.activations import ACT2FN
 
 from neuronspec.arms.arm import get_arm
-from neuronspec.arms.kinds import ARMS, SETTINGS, check_kind, table
+from neuronspec.arms.kinds import ARMS, SETTINGS, _without_counts, check_kind, table
 from neuronspec.arms.registry import ARMS as REGISTERED
 from neuronspec.core.errors import RecipeError
+from neuronspec.models.batch import Batch
+from neuronspec.models.pretrained import FAMILIES as STARTS
 from neuronspec.models.pretrained import kind_of, read_config
 from neuronspec.models.settings import ModelSettings
 from neuronspec.neurons.activations import SiteInfo
+from neuronspec.neurons.recording import record_activations
 from neuronspec.recipe import Recipe
 from neuronspec.runs.requirements import check_machine
 
+ACTIVATION_KEYS = (
+    "feed_forward_proj", "activation_function", "hidden_activation", "hidden_act", "dense_act_fn", "is_gated_act"
+)  # fmt: skip
 PAGE = Path(__file__).parents[2] / "docs" / "pretrained.md"
 
 ASKED: dict[str, tuple[dict[str, Any], set[str]]] = {
@@ -147,7 +153,7 @@ def test_a_criterion_that_reads_counts_is_refused_where_magnitudes_are_recorded(
 
     informed = {"criterion": "mutual_information", "fraction": 0.2}
     nested = {"criterion": "union", "parameters": {"of": ["cumulative", {"criterion": "mutual_information"}]}}
-    told = "the model's FFNs have (gelu|silu), where .*use statistic: count"
+    told = "the model's FFNs have (gelu|a gate and silu), where .*use statistic: count"
     for selection in (informed, nested):
         with pytest.raises(RecipeError, match=f"^selection: {told}"):
             check(selection)
@@ -160,6 +166,34 @@ def test_a_criterion_that_reads_counts_is_refused_where_magnitudes_are_recorded(
 def test_a_criterion_that_reads_counts_is_for_models_with_relu(checkpoints: dict[str, Path]) -> None:
     for kind in ("new", "encoder-decoder"):
         check_kind(recipe_of(kind, checkpoints, {"selection": {"criterion": "mutual_information"}}))
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "left out"])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if build_family(name).config.model_type in STARTS])
+def test_every_family_is_told_as_the_recording_says(
+    family: str, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where config.json names no activation, as those of some older checkpoints."""
+    model = build_family(family)
+    config = model.config.to_dict()
+    if not named:
+        config = {key: value for key, value in config.items() if key not in ACTIVATION_KEYS}
+        changed = {key: value for key, value in type(model.config)().to_dict().items() if key in ACTIVATION_KEYS}
+        model = type(model)(type(model.config).from_dict(model.config.to_dict() | changed))
+    monkeypatch.setattr("neuronspec.arms.kinds.read_config", lambda model: config)
+    kind = "encoder-decoder" if model.config.is_encoder_decoder else "causal"
+    recorded = record_activations(model.eval(), [Batch("en-de", padded_inputs(model))])
+    told = _without_counts(recipe_of("encoder-decoder", {"encoder-decoder": tmp_path}, {}), kind)
+    assert (told is None) == (recorded.statistic == "count")
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+def test_behind_a_gate_counts_are_refused_early_whatever_the_activation(activation: str, tmp_path: Path) -> None:
+    config = {"model_type": "llama", "hidden_act": activation, "max_position_embeddings": 64, "vocab_size": 50}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    recipe = recipe_of("causal", {"causal": tmp_path}, {"selection": {"criterion": "mutual_information"}})
+    with pytest.raises(RecipeError, match=f"the model's FFNs have a gate and {activation}, where .*is magnitude"):
+        check_kind(recipe)
 
 
 @pytest.mark.parametrize("where", ["selection", "arms: mine: selection"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from neuronspec.core.errors import MaskError, RecipeError
 from neuronspec.models.pretrained import Kind, kind_of, read_config
@@ -24,8 +25,14 @@ _SIDES = "a zero-shot direction takes the encoder of one direction and the decod
 
 _POSITIONS = ("max_position_embeddings", "n_positions")
 _ACTIVATIONS = ("feed_forward_proj", "activation_function", "hidden_activation", "hidden_act", "ffn_activation")
+_DEFAULT_ACTIVATIONS = {
+    "bloom": "gelu", "gpt2": "gelu_new", "gpt_neox": "gelu", "marian": "gelu", "mbart": "gelu", "mt5": "gated-gelu",
+}  # fmt: skip
+"""Of the types whose configuration may not name one and that have no ReLU then."""
 _RECTIFIED = ("relu", "relu2", "relu6")
 """What configurations call activations behind which counts are recorded."""
+_NOT_GATED = ("bloom", "gpt2", "gpt_neox", "opt")
+"""Types of decoder-only models whose FFNs have no gate; those of encoder-decoder models with one name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +159,7 @@ def _too_much(recipe: Recipe, kind: Kind) -> Iterator[str]:
 def _cant_select(recipe: Recipe, kind: Kind) -> Iterator[str]:
     """Why neurons can't be selected from what will be recorded: it would be told after the recording."""
     corpus, sides = recipe.corpus, ("layers",) if kind == "causal" else ("encoder", "decoder")
-    activation = _without_counts(recipe)
+    activation = _without_counts(recipe, kind)
     recipes = {"selection": recipe} | {f"arms: {name}: selection": recipe.for_arm(name) for name in recipe.arm_names}
     for where, one in recipes.items():
         selection, because = one.selection, ""
@@ -172,14 +179,18 @@ def _cant_select(recipe: Recipe, kind: Kind) -> Iterator[str]:
             return
 
 
-def _without_counts(recipe: Recipe) -> str | None:
+def _without_counts(recipe: Recipe, kind: Kind) -> str | None:
     """What the model's FFNs have, where a value > 0 doesn't mean that the neuron fired; None where it does."""
     if recipe.model.pretrained is None:
-        activation = recipe.model.activation_function or "relu"
+        config: Mapping[str, Any] = {"activation_function": recipe.model.activation_function}
     else:
         config = read_config(recipe.model)
-        activation = next((config[key] for key in _ACTIVATIONS if isinstance(config.get(key), str)), "relu")
-    return None if activation in _RECTIFIED else activation
+    default = _DEFAULT_ACTIVATIONS.get(str(config.get("model_type")), "relu")
+    activation: str = next((config[key] for key in _ACTIVATIONS if isinstance(config.get(key), str)), default)
+    gated = kind == "causal" and config.get("model_type") not in _NOT_GATED
+    if activation in _RECTIFIED and not gated:
+        return None
+    return f"a gate and {activation}" if gated else activation
 
 
 def _sides_of(recipe: Recipe) -> set[str]:
