@@ -14,7 +14,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -42,15 +42,20 @@ logger = logging.getLogger(__name__)
 class Pipeline:
     """A recipe in a run folder.
 
+    Args:
+        before: what is known of tasks that another run did for this one, since what they were made of may be gone.
+
     Raises:
         RunError: the folder holds something else, or a run of another recipe.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, progress: Progress = SILENT) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, progress: Progress = SILENT, before: Mapping[str, TaskState] | None = None
+    ) -> None:
         self.recipe = recipe
         self.run = Run(recipe, RunFolder(folder), progress)
         self.state = _read_state(self.run.paths, recipe.name)
-        self.tasks = {task.name: task for task in tasks_of(recipe, self.state)}
+        self.tasks = {task.name: task for task in tasks_of(recipe, {**(before or {}), **self.state})}
         self._ran: set[str] = set()
 
     def fingerprint(self, task: Task) -> str:
