@@ -30,7 +30,7 @@ from neuronspec.core.run_folder import COST, RunFolder
 from neuronspec.core.signals import SignalReceived
 from neuronspec.corpus.old_form import from_old_form
 from neuronspec.recipe import Recipe
-from neuronspec.runs.requirements import check_machine
+from neuronspec.runs.requirements import check_machine, check_processes
 from neuronspec.runs.run_log import RunLog, logging_to
 from neuronspec.runs.stages import TRAININGS, Run
 from neuronspec.runs.state import FileRecord, Made, TaskState, read_stages
@@ -143,8 +143,9 @@ class Pipeline:
         with locked(self.run.paths, wait) if joined.is_main else nullcontext():
             joined.wait()
             planned = self._agreed(joined, stage, names)
-            stages = {self.tasks[name].stage for name, reason in planned if reason}
-            check_machine(self.recipe, stages, self.run.paths.tokenizer)
+            due = [name for name, reason in planned if reason]
+            check_processes(self.recipe, due, joined.size)
+            check_machine(self.recipe, {self.tasks[name].stage for name in due}, self.run.paths.tokenizer)
             if joined.is_main:
                 write_text(self.run.paths.recipe, self.recipe.to_yaml())
             with logging_to(self.run.paths.log, logger) if joined.is_main else nullcontext() as log:
