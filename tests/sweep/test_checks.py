@@ -1,19 +1,21 @@
-"""A sweep is opened with what is there: what a run was made of may be gone."""
+"""What is known of a sweep before the long work: what its nodes lack, and that what was used up may be gone."""
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.helpers.families import build_family
 from tests.helpers.mutations import neuronspec
 from tests.helpers.toy_sweep import write_sweep
 
-from neuronspec.core.errors import RecipeError
+from neuronspec.core.errors import RecipeError, RunError
 from neuronspec.recipe import Recipe
 from neuronspec.runs.pipeline import Pipeline
-from neuronspec.sweep.checks import open_sweep
+from neuronspec.sweep.checks import check_nodes, open_sweep
 from neuronspec.sweep.nodes import link
 from neuronspec.sweep.settings import Sweep
 
@@ -80,3 +82,51 @@ def test_the_plan_of_a_sweep_does_without_the_text_of_its_base(tmp_path: Path) -
     assert refused.code == 2 and "no such file" in refused.err
     planned = neuronspec(*arguments, "--base", run, folder=tmp_path)
     assert planned.code == 0 and "dense/seed-1: to do" in planned.out and "prepare" not in planned.out, planned.err
+
+
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes a package look as if it weren't installed."""
+    find = importlib.util.find_spec
+
+    def leave_out(name: str) -> None:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda wanted, *more: None if wanted == name else find(wanted))
+
+    return leave_out
+
+
+def test_what_an_entry_cannot_do_is_told_before_the_shared_work(tmp_path: Path, absent: Any) -> None:
+    path = write_sweep(
+        tmp_path,
+        "seeds: [1, 2]\narms:\n  dense:\n  lora:\n  low: {arm: lora, set: {baselines.lora.rank: 2}}\n"
+        "  compiled: {arm: dense, set: {continuation.compile: true}}\n",
+    )
+    absent("peft")
+    nodes = open_sweep(path, None, tmp_path / "out", None).nodes
+    with pytest.raises(RunError, match="^entries lora, low: .*'peft'.*\nentry compiled: continuation.compile is true"):
+        check_nodes(nodes, here=True)
+    check_nodes(nodes, here=False)  # another machine may have it
+    outcome = neuronspec("sweep", path, "--out", tmp_path / "out", folder=tmp_path)
+    assert outcome.code == 1 and "entries lora, low" in outcome.err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_an_entry_whose_neurons_cannot_be_selected(tmp_path: Path, here: bool) -> None:
+    text = """\
+set: {corpus.directions: out}
+arms:
+  dense:
+  lape: {arm: specialized, set: {selection.criterion: lape, selection.granularity: language}}
+"""
+    nodes = open_sweep(write_sweep(tmp_path, text), None, tmp_path / "out", None).nodes
+    with pytest.raises(RecipeError, match="^entry lape: selection: LAPE needs two groups"):
+        check_nodes(nodes, here)
+
+
+def test_what_is_done_needs_nothing(tmp_path: Path, absent: Any) -> None:
+    nodes = open_sweep(write_sweep(tmp_path, "arms: {dense: , lora: }\n"), None, tmp_path / "out", None).nodes
+    for node in nodes:
+        finish(node.pipeline(), *node.linked, *node.tasks)
+    absent("peft")
+    assert all(node.done() for node in nodes)
+    check_nodes(nodes, here=True)

@@ -89,19 +89,20 @@ def run_sweep(
 
     Raises:
         RecipeError: mistakes in the file, or in the recipe of an entry.
-        RunError: the folder is another sweep's, or in use.
+        RunError: the folder is another sweep's, or in use; or something that an entry needs isn't installed.
         SweepFailed: some tasks failed.
         Interrupted: a signal came.
     """
     from filelock import FileLock, Timeout
 
-    from neuronspec.sweep.checks import open_sweep
+    from neuronspec.sweep.checks import check_nodes, open_sweep
     from neuronspec.sweep.nodes import OWNER
     from neuronspec.sweep.registry import EXECUTORS
     from neuronspec.sweep.runner import Runner
 
     sweep, out, base, nodes = open_sweep(file, overrides, out, base)
     made = EXECUTORS.get(executor)(sweep, out, processes)
+    check_nodes(nodes, here=not made.outlives)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / OWNER, {"sweep": sweep.name, "base": str(base.resolve()) if base else None})
     try:
@@ -124,14 +125,16 @@ def plan_sweep(
     processes: int | None = None,
 ) -> None:
     """Print every task of a sweep, and whether it is done; of jobs, what a cluster would be given."""
-    from neuronspec.sweep.checks import open_sweep
+    from neuronspec.sweep.checks import check_nodes, open_sweep
     from neuronspec.sweep.registry import EXECUTORS
 
     sweep, out, _, nodes = open_sweep(file, overrides, out, base)
+    kind = EXECUTORS.get(executor)
+    check_nodes(nodes, here=not kind.outlives)
     done = {node.folder for node in nodes if node.done()}
     for node in nodes:
         typer.echo(f"{node.name}: {'done' if node.folder in done else 'to do'}")
-    for line in EXECUTORS.get(executor)(sweep, out, processes).plan(nodes, done):
+    for line in kind(sweep, out, processes).plan(nodes, done):
         typer.echo(line)
 
 

@@ -1,14 +1,17 @@
-"""A sweep file and the nodes that follow from it."""
+"""A sweep and its nodes, with what can be known of them before the long work."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from neuronspec.core.errors import NeuronspecError, RecipeError
+from neuronspec.core.errors import NeuronspecError, RecipeError, RunError
 from neuronspec.core.run_folder import default_sweep
+from neuronspec.recipe import Recipe
+from neuronspec.runs.requirements import check_installed, check_model
 from neuronspec.sweep.nodes import Node, base_of, nodes_of
-from neuronspec.sweep.settings import Sweep
+from neuronspec.sweep.settings import Sweep, entries_named
 
 
 class Opened(NamedTuple):
@@ -60,3 +63,47 @@ def _opened(
     folder = out or default_sweep(sweep.name)
     base = base_of(folder, sweep, base)
     return Opened(sweep, folder, base, nodes_of(sweep, folder, base, check_files=check_files))
+
+
+def check_nodes(nodes: Sequence[Node], here: bool) -> None:
+    """Check, before anything is done, that what is left of a sweep can be done.
+
+    Args:
+        nodes: of the sweep.
+        here: whether they are done on this machine; then also that what they need is installed.
+
+    Raises:
+        RecipeError: a model can't do what the recipe of an entry asks for; names the entries.
+        RunError: something isn't installed; names the entries.
+    """
+    mistakes: dict[str, dict[str, None]] = {}
+    errors: dict[tuple[frozenset[str], str], NeuronspecError | None] = {}
+    for node in nodes:
+        if node.given or node.done():
+            continue
+        stages = frozenset(task.partition("/")[0] for task in node.tasks)
+        key = stages, _without_seeds(node.recipe).model_dump_json()
+        if key not in errors:
+            errors[key] = _mistake(node.recipe, stages, here)
+        if error := errors[key]:
+            mistakes.setdefault(str(error), {}).update({node.cell.entry: None} if node.cell else {})
+    if mistakes:
+        text = "\n".join(f"{entries_named(found)}: {error}" if found else error for error, found in mistakes.items())
+        misused = all(isinstance(error, RecipeError) for error in errors.values() if error)
+        raise RecipeError(text) if misused else RunError(text)
+
+
+def _mistake(recipe: Recipe, stages: frozenset[str], here: bool) -> NeuronspecError | None:
+    try:
+        check_model(recipe, stages)
+        if here:
+            check_installed(recipe, stages)
+    except NeuronspecError as error:
+        return error
+    return None
+
+
+def _without_seeds(recipe: Recipe) -> Recipe:
+    sections = {"training": recipe.training, "continuation": recipe.continuation}
+    kept = {name: section.model_copy(update={"seed": None}) for name, section in sections.items() if section}
+    return recipe.model_copy(update=kept)
