@@ -36,26 +36,44 @@ def test_help_names_the_steps() -> None:
 def test_steps_write_their_results_and_are_not_repeated(tmp_path: Path) -> None:
     done = steps("speed", "profile", "decode", "parts", "--quick", "--out", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    speed = result_of(tmp_path, "speed")
+    speed = result_of(tmp_path, "speed-quick")
     arms = {"dense", "dense, loss unfused", "plain", "auto", "rows", "masked", "weights", "gradient"}
     assert set(speed["tiny, 256 tokens"]["target tokens/s"]) == arms and speed["complete"]
-    assert result_of(tmp_path, "profile")["dense, 256 tokens"]["milliseconds"]
-    rates = result_of(tmp_path, "decode")["tiny, 2 sentences, float32"]["target tokens/s"]
-    parts = result_of(tmp_path, "parts")
+    assert result_of(tmp_path, "profile-quick")["dense, 256 tokens"]["milliseconds"]
+    rates = result_of(tmp_path, "decode-quick")["tiny, 2 sentences, float32"]["target tokens/s"]
+    parts = result_of(tmp_path, "parts-quick")
     assert {"whole", "optimizer", "loss"} <= set(parts["tiny, 256 tokens, parts, ms"])
     assert set(parts["tiny, 256 tokens, attention, ms"]) == {"as it comes", "plain products"}
     assert set(rates) == {"ours", "ours, specialized", "generate", "generate, specialized"}
-    written = (tmp_path / "speed.json").stat().st_mtime_ns
+    written = (tmp_path / "speed-quick.json").stat().st_mtime_ns
     again = steps("speed", "--quick", "--out", tmp_path)
-    assert again.returncode == 0 and (tmp_path / "speed.json").stat().st_mtime_ns == written
+    assert again.returncode == 0 and (tmp_path / "speed-quick.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("order", [("--quick", ""), ("", "--quick")])
+def test_results_at_tiny_sizes_are_not_those_of_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[str, str]
+) -> None:
+    monkeypatch.syspath_prepend(str(STEPS.parents[1]))
+    from gpu import steps as gpu_steps
+
+    write = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
+    for option in order:
+        made = json.dumps({"complete": True, "sizes": option})
+        monkeypatch.setattr(
+            gpu_steps, "command_of", lambda _, __, path, made=made: [sys.executable, "-c", write, str(path), made]
+        )
+        monkeypatch.setattr(sys, "argv", ["steps", "speed", "--out", str(tmp_path), *option.split()])
+        assert gpu_steps.main() == 0
+    assert result_of(tmp_path, "speed")["sizes"] == "" and result_of(tmp_path, "speed-quick")["sizes"] == "--quick"
 
 
 @pytest.mark.slow
 def test_a_step_continues_what_another_call_left(tmp_path: Path) -> None:
     begun = {"complete": False, "exit code": 124, "tiny, 256 tokens": "measured before"}
-    (tmp_path / "speed.json").write_text(json.dumps(begun))
+    (tmp_path / "speed-quick.json").write_text(json.dumps(begun))
     assert steps("speed", "--quick", "--out", tmp_path).returncode == 0
-    found = result_of(tmp_path, "speed")
+    found = result_of(tmp_path, "speed-quick")
     assert found["tiny, 256 tokens"] == "measured before" and found["complete"] and found["exit code"] == 0
 
 

@@ -13,7 +13,8 @@
 | `parts` | what the parts of an update take, and a whole one with other attention, eager and compiled |
 
 Each step ends within `--minutes` (9), writes DIR/STEP.json and DIR/STEP.log, and prints the JSON. A step that ran out
-of time says `"complete": false`; the same command continues it. A complete one is not repeated. In 30 minutes, with
+of time says `"complete": false`; the same command continues it. A complete one is not repeated. With `--quick`, steps
+that have tiny sizes write STEP-quick.json and .log, which are no results of the whole step. In 30 minutes, with
 10 for each command: `tests speed parts --minutes 3`, then `bible-base`, then `bible-arms`; the baseline stays in `--run`.
 Nothing is fetched: `--wheels` installs the wheels of a folder into DIR/site, for machines without an index. `--text`
 is a folder with train, valid and test (.tsv.xz or .tsv), one column per language. `--data` is the data folder of a run
@@ -35,6 +36,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 STEPS = ("tests", "speed", "decode", "bible-base", "bible-arms", "profile", "parts")
+ONE_SIZE = ("tests", "bible-base", "bible-arms")
+"""Steps that `--quick` doesn't change."""
 SECONDS_TO_END = 30
 """A step that is told to end saves what it has within so long."""
 
@@ -58,12 +61,17 @@ def main() -> int:
     environment = prepare_environment(options)
     failed = False
     for step in options.steps:
-        content = read(options.out / f"{step}.json")
+        content = read(options.out / f"{name_of(step, options)}.json")
         if not is_done(content):
             content = run_step(step, options, environment)
         print(json.dumps({step: content}, indent=1), flush=True)
         failed |= content["exit code"] != 0
     return int(failed)
+
+
+def name_of(step: str, options: argparse.Namespace) -> str:
+    """What the files of a step are called: tiny sizes have their own."""
+    return f"{step}-quick" if options.quick and step not in ONE_SIZE else step
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -105,12 +113,13 @@ def command_of(step: str, options: argparse.Namespace, result: Path) -> list[str
     if script == "bible.py":
         given = {"--run": options.run, "--text": options.text, "--recipe": options.recipe}
     command += [part for name, value in given.items() if value for part in (name, str(value.resolve()))]
-    return command + (["--quick"] if options.quick and script != "bible.py" else [])
+    return command + (["--quick"] if options.quick and step not in ONE_SIZE else [])
 
 
 def run_step(step: str, options: argparse.Namespace, environment: dict[str, str]) -> dict[str, Any]:
     """Run a step in a process of its own, and record how it ended."""
-    result, log = options.out.resolve() / f"{step}.json", options.out / f"{step}.log"
+    name = name_of(step, options)
+    result, log = options.out.resolve() / f"{name}.json", options.out / f"{name}.log"
     started = time.monotonic()
     with log.open("a", encoding="utf-8") as output:
         process = subprocess.Popen(

@@ -129,8 +129,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check_zero_shot(self) -> Recipe:
-        problems = list(zero_shot_problems(self.corpus, self.evaluation.zero_shot))
-        if problems:
+        if problems := list(zero_shot_problems(self.corpus, self.evaluation.zero_shot)):
             raise ValueError(f"evaluation.zero_shot: {'; '.join(problems)}")
         return self
 
@@ -159,8 +158,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _check_arms(self) -> Recipe:
-        problems = list(_arm_problems(self))
-        if problems:
+        if problems := list(_arm_problems(self)):
             raise ValueError("; ".join(problems))
         return self
 
@@ -278,7 +276,9 @@ class Recipe(Section):
         return [*self.corpus.all_directions, *self.evaluation.zero_shot_directions]
 
     @classmethod
-    def load(cls, path: str | Path, overrides: list[str] | None = None, *, trusted: bool = True) -> Recipe:
+    def load(
+        cls, path: str | Path, overrides: list[str] | None = None, *, trusted: bool = True, check_files: bool = True
+    ) -> Recipe:
         """Read a recipe file. Paths in it are taken relative to its folder.
 
         Args:
@@ -286,6 +286,7 @@ class Recipe(Section):
             overrides: `section.key=value`, as given with `--set`.
             trusted: whether the user gave the recipe in order to run it. Otherwise its plug-ins, which are code, are
                 imported only if they are allowed.
+            check_files: whether the files that it names must be there.
 
         Raises:
             RecipeError: the file is missing or not YAML, or holds mistakes: all of them in one message. Or its plug-ins
@@ -294,7 +295,7 @@ class Recipe(Section):
         document = load_yaml(Path(path), overrides or [])
         if document.looks_like("sweep"):
             raise RecipeError(f"{path} is a sweep, not a recipe: run it with 'neuronspec sweep {path} --out FOLDER'")
-        context = {"folder": Path(path).resolve().parent, "check_files": True}
+        context = {"folder": Path(path).resolve().parent, "check_files": check_files}
         plugins = plugins_of(document, context)
         if not trusted:
             load_plugins_of_run(plugins, Path(path))
@@ -320,8 +321,7 @@ class Recipe(Section):
 
     def to_yaml(self) -> str:
         """The recipe as resolved: every key, paths absolute."""
-        values = self.model_dump(mode="json", exclude_none=True)
-        return dump_yaml(values)
+        return dump_yaml(self.model_dump(mode="json", exclude_none=True))
 
 
 def _arm_problems(recipe: Recipe) -> Iterator[str]:

@@ -8,20 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.families import build_family
+from tests.helpers.families import FAMILIES, build_family, padded_inputs
 from tests.helpers.toy_arm import toy_recipe
 from transformers.activations import ACT2FN
 
 from neuronspec.arms.arm import get_arm
-from neuronspec.arms.kinds import ARMS, SETTINGS, check_kind, table
+from neuronspec.arms.kinds import ARMS, SETTINGS, _without_counts, check_kind, table
 from neuronspec.arms.registry import ARMS as REGISTERED
 from neuronspec.core.errors import RecipeError
+from neuronspec.models.batch import Batch
+from neuronspec.models.pretrained import FAMILIES as STARTS
 from neuronspec.models.pretrained import kind_of, read_config
 from neuronspec.models.settings import ModelSettings
 from neuronspec.neurons.activations import SiteInfo
+from neuronspec.neurons.recording import record_activations
 from neuronspec.recipe import Recipe
 from neuronspec.runs.requirements import check_machine
 
+ACTIVATION_KEYS = (
+    "feed_forward_proj", "activation_function", "hidden_activation", "hidden_act", "dense_act_fn", "is_gated_act"
+)  # fmt: skip
 PAGE = Path(__file__).parents[2] / "docs" / "pretrained.md"
 
 ASKED: dict[str, tuple[dict[str, Any], set[str]]] = {
@@ -147,7 +153,7 @@ def test_a_criterion_that_reads_counts_is_refused_where_magnitudes_are_recorded(
 
     informed = {"criterion": "mutual_information", "fraction": 0.2}
     nested = {"criterion": "union", "parameters": {"of": ["cumulative", {"criterion": "mutual_information"}]}}
-    told = "the model's FFNs have (gelu|silu), where .*use statistic: count"
+    told = "the model's FFNs have (gelu|a gate and silu), where .*use statistic: count"
     for selection in (informed, nested):
         with pytest.raises(RecipeError, match=f"^selection: {told}"):
             check(selection)
@@ -160,6 +166,86 @@ def test_a_criterion_that_reads_counts_is_refused_where_magnitudes_are_recorded(
 def test_a_criterion_that_reads_counts_is_for_models_with_relu(checkpoints: dict[str, Path]) -> None:
     for kind in ("new", "encoder-decoder"):
         check_kind(recipe_of(kind, checkpoints, {"selection": {"criterion": "mutual_information"}}))
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "left out"])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if build_family(name).config.model_type in STARTS])
+def test_every_family_is_told_as_the_recording_says(
+    family: str, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where config.json names no activation, as those of some older checkpoints."""
+    model = build_family(family)
+    config = model.config.to_dict()
+    if not named:
+        config = {key: value for key, value in config.items() if key not in ACTIVATION_KEYS}
+        changed = {key: value for key, value in type(model.config)().to_dict().items() if key in ACTIVATION_KEYS}
+        model = type(model)(type(model.config).from_dict(model.config.to_dict() | changed))
+    monkeypatch.setattr("neuronspec.arms.kinds.read_config", lambda model: config)
+    kind = "encoder-decoder" if model.config.is_encoder_decoder else "causal"
+    recorded = record_activations(model.eval(), [Batch("en-de", padded_inputs(model))])
+    told = _without_counts(recipe_of("encoder-decoder", {"encoder-decoder": tmp_path}, {}), kind)
+    assert (told is None) == (recorded.statistic == "count")
+
+
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+def test_behind_a_gate_counts_are_refused_early_whatever_the_activation(activation: str, tmp_path: Path) -> None:
+    config = {"model_type": "llama", "hidden_act": activation, "max_position_embeddings": 64, "vocab_size": 50}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    recipe = recipe_of("causal", {"causal": tmp_path}, {"selection": {"criterion": "mutual_information"}})
+    with pytest.raises(RecipeError, match=f"the model's FFNs have a gate and {activation}, where .*is magnitude"):
+        check_kind(recipe)
+
+
+@pytest.mark.parametrize("where", ["selection", "arms: mine: selection"])
+@pytest.mark.parametrize(
+    ("corpus", "selection", "told"),
+    [
+        (
+            {"directions": "out"},
+            {"criterion": "lape", "granularity": "language"},
+            "LAPE needs two .* encoder .* only en",
+        ),
+        (
+            {"directions": "into"},
+            {"criterion": "exclusive", "granularity": "language"},
+            "exclusive .* decoder .* only en",
+        ),
+        ({"languages": ["de", "nl"]}, {"criterion": "mutual_information", "granularity": "family"}, "only Germanic"),
+        ({"directions": ["en-de"]}, {"criterion": "lape"}, "encoder has only en-de"),
+        (
+            {"directions": "out"},
+            {"criterion": "union", "granularity": "language", "parameters": {"of": ["lape", "cumulative"]}},
+            "LAPE needs two",
+        ),
+        (
+            {"directions": "out"},
+            {"criterion": "random", "granularity": "language", "parameters": {"like": "exclusive"}},
+            "exclusive needs two",
+        ),
+        ({}, {"coverage": {"encoder": 0.9}}, "no coverage for decoder of de-en: give 'decoder'"),
+        ({}, {"coverage": {"encoder": 0.9, "decoder/out": 0.9}}, "no coverage for decoder of de-en"),
+        ({}, {"criterion": "top_fraction", "fraction": {"decoder": 0.9}}, "no fraction for encoder of de-en"),
+        ({}, {"criterion": "lape", "fraction": {"decoder": 0.1}}, "no fraction for encoder"),
+    ],
+)
+def test_neurons_that_could_not_be_selected_are_told_before_anything_is_recorded(
+    where: str, corpus: dict[str, Any], selection: dict[str, Any], told: str
+) -> None:
+    """Each would be refused after the recording; see the tests of criteria."""
+    asked: dict[str, Any] = {"corpus": {"train": {"reader": "catalogs"}, "languages": ["de", "fr"]} | corpus}
+    asked |= {"selection": selection} if where == "selection" else {"arms": [{"name": "mine", **selection}]}
+    recipe = toy_recipe(**asked)
+    with pytest.raises(RecipeError, match=f"^{where}: .*{told}"):
+        check_kind(recipe)
+    with pytest.raises(RecipeError, match=f"^{where}: .*{told}"):
+        check_machine(recipe, ["train"])
+
+
+@pytest.mark.parametrize("criterion", ["lape", "exclusive", "mutual_information"])
+def test_several_groups_on_each_side_can_be_compared(criterion: str) -> None:
+    for corpus, granularity in ((["en-de", "fr-en"], "language"), ("out", "direction"), ("both", "family")):
+        languages = {"train": {"reader": "catalogs"}, "languages": ["de", "fr"], "directions": corpus}
+        check_kind(toy_recipe(corpus=languages, selection={"criterion": criterion, "granularity": granularity}))
 
 
 @pytest.mark.parametrize("name", ["relu2", "relu6"])

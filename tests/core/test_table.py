@@ -32,6 +32,17 @@ def test_csv_has_full_numbers_and_says_what_is_missing() -> None:
     assert list(csv.reader(io.StringIO(Table("t", ["a", "b"], []).to_csv()))) == [["a", "b"]]
 
 
+def test_csv_has_no_head_twice() -> None:
+    between, gain = Cell.interval(0, 1, 1), Cell("2*", 2, mark="*")
+    heads = ["method", "gain at 0", "95%", "over dense", "gain at 0.5", "95%", "over dense"]
+    table = Table("t", heads, [["a", gain, between, gain, gain, between, gain]])
+    found = table.to_csv().split("\n")[0].split(",")
+    assert len(set(found)) == len(found) == 13
+    assert found[3:7] == ["95% (gain at 0): low", "95% (gain at 0): high", "over dense (gain at 0)",
+                          "over dense (gain at 0): mark"]  # fmt: skip
+    assert "95% (gain at 0.5): high" in found and "95%" not in found
+
+
 def test_csv_has_both_ends_of_intervals() -> None:
     rows: list[list[str]] = [["a", Cell.interval(-0.12345678, 2, 1)], ["b", Cell("–")]]
     table = Table("t", ["arms", "95%"], rows)

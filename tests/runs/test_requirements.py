@@ -12,11 +12,11 @@ import pytest
 from tests.helpers.mutations import neuronspec
 from tests.helpers.synthetic import write_recipe
 
-from neuronspec.core.errors import CorpusError, MissingExtraError, NeuronspecError, RecipeError
+from neuronspec.core.errors import CorpusError, MissingExtraError, NeuronspecError, RecipeError, TrainingError
 from neuronspec.models.footprint import Room
 from neuronspec.recipe import Recipe
 from neuronspec.runs import requirements
-from neuronspec.runs.requirements import check_machine, check_memory
+from neuronspec.runs.requirements import check_machine, check_memory, check_processes
 
 GIGABYTE = 10**9
 
@@ -177,3 +177,54 @@ def test_tags_of_new_languages_that_nothing_trains(caplog: pytest.LogCaptureFixt
     assert "each other, and adapters_family never train them" in adapters and "take adapters_direction" in adapters
     assert not told(arms=["adapters_family"], training={"updates": 5})
     assert not told(arms=["adapters_family"], corpus={"families": {"nds": "another"}})
+
+
+@pytest.mark.parametrize("section", ["training", "continuation"])
+def test_compilation_on_a_cpu_is_refused_before_anything_else_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
+    """That of the arms, too, which come after the baseline."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    file, change = write_recipe(tmp_path), f"{section}.compile=true"
+    told = f"{section}.compile is true, but the model is on a CPU"
+    warned = neuronspec("validate", file, "--set", change, folder=tmp_path)
+    assert warned.code == 0 and f"a run on this machine would stop: {told}" in warned.err
+    refused = neuronspec("run", file, "--out", tmp_path / "run", "--set", change, folder=tmp_path)
+    assert refused.code == 1 and told in refused.err
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+    check_machine(Recipe.load(file, [change]), ["prepare", "record", "evaluate"])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("arms=[{name: mine, arm: dense, coverage: 0.7}]", "arms: mine: the arm dense selects no neurons"),
+        ("arms=[{name: mine, arm: lora, semantics: neuron}]", "arm lora doesn't depend on semantics"),
+        ("continuation.mix_directions=true", "compute one direction a batch"),
+        ("selection.coverage={encoder: 0.9}", "selection: no coverage for decoder"),
+    ],
+)
+def test_validate_refuses_what_run_does(tmp_path: Path, change: str, told: str) -> None:
+    file = write_recipe(tmp_path)
+    arms = () if change.startswith("arms") else ("--set", "arms=[lora]")
+    for command in (("validate", file), ("run", file, "--out", tmp_path / "run")):
+        outcome = neuronspec(*command, "--set", change, *arms, folder=tmp_path)
+        assert outcome.code == 2 and told in outcome.err, outcome.err
+
+
+def test_what_several_processes_cannot_train_is_told_at_the_start(tmp_path: Path) -> None:
+    """An arm, or sharding what drops layers, that comes long after the baseline."""
+    file = write_recipe(tmp_path)
+    recipe = Recipe.load(file, ["arms=[lora]"])
+    tasks = ["prepare", "train", "specialize/lora", "specialize/dense"]
+    with pytest.raises(TrainingError, match="an arm with lora by direction trains in one process"):
+        check_processes(recipe, tasks, 2)
+    check_processes(recipe, tasks, 1)
+    check_processes(recipe, ["train", "specialize/dense"], 2)  # that one is trained already
+    sharded = Recipe.load(file, ["continuation.parallel=fsdp", "model.encoder_layerdrop=0.1"])
+    with pytest.raises(TrainingError, match="encoder_layerdrop and decoder_layerdrop to 0"):
+        check_processes(sharded, ["train", "specialize/dense"], 2)
+    check_processes(sharded, ["train"], 2)
+    check_processes(sharded, ["specialize/dense"], 1)
+    whole = Recipe.load(file, ["continuation.parallel=fsdp"])
+    check_processes(whole, ["specialize/dense"], 2)

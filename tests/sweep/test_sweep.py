@@ -133,7 +133,7 @@ def test_killed_and_restarted_repeats_nothing_and_loses_nothing(finished: Path, 
 def test_a_failure_stops_nothing_but_itself(finished: Path, tmp_path: Path) -> None:
     path, out = finished.parent / "failing.yaml", tmp_path / "out"
     empty = "bad: {arm: dense, set: {corpus.filters.characters: {min: 5000}}}"  # the first one, and without any text
-    arms = f"arms: {{{empty}, dense: , wild: {{arm: dense, set: {{continuation.compile: true}}}}}}\n"
+    arms = f"arms: {{{empty}, dense: , wild: {{arm: specialized, set: {{selection.criterion: lape}}}}}}\n"
     path.write_text(f"name: toy\nrecipe: toy.yaml\n{SMALL}{arms}", encoding="utf-8")
     shutil.copytree(finished, out, ignore=shutil.ignore_patterns("cells"))  # what both sweeps need is done
     result = sweep(path, "--out", out)
@@ -141,7 +141,7 @@ def test_a_failure_stops_nothing_but_itself(finished: Path, tmp_path: Path) -> N
         r"^train-\S+: started", result.stdout, re.MULTILINE
     )
     assert result.returncode == 1 and "Traceback" not in result.stderr
-    assert "wild/seed-1" in result.stderr and "the model is on a CPU" in result.stderr
+    assert "wild/seed-1" in result.stderr and "selects no neuron" in result.stderr
     found = results(out)
     assert list(found["entries"]) == ["dense"] and {"bad/seed-1", "wild/seed-1"} <= found["failed"].keys()
 

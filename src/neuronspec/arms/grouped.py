@@ -99,11 +99,7 @@ class Grouped(Arm):
         Raises:
             TrainingError: several processes train together.
         """
-        if processes().size > 1:
-            raise TrainingError(
-                f"an arm with {self.kind} by direction trains in one process: in several, each would have gradients "
-                "of other parameters; start it without torchrun (the other arms train in several)"
-            )
+        self.check_processes(processes().size)
         model = start(given)
         info = self.info(given.recipe, model)
         added = self._add(model, info, given.seed)
@@ -111,6 +107,21 @@ class Grouped(Arm):
         tensors = {name: value.detach().contiguous() for name, value in added.parameters.items()}
         write_tensors(given.folder / f"{self.kind}.safetensors", self.kind, FORMAT_VERSION, info, tensors)
         return cost_of(given, model, extra=sum(value.numel() for value in tensors.values()))
+
+    def check_processes(self, size: int) -> None:
+        """Check that the arm is trained by one process.
+
+        Args:
+            size: number of processes.
+
+        Raises:
+            TrainingError: there are several.
+        """
+        if size > 1:
+            raise TrainingError(
+                f"an arm with {self.kind} by direction trains in one process: in several, each would have gradients "
+                "of other parameters; start it without torchrun (the other arms train in several)"
+            )
 
     def load(
         self, given: Given, zero_shot: Sequence[Direction] = (), method: Method = "auto"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from neuronspec.core.errors import RecipeError
+from neuronspec.core.errors import MaskError, RecipeError
 from neuronspec.models.pretrained import Kind, kind_of, read_config
+from neuronspec.neurons.criteria.criterion import Criterion
+from neuronspec.neurons.pooling import groups_of
 from neuronspec.neurons.registry import CRITERIA
 from neuronspec.recipe import Recipe
 from neuronspec.translation.convertible import why_not_converted
@@ -22,8 +25,14 @@ _SIDES = "a zero-shot direction takes the encoder of one direction and the decod
 
 _POSITIONS = ("max_position_embeddings", "n_positions")
 _ACTIVATIONS = ("feed_forward_proj", "activation_function", "hidden_activation", "hidden_act", "ffn_activation")
+_DEFAULT_ACTIVATIONS = {
+    "bloom": "gelu", "gpt2": "gelu_new", "gpt_neox": "gelu", "marian": "gelu", "mbart": "gelu", "mt5": "gated-gelu",
+}  # fmt: skip
+"""Of the types whose configuration may not name one and that have no ReLU then."""
 _RECTIFIED = ("relu", "relu2", "relu6")
 """What configurations call activations behind which counts are recorded."""
+_NOT_GATED = ("bloom", "gpt2", "gpt_neox", "opt")
+"""Types of decoder-only models whose FFNs have no gate; those of encoder-decoder models with one name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +104,7 @@ def check_kind(recipe: Recipe) -> None:
     """
     kind = kind_of(recipe.model)
     problems = list(_problems(recipe, kind))
-    problems = problems or [*_not_converted(recipe), *_too_much(recipe, kind), *_needs_counts(recipe)]
+    problems = problems or [*_not_converted(recipe), *_too_much(recipe, kind), *_cant_select(recipe, kind)]
     if problems:
         raise RecipeError("; ".join(problems))
 
@@ -147,24 +156,41 @@ def _too_much(recipe: Recipe, kind: Kind) -> Iterator[str]:
         yield f"evaluation.beam is {asked.beam}, and the vocabulary has {vocabulary} tokens; usual are 4 to 10"
 
 
-def _needs_counts(recipe: Recipe) -> Iterator[str]:
-    """Why a criterion can't read what is recorded of FFNs without a ReLU: it would be told after the recording."""
-    if recipe.model.pretrained is None:
-        activation = recipe.model.activation_function or "relu"
-    else:
-        config = read_config(recipe.model)
-        activation = next((config[key] for key in _ACTIVATIONS if isinstance(config.get(key), str)), "relu")
-    if activation in _RECTIFIED:
-        return
+def _cant_select(recipe: Recipe, kind: Kind) -> Iterator[str]:
+    """Why neurons can't be selected from what will be recorded: it would be told after the recording."""
+    corpus, sides = recipe.corpus, ("layers",) if kind == "causal" else ("encoder", "decoder")
+    activation = _without_counts(recipe, kind)
     recipes = {"selection": recipe} | {f"arms: {name}: selection": recipe.for_arm(name) for name in recipe.arm_names}
     for where, one in recipes.items():
-        if one.selection.statistic == "auto":
-            selection = one.selection.model_copy(update={"statistic": "magnitude"})
-            try:
-                CRITERIA.get(selection.criterion).from_settings(selection, recipe.corpus.pivot)
-            except RecipeError as error:
-                yield f"{where}: the model's FFNs have {activation}, where statistic: auto is magnitude, and {error}"
-                return
+        selection, because = one.selection, ""
+        if activation is not None and selection.statistic == "auto":
+            selection = selection.model_copy(update={"statistic": "magnitude"})
+            because = f"the model's FFNs have {activation}, where statistic: auto is magnitude, and "
+        try:
+            criterion: Criterion = CRITERIA.get(selection.criterion).from_settings(selection, corpus.pivot)
+        except RecipeError as error:
+            yield f"{where}: {because}{error}"
+            return
+        positions, granularity = recipe.recording.positions, selection.granularity
+        try:
+            criterion.check(groups_of(corpus.all_directions, sides, positions, granularity, corpus.families))
+        except (MaskError, RecipeError) as error:
+            yield f"{where}: {error}"
+            return
+
+
+def _without_counts(recipe: Recipe, kind: Kind) -> str | None:
+    """What the model's FFNs have, where a value > 0 doesn't mean that the neuron fired; None where it does."""
+    if recipe.model.pretrained is None:
+        config: Mapping[str, Any] = {"activation_function": recipe.model.activation_function}
+    else:
+        config = read_config(recipe.model)
+    default = _DEFAULT_ACTIVATIONS.get(str(config.get("model_type")), "relu")
+    activation: str = next((config[key] for key in _ACTIVATIONS if isinstance(config.get(key), str)), default)
+    gated = kind == "causal" and config.get("model_type") not in _NOT_GATED
+    if activation in _RECTIFIED and not gated:
+        return None
+    return f"a gate and {activation}" if gated else activation
 
 
 def _sides_of(recipe: Recipe) -> set[str]:

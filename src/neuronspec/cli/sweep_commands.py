@@ -12,7 +12,7 @@ from neuronspec.cli.options import NoVerifyOption, SetOption, TablesOption
 from neuronspec.cli.output import console, progress
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError, RunError
 from neuronspec.core.files import write_json
-from neuronspec.core.run_folder import RunFolder, default_sweep
+from neuronspec.core.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from neuronspec.sweep.nodes import Node
@@ -89,22 +89,20 @@ def run_sweep(
 
     Raises:
         RecipeError: mistakes in the file, or in the recipe of an entry.
-        RunError: the folder is another sweep's, or in use.
+        RunError: the folder is another sweep's, or in use; or something that an entry needs isn't installed.
         SweepFailed: some tasks failed.
         Interrupted: a signal came.
     """
     from filelock import FileLock, Timeout
 
-    from neuronspec.sweep.nodes import OWNER, base_of, nodes_of
+    from neuronspec.sweep.checks import check_nodes, open_sweep
+    from neuronspec.sweep.nodes import OWNER
     from neuronspec.sweep.registry import EXECUTORS
     from neuronspec.sweep.runner import Runner
-    from neuronspec.sweep.settings import Sweep
 
-    sweep = Sweep.load(file, overrides)
-    out = out or default_sweep(sweep.name)
-    base = base_of(out, sweep, base)
-    nodes = nodes_of(sweep, out, base)
+    sweep, out, base, nodes = open_sweep(file, overrides, out, base)
     made = EXECUTORS.get(executor)(sweep, out, processes)
+    check_nodes(nodes, here=not made.outlives)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / OWNER, {"sweep": sweep.name, "base": str(base.resolve()) if base else None})
     try:
@@ -127,17 +125,16 @@ def plan_sweep(
     processes: int | None = None,
 ) -> None:
     """Print every task of a sweep, and whether it is done; of jobs, what a cluster would be given."""
-    from neuronspec.sweep.nodes import base_of, nodes_of
+    from neuronspec.sweep.checks import check_nodes, open_sweep
     from neuronspec.sweep.registry import EXECUTORS
-    from neuronspec.sweep.settings import Sweep
 
-    sweep = Sweep.load(file, overrides)
-    out = out or default_sweep(sweep.name)
-    nodes = nodes_of(sweep, out, base_of(out, sweep, base))
+    sweep, out, _, nodes = open_sweep(file, overrides, out, base)
+    kind = EXECUTORS.get(executor)
+    check_nodes(nodes, here=not kind.outlives)
     done = {node.folder for node in nodes if node.done()}
     for node in nodes:
         typer.echo(f"{node.name}: {'done' if node.folder in done else 'to do'}")
-    for line in EXECUTORS.get(executor)(sweep, out, processes).plan(nodes, done):
+    for line in kind(sweep, out, processes).plan(nodes, done):
         typer.echo(line)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -100,12 +100,13 @@ class Table:
         """Full numbers; missing ones are empty.
 
         A column with missing directions is followed by one that says how many directions each number covers, a column
-        with marks by one of marks; a column of intervals becomes two, of their ends. No text is a formula to a
-        spreadsheet; see `guarded`.
+        with marks by one of marks; a column of intervals becomes two, of their ends. A head that several columns have
+        gets the one in front that it belongs to: `95% (gain at 0.2)`. No text is a formula to a spreadsheet; see
+        `guarded`.
         """
         columns = list(zip(*self.rows, strict=True)) or [() for _ in self.columns]
         out: list[list[str]] = []
-        for head, cells in zip(self.columns, columns, strict=True):
+        for head, cells in zip(_distinct(self.columns), columns, strict=True):
             head = guarded(head)
             known = [cell for cell in cells if isinstance(cell, Cell)]
             if any(cell.bounds for cell in known):
@@ -158,6 +159,16 @@ def export(tables: Mapping[str, Table], folder: Path) -> list[Path]:
             paths.append(folder / f"{name}.{ending}")
             write_text(paths[-1], text)
     return paths
+
+
+def _distinct(heads: Sequence[str]) -> list[str]:
+    """The heads, those that occur several times with the last one before them that doesn't."""
+    found, own = [], ""
+    for head in heads:
+        if heads.count(head) == 1:
+            own = head
+        found.append(head if heads.count(head) == 1 else f"{head} ({own})")
+    return found
 
 
 def guarded(text: str) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neuronspec.core.direction import Direction, Monolingual
 from neuronspec.core.errors import MaskError
 from neuronspec.core.languages import family_of
 from neuronspec.neurons.positions import side_of
-from neuronspec.neurons.settings import Granularity, Statistic
+from neuronspec.neurons.settings import Granularity, Positions, Statistic
 
 if TYPE_CHECKING:
     import torch
 
     from neuronspec.neurons.activations import Activations
+
+Groups: TypeAlias = Mapping[Direction, Mapping[str, str]]
+"""By direction and side (`encoder`, `decoder`, `layers`), the group whose activations are summed."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Pool:
     """
 
     directions: tuple[Direction, ...]
-    groups: Mapping[Direction, Mapping[str, str]]
+    groups: Groups
     values: Mapping[str, Mapping[str, torch.Tensor]]
     tokens: Mapping[str, Mapping[str, int]]
     recorded: Mapping[Statistic, Mapping[str, Mapping[str, torch.Tensor]]] = field(default_factory=dict)
@@ -66,11 +69,8 @@ def pool_activations(
         MaskError: a decoder-only model of which all positions were recorded can't be pooled.
         DirectionError: no family is known for a language.
     """
-    sides = list(dict.fromkeys(map(side_of, acts.sites)))
-    groups = {
-        direction: {side: _group(direction, side, acts, granularity, families) for side in sides}
-        for direction in acts.directions
-    }
+    sides = dict.fromkeys(map(side_of, acts.sites))
+    groups = groups_of(acts.directions, sides, acts.info.positions, granularity, families)
     statistics: dict[Statistic, Any] = {"count": acts.counts, "magnitude": acts.magnitudes}
     recorded: dict[Statistic, dict[str, dict[str, torch.Tensor]]] = {
         each: {site: {} for site in acts.sites} for each in statistics
@@ -86,21 +86,47 @@ def pool_activations(
     return Pool(acts.directions, groups, recorded[statistic], tokens, recorded)
 
 
+def groups_of(
+    directions: Iterable[Direction],
+    sides: Iterable[str],
+    positions: Positions,
+    granularity: Granularity,
+    families: Mapping[str, str] | None,
+) -> Groups:
+    """What `pool_activations` sums the activations of each direction and side with.
+
+    Args:
+        directions: that are recorded.
+        sides: of the model: `encoder` and `decoder`, or `layers`.
+        positions: that are recorded.
+        granularity: as of `pool_activations`.
+        families: as of `pool_activations`.
+
+    Raises:
+        MaskError, DirectionError: as of `pool_activations`.
+    """
+    sides = list(sides)
+    return {
+        direction: {side: _group(direction, side, positions, granularity, families) for side in sides}
+        for direction in directions
+    }
+
+
 def _group(
     direction: Direction,
     side: str,
-    acts: Activations,
+    positions: Positions,
     granularity: Granularity,
     families: Mapping[str, str] | None,
 ) -> str:
     if granularity == "direction":
         return str(direction)
-    if side == "layers" and acts.info.positions == "both" and not isinstance(direction, Monolingual):
+    if side == "layers" and positions == "both" and not isinstance(direction, Monolingual):
         raise MaskError(
             f"granularity {granularity!r}: these activations of a decoder-only model mix source and target; "
             "record positions='prompt' or 'continuation', or select by direction"
         )
-    reads_source = side == "encoder" or acts.info.positions == "prompt"
+    reads_source = side == "encoder" or positions == "prompt"
     language = direction.source if reads_source else direction.target
     if granularity == "language":
         return language

@@ -14,7 +14,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from neuronspec.core.run_folder import COST, RunFolder
 from neuronspec.core.signals import SignalReceived
 from neuronspec.corpus.old_form import from_old_form
 from neuronspec.recipe import Recipe
-from neuronspec.runs.requirements import check_machine
+from neuronspec.runs.requirements import check_machine, check_processes
 from neuronspec.runs.run_log import RunLog, logging_to
 from neuronspec.runs.stages import TRAININGS, Run
 from neuronspec.runs.state import FileRecord, Made, TaskState, read_stages
@@ -42,15 +42,20 @@ logger = logging.getLogger(__name__)
 class Pipeline:
     """A recipe in a run folder.
 
+    Args:
+        before: what is known of tasks that another run did for this one, since what they were made of may be gone.
+
     Raises:
         RunError: the folder holds something else, or a run of another recipe.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, progress: Progress = SILENT) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, progress: Progress = SILENT, before: Mapping[str, TaskState] | None = None
+    ) -> None:
         self.recipe = recipe
         self.run = Run(recipe, RunFolder(folder), progress)
         self.state = _read_state(self.run.paths, recipe.name)
-        self.tasks = {task.name: task for task in tasks_of(recipe, self.state)}
+        self.tasks = {task.name: task for task in tasks_of(recipe, {**(before or {}), **self.state})}
         self._ran: set[str] = set()
 
     def fingerprint(self, task: Task) -> str:
@@ -138,8 +143,9 @@ class Pipeline:
         with locked(self.run.paths, wait) if joined.is_main else nullcontext():
             joined.wait()
             planned = self._agreed(joined, stage, names)
-            stages = {self.tasks[name].stage for name, reason in planned if reason}
-            check_machine(self.recipe, stages, self.run.paths.tokenizer)
+            due = [name for name, reason in planned if reason]
+            check_processes(self.recipe, due, joined.size)
+            check_machine(self.recipe, {self.tasks[name].stage for name in due}, self.run.paths.tokenizer)
             if joined.is_main:
                 write_text(self.run.paths.recipe, self.recipe.to_yaml())
             with logging_to(self.run.paths.log, logger) if joined.is_main else nullcontext() as log:

@@ -5,20 +5,22 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from neuronspec.arms.arm import arm_of
 from neuronspec.arms.kinds import check_kind
 from neuronspec.arms.settings import AVERAGED
-from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError
+from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError, TrainingError
 from neuronspec.core.processes import launched
 from neuronspec.models.dimensions import Dimensions
 from neuronspec.models.footprint import Plan, Room, footprint, readable_size, room
 from neuronspec.models.id_map import IdMap
-from neuronspec.models.pretrained import config_of, kind_of
+from neuronspec.models.presets import PRESETS
+from neuronspec.models.pretrained import config_of, kind_of, read_config
 from neuronspec.recipe import Recipe
 from neuronspec.runs.stages import TRAININGS
 from neuronspec.specialization.settings import untrained_tokens
@@ -39,8 +41,9 @@ def warn_of_machine(recipe: Recipe) -> None:
     """Warn of what this machine lacks for a run of the recipe. Imports torch only where there may be a GPU.
 
     Raises:
-        RecipeError: as of `check_kind` and `check_memory`.
+        RecipeError: as of `arm_of`, `Arm.check`, `check_kind` and `check_memory`.
     """
+    _check_arms(recipe)
     check_kind(recipe)
     for missing in _missing(recipe):
         logger.warning("a run on this machine would stop: %s", missing)
@@ -60,22 +63,35 @@ def check_machine(recipe: Recipe, stages: Collection[str], tokenizer: Path | Non
         tokenizer: the folder of the run's tokenizer, which there may be.
 
     Raises:
-        NeuronspecError: a reader, optimizer, arm, tracker, engine or score lacks a package, tokenizer or checkpoint.
-        RecipeError: as of `check_kind` and `check_memory`.
+        NeuronspecError, RecipeError: as of `check_installed`, `check_model` and `check_memory`.
     """
-    _check_kind_of_run(recipe, stages)
+    check_model(recipe, stages)
+    check_installed(recipe, stages)
+    trainings = [section for stage, section in TRAININGS.items() if stage in stages]
+    for section in trainings:
+        check_memory(recipe, section, tokenizer=None if "prepare" in stages else tokenizer)
+    if "continuation" in trainings:
+        _warn_of_tags(recipe)
+
+
+def check_installed(recipe: Recipe, stages: Collection[str]) -> None:
+    """Check that what some stages need is installed, and that this machine can compute as the recipe says.
+
+    Args:
+        recipe: of the run.
+        stages: that will run.
+
+    Raises:
+        NeuronspecError: a reader, optimizer, arm, tracker, engine or score lacks a package, tokenizer or checkpoint.
+        TrainingError: compilation is asked for on a CPU.
+    """
     for missing in _missing(recipe, stages):
         raise missing
-    trainings = [section for stage, section in TRAININGS.items() if stage in stages]
-    if trainings:
-        from neuronspec.training.optimization import check_optimizer
+    for section in (section for stage, section in TRAININGS.items() if stage in stages):
+        if getattr(recipe, section) is not None:
+            from neuronspec.training.optimization import check_optimizer
 
-        for section in trainings:
-            if getattr(recipe, section) is not None:
-                check_optimizer(getattr(recipe, section))
-            check_memory(recipe, section, tokenizer=None if "prepare" in stages else tokenizer)
-        if "continuation" in trainings:
-            _warn_of_tags(recipe)
+            check_optimizer(getattr(recipe, section))
     if "evaluate" in stages:
         from neuronspec.evaluation.scorer import check_scoring
         from neuronspec.translation.engine import check_engine
@@ -84,8 +100,55 @@ def check_machine(recipe: Recipe, stages: Collection[str], tokenizer: Path | Non
         check_scoring(recipe.evaluation.scores, [direction.target for direction in recipe.evaluated_directions])
 
 
-def _check_kind_of_run(recipe: Recipe, stages: Collection[str]) -> None:
-    """See `check_kind`; stages after the baseline can do without the checkpoint, and then nothing is known of it."""
+def check_processes(recipe: Recipe, tasks: Collection[str], size: int) -> None:
+    """Check that what will be trained can be, by so many processes.
+
+    Args:
+        recipe: of the run.
+        tasks: that will run, by name.
+        size: number of processes.
+
+    Raises:
+        TrainingError: an arm is trained by one process alone, or the model can't be sharded.
+    """
+    if size == 1:
+        return
+    from neuronspec.arms.grouped import Grouped
+    from neuronspec.training.parallel import check_layerdrop
+
+    for name in recipe.arm_names:
+        arm = arm_of(recipe, name)[0]
+        if f"specialize/{name}" in tasks and isinstance(arm, Grouped):
+            arm.check_processes(size)
+    stages = {task.partition("/")[0] for task in tasks}
+    trainings = [getattr(recipe, section) for stage, section in TRAININGS.items() if stage in stages]
+    if any(settings is not None and settings.parallel == "fsdp" for settings in trainings):
+        check_layerdrop(_fields(recipe))
+
+
+def _fields(recipe: Recipe) -> Mapping[str, Any]:
+    """The configuration of the model, as far as a recipe or config.json has it."""
+    model = recipe.model
+    if model.pretrained is None:
+        return PRESETS.get(model.preset) | model.overrides
+    try:
+        return read_config(model)
+    except RecipeError:  # the baseline is made, and the checkpoint may be gone
+        return {}
+
+
+def check_model(recipe: Recipe, stages: Collection[str]) -> None:
+    """Check that the model of a run can do what the recipe asks for; see `check_kind`.
+
+    Stages after the baseline can do without the checkpoint, and then nothing is known of it.
+
+    Args:
+        recipe: of the run.
+        stages: that will run.
+
+    Raises:
+        RecipeError: as of `check_kind`.
+    """
     try:
         kind_of(recipe.model)
     except RecipeError:
@@ -95,14 +158,36 @@ def _check_kind_of_run(recipe: Recipe, stages: Collection[str]) -> None:
     check_kind(recipe)
 
 
+def _check_arms(recipe: Recipe) -> None:
+    problems: dict[str, None] = {}
+    for name in recipe.arm_names:
+        try:
+            arm, own = arm_of(recipe, name)
+            arm.check(own)
+        except RecipeError as error:
+            problems[str(error)] = None
+    if problems:
+        raise RecipeError("; ".join(problems))
+
+
 def _missing(recipe: Recipe, stages: Collection[str] | None = None) -> Iterator[NeuronspecError]:
-    """What isn't installed here and some stages need (all without `stages`), each with how to install it."""
+    """What some stages need (all without `stages`) and this machine hasn't, each with what to do."""
     if stages is None or "prepare" in stages:
         for source in chain.from_iterable(recipe.corpus.sources.values()):
             yield from source.missing()
     for package in dict.fromkeys(_packages(recipe)):
         if (stages is None or package.stage in stages) and importlib.util.find_spec(package.name) is None:
             yield MissingExtraError(package.name, package.extra, package.purpose)
+    for stage, section in TRAININGS.items():
+        settings = getattr(recipe, section)
+        if (stages is None or stage in stages) and settings is not None and settings.compile:
+            from neuronspec.models.load import default_device
+            from neuronspec.training.step import check_compilation
+
+            try:
+                check_compilation(settings, default_device(), section)
+            except TrainingError as error:
+                yield error
 
 
 def _packages(recipe: Recipe) -> Iterator[_Package]:

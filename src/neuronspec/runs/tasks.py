@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ def tasks_of(recipe: Recipe, known: Mapping[str, TaskState] | None = None) -> li
     corpus["corpus"].pop("workers", None)
     families = {"families": corpus["corpus"].pop("families", {})}
     checkpoint = _checkpoint(recipe, checkpoint_in(known or {}) or {})
-    text = {"inputs": _text(recipe, known or {})} | _ready_tokenizer(recipe)
+    text = {"inputs": _text(recipe, known or {})} | _ready_tokenizer(recipe, known or {})
     inputs = {"zero_shot": recipe.evaluation.zero_shot} | text
     selection = _of_selection(recipe, families)
     tasks = [
@@ -194,7 +194,7 @@ def _checkpoint(recipe: Recipe, recorded: Mapping[str, Any]) -> dict[str, Any]:
         # a run holds all that it made of its checkpoint, so it stays of use without it
         if (recorded.get("name"), recorded.get("revision")) != (model.pretrained, model.revision):
             raise
-        logger.info("the checkpoint %s isn't there any more; it is taken to be as it was", model.pretrained)
+        _say_gone(f"the checkpoint {model.pretrained}")
         facts = dict(recorded)
     tokenized = model.model_dump(mode="json", include=set(TOKENIZED_BY), exclude_defaults=True)
     return {"pretrained": facts} | ({"tokenized": tokenized} if tokenized else {})
@@ -205,18 +205,29 @@ def _text(recipe: Recipe, known: Mapping[str, TaskState]) -> dict[str, Any]:
     found = recipe.corpus.inputs
     before = known["prepare"]["settings"].get("inputs") if "prepare" in known else None
     if before and before != found and all(stamp is None for stamp in found.values()):
-        logger.info("the text that was prepared isn't there any more; it is taken to be as it was")
+        _say_gone(f"the text that was prepared ({', '.join(found)})")
         return dict(before)
     return found
 
 
-def _ready_tokenizer(recipe: Recipe) -> dict[str, str | None]:
-    """What identifies the tokenizer that the recipe names, if it does; null where it isn't there any more."""
+@cache
+def _say_gone(what: str) -> None:
+    """Say once what of a run is gone; the entries of a sweep share it."""
+    logger.info("%s isn't there any more; it is taken to be as it was", what)
+
+
+def _ready_tokenizer(recipe: Recipe, known: Mapping[str, TaskState]) -> dict[str, str | None]:
+    """What identifies the tokenizer that the recipe names, if it does. A run has its own copy, so it may be gone."""
     path = recipe.tokenizer.path
     if path is None:
         return {}
     file = path / "tokenizer.json" if path.is_dir() else path
-    return {"ready_tokenizer": digest(file) if file.is_file() else None}
+    if file.is_file():
+        return {"ready_tokenizer": digest(file)}
+    before = known["prepare"]["settings"].get("ready_tokenizer") if "prepare" in known else None
+    if before:
+        _say_gone(f"the tokenizer {path}")
+    return {"ready_tokenizer": before}
 
 
 def _continued(recipe: Recipe) -> list[str]:

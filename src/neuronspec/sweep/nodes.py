@@ -20,9 +20,10 @@ from neuronspec.core.errors import RunError
 from neuronspec.core.files import write_text
 from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import RunFolder
+from neuronspec.models.pretrained import resolved
 from neuronspec.recipe import Recipe
 from neuronspec.runs.pipeline import Pipeline
-from neuronspec.runs.state import read_stages
+from neuronspec.runs.state import TaskState, read_stages
 from neuronspec.runs.tasks import Task
 from neuronspec.sweep.settings import Cell, Sweep
 
@@ -84,19 +85,23 @@ class Node:
         return all(pipeline.stale(pipeline.tasks[name]) is None for name in (*self.linked, *self.tasks))
 
 
-def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]:
+def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None, *, check_files: bool = True) -> list[Node]:
     """All nodes of a sweep; each comes after those that it needs.
 
     Args:
         sweep: see `Sweep`.
         folder: of the sweep.
         base: a run whose corpus, baseline, activations and masks are used where they are what an entry needs.
+        check_files: as of `Sweep.load`.
 
     Raises:
         RunError: the baseline of `base` is none that the sweep needs; says why.
     """
-    recipes = sweep.recipes()
-    pipelines = {cell.name: Pipeline(recipe, folder / "cells" / cell.name) for cell, recipe in recipes}
+    recipes = sweep.recipes(check_files=check_files)
+    if not check_files:
+        recipes = [(cell, _located(recipe, sweep.recipe.resolve().parent)) for cell, recipe in recipes]
+    before = _tasks_in(base) if base is not None else {}
+    pipelines = {cell.name: Pipeline(recipe, folder / "cells" / cell.name, before=before) for cell, recipe in recipes}
     trained: dict[str, Path] = {}  # an arm that another one needs may be an entry itself
     for cell, _ in recipes:
         pipeline = pipelines[cell.name]
@@ -119,6 +124,22 @@ def nodes_of(sweep: Sweep, folder: Path, base: Path | None = None) -> list[Node]
         nodes[where] = Node(where, recipe, own, places.linked(pipeline, own), cell, start=start)
     places.check()
     return sorted(nodes.values(), key=lambda node: (node.cell is not None, bool(node.needs & places.cells)))
+
+
+def _located(recipe: Recipe, folder: Path) -> Recipe:
+    """A recipe whose files weren't checked, with the name of its checkpoint as a run keeps it."""
+    if (name := recipe.model.pretrained) is None:
+        return recipe
+    try:
+        name = resolved(name, folder)
+    except ValueError:  # it was a folder
+        name = str((folder / Path(name).expanduser()).resolve())
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"pretrained": name})})
+
+
+def _tasks_in(folder: Path) -> dict[str, TaskState]:
+    path = RunFolder(folder).stages
+    return read_stages(path)["tasks"] if path.exists() else {}
 
 
 class _Places:
@@ -182,7 +203,8 @@ def link(node: Node) -> None:
         raise RunError(f"{node.folder} has changed since the sweep looked at it; run the sweep again")
     node.folder.mkdir(parents=True, exist_ok=True)
     write_text(RunFolder(node.folder).recipe, node.recipe.to_yaml())  # first, as it says whose folder this is
-    pipeline = node.pipeline()
+    before = {name: _tasks_in(source)[name] for name, source in node.linked.items() if name in _tasks_in(source)}
+    pipeline = Pipeline(node.recipe, node.folder, before=before)
     for name, source in node.linked.items():
         task = pipeline.tasks[name]
         for target, place in _outputs(task, source, node.folder):

@@ -177,8 +177,13 @@ class Sweep(Section):
         return self
 
     @classmethod
-    def load(cls, path: Path, overrides: list[str] | None = None) -> Sweep:
-        """Read a sweep file; `overrides` are recipe keys as given with `--set`, for all entries.
+    def load(cls, path: Path, overrides: list[str] | None = None, *, check_files: bool = True) -> Sweep:
+        """Read a sweep file.
+
+        Args:
+            path: of the file.
+            overrides: recipe keys as given with `--set`, for all entries.
+            check_files: whether the files that its recipe names must be there.
 
         Raises:
             RecipeError: the file is missing or mistaken, or an entry makes an invalid recipe; lists all mistakes.
@@ -192,7 +197,7 @@ class Sweep(Section):
         if problems:
             raise RecipeError("; ".join(problems))
         sweep = sweep.model_copy(update={"set": sweep.set | given})
-        sweep.recipes()
+        sweep.recipes(check_files=check_files)
         return sweep
 
     def cells(self) -> Iterator[Cell]:
@@ -225,8 +230,11 @@ class Sweep(Section):
                 "checkpoint is the only baseline; leave base_seeds out, or add training"
             )
 
-    def recipes(self) -> list[tuple[Cell, Recipe]]:
+    def recipes(self, *, check_files: bool = True) -> list[tuple[Cell, Recipe]]:
         """Each training with its recipe.
+
+        Args:
+            check_files: as of `load`.
 
         Raises:
             RecipeError: changes make a mistaken recipe; names the entries.
@@ -236,13 +244,13 @@ class Sweep(Section):
         mistakes: dict[str, dict[str, None]] = {}
         for cell in self.cells():
             try:
-                recipe = Recipe.load(self.recipe, cell.overrides)
+                recipe = Recipe.load(self.recipe, cell.overrides, check_files=check_files)
                 ARMS.get(cell.arm)().check(recipe)
                 made.append((cell, recipe))
             except RecipeError as error:
                 mistakes.setdefault(str(error), {})[cell.entry] = None
         if mistakes:
-            raise RecipeError("\n".join(f"{_entries(found)}: {error}" for error, found in mistakes.items()))
+            raise RecipeError("\n".join(f"{entries_named(found)}: {error}" for error, found in mistakes.items()))
         _check_held_out(made)
         return made
 
@@ -284,7 +292,8 @@ class Cell:
         return [f"{key}={json.dumps(value, default=str, ensure_ascii=False)}" for key, value in changes.items()]
 
 
-def _entries(names: Collection[str]) -> str:
+def entries_named(names: Collection[str]) -> str:
+    """`entry a`, or `entries a, b`."""
     return f"{'entry' if len(names) == 1 else 'entries'} {', '.join(names)}"
 
 
@@ -294,8 +303,8 @@ def _check_held_out(made: list[tuple[Cell, Recipe]]) -> None:
     others = {cell.entry: None for cell, own in made if _drawn_from(own) != _drawn_from(recipe)}
     if others:
         raise RecipeError(
-            f"{_entries(others)}: corpus.train is other than that of entry {first.entry}, and validation or test text "
-            "is drawn from it, so it would differ, too; give both corpus.valid and corpus.test, or write "
+            f"{entries_named(others)}: corpus.train is other than that of entry {first.entry}, and validation or test "
+            "text is drawn from it, so it would differ, too; give both corpus.valid and corpus.test, or write "
             "held_out: false in the sources that only some entries have"
         )
 

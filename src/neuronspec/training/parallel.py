@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
@@ -93,12 +93,28 @@ class Parallel:
 
 def drops_layers(model: PreTrainedModel) -> bool:
     """Whether training leaves out whole layers at random (LayerDrop), others in each process, as M2M-100 does."""
-    return any(name.endswith("layerdrop") and value for name, value in vars(model.config).items())
+    return _layerdrop(vars(model.config))
+
+
+def _layerdrop(fields: Mapping[str, Any]) -> bool:
+    return any(name.endswith("layerdrop") and value for name, value in fields.items())
 
 
 def _check_layers(model: PreTrainedModel) -> None:
     """Refuse a model of which a process may wait for a layer that the others leave out."""
-    if drops_layers(model):
+    check_layerdrop(vars(model.config))
+
+
+def check_layerdrop(fields: Mapping[str, Any]) -> None:
+    """Check that a model whose layers are sharded drops none at random.
+
+    Args:
+        fields: of its configuration.
+
+    Raises:
+        TrainingError: it does.
+    """
+    if _layerdrop(fields):
         raise TrainingError(
             "parallel: fsdp gathers each layer from all processes, and this model drops layers at random, others in "
             "each process: set parallel: ddp, or the model's encoder_layerdrop and decoder_layerdrop to 0 (in the "

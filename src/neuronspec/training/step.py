@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -29,11 +30,8 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> Widened:
         TrainingError: the model has no gradient checkpointing; or compilation is asked for on a CPU, where it takes a
             minute and gains nothing.
     """
+    check_compilation(settings, model.device)
     if settings.compile:
-        if model.device.type == "cpu":
-            raise TrainingError(
-                "training.compile is true, but the model is on a CPU, where it gains nothing: set it to false"
-            )
         for layer in _layers(model):
             layer.compile(dynamic=True)
     if settings.gradient_checkpointing and not model.supports_gradient_checkpointing:
@@ -45,6 +43,23 @@ def prepare_step(model: PreTrainedModel, settings: TrainingSettings) -> Widened:
     if settings.freeze_embeddings:
         freeze_embeddings(model)
     return Widened(model)
+
+
+def check_compilation(settings: TrainingSettings, device: torch.device, section: str = "training") -> None:
+    """Check that compilation isn't asked for on a CPU, where it takes a minute and gains nothing.
+
+    Args:
+        settings: of the training.
+        device: that the model trains on.
+        section: of the recipe that has the settings.
+
+    Raises:
+        TrainingError: it is.
+    """
+    if settings.compile and device.type == "cpu":
+        raise TrainingError(
+            f"{section}.compile is true, but the model is on a CPU, where it gains nothing: set it to false"
+        )
 
 
 @contextmanager

@@ -16,12 +16,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.helpers.fake_run import ARMS, FAMILIES, HOSTILE, changed, fake_run
+from tests.helpers.fake_run import (
+    ARMS,
+    FAMILIES,
+    FAMILY_OF,
+    HOSTILE,
+    changed,
+    fake_activations,
+    fake_run,
+    family_masks,
+)
 
 from neuronspec.analysis.overlap import overlap
 from neuronspec.core.errors import MissingExtraError
+from neuronspec.neurons.masks import NeuronMasks
+from neuronspec.report import numbers
 from neuronspec.report.data import ReportData
 from neuronspec.report.page.html import render, write_report
+from neuronspec.report.page.sections import structure_blocks
 
 pytest.importorskip("plotly", reason="the report extra is not installed")
 SMALL = {"Germanic": ["de", "nl"], "Romance": ["fr"]}
@@ -113,6 +125,21 @@ def test_the_heatmap_has_the_numbers_in_every_order(page: Page) -> None:
     pairs = [row for row in block["rows"] if row[0] == "decoder 3"]
     assert [row[1:3] for row in pairs] == [[site["names"][a], site["names"][b]] for a, b in ((0, 1), (0, 2), (1, 2))]
     assert pairs[0][3] == site["iou"][0][1]
+
+
+def test_captions_are_of_all_layers_whose_languages_may_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into the pivot, all languages are of one family, so nothing is permuted in the encoder."""
+    kept = [*(f"{code}-en" for code in ("de", "nl", "da")), *(f"en-{code}" for code in ("de", "nl", "da", "es", "fr"))]
+    every = family_masks()
+    masks = NeuronMasks.from_dict({name: every[name] for name in kept})
+    codes = ["de", "nl", "da", "es", "fr"]
+    distance = {(a, b): float(abs(codes.index(a) - codes.index(b))) for a in codes for b in codes}
+    monkeypatch.setattr(numbers, "_uriel", lambda *_: ({"genetic": distance}, ""))
+    found = numbers.compute(masks, "en", FAMILY_OF, fake_activations(masks))
+    assert found.sites[0].test.permutations == 0 < found.sites[-1].test.permutations
+    captions = {block.id: block.caption for block in structure_blocks(fake_run(SMALL), found)}
+    assert f"permutation test of {found.sites[-1].test.permutations} draws" in captions["families"]
+    assert "over 3 to 5 languages" in captions["uriel"]
 
 
 def test_parts_that_are_missing_leave_their_sections_out() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, get_args
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from neuronspec.neurons.pooling import Pool
+    from neuronspec.neurons.pooling import Groups, Pool
 
 Selected: TypeAlias = "dict[str, dict[str, torch.Tensor]]"
 
@@ -58,6 +58,18 @@ class Criterion(ABC):
         Returns:
             A BoolTensor `[width]` by direction (`str`) and site.
         """
+
+    def check(self, groups: Groups) -> None:
+        """Check, before anything is recorded, that there is what `select` needs for some directions.
+
+        Args:
+            groups: by direction and side of the model, the group that it is selected for.
+
+        Raises:
+            MaskError, RecipeError: as `select` would.
+        """
+        for part in self.parts:
+            part.check(groups)
 
     @classmethod
     def from_settings(cls, settings: UncheckedSelection, pivot: str) -> Self:
@@ -114,11 +126,30 @@ def compared(pool: Pool, site: str, name: str) -> dict[str, torch.Tensor]:
         MaskError: there is one group alone.
     """
     by_group = pool.values[site]
-    if len(by_group) < 2:
-        raise MaskError(
-            f"{name} needs two groups or more to compare; the {side_of(site)} has only {next(iter(by_group))}"
-        )
+    _check_several(side_of(site), by_group, name)
     return {group: values.double() / max(pool.tokens[site][group], 1) for group, values in by_group.items()}
+
+
+def check_compared(groups: Groups, name: str) -> None:
+    """Check that each side has several groups, for criteria that compare them.
+
+    Args:
+        groups: by direction and side.
+        name: of the criterion, in the message.
+
+    Raises:
+        MaskError: there is one group alone.
+    """
+    for side in dict.fromkeys(side for sides in groups.values() for side in sides):
+        _check_several(side, {sides[side] for sides in groups.values()}, name)
+
+
+def _check_several(side: str, groups: Collection[str], name: str) -> None:
+    if len(groups) < 2:
+        raise MaskError(
+            f"{name} needs two groups or more to compare; the {side} has only {next(iter(groups))}: choose "
+            "another granularity or criterion, or add directions"
+        )
 
 
 def sum_of(values: torch.Tensor) -> torch.Tensor:

@@ -7,13 +7,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from neuronspec.neurons.criteria.criterion import Criterion, Selected, ceil, check_statistic, first_of, ranked
-from neuronspec.neurons.criteria.shares import Shares, check_shares, chosen
+from neuronspec.neurons.criteria.shares import Shares, check_given, check_shares, chosen
 from neuronspec.neurons.settings import Statistic
 
 if TYPE_CHECKING:
     import torch
 
-    from neuronspec.neurons.pooling import Pool
+    from neuronspec.neurons.pooling import Groups, Pool
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ class CumulativeActivation(Criterion):
     def __post_init__(self) -> None:
         check_statistic(self.statistic)
         check_shares("coverage", self.coverage, self.pivot)
+
+    def check(self, groups: Groups) -> None:
+        """See `Criterion.check`."""
+        check_given("coverage", self.coverage, self.pivot, groups)
 
     def select(self, pool: Pool) -> Selected:
         """See `Criterion.select`.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from neuronspec.neurons.criteria.criterion import (
     Criterion,
     Selected,
+    check_compared,
     check_share,
     check_statistic,
     compared,
@@ -16,13 +17,13 @@ from neuronspec.neurons.criteria.criterion import (
     rounded_up,
     sum_of,
 )
-from neuronspec.neurons.criteria.shares import Shares, check_shares, leading
+from neuronspec.neurons.criteria.shares import Shares, check_given, check_shares, leading
 from neuronspec.neurons.settings import Statistic
 
 if TYPE_CHECKING:
     import torch
 
-    from neuronspec.neurons.pooling import Pool
+    from neuronspec.neurons.pooling import Groups, Pool
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Exclusive(Criterion):
         check_statistic(self.statistic)
         check_shares("fraction", self.fraction, self.pivot)
         check_share("quantile", self.quantile)
+
+    def check(self, groups: Groups) -> None:
+        """See `Criterion.check`."""
+        check_compared(groups, "exclusive")
+        check_given("fraction", self.fraction, self.pivot, groups)
 
     def select(self, pool: Pool) -> Selected:
         """See `Criterion.select`.

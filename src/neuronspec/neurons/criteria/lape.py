@@ -11,6 +11,7 @@ from neuronspec.neurons.criteria.criterion import (
     Criterion,
     Selected,
     by_direction,
+    check_compared,
     check_share,
     check_statistic,
     compared,
@@ -24,7 +25,7 @@ from neuronspec.neurons.settings import Statistic
 if TYPE_CHECKING:
     import torch
 
-    from neuronspec.neurons.pooling import Pool
+    from neuronspec.neurons.pooling import Groups, Pool
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,12 @@ class LAPE(Criterion):
             raise RecipeError(f"fraction for {ways[0]!r}: LAPE ranks all of a side together; give {side!r}")
         check_shares("fraction", self.fraction, pivot=None)
         check_share("quantile", self.quantile)
+
+    def check(self, groups: Groups) -> None:
+        """See `Criterion.check`."""
+        check_compared(groups, "LAPE")
+        for side in dict.fromkeys(side for sides in groups.values() for side in sides):
+            self._fraction_of(side)
 
     def select(self, pool: Pool) -> Selected:
         """See `Criterion.select`.

@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuronspec.core.errors import RecipeError
-from neuronspec.neurons.criteria.criterion import Criterion, Selected, check_statistic, compared, ranked, sum_of
-from neuronspec.neurons.criteria.shares import Shares, check_shares, leading
+from neuronspec.neurons.criteria.criterion import (
+    Criterion,
+    Selected,
+    check_compared,
+    check_statistic,
+    compared,
+    ranked,
+    sum_of,
+)
+from neuronspec.neurons.criteria.shares import Shares, check_given, check_shares, leading
 from neuronspec.neurons.settings import Statistic
 
 if TYPE_CHECKING:
     import torch
 
-    from neuronspec.neurons.pooling import Pool
+    from neuronspec.neurons.pooling import Groups, Pool
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,11 @@ class MutualInformation(Criterion):
                 "statistic: count (behind GELU, SiLU or a gate it counts values > 0), or criterion exclusive or lape"
             )
         check_shares("fraction", self.fraction, self.pivot)
+
+    def check(self, groups: Groups) -> None:
+        """See `Criterion.check`."""
+        check_compared(groups, "mutual_information")
+        check_given("fraction", self.fraction, self.pivot, groups)
 
     def select(self, pool: Pool) -> Selected:
         """See `Criterion.select`.

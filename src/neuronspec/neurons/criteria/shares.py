@@ -13,7 +13,7 @@ from neuronspec.neurons.positions import SIDES, side_of
 if TYPE_CHECKING:
     import torch
 
-    from neuronspec.neurons.pooling import Pool
+    from neuronspec.neurons.pooling import Groups, Pool
 
 Shares: TypeAlias = "float | Mapping[str, float]"
 
@@ -50,6 +50,23 @@ def share_of(name: str, shares: Shares, pivot: str | None, direction: Direction,
     raise RecipeError(
         f"no {name} for {side} of {direction}: give {side!r} or '{side}/{way}'; given: {', '.join(shares)}"
     )
+
+
+def check_given(name: str, shares: Shares, pivot: str | None, groups: Groups) -> None:
+    """Check that there is a share for each side of some directions.
+
+    Args:
+        name: of the share, in messages.
+        shares: by side and way.
+        pivot: the language in the middle.
+        groups: by direction and side.
+
+    Raises:
+        RecipeError: none is given for a side and direction.
+    """
+    for direction, sides in groups.items():
+        for side in sides:
+            share_of(name, shares, pivot, direction, side)
 
 
 def chosen(

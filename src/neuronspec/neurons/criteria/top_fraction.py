@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neuronspec.neurons.criteria.criterion import Criterion, Selected, check_statistic, ranked
-from neuronspec.neurons.criteria.shares import Shares, check_shares, leading
+from neuronspec.neurons.criteria.shares import Shares, check_given, check_shares, leading
 from neuronspec.neurons.settings import Statistic
 
 if TYPE_CHECKING:
-    from neuronspec.neurons.pooling import Pool
+    from neuronspec.neurons.pooling import Groups, Pool
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class TopFraction(Criterion):
     def __post_init__(self) -> None:
         check_statistic(self.statistic)
         check_shares("fraction", self.fraction, self.pivot)
+
+    def check(self, groups: Groups) -> None:
+        """See `Criterion.check`."""
+        check_given("fraction", self.fraction, self.pivot, groups)
 
     def select(self, pool: Pool) -> Selected:
         """See `Criterion.select`.

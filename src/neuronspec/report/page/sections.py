@@ -150,12 +150,13 @@ def _maps(sites: list[SiteNumbers]) -> Block:
 
 def _families(sites: list[SiteNumbers]) -> Block:
     families = sorted({family for site in sites for family in site.sizes})
+    draws = max(site.test.permutations for site in sites)  # none where all directions of a layer are of one family
     return figure_block(
         "families",
         "Families",
         "Mean overlap (IoU) of two directions of one family, and of different families. For every direction the same "
         "number of its most active neurons is compared, as masks of like sizes overlap more, whatever their neurons. "
-        f"Filled marks: the difference is significant (permutation test of {sites[0].test.permutations} draws, "
+        f"Filled marks: the difference is significant (permutation test of {draws} draws, "
         "p < 0.05 after Holm's correction for the number of layers). The table also has the share of neurons that "
         "each family's masks select.",
         structure.family_lines(sites),
@@ -172,7 +173,8 @@ def _families(sites: list[SiteNumbers]) -> Block:
 
 def _uriel(sites: list[SiteNumbers]) -> Block:
     kinds = list(sites[0].mantel)
-    languages = sites[0].mantel[kinds[0]].n
+    compared = sorted({site.mantel[kinds[0]].n for site in sites})  # encoder and decoder may have other languages
+    languages = " to ".join(str(number) for number in dict.fromkeys((compared[0], compared[-1])))
     return figure_block(
         "uriel",
         "Distances between languages",
