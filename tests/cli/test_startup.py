@@ -118,7 +118,7 @@ def test_runs_and_sweeps_have_a_place_of_their_own(tmp_path: Path, monkeypatch: 
     assert (result := CliRunner().invoke(app, ["prepare", str(recipe)])).exit_code == 0, result.output
     file = write_sweep(tmp_path, "arms: {dense: }\n")
     places: list[Path] = []
-    monkeypatch.setattr("neuronspec.sweep.nodes.nodes_of", lambda sweep, out, base: places.append(out) or [])
+    monkeypatch.setattr("neuronspec.sweep.checks.nodes_of", lambda sweep, out, base, **_: places.append(out) or [])
     assert CliRunner().invoke(app, ["sweep", str(file), "--dry-run"]).exit_code == 0
     assert made == [Path("runs") / Recipe.load(recipe).name] and places == [Path("sweeps") / Sweep.load(file).name]
 

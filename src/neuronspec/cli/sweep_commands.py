@@ -129,12 +129,11 @@ def plan_sweep(
     from neuronspec.sweep.registry import EXECUTORS
 
     sweep, out, _, nodes = open_sweep(file, overrides, out, base)
-    kind = EXECUTORS.get(executor)
-    check_nodes(nodes, here=not kind.outlives)
+    check_nodes(nodes, here=False)
     done = {node.folder for node in nodes if node.done()}
     for node in nodes:
         typer.echo(f"{node.name}: {'done' if node.folder in done else 'to do'}")
-    for line in kind(sweep, out, processes).plan(nodes, done):
+    for line in EXECUTORS.get(executor)(sweep, out, processes).plan(nodes, done):
         typer.echo(line)
 
 
