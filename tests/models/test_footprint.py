@@ -40,7 +40,7 @@ def test_parameters_are_those_of_the_model(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("family", "off"),
     [("mbart", 0), ("bart", 0), ("marian", 0), ("pegasus", 0), ("t5", 0), ("t5-gated", 0), ("mt5", 0), ("llama", 0),
-     ("gemma", 0), ("qwen3", 0.03), ("gemma2", 0.05)],
+     ("gemma", 0), ("qwen3", 0.03), ("gemma2", 0.05), ("gpt-neox", 0.15), ("nemotron", 0.05)],
 )  # fmt: skip
 def test_parameters_of_other_families(family: str, off: float) -> None:
     """Of some the norms inside of attention, or beside it, aren't counted."""

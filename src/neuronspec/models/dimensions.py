@@ -117,12 +117,18 @@ def _t5_like(config: Mapping[str, Any]) -> Dimensions:
     return Dimensions(width, config["vocab_size"], 1 if tied else 2, (encoder, decoder), 2 * width + positions)
 
 
+_UNGATED = {"gpt_neox": (2, True), "nemotron": (2, False)}
+"""Matrices of an FFN, and whether it has biases, of types with no gate."""
+
+
 def _causal(config: Mapping[str, Any]) -> Dimensions:
     width, inner, heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
     head = config.get("head_dim") or width // heads
     attention = 2 * width * head * (heads + (config.get("num_key_value_heads") or heads))
     kept = _CAUSAL_KEPT.get(str(config["model_type"]), 18) * width + 4 * inner
-    stack = Stack(config["num_hidden_layers"], 3 * width * inner, attention + 2 * width, kept)
+    matrices, has_biases = _UNGATED.get(str(config["model_type"]), (3, False))
+    ffn = matrices * width * inner + (inner + width if has_biases else 0)
+    stack = Stack(config["num_hidden_layers"], ffn, attention + 2 * width, kept)
     tied = config.get("tie_word_embeddings", False)
     return Dimensions(width, config["vocab_size"], 1 if tied else 2, (stack,), width)
 
