@@ -194,6 +194,7 @@ def test_run_folder_without_recipe(tmp_path: Path) -> None:
             "arms=[dense, {name: half, arm: averaged, average_with_bas: 0.5}]",
             "unknown key 'arms.1.average_with_bas'; did you mean 'average_with_base'? Valid: arm, average_with_base,",
         ),
+        ("arms=[dense, {name: base}]", "arms.1: an arm can't be named 'base': that is a row of its own"),
         ("selection.coverage={encodr: 0.5}", "unknown key 'selection.coverage.encodr'; it should be 'encoder', "),
         ("corpus.directions={}", "it should be 'both', 'out' or 'into', or a list"),
         ("selection.coverage=.nan", "selection.coverage"),

@@ -154,10 +154,10 @@ def test_a_mean_comes_after_its_arm() -> None:
             [AVERAGED | {"of": "dens"}],
             "arms: averaged-0.25: of: there is no arm 'dens' to average; did you mean 'dense'",
         ),
-        ([AVERAGED | {"of": "averaged-0.25"}], "averaged-0.25 hasn't the weights of the baseline"),
+        ([AVERAGED | {"of": "averaged-0.25"}], "averaged-0.25 can't be averaged with the baseline"),
         (
             [AVERAGED | {"of": "lora"}, "lora"],
-            "lora hasn't the weights of the baseline, trained on, as dense, random have",
+            "lora can't be averaged with the baseline; choose one of dense, random",
         ),
         ([AVERAGED | {"average_with_base": 2.0}], "average_with_base"),
     ],

@@ -236,6 +236,21 @@ def test_mistakes_are_told(work: Path, tmp_path: Path, model: dict[str, Any], co
     assert not (tmp_path / "run" / "data").exists()
 
 
+def test_validate_shows_a_direction_that_the_checkpoint_knows(work: Path) -> None:
+    """The first direction is of a new language, whose tag isn't made yet."""
+    assert "example: de-en reads" in call("validate", write_recipe(work, "new.yaml", new_languages=NEW))
+
+
+@pytest.mark.parametrize("command", ["run", "sweep", "sweep --dry-run"])
+def test_mistakes_are_told_before_anything_begins(work: Path, tmp_path: Path, command: str) -> None:
+    recipe = write_recipe(work, f"{tmp_path.name}.yaml", new_languages=NEW | {"de": "en"})
+    (work / f"{tmp_path.name}-sweep.yaml").write_text(f"name: toy\nrecipe: {recipe.name}\narms: {{dense: }}\n")
+    file = recipe if command == "run" else work / f"{tmp_path.name}-sweep.yaml"
+    told = refused(*command.split(), file, "--out", tmp_path / "run")
+    assert "de has a tag already, 'deu_Latn'" in told and "starts" not in told
+    assert [path.name for path in tmp_path.glob("run/*")] in ([], [".lock"])
+
+
 def test_a_checkpoint_is_needed(tmp_path: Path, work: Path) -> None:
     shutil.copy(work / "table.tsv", tmp_path)
     recipe = yaml.safe_load(write_recipe(tmp_path).read_text()) | {"training": BUDGET}

@@ -203,6 +203,6 @@ def averaged_problems(arms: Mapping[str, ArmSettings], default: str) -> Iterator
     for name, arm in arms.items():
         of = arm.of or default
         if arm.kind == "averaged" and of in arms and of not in others:
-            yield f"arms: {name}: of: {of} hasn't the weights of the baseline, trained on, as {', '.join(others)} have"
+            yield f"arms: {name}: of: {of} can't be averaged with the baseline; choose one of {', '.join(others)}"
         elif arm.kind == "averaged" and of not in others:
             yield f"arms: {name}: of: there is no arm {of!r} to average; {nearest(of, others)}"

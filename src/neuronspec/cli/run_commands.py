@@ -90,9 +90,10 @@ def _framed_example(recipe: Recipe) -> list[str]:
     from neuronspec.models.pretrained import pretrained_tokenizer
     from neuronspec.models.text_format import TextFormat
 
-    directions = [*recipe.corpus.all_directions, *recipe.evaluation.zero_shot_directions]
-    shown = TextFormat.of(pretrained_tokenizer(recipe.model, directions)).shown(directions[0])
-    return [f"example: {shown}"]
+    directions, new = recipe.evaluated_directions, recipe.model.new_languages  # whose tags aren't made yet
+    text_format = TextFormat.of(pretrained_tokenizer(recipe.model, directions))
+    known = [one for one in directions if one.source not in new and one.target not in new]
+    return [f"example: {text_format.shown(known[0])}"] if known else []
 
 
 @commands.command(epilog="Example: neuronspec prepare demo.yaml")

@@ -103,7 +103,8 @@ def _line_number(line: str) -> int:
 
 
 def _explain_one(model: type[BaseModel], document: Document, items: list[dict[str, Any]]) -> str:
-    item = items[0]
+    # Of several types, the one whose form the value has was meant.
+    item = next((one for one in items if one["type"] == "value_error"), items[0])
     path, section = _walk(model, document.values, item["loc"])
     place, key = document.place(path), dotted(path)
     kind = item["type"]

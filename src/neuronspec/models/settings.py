@@ -192,11 +192,11 @@ class ModelSettings(Section):
                 code = canonical(spelling)
                 found_value = canonical(value) if info.field_name == "new_languages" else value
             except DirectionError as error:
-                raise ValueError(f"{info.field_name}: {error}") from None
+                raise ValueError(str(error)) from None
             if code in found:
-                raise ValueError(f"{info.field_name}: {code} is named twice, once as {spelling}; leave one out")
+                raise ValueError(f"{code} is named twice, once as {spelling}; leave one out")
             if not found_value.strip() or "{" in found_value:
-                raise ValueError(f"{info.field_name}: {code} is {value!r}; give its tag, or its name in the prompt")
+                raise ValueError(f"{code} is {value!r}; give its tag, or its name in the prompt")
             found[code] = found_value
         return found
 

@@ -148,6 +148,7 @@ def check_model(recipe: Recipe, stages: Collection[str]) -> None:
 
     Raises:
         RecipeError: as of `check_kind`.
+        NeuronspecError: as of `pretrained_tokenizer`, where text will be prepared for a checkpoint.
     """
     try:
         kind_of(recipe.model)
@@ -156,6 +157,10 @@ def check_model(recipe: Recipe, stages: Collection[str]) -> None:
             raise
         return
     check_kind(recipe)
+    if "prepare" in stages and recipe.model.pretrained is not None:
+        from neuronspec.models.pretrained import pretrained_tokenizer
+
+        pretrained_tokenizer(recipe.model, recipe.evaluated_directions)
 
 
 def _check_arms(recipe: Recipe) -> None:
@@ -247,11 +252,12 @@ def _warn_of_tags(recipe: Recipe) -> None:
     ):
         kept = [name for name in recipe.arm_names if recipe.arm(name).kind in kinds]
         if kept and codes and (recipe.continuation.freeze_embeddings or kinds is _BY_FAMILY):
+            new = [f"{code} (as {start})" for code, start in recipe.model.new_languages.items() if code in codes]
             logger.warning(
-                "model.new_languages: the tags of %s start as those of each other, and %s never train them, so what is "
-                "learnt for one language is learnt for the other: %s, or train the baseline's embeddings (in a section "
+                "model.new_languages: the tags of %s start as copies, and these arms leave them so: %s. What is learnt "
+                "for one language is learnt for the other: %s, or train the baseline's embeddings (in a section "
                 "training)",
-                ", ".join(codes),
+                ", ".join(new),
                 ", ".join(kept),
                 remedy,
             )
