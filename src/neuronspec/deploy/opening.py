@@ -98,7 +98,10 @@ def open_specialized(path: Path, device: str | None = None) -> Opened:
     opened = open_model(path, device)
     if attached(opened.model) is None:
         kind = "a compact model" if (path / COMPACT_FILE).is_file() else "a dense model"
-        raise ModelError(f"{path} is {kind}: only a specialized model ({MASKS_FILE} beside its weights) can be cut")
+        raise ModelError(
+            f"{path} is {kind}: only a specialized model ({MASKS_FILE} beside its weights) can be cut; translate and "
+            "serve take it as it is"
+        )
     return opened
 
 
