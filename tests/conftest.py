@@ -16,6 +16,7 @@ import torch
 import transformers
 from hypothesis import settings
 
+from tests.helpers.absent import absent  # noqa: F401 - a fixture
 from tests.helpers.made_up import make_activations, make_masks  # noqa: F401 - fixtures
 
 torch.set_num_threads(1)

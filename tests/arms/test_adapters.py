@@ -168,10 +168,10 @@ def test_mixed_batches_are_refused_before_anything_is_trained(tmp_path: Path) ->
     with pytest.raises(RecipeError, match="continuation.mix_directions is true"):
         trained(tmp_path, "adapters_direction", continuation={"mix_directions": True})
     recipe = toy_recipe(arms=["adapters_family"], continuation={"mix_directions": True})
-    with pytest.raises(RecipeError, match="one direction a batch"):
+    with pytest.raises(RecipeError, match="one direction per batch"):
         tasks_of(recipe)
     _, in_direction = get_arm("adapters_direction").load(trained(tmp_path, "adapters_direction", **SMALL))
-    with pytest.raises(TrainingError, match="one direction a batch"), in_direction([EN_DE, DE_EN]):
+    with pytest.raises(TrainingError, match="one direction per batch"), in_direction([EN_DE, DE_EN]):
         pass
     with pytest.raises(DirectionError, match="not made for de-fr; it has de-en, en-de, en-fr"), in_direction(DE_FR):
         pass

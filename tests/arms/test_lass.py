@@ -174,5 +174,5 @@ def test_recipes_that_it_cannot_run() -> None:
     }.items():
         with pytest.raises(ValueError, match=message):
             toy_recipe(**{"arms": ["lass"], "baselines": LASS} | sections)
-    with pytest.raises(RecipeError, match="mix_directions is true, but .* compute one direction a batch"):
+    with pytest.raises(RecipeError, match="mix_directions is true, but .* compute one direction per batch"):
         tasks_of(toy_recipe(arms=["lass"], baselines=LASS, continuation={"mix_directions": True}))

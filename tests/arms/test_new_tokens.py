@@ -12,11 +12,10 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from tests.helpers.families import EACH, build_family, padded_inputs
 from tests.helpers.stored_weights import stored_weights
-from tests.helpers.toy_arm import counting, toy_given, toy_recipe, trained
+from tests.helpers.toy_arm import stopped_and_resumed, toy_given, toy_recipe, trained
 from tests.helpers.toy_training import SETTINGS, assert_same
 
 from neuronspec.arms.arm import read_cost
-from neuronspec.core.signals import Interrupted
 from neuronspec.models.dimensions import Dimensions
 from neuronspec.models.footprint import Plan, footprint
 from neuronspec.models.id_map import IdMap
@@ -123,11 +122,7 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path, monkeypat
     with_new_tokens(tmp_path / "whole")
     with_new_tokens(tmp_path / "parts")
     whole = trained(tmp_path / "whole", "specialized", **section)
-    with monkeypatch.context() as patched:
-        counting(patched, stop_at=3)
-        with pytest.raises(Interrupted):
-            trained(tmp_path / "parts", "specialized", **section)
-    parts = trained(tmp_path / "parts", "specialized", **section)
+    parts = stopped_and_resumed(monkeypatch, tmp_path / "parts", "specialized", **section)
     assert_same(parts.folder, whole.folder, fewest=20)
 
 

@@ -18,6 +18,7 @@ from neuronspec.arms.registry import ARMS
 from neuronspec.batching.in_order import eval_batches
 from neuronspec.batching.stream import Update
 from neuronspec.core.direction import Direction
+from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import load_model
 from neuronspec.neurons.selection import select_masks
 from neuronspec.recipe import Recipe
@@ -105,3 +106,12 @@ def counting(monkeypatch: pytest.MonkeyPatch, stop_at: int | None = None) -> lis
 
     monkeypatch.setattr(Trainer, "_update", counted)
     return made
+
+
+def stopped_and_resumed(monkeypatch: pytest.MonkeyPatch, folder: Path, arm: str, **sections: Any) -> Given:
+    """As `trained`, stopped by a signal in its third update and started again."""
+    with monkeypatch.context() as patched:
+        counting(patched, stop_at=3)
+        with pytest.raises(Interrupted):
+            trained(folder, arm, **sections)
+    return trained(folder, arm, **sections)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import sys
 from pathlib import Path
@@ -34,17 +33,6 @@ NEEDS = [
     ("corpus.train={reader: catalogs}", "polib", "prepare"),
     ("corpus.train={reader: catalogs}", "plone.app.locales", "prepare"),
 ]
-
-
-@pytest.fixture
-def absent(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes a package look as if it weren't installed."""
-    find = importlib.util.find_spec
-
-    def leave_out(name: str) -> None:
-        monkeypatch.setattr(importlib.util, "find_spec", lambda wanted, *more: None if wanted == name else find(wanted))
-
-    return leave_out
 
 
 @pytest.mark.parametrize(("change", "package", "stage"), NEEDS)
@@ -200,7 +188,7 @@ def test_compilation_on_a_cpu_is_refused_before_anything_else_runs(
     [
         ("arms=[{name: mine, arm: dense, coverage: 0.7}]", "arms: mine: the arm dense selects no neurons"),
         ("arms=[{name: mine, arm: lora, semantics: neuron}]", "arm lora doesn't depend on semantics"),
-        ("continuation.mix_directions=true", "compute one direction a batch"),
+        ("continuation.mix_directions=true", "compute one direction per batch"),
         ("selection.coverage={encoder: 0.9}", "selection: no coverage for decoder"),
     ],
 )

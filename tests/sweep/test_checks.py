@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 from typing import Any
@@ -82,17 +81,6 @@ def test_the_plan_of_a_sweep_does_without_the_text_of_its_base(tmp_path: Path) -
     assert refused.code == 2 and "no such file" in refused.err
     planned = neuronspec(*arguments, "--base", run, folder=tmp_path)
     assert planned.code == 0 and "dense/seed-1: to do" in planned.out and "prepare" not in planned.out, planned.err
-
-
-@pytest.fixture
-def absent(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes a package look as if it weren't installed."""
-    find = importlib.util.find_spec
-
-    def leave_out(name: str) -> None:
-        monkeypatch.setattr(importlib.util, "find_spec", lambda wanted, *more: None if wanted == name else find(wanted))
-
-    return leave_out
 
 
 def test_what_an_entry_cannot_do_is_told_before_the_shared_work(tmp_path: Path, absent: Any) -> None:

@@ -12,12 +12,11 @@ from safetensors.torch import load_file
 from tests.helpers.families import EACH, build_family, padded_inputs
 from tests.helpers.masked import naive, random_masks
 from tests.helpers.stored_weights import stored_weights
-from tests.helpers.toy_arm import counting, toy_recipe, trained
+from tests.helpers.toy_arm import stopped_and_resumed, toy_recipe, trained
 from tests.helpers.toy_training import assert_same
 
 from neuronspec.arms.arm import read_cost
 from neuronspec.core.errors import TrainingError
-from neuronspec.core.signals import Interrupted
 from neuronspec.models.load import load_model
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.neurons.masks import NeuronMasks
@@ -143,11 +142,7 @@ def test_dense_trains_every_neuron(tmp_path: Path) -> None:
 def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     section: dict[str, Any] = {"specialization": NEURONS, "continuation": {"save_every": 2}}
     whole = trained(tmp_path / "whole", "specialized", **section)
-    with monkeypatch.context() as patched:
-        counting(patched, stop_at=3)
-        with pytest.raises(Interrupted):
-            trained(tmp_path / "parts", "specialized", **section)
-    parts = trained(tmp_path / "parts", "specialized", **section)
+    parts = stopped_and_resumed(monkeypatch, tmp_path / "parts", "specialized", **section)
     assert_same(parts.folder, whole.folder, fewest=20)
 
 

@@ -185,7 +185,7 @@ class Arm(ABC):
         if not self.mixes and recipe.continuation.mix_directions:
             raise RecipeError(
                 "continuation.mix_directions is true, but arms with parameters by direction (adapters, LoRA, LaSS) "
-                "compute one direction a batch: set it to false, or leave those arms out"
+                "compute one direction per batch: set it to false, or leave those arms out"
             )
 
 

@@ -205,7 +205,7 @@ def _context(added: Added, routes: Mapping[Direction, Route]) -> InDirection:
     @contextmanager
     def in_direction(asked: Direction | Sequence[Direction]) -> Iterator[None]:
         if not isinstance(asked, Direction):
-            raise TrainingError("this arm computes one direction a batch: set continuation.mix_directions to false")
+            raise TrainingError("this arm computes one direction per batch: set continuation.mix_directions to false")
         if asked not in routes:
             raise DirectionError(f"the arm was not made for {asked}; it has {', '.join(map(str, sorted(routes)))}")
         current.append(routes[asked])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuronspec.core.errors import MaskError, RecipeError
+from neuronspec.models.dimensions import UNGATED
 from neuronspec.models.pretrained import Kind, kind_of, read_config
 from neuronspec.neurons.criteria.criterion import Criterion
 from neuronspec.neurons.pooling import groups_of
@@ -31,8 +32,6 @@ _DEFAULT_ACTIVATIONS = {
 """Of the types whose configuration may not name one and that have no ReLU then."""
 _RECTIFIED = ("relu", "relu2", "relu6")
 """What configurations call activations behind which counts are recorded."""
-_NOT_GATED = ("bloom", "gpt2", "gpt_neox", "opt")
-"""Types of decoder-only models whose FFNs have no gate; those of encoder-decoder models with one name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +186,7 @@ def _without_counts(recipe: Recipe, kind: Kind) -> str | None:
         config = read_config(recipe.model)
     default = _DEFAULT_ACTIVATIONS.get(str(config.get("model_type")), "relu")
     activation: str = next((config[key] for key in _ACTIVATIONS if isinstance(config.get(key), str)), default)
-    gated = kind == "causal" and config.get("model_type") not in _NOT_GATED
+    gated = kind == "causal" and config.get("model_type") not in UNGATED
     if activation in _RECTIFIED and not gated:
         return None
     return f"a gate and {activation}" if gated else activation

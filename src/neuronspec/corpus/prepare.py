@@ -51,7 +51,6 @@ from neuronspec.models.ready_tokenizer import open_tokenizer
 from neuronspec.models.settings import ModelSettings, TokenizerSettings
 from neuronspec.models.text_format import TextFormat, cleaning_of
 from neuronspec.models.tokenizer import CLEANING_KEY, sample, sample_sizes, train_tokenizer
-from neuronspec.models.vocabulary import new_tags
 
 logger = logging.getLogger(__name__)
 
@@ -193,9 +192,7 @@ class _Preparation:
         """The tokenizer of the checkpoint; mistaken languages are told before the text is read."""
         settings = self._tokenizer
         assert isinstance(settings, ModelSettings)
-        tokenizer = pretrained_tokenizer(settings, self._directions)
-        new_tags(tokenizer, settings.new_languages)
-        return tokenizer
+        return pretrained_tokenizer(settings, self._directions)
 
     def _make_tokenizer(self, pretrained: Any, found: Ingested) -> tuple[Any, dict[str, int], IdMap | None]:
         """Write the tokenizer; also the sentences that it was trained on, or what became of a checkpoint's ids."""

@@ -117,8 +117,8 @@ def _t5_like(config: Mapping[str, Any]) -> Dimensions:
     return Dimensions(width, config["vocab_size"], 1 if tied else 2, (encoder, decoder), 2 * width + positions)
 
 
-_UNGATED = {"gpt_neox": (2, True), "nemotron": (2, False)}
-"""Matrices of an FFN, and whether it has biases, of types with no gate."""
+UNGATED = ("bloom", "gpt2", "gpt_neox", "nemotron", "opt")
+"""Types of decoder-only models whose FFNs have no gate; those of encoder-decoder models with one name it."""
 
 
 def _causal(config: Mapping[str, Any]) -> Dimensions:
@@ -126,8 +126,8 @@ def _causal(config: Mapping[str, Any]) -> Dimensions:
     head = config.get("head_dim") or width // heads
     attention = 2 * width * head * (heads + (config.get("num_key_value_heads") or heads))
     kept = _CAUSAL_KEPT.get(str(config["model_type"]), 18) * width + 4 * inner
-    matrices, has_biases = _UNGATED.get(str(config["model_type"]), (3, False))
-    ffn = matrices * width * inner + (inner + width if has_biases else 0)
+    kind = config["model_type"]
+    ffn = (2 if kind in UNGATED else 3) * width * inner + (inner + width if kind == "gpt_neox" else 0)
     stack = Stack(config["num_hidden_layers"], ffn, attention + 2 * width, kept)
     tied = config.get("tie_word_embeddings", False)
     return Dimensions(width, config["vocab_size"], 1 if tied else 2, (stack,), width)

@@ -243,16 +243,18 @@ def _warn_of_tags(recipe: Recipe) -> None:
     """Warn where the tags of new languages stay what they start as: those of other languages."""
     if not untrained_tokens(recipe.model, recipe.training):
         return
-    targets = {direction.target for direction in recipe.corpus.all_directions}
+    model, targets = recipe.model, {direction.target for direction in recipe.corpus.all_directions}
     families = {recipe.corpus.family(code) for code in targets}
     related = [{code for code in targets if recipe.corpus.family(code) == family} for family in sorted(families)]
-    for codes, kinds, remedy in (
-        (recipe.model.alike(targets), AVERAGED, "set continuation.freeze_embeddings to false"),
-        ([code for some in related for code in recipe.model.alike(some)], _BY_FAMILY, "take adapters_direction"),
-    ):
+    cases: list[tuple[Collection[str], list[str], str]] = [
+        (_BY_FAMILY, [code for some in related for code in model.alike(some)], "take adapters_direction")
+    ]
+    if recipe.continuation.freeze_embeddings:
+        cases.append((AVERAGED, model.alike(targets), "set continuation.freeze_embeddings to false"))
+    for kinds, codes, remedy in cases:
         kept = [name for name in recipe.arm_names if recipe.arm(name).kind in kinds]
-        if kept and codes and (recipe.continuation.freeze_embeddings or kinds is _BY_FAMILY):
-            new = [f"{code} (as {start})" for code, start in recipe.model.new_languages.items() if code in codes]
+        if kept and codes:
+            new = [f"{code} (as {start})" for code, start in model.new_languages.items() if code in codes]
             logger.warning(
                 "model.new_languages: the tags of %s start as copies, and these arms leave them so: %s. What is learnt "
                 "for one language is learnt for the other: %s, or train the baseline's embeddings (in a section "

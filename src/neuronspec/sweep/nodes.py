@@ -203,7 +203,7 @@ def link(node: Node) -> None:
         raise RunError(f"{node.folder} has changed since the sweep looked at it; run the sweep again")
     node.folder.mkdir(parents=True, exist_ok=True)
     write_text(RunFolder(node.folder).recipe, node.recipe.to_yaml())  # first, as it says whose folder this is
-    before = {name: _tasks_in(source)[name] for name, source in node.linked.items() if name in _tasks_in(source)}
+    before = {name: tasks[name] for name, source in node.linked.items() if name in (tasks := _tasks_in(source))}
     pipeline = Pipeline(node.recipe, node.folder, before=before)
     for name, source in node.linked.items():
         task = pipeline.tasks[name]

@@ -59,7 +59,7 @@ class Parallel:
         self.sharded = processes.size > 1 and strategy == "fsdp"
         self._forward: Any = module
         if self.sharded:
-            _check_layers(model)
+            check_layerdrop(vars(model.config))
             _shard(module, precision)
         elif processes.size > 1:
             # Called broadcast_buffers before torch 2.13, where that name still works but warns.
@@ -98,11 +98,6 @@ def drops_layers(model: PreTrainedModel) -> bool:
 
 def _layerdrop(fields: Mapping[str, Any]) -> bool:
     return any(name.endswith("layerdrop") and value for name, value in fields.items())
-
-
-def _check_layers(model: PreTrainedModel) -> None:
-    """Refuse a model of which a process may wait for a layer that the others leave out."""
-    check_layerdrop(vars(model.config))
 
 
 def check_layerdrop(fields: Mapping[str, Any]) -> None:

@@ -19,6 +19,8 @@ MOST_TEXT = 2**25
 
 _ENCRYPTED = 0x1
 _SAYS_UTF8 = 0x800
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError, OSError)
+"""What `zipfile` raises where an archive is damaged, or packed in a way that it doesn't know."""
 
 
 def rewrite_members(
@@ -44,15 +46,7 @@ def rewrite_members(
             _check(source.name, members, wanted)
             contents = [archive.read(each) for each in members]
             comment = archive.comment
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        NotImplementedError,
-        ValueError,
-        OSError,
-    ) as problem:
+    except _UNREADABLE as problem:
         raise CorpusError(f"{source.name}: not a zip archive, as these documents are, or damaged: {problem}") from None
     changed = [
         rewrite(f"{source.name}:{each.filename}", content) if wanted(each.filename) else content

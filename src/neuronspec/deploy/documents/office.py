@@ -24,11 +24,10 @@ from neuronspec.deploy.translator import Translator
 _DOCX = re.compile(r"word/(?:document|header|footer|footnotes|endnotes)\d*\.xml")
 _PPTX = re.compile(r"ppt/(?:slides|notesSlides)/[^/]+\.xml")
 
-SECTIONS = {"ins", "moveTo", "sdt", "sdtContent", "smartTag", "customXml", "fldSimple", "dir", "bdo"} | {
-    "AlternateContent",
-    "Choice",
-    "Fallback",
-}
+SECTIONS = {
+    "ins", "moveTo", "sdt", "sdtContent", "smartTag", "customXml", "fldSimple", "dir", "bdo", "AlternateContent",
+    "Choice", "Fallback",
+}  # fmt: skip
 """Elements around runs whose text is by itself; also what is there twice, for newer programs and for older ones."""
 
 MARKS = {"bookmarkStart", "bookmarkEnd", "commentRangeStart", "commentRangeEnd", "permStart", "permEnd"}
