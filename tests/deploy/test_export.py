@@ -362,7 +362,7 @@ def test_what_cannot_be_exported_is_told(specialized: Path, exported: Path, tmp_
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(specialized / name, tmp_path / "dense")
     with pytest.raises(ModelError, match="is a dense model: only a specialized model"):
-        export(tmp_path / "dense", ["en-de"])
+        compact_directions(tmp_path / "dense", ["en-de"], tmp_path / "out", None)
     for folder in (exported, exported / "en-de"):
         with pytest.raises(
             ModelError, match="is an exported model: give the run or specialized model that it was made"
@@ -401,7 +401,7 @@ def test_compact_folders_translate(specialized: Path, tmp_path: Path) -> None:
         assert small(sources, name) == ns.Translator(specialized)(sources, name)
         with pytest.raises(DirectionError, match=rf"no model for direction fr-en; .*{name}"):
             small("w1", "fr-en")
-    with pytest.raises(ModelError, match="is a compact model: only a specialized model"):
+    with pytest.raises(ModelError, match="is a compact model: export the direction of the model that it was cut out"):
         export_directions(tmp_path / "compact" / "en-de", ["en-de"], tmp_path / "out", "int8", 0, None, None)
     assert compact_report(open_model(tmp_path / "compact" / "en-de").model).direction == "en-de"
     assert json.loads((tmp_path / "compact" / "en-de" / "neuronspec_compact.json").read_text())["direction"] == "en-de"

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 commands = typer.Typer()
 FoldersOption = Annotated[
-    Path, typer.Option("--out", "-o", help="Folder to create; for several directions, one folder each in it.")
+    Path, typer.Option("--out", "-o", help="Folder to create; several directions with masks get a folder each in it.")
 ]
 
 
@@ -55,9 +55,11 @@ def export(
     model: ModelArgument,
     directions: DirectionsArgument = None,
     out: FoldersOption = ...,  # type: ignore[assignment]
-    every: Annotated[bool, typer.Option("--all", help="Every direction that has masks.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every direction that has masks, or text in a dense arm's run.")
+    ] = False,
     bundle: Annotated[
-        bool, typer.Option("--bundle", help="One folder for all directions: the dense model and the masks.")
+        bool, typer.Option("--bundle", help="One folder for all directions: the dense model and its masks.")
     ] = False,
     format_: Annotated[
         Literal["ctranslate2"], typer.Option("--format", help="Format of the exported model.")
@@ -75,7 +77,10 @@ def export(
     allow_plugins: AllowPluginsOption = False,
     no_verify: NoVerifyOption = False,
 ) -> None:
-    """Export directions to CTranslate2, verified: they translate a sample as the specialized model does."""
+    """Export directions to CTranslate2, verified: they translate a sample as the model itself does.
+
+    Each direction of a specialized model gets a folder; a dense model is one folder for all of them.
+    """
     from neuronspec.deploy.directions import export_directions, export_one_bundle
 
     keep_stdout_free()

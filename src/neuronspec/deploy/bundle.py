@@ -27,7 +27,6 @@ from neuronspec.neurons.masks import NeuronMasks
 from neuronspec.specialization.compact import CompactReport, compact, count_parameters
 from neuronspec.specialization.methods import MASKS_FILE
 from neuronspec.specialization.model_state import specialization_of
-from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.translation.conversion import VOCABULARIES, convert
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
@@ -41,7 +40,7 @@ def export_bundle(
     """Write all directions that a specialized model has masks for as one bundle.
 
     Args:
-        opened: a specialized model.
+        opened: a specialized model whose semantics leave neurons out.
         folder: must not exist, or be empty.
         quantization: a name in `QUANTIZATIONS`.
         samples: by direction, sentences to verify with.
@@ -50,11 +49,6 @@ def export_bundle(
         ModelError: the folder exists, the model can't be converted, or a direction translates otherwise.
     """
     directions, state = own_directions(opened.model), specialization_of(opened.model)
-    if not SEMANTICS.get(state.semantics).compacts:
-        raise ModelError(
-            f"semantics {state.semantics!r} computes all neurons in every direction, so a bundle has nothing to cut: "
-            "export the directions"
-        )
     with new_folder(folder) as temporary, scratch_folder() as exact:
         convert(opened.model, opened.tokenizer, temporary, quantization, LONGEST_TRANSLATION)
         state.masks.with_info(semantics=state.semantics).save(temporary / MASKS_FILE)

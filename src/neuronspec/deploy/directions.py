@@ -1,23 +1,32 @@
-"""Compacting and exporting several directions of a model, each into a folder of its own or all as a bundle."""
+"""Compacting and exporting directions of a model: a folder for each, all as a bundle, or a dense model as it is."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from neuronspec.core.direction import Direction, languages_of, match_direction
 from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.core.progress import SILENT, Progress
+from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.bundle import export_bundle
-from neuronspec.deploy.export import export_direction, sample_of, why_not_kept
+from neuronspec.deploy.export import export_dense, export_direction, sample_of, why_not_kept
 from neuronspec.deploy.manifest import Manifest, facts_as_json, megabytes, new_folder
-from neuronspec.deploy.opening import Opened, open_specialized, own_directions
+from neuronspec.deploy.opening import Opened, open_model, open_specialized, own_directions
+from neuronspec.models.text_format import TextFormat
+from neuronspec.models.tokenizer import tagged_languages
 from neuronspec.specialization.compact import compact, compact_report
+from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.save import save_compact
 from neuronspec.specialization.scope import serve
 from neuronspec.translation.conversion import check_convertible, import_ctranslate2
 from neuronspec.translation.quantizations import QUANTIZATIONS
+
+if TYPE_CHECKING:
+    from neuronspec.corpus.store import TokenStore
 
 logger = logging.getLogger(__name__)
 
@@ -63,17 +72,21 @@ def export_directions(
     pivot: str | None,
     progress: Progress = SILENT,
 ) -> list[dict[str, Any]]:
-    """Export directions (None: all that have masks); what each folder holds.
+    """Export directions of a model (None: all that it has masks for, or that its run has text for); what folders hold.
 
-    Of several, those that an interrupted export finished are kept.
+    Each direction of a specialized model gets a folder; of several, those that an interrupted export finished are
+    kept. A dense model is one folder for all of them.
 
     Raises:
         DirectionError: no direction is named, or the model can't serve one.
-        ModelError: a folder exists and is something else, or an exported model translates otherwise than the
-            specialized one.
+        ModelError: a folder exists and is something else, or an exported model translates otherwise than the one that
+            was exported.
     """
     opened = _to_export(path)
     QUANTIZATIONS.check(quantization)
+    if opened.kind == "dense":
+        names = _text_of(opened) if directions is None else _named(opened, directions)
+        return [_dense(opened, names, out, quantization, verify, sample, progress)]
     if directions is None:
         folders = {name: out / name for name in own_directions(opened.model)}
     else:
@@ -101,17 +114,62 @@ def export_directions(
 
 
 def _to_export(path: Path) -> Opened:
-    """A specialized model in float32, which what is exported is held against; bfloat16 rounds what it computes.
+    """A model in float32, which what is exported is held against; bfloat16 rounds what it computes.
+
+    With the texts of the run, if it is an arm of one.
 
     Raises:
         MissingExtraError: ctranslate2 isn't installed.
-        ModelError: CTranslate2 can't compute it, which is told before there is a folder.
+        ModelError: CTranslate2 can't compute it, which is told before there is a folder; or it is compact.
     """
-    opened = open_specialized(path, "cpu")
+    opened = open_model(path, "cpu")
+    if opened.kind == "compact":
+        raise ModelError(f"{path} is a compact model: export the direction of the model that it was cut out of")
+    if opened.store is None:
+        opened = replace(opened, store=_store_beside(path))
     import_ctranslate2()
     check_convertible(opened.model)
     cast(Any, opened.model).float()
     return opened
+
+
+def _store_beside(path: Path) -> TokenStore | None:
+    """The texts of the run that a model folder is an arm of, if it is one."""
+    from neuronspec.corpus.store import TokenStore
+
+    for run in map(RunFolder, (path.parent, path.parent.parent)):
+        if run.exists and run.arm(path.name) == path and run.data.is_dir():
+            return TokenStore.open(run.data)
+    return None
+
+
+def _dense(
+    opened: Opened,
+    names: list[str],
+    out: Path,
+    quantization: str,
+    verify: int,
+    sample: Path | None,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """Export a model that computes its directions with all neurons; what the folder holds."""
+    directions = [Direction.parse(name) for name in names]
+    samples = {str(each): sample_of(opened, each, verify, sample) for each in directions} if verify else {}
+    manifest = export_dense(opened, directions, out, quantization, samples, progress)
+    for name in names:
+        _warn(name, manifest)
+    count = f"{len(names)} directions" if len(names) > 1 else names[0]
+    text = f"{out}: dense model for {count}, {quantization}, {megabytes(out):.1f} MB{_checked(opened, manifest)}"
+    return {"folder": str(out), **facts_as_json(manifest), "summary": text}
+
+
+def _checked(opened: Opened, manifest: Manifest) -> str:
+    """In how many sentences of all directions what was exported is the same, as the end of a summary."""
+    checked = [facts.verification for facts in manifest.directions.values() if facts.verification is not None]
+    if not checked:
+        return "; not verified"
+    same, sentences = (sum(getattr(each, name) for each in checked) for name in ("identical", "sentences"))
+    return f"; float32 same as the {opened.kind} model in {same} of {sentences} sentences"
 
 
 def _filled(folder: Path) -> bool:
@@ -122,24 +180,26 @@ def _filled(folder: Path) -> bool:
 def export_one_bundle(
     path: Path, out: Path, quantization: str, verify: int, sample: Path | None
 ) -> list[dict[str, Any]]:
-    """Export all directions as one bundle; what it holds.
+    """Export all directions as one folder; what it holds.
+
+    It is a bundle, or the dense model alone where the semantics compute all neurons in every direction.
 
     Raises:
-        ModelError: the folder exists, or a direction translates otherwise than the specialized model.
+        ModelError: the folder exists, the model has no masks, or a direction translates otherwise than the specialized
+            model.
     """
     opened = _to_export(path)
+    if opened.kind == "dense":
+        raise ModelError(f"{path} is a dense model, one folder for all directions that are named: leave --bundle out")
     known = own_directions(opened.model)
+    if not specialization_of(opened.model).rule.compacts:
+        return [_dense(opened, known, out, quantization, verify, sample)]
     samples = {name: sample_of(opened, Direction.parse(name), verify, sample) for name in known} if verify else {}
     manifest = export_bundle(opened, out, quantization, samples)
     for name in known:
         _warn(name, manifest)
-    checked = [facts.verification for facts in manifest.directions.values() if facts.verification is not None]
     text = f"{out}: bundle of {len(known)} directions, {quantization}, {megabytes(out):.1f} MB"
-    if checked:
-        same, sentences = (sum(getattr(each, name) for each in checked) for name in ("identical", "sentences"))
-        text += f"; float32 same as the specialized model in {same} of {sentences} sentences"
-    else:
-        text += "; not verified"
+    text += _checked(opened, manifest)
     return [{"folder": str(out), **facts_as_json(manifest), "summary": text}]
 
 
@@ -179,10 +239,40 @@ def _folders(opened: Opened, directions: list[str], out: Path, pivot: str | None
             f"no direction given: name some, such as {known[0]} (export --all takes all); the model has "
             f"{', '.join(known)}"
         )
-    languages = languages_of(map(Direction.parse, known))
-    names = [str(match_direction(name, languages)) for name in directions]
-    if len(set(names)) != len(names):
-        raise DirectionError(f"a direction is named twice: {', '.join(names)}")
+    names = _spelled(directions, languages_of(map(Direction.parse, known)))
     for name in names:
         serve(opened.model, Direction.parse(name), pivot)
     return {names[0]: out} if len(names) == 1 else {name: out / name for name in names}
+
+
+def _named(opened: Opened, directions: list[str]) -> list[str]:
+    """Directions of a dense model, as its tokenizer spells languages.
+
+    Raises:
+        DirectionError: none is named, or the tokenizer can't tell a language.
+    """
+    if not directions:
+        hint = " (--all takes those that the run has text for)" if opened.store else ""
+        raise DirectionError(f"no direction given, and a dense model has no list of them: name some{hint}")
+    names = _spelled(directions, tagged_languages(opened.tokenizer))
+    TextFormat.of(opened.tokenizer).check(map(Direction.parse, names))
+    return names
+
+
+def _text_of(opened: Opened) -> list[str]:
+    """The directions that the run of a dense model has text for.
+
+    Raises:
+        DirectionError: it is no arm of a run.
+    """
+    if opened.store is None:
+        raise DirectionError(f"{opened.path} is a dense model, which has no list of directions for --all: name them")
+    return sorted({str(each) for split in ("train", "test") for each in opened.store.directions(split)})
+
+
+def _spelled(directions: list[str], languages: Iterable[str]) -> list[str]:
+    """Directions with their languages as a model spells them, each once."""
+    names = [str(match_direction(name, languages)) for name in directions]
+    if len(set(names)) != len(names):
+        raise DirectionError(f"a direction is named twice: {', '.join(names)}")
+    return names

@@ -1,8 +1,8 @@
-"""Exporting directions of a specialized model to CTranslate2, verified before they take their place."""
+"""Exporting models to CTranslate2, verified before they take their place: a direction, or a dense model as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import CorpusError, ModelError
 from neuronspec.core.files import scratch_folder
+from neuronspec.core.progress import SILENT, Progress
 from neuronspec.corpus.readers.lines import read_blocks
 from neuronspec.deploy.manifest import DirectionFacts, Manifest, Verification, facts_in, new_folder
 from neuronspec.deploy.opening import Opened
@@ -22,8 +23,8 @@ from neuronspec.models.load import LONGEST_TRANSLATION
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.models.text_format import TextFormat
 from neuronspec.scoring.score import score
-from neuronspec.specialization.compact import CompactReport, compact_report, deployable
-from neuronspec.specialization.model_state import specialization_of
+from neuronspec.specialization.compact import CompactReport, compact_report, count_parameters, deployable
+from neuronspec.specialization.model_state import attached
 from neuronspec.specialization.scope import composed_from, serve
 from neuronspec.translation.conversion import convert, import_ctranslate2, vocabulary_of
 from neuronspec.translation.ctranslate2_engine import CTranslate2Engine, load_translator
@@ -108,8 +109,50 @@ def export_direction(
     QUANTIZATIONS.check(quantization)
     with new_folder(folder) as temporary:
         small = _write(opened, direction, temporary, quantization, pivot)
-        checked = _verified(opened, direction, small, temporary, quantization, sample) if sample is not None else None
+        checked = None
+        if sample is not None:
+            checked = verify(opened, direction, *_translators(opened, small, temporary, quantization), sample)
         _manifest(opened, direction, small, quantization, checked).save(temporary)
+    return Manifest.load(folder)
+
+
+def export_dense(
+    opened: Opened,
+    directions: Sequence[Direction],
+    folder: Path,
+    quantization: str = "int8",
+    samples: Mapping[str, Sample] | None = None,
+    progress: Progress = SILENT,
+) -> Manifest:
+    """Write a model that computes all neurons in every direction as one CTranslate2 folder, verified as a direction is.
+
+    Args:
+        opened: a dense model, or one with masks whose semantics compute all neurons.
+        directions: that the folder serves.
+        folder: must not exist, or be empty.
+        quantization: a name in `QUANTIZATIONS`.
+        samples: by direction, sentences to verify with; directions without any aren't verified.
+        progress: shows the directions that are verified.
+
+    Raises:
+        RecipeError: there is no such quantization.
+        ModelError: the folder exists, the model can't be converted, or the conversion translates otherwise.
+    """
+    import_ctranslate2()
+    QUANTIZATIONS.check(quantization)
+    model, samples = opened.model, samples or {}
+    size, widths = count_parameters(model), {site.name: site.width for site in find_ffn_sites(model)}
+    with new_folder(folder) as temporary:
+        convert(model, opened.tokenizer, temporary, quantization, LONGEST_TRANSLATION)
+        opened.tokenizer.save_pretrained(temporary)
+        exact, rounded = _translators(opened, model, temporary, quantization) if samples else (None, None)
+        facts = {}
+        for direction in progress.track(directions, "verifying", len(directions)):
+            sample = samples.get(str(direction))
+            checked = None if sample is None else verify(opened, direction, exact, rounded, sample)
+            facts[str(direction)] = DirectionFacts(neurons=sum(widths.values()), verification=checked)
+        report = CompactReport("", "", widths, size, size)
+        describe(opened, "dense", facts, quantization, report).save(temporary)
     return Manifest.load(folder)
 
 
@@ -164,7 +207,7 @@ def describe(
     opened: Opened, kind: Any, directions: dict[str, DirectionFacts], quantization: Any, report: CompactReport
 ) -> Manifest:
     """The manifest of an export, without its files."""
-    state, config = specialization_of(opened.model), opened.model.config
+    state, config = attached(opened.model), opened.model.config
     specialized = set(report.widths)
     sites = find_ffn_sites(opened.model)
     rest = sum(site.width for site in sites if site.name not in specialized)
@@ -176,8 +219,8 @@ def describe(
         kind=kind,
         directions=directions,
         source=model_fingerprint(opened.model),
-        coverage=state.masks.info.coverage,
-        semantics=state.semantics,
+        coverage=None if state is None else state.masks.info.coverage,
+        semantics=None if state is None else state.semantics,
         quantization=quantization,
         longest_source=_longest_source(opened),
         longest_translation=longest_translation(opened.model, opened.tokenizer),
@@ -190,11 +233,11 @@ def describe(
 
 
 def verify(opened: Opened, direction: Direction, exact: Any, rounded: Any | None, sample: Sample) -> Verification:
-    """Hold an exported model against the specialized one on a sample.
+    """Hold an exported model against the one that was exported on a sample.
 
     Args:
-        opened: the specialized model.
-        direction: that was exported.
+        opened: the model that was exported.
+        direction: to translate in.
         exact: its `ctranslate2.Translator` in float32.
         rounded: as it was exported, if it was quantized.
         sample: to translate with both.
@@ -215,7 +258,7 @@ def verify(opened: Opened, direction: Direction, exact: Any, rounded: Any | None
             ties += 1
         else:
             raise ModelError(
-                f"the exported {direction} doesn't translate as the specialized model does: {source!r} gives "
+                f"the exported {direction} doesn't translate as the {opened.kind} model does: {source!r} gives "
                 f"{other[:1]} instead of {one[:1]}; nothing was written"
             )
     checked = Verification(text=sample.text, sentences=len(sample.sources), identical=identical, ties=ties)
@@ -245,16 +288,14 @@ def _chrf(lines: Sequence[str], sample: Sample, direction: Direction) -> float |
     return round(score(lines, sample.references, direction.target)["chrf++"].value, 3)
 
 
-def _verified(
-    opened: Opened, direction: Direction, small: Any, exported: Path, quantization: str, sample: Sample
-) -> Verification:
+def _translators(opened: Opened, small: Any, exported: Path, quantization: str) -> tuple[Any, Any | None]:
+    """What is exported in float32, and as it was exported where that is something else."""
     if quantization == "float32":
-        return verify(opened, direction, load_translator(exported), None, sample)
+        return load_translator(exported), None
     with scratch_folder() as folder:
         convert(small, opened.tokenizer, folder, "float32", LONGEST_TRANSLATION)
         exact = load_translator(folder)
-    computed = QUANTIZATIONS.get(quantization).computed("cpu")
-    return verify(opened, direction, exact, load_translator(exported, "cpu", computed), sample)
+    return exact, load_translator(exported, "cpu", QUANTIZATIONS.get(quantization).computed("cpu"))
 
 
 def translator_of_files(files: dict[str, bytes], compute_type: str, device: str = "cpu", threads: Any = None) -> Any:

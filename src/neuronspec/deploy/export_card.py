@@ -11,6 +11,8 @@ from neuronspec.models.hub import CARD_MARK
 from neuronspec.specialization.model_card import TAG
 from neuronspec.specialization.registry import SEMANTICS
 
+_KINDS = {"bundle": "one bundle", "dense": "one model", "direction": "a folder per direction"}
+
 
 def export_card(manifests: Sequence[Manifest], repo: str) -> str:
     """The text of the model card of a CTranslate2 model, or of several in one repository.
@@ -29,8 +31,7 @@ def export_card(manifests: Sequence[Manifest], repo: str) -> str:
         pipeline_tag="translation",
         tags=[TAG, "translation", "ctranslate2"],
     )
-    kind = "one bundle" if manifests[0].kind == "bundle" else "a folder per direction"
-    what = kind if len(rows) > 1 else "one direction"
+    what = _KINDS[manifests[0].kind] if len(rows) > 1 else "one direction"
     quantizations = ", ".join(dict.fromkeys(each.quantization for each in manifests))
     table = "\n".join(_row(name, facts, each) for name, (facts, each) in sorted(rows.items()))
     return (
@@ -43,14 +44,14 @@ def export_card(manifests: Sequence[Manifest], repo: str) -> str:
         f"## Directions\n\n| direction | neurons | of the dense model's | chrF++ | change by export |\n"
         f"|---|---|---|---|---|\n{table}\n\n"
         "chrF++ is that of the sample by which the export was verified, where it had references; the change is "
-        "the difference from the specialized model.\n\n"
+        "the difference from the model that was exported.\n\n"
         "## Licence\n\nNot stated: add `license:` to the metadata above before you share the model. If it was "
         "made from another model, that one's licence binds it, too.\n"
     )
 
 
 def _about(manifests: Sequence[Manifest]) -> str:
-    if not any(SEMANTICS.get(each.semantics).compacts for each in manifests):
+    if not any(each.semantics and SEMANTICS.get(each.semantics).compacts for each in manifests):
         return ""
     return (
         " Each direction computes only the feed-forward neurons that were selected for it "

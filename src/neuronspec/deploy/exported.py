@@ -1,4 +1,4 @@
-"""Reading exported folders: one direction each, or a bundle; loaded when asked for, within a memory budget."""
+"""Reading exported folders: one direction each, a bundle or a dense model; loaded when asked for, within a budget."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class ExportedModels:
 
     @property
     def loaded(self) -> list[str]:
-        """The directions that are in memory, least recently used first."""
+        """What is in memory, least recently used first: directions, and the folders of dense models."""
         return list(self._loaded)
 
     def composable(self) -> list[str]:
@@ -118,13 +118,14 @@ class ExportedModels:
                 raise ModelError(self.damaged[name])
             if name not in self._homes and not self._compose(direction):
                 raise unknown_direction(name, self.directions, list(self.damaged.values()))
-            if name not in self._loaded:
-                folder, manifest = self._homes[name]
+            folder, manifest = self._homes[name]
+            key = str(folder) if manifest.kind == "dense" else name  # one model for all its directions
+            if key not in self._loaded:
                 size = manifest.files["model.bin"].bytes
                 self._make_room(size)
-                self._loaded[name] = _Loaded(self._load(folder, manifest, direction), size)
-            self._loaded.move_to_end(name)
-            return self._loaded[name].engine
+                self._loaded[key] = _Loaded(self._load(folder, manifest, direction), size)
+            self._loaded.move_to_end(key)
+            return self._loaded[key].engine
 
     def neurons(self, direction: Direction) -> tuple[int, int] | None:
         """Feed-forward neurons that serve a direction, and those of the dense model."""

@@ -28,16 +28,16 @@ class _Strict(BaseModel):
 
 
 class Verification(_Strict):
-    """How the exported model translates a sample, held against the specialized model.
+    """How the exported model translates a sample, held against the model that was exported.
 
     Args:
         text: where the sample is from.
         sentences: in the sample.
-        identical: float32 hypotheses that are those of the specialized model.
+        identical: float32 hypotheses that are those of that model.
         ties: float32 hypotheses that differ where both have the same score but for rounding.
-        quantized_identical: hypotheses as exported (int8, float16) that are those of the specialized model.
+        quantized_identical: hypotheses as exported (int8, float16) that are those of that model.
         chrf: chrF++ as exported, where there are references.
-        chrf_difference: that minus chrF++ of the specialized model.
+        chrf_difference: that minus chrF++ of that model.
     """
 
     text: str
@@ -66,10 +66,11 @@ class Manifest(_Strict):
     """`neuronspec.json` of a folder that `export` wrote.
 
     Args:
-        kind: `direction`: a CTranslate2 model of one direction; `bundle`: a dense one from which directions are cut.
+        kind: `direction`: a CTranslate2 model of one direction; `bundle`: a dense one from which directions are cut;
+            `dense`: one that computes all its directions as it is.
         directions: by name.
         source: fingerprint of the model that was exported; see `model_fingerprint`.
-        coverage, semantics: k and kind of the masks.
+        coverage, semantics: k and kind of the masks; None of a model without masks.
         quantization: of the weights.
         longest_source, longest_translation: in tokens, without and with tag and `</s>`; sources of any length where
             positions are relative. A source of a decoder-only model is the prompt, and leaves room for the translation.
@@ -82,11 +83,11 @@ class Manifest(_Strict):
 
     format: Literal["neuronspec.ctranslate2"] = "neuronspec.ctranslate2"
     version: Literal[1] = 1
-    kind: Literal["direction", "bundle"]
+    kind: Literal["direction", "bundle", "dense"]
     directions: dict[str, DirectionFacts]
     source: str
     coverage: float | dict[str, float] | None = None
-    semantics: Annotated[str, OneOf(SEMANTICS)]
+    semantics: Annotated[str, OneOf(SEMANTICS)] | None = None
     quantization: Annotated[str, OneOf(QUANTIZATIONS)]
     longest_source: int | None
     longest_translation: int

@@ -53,6 +53,13 @@ class Opened:
     tokenizer: PreTrainedTokenizerBase
     store: TokenStore | None = None
 
+    @property
+    def kind(self) -> str:
+        """What messages call it: `specialized`, `compact` or `dense`."""
+        if attached(self.model) is not None:
+            return "specialized"
+        return "compact" if (self.path / COMPACT_FILE).is_file() else "dense"
+
 
 def open_model(path: Path, device: str | None = None) -> Opened:
     """Open a run (its specialized arm), a model folder, or a model that the cache of the Hugging Face hub has.
@@ -97,10 +104,9 @@ def open_specialized(path: Path, device: str | None = None) -> Opened:
     """
     opened = open_model(path, device)
     if attached(opened.model) is None:
-        kind = "a compact model" if (path / COMPACT_FILE).is_file() else "a dense model"
         raise ModelError(
-            f"{path} is {kind}: only a specialized model ({MASKS_FILE} beside its weights) can be cut; translate and "
-            "serve take it as it is"
+            f"{path} is a {opened.kind} model: only a specialized model ({MASKS_FILE} beside its weights) can be cut; "
+            "translate and serve take it as it is"
         )
     return opened
 
