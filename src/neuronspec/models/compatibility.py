@@ -24,6 +24,11 @@ def checkpoint_activations(model: PreTrainedModel, on: bool, *, reentrant: bool 
         getattr(model, f"{kind}_checkpointing_disable")()
 
 
+def checkpoints_activations(model: PreTrainedModel) -> bool:
+    """Whether layers of a model are computed again in the backward pass."""
+    return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+
+
 def cache_argument() -> str:
     """What models and `generate` call the cache of keys and values: `past_key_values` before transformers 5.24."""
     return "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"

@@ -21,7 +21,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from neuronspec.core.errors import ModelError, reason_of
-from neuronspec.models.compatibility import has_sdpa
+from neuronspec.models.compatibility import checkpoints_activations, has_sdpa
+from neuronspec.models.packed import Packing, Side
 
 SHORT = "short"
 """The name under which the implementation is registered."""
@@ -44,6 +45,7 @@ def short_attention(
     dropout: float = 0.0,
     scaling: float | None = None,
     is_causal: bool | None = None,
+    packing: Packing | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Scaled dot-product attention, equal to `sdpa` at every position that may attend to something.
@@ -58,11 +60,20 @@ def short_attention(
         dropout: probability of dropping an attention weight.
         scaling: factor on the scores; `head_width ** -0.5` without it.
         is_causal: whether a position may attend to no later one; the layer's own without it.
+        packing: of states that are packed: `[1, heads, tokens, head_width]`; the mask is that of the batch.
         **kwargs: what `sdpa_attention_forward` takes besides.
 
     Returns:
         `[batch, query_time, heads, head_width]`, and None in the place of the weights.
     """
+    if packing is not None:
+        asked, read = packing.sides_of(module)
+        sides = (asked, query), (read, key), (read, value)
+        query, key, value = (side.unpack(states.transpose(1, 2)).transpose(1, 2) for side, states in sides)
+        given, _ = short_attention(
+            module, query, key, value, attention_mask, dropout, scaling=scaling, is_causal=is_causal, **kwargs
+        )
+        return asked.pack(given), None
     grouped = getattr(module, "num_key_value_groups", 1) > 1
     unusual = grouped or any(kwargs.get(name) is not None for name in _OTHERS_WORK)
     if unusual or query.device.type not in DEVICES or query.shape[2] * key.shape[2] > LONGEST_SQUARE:
@@ -134,8 +145,27 @@ def use_fast_attention(model: PreTrainedModel) -> None:
 _TAKES_MASKS = frozenset({"bart", "m2m_100", "marian", "mbart", "pegasus"})
 """Encoder-decoder models that take masks `[batch, 1, query_time, key_time]` as they are, for all of their attention."""
 
+LEAST_PADDING = 0.05
+"""The share of padding from which on packed layers are faster: unpacking for attention takes time, too."""
 
-def encoded(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], padded: bool) -> dict[str, Any]:
+
+def packing_of(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> Packing | None:
+    """How the layers of a model compute a batch without its padding; None where they can't, or it wouldn't be faster.
+
+    Args:
+        model: that reads the batch. It must have `short` attention, and not compute layers twice.
+        inputs: of the batch, all of one direction.
+    """
+    able = model.config.model_type in _TAKES_MASKS and model.config._attn_implementation == SHORT
+    if not able or checkpoints_activations(model):
+        return None
+    packing = Packing(Side.of(inputs["attention_mask"]), Side.of(inputs["decoder_attention_mask"]))
+    return packing if packing.padding >= LEAST_PADDING else None
+
+
+def encoded(
+    model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], padded: bool, packing: Packing | None = None
+) -> dict[str, Any]:
     """Inputs whose source the encoder has read, with the decoder's masks, in place of the source and masks of padding.
 
     Transformers makes the same masks, but asks the device up to three times whether anything is padded, and waits.
@@ -145,6 +175,7 @@ def encoded(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], padded: 
         model: that reads them.
         inputs: of a batch, without labels, padded on the right.
         padded: whether any source is padded.
+        packing: of the batch, inside of `packed_layers`.
     """
     implementation = model.config._attn_implementation
     if model.config.model_type not in _TAKES_MASKS or implementation not in (SHORT, "sdpa"):
@@ -153,8 +184,13 @@ def encoded(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor], padded: 
     read, written = source.shape[-1], target.shape[-1]
     causal = torch.ones(written, written, dtype=torch.bool, device=target.device).tril()
     own, cross = (source.expand(-1, -1, time, -1).contiguous() if padded else None for time in (read, written))
+    further = {} if packing is None else {"packing": packing}
+    read_source = model.get_encoder()(input_ids=inputs["input_ids"], attention_mask=own, **further)
+    if packing is not None:
+        read_source.last_hidden_state = packing.source.pack(read_source.last_hidden_state)
     return {
-        "encoder_outputs": model.get_encoder()(input_ids=inputs["input_ids"], attention_mask=own),
+        **further,
+        "encoder_outputs": read_source,
         "attention_mask": cross,
         "decoder_input_ids": inputs["decoder_input_ids"],
         "decoder_attention_mask": causal & target,

@@ -23,10 +23,12 @@ from transformers import PreTrainedModel
 
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
+from neuronspec.models.compatibility import checkpoints_activations
 from neuronspec.models.dispatch import is_dispatched
-from neuronspec.models.fast_attention import encoded
+from neuronspec.models.fast_attention import encoded, packing_of
 from neuronspec.models.fast_dropout import FastDropout
 from neuronspec.models.frames import IGNORED, shifted
+from neuronspec.models.packed import packed_layers
 from neuronspec.models.precision import autocast
 from neuronspec.training.projected_loss import projected_loss, rows_at_once
 
@@ -113,12 +115,11 @@ def _dropout(model: PreTrainedModel) -> AbstractContextManager[Any]:
     drops = model.training and any(value for name, value in vars(model.config).items() if "drop" in name)
     if not drops or model.device.type != "cpu":
         return nullcontext()
-    twice = any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
-    return nullcontext() if twice else FastDropout()
+    return nullcontext() if checkpoints_activations(model) else FastDropout()
 
 
 def _batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float) -> BatchLoss:
-    rows, targets, _ = _before_loss(model, batch)
+    rows, targets, _ = _before_loss(model, batch, packs=True)
     if projects_rows(model):
         return BatchLoss(*projected_loss(rows, *_head(model), targets, label_smoothing, softcap=_softcap(model)))
     logits = rows.to(torch.promote_types(rows.dtype, torch.float32))
@@ -152,22 +153,36 @@ def sentence_nats(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
     return found.index_add(0, positions // time, torch.cat(nats))
 
 
-def _before_loss(model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _before_loss(
+    model: PreTrainedModel, batch: Batch, packs: bool = False
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What there is at positions that take loss.
+
+    Args:
+        model: that reads the batch.
+        batch: with `labels`.
+        packs: let layers compute real tokens alone, where that is faster.
 
     Returns:
         What the head is given there, where its rows are projected here, else the logits: `[targets, ...]`; and, both
         `[targets]`, what is to be given, and the positions in `[batch * time]`.
     """
     inputs = {name: tensor for name, tensor in batch.inputs.items() if name != "labels"}
+    head = model.get_output_embeddings() if projects_rows(model) else None
     if batch.ready is None:
         labels = target_labels(model, batch).flatten()
         positions = (labels != IGNORED).nonzero().squeeze(1)
         pieces = labels[positions]
     else:
         positions, pieces = batch.ready.positions, batch.ready.pieces
+        # What chooses neurons by the rows of a batch finds no rows in packed states.
+        packing = packing_of(model, inputs) if packs and head is not None and type(batch) is Batch else None
+        if packing is not None and head is not None:
+            with packed_layers(model, packing):
+                inputs = encoded(model, inputs, batch.ready.source_padded, packing)
+                states = packing.target.pack(_input_of_head(model, head, inputs))
+            return states[0].index_select(0, torch.searchsorted(packing.target.places, positions)), pieces, positions
         inputs = encoded(model, inputs, batch.ready.source_padded)
-    head = model.get_output_embeddings() if projects_rows(model) else None
     given = model(**inputs, use_cache=False).logits if head is None else _input_of_head(model, head, inputs)
     return given.flatten(0, 1).index_select(0, positions), pieces, positions
 
