@@ -30,15 +30,16 @@ OTHERS = [SDPBackend.MATH]
 
 
 @contextmanager
-def plain_products(model: Any) -> Iterator[None]:
-    """Attention as on a CPU: two batched products and a softmax."""
-    devices, implementation = fast_attention.DEVICES, model.config._attn_implementation
-    fast_attention.DEVICES = frozenset({DEVICE})
+def as_on_a_cpu(model: Any, products: bool, packs: bool) -> Iterator[None]:
+    """As on a CPU: attention as two batched products and a softmax, or layers on real tokens alone."""
+    before = fast_attention.DEVICES, fast_attention.LEAST_PADDING, model.config._attn_implementation
+    fast_attention.DEVICES = frozenset({DEVICE} if products else ())
+    fast_attention.LEAST_PADDING = 0.0 if packs else 2.0
     model.set_attn_implementation(fast_attention.SHORT)
     try:
         yield
     finally:
-        fast_attention.DEVICES = devices
+        fast_attention.DEVICES, fast_attention.LEAST_PADDING, implementation = before
         model.set_attn_implementation(implementation)
 
 
@@ -48,7 +49,8 @@ def kinds(model: Any) -> dict[str, Callable[[], AbstractContextManager[Any]]]:
     if DEVICE == "cuda":
         for name in ("cudnn", "efficient"):
             made[name] = partial(sdpa_kernel, [getattr(SDPBackend, f"{name.upper()}_ATTENTION"), *OTHERS])
-    return made | {"plain products": partial(plain_products, model)}
+    made["plain products"] = partial(as_on_a_cpu, model, products=True, packs=False)
+    return made | {"real tokens alone": partial(as_on_a_cpu, model, products=False, packs=True)}
 
 
 def milliseconds(run: Callable[[int], None], rounds: int) -> float:

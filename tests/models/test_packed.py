@@ -15,7 +15,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.models import fast_attention
 from neuronspec.models.batch import Batch, MixedBatch
 from neuronspec.models.compatibility import checkpoint_activations
-from neuronspec.models.fast_attention import SHORT, packing_of
+from neuronspec.models.fast_attention import SHORT, packs
 from neuronspec.models.packed import Packing, Side
 from neuronspec.models.sites import find_ffn_sites
 from neuronspec.training.loss import batch_loss
@@ -112,16 +112,17 @@ def test_where_padding_stays() -> None:
     assert not padded & set(rows_in_ffns(model, batch))
     mixed = MixedBatch(EN_DE, batch.inputs, batch.ready, (EN_DE, Direction("de", "en"), EN_DE))
     assert set(rows_in_ffns(model, mixed)) == padded, "its rows are of several directions"
-    full = {name: tensor[:1] for name, tensor in batch.inputs.items()}
-    assert packing_of(model, full) is None, "nothing is padded"
+    one = ready({name: tensor[:1] for name, tensor in batch.inputs.items()}, is_causal=False)
+    assert not packs(model, one.packing), "nothing is padded"
+    assert batch.ready is not None and packs(model, batch.ready.packing)
     model.set_attn_implementation("sdpa")
-    assert packing_of(model, batch.inputs) is None
+    assert not packs(model, batch.ready.packing)
     model.set_attn_implementation(SHORT)
     checkpoint_activations(model, True)
-    assert packing_of(model, batch.inputs) is None, "the backward pass would compute layers on other states"
+    assert not packs(model, batch.ready.packing), "the backward pass would compute layers on other states"
     t5 = build_family("t5")
     t5.set_attn_implementation(SHORT)
-    assert packing_of(t5, padded_inputs(t5)) is None, "its positions are told to attention"
+    assert not packs(t5, batch.ready.packing), "its positions are told to attention"
 
 
 def test_packing_and_unpacking_are_each_others_gradients() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch, MixedBatch, Ready
 from neuronspec.models.frames import IGNORED, Inputs, Sides, shifted
+from neuronspec.models.packed import Packing, Side
 from neuronspec.models.text_format import TextFormat
 
 
@@ -37,4 +38,8 @@ def ready(inputs: Inputs, is_causal: bool) -> Ready:
     """
     labels = shifted(inputs["labels"]) if is_causal else inputs["labels"]
     positions = (labels != IGNORED).flatten().nonzero().squeeze(1)
-    return Ready(positions, labels.flatten()[positions], not bool(inputs["attention_mask"].all()))
+    packing = None
+    if not is_causal:
+        packing = Packing(Side.of(inputs["attention_mask"]), Side.of(inputs["decoder_attention_mask"]))
+    padded = not bool(inputs["attention_mask"].all())
+    return Ready(positions, labels.flatten()[positions], padded, packing)

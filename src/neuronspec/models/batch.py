@@ -9,6 +9,7 @@ from typing import Self
 import torch
 
 from neuronspec.core.direction import Direction, DirectionLike, parse_task
+from neuronspec.models.packed import Packing
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +20,18 @@ class Ready:
         positions: LongTensor `[targets]`, where loss is taken, as indices into `[batch * time]` of the labels.
         pieces: LongTensor `[targets]`, what is to be given there.
         source_padded: whether any source is padded.
+        packing: where real tokens are, for models with an encoder.
     """
 
     positions: torch.Tensor
     pieces: torch.Tensor
     source_padded: bool
+    packing: Packing | None = None
 
     def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Ready:
         """The same with its tensors changed."""
-        return replace(self, positions=change(self.positions), pieces=change(self.pieces))
+        packing = self.packing and self.packing.each(change)
+        return replace(self, positions=change(self.positions), pieces=change(self.pieces), packing=packing)
 
 
 @dataclass(frozen=True, slots=True)

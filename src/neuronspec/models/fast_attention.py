@@ -22,7 +22,7 @@ from transformers.masking_utils import sdpa_mask
 
 from neuronspec.core.errors import ModelError, reason_of
 from neuronspec.models.compatibility import checkpoints_activations, has_sdpa
-from neuronspec.models.packed import Packing, Side
+from neuronspec.models.packed import Packing
 
 SHORT = "short"
 """The name under which the implementation is registered."""
@@ -149,18 +149,16 @@ LEAST_PADDING = 0.05
 """The share of padding from which on packed layers are faster: unpacking for attention takes time, too."""
 
 
-def packing_of(model: PreTrainedModel, inputs: Mapping[str, torch.Tensor]) -> Packing | None:
-    """How the layers of a model compute a batch without its padding; None where they can't, or it wouldn't be faster.
+def packs(model: PreTrainedModel, packing: Packing | None) -> bool:
+    """Whether the layers of a model compute a batch without its padding: they can, and it is faster.
 
     Args:
         model: that reads the batch. It must have `short` attention, and not compute layers twice.
-        inputs: of the batch, all of one direction.
+        packing: of the batch, all of one direction.
     """
     able = model.config.model_type in _TAKES_MASKS and model.config._attn_implementation == SHORT
-    if not able or checkpoints_activations(model):
-        return None
-    packing = Packing(Side.of(inputs["attention_mask"]), Side.of(inputs["decoder_attention_mask"]))
-    return packing if packing.padding >= LEAST_PADDING else None
+    is_worth_it = packing is not None and packing.padding >= LEAST_PADDING
+    return able and is_worth_it and not checkpoints_activations(model)
 
 
 def encoded(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -55,6 +55,10 @@ class Packing:
 
     source: Side
     target: Side
+
+    def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Packing:
+        """The same with its tensors changed."""
+        return Packing(*(replace(side, places=change(side.places)) for side in (self.source, self.target)))
 
     @property
     def padding(self) -> float:

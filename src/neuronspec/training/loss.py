@@ -25,7 +25,7 @@ from neuronspec.core.direction import Direction
 from neuronspec.models.batch import Batch
 from neuronspec.models.compatibility import checkpoints_activations
 from neuronspec.models.dispatch import is_dispatched
-from neuronspec.models.fast_attention import encoded, packing_of
+from neuronspec.models.fast_attention import encoded, packs
 from neuronspec.models.fast_dropout import FastDropout
 from neuronspec.models.frames import IGNORED, shifted
 from neuronspec.models.packed import packed_layers
@@ -119,7 +119,7 @@ def _dropout(model: PreTrainedModel) -> AbstractContextManager[Any]:
 
 
 def _batch_loss(model: PreTrainedModel, batch: Batch, label_smoothing: float) -> BatchLoss:
-    rows, targets, _ = _before_loss(model, batch, packs=True)
+    rows, targets, _ = _before_loss(model, batch, may_pack=True)
     if projects_rows(model):
         return BatchLoss(*projected_loss(rows, *_head(model), targets, label_smoothing, softcap=_softcap(model)))
     logits = rows.to(torch.promote_types(rows.dtype, torch.float32))
@@ -154,14 +154,14 @@ def sentence_nats(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
 
 
 def _before_loss(
-    model: PreTrainedModel, batch: Batch, packs: bool = False
+    model: PreTrainedModel, batch: Batch, may_pack: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """What there is at positions that take loss.
 
     Args:
         model: that reads the batch.
         batch: with `labels`.
-        packs: let layers compute real tokens alone, where that is faster.
+        may_pack: let layers compute real tokens alone, where that is faster.
 
     Returns:
         What the head is given there, where its rows are projected here, else the logits: `[targets, ...]`; and, both
@@ -176,8 +176,8 @@ def _before_loss(
     else:
         positions, pieces = batch.ready.positions, batch.ready.pieces
         # What chooses neurons by the rows of a batch finds no rows in packed states.
-        packing = packing_of(model, inputs) if packs and head is not None and type(batch) is Batch else None
-        if packing is not None and head is not None:
+        packing = batch.ready.packing if may_pack and type(batch) is Batch else None
+        if packing is not None and head is not None and packs(model, packing):
             with packed_layers(model, packing):
                 inputs = encoded(model, inputs, batch.ready.source_padded, packing)
                 states = packing.target.pack(_input_of_head(model, head, inputs))
