@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,61 @@ def test_all_mistakes_at_once_with_lines_and_hints(tmp_path: Path) -> None:
         .replace("name: trial", "name: trial\nmodl: {}")
     )
     message = mistakes(tmp_path, text, ["evaluation.bem=3"])
-    assert message.startswith("5 mistakes")
+    assert message.startswith("6 mistakes")
     assert ":2: unknown key 'modl'; did you mean 'model'?" in message
     assert "unknown key 'training.updats'; did you mean 'updates'?" in message
     assert "unknown language 'xx'" in message and "unknown language 'yy'" in message
     assert "--set evaluation.bem=3: unknown key 'evaluation.bem'; did you mean 'beam'?" in message
+
+
+def test_mistakes_about_arms_and_their_settings_are_a_list_with_lines(tmp_path: Path) -> None:
+    arms = """\
+arms:
+  - dense
+  - lass
+  - {name: half, arm: averaged, of: dens}
+  - name: quarter
+    arm: averaged
+    of: lass
+baselines:
+  bilingual: {directions: [en-fr]}
+evaluation: {beam: 100000}
+"""
+    path = tmp_path / "recipe.yaml"
+    found = mistakes(tmp_path, GOOD + arms, []).splitlines()
+    first = len(GOOD.splitlines())
+    assert found[0] == f"5 mistakes in the recipe {path}:"
+    assert [line.strip().removeprefix(f"{path}:").split(": ", 1)[0] for line in found[1:]] == [
+        str(first + line) for line in (4, 7, 8, 9, 10)
+    ]
+    for line, told in zip(
+        found[1:],
+        (
+            "arms: half: of: there is no arm 'dens' to average; did you mean 'dense'?",
+            "arms: quarter: of: lass can't be averaged",
+            "baselines.lass.updates: the arm lass needs it",
+            "baselines.bilingual.directions: en-fr isn't trained",
+            "evaluation.beam: 100000 hypotheses are more than the ",
+        ),
+        strict=True,
+    ):
+        assert f": {told}" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("arms: [{name: a b}]", "arms.0.name is 'a b'; it should be letters from a to z, digits, '.', '_' and '-',"),
+        (
+            "corpus.train={reader: csv, path: ., delimiter: ab}",
+            "'ab'; it should be one character, no quote or line end",
+        ),
+        ("corpus.train={reader: catalogs, domain: a b}", "'a b'; it should be 1 to 30 letters from a to z, digits,"),
+    ],
+)
+def test_what_text_should_be_is_told_in_words(tmp_path: Path, text: str, told: str) -> None:
+    key, value = re.split("[:=] ?", text, maxsplit=1)
+    assert told in mistakes(tmp_path, GOOD, [f"{key}={value}"])
 
 
 @pytest.mark.parametrize(

@@ -6,24 +6,34 @@ the nearest valid key. The sections below are the reference of all keys; `docs/r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from neuronspec.analysis.settings import AnalysisSettings
 from neuronspec.arms.registry import ARMS
 from neuronspec.arms.settings import ArmSettings, BaselinesSettings, averaged_problems, changed_sections
-from neuronspec.core.direction import Direction, weight_problems
-from neuronspec.core.errors import DirectionError, RecipeError, nearest
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError, Mistakes, RecipeError, nearest
 from neuronspec.core.languages import by_language
-from neuronspec.core.mistakes import explain
+from neuronspec.core.mistakes import explain, located
 from neuronspec.core.plugins import load_plugins_of_run, plugin_mistakes, plugins_of, resolve_plugin
 from neuronspec.core.registry import OneOf
 from neuronspec.core.run_folder import RunFolder
-from neuronspec.core.settings import Section, Seed
+from neuronspec.core.settings import Name, Section, Seed
+from neuronspec.core.written import Change, Document
 from neuronspec.core.yaml_file import dump_yaml, load_yaml
 from neuronspec.corpus.settings import CorpusSettings, not_among, spelled_as_in
 from neuronspec.corpus.zero_shot import composable, zero_shot_problems
@@ -39,10 +49,7 @@ from neuronspec.translation.settings import ALL, EvaluationSettings
 class Recipe(Section):
     """One experiment: text in, model, neurons, arms, scores out."""
 
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="names the experiment; a run folder belongs to one name",
-    )
+    name: Name = Field(description="names the experiment; a run folder belongs to one name")
     seed: Seed = Field(1, description="of everything random: splits, weights, data order, dropout")
     corpus: CorpusSettings = Field(description="text, languages, directions, splits, cleaning")
     tokenizer: TokenizerSettings = TokenizerSettings()
@@ -72,6 +79,7 @@ class Recipe(Section):
         description="modules of your own that register readers, criteria, arms or metrics; a file beside the recipe "
         "(my_module for my_module.py), or any module that Python finds",
     )
+    _document: Document | None = PrivateAttr(None)
 
     @field_validator("training")
     @classmethod
@@ -128,88 +136,49 @@ class Recipe(Section):
         return [*arms, *(control for control in ("dense", "random") if control not in names)]
 
     @model_validator(mode="after")
-    def _check_zero_shot(self) -> Recipe:
-        if problems := list(zero_shot_problems(self.corpus, self.evaluation.zero_shot)):
-            raise ValueError(f"evaluation.zero_shot: {'; '.join(problems)}")
+    def _check_together(self) -> Recipe:
+        problems = [*self._direction_problems()] or [*self._other_problems()]
+        if problems:
+            raise Mistakes(*problems)
         return self
 
-    @model_validator(mode="after")
-    def _check_adapted(self) -> Recipe:
+    def _direction_problems(self) -> Iterator[str]:
+        """What is wrong with directions that the recipe names."""
+        yield from _of("evaluation.zero_shot", zero_shot_problems(self.corpus, self.evaluation.zero_shot))
         known, named = [str(one) for one in self.corpus.all_directions], self.continuation.directions
         problems = [f"{one} isn't trained; {nearest(one, known)}" for one in named if one not in known]
         problems += [f"{one} is named twice" for one in dict.fromkeys(named) if named.count(one) > 1]
-        if problems := problems or self._replay_problems:
-            raise ValueError(f"continuation.directions: {'; '.join(problems)}")
-        return self
+        yield from _of("continuation.directions", problems or self._replay_problems)
 
-    @model_validator(mode="after")
-    def _check_weights(self) -> Recipe:
-        for name, settings in (("training", self.training), ("continuation", self.continuation)):
-            if settings is None:
-                continue
-            adapted = self.adapted_directions if settings is self.continuation else self.corpus.all_directions
-            try:
-                problems = weight_problems(settings.weights or {}, adapted)
-            except DirectionError as error:
-                problems = [str(error)]
-            if settings.weights is not None and problems:
-                raise ValueError(f"{name}.weights: {'; '.join(problems)}; give a weight to every trained direction")
-        return self
-
-    @model_validator(mode="after")
-    def _check_arms(self) -> Recipe:
-        if problems := list(_arm_problems(self)):
-            raise ValueError("; ".join(problems))
-        return self
-
-    @model_validator(mode="after")
-    def _check_pretrained(self) -> Recipe:
-        if self.model.pretrained is not None:
-            if self.tokenizer != TokenizerSettings():
-                raise ValueError("tokenizer: that of model.pretrained is used; leave the section out")
-            for key in ("languages", "new_languages"):
-                unknown = [code for code in getattr(self.model, key) if code not in self.corpus.all_languages]
-                if unknown:
-                    raise ValueError(f"model.{key}: {not_among(unknown[0], self.corpus.all_languages)}")
-        return self
-
-    @model_validator(mode="after")
-    def _check_dtype(self) -> Recipe:
-        for name, precision in (
-            ("recording", self.recording.precision),
-            ("evaluation", self.evaluation.precision),
-        ):
-            if precision == "float32" and self.model.dtype != "float32":
-                raise ValueError(
+    def _other_problems(self) -> Iterator[str]:
+        """What doesn't go together, where the directions are known."""
+        if self.training is not None:
+            yield from self.training.problems("training", self.corpus.all_directions, self.model.dtype)
+        yield from self.continuation.problems("continuation", self.adapted_directions, self.model.dtype)
+        yield from _arm_problems(self)
+        yield from self._pretrained_problems()
+        for name, section in (("recording", self.recording), ("evaluation", self.evaluation)):
+            if section.precision == "float32" and self.model.dtype != "float32":
+                yield (
                     f"{name}.precision: float32 can't compute with the weights of model.dtype: {self.model.dtype}; set "
                     "it to auto, or model.dtype to float32"
                 )
-        for name, section in (("training", self.training), ("continuation", self.continuation)):
-            if section is None or self.model.dtype == "float32":
-                continue
-            if section.precision in ("float32", "fp16"):
-                raise ValueError(
-                    f"{name}.precision: {section.precision} can't compute with the weights of model.dtype: "
-                    f"{self.model.dtype}; set it to auto or bf16, or model.dtype to float32"
-                )
-            if section.parallel == "fsdp":
-                raise ValueError(
-                    f"{name}.parallel: fsdp shards weights of one type, and with model.dtype: {self.model.dtype} "
-                    "those that are trained have another; set it to ddp, or model.dtype to float32"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _check_beam(self) -> Recipe:
-        if self.model.pretrained is not None or self.tokenizer.path is not None:
-            return self
         pieces, beam = self.tokenizer.vocabulary, self.evaluation.beam
-        if beam > pieces:
-            raise ValueError(
+        if beam > pieces and self.model.pretrained is None and self.tokenizer.path is None:
+            yield (
                 f"evaluation.beam: {beam} hypotheses are more than the {pieces} pieces of tokenizer.vocabulary that "
                 "a translation can begin with; usual are 4 to 10"
             )
-        return self
+
+    def _pretrained_problems(self) -> Iterator[str]:
+        if self.model.pretrained is None:
+            return
+        if self.tokenizer != TokenizerSettings():
+            yield "tokenizer: that of model.pretrained is used; leave the section out"
+        for key in ("languages", "new_languages"):
+            for code in getattr(self.model, key):
+                if code not in self.corpus.all_languages:
+                    yield f"model.{key}: {not_among(code, self.corpus.all_languages)}"
 
     @property
     def arm_names(self) -> list[str]:
@@ -236,7 +205,8 @@ class Recipe(Section):
         """The recipe as an arm has it: with the settings of its own.
 
         Raises:
-            RecipeError: there is no such arm, or its settings don't go together.
+            RecipeError: there is no such arm.
+            Mistakes: its settings don't go together.
         """
         entry = self.arm(name)
         changes = entry.changes
@@ -252,7 +222,7 @@ class Recipe(Section):
             reasons = [one for one in own.specialization.problems(own.continuation, untrained) if one not in known]
             reasons += [f"continuation.directions: {one}" for one in own._replay_problems]
         if reasons:
-            raise RecipeError(f"arms: {name}: {'; '.join(reasons)}")
+            raise Mistakes(*_of(f"arms: {name}", reasons))
         if entry.kind == "averaged":  # what masks do is what they do in the arm that is averaged
             averaged = self.for_arm(own.baselines.averaged.of).specialization
             return own.model_copy(update={"specialization": averaged})
@@ -275,15 +245,36 @@ class Recipe(Section):
         """The directions of the test: the trained ones, then the zero-shot ones."""
         return [*self.corpus.all_directions, *self.evaluation.zero_shot_directions]
 
+    def __eq__(self, other: object) -> bool:
+        """Wherever they are written."""
+        return isinstance(other, Recipe) and self.model_dump() == other.model_dump()
+
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Mistakes that are found in the block are told with their file and line, as those that `load` finds.
+
+        Raises:
+            RecipeError: there are some.
+        """
+        try:
+            yield
+        except Mistakes as error:
+            raise (located(self._document, error) if self._document else error) from None
+
     @classmethod
     def load(
-        cls, path: str | Path, overrides: list[str] | None = None, *, trusted: bool = True, check_files: bool = True
+        cls,
+        path: str | Path,
+        overrides: Sequence[str | Change] | None = None,
+        *,
+        trusted: bool = True,
+        check_files: bool = True,
     ) -> Recipe:
         """Read a recipe file. Paths in it are taken relative to its folder.
 
         Args:
             path: of the file.
-            overrides: `section.key=value`, as given with `--set`.
+            overrides: keys that are changed: `section.key=value`, as given with `--set`, or as a sweep has them.
             trusted: whether the user gave the recipe in order to run it. Otherwise its plug-ins, which are code, are
                 imported only if they are allowed.
             check_files: whether the files that it names must be there.
@@ -299,8 +290,7 @@ class Recipe(Section):
         plugins = plugins_of(document, context)
         if not trusted:
             load_plugins_of_run(plugins, Path(path))
-            return explain(cls, document, context)
-        return explain(cls, document, context, plugin_mistakes(document, plugins))
+        return cls._explained(document, context, plugin_mistakes(document, plugins) if trusted else ())
 
     @classmethod
     def of_run(cls, run: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -317,27 +307,37 @@ class Recipe(Section):
         document = load_yaml(path, overrides or [])
         context = {"folder": path.resolve().parent}
         load_plugins_of_run(plugins_of(document, context), Path(run))
-        return explain(cls, document, context)
+        return cls._explained(document, context)
+
+    @classmethod
+    def _explained(cls, document: Document, context: dict[str, Any], known: Iterable[str] = ()) -> Recipe:
+        recipe = explain(cls, document, context, known)
+        recipe._document = document
+        return recipe
 
     def to_yaml(self) -> str:
         """The recipe as resolved: every key, paths absolute."""
         return dump_yaml(self.model_dump(mode="json", exclude_none=True))
 
 
+def _of(key: str, problems: Iterable[str]) -> Iterator[str]:
+    return (f"{key}: {problem}" for problem in problems)
+
+
 def _arm_problems(recipe: Recipe) -> Iterator[str]:
     """What the arms of a recipe ask for and it doesn't give, or gives and they can't do."""
     lass, bilingual = recipe.baselines.lass, recipe.baselines.bilingual
     if "lass" in recipe.arm_kinds:
-        yield from ["the arm lass needs baselines.lass.updates"] * (lass.updates is None)
+        yield from ["baselines.lass.updates: the arm lass needs it"] * (lass.updates is None)
         if recipe.continuation.directions:
             yield "continuation.directions: the arm lass makes a sub-network for every direction; leave one of them out"
         if recipe.continuation.parallel == "fsdp":
             yield "continuation.parallel: the arm lass swaps whole weights, which fsdp shards; set it to ddp"
     if "bilingual" in recipe.arm_kinds and recipe.model.pretrained is not None:
-        yield "the arm bilingual trains new models, and model.pretrained names none to be built; leave it out"
+        yield "arms: bilingual trains new models, and model.pretrained names none to be built; leave it out"
     elif "bilingual" in recipe.arm_kinds:
-        missing = [f"baselines.bilingual.{key}" for key in ("directions", "updates") if not getattr(bilingual, key)]
-        yield from [f"the arm bilingual needs {' and '.join(missing)}"] * bool(missing)
+        missing = [key for key in ("directions", "updates") if not getattr(bilingual, key)]
+        yield from (f"baselines.bilingual.{key}: the arm bilingual needs it" for key in missing)
     yield from bilingual.problems(recipe.corpus.all_directions)
     yield from recipe.specialization.problems(recipe.continuation, untrained_tokens(recipe.model, recipe.training))
     arms = {name: recipe.arm(name) for name in recipe.arm_names}
@@ -346,5 +346,5 @@ def _arm_problems(recipe: Recipe) -> Iterator[str]:
     for name in arms if not averaged else []:
         try:
             recipe.for_arm(name)
-        except RecipeError as error:
-            yield str(error)
+        except Mistakes as error:
+            yield from error.args

@@ -169,7 +169,7 @@ def test_damaged_masks_are_named(tmp_path: Path, run: Path) -> None:
 def test_recipes_that_it_cannot_run() -> None:
     assert "lass" in toy_recipe(arms=["lass"], baselines=LASS).arms
     for message, sections in {
-        r"the arm lass needs baselines\.lass\.updates": {"baselines": {}},
+        r"baselines\.lass\.updates: the arm lass needs it": {"baselines": {}},
         "parallel: .* set it to ddp": {"continuation": {"parallel": "fsdp"}},
     }.items():
         with pytest.raises(ValueError, match=message):

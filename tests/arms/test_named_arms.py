@@ -151,7 +151,7 @@ def test_the_name_of_an_arm_is_that_arm() -> None:
             "the name 'dense' is that of an arm, and this is 'random': choose another",
         ),
         ({"name": "base"}, "can't be named 'base'"),
-        ({"name": "../x"}, "should match pattern"),
+        ({"name": "../x"}, "letters from a to z, digits, .* a letter or digit first"),
         ({"name": "x", "semantics": "gradiant"}, "did you mean 'gradient'"),
         ({"name": "x", "criterion": "lap"}, "did you mean 'lape'"),
         ({"name": "x", "arm": "lorra"}, "did you mean 'lora'"),

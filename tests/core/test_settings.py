@@ -87,6 +87,12 @@ def test_absurd_numbers_are_refused(section: type[BaseModel], info: FieldInfo) -
                 checked.validate_python(given)
 
 
+@pytest.mark.parametrize(("section", "info"), fields())
+def test_no_regular_expression_is_told(section: type[BaseModel], info: FieldInfo) -> None:
+    """`matching` says in words what a text should be; a `pattern` of pydantic would be shown as it is."""
+    assert "'pattern':" not in str(adapter(section, info).json_schema())
+
+
 def test_the_name_of_a_link_says_whether_its_file_is_packed(tmp_path: Path) -> None:
     """Downloads of the Hugging Face hub are links to files that are named by their content."""
     real, given = tmp_path / "real", tmp_path / "given"

@@ -271,6 +271,50 @@ def test_text_in_further_elements_of_word(tmp_path: Path, content: str, expected
     assert re.sub("<[^<>]*>", "", paragraph(tmp_path, content)) == expected
 
 
+def ruby(text: str, reading: str, properties: str = "") -> str:
+    return (
+        f"<w:r>{properties}<w:ruby><w:rubyPr><w:lid w:val='ja-JP'/></w:rubyPr><w:rt>{run(reading)}</w:rt>"
+        f"<w:rubyBase>{run(text, properties)}</w:rubyBase></w:ruby></w:r>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (run("one ") + ruby("two", "x") + run(" three"), run("ONE TWO THREE")),
+        (ruby("one", "x") + ruby("two", "x"), run("ONETWO")),
+        (run("one ") + ruby("two", "x", BOLD), run("ONE ") + run("TWO", BOLD)),
+        (
+            "<w:r><w:t>one </w:t>" + ruby("two", "x").removeprefix("<w:r>").removesuffix("</w:r>") + "<w:br/></w:r>",
+            run("ONE TWO") + "<w:r><w:br/></w:r>",
+        ),
+        (ruby("12", "x"), ruby("12", "x")),
+    ],
+)
+def test_words_with_readings_in_word_are_translated_without_them(tmp_path: Path, content: str, expected: str) -> None:
+    assert paragraph(tmp_path, content) == expected
+
+
+@pytest.mark.parametrize("name", ["a.odt", "a.odp"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("one {two} three", "ONE TWO THREE"),
+        ("{one}", "ONE"),
+        ("<t:span>one {two}</t:span> three", "<t:span>ONE TWO</t:span> THREE"),
+        ("{<t:span>one</t:span>} two", "<t:span>ONE</t:span> TWO"),
+    ],
+)
+def test_words_with_readings_in_opendocument_are_translated_without_them(
+    tmp_path: Path, name: str, content: str, expected: str
+) -> None:
+    part = "<d xmlns:t='urn:t'><t:p>{}</t:p></d>"
+    base, reading = "<t:ruby><t:ruby-base>", "</t:ruby-base><t:ruby-text>x</t:ruby-text></t:ruby>"
+    written = content.replace("{", base).replace("}", reading)
+    found = members_after(tmp_path, name, {"content.xml": part.format(written)})
+    assert found["content.xml"] == part.format(expected)
+
+
 def test_parts_of_word_with_numbers(tmp_path: Path) -> None:
     part = f"<w:document {W}><w:p>{run('one')}</w:p></w:document>"
     found = members_after(tmp_path, "a.docx", {"word/document2.xml": part, "word/footnotes1.xml": part})

@@ -129,6 +129,50 @@ def test_images_keep_what_they_refer_to(tmp_path: Path, page: str, expected: str
     assert through(tmp_path, "a.md", page) == expected
 
 
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("![one *two*](a.png)", "![ONE *TWO*](a.png)"),
+        ('word ![one `two` x](a.png "t") word', 'WORD ![ONE `two` X](a.png "t") WORD'),
+        ("![see [one](b) two][ref]\n\n[ref]: a.png", "![SEE [ONE](b) TWO][ref]\n\n[ref]: a.png"),
+        ("![one &amp; two](a.png)", "![ONE & TWO](a.png)"),
+        ("![**one**][]\n\n[**one**]: a.png", "![**ONE**][**one**]\n\n[**one**]: a.png"),
+        ("[![one *two*](a.png)](b)", "[![ONE *TWO*](a.png)](b)"),
+        ("| ![one *two*](a.png) | c |\n|---|---|", "| ![ONE *TWO*](a.png) | C |\n|---|---|"),
+        ("![`code`](a.png)", "![`code`](a.png)"),
+    ],
+)
+def test_markup_in_what_an_image_says(tmp_path: Path, page: str, expected: str) -> None:
+    assert through(tmp_path, "a.md", page) == expected
+
+
+@pytest.mark.parametrize(
+    ("page", "translation", "told"),
+    [
+        ("word\n\n![one\n*two*](a.png)", "", "3: what the image says is in several lines"),
+        (
+            "| c |\n|---|\n| ![one \\| two](a.png) |",
+            "",
+            "3: what the image says can't be found in the line",
+        ),
+        ("![one ~~two~~](a.png)", "one ~two~~", "1: the translation would read as other Markdown"),
+    ],
+)
+def test_what_an_image_says_and_stays_is_listed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, page: str, translation: str, told: str
+) -> None:
+    caplog.set_level(logging.INFO, logger="neuronspec")
+    engine = Fixed({"word": "WORD", "c": "C", "one two": translation})
+    found = through(tmp_path, "a.md", page, engine)
+    assert found == page.replace("word", "WORD").replace("| c", "| C")
+    assert caplog.messages[-1].endswith(f"a.md:{told}")
+
+
+def test_what_a_translation_of_an_image_has_is_text(tmp_path: Path) -> None:
+    engine = Fixed({"one": "[o] *n* | e\\"})
+    assert through(tmp_path, "a.md", "![one](a.png)", engine) == "![\\[o\\] \\*n\\* \\| e\\\\](a.png)"
+
+
 def test_what_programs_read_in_braces_stays_as_it_is_written(tmp_path: Path) -> None:
     page = "see {% include _foo.html %} or {{ a\\_b }}\n"
     translations = {"see {% include _foo.html %} or {{ a_b }}": "_x {{ a_b }} {% include _foo.html %}"}

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokeni
 
 import neuronspec as ns
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import CorpusError, DirectionError, EvaluationError, ModelError, RecipeError
+from neuronspec.core.errors import CorpusError, EvaluationError, Mistakes, ModelError, RecipeError
 from neuronspec.models.load import load_model
 from neuronspec.models.pretrained import pretrained_tokenizer
 from neuronspec.models.ragged import Ragged
@@ -157,7 +157,9 @@ def test_batches_of_decoder_only_models(checkpoint: Path) -> None:
 @pytest.mark.parametrize("name", ["marian", "madlad"])
 def test_a_language_without_a_tag(name: str, tmp_path: Path) -> None:
     folder = PROMPTED[name](tmp_path / name, ["one two three", "eins zwei drei"] * 40)
-    with pytest.raises(DirectionError, match=r"no tag for language 'cs'.*model.languages says which tag to use"):
+    with pytest.raises(
+        Mistakes, match=r"^corpus.languages: cs: .*no tag for language 'cs'.*model.languages says which tag to use"
+    ):
         opened(folder, (Direction("en", "cs"),))
     opened(folder, (Direction("cs", "en"),))  # sources need none
     tag = {"marian": ">>fra<<", "madlad": "<2fr>"}[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -173,7 +174,7 @@ def test_a_link_that_was_set_aside_gives_way_and_its_target_stays(tmp_path: Path
 
 
 def test_what_a_failed_task_would_have_replaced_comes_back(
-    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, ran: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     execute(tmp_path, recipe_with())
     before = (tmp_path / "report").read_text()
@@ -183,9 +184,12 @@ def test_what_a_failed_task_would_have_replaced_comes_back(
         raise RunError("injected")
 
     changed.tasks["report"] = dataclasses.replace(changed.tasks["report"], work=fail)
-    with pytest.raises(RunError, match="injected"):
+    with pytest.raises(RunError, match="injected"), caplog.at_level(logging.INFO, "neuronspec"):
         changed.execute()
     assert (tmp_path / "report").read_text() == before
+    moved, back = caplog.messages[-2:]
+    assert moved.endswith(f"it is now {tmp_path / 'superseded' / 'report'}")
+    assert back == f"{tmp_path / 'report'} is back: report stopped before it made another"
     ran.clear()
     execute(tmp_path, recipe_with())
     assert ran == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from tests.helpers.synthetic import write_recipe
 from neuronspec.core.errors import CorpusError, MissingExtraError, NeuronspecError, RecipeError, TrainingError
 from neuronspec.models.footprint import Room
 from neuronspec.recipe import Recipe
-from neuronspec.runs import requirements
-from neuronspec.runs.requirements import check_machine, check_memory, check_processes
+from neuronspec.runs import footprint
+from neuronspec.runs.footprint import memory_problem
+from neuronspec.runs.requirements import check_machine, check_processes, warnings_of
 
 GIGABYTE = 10**9
 
@@ -90,8 +90,8 @@ def big(**training: Any) -> Recipe:
 
 def test_too_little_memory_for_the_model_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"^training needs about 3\.9 GB .* adamw \(242 million .* has 3\.0 GB"):
-        check_memory(big(), "training", memory_of(3, 3))
-    check_memory(big(optimizer="adafactor"), "training", memory_of(3, 3))  # 1.9 GB
+        memory_problem(big(), "training", memory_of(3, 3))
+    assert memory_problem(big(optimizer="adafactor"), "training", memory_of(3, 3)) is None  # 1.9 GB
 
 
 @pytest.mark.parametrize(
@@ -104,28 +104,25 @@ def test_too_little_memory_for_the_model_is_refused() -> None:
         ({"parallel": "fsdp"}, memory_of(3, 3), True),  # how many processes will share it isn't known
     ],
 )
-def test_what_may_not_fit_is_warned_of(
-    caplog: pytest.LogCaptureFixture, settings: dict[str, Any], room: Room, warned: bool
-) -> None:
-    with caplog.at_level(logging.WARNING, "neuronspec"):
-        check_memory(big(**settings), "training", room)
-    assert ("million parameters" in caplog.text) == warned
-    assert ("fsdp shares" in caplog.text) == ("parallel" in settings)
+def test_what_may_not_fit_is_warned_of(settings: dict[str, Any], room: Room, warned: bool) -> None:
+    told = memory_problem(big(**settings), "training", room) or ""
+    assert ("million parameters" in told) == warned
+    assert ("fsdp shares" in told) == ("parallel" in settings)
 
 
 def test_sharded_weights_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("WORLD_SIZE", "8"), ("RANK", "0")):
         monkeypatch.setenv(name, value)
-    check_memory(big(parallel="fsdp"), "training", memory_of(3, 3))
+    assert memory_problem(big(parallel="fsdp"), "training", memory_of(3, 3)) is None
     with pytest.raises(RecipeError, match=r"training needs about 483\.8 MB"):
-        check_memory(big(parallel="fsdp"), "training", memory_of(0.4, 0.4))
+        memory_problem(big(parallel="fsdp"), "training", memory_of(0.4, 0.4))
 
 
 @pytest.mark.parametrize("command", ["validate", "run"])
 def test_commands_refuse_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
-    monkeypatch.setattr(requirements, "room", lambda: memory_of(1e-4, 1e-4))
+    monkeypatch.setattr(footprint, "room", lambda: memory_of(1e-4, 1e-4))
     file, run = write_recipe(tmp_path), tmp_path / "run"
     more = ("--out", run) if command == "run" else ()
     outcome = neuronspec(command, file, *more, folder=tmp_path)
@@ -134,22 +131,20 @@ def test_commands_refuse_before_anything_is_written(
 
 
 def test_stages_that_train_nothing_need_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requirements, "room", lambda: memory_of(1e-4, 1e-4))
+    monkeypatch.setattr(footprint, "room", lambda: memory_of(1e-4, 1e-4))
     check_machine(big(), ["prepare", "record", "select", "evaluate", "analyse", "report"])
     with pytest.raises(NeuronspecError, match="continuation needs"):
         check_machine(big(), ["specialize"])
 
 
-def test_tags_of_new_languages_that_nothing_trains(caplog: pytest.LogCaptureFixture) -> None:
+def test_tags_of_new_languages_that_nothing_trains() -> None:
     """Both languages would be written after the same tag, for ever."""
 
     def told(**sections: Any) -> str:
         corpus = {"train": {"reader": "catalogs"}, "languages": ["de", "nds"]} | sections.pop("corpus", {})
         model = {"pretrained": "some/model", "new_languages": {"nds": "de"}}
         content = {"name": "trial", "corpus": corpus, "model": model, "continuation": {"updates": 5}}
-        caplog.clear()
-        requirements._warn_of_tags(Recipe.model_validate(content | sections))
-        return caplog.text
+        return "\n".join(warnings_of(Recipe.model_validate(content | sections), ["specialize"], here=False))
 
     every = "the tags of nds (as de) start as copies, and these arms leave them so: specialized, dense, random."
     frozen = {"continuation": {"updates": 5, "freeze_embeddings": True}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from neuronspec.models.id_map import IdMap
 from neuronspec.models.text_format import TextFormat
 from neuronspec.models.tokenizer import load_tokenizer, tag_id
 from neuronspec.recipe import Recipe
-from neuronspec.runs.requirements import check_memory
+from neuronspec.runs.footprint import memory_problem
 
 pytestmark = pytest.mark.cli
 NEW = {"nds": "de", "br": "fr"}
@@ -232,8 +233,28 @@ def test_a_run_of_one_s_own_is_given_new_languages(tmp_path: Path, work: Path) -
 def test_mistakes_are_told(work: Path, tmp_path: Path, model: dict[str, Any], command: str, message: str) -> None:
     recipe = write_recipe(work, f"{tmp_path.name}.yaml", **model)
     told = refused(command, recipe, *(["--out", tmp_path / "run"] if command == "prepare" else []))
-    assert message in told
+    assert re.search(rf"{recipe.name}:\d+: .*{re.escape(message)}", told), told
     assert not (tmp_path / "run" / "data").exists()
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "sweep"])
+def test_mistakes_about_languages_are_a_list_with_lines(work: Path, tmp_path: Path, command: str) -> None:
+    recipe = write_recipe(work, f"{tmp_path.name}.yaml", new_languages={"nds": "frr", "de": "en"})
+    lines = recipe.read_text().splitlines()
+    (work / f"{tmp_path.name}-sweep.yaml").write_text(f"name: toy\nrecipe: {recipe.name}\narms: {{dense: }}\n")
+    file = work / f"{tmp_path.name}-sweep.yaml" if command == "sweep" else recipe
+    told = refused(command, file, *([] if command == "validate" else ["--out", tmp_path / "run"]))
+    assert f"3 mistakes in the recipe {recipe}" in told
+
+    def line(text: str) -> int:
+        return next(number for number, each in enumerate(lines, 1) if each.strip() == text)
+
+    for place, mistake in (
+        (line("- br"), "corpus.languages: br: "),
+        (line("nds: frr"), "model.new_languages: nds: frr can't lend its tag"),
+        (line("de: en"), "model.new_languages: de has a tag already, 'deu_Latn'"),
+    ):
+        assert f"  {recipe}:{place}: {mistake}" in told
 
 
 def test_validate_shows_a_direction_that_the_checkpoint_knows(work: Path) -> None:
@@ -258,18 +279,16 @@ def test_a_checkpoint_is_needed(tmp_path: Path, work: Path) -> None:
     assert "trim_vocabulary is of a pretrained checkpoint" in refused("validate", tmp_path / "recipe.yaml")
 
 
-def test_memory_is_told_with_the_vocabulary_that_is_left(work: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_memory_is_told_with_the_vocabulary_that_is_left(work: Path) -> None:
     call("prepare", write_recipe(work, "small.yaml", **CHANGES), "--out", work / "small")
     recipe = Recipe.load(work / "small.yaml")
     whole = Recipe.load(write_recipe(work, "whole.yaml", new_languages=NEW))
     room = Room("the machine", 700_000, 700_000)  # between what the trimmed and the whole model need
     with pytest.raises(RecipeError, match=r"make it smaller \(model\.trim_vocabulary: true\)"):
-        check_memory(whole, "continuation", room)
-    check_memory(recipe, "continuation", room)
-    assert "how much is known once the text is prepared" in caplog.text
-    caplog.clear()
-    check_memory(recipe, "continuation", room, work / "small" / "data" / "tokenizer")
-    assert "once the text is prepared" not in caplog.text
+        memory_problem(whole, "continuation", room)
+    assert "how much is known once the text is prepared" in str(memory_problem(recipe, "continuation", room))
+    left = memory_problem(recipe, "continuation", room, work / "small" / "data" / "tokenizer")
+    assert "once the text is prepared" not in str(left)
     tiny = Room("the machine", 1000, 1000)
     with pytest.raises(RecipeError, match="another checkpoint"):
-        check_memory(recipe, "continuation", tiny, work / "small" / "data" / "tokenizer")
+        memory_problem(recipe, "continuation", tiny, work / "small" / "data" / "tokenizer")

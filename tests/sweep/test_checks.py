@@ -12,10 +12,13 @@ from tests.helpers.mutations import neuronspec
 from tests.helpers.toy_sweep import write_sweep
 
 from neuronspec.core.errors import RecipeError, RunError
+from neuronspec.core.files import write_json
+from neuronspec.models.footprint import Room
 from neuronspec.recipe import Recipe
+from neuronspec.runs import footprint
 from neuronspec.runs.pipeline import Pipeline
-from neuronspec.sweep.checks import check_nodes, open_sweep
-from neuronspec.sweep.nodes import link
+from neuronspec.sweep.checks import check_nodes, open_sweep, warn_of_nodes
+from neuronspec.sweep.nodes import OWNER, link
 from neuronspec.sweep.settings import Sweep
 
 ENTRIES = "arms: {dense: , other: {arm: dense, set: {training.warmup: 11}}}\n"
@@ -98,6 +101,42 @@ def test_what_an_entry_cannot_do_is_told_before_the_shared_work(tmp_path: Path, 
     assert outcome.code == 1 and "entries lora, low" in outcome.err and not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_warns_of_what_validate_warns_of(
+    tmp_path: Path, absent: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_sweep(
+        tmp_path,
+        "seeds: [1, 2]\narms:\n  dense:\n  lora:\n  low: {arm: lora, set: {baselines.lora.rank: 2}}\n"
+        "  compiled: {arm: dense, set: {continuation.compile: true}}\n",
+    )
+    absent("peft")
+    planned = neuronspec("sweep", path, "--out", tmp_path / "out", "--dry-run", folder=tmp_path)
+    assert planned.code == 0 and "low/seed-2: to do" in planned.out
+    peft, compiled = planned.err.splitlines()
+    assert peft.startswith("warning: lora/seed-1 (and 3 more): a run on this machine would stop: the arm 'lora' needs")
+    assert compiled.startswith(
+        "warning: compiled/seed-1 (and 1 more): a run on this machine would stop: continuation.c"
+    )
+    nodes = open_sweep(path, None, tmp_path / "out", None).nodes
+    warn_of_nodes(nodes, here=False)
+    assert caplog.text == "", "another machine may have all"
+    for node in nodes:
+        if node.cell is None or node.cell.arm == "lora":
+            finish(node.pipeline(), *node.linked, *node.tasks)
+    write_json(tmp_path / "out" / OWNER, {"sweep": "toy"})
+    left = neuronspec("sweep", path, "--out", tmp_path / "out", "--dry-run", folder=tmp_path)
+    assert left.err.splitlines() == [compiled], "the rest is done"
+
+
+def test_a_model_that_is_too_large_is_told_with_its_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footprint, "room", lambda: Room("the machine", 1000, 1000))
+    nodes = open_sweep(write_sweep(tmp_path, "arms: {dense: }\n"), None, tmp_path / "out", None).nodes
+    with pytest.raises(
+        RecipeError, match=r"^entry dense: 1 mistake.*\n  \S+toy.yaml:\d+: training needs .* too little"
+    ):
+        warn_of_nodes(nodes, here=True)
+
+
 @pytest.mark.parametrize("here", [True, False])
 def test_an_entry_whose_neurons_cannot_be_selected(tmp_path: Path, here: bool) -> None:
     text = """\
@@ -107,7 +146,9 @@ arms:
   lape: {arm: specialized, set: {selection.criterion: lape, selection.granularity: language}}
 """
     nodes = open_sweep(write_sweep(tmp_path, text), None, tmp_path / "out", None).nodes
-    with pytest.raises(RecipeError, match="^entry lape: selection: LAPE needs two groups"):
+    with pytest.raises(
+        RecipeError, match=r"^entry lape: 1 mistake.*\n  \S+sweep.yaml:6: selection: LAPE needs two groups"
+    ):
         check_nodes(nodes, here)
 
 

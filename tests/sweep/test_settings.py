@@ -80,7 +80,7 @@ def test_the_baseline_of_an_entry_has_its_settings() -> None:
         ("arms:\n  dense: {seeds: [2, 2]}", r"sweep.yaml:4: arms.dense.seeds: \[2, 2\] names a seed twice"),
         ("arms: {dense: }\nbase_seeds: []", "base_seeds"),
         ("arms: {dense: {set: {training.seed: 4}}}\nbase_seeds: [1]", "base_seeds set it"),
-        ("arms: {random: }", "baseline 'dense' is no entry"),
+        ("arms: {random: }", "baselines: 'dense' is no entry"),
         ("arms: {dense: {set: {continuation.seed: 4}}}", "seeds set it"),
         ("arms: {dense: {set: {arms: [lora]}}}", "an entry names its arm"),
         ("arms: {dense: }\nsettings: {a: {continuation.seed: 4}}", "settings.a.*seeds set it"),
@@ -93,7 +93,7 @@ def test_the_baseline_of_an_entry_has_its_settings() -> None:
             "arms: {dense: }\nset: {training: {updates: 3, seed: 4}}\nbase_seeds: [1]",
             "training.seed.*base_seeds set it",
         ),
-        ("arms: {dense: , base: {arm: dense}}", "named 'base'"),
+        ("arms: {dense: , base: {arm: dense}}", "sweep.yaml:3: arms: base: an entry can't be named so"),
         ("arms: {dense: , lora: {set: {continuation.mix_directions: true}}}", "entry lora.*mix_directions"),
         ("arms: {dense: {kind: 3}}", "kind"),
         ("arms: {}", "arms"),
@@ -105,6 +105,58 @@ def test_mistakes_are_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(RecipeError) as caught:
         Sweep.load(path)
     assert re.search(told, str(caught.value), re.DOTALL), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        (
+            "set:\n  continuation.warmup: 0\narms: {dense: }",
+            4,
+            "set.continuation.warmup is 0; it should be more than 0",
+        ),
+        ("arms:\n  dense:\n  spezialized:", 5, "arms.spezialized is 'spezialized'; did you mean 'specialized'?"),
+        (
+            "arms:\n  dense:\n    set:\n      selection:\n        coverage: 1.7",
+            7,
+            "arms.dense.set.selection.coverage is 1.7",
+        ),
+        (
+            "arms:\n  dense:\n    set:\n      training.upadtes: 3",
+            6,
+            "unknown key 'arms.dense.set.training.upadtes'; did you mean 'updates'?",
+        ),
+        (
+            "arms: {dense: }\nsettings:\n  k0.7: {selection.coverage: 7}",
+            5,
+            "settings.k0.7.selection.coverage is 7; it should be at most 1",
+        ),
+        (
+            "arms:\n  dense:\n  lora:\n    set: {continuation.mix_directions: true}",
+            6,
+            "continuation.mix_directions is true, but",
+        ),
+    ],
+)
+def test_mistakes_in_changes_are_told_where_they_stand(tmp_path: Path, text: str, line: int, told: str) -> None:
+    path = write_sweep(tmp_path, text + "\n")
+    with pytest.raises(RecipeError) as caught:
+        Sweep.load(path)
+    title, *lines = str(caught.value).splitlines()
+    assert title.endswith(f"in the recipe {tmp_path / 'toy.yaml'} with the changes of {path}:")
+    assert any(each.startswith(f"  {path}:{line}: {told}") for each in lines), lines
+
+
+def test_mistakes_of_the_recipe_and_the_command_line_keep_their_places(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, "arms: {dense: , random: }\n")
+    recipe = tmp_path / "toy.yaml"
+    recipe.write_text(recipe.read_text() + "modl: {}\n")
+    with pytest.raises(RecipeError) as caught:
+        Sweep.load(path, ["seed=x"])
+    title, *lines = str(caught.value).splitlines()
+    assert title.startswith("entries dense, random: 2 mistakes in the recipe ")
+    assert lines[0] == "  --set seed=x: seed is 'x'; it should be a whole number"
+    assert lines[1].startswith(f"  {recipe}:{len(recipe.read_text().splitlines())}: unknown key 'modl'")
 
 
 def test_the_text_that_the_test_is_drawn_from_is_one(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_a_failure_stops_nothing_but_itself(finished: Path, tmp_path: Path) -> N
 def test_the_run_that_it_begins_from_stays_as_it_is(tmp_path: Path) -> None:
     path, run = write_sweep(tmp_path, SMALL + "arms: {dense: , random: }\n"), tmp_path / "run"
     made = [cell for cell, _ in Sweep.load(path).recipes() if cell.entry == "dense"]
-    Pipeline(Recipe.load(tmp_path / "toy.yaml", made[0].overrides), run).execute()
+    Pipeline(Recipe.load(tmp_path / "toy.yaml", [*made[0].given.values()]), run).execute()
     shutil.rmtree(run / "evaluation" / "copy")
     before = content(run)
     first = sweep(path, "--out", tmp_path / "out", "--base", run)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from neuronspec.arms.registry import ARMS
 from neuronspec.arms.settings import OWN
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import RecipeError
+from neuronspec.core.errors import Mistakes
 from neuronspec.core.files import write_json
 from neuronspec.core.json_files import read_json
 from neuronspec.core.processes import processes
@@ -180,10 +180,10 @@ class Arm(ABC):
         """Whether the recipe's continuation suits the arm.
 
         Raises:
-            RecipeError: it doesn't.
+            Mistakes: it doesn't.
         """
         if not self.mixes and recipe.continuation.mix_directions:
-            raise RecipeError(
+            raise Mistakes(
                 "continuation.mix_directions is true, but arms with parameters by direction (adapters, LoRA, LaSS) "
                 "compute one direction per batch: set it to false, or leave those arms out"
             )
@@ -193,18 +193,19 @@ def arm_of(recipe: Recipe, name: str) -> tuple[Arm, Recipe]:
     """An arm of a recipe, and the recipe as this arm has it.
 
     Raises:
-        RecipeError: the recipe has no such arm, or a setting of its own means nothing for it.
+        RecipeError: the recipe has no such arm.
+        Mistakes: a setting of its own means nothing for it.
     """
     entry = recipe.arm(name)
     arm, own = get_arm(entry.kind), recipe.for_arm(name)
     arm.selects = entry.selects
     if arm.selects and "select" not in arm.needs:
         keys = [key for key, place in OWN.items() if place.startswith("selection.") and getattr(entry, key) is not None]
-        raise RecipeError(f"arms: {name}: the arm {entry.kind} selects no neurons; leave {', '.join(keys)} out")
+        raise Mistakes(f"arms: {name}: the arm {entry.kind} selects no neurons; leave {', '.join(keys)} out")
     for key in entry.changes:
         if not any(key == known or key.startswith(f"{known}.") for known in arm.read):
             its = next(name for name, place in OWN.items() if place == key)
-            raise RecipeError(f"arms: {name}: the arm {entry.kind} doesn't depend on {its}; leave it out")
+            raise Mistakes(f"arms: {name}: the arm {entry.kind} doesn't depend on {its}; leave it out")
     return arm, own
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuronspec.core.errors import MaskError, RecipeError
+from neuronspec.arms.arm import arm_of
+from neuronspec.core.errors import MaskError, Mistakes, RecipeError
 from neuronspec.models.dimensions import UNGATED
 from neuronspec.models.pretrained import Kind, kind_of, read_config
 from neuronspec.neurons.criteria.criterion import Criterion
@@ -94,18 +95,36 @@ SETTINGS: Mapping[str, Part] = {
 }
 
 
+def check_arms(recipe: Recipe) -> None:
+    """Check that the arms of a recipe can be trained as it has them.
+
+    Raises:
+        Mistakes: what they can't do.
+    """
+    problems: list[str] = []
+    for name in recipe.arm_names:
+        try:
+            arm, own = arm_of(recipe, name)
+            arm.check(own)
+        except RecipeError as error:
+            problems += error.args
+    if problems:
+        raise Mistakes(*dict.fromkeys(problems))
+
+
 def check_kind(recipe: Recipe) -> None:
     """Check that the model of a recipe can do all that the recipe asks for.
 
     Raises:
-        RecipeError: it can't, or there is no such checkpoint.
+        Mistakes: it can't.
+        RecipeError: there is no such checkpoint.
         ModelError: its config.json can't be read.
     """
     kind = kind_of(recipe.model)
     problems = list(_problems(recipe, kind))
     problems = problems or [*_not_converted(recipe), *_too_much(recipe, kind), *_cant_select(recipe, kind)]
     if problems:
-        raise RecipeError("; ".join(problems))
+        raise Mistakes(*problems)
 
 
 def table() -> str:
@@ -125,7 +144,7 @@ def _described() -> Iterator[tuple[str, Part]]:
 
 def _problems(recipe: Recipe, kind: Kind) -> Iterator[str]:
     recipes = [recipe, *map(recipe.for_arm, recipe.arm_names)]
-    for name, part in [*((f"the arm {name}", part) for name, part in ARMS.items()), *SETTINGS.items()]:
+    for name, part in [*((f"arms: {name}", part) for name, part in ARMS.items()), *SETTINGS.items()]:
         if kind in part.refused and any(map(part.asked, recipes)):
             article = "an" if kind == "encoder-decoder" else "a"
             yield f"{name}: {article} {KINDS[kind]} can't do that, since {part.refused[kind]}"

@@ -12,7 +12,7 @@ from neuronspec.arms.registry import ARMS
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import DirectionError, nearest
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import Positive, Section
+from neuronspec.core.settings import Name, Positive, Section
 from neuronspec.neurons.registry import CRITERIA
 from neuronspec.neurons.settings import Coverage, Granularity
 from neuronspec.specialization.registry import SEMANTICS
@@ -113,9 +113,7 @@ OWN: Mapping[str, str] = {
 class ArmSettings(Section):
     """An arm with a name and settings of its own, which take the place of the recipe's keys of the same names."""
 
-    name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="its folder below RUN/arms, and its key in results"
-    )
+    name: Name = Field(description="its folder below RUN/arms, and its key in results")
     arm: Annotated[str, OneOf(ARMS)] | None = Field(
         None, description="which arm it is; without it the one that has this name, else specialized"
     )

@@ -69,8 +69,9 @@ def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonO
     from neuronspec.runs.requirements import warn_of_machine
 
     checked = Recipe.load(recipe, overrides)
-    warn_of_machine(checked)
-    example = _framed_example(checked)
+    with checked.located():
+        warn_of_machine(checked)
+        example = _framed_example(checked)
     if as_json:
         typer.echo(checked.model_dump_json(indent=1))
     else:

@@ -95,7 +95,7 @@ def run_sweep(
     """
     from filelock import FileLock, Timeout
 
-    from neuronspec.sweep.checks import check_nodes, open_sweep
+    from neuronspec.sweep.checks import check_nodes, open_sweep, warn_of_nodes
     from neuronspec.sweep.nodes import OWNER
     from neuronspec.sweep.registry import EXECUTORS
     from neuronspec.sweep.runner import Runner
@@ -103,6 +103,7 @@ def run_sweep(
     sweep, out, base, nodes = open_sweep(file, overrides, out, base)
     made = EXECUTORS.get(executor)(sweep, out, processes)
     check_nodes(nodes, here=not made.outlives)
+    warn_of_nodes(nodes, here=not made.outlives)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / OWNER, {"sweep": sweep.name, "base": str(base.resolve()) if base else None})
     try:
@@ -124,16 +125,18 @@ def plan_sweep(
     executor: str = "local",
     processes: int | None = None,
 ) -> None:
-    """Print every task of a sweep, and whether it is done; of jobs, what a cluster would be given."""
-    from neuronspec.sweep.checks import check_nodes, open_sweep
+    """Print every task of a sweep, whether it is done, and warnings; of jobs, what a cluster would be given."""
+    from neuronspec.sweep.checks import check_nodes, open_sweep, warn_of_nodes
     from neuronspec.sweep.registry import EXECUTORS
 
     sweep, out, _, nodes = open_sweep(file, overrides, out, base)
+    made = EXECUTORS.get(executor)(sweep, out, processes)
     check_nodes(nodes, here=False)
+    warn_of_nodes(nodes, here=not made.outlives)
     done = {node.folder for node in nodes if node.done()}
     for node in nodes:
         typer.echo(f"{node.name}: {'done' if node.folder in done else 'to do'}")
-    for line in EXECUTORS.get(executor)(sweep, out, processes).plan(nodes, done):
+    for line in made.plan(nodes, done):
         typer.echo(line)
 
 

@@ -243,11 +243,10 @@ def languages_of(directions: Iterable[Direction]) -> list[str]:
 
 
 def weight_problems(weights: Mapping[str, float], directions: Iterable[Direction]) -> list[str]:
-    """What is wrong with weights of directions: some lack one, or some are of none.
-
-    Raises:
-        DirectionError: a key isn't a direction.
-    """
-    given, trained = {Direction.parse(name) for name in weights}, set(directions)
+    """What is wrong with weights of directions: a key is no direction, some lack one, or some are of none."""
+    try:
+        given, trained = {Direction.parse(name) for name in weights}, set(directions)
+    except DirectionError as error:
+        return [str(error)]
     missing, strange = (", ".join(map(str, sorted(part))) for part in (trained - given, given - trained))
     return [f"no weight for {missing}"] * bool(missing) + [f"{strange} isn't trained"] * bool(strange)

@@ -23,6 +23,17 @@ class RecipeError(NeuronspecError):
     exit_code = 2
 
 
+class Mistakes(RecipeError, ValueError):
+    """Mistakes in a recipe: its arguments, each a text that begins with the key that it is about.
+
+    Such as `evaluation.beam is 0, ...` or, of an arm, `arms: lape-g: of: ...`. Validators of settings raise it, too.
+    What knows where the recipe is written tells each with its file and line; see `neuronspec.core.mistakes`.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
+
+
 class DirectionError(NeuronspecError):
     """A direction that can't be parsed, or that a model, mask file or run doesn't have."""
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from neuronspec.core.errors import RecipeError, nearest
+from neuronspec.core.errors import Mistakes, RecipeError, nearest
 from neuronspec.core.registry import ByName
 from neuronspec.core.wording import expected, is_type_name, message_of, shown
-from neuronspec.core.yaml_file import Document, KeyPath, dotted
+from neuronspec.core.written import Document, KeyPath
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -44,8 +44,23 @@ def explain(
     else:
         if not lines:
             return made
-    count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''} in the {document.kind} {document.path}:"
-    raise RecipeError("\n".join([count, *(f"  {line}" for line in sorted(lines, key=_line_number))]))
+    raise _listed(document, lines)
+
+
+def located(document: Document, found: Mistakes) -> RecipeError:
+    """Mistakes that were found after a recipe was read, told as `explain` tells those that it finds.
+
+    Args:
+        document: the recipe as it was read.
+        found: the mistakes.
+    """
+    return _listed(document, [f"{document.place_of(text)}: {text}" for text in found.args])
+
+
+def _listed(document: Document, lines: Iterable[str]) -> RecipeError:
+    lines = sorted(dict.fromkeys(lines), key=_line_number)
+    count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''} in the {document.title}:"
+    return RecipeError("\n".join([count, *(f"  {line}" for line in lines)]))
 
 
 def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationError) -> list[str]:
@@ -59,7 +74,7 @@ def _all_mistakes(model: type[BaseModel], document: Document, error: ValidationE
             item = items[0]
             if path in removed or (item["type"] == "value_error" and path in doubtful):
                 continue
-            lines.append(_explain_one(model, document, items))
+            lines += _explain_one(model, document, items)
             removed.add(path)
             if item["type"] != "value_error":
                 _remove(values, path)
@@ -102,12 +117,24 @@ def _line_number(line: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _explain_one(model: type[BaseModel], document: Document, items: list[dict[str, Any]]) -> str:
+def _explain_one(model: type[BaseModel], document: Document, items: list[dict[str, Any]]) -> list[str]:
+    """The lines for one value, or for the checks of a section."""
     # Of several types, the one whose form the value has was meant.
     item = next((one for one in items if one["type"] == "value_error"), items[0])
     path, section = _walk(model, document.values, item["loc"])
-    place, key = document.place(path), dotted(path)
-    kind = item["type"]
+    if item["type"] == "value_error":
+        error = item["ctx"]["error"]
+        texts = error.args if isinstance(error, Mistakes) else [message_of(item)]
+        above = [document.written(path)] if path else []
+        return [f"{document.place_of(text, path)}: {': '.join([*above, text])}" for text in texts]
+    return [_explain_value(document, path, section, items)]
+
+
+def _explain_value(
+    document: Document, path: KeyPath, section: type[BaseModel] | None, items: list[dict[str, Any]]
+) -> str:
+    item, kind = items[0], items[0]["type"]
+    place, key = document.place(path), document.written(path)
     if kind == "extra_forbidden":
         hint = nearest(str(path[-1]), section.model_fields) if section else ""
         return f"{place}: unknown key {key!r}; {hint}"
@@ -120,8 +147,6 @@ def _explain_one(model: type[BaseModel], document: Document, items: list[dict[st
     message = message_of(item)
     if kind == "unknown_name":
         return f"{place}: {key} is {shown(item['input'])}; {message}"
-    if kind == "value_error":
-        return f"{place}: {key}: {message}" if key else f"{place}: {message}"
     return f"{place}: {key} is {shown(item['input'])}; it should be {', or '.join(dict.fromkeys(map(expected, items)))}"
 
 

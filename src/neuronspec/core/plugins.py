@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ValidationError, ValidationInfo
 
 from neuronspec.core.errors import RecipeError
-from neuronspec.core.yaml_file import Document
+from neuronspec.core.written import Document
 
 ALLOWED = "NEURONSPEC_ALLOWED_PLUGINS"
 """The environment variable that tells child processes which plug-ins are allowed; `*` allows all."""

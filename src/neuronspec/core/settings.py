@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 MANY = 1_000_000_000
 """The largest number that a setting takes where no other bound makes sense."""
@@ -19,6 +21,29 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 """What torch takes as a seed."""
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+def matching(pattern: str, words: str) -> AfterValidator:
+    """Text of some form, which users are told in words.
+
+    Args:
+        pattern: a regular expression for the whole text.
+        words: what the text should be, in words.
+    """
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise PydanticCustomError("text_form", "Input should be {words}", {"words": words})
+        return text
+
+    return AfterValidator(check)
+
+
+Name = Annotated[
+    str,
+    matching("[A-Za-z0-9][A-Za-z0-9._-]*", "letters from a to z, digits, '.', '_' and '-', a letter or digit first"),
+]
+"""What names files and folders, too."""
 
 PACKED = (".gz", ".xz", ".zst", ".zip")
 """How the names of compressed files and archives end."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import yaml
 
 from neuronspec.core.errors import RecipeError
-
-KeyPath: TypeAlias = tuple[str | int, ...]
-"""Where a value is in a document: `("corpus", "languages", 0)`."""
-
+from neuronspec.core.written import Change, Document, KeyPath, dotted
 
 LARGEST = 2**20
 """Bytes of a recipe at most. The largest real ones have a few kilobytes."""
@@ -63,44 +61,13 @@ def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
 _Loader.add_constructor(f"{_TAG}int", _whole_number)
 
 
-@dataclass
-class Document:
-    """A recipe or sweep as written: its values, and the line of each.
+def load_yaml(path: Path, overrides: Sequence[str | Change] = (), kind: str = "recipe") -> Document:
+    """Read a recipe or sweep file and change some keys.
 
     Args:
         path: of the file.
-        values: as plain JSON values.
+        overrides: the changes, as given with `--set` (`section.key=value`) or elsewhere.
         kind: what the file is, for messages.
-        lines: of the keys.
-        overrides: the keys that `--set` gave, each with what was written.
-    """
-
-    path: Path
-    values: dict[str, Any]
-    kind: str = "recipe"
-    lines: dict[KeyPath, int] = field(default_factory=dict)
-    overrides: dict[KeyPath, str] = field(default_factory=dict)
-
-    def looks_like(self, kind: Literal["recipe", "sweep"]) -> bool:
-        """Whether it is plainly a recipe (it has a corpus), or a sweep (it names a recipe, and arms with changes)."""
-        if kind == "recipe":
-            return "corpus" in self.values and "recipe" not in self.values
-        return "corpus" not in self.values and "recipe" in self.values and isinstance(self.values.get("arms"), dict)
-
-    def place(self, path: KeyPath) -> str:
-        """`recipes/demo.yaml:12`, or the `--set` that gave the value; of the nearest parent if need be."""
-        parents = [path[:length] for length in range(len(path), 0, -1)]
-        for parent in parents:
-            if parent in self.overrides:
-                return f"--set {self.overrides[parent]}"
-        for parent in parents:
-            if parent in self.lines:
-                return f"{self.path}:{self.lines[parent]}"
-        return str(self.path)
-
-
-def load_yaml(path: Path, overrides: list[str], kind: str = "recipe") -> Document:
-    """Read a recipe or sweep file and apply `section.key=value` overrides.
 
     Raises:
         RecipeError: the file can't be read, isn't a YAML mapping, or names a key twice.
@@ -111,7 +78,7 @@ def load_yaml(path: Path, overrides: list[str], kind: str = "recipe") -> Documen
         raise RecipeError(f"{path}: a {kind} is a mapping of keys and their values, not {type(values).__name__}")
     document.values = values
     for override in overrides:
-        _apply(document, override)
+        _apply(document, option_change(override) if isinstance(override, str) else override)
     return document
 
 
@@ -243,25 +210,29 @@ def parse_override(override: str) -> tuple[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not all(key.strip().split(".")):
         raise RecipeError(f"--set {override}: expected section.key=value, such as training.updates=200")
-    return key.strip(), _parse(text, Document(Path(f"--set {override}"), {})) if text.strip() else None
+    return key.strip(), _parse(text, Document(f"--set {override}", {})) if text.strip() else None
 
 
-def _apply(document: Document, override: str) -> None:
-    key, value = parse_override(override)
-    parts = key.split(".")
+def option_change(text: str) -> Change:
+    """What `--set` gave.
+
+    Raises:
+        RecipeError: it isn't `section.key=value`.
+    """
+    key, value = parse_override(text)
+    return Change(key, value, Document(f"--set {text}", {}), tuple(key.split(".")))
+
+
+def _apply(document: Document, change: Change) -> None:
+    parts, value = change.key.split("."), copy.deepcopy(change.value)
     target = document.values
     for part in parts[:-1]:
         target = target.setdefault(part, {})
         if not isinstance(target, dict):
-            raise RecipeError(f"--set {override}: {part!r} is a value, not a section")
+            raise RecipeError(f"{change.document.place(change.path)}: {part!r} is a value, not a section")
     section = target.get(parts[-1])
     if isinstance(section, dict) and "path" in section and isinstance(value, str):
         section["path"] = value  # `--set corpus.train=FILE` is short for `--set corpus.train.path=FILE`
     else:
         target[parts[-1]] = value
-    document.overrides[tuple(parts)] = override
-
-
-def dotted(path: KeyPath) -> str:
-    """`corpus.languages.0`, as `--set` and messages have it."""
-    return ".".join(map(str, path))
+    document.overrides[tuple(parts)] = change

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from neuronspec.core.direction import Direction, is_language_code, match_direction, nearest_directions
-from neuronspec.core.errors import DirectionError
+from neuronspec.core.errors import DirectionError, Mistakes
 from neuronspec.core.languages import (
     by_language,
     canonical,
@@ -225,7 +225,7 @@ class CorpusSettings(Section):
         problems = [*self._language_problems(), *self._direction_problems(), *self._tier_problems()]
         problems += [] if problems else [*self._source_problems(), *self._filter_problems()]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise Mistakes(*problems)
         return self
 
     def _language_problems(self) -> Iterator[str]:

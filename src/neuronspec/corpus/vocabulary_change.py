@@ -74,7 +74,7 @@ def change_vocabulary(
         The tokenizer, and what became of the checkpoint's ids; None if all is as it was.
 
     Raises:
-        RecipeError, DirectionError, ModelError: the vocabulary can't be changed so.
+        Mistakes, ModelError: the vocabulary can't be changed so.
     """
     changes: list[IdMap] = []
     rows = vocabulary_of_checkpoint(settings)

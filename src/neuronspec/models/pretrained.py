@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from typing_extensions import TypedDict
 
 from neuronspec.core.checksums import FileName, digest
-from neuronspec.core.direction import Direction, languages_of
-from neuronspec.core.errors import DirectionError, ModelError, PathError, RecipeError, nearest, told_as
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import Mistakes, ModelError, PathError, RecipeError, told_as
 from neuronspec.core.json_files import read_json
 from neuronspec.models.hub import cached
 from neuronspec.models.mixtures import why_not_mixture
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from neuronspec.models.settings import ModelSettings
-    from neuronspec.models.text_format import Description
 
 
 class _Index(TypedDict):
@@ -253,18 +252,18 @@ def pretrained_tokenizer(settings: ModelSettings, directions: Sequence[Direction
         directions: that are used.
 
     Raises:
-        RecipeError: there is no such checkpoint, a token of the table isn't a tag of the tokenizer, two languages
-            have the same, or the model can't be told which language to write.
+        RecipeError: there is no such checkpoint.
+        Mistakes: a language has no tag, or that of another one; a token of the table isn't a tag of the tokenizer; the
+            model can't be told which language to write; the vocabulary can't be changed as the recipe has it.
         CorpusError: the tokenizer isn't whole.
-        ModelError: it isn't the checkpoint's, or the recipe changes its vocabulary, and it is of a kind that can't be.
-        DirectionError: it has no tag for a language.
+        ModelError: it isn't the checkpoint's.
     """
     from transformers import AutoConfig
 
     from neuronspec.models.fit import check_ids
+    from neuronspec.models.language_check import language_problems
     from neuronspec.models.text_format import TextFormat, describe
     from neuronspec.models.tokenizer import FORMAT_KEY, LANGUAGES_KEY, load_tokenizer
-    from neuronspec.models.vocabulary import files_of, new_tags
     from neuronspec.models.whole_frames import check_room
 
     folder = check_checkpoint(settings)
@@ -279,50 +278,10 @@ def pretrained_tokenizer(settings: ModelSettings, directions: Sequence[Direction
         tokenizer.init_kwargs[FORMAT_KEY] = dict(described)
     if settings.languages:
         tokenizer.init_kwargs[LANGUAGES_KEY] = dict(settings.languages)
-    _check_languages(settings, tokenizer, described, directions)
+    if problems := list(language_problems(settings, tokenizer, described, directions)):
+        raise Mistakes(*problems)
     check_room(TextFormat.of(tokenizer).frame, getattr(config, "max_position_embeddings", None), directions)
-    if settings.trim_vocabulary or settings.extend_vocabulary or settings.new_languages:
-        files_of(tokenizer)
-        new_tags(tokenizer, settings.new_languages)
     return tokenizer
-
-
-def _check_languages(
-    settings: ModelSettings, tokenizer: Any, described: Description, directions: Sequence[Direction]
-) -> None:
-    """Check that the model can be told each language, and tells them apart."""
-    from neuronspec.models.prompts import check_targets
-    from neuronspec.models.tokenizer import tag_id, tags_of
-    from neuronspec.models.whole_frames import target_tag, target_tags
-
-    prompt = described.get("prompt", "")
-    targets = sorted({direction.target for direction in directions})
-    if described["kind"] in ("prompted", "causal") and "{target_tag}" not in prompt:
-        check_targets(prompt, targets, settings.languages)
-        return
-    by_source = described["kind"] == "prompted"
-    known = list(target_tags(tokenizer).values()) if by_source else tags_of(tokenizer)
-    for code, token in settings.languages.items():
-        if token not in known:
-            raise RecipeError(f"model.languages: {code}: the tokenizer has no tag {token!r}; {nearest(token, known)}")
-    owners: dict[str, str] = {}
-    for code in targets if by_source else languages_of(directions):
-        if code in settings.new_languages:
-            continue
-        try:
-            own = target_tag(tokenizer, code) if by_source else tag_id(tokenizer, code)
-            token = own if isinstance(own, str) else tokenizer.convert_ids_to_tokens(own)
-        except DirectionError as error:
-            remedy = "" if by_source else ", model.new_languages makes one"
-            raise DirectionError(
-                f"{settings.pretrained}: {error}. model.languages says which tag to use{remedy}"
-            ) from None
-        other = owners.setdefault(str(token), code)
-        if other != code:
-            raise RecipeError(
-                f"model.languages: {other} and {code} have the same tag, {token!r}, so the model couldn't tell them "
-                "apart; give each its own"
-            )
 
 
 def config_of(settings: ModelSettings) -> dict[str, Any]:

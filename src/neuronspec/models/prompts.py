@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from neuronspec.core.direction import Direction
 from neuronspec.core.errors import RecipeError, nearest
@@ -40,19 +40,16 @@ def checked_prompt(prompt: str) -> str:
     return prompt
 
 
-def check_targets(prompt: str, targets: Sequence[str], names: Mapping[str, str]) -> None:
-    """Check that a prompt without tags tells the languages apart that a model is to write.
+def target_problems(prompt: str, targets: Sequence[str], names: Mapping[str, str]) -> Iterator[str]:
+    """Why a prompt without tags doesn't tell the languages apart that a model is to write: it names none, or two alike.
 
     Args:
         prompt: as of `checked_prompt`.
         targets: codes of the languages, each once.
         names: as of `filled`.
-
-    Raises:
-        RecipeError: it names none, or two of them alike.
     """
     if len(targets) > 1 and not any(place in prompt for place in ("{target}", "{target_code}")):
-        raise RecipeError(
+        yield (
             f"model.pretrained: the model isn't told which of {', '.join(targets)} to write: its tokenizer has no "
             "tags of languages, and the prompt has no {target}; set model.prompt, or keep directions into one "
             "language"
@@ -62,7 +59,7 @@ def check_targets(prompt: str, targets: Sequence[str], names: Mapping[str, str])
         name = names.get(code) or name_of(code)
         other = owners.setdefault(name, code)
         if other != code:
-            raise RecipeError(
+            yield (
                 f"model.languages: {other} and {code} are both called {name!r} in the prompt, so the model isn't told "
                 f"which to write; give each a name of its own, as in model.languages: {{{code}: ...}}"
             )

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from neuronspec.core.errors import DirectionError, ModelError, RecipeError
+from neuronspec.core.errors import DirectionError, Mistakes, ModelError
 from neuronspec.core.json_files import read_json
 from neuronspec.core.languages import base_language, get_language, iso_639_3, match_language, same_language
 from neuronspec.models.id_map import IdMap
@@ -70,26 +70,27 @@ def new_tags(tokenizer: Any, new: Mapping[str, str]) -> dict[str, tuple[str, int
         new: by the code of each new language that of the related one.
 
     Raises:
-        RecipeError: a language has a tag already.
-        DirectionError: the related one has none.
+        Mistakes: a language has a tag already, the related one has none, or the model has no tags.
     """
     if new and _is_prompted(tokenizer):
-        raise RecipeError(
+        raise Mistakes(
             "model.new_languages makes tags for models like NLLB-200, M2M-100 and mBART-50, and this one is told in "
             "another way what to write; leave new_languages out: model.languages says how it calls a language"
         )
-    known, found = tagged_languages(tokenizer), {}
+    known, found, problems = tagged_languages(tokenizer), {}, []
     for code, related in new.items():
         other = match_language(code, known)
         if other is not None and (same_language(other, code) or code == base_language(code)):
-            raise RecipeError(
-                f"model.new_languages: {code} has a tag already, {known[other]!r}; leave it out of new_languages"
-            )
+            problems.append(f"{code} has a tag already, {known[other]!r}; leave it out of new_languages")
+            continue
         try:
             start = tag_id(tokenizer, related)
         except DirectionError as error:
-            raise DirectionError(f"model.new_languages: {code}: {related} can't lend its tag: {error}") from None
+            problems.append(f"{code}: {related} can't lend its tag: {error}")
+            continue
         found[code] = _tag_like(str(tokenizer.convert_ids_to_tokens(start)), code), start
+    if problems:
+        raise Mistakes(*(f"model.new_languages: {problem}" for problem in problems))
     return found
 
 
@@ -124,7 +125,7 @@ def add_languages(
         folder: where the tokenizer is written; there is none yet.
 
     Raises:
-        RecipeError, DirectionError: as of `new_tags`.
+        Mistakes: as of `new_tags`.
         ModelError: the vocabulary can't be changed.
     """
     tags = new_tags(tokenizer, new)
@@ -150,7 +151,7 @@ def extend(tokenizer: Any, texts: Iterable[str], number: int, rows: int, folder:
         folder: where the tokenizer is written; there is none yet.
 
     Raises:
-        RecipeError: the text has not so many pairs.
+        Mistakes: the text has not so many pairs.
         ModelError: the vocabulary can't be changed.
     """
     files = files_of(tokenizer)
@@ -160,7 +161,7 @@ def extend(tokenizer: Any, texts: Iterable[str], number: int, rows: int, folder:
     pieces = learn_pieces(files, words, number)
     if len(pieces) < number:
         remedy = f"set it to {len(pieces)} or less" if pieces else "leave it out"
-        raise RecipeError(
+        raise Mistakes(
             f"model.extend_vocabulary is {number}, and the training text has only {len(pieces)} pairs of pieces that "
             f"occur twice and are no piece yet: {remedy}"
         )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from neuronspec.core.direction import Direction
-from neuronspec.core.errors import DirectionError, ModelError, RecipeError, nearest
+from neuronspec.core.errors import DirectionError, Mistakes, ModelError, nearest
 from neuronspec.core.languages import canonical, fitting_languages, match_language
 from neuronspec.models.frames import IGNORED, Frame, Framing, Inputs, Sides, any_of, apart, bare, padded, teacher_forced
 from neuronspec.models.prompts import PLAIN, filled
@@ -246,12 +246,12 @@ def check_room(frame: Frame, positions: int | None, directions: Sequence[Directi
         directions: that are used.
 
     Raises:
-        RecipeError: the prompt of a direction takes them all.
+        Mistakes: the prompt of a direction takes them all.
     """
     for direction in directions:
         length = frame.fixed(direction)
         if positions is not None and length >= positions:
-            raise RecipeError(
+            raise Mistakes(
                 f"model.prompt: that of {direction} has {length} tokens without a sentence, and the model has "
                 f"{positions} positions; give a shorter one"
             )

@@ -47,6 +47,7 @@ class Pipeline:
 
     Raises:
         RunError: the folder holds something else, or a run of another recipe.
+        RecipeError: as of `tasks_of`.
     """
 
     def __init__(
@@ -55,7 +56,8 @@ class Pipeline:
         self.recipe = recipe
         self.run = Run(recipe, RunFolder(folder), progress)
         self.state = _read_state(self.run.paths, recipe.name)
-        self.tasks = {task.name: task for task in tasks_of(recipe, {**(before or {}), **self.state})}
+        with recipe.located():
+            self.tasks = {task.name: task for task in tasks_of(recipe, {**(before or {}), **self.state})}
         self._ran: set[str] = set()
 
     def fingerprint(self, task: Task) -> str:
@@ -140,7 +142,7 @@ class Pipeline:
         joined = join()
         if not joined.is_main:
             self.run = replace(self.run, progress=SILENT)
-        with locked(self.run.paths, wait) if joined.is_main else nullcontext():
+        with locked(self.run.paths, wait) if joined.is_main else nullcontext(), self.recipe.located():
             joined.wait()
             planned = self._agreed(joined, stage, names)
             due = [name for name, reason in planned if reason]
@@ -183,6 +185,7 @@ class Pipeline:
             if known is not None and aside and not any(path.exists() for path in aside):
                 for path, moved in aside.items():  # it made nothing: what was there before is better than nothing
                     moved.rename(path)
+                    logger.info("%s is back: %s stopped before it made another", path, task.name)
                 self.remember(task, known)
             raise
         joined.wait()

@@ -1,30 +1,24 @@
-"""What a recipe needs of the machine that runs it: optional packages, and memory for training."""
+"""What a recipe needs of the machine that runs it, such as optional packages; and what may come out otherwise."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from neuronspec.arms.arm import arm_of
-from neuronspec.arms.kinds import check_kind
+from neuronspec.arms.kinds import check_arms, check_kind
 from neuronspec.arms.settings import AVERAGED
 from neuronspec.core.errors import MissingExtraError, NeuronspecError, RecipeError, TrainingError
-from neuronspec.core.processes import launched
-from neuronspec.models.dimensions import Dimensions
-from neuronspec.models.footprint import Plan, Room, footprint, readable_size, room
-from neuronspec.models.id_map import IdMap
 from neuronspec.models.presets import PRESETS
-from neuronspec.models.pretrained import config_of, kind_of, read_config
+from neuronspec.models.pretrained import kind_of, read_config
 from neuronspec.recipe import Recipe
+from neuronspec.runs.footprint import memory_problem
 from neuronspec.runs.stages import TRAININGS
 from neuronspec.specialization.settings import untrained_tokens
-from neuronspec.training.settings import TrainingSettings
 from neuronspec.training.tracking import TRACKERS
 
 logger = logging.getLogger(__name__)
@@ -38,20 +32,36 @@ class _Package(NamedTuple):
 
 
 def warn_of_machine(recipe: Recipe) -> None:
-    """Warn of what this machine lacks for a run of the recipe. Imports torch only where there may be a GPU.
+    """Warn of what this machine lacks for a run of the recipe, as `warnings_of` has it.
 
     Raises:
-        RecipeError: as of `arm_of`, `Arm.check`, `check_kind` and `check_memory`.
+        RecipeError, Mistakes: as of `check_arms`, `check_kind` and `memory_problem`.
     """
-    _check_arms(recipe)
+    check_arms(recipe)
     check_kind(recipe)
-    for missing in _missing(recipe):
-        logger.warning("a run on this machine would stop: %s", missing)
-    for left_out in _left_out(recipe):
-        logger.warning("a run on this machine would leave a score out: %s", left_out)
-    for section in TRAININGS.values():
-        check_memory(recipe, section)
-    _warn_of_tags(recipe)
+    for text in warnings_of(recipe):
+        logger.warning("%s", text)
+
+
+def warnings_of(recipe: Recipe, stages: Collection[str] | None = None, here: bool = True) -> Iterator[str]:
+    """What may go wrong in a run, or not mean what is expected. Imports torch only where there may be a GPU.
+
+    Args:
+        recipe: of the run.
+        stages: that will run; all without it.
+        here: whether they run on this machine; then also what it lacks.
+
+    Raises:
+        Mistakes: as of `memory_problem`.
+    """
+    trainings = [section for stage, section in TRAININGS.items() if stages is None or stage in stages]
+    if here:
+        yield from (f"a run on this machine would stop: {missing}" for missing in _missing(recipe, stages))
+        if stages is None or "evaluate" in stages:
+            yield from (f"a run on this machine would leave a score out: {reason}" for reason in _left_out(recipe))
+        yield from filter(None, (memory_problem(recipe, section) for section in trainings))
+    if "continuation" in trainings:
+        yield from _untrained_tags(recipe)
 
 
 def check_machine(recipe: Recipe, stages: Collection[str], tokenizer: Path | None = None) -> None:
@@ -63,15 +73,14 @@ def check_machine(recipe: Recipe, stages: Collection[str], tokenizer: Path | Non
         tokenizer: the folder of the run's tokenizer, which there may be.
 
     Raises:
-        NeuronspecError, RecipeError: as of `check_installed`, `check_model` and `check_memory`.
+        NeuronspecError, RecipeError: as of `check_installed`, `check_model` and `memory_problem`.
     """
     check_model(recipe, stages)
     check_installed(recipe, stages)
     trainings = [section for stage, section in TRAININGS.items() if stage in stages]
-    for section in trainings:
-        check_memory(recipe, section, tokenizer=None if "prepare" in stages else tokenizer)
-    if "continuation" in trainings:
-        _warn_of_tags(recipe)
+    found = [memory_problem(recipe, one, tokenizer=None if "prepare" in stages else tokenizer) for one in trainings]
+    for text in [*filter(None, found), *(_untrained_tags(recipe) if "continuation" in trainings else ())]:
+        logger.warning("%s", text)
 
 
 def check_installed(recipe: Recipe, stages: Collection[str]) -> None:
@@ -163,18 +172,6 @@ def check_model(recipe: Recipe, stages: Collection[str]) -> None:
         pretrained_tokenizer(recipe.model, recipe.evaluated_directions)
 
 
-def _check_arms(recipe: Recipe) -> None:
-    problems: dict[str, None] = {}
-    for name in recipe.arm_names:
-        try:
-            arm, own = arm_of(recipe, name)
-            arm.check(own)
-        except RecipeError as error:
-            problems[str(error)] = None
-    if problems:
-        raise RecipeError("; ".join(problems))
-
-
 def _missing(recipe: Recipe, stages: Collection[str] | None = None) -> Iterator[NeuronspecError]:
     """What some stages need (all without `stages`) and this machine hasn't, each with what to do."""
     if stages is None or "prepare" in stages:
@@ -239,8 +236,8 @@ _BY_FAMILY = ("adapters_family", "adapters_matched")
 """Arms that tell languages of one family apart by their tags alone, which they don't train."""
 
 
-def _warn_of_tags(recipe: Recipe) -> None:
-    """Warn where the tags of new languages stay what they start as: those of other languages."""
+def _untrained_tags(recipe: Recipe) -> Iterator[str]:
+    """Where the tags of new languages stay what they start as: those of other languages."""
     if not untrained_tokens(recipe.model, recipe.training):
         return
     model, targets = recipe.model, {direction.target for direction in recipe.corpus.all_directions}
@@ -255,85 +252,8 @@ def _warn_of_tags(recipe: Recipe) -> None:
         kept = [name for name in recipe.arm_names if recipe.arm(name).kind in kinds]
         if kept and codes:
             new = [f"{code} (as {start})" for code, start in model.new_languages.items() if code in codes]
-            logger.warning(
-                "model.new_languages: the tags of %s start as copies, and these arms leave them so: %s. What is learnt "
-                "for one language is learnt for the other: %s, or train the baseline's embeddings (in a section "
-                "training)",
-                ", ".join(new),
-                ", ".join(kept),
-                remedy,
+            yield (
+                f"model.new_languages: the tags of {', '.join(new)} start as copies, and these arms leave them so: "
+                f"{', '.join(kept)}. What is learnt for one language is learnt for the other: {remedy}, or train the "
+                "baseline's embeddings (in a section training)"
             )
-
-
-def check_memory(recipe: Recipe, section: str, found: Room | None = None, tokenizer: Path | None = None) -> None:
-    """Compare what a training takes with the memory of the device that it would run on; warn where it may not fit.
-
-    Args:
-        recipe: names the model and how it is trained.
-        section: `training` or `continuation`.
-        found: the memory; that of this machine without it.
-        tokenizer: the folder of the run's tokenizer, if it is known by now how large a vocabulary is left.
-
-    Raises:
-        RecipeError: weights, gradients and the optimizer's state alone are more than the device has.
-    """
-    settings: TrainingSettings | None = getattr(recipe, section)
-    if settings is None:
-        return
-    change = None if tokenizer is None or recipe.model.pretrained is None else IdMap.load(tokenizer)
-    shape = _dimensions(recipe, change)
-    if shape is None:
-        return
-    trimmed_later = recipe.model.trim_vocabulary and change is None
-    needed = footprint(shape, _plan(recipe, section, settings))
-    state, batch, sharded = needed.fixed, needed.activations, settings.parallel == "fsdp"
-    if sharded and launched():
-        state //= int(os.environ["WORLD_SIZE"])
-    found = found or room()
-    if state + batch <= found.free:
-        return
-    text = (
-        f"{section} needs about {readable_size(state)} for weights, gradients and the state of {settings.optimizer} "
-        f"({shape.parameters / 1e6:,.0f} million parameters, {needed.trained / 1e6:,.0f} of them trained), "
-        f"and about {readable_size(batch)} for a micro-batch of "
-        f"{settings.batch_tokens} tokens (batch_tokens); {found.where} has {readable_size(found.total)} of memory"
-    )
-    if trimmed_later:
-        text += "; with model.trim_vocabulary it is less, and how much is known once the text is prepared"
-    elif state > found.total and (launched() or not sharded):
-        smaller = "model, tokenizer.vocabulary"
-        if recipe.model.pretrained is not None:
-            smaller = "another checkpoint" if recipe.model.trim_vocabulary else "model.trim_vocabulary: true"
-        raise RecipeError(f"{text}, too little for the model alone: make it smaller ({smaller})")
-    share = "; parallel: fsdp shares the first among its processes" if sharded and not launched() else ""
-    logger.warning(
-        "%s, of which %s are free: a smaller batch_tokens with more accumulation, or gradient_checkpointing: true, "
-        "takes less%s", text, readable_size(found.free), share,
-    )  # fmt: skip
-
-
-def _dimensions(recipe: Recipe, change: IdMap | None) -> Dimensions | None:
-    """The sizes of a recipe's model, with the vocabulary that it gets; None where they can't be told."""
-    model = recipe.model
-    if recipe.tokenizer.path is not None:
-        return None
-    if model.pretrained is None:
-        return Dimensions.of_settings(model, recipe.tokenizer.vocabulary + len(recipe.corpus.all_languages))
-    shape = Dimensions.of_config(config_of(model))
-    if shape is None:
-        return None
-    return replace(shape, vocabulary=shape.vocabulary + model.new_tokens if change is None else len(change.ids))
-
-
-def _plan(recipe: Recipe, section: str, settings: TrainingSettings) -> Plan:
-    """How a section of a recipe trains, as far as memory depends on it."""
-    trainable = recipe.specialization.trainable if section == "continuation" else "all"
-    return Plan(
-        settings.batch_tokens,
-        settings.optimizer,
-        recipe.model.dtype,
-        trainable,
-        rows=0 if trainable == "all" else untrained_tokens(recipe.model, recipe.training),
-        freeze_embeddings=settings.freeze_embeddings,
-        checkpointing=settings.gradient_checkpointing,
-    )

@@ -85,7 +85,11 @@ def tasks_of(recipe: Recipe, known: Mapping[str, TaskState] | None = None) -> li
 
     Raises:
         RecipeError: there is no such checkpoint, and the run has recorded nothing of it.
+        Mistakes: as of `check_arms`.
     """
+    from neuronspec.arms.kinds import check_arms
+
+    check_arms(recipe)
     settings = partial(_settings, recipe)
     corpus = settings("corpus", "tokenizer")
     corpus["corpus"] = to_old_form(corpus["corpus"])
@@ -117,7 +121,6 @@ def _arm_task(recipe: Recipe, name: str, families: dict[str, Any]) -> Task:
     from neuronspec.arms.arm import arm_of
 
     arm, own = arm_of(recipe, name)
-    arm.check(own)
     settings = _settings(own, *arm.sections) | (_of_selection(own, families) if arm.selects else {})
     return Task(f"specialize/{name}", arm.needed(own), settings, _made(HERE.arm(name)), stages.continue_arm(name))
 

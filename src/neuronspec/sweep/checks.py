@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,9 +10,11 @@ from typing import NamedTuple
 from neuronspec.core.errors import NeuronspecError, RecipeError, RunError
 from neuronspec.core.run_folder import default_sweep
 from neuronspec.recipe import Recipe
-from neuronspec.runs.requirements import check_installed, check_model
+from neuronspec.runs.requirements import check_installed, check_model, warnings_of
 from neuronspec.sweep.nodes import Node, base_of, nodes_of
 from neuronspec.sweep.settings import Sweep, entries_named
+
+logger = logging.getLogger(__name__)
 
 
 class Opened(NamedTuple):
@@ -81,7 +84,7 @@ def check_nodes(nodes: Sequence[Node], here: bool) -> None:
     for node in nodes:
         if node.given or node.done():
             continue
-        stages = frozenset(task.partition("/")[0] for task in node.tasks)
+        stages = _stages(node.tasks)
         key = stages, _without_seeds(node.recipe).model_dump_json()
         if key not in errors:
             errors[key] = _mistake(node.recipe, stages, here)
@@ -93,9 +96,45 @@ def check_nodes(nodes: Sequence[Node], here: bool) -> None:
         raise RecipeError(text) if misused else RunError(text)
 
 
+def warn_of_nodes(nodes: Sequence[Node], here: bool) -> None:
+    """Warn of what `validate` warns of for the recipes of entries, as far as it is left to do; of each once.
+
+    Args:
+        nodes: of the sweep.
+        here: whether they are done on this machine; then also of what it lacks.
+
+    Raises:
+        RecipeError: a model alone takes more memory than this machine has.
+    """
+    left = {node.folder: node for node in nodes if not node.given and not node.done()}
+    told: dict[str, list[str]] = {}
+    found: dict[tuple[frozenset[str], str], list[str]] = {}
+    for node in left.values():
+        if node.cell is None:
+            continue
+        needed = (left[folder].tasks for folder in node.needs if folder in left)
+        stages = _stages(node.tasks, *needed)
+        key = stages, _without_seeds(node.recipe).model_dump_json()
+        if key not in found:
+            try:
+                with node.recipe.located():
+                    found[key] = list(warnings_of(node.recipe, stages, here))
+            except RecipeError as error:
+                raise RecipeError(f"{entries_named([node.cell.entry])}: {error}") from None
+        for text in found[key]:
+            told.setdefault(text, []).append(node.name)
+    for text, (first, *others) in told.items():
+        logger.warning("%s%s: %s", first, f" (and {len(others)} more)" if others else "", text)
+
+
+def _stages(*tasks: Sequence[str]) -> frozenset[str]:
+    return frozenset(name.partition("/")[0] for some in tasks for name in some)
+
+
 def _mistake(recipe: Recipe, stages: frozenset[str], here: bool) -> NeuronspecError | None:
     try:
-        check_model(recipe, stages)
+        with recipe.located():
+            check_model(recipe, stages)
         if here:
             check_installed(recipe, stages)
     except NeuronspecError as error:

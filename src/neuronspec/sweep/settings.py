@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from neuronspec.arms.registry import ARMS
-from neuronspec.core.errors import RecipeError
+from neuronspec.core.errors import Mistakes, RecipeError
 from neuronspec.core.mistakes import explain
 from neuronspec.core.registry import OneOf
-from neuronspec.core.settings import MANY, RecipePath, Section, Seed
-from neuronspec.core.yaml_file import load_yaml, parse_override
+from neuronspec.core.settings import MANY, Name, RecipePath, Section, Seed
+from neuronspec.core.written import Change, Document
+from neuronspec.core.yaml_file import load_yaml, option_change
 from neuronspec.recipe import Recipe
 
 _Whole: TypeAlias = Annotated[int, Field(ge=-MANY, le=MANY)]
@@ -49,8 +49,6 @@ _TRAINING_TEXT = ("corpus.train", "corpus.tier_shares", "corpus.max_pairs", "cor
 
 Training: TypeAlias = tuple[int, int]
 """The seeds of a training: of its baseline (0: the recipe's) and of the continuation."""
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 def _different(seeds: list[int]) -> list[int]:
@@ -119,7 +117,7 @@ class SlurmSettings(Section):
         ]
         problems += [f"{name}: leave it out instead of false" for name, value in named.items() if value is False]
         if problems:
-            raise ValueError("; ".join(problems))
+            raise Mistakes(*problems)
         return named
 
 
@@ -148,6 +146,8 @@ class Sweep(Section):
         "stated before the sweep is run, such as 0.1",
     )
     slurm: SlurmSettings = Field(SlurmSettings(), description="what a job gets with --executor slurm")
+    _document: Document = PrivateAttr(Document("the sweep", {}, "sweep"))
+    _given: dict[str, Change] = PrivateAttr({})
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -160,12 +160,12 @@ class Sweep(Section):
     @model_validator(mode="after")
     def _check(self) -> Sweep:
         problems = [
-            f"baseline {name!r} is no entry; entries: {', '.join(sorted(self.arms))}"
+            f"baselines: {name!r} is no entry; entries: {', '.join(sorted(self.arms))}"
             for name in self.baselines
             if name not in self.arms
         ]
         problems += [
-            f"an entry can't be named {name!r}: that is a row of its own" for name in FLOOR if name in self.arms
+            f"arms: {name}: an entry can't be named so: that is a row of its own" for name in FLOOR if name in self.arms
         ]
         reserved = self._reserved_keys()
         problems += _reserved("set", self.set, reserved)
@@ -173,7 +173,7 @@ class Sweep(Section):
         for where, changes in (parts | {f"settings.{name}": part for name, part in self.settings.items()}).items():
             problems += _reserved(where, changes, reserved | SHARED)
         if problems:
-            raise ValueError("; ".join(problems))
+            raise Mistakes(*problems)
         return self
 
     @classmethod
@@ -188,15 +188,16 @@ class Sweep(Section):
         Raises:
             RecipeError: the file is missing or mistaken, or an entry makes an invalid recipe; lists all mistakes.
         """
-        document = load_yaml(path, [], "sweep")
+        document = load_yaml(path, kind="sweep")
         if document.looks_like("recipe"):
             raise RecipeError(f"{path} is a recipe, not a sweep: run it with 'neuronspec run {path} --out RUN'")
         sweep = explain(cls, document, {"folder": path.resolve().parent, "check_files": True})
-        given = dict(map(parse_override, overrides or []))
-        problems = list(_reserved("--set", given, sweep._reserved_keys()))
-        if problems:
-            raise RecipeError("; ".join(problems))
-        sweep = sweep.model_copy(update={"set": sweep.set | given})
+        given = {change.key: change for change in map(option_change, overrides or [])}
+        values = {key: change.value for key, change in given.items()}
+        if problems := list(_reserved("--set", values, sweep._reserved_keys())):
+            raise Mistakes(*problems)
+        sweep = sweep.model_copy(update={"set": sweep.set | values})
+        sweep._document, sweep._given = document, given
         sweep.recipes(check_files=check_files)
         return sweep
 
@@ -205,11 +206,23 @@ class Sweep(Section):
         for name, entry in self.arms.items():
             for setting, changes in (self.settings or {"": {}}).items():
                 label = f"{name}+{setting}" if setting else name
+                own = self._changed(self.set, "set") | self._given | self._changed(entry.set, "arms", name, "set")
+                own |= self._changed(changes, "settings", setting)
+                # a name that is no arm's is refused when the recipe is made
+                place = ("arms", name, "arm") if entry.arm else ("arms", name)
+                own["arms"] = Change("arms", [entry.arm or name], self._document, place, whole=True)
                 bases: list[int | None] = [*self.base_seeds] if self.base_seeds else [None]
                 for base in bases:
                     for seed in entry.seeds or self.seeds:
-                        # a name that is no arm's is refused when the recipe is made
-                        yield Cell(label, entry.arm or name, seed, self.set | entry.set | changes, base)
+                        yield Cell(label, entry.arm or name, seed, own | self._seeded(seed, base), base)
+
+    def _changed(self, changes: Changes, *path: str) -> dict[str, Change]:
+        """Changes by key, with where they stand in the file."""
+        return {key: Change(key, value, self._document, (*path, key)) for key, value in changes.items()}
+
+    def _seeded(self, seed: int, base: int | None) -> dict[str, Change]:
+        seeds = {"continuation.seed": (seed, "seeds")} | ({} if base is None else {BASE_SEED: (base, "base_seeds")})
+        return {key: Change(key, value, self._document, (name,), whole=True) for key, (value, name) in seeds.items()}
 
     def _reserved_keys(self) -> dict[str, str]:
         """Keys that no change may name, and why."""
@@ -222,7 +235,7 @@ class Sweep(Section):
         return next((name for name in (f"{baseline}+{settings}", baseline) if name in known), None)
 
     def _check_bases(self) -> None:
-        values = load_yaml(self.recipe, []).values
+        values = load_yaml(self.recipe).values
         model, trained = values.get("model"), "training" in {*values, *(key.partition(".")[0] for key in self.set)}
         if self.base_seeds and not trained and isinstance(model, dict) and "pretrained" in model:
             raise RecipeError(
@@ -244,8 +257,9 @@ class Sweep(Section):
         mistakes: dict[str, dict[str, None]] = {}
         for cell in self.cells():
             try:
-                recipe = Recipe.load(self.recipe, cell.overrides, check_files=check_files)
-                ARMS.get(cell.arm)().check(recipe)
+                recipe = Recipe.load(self.recipe, [*cell.given.values()], check_files=check_files)
+                with recipe.located():
+                    ARMS.get(cell.arm)().check(recipe)
                 made.append((cell, recipe))
             except RecipeError as error:
                 mistakes.setdefault(str(error), {})[cell.entry] = None
@@ -263,14 +277,14 @@ class Cell:
         entry: its row of the table.
         arm: which arm it trains.
         seed: of the continuation.
-        changes: to the recipe.
+        given: the changes to the recipe, by key.
         base_seed: of the baseline that it continues; None: the recipe's.
     """
 
     entry: str
     arm: str
     seed: int
-    changes: Changes
+    given: dict[str, Change]
     base_seed: int | None = None
 
     @property
@@ -285,11 +299,10 @@ class Cell:
         return self.base_seed or 0, self.seed
 
     @property
-    def overrides(self) -> list[str]:
-        """As `--set` takes them."""
-        seeds = {"continuation.seed": self.seed} | ({BASE_SEED: self.base_seed} if self.base_seed is not None else {})
-        changes = self.changes | seeds | {"arms": [self.arm]}
-        return [f"{key}={json.dumps(value, default=str, ensure_ascii=False)}" for key, value in changes.items()]
+    def changes(self) -> Changes:
+        """To the recipe, without the seeds and the arm."""
+        own = ("arms", "continuation.seed", *([] if self.base_seed is None else [BASE_SEED]))
+        return {key: change.value for key, change in self.given.items() if key not in own}
 
 
 def entries_named(names: Collection[str]) -> str:

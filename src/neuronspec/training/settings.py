@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from neuronspec.core.direction import Direction, weight_problems
 from neuronspec.core.registry import OneOf
 from neuronspec.core.settings import MANY, Added, Positive, Section, Seed
 from neuronspec.training.optimizers import OPTIMIZERS
@@ -132,6 +134,29 @@ class TrainingSettings(Section):
                 "set parallel: ddp, or optimizer: adamw"
             )
         return self
+
+    def problems(self, name: str, trained: Sequence[Direction], dtype: str) -> Iterator[str]:
+        """What of these settings doesn't go with the rest of a recipe.
+
+        Args:
+            name: of the section.
+            trained: its directions.
+            dtype: of the model's weights.
+        """
+        for problem in [] if self.weights is None else weight_problems(self.weights, trained):
+            yield f"{name}.weights: {problem}; give a weight to every trained direction"
+        if dtype == "float32":
+            return
+        if self.precision in ("float32", "fp16"):
+            yield (
+                f"{name}.precision: {self.precision} can't compute with the weights of model.dtype: {dtype}; set it to "
+                "auto or bf16, or model.dtype to float32"
+            )
+        if self.parallel == "fsdp":
+            yield (
+                f"{name}.parallel: fsdp shards weights of one type, and with model.dtype: {dtype} those that are "
+                "trained have another; set it to ddp, or model.dtype to float32"
+            )
 
     @property
     def ends_with_budget(self) -> bool:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from neuronspec.core.csv_rows import next_row
 from neuronspec.core.errors import CorpusError
+from neuronspec.core.settings import matching
 from neuronspec.corpus.readers.columns import columns_of, place_columns
 from neuronspec.corpus.readers.lines import LONGEST_LINE, read_blocks
 from neuronspec.corpus.readers.rows import BLOCK_ROWS, ReadCounts, Rows, Split
@@ -35,7 +36,7 @@ class CsvSource(TableSource):
 
     endings: ClassVar[tuple[str, ...]] = (".csv",)
     reader: Literal["csv"]
-    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n]$')] | None = Field(
+    delimiter: Annotated[str, matching(r'[^"\r\n]', "one character, no quote or line end")] | None = Field(
         None,
         description="the character between cells; without it, the one that a line sep=; above the first row names, or "
         "that one of comma, semicolon, tab and bar by which the first row names most of the languages",

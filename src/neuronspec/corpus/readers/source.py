@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from neuronspec.core.errors import NeuronspecError
-from neuronspec.core.settings import MANY, Added, Positive, Section, from_recipe_folder, not_empty
+from neuronspec.core.settings import MANY, Added, Positive, Section, from_recipe_folder, matching, not_empty
 from neuronspec.corpus.readers.opening import find_files, named_files, no_files
 
 if TYPE_CHECKING:
     from neuronspec.corpus.readers.rows import Pair, ReadCounts, Rows, Split
 
 
-DOMAIN = r"^[A-Za-z0-9_-]{1,30}$"
+DOMAIN = "[A-Za-z0-9_-]{1,30}"
 """How tags of domains are spelled."""
 
 
@@ -66,7 +66,7 @@ class Source(Section):
         description="its share of training draws, against the weights of the other sources of a direction (1 where "
         "others have one); without any, sources are drawn by their size. Training only",
     )
-    domain: Annotated[str, Field(pattern=DOMAIN)] | None = Field(
+    domain: Annotated[str, matching(DOMAIN, "1 to 30 letters from a to z, digits, '_' or '-'")] | None = Field(
         None, description="a tag that its sources begin with, bt for <bt> (back-translations, for one). Training only"
     )
 

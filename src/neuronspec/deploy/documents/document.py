@@ -132,7 +132,7 @@ def check_options(kinds: Collection[str], options: Options) -> None:
     Raises:
         RecipeError: one does not, or the tag can't be one.
     """
-    if options.tag is not None and not re.match(DOMAIN, options.tag):
+    if options.tag is not None and not re.fullmatch(DOMAIN, options.tag):
         raise RecipeError(f"--tag {options.tag!r}: a tag has 1 to 30 letters, digits, '_' or '-', such as bt")
     for option, given in options.of_some.items():
         if given and not any(option in FORMATS.get(kind).options for kind in kinds):

@@ -7,10 +7,8 @@ that do (mdformat) write it in their own style, so texts are translated where th
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -18,23 +16,15 @@ from neuronspec.core.direction import Direction
 from neuronspec.deploy.documents.checks import keeping
 from neuronspec.deploy.documents.document import Format, Options
 from neuronspec.deploy.documents.lines import Source
+from neuronspec.deploy.documents.markdown_blocks import Block, blocks_of, in_cell, markdown_parser, tokens_of
 from neuronspec.deploy.documents.markup import Tag
-from neuronspec.deploy.documents.spans import Rewriter, Span, Text, framed, lines_of, tag_of
+from neuronspec.deploy.documents.spans import Rewriter, Span, Text, framed, tag_of
 from neuronspec.deploy.documents.wrapping import wrapped
 from neuronspec.deploy.translator import Translator
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
-
-_FRONT_MATTER = re.compile(
-    r"\A(?:---[ \t]*\r?\n.*?\n(?:---|\.\.\.)|\+\+\+[ \t]*\r?\n.*?\n\+\+\+)[ \t]*(?=\r?\n|\Z)", re.DOTALL
-)
-_DIRECTIVE = re.compile(
-    r"^[ \t]*(?::::|!!!|\?\?\?).*$|^[ \t>]*>[ \t]*\[!\w+\].*$|^[ \t]*\{:[^{}\n]*\}[ \t]*\r?$|^\*\[[^\]\n]+\]:.*$",
-    re.MULTILINE,
-)
-"""Lines of extensions (`::: tip`, `!!! note`, `> [!NOTE]`, `{: .class}`, `*[HTML]: ...`) that end a paragraph."""
 
 _OWN = re.compile(r"\[\^[^\]\s]+\]:|:[ \t]")
 """What a line begins with that is a text of its own: a footnote, a definition."""
@@ -48,29 +38,9 @@ _BLOCK = re.compile(
 )
 """What a line of a paragraph doesn't begin with."""
 
-_BAR = re.compile(r"(?<!\\)\|")
-"""What parts cells."""
-
 _TO_ESCAPE = re.compile(
     r"\\(?=[!-/:-@\[-`{-~])|`|(?<!\s)\*|\*(?!\s)|(?<!\w)_(?=\S)|(?<=\S)_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
 )
-_POSITIONED = ("newline", "escape", "backticks", "link", "image", "autolink", "html_inline", "entity")
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """The inline content of a block, and where each of its lines is in the file and in the content."""
-
-    content: str
-    children: list[Token]
-    starts: list[int]
-    lines: list[int]
-    is_cell: bool
-
-    def place(self, at: int) -> int:
-        """Where a character of the content is in the file."""
-        line = bisect_right(self.lines, at) - 1
-        return self.starts[line] + at - self.lines[line]
 
 
 def translate_markdown(
@@ -87,165 +57,66 @@ def translate_markdown(
     rewriter = Rewriter(translator, direction, text.name)
     page = text.text
     for find in (_images, _texts):
-        parser = _parser()
+        parser = markdown_parser()
         environment: dict[str, Any] = {}
         spans = [
             span
-            for block in _blocks(page, parser, environment, rewriter if find is _texts else None)
-            for span in find(page, block, parser, environment)
+            for block in blocks_of(page, parser, environment, rewriter if find is _texts else None)
+            for span in find(page, block, parser, environment, rewriter)
         ]
         page = rewriter.rewritten(page, spans)
     stream.write(text.encoded(page))
     rewriter.report()
 
 
-def _parser() -> MarkdownIt:
-    """A parser whose inline tokens know where they end."""
-    from markdown_it import MarkdownIt
-
-    parser = MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable("text_join")
-    rules = {rule.name: rule.fn for rule in parser.inline.ruler.__rules__}
-    for name in _POSITIONED:
-        parser.inline.ruler.at(name, _positioned(rules[name]))
-    reference = next(rule.fn for rule in parser.block.ruler.__rules__ if rule.name == "reference")
-    parser.block.ruler.at("reference", _without_footnotes(reference))
-    return parser
-
-
-def _without_footnotes(reference: Callable[..., bool]) -> Callable[..., bool]:
-    """A rule for definitions of addresses that takes no footnote of one word, or of an address, for one."""
-
-    def rule(state: Any, start: int, end: int, silent: bool) -> bool:
-        is_footnote = state.src.startswith("[^", state.bMarks[start] + state.tShift[start])
-        return not is_footnote and reference(state, start, end, silent)
-
-    return rule
-
-
-def _positioned(rule: Callable[[Any, bool], bool]) -> Callable[[Any, bool], bool]:
-    def with_end(state: Any, silent: bool) -> bool:
-        before = len(state.tokens)
-        found = rule(state, silent)
-        if found and not silent and len(state.tokens) > before:
-            state.tokens[-1].meta["end"] = state.pos
-        return found
-
-    return with_end
-
-
-def _blocks(page: str, parser: MarkdownIt, environment: dict[str, Any], rewriter: Rewriter | None) -> Iterator[_Block]:
-    """The blocks that have text; those that can't be found are told to the rewriter."""
-    lines = list(lines_of(page))
-    hidden = _DIRECTIVE.sub("", _FRONT_MATTER.sub(lambda match: "\n" * match[0].count("\n"), page))
-    row, at, is_cell = -1, 0, False
-    for token in parser.parse(hidden, environment):
-        if token.type in ("td_open", "th_open"):
-            is_cell = True
-        if token.type != "inline" or token.map is None:
-            continue
-        if is_cell:
-            is_first = token.map[0] != row
-            if is_first:
-                row = token.map[0]
-                begin = re.compile(r"[\s>]*\|?").match(page, *lines[row])
-                at = begin.end() if begin else lines[row][0]
-            starts, at = _cell_starts(page, at, lines[row][1], token.content, is_first)
-        else:
-            starts = _starts(page, lines[slice(*token.map)], token.content)
-        is_cell, was_cell = False, is_cell
-        if starts:
-            parts = re.finditer(r"(?=\|)" if was_cell else r"(?<=\n)", token.content)
-            own = [0, *(match.start() for match in parts)]
-            yield _Block(token.content, token.children or [], starts, own, was_cell)
-        elif token.content.strip() and rewriter is not None:
-            rewriter.leave(token.map[0] + 1, "its text can't be found in the line")
-
-
-def _starts(page: str, lines: list[tuple[int, int]], content: str) -> list[int]:
-    """Where the lines of a block's content begin; empty where they aren't found."""
-    starts = []
-    for (start, end), line in zip(lines, content.split("\n"), strict=False):
-        written = page[start:end].rstrip()
-        if written.endswith(line.rstrip()):
-            starts.append(start + len(written) - len(line.rstrip()))
-            continue
-        heading = re.match(r".*?#{1,6}[ \t]+", written)  # with closing marks
-        if heading is None or not written.startswith(line, heading.end()):
-            return []
-        starts.append(start + heading.end())
-    return starts
-
-
-def _cell_starts(page: str, at: int, end: int, content: str, is_first: bool) -> tuple[list[int], int]:
-    """Where a cell's content begins, and each bar in it, which has a backslash in the page; where the next cell does.
-
-    It is looked for between two places. The mark of an item may come before the first cell of a row.
-    """
-    written, place = _in_cell(content), at
-    while place <= end:
-        bar = _BAR.search(page, place, end)
-        stop = bar.start() if bar else end
-        cell = page[place:stop].rstrip()
-        if cell.strip() == written or (is_first and cell.endswith(written)):
-            start = place + len(cell) - len(written)
-            bars = enumerate(re.finditer(r"\|", content), start=1)
-            return [start, *(start + match.start() + before for before, match in bars)], stop + 1
-        place = stop + 1
-    return [], at
-
-
-def _in_cell(content: str) -> str:
-    return content.replace("|", r"\|")
-
-
-def _tokens(content: str, children: list[Token]) -> Iterator[tuple[Token, int, int]]:
-    """Inline tokens with their places; raises ValueError where they can't be told."""
-    at, hidden = 0, False
-    for token in children:
-        start = at
-        if hidden and token.type != "link_close":
-            continue
-        if "end" in token.meta:
-            at = token.meta["end"]
-        elif token.type == "link_open":
-            at += 1
-        else:
-            written = token.content if token.type == "text" else token.markup
-            at += len(written)
-            if content[start:at] != written:
-                raise ValueError("its markup can't be told")
-        hidden = token.type == "link_open" and token.markup == "autolink"
-        yield token, start, at
-    if at != len(content):
-        raise ValueError("its markup can't be told")
-
-
-def _images(page: str, block: _Block, parser: MarkdownIt, environment: dict[str, Any]) -> Iterator[Span]:
+def _images(
+    page: str, block: Block, parser: MarkdownIt, environment: dict[str, Any], rewriter: Rewriter
+) -> Iterator[Span]:
     """What images say where they aren't shown."""
     try:
-        tokens = list(_tokens(block.content, block.children))
+        tokens = list(tokens_of(block.content, block.children))
     except ValueError:
-        return
+        return  # listed with the texts
     for token, start, stop in tokens:
-        simple = all(child.type == "text" for child in token.children or [])
-        if token.type == "image" and simple and "\n" not in token.content:
-            begin = block.place(start + 2)
-            end = begin + len(token.content)
-            if page[begin:end] != token.content:
-                continue
-            written = framed([token.content], lambda text: re.sub(r"([\[\]\\|])", r"\\\1", text))
-            last = block.place(stop - 1) + 1
-            if page[end:last] in ("]", "][]"):  # what it refers to is no text any more
-                yield Span(begin, last, written, partial("{1}][{0}]".format, token.content))
-            else:
-                yield Span(begin, end, written)
+        if token.type != "image" or not any(map(str.isalpha, token.content)):
+            continue
+        begin = block.place(start + 2)
+        end = begin + len(token.content)
+        try:
+            parts = list(tokens_of(token.content, token.children or []))
+            if "\n" in token.content:
+                raise ValueError("what the image says is in several lines")
+            if page[begin:end] != token.content:  # a bar in a cell
+                raise ValueError("what the image says can't be found in the line")
+        except ValueError as reason:
+            rewriter.leave(page.count("\n", 0, begin) + 1, str(reason))
+            continue
+        last = block.place(stop - 1) + 1
+        refers = page[end:last] in ("]", "][]")  # what it refers to is no text any more
+        escape = keeping(_escaped_in_brackets, token.content, _unescaped)
+        write = partial(_image, parser, environment, token.content, refers)
+        yield Span(begin, last if refers else end, framed(list(_inline(token.content, parts, str)), escape), write)
 
 
-def _texts(page: str, block: _Block, parser: MarkdownIt, environment: dict[str, Any]) -> Iterator[Span]:
+def _image(parser: MarkdownIt, environment: dict[str, Any], source: str, refers: bool, content: str) -> str:
+    """What an image says in the translation, with what it refers to if that was its text.
+
+    Raises:
+        ValueError: it would have other markup.
+    """
+    if _signature(parser, environment, source) != _signature(parser, environment, content):
+        raise ValueError("the translation would read as other Markdown")
+    return f"{content}][{source}]" if refers else content
+
+
+def _texts(
+    page: str, block: Block, parser: MarkdownIt, environment: dict[str, Any], rewriter: Rewriter
+) -> Iterator[Span]:
     """The texts of a block, which end at line breaks, and where footnotes and definitions begin."""
     try:
-        tokens = list(_tokens(block.content, block.children))
-    except ValueError:
+        tokens = list(tokens_of(block.content, block.children))
+    except ValueError as reason:
+        rewriter.leave(page.count("\n", 0, block.starts[0]) + 1, str(reason))
         return
     parts: list[list[tuple[Token, int, int]]] = [[]]
     for each in tokens:
@@ -265,12 +136,12 @@ def _texts(page: str, block: _Block, parser: MarkdownIt, environment: dict[str, 
 
 
 def _span(
-    page: str, block: _Block, part: list[tuple[Token, int, int]], parser: MarkdownIt, environment: dict[str, Any]
+    page: str, block: Block, part: list[tuple[Token, int, int]], parser: MarkdownIt, environment: dict[str, Any]
 ) -> Span:
     begin, end = part[0][1], part[-1][2]
     breaks = re.compile(r"\n[ \t]*").finditer(block.content, begin, end)
     joins = [page[block.place(each.start()) : block.place(each.end())] for each in breaks]
-    inline = list(_inline(block.content, part, _in_cell if block.is_cell else str))
+    inline = list(_inline(block.content, part, in_cell if block.is_cell else str))
     source = block.content[begin:end]
 
     def write(content: str) -> str:
@@ -281,7 +152,7 @@ def _span(
             raise ValueError("the translation would read as other Markdown")
         return lines[0] + "".join(join + line for join, line in zip(joins, lines[1:], strict=False))
 
-    written = _in_cell(source) if block.is_cell else source
+    written = in_cell(source) if block.is_cell else source
     escape = keeping(_escaped_in_cell if block.is_cell else _escaped, written, _unescaped)
     start = block.place(begin) - (block.is_cell and source.startswith("|"))  # with its backslash
     return Span(start, block.place(end - 1) + 1, framed(inline, escape), write)
@@ -342,8 +213,12 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)
 
 
+def _escaped_in_brackets(text: str) -> str:
+    return re.sub(r"[\[\]|]|\\\Z", r"\\\g<0>", _escaped(text))
+
+
 def _escaped_in_cell(text: str) -> str:
-    return _in_cell(_escaped(text))
+    return in_cell(_escaped(text))
 
 
 MARKDOWN = Format(translate_markdown, own_marks=True)

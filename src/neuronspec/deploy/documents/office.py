@@ -62,7 +62,7 @@ class _Piece:
 
     Args:
         kind: text, something that stays in the sentence, the start or the end of a link, or what ends the sentence.
-        element: the text's `t`, or what it is.
+        element: the text's `t` (or what stands for a text), or what it is.
         run: that a text is in.
         is_first: whether nothing that is seen comes before it in its run.
         is_last: whether nothing that is seen follows it in its run.
@@ -80,7 +80,8 @@ def translate_docx(
 ) -> None:
     """Translate the paragraphs of a text document, also in tables, headers, footers, notes and text boxes.
 
-    A sentence ends at tabs, line breaks, fields and pictures. Comments, deleted text and properties stay.
+    A sentence ends at tabs, line breaks, fields and pictures. Comments, deleted text and properties stay. Readings
+    above words (ruby) are left out.
 
     Raises:
         CorpusError: it isn't such a document, encrypted, or damaged.
@@ -141,8 +142,20 @@ def _pieces_of_run(run: Element) -> Iterator[_Piece]:
         yield _Piece("mark", run)
         return
     for child in seen:
-        kind: Literal["text", "break"] = "text" if child.name == "t" or child.name in HYPHENS else "break"
+        kind: Literal["text", "break"] = "break" if _text_of(child) is None else "text"
         yield _Piece(kind, child, run, child is seen[0], child is seen[-1])
+
+
+def _text_of(element: Element) -> str | None:
+    """The text of an element in a run: of ruby what the reading is above; None where it isn't text alone."""
+    if element.name == "t":
+        return element.text
+    if element.name != "ruby":
+        return HYPHENS.get(element.name)
+    base = element.child("rubyBase")
+    inside = [child for run in (base.children if base is not None else ()) for child in run.children]
+    texts = [_text_of(child) for child in inside if child.name not in SILENT]
+    return "".join(filter(None, texts)) if None not in texts else None
 
 
 def _trimmed(segment: Sequence[_Piece]) -> list[_Piece]:
@@ -196,7 +209,7 @@ def _base(document: Document, pieces: Sequence[_Piece]) -> Element:
         if piece.run is not None and piece.kind == "text":
             key = _style(document, piece.run).key
             runs.setdefault(key, piece.run)
-            lengths[key] = lengths.get(key, 0) + len(piece.element.text) * (1 if depth else 1000)
+            lengths[key] = lengths.get(key, 0) + len(_text_of(piece.element) or "") * (1 if depth else 1000)
     return runs[max(lengths, key=lambda key: lengths[key])]
 
 
@@ -260,7 +273,7 @@ def _inline(document: Document, pieces: Sequence[_Piece], base: _Style, styles: 
             style = _style(document, piece.run)
             while end < len(pieces) and _has_style(document, pieces[end], style):
                 end += 1
-            text = joined("".join(HYPHENS.get(each.element.name, each.element.text) for each in pieces[at:end]))
+            text = joined("".join(_text_of(each.element) or "" for each in pieces[at:end]))
             if style.key == base.key:
                 yield text
             else:

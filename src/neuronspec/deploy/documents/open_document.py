@@ -33,7 +33,7 @@ def translate_odf(
 ) -> None:
     """Translate the paragraphs of a text or a presentation, also in tables, headers, footers, notes and frames.
 
-    Comments, deleted text and properties stay.
+    Comments, deleted text and properties stay. Readings above words (ruby) are left out.
 
     Raises:
         CorpusError: it isn't such a document, encrypted, or damaged.
@@ -68,6 +68,12 @@ def _parts(part: Element) -> bool:
     return part.name in BREAKS or (part.name in AROUND and any(map(_parts, part.children)))
 
 
+def _ruby_base(part: Element) -> Element | None:
+    """What a reading is above (ruby): the reading is no part of a translation."""
+    base = part.child("ruby-base") if part.name == "ruby" else None
+    return None if base is None or any(any(base.iter(name)) for name in BREAKS) else base
+
+
 def _inline(document: Document, parts: list[str | Element]) -> Iterator[str | Tag]:
     yield ""  # there is always some text
     for part in parts:
@@ -75,6 +81,8 @@ def _inline(document: Document, parts: list[str | Element]) -> Iterator[str | Ta
             yield joined(part)
         elif part.name == "s" and part.attributes.get(f"{part.namespace} c", "1") == "1":
             yield " "
+        elif (base := _ruby_base(part)) is not None:
+            yield from _inline(document, base.content)
         elif part.name in AROUND and part.close < part.end:
             pair = str(part.start)
             yield Tag(document.written(part.start, part.inside), "open", pair, nested=True)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from neuronspec.core.errors import PathError
 from neuronspec.core.json_files import read_json
-from neuronspec.core.settings import Positive
+from neuronspec.core.settings import Positive, matching
 from neuronspec.deploy.server.schemas import Refused
 
 _REMEDY = 'expected [{"name": "weblate", "sha256": "...", "requests": 60, "characters": 10000}, ...]'
@@ -26,7 +26,7 @@ class Key(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: Annotated[str, Field(min_length=1)]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, matching("[0-9a-f]{64}", "64 of the characters 0 to 9 and a to f")]
     requests: Positive | None = Field(None, description="per minute")
     characters: Positive | None = Field(None, description="of one request")
 
