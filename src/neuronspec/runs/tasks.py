@@ -208,7 +208,7 @@ def _text(recipe: Recipe, known: Mapping[str, TaskState]) -> dict[str, Any]:
     found = recipe.corpus.inputs
     before = known["prepare"]["settings"].get("inputs") if "prepare" in known else None
     if before and before != found and all(stamp is None for stamp in found.values()):
-        _say_gone(f"the text that was prepared ({', '.join(found)})")
+        _say_gone(f"the text that was prepared ({', '.join(before)})")
         return dict(before)
     return found
 
