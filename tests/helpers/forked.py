@@ -1,6 +1,7 @@
 """Commands as processes that start at once: forks of a process that has imported everything, which takes seconds.
 
-The fork has the caller's folder and environment, and the command begins in it where the script `neuronspec` does.
+The fork has the caller's folder and environment, and the command begins in it where the script `neuronspec` does. The
+workers of a sweep are forks as well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +87,9 @@ def serve(begin: Callable[[Order], None] = lambda order: None, told: Callable[[]
     import neuronspec.runs.pipeline
     import neuronspec.training.train
     import neuronspec.translation.transformers_engine  # noqa: F401
+    from neuronspec.sweep.executors import executor
 
+    executor.subprocess = SimpleNamespace(Popen=_Worker, DEVNULL=None)  # type: ignore[attr-defined, assignment]
     for line in sys.stdin:
         order = json.loads(line)
         pipes = [os.pipe() for _ in range(3)]  # no files: their size would count where it is limited
@@ -174,6 +178,36 @@ def leave(command: Callable[[], int | None]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+class _Worker:
+    """Stands in for the process that a sweep starts."""
+
+    def __init__(self, command: list[str], *, stdout: Any, start_new_session: bool, **_: Any) -> None:
+        from neuronspec.sweep.worker import main
+
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            for number in (1, 2):
+                os.dup2(stdout.fileno(), number)
+            leave(lambda: main(command[3:]))
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def terminate(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self) -> int:
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.returncode
 
 
 if __name__ == "__main__":
