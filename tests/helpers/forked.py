@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,14 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT), str(ROOT / "src")])
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": PATH}
+
+NEEDED = """
+    pandas sacrebleu.metrics scipy.cluster.hierarchy sentencepiece.sentencepiece_model_pb2
+    transformers.models.m2m_100.modeling_m2m_100
+    neuronspec.analysis.of_run neuronspec.cli.app neuronspec.corpus.prepare neuronspec.deploy.translator
+    neuronspec.report.page.html neuronspec.runs.pipeline neuronspec.sweep.worker neuronspec.training.train
+    neuronspec.translation.transformers_engine
+""".split()  # noqa: SIM905
 
 Order = dict[str, Any]
 
@@ -82,13 +91,9 @@ def serve(begin: Callable[[Order], None] = lambda order: None, told: Callable[[]
         begin: called in the fork before the command.
         told: more of what is answered, when the fork has ended.
     """
-    import neuronspec.cli.app
-    import neuronspec.deploy.translator
-    import neuronspec.runs.pipeline
-    import neuronspec.training.train
-    import neuronspec.translation.transformers_engine  # noqa: F401
     from neuronspec.sweep.executors import executor
 
+    _prepare()
     executor.subprocess = SimpleNamespace(Popen=_Worker, DEVNULL=None)  # type: ignore[attr-defined, assignment]
     for line in sys.stdin:
         order = json.loads(line)
@@ -105,6 +110,20 @@ def serve(begin: Callable[[Order], None] = lambda order: None, told: Callable[[]
         out, err = _exchange(feed, order.get("text", "").encode(), [reader for reader, _ in printed])
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         print(json.dumps({"code": code, "out": out, "err": err} | told()), flush=True)
+
+
+def _prepare() -> None:
+    """Import and read what most commands need, so that a fork has it."""
+    for name in NEEDED:
+        import_module(name)
+    from plotly.graph_objects import Figure
+
+    from neuronspec.analysis.uriel import known_languages
+    from neuronspec.scoring.langid import LanguageIdentifier
+
+    Figure()
+    LanguageIdentifier(["de", "en"])
+    known_languages(["de", "en"])
 
 
 def _become(order: Order, pipes: list[tuple[int, int]]) -> None:

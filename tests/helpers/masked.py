@@ -13,7 +13,6 @@ from transformers.pytorch_utils import Conv1D
 
 from neuronspec.models.sites import find_ffn_sites
 
-
 MATMULS = {torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__}
 
 
