@@ -7,6 +7,7 @@ workers of a sweep are forks as well.
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import select
@@ -124,6 +125,7 @@ def _prepare() -> None:
     Figure()
     LanguageIdentifier(["de", "en"])
     known_languages(["de", "en"])
+    gc.freeze()
 
 
 def _become(order: Order, pipes: list[tuple[int, int]]) -> None:
