@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -27,6 +28,12 @@ settings.load_profile("suite")
 
 def pytest_report_header() -> str:
     return f"tested with: transformers {transformers.__version__}, torch {torch.__version__}"
+
+
+def pytest_collection_finish() -> None:
+    """Modules stay: no collection of garbage, of which CTranslate2 asks for one per layer, looks through them."""
+    gc.collect()
+    gc.freeze()
 
 
 _LIBRARY = logging.getLogger("neuronspec")

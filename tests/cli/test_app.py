@@ -42,7 +42,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(toy: Path) -> Path:
     """A run of the toy recipe, from text to report."""
-    result = started("run", toy, "--out", toy.parent / "run")
+    result = neuronspec("run", toy, "--out", toy.parent / "run")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "specialized" in result.stdout and "index.html" in result.stdout
     return toy.parent / "run"
@@ -93,7 +93,7 @@ def test_arms_differ_and_continue_alike(finished: Path) -> None:
 
 def test_second_run_has_nothing_to_do(toy: Path, finished: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")}
-    result = neuronspec("run", toy, "--out", finished)
+    result = started("run", toy, "--out", finished)
     assert result.returncode == 0
     assert result.stdout.count("up to date") == 15
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")} == before

@@ -72,9 +72,15 @@ def neuronspec() -> Iterator[Commands]:
 
 
 @pytest.fixture(scope="module")
-def run(toy: Path, neuronspec: Commands) -> Path:
-    ended = neuronspec("run", toy / "toy.yaml", "--out", toy / "run", *SET)
+def first(toy: Path, neuronspec: Commands) -> Ended:
+    """How the command ended that made `run`."""
+    ended = neuronspec("run", toy / "toy.yaml", "--out", toy / "run", *SET, below=toy / "run")
     assert ended.code == 0, ended.output
+    return ended
+
+
+@pytest.fixture(scope="module")
+def run(toy: Path, first: Ended) -> Path:
     return toy / "run"
 
 
@@ -95,9 +101,11 @@ def cases(toy: Path, run: Path) -> dict[str, Case]:
 
 
 @pytest.fixture(scope="module")
-def whole(cases: dict[str, Case], neuronspec: Commands, toy: Path) -> Callable[[str], tuple[dict[str, bytes], int]]:
+def whole(
+    cases: dict[str, Case], neuronspec: Commands, toy: Path, run: Path, first: Ended
+) -> Callable[[str], tuple[dict[str, bytes], int]]:
     """What an uninterrupted command makes, and in how many changes."""
-    known: dict[str, tuple[dict[str, bytes], int]] = {}
+    known = {"run": (content(run), first.changes)}
 
     def make(name: str) -> tuple[dict[str, bytes], int]:
         if name not in known:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.helpers import forked
 from tests.helpers.synthetic import RECIPE, WORDS
 from tests.test_docs import python_blocks
 
@@ -18,9 +19,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 
 
 def neuronspec(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "neuronspec", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+    return checked(forked.neuronspec(*arguments), code)
+
+
+def checked(done: subprocess.CompletedProcess[str], code: int = 0) -> subprocess.CompletedProcess[str]:
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -75,6 +77,8 @@ def test_everything_of_a_plugin_works_from_text_to_tables(recipe: Path) -> None:
 def test_a_sweep_of_plugins(recipe: Path) -> None:
     sweep = recipe.parent / "sweep.yaml"
     sweep.write_text("name: own\nrecipe: own.yaml\narms: {dense: , gentle: }\n", encoding="utf-8")
-    neuronspec("sweep", sweep, "--out", recipe.parent / "sweep")
+    command = [sys.executable, "-m", "neuronspec", "sweep", str(sweep), "--out", str(recipe.parent / "sweep")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    checked(subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300))
     results = json.loads((recipe.parent / "sweep" / "results.json").read_text())
     assert set(results["entries"]) == {"dense", "gentle"}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.helpers.forked import neuronspec
 from tests.helpers.synthetic import write_recipe
 
 pytestmark = pytest.mark.cli
@@ -53,7 +54,7 @@ def test_closed_standard_input_of_a_translation(tmp_path: Path) -> None:
     assert ended.returncode == 1 and "standard input is closed" in ended.stderr and "Traceback" not in ended.stderr
     ended = shell(f"echo w1 | $N translate {tmp_path} --from en --to de >&-")
     assert ended.returncode == 1 and "standard output is closed" in ended.stderr and "Traceback" not in ended.stderr
-    ended = shell(f"echo w1 | $N translate {tmp_path} --from en --to de --out {tmp_path}")
+    ended = neuronspec("translate", tmp_path, "--from", "en", "--to", "de", "--out", tmp_path, text="w1")
     assert ended.returncode == 2 and f"{tmp_path} is a folder" in ended.stderr and ".tmp" not in ended.stderr
 
 

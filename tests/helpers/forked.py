@@ -1,11 +1,13 @@
 """Commands as processes that start at once: forks of a process that has imported everything, which takes seconds.
 
-The fork has the caller's folder and environment, and the command begins in it where the script `neuronspec` does.
+The fork has the caller's folder and environment, and the command begins in it where the script `neuronspec` does. The
+workers of a sweep are forks as well.
 """
 
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import os
 import select
@@ -15,12 +17,22 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(ROOT), str(ROOT / "src")])
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "PYTHONPATH": PATH}
+
+NEEDED = """
+    pandas sacrebleu.metrics scipy.cluster.hierarchy sentencepiece.sentencepiece_model_pb2
+    transformers.models.m2m_100.modeling_m2m_100
+    neuronspec.analysis.of_run neuronspec.cli.app neuronspec.corpus.prepare neuronspec.deploy.translator
+    neuronspec.report.page.html neuronspec.runs.pipeline neuronspec.sweep.worker neuronspec.training.train
+    neuronspec.translation.transformers_engine
+""".split()  # noqa: SIM905
 
 Order = dict[str, Any]
 
@@ -80,12 +92,10 @@ def serve(begin: Callable[[Order], None] = lambda order: None, told: Callable[[]
         begin: called in the fork before the command.
         told: more of what is answered, when the fork has ended.
     """
-    import neuronspec.cli.app
-    import neuronspec.deploy.translator
-    import neuronspec.runs.pipeline
-    import neuronspec.training.train
-    import neuronspec.translation.transformers_engine  # noqa: F401
+    from neuronspec.sweep.executors import executor
 
+    _prepare()
+    executor.subprocess = SimpleNamespace(Popen=_Worker, DEVNULL=None)  # type: ignore[attr-defined, assignment]
     for line in sys.stdin:
         order = json.loads(line)
         pipes = [os.pipe() for _ in range(3)]  # no files: their size would count where it is limited
@@ -101,6 +111,21 @@ def serve(begin: Callable[[Order], None] = lambda order: None, told: Callable[[]
         out, err = _exchange(feed, order.get("text", "").encode(), [reader for reader, _ in printed])
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         print(json.dumps({"code": code, "out": out, "err": err} | told()), flush=True)
+
+
+def _prepare() -> None:
+    """Import and read what most commands need, so that a fork has it."""
+    for name in NEEDED:
+        import_module(name)
+    from plotly.graph_objects import Figure
+
+    from neuronspec.analysis.uriel import known_languages
+    from neuronspec.scoring.langid import LanguageIdentifier
+
+    Figure()
+    LanguageIdentifier(["de", "en"])
+    known_languages(["de", "en"])
+    gc.freeze()
 
 
 def _become(order: Order, pipes: list[tuple[int, int]]) -> None:
@@ -174,6 +199,36 @@ def leave(command: Callable[[], int | None]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+class _Worker:
+    """Stands in for the process that a sweep starts."""
+
+    def __init__(self, command: list[str], *, stdout: Any, start_new_session: bool, **_: Any) -> None:
+        from neuronspec.sweep.worker import main
+
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setsid()
+            for number in (1, 2):
+                os.dup2(stdout.fileno(), number)
+            leave(lambda: main(command[3:]))
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def terminate(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
+
+    def wait(self) -> int:
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.returncode
 
 
 if __name__ == "__main__":

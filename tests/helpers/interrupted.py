@@ -1,8 +1,7 @@
 """Commands that are cut off at their n-th change of a folder: killed, stopped by a signal, or with no room on the disk.
 
 They are forks, as those of `forked.py`. What counts as a change is told by Python's audit hooks: files opened for
-writing, renamed, linked or removed, folders made or removed. The workers of a sweep are forks as well; the changes of
-all processes count together.
+writing, renamed, linked or removed, folders made or removed. Those of the workers of a sweep count, too.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.forked import Order, Server, leave, serve
+from tests.helpers.forked import Order, Server, serve
 
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.symlink", "os.link"}
 NEVER = 1 << 40
@@ -75,9 +74,6 @@ def commands() -> Iterator[Commands]:
 
 
 def _serve() -> None:
-    import neuronspec.sweep.executors.executor
-
-    neuronspec.sweep.executors.executor.subprocess.Popen = _Worker  # type: ignore[attr-defined, misc]
     counter = mmap.mmap(-1, 8)
 
     def begin(order: Order) -> None:
@@ -112,36 +108,6 @@ def _counts(event: str, arguments: tuple[Any, ...], below: str, reads: bool) -> 
         writes = arguments[2] is not None and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         return bool(writes or reads) and str(arguments[0]).startswith(below)
     return event in CHANGES and any(str(each).startswith(below) for each in arguments[:2])
-
-
-class _Worker:
-    """Stands in for the process that a sweep starts."""
-
-    def __init__(self, command: list[str], *, stdout: Any, start_new_session: bool, **_: Any) -> None:
-        from neuronspec.sweep.worker import main
-
-        self.returncode: int | None = None
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.setsid()
-            for number in (1, 2):
-                os.dup2(stdout.fileno(), number)
-            leave(lambda: main(command[3:]))
-
-    def poll(self) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
-
-    def terminate(self) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGTERM)
-
-    def wait(self) -> int:
-        if self.returncode is None:
-            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return self.returncode
 
 
 if __name__ == "__main__":

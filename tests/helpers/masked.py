@@ -13,20 +13,23 @@ from transformers.pytorch_utils import Conv1D
 
 from neuronspec.models.sites import find_ffn_sites
 
+MATMULS = {torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__}
+
 
 class Double(TorchFunctionMode):
     """Computes in float64 throughout: norms and softmax of many models go through float32, whose rounding would hide
     errors and make exact comparisons a matter of luck."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        if args and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float64:
+        kwargs = kwargs or {}
+        if func.__name__ != "__get__" and args and isinstance(args[0], torch.Tensor) and args[0].dtype == torch.float64:
             if func is torch.Tensor.float:
                 return args[0]
-            if func in (torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__):  # positions, made float32
+            if func in MATMULS:  # positions, made float32
                 args = args[0], args[1].double()
-            args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
-            kwargs = {name: torch.float64 if value is torch.float32 else value for name, value in kwargs.items()}
+            args = [torch.float64 if arg is torch.float32 else arg for arg in args]
+            if kwargs:
+                kwargs = {name: torch.float64 if value is torch.float32 else value for name, value in kwargs.items()}
         return func(*args, **kwargs)
 
 

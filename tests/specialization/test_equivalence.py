@@ -85,7 +85,7 @@ def test_twenty_adam_steps_give_the_same_parameters(family: str, semantics: str)
     def train(run: object) -> dict[str, torch.Tensor]:
         model = build_family(family, dtype=torch.float64)
         step_loss = run(model)  # type: ignore[operator]
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
         for step in range(20):
             loss = step_loss(list(masks)[step % 2], padded_inputs(model, seed=step))
             optimizer.zero_grad()

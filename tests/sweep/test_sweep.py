@@ -1,4 +1,7 @@
-"""Sweeps run for real: from text to tables, killed and restarted, with failures."""
+"""Sweeps run for real: from text to tables, killed and restarted, with failures.
+
+Where a test isn't about the processes, they are forks.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers.forked import neuronspec
 from tests.helpers.toy_sweep import ENVIRONMENT, SMALL, command, sweep, write_sweep
 
 from neuronspec.recipe import Recipe
@@ -26,7 +30,8 @@ TEXT = SMALL + "seeds: [1, 2]\narms: {dense: , specialized: }\n"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    result = sweep(write_sweep(folder, TEXT), "--out", folder / "out", "--processes", 2, "--tables", folder / "tables")
+    arguments = ("--out", folder / "out", "--processes", 2, "--tables", folder / "tables")
+    result = neuronspec("sweep", write_sweep(folder, TEXT), *arguments)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "specialized" in result.stdout and "chrF++ over dense" in result.stdout
     return folder / "out"
@@ -101,12 +106,12 @@ def test_arms_of_one_seed_see_the_same_data_and_seeds_differ(finished: Path) -> 
 
 def test_again_does_nothing_and_another_sweep_is_refused(finished: Path) -> None:
     before = finished_tasks(finished)
-    again = sweep(finished.parent / "sweep.yaml", "--out", finished)
+    again = neuronspec("sweep", finished.parent / "sweep.yaml", "--out", finished)
     assert again.returncode == 0 and "0 to do" in again.stdout
     assert finished_tasks(finished) == before
     other = write_sweep(finished.parent / "other", TEXT.replace("name: toy", ""))
     other.write_text(other.read_text().replace("name: toy", "name: other"))
-    refused = sweep(other, "--out", finished)
+    refused = neuronspec("sweep", other, "--out", finished)
     assert refused.returncode == 1 and "another sweep" in refused.stderr
 
 
