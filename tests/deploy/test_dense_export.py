@@ -177,3 +177,9 @@ def test_a_dense_arm_is_exported_with_the_directions_and_the_test_set_of_its_run
     assert again.returncode == 1 and "exists already" in again.stderr
     translated = neuronspec("translate", tmp_path / "out", "--from", "en", "--to", "de", text="the abba\n")
     assert translated.returncode == 0, translated.stderr
+    (run / "data" / "tokens" / "manifest.json").write_text("{")
+    needed = neuronspec("export", run / "base", "de-en", "--out", tmp_path / "other")
+    assert needed.returncode == 1 and "manifest.json is damaged" in needed.stderr, needed.stderr
+    assert not (tmp_path / "other").exists()
+    export_directions(run / "base", ["de-en"], tmp_path / "other", "int8", 0, None, None)
+    assert list(Manifest.load(tmp_path / "other").directions) == ["de-en"]

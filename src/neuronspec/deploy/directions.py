@@ -82,7 +82,7 @@ def export_directions(
         ModelError: a folder exists and is something else, or an exported model translates otherwise than the one that
             was exported.
     """
-    opened = _to_export(path)
+    opened = _to_export(path, reads_text=not directions or (verify > 0 and sample is None))
     QUANTIZATIONS.check(quantization)
     if opened.kind == "dense":
         names = _text_of(opened) if directions is None else _named(opened, directions)
@@ -113,10 +113,12 @@ def export_directions(
     return facts
 
 
-def _to_export(path: Path) -> Opened:
+def _to_export(path: Path, reads_text: bool) -> Opened:
     """A model in float32, which what is exported is held against; bfloat16 rounds what it computes.
 
-    With the texts of the run, if it is an arm of one.
+    Args:
+        path: of the model.
+        reads_text: whether the texts of the run are needed, if the model is an arm of one; they may be damaged.
 
     Raises:
         MissingExtraError: ctranslate2 isn't installed.
@@ -125,7 +127,7 @@ def _to_export(path: Path) -> Opened:
     opened = open_model(path, "cpu")
     if opened.kind == "compact":
         raise ModelError(f"{path} is a compact model: export the direction of the model that it was cut out of")
-    if opened.store is None:
+    if reads_text and opened.store is None:
         opened = replace(opened, store=_store_beside(path))
     import_ctranslate2()
     check_convertible(opened.model)
@@ -188,7 +190,7 @@ def export_one_bundle(
         ModelError: the folder exists, the model has no masks, or a direction translates otherwise than the specialized
             model.
     """
-    opened = _to_export(path)
+    opened = _to_export(path, reads_text=verify > 0 and sample is None)
     if opened.kind == "dense":
         raise ModelError(f"{path} is a dense model, one folder for all directions that are named: leave --bundle out")
     known = own_directions(opened.model)
