@@ -125,17 +125,27 @@ def test_where_padding_stays() -> None:
     assert not packs(t5, batch.ready.packing), "its positions are told to attention"
 
 
-def test_packing_and_unpacking_are_each_others_gradients() -> None:
+def test_packing_has_its_gradient() -> None:
     mask = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]])
     side = Side.of(mask)
     states = torch.randn(3, 3, 2, dtype=torch.float64, requires_grad=True)
     packed = side.pack(states)
     assert packed.shape == (1, 6, 2) and torch.equal(packed[0], states[mask.bool()])
     assert side.pack(packed) is packed
-    assert torch.equal(side.unpack(packed), states * mask[..., None])
     assert torch.autograd.gradcheck(side.pack, (states,)) and torch.autograd.gradgradcheck(side.pack, (states,))
-    assert torch.autograd.gradcheck(side.unpack, (packed.detach().requires_grad_(),))
     assert Packing(side, Side.of(torch.ones(3, 1))).padding == pytest.approx(3 / 12)
+
+
+def test_heads_are_put_in_rows_and_back() -> None:
+    mask = torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]])
+    side = Side.of(mask)
+    packed = torch.randn(1, 4, 6, 2, dtype=torch.float64, requires_grad=True)  # heads, tokens, width
+    rows = side.to_heads(packed)
+    assert rows.shape == (3, 4, 3, 2)
+    assert torch.equal(rows.transpose(1, 2)[mask.bool()], packed[0].transpose(0, 1))
+    assert torch.equal(side.from_heads(rows), packed.transpose(1, 2))
+    assert torch.autograd.gradcheck(lambda given: side.to_heads(given) * mask[:, None, :, None], (packed,))
+    assert torch.autograd.gradcheck(side.from_heads, (rows.detach().requires_grad_(),))
 
 
 def test_dropout_of_packed_layers_follows_the_seed() -> None:

@@ -66,20 +66,33 @@ def short_attention(
     Returns:
         `[batch, query_time, heads, head_width]`, and None in the place of the weights.
     """
+    asked = None
     if packing is not None:
         asked, read = packing.sides_of(module)
-        sides = (asked, query), (read, key), (read, value)
-        query, key, value = (side.unpack(states.transpose(1, 2)).transpose(1, 2) for side, states in sides)
-        given, _ = short_attention(
-            module, query, key, value, attention_mask, dropout, scaling=scaling, is_causal=is_causal, **kwargs
-        )
-        return asked.pack(given), None
+        query, key, value = asked.to_heads(query), read.to_heads(key), read.to_heads(value)
+    states = _attended(module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs)
+    return states.transpose(1, 2).contiguous() if asked is None else asked.from_heads(states), None
+
+
+def _attended(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float,
+    scaling: float | None,
+    is_causal: bool | None,
+    **kwargs: Any,
+) -> torch.Tensor:
+    """`[batch, heads, query_time, head_width]`, of padded batches; see `short_attention`."""
     grouped = getattr(module, "num_key_value_groups", 1) > 1
     unusual = grouped or any(kwargs.get(name) is not None for name in _OTHERS_WORK)
     if unusual or query.device.type not in DEVICES or query.shape[2] * key.shape[2] > LONGEST_SQUARE:
-        return sdpa_attention_forward(
+        states, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **kwargs
         )
+        return states.transpose(1, 2)
     causal = is_causal if is_causal is not None else getattr(module, "is_causal", True)
     if attention_mask is None and causal and query.shape[2] > 1:
         # The mask is left out where it would be plainly causal: what is masked by nobody must be masked here.
@@ -90,7 +103,7 @@ def short_attention(
     # PyTorch's bf16 softmax is several times slower on short rows than its float32 one.
     weights = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
     weights = functional.dropout(weights, dropout, training=dropout > 0)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+    return torch.matmul(weights, value)
 
 
 def _additive(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,11 +25,13 @@ class Side:
         rows: sentences.
         time: tokens of the longest one.
         places: LongTensor `[tokens]`, as indices into `[rows * time]`, ascending.
+        maps: by heads of attention, found when first needed; see `to_heads`.
     """
 
     rows: int
     time: int
     places: torch.Tensor
+    maps: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, mask: torch.Tensor) -> Side:
@@ -43,10 +45,34 @@ class Side:
             return states
         return _Pack.apply(states.flatten(0, 1), self.places)[None]
 
-    def unpack(self, states: torch.Tensor) -> torch.Tensor:
-        """`[rows, time, ...]`, with zeros for padding, of `[1, tokens, ...]`."""
-        padded = _Unpack.apply(states[0], self.places, self.rows * self.time)
-        return padded.unflatten(0, (self.rows, self.time))
+    def to_heads(self, states: torch.Tensor) -> torch.Tensor:
+        """`[rows, heads, time, width]` of `[1, heads, tokens, width]`; padding holds a copy of some real token.
+
+        Attention to padding is masked, and what padding attends to is left out by `from_heads`. So nothing depends on
+        what padding holds, and its gradient is zero.
+        """
+        heads, width = states.shape[1], states.shape[3]
+        into, out = self._between(heads)
+        found = _ToHeads.apply(states[0].transpose(0, 1).reshape(-1, width), into, out)
+        return found.view(self.rows, heads, self.time, width)
+
+    def from_heads(self, states: torch.Tensor) -> torch.Tensor:
+        """`[1, tokens, heads, width]` of `[rows, heads, time, width]`."""
+        heads, width = states.shape[1], states.shape[3]
+        _, out = self._between(heads)
+        return _Pack.apply(states.reshape(-1, width), out).view(1, len(self.places), heads, width)
+
+    def _between(self, heads: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """For each of `[rows * heads * time]` its place in `[tokens * heads]`, and the other way round."""
+        if heads not in self.maps:
+            tokens = torch.arange(len(self.places), device=self.places.device)
+            token = tokens.new_zeros(self.rows * self.time).index_copy_(0, self.places, tokens)
+            head = torch.arange(heads, device=tokens.device)
+            into = token.view(self.rows, 1, self.time) * heads + head[:, None]
+            row, time = self.places // self.time, self.places % self.time
+            out = (row[:, None] * heads + head) * self.time + time[:, None]
+            self.maps[heads] = into.flatten(), out.flatten()
+        return self.maps[heads]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +84,7 @@ class Packing:
 
     def each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Packing:
         """The same with its tensors changed."""
-        return Packing(*(replace(side, places=change(side.places)) for side in (self.source, self.target)))
+        return Packing(*(Side(side.rows, side.time, change(side.places)) for side in (self.source, self.target)))
 
     @property
     def padding(self) -> float:
@@ -104,15 +130,19 @@ class _Pack(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _Unpack.apply(*gradients, *ctx.saved_tensors, ctx.size), None
+        (places,), (packed,) = ctx.saved_tensors, gradients
+        return packed.new_zeros(ctx.size, *packed.shape[1:]).index_copy_(0, places, packed), None
 
 
-class _Unpack(torch.autograd.Function):
+class _ToHeads(torch.autograd.Function):
+    """`index_select` of places whose gradient, where they repeat, is zero but in one of them."""
+
     @staticmethod
-    def forward(ctx: Any, packed: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tensor:
-        ctx.save_for_backward(places)
-        return packed.new_zeros(size, *packed.shape[1:]).index_copy_(0, places, packed)
+    def forward(ctx: Any, packed: torch.Tensor, into: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(out)
+        return packed.index_select(0, into)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return _Pack.apply(*gradients, *ctx.saved_tensors), None, None
+        (out,), (padded,) = ctx.saved_tensors, gradients
+        return padded.index_select(0, out), None, None
