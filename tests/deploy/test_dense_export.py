@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from itertools import product
 from pathlib import Path
@@ -21,6 +22,7 @@ from neuronspec.corpus.store import TokenStore
 from neuronspec.deploy import export as export_module
 from neuronspec.deploy.directions import export_directions, export_one_bundle
 from neuronspec.deploy.export import export_dense
+from neuronspec.deploy.export_card import export_card
 from neuronspec.deploy.manifest import Manifest
 from neuronspec.deploy.opening import open_model
 from neuronspec.models.fingerprint import model_fingerprint
@@ -129,7 +131,9 @@ def test_what_cannot_be_exported_is_told(dense: Path, tmp_path: Path) -> None:
         return str(error.value)
 
     assert "no direction given, and a dense model has no list of them: name some" in refused([])
-    assert "which has no list of directions for --all: name them" in refused(None)
+    assert "it has no list of directions: name the directions instead of --all" in refused(None)
+    with pytest.raises(DirectionError, match="has no masks to compose over en: leave it out"):
+        export_directions(dense, ["en-de"], tmp_path / "out", "int8", 0, None, "en")
     assert "named twice: en-de, en-de" in refused(["en-de", "EN-de"])
     assert "xx" in refused(["en-xx"])
     with pytest.raises(ModelError, match="one folder for all directions that are named: leave --bundle out"):
@@ -152,7 +156,9 @@ continuation: {updates: 1}
 """
 
 
-def test_a_dense_arm_is_exported_with_the_directions_and_the_test_set_of_its_run(tmp_path: Path) -> None:
+def test_a_dense_arm_is_exported_with_the_directions_and_the_test_set_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ["".join(letters) for letters in product("abcd", repeat=4)]
     (tmp_path / "table.tsv").write_text("en\tde\n" + "".join(f"the {word}\tder {word}\n" for word in words))
     (tmp_path / "recipe.yaml").write_text(RECIPE)
@@ -167,7 +173,11 @@ def test_a_dense_arm_is_exported_with_the_directions_and_the_test_set_of_its_run
     assert unnamed.returncode == 2 and "(--all takes those that the run has text for)" in unnamed.stderr
     made = neuronspec("export", run / "arms" / "dense", "--all", "--out", tmp_path / "out", "--verify", 5)
     assert made.returncode == 0, made.stderr
-    assert "dense model for 2 directions, int8" in made.stdout and "10 of 10 sentences" in made.stdout
+    assert "dense model for 2 directions, int8" in made.stdout
+    assert re.search(
+        r"same as the dense model in 10 of 10 sentences \(the run's test set\); int8 same in \d", made.stdout
+    )
+    assert made.stdout.strip().endswith("chrF++")
     facts = Manifest.load(tmp_path / "out").directions
     assert list(facts) == ["de-en", "en-de"]
     for found in facts.values():
@@ -177,9 +187,57 @@ def test_a_dense_arm_is_exported_with_the_directions_and_the_test_set_of_its_run
     assert again.returncode == 1 and "exists already" in again.stderr
     translated = neuronspec("translate", tmp_path / "out", "--from", "en", "--to", "de", text="the abba\n")
     assert translated.returncode == 0, translated.stderr
+    (tmp_path / "link").symlink_to(run / "arms" / "dense")
+    for folder, name in ((run / "arms", "dense"), (run / "arms" / "dense", "."), (tmp_path, "link")):
+        monkeypatch.chdir(folder)
+        (facts_there,) = export_directions(Path(name), None, tmp_path / "there", "int8", 1, None, None)
+        assert "the run's test set" in facts_there["summary"], name
+        shutil.rmtree(tmp_path / "there")
+    unused = neuronspec("export", run / "base", "de-en", "--out", "x", "--verify", 0, "--sample", "none")
+    assert unused.returncode == 2 and "--verify 0 verifies nothing: leave it out, or --sample" in unused.stderr
     (run / "data" / "tokens" / "manifest.json").write_text("{")
     needed = neuronspec("export", run / "base", "de-en", "--out", tmp_path / "other")
     assert needed.returncode == 1 and "manifest.json is damaged" in needed.stderr, needed.stderr
     assert not (tmp_path / "other").exists()
     export_directions(run / "base", ["de-en"], tmp_path / "other", "int8", 0, None, None)
     assert list(Manifest.load(tmp_path / "other").directions) == ["de-en"]
+    shutil.rmtree(run / "data")
+    with pytest.raises(DirectionError, match=r"the text of its run is gone \(.*data\): name the directions"):
+        export_directions(run / "base", None, tmp_path / "more", "int8", 0, None, None)
+
+
+def test_a_damaged_folder_is_told_once_and_what_others_serve_is_not_missed(dense: Path, tmp_path: Path) -> None:
+    for name, directions in (("all", NAMES), ("one", NAMES[:1])):
+        export_directions(dense, directions, tmp_path / "exported" / name, "int8", 0, None, None)
+    shutil.copytree(tmp_path / "exported" / "one", tmp_path / "whole" / "one")
+    shutil.copytree(tmp_path / "exported" / "all", tmp_path / "whole" / "all")
+    (tmp_path / "whole" / "all" / "model.bin").write_bytes(b"cut")
+    translator = ns.Translator(tmp_path / "whole")
+    assert translator.directions == NAMES[:1] and sorted(translator.damaged) == sorted(NAMES[1:])
+    with pytest.raises(DirectionError) as error:
+        translator("w1", "fr-en")
+    assert str(error.value).count("model.bin is damaged") == 1
+    shown = neuronspec("inspect", tmp_path / "whole")
+    assert shown.returncode == 0 and "one: dense, int8" in shown.stdout and "model.bin is damaged" in shown.stdout
+    (tmp_path / "whole" / "one" / "neuronspec.json").unlink()
+    lost = neuronspec("inspect", tmp_path / "whole" / "one")
+    assert lost.returncode == 1 and "has a CTranslate2 model but no neuronspec.json" in lost.stderr
+
+
+def test_the_card_of_dense_and_other_exports_tells_both(specialized: Path, dense: Path, tmp_path: Path) -> None:
+    export_directions(specialized, ["en-de"], tmp_path / "cut", "int8", 0, None, None)
+    export_directions(dense, ["de-en"], tmp_path / "dense", "int8", 0, None, None)
+    manifests = [Manifest.load(tmp_path / name) for name in ("cut", "dense")]
+    text = export_card(manifests, "user/model")
+    assert "a folder per direction and a dense model" in text
+    assert "Directions with less than 100% of the neurons compute only" in text
+    assert "Each direction computes only" in export_card(manifests[:1], "user/model")
+    assert "feed-forward neurons that were selected" not in export_card(manifests[1:], "user/model")
+
+
+def test_languages_of_a_model_without_tags_must_be_known(tmp_path: Path) -> None:
+    model, tokenizer = opened(made("t5", tmp_path))
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path / "model")
+    with pytest.raises(DirectionError, match="unknown language 'xx'"):
+        export_directions(tmp_path / "model", ["xx-en"], tmp_path / "out", "int8", 0, None, None)

@@ -102,8 +102,9 @@ def test_a_full_disk_leaves_nothing(specialized: Path, tmp_path: Path, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Manifest, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as error:
         export_directions(specialized, ["en-de"], tmp_path / "out", "int8", 0, None, None)
+    assert error.value.filename == str(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -193,6 +194,16 @@ def test_exports_from_before_a_field_are_whole(exported: Path, tmp_path: Path) -
         (lambda folder: _manifest(folder, longest_source=1), f"{MANIFEST} is damaged: its content changed"),
         (lambda folder: _manifest(folder, files={}), "has no checksum of model.bin"),
         (lambda folder: _manifest(folder, directions={}), "has no direction"),
+        (
+            lambda folder: _manifest(folder, directions={"foo": {"neurons": 1}}),
+            "is damaged .*direction 'foo': expected",
+        ),
+        (lambda folder: _manifest(folder, longest_translation=0), "longest_translation is 0 and should be"),
+        (lambda folder: _manifest(folder, kind="bundle"), "has no checksum of neuron_masks.safetensors"),
+        (
+            lambda folder: _manifest(folder, version=2),
+            "written in version 2; this neuronspec reads up to 1: upgrade it",
+        ),
         (lambda folder: _outside(folder, "../secret"), "files.*'../secret' is no file in the folder"),
         (lambda folder: _outside(folder, str(folder.parent / "secret")), "files.*secret' is no file in the folder"),
         (_linked, "model.bin is a link out of the folder"),
@@ -207,6 +218,10 @@ def test_exports_from_before_a_field_are_whole(exported: Path, tmp_path: Path) -
         "changed manifest",
         "no checksums",
         "no directions",
+        "no direction's name",
+        "no length",
+        "no masks",
+        "newer",
         "outside",
         "absolute",
         "link",
@@ -365,7 +380,7 @@ def test_what_cannot_be_exported_is_told(specialized: Path, exported: Path, tmp_
         compact_directions(tmp_path / "dense", ["en-de"], tmp_path / "out", None)
     for folder in (exported, exported / "en-de"):
         with pytest.raises(
-            ModelError, match="is an exported model: give the run or specialized model that it was made"
+            ModelError, match="is an exported model: give the run or model folder that it was made from"
         ):
             export(folder, ["en-de"])
     assert not (tmp_path / "out").exists()
@@ -388,6 +403,10 @@ def test_runs_without_the_specialized_arm_are_told(tmp_path: Path) -> None:
             with pytest.raises(ModelError, match=message):
                 use()
     assert list(tmp_path.iterdir()) == [recipe]
+    arm = tmp_path / "arms" / "dense"
+    arm.mkdir(parents=True)
+    with pytest.raises(ModelError, match=f"or name the folder of another arm, such as {arm}$"):
+        ns.Translator(tmp_path)
 
 
 def test_compact_folders_translate(specialized: Path, tmp_path: Path) -> None:

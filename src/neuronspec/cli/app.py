@@ -113,14 +113,16 @@ def _run() -> int:
     except (FileExistsError, NotADirectoryError) as error:
         typer.echo(f"error: {error.filename} is a file, and a folder is needed there; name another place", err=True)
         return 1
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        typer.echo(f"error: {error.strerror or error}{where}; what was finished before is kept", err=True)
-        return 1
     except Exception as error:
-        if (reason := full_disk(error)) is None:
+        reason, named = full_disk(error), getattr(error, "filename", None)
+        where = f" ({named})" if named else ""
+        if reason:
+            where += ": make room there and repeat the command" if named else ": make room and repeat the command"
+        elif isinstance(error, OSError):
+            reason = error.strerror or str(error)
+        else:
             raise
-        typer.echo(f"error: {reason}; what was finished before is kept: make room and repeat the command", err=True)
+        typer.echo(f"error: {reason}{where}; what was finished before is kept", err=True)
         return 1
     return 0
 

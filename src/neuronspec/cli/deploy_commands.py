@@ -59,7 +59,7 @@ def export(
         bool, typer.Option("--all", help="Every direction that has masks, or text in a dense arm's run.")
     ] = False,
     bundle: Annotated[
-        bool, typer.Option("--bundle", help="One folder for all directions: the dense model and its masks.")
+        bool, typer.Option("--bundle", help="One folder for all directions of a specialized model, with its masks.")
     ] = False,
     format_: Annotated[
         Literal["ctranslate2"], typer.Option("--format", help="Format of the exported model.")
@@ -69,7 +69,8 @@ def export(
     sample: Annotated[
         Path | None,
         typer.Option(
-            help="Sentences to verify with, one per line; by default, the run's test set.", show_default=False
+            help="Sentences to verify all directions with, one per line; by default, the run's test set.",
+            show_default=False,
         ),
     ] = None,
     pivot: PivotOption = None,
@@ -84,9 +85,13 @@ def export(
     from neuronspec.deploy.directions import export_directions, export_one_bundle
 
     keep_stdout_free()
+    if sample is not None and not verify:
+        raise typer.BadParameter("--verify 0 verifies nothing: leave it out, or --sample")
     if bundle:
         if directions or pivot:
-            raise typer.BadParameter("--bundle holds all directions: name none")
+            raise typer.BadParameter(
+                "--bundle holds all directions, and composes others itself: name none, nor --pivot"
+            )
         _print(export_one_bundle(model, out, quantization, verify, sample), as_json)
         return
     if every and directions:

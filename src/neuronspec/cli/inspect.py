@@ -11,9 +11,9 @@ import typer
 
 from neuronspec.cli.inspect_corpus import corpus_facts, dropped_facts, show_dropped
 from neuronspec.cli.options import AllowPluginsOption, JsonOption, NoVerifyOption
-from neuronspec.cli.output import console, print_json
+from neuronspec.cli.output import print_facts, print_json
 from neuronspec.core.checksums import verify
-from neuronspec.core.errors import NeuronspecError, PathError, told_as
+from neuronspec.core.errors import ModelError, NeuronspecError, PathError, told_as
 from neuronspec.core.files import no_regular_file
 from neuronspec.core.json_files import read_json
 from neuronspec.core.run_folder import CHECKPOINT_RECORD, TRAINING_LOG, RunFolder
@@ -43,7 +43,7 @@ def inspect(
     elif dropped:
         show_dropped(facts)
     else:
-        show(facts)
+        print_facts(facts)
 
 
 def describe(path: Path) -> Facts:
@@ -64,30 +64,6 @@ def describe(path: Path) -> Facts:
             f"{path}: inspect doesn't describe this kind of {what}; it describes: {', '.join(sorted(_DESCRIBERS))}"
         )
     return {"kind": kind, "path": str(path), **_DESCRIBERS[kind](path)}
-
-
-def show(facts: Facts) -> None:
-    """Print facts as a table."""
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            value = "\n".join(f"{key}: {_brief(item)}" for key, item in value.items())
-        table.add_row(name.replace("_", " "), _brief(value))
-    console().print(table)
-
-
-def _brief(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(map(_brief, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_brief(item)}" for key, item in value.items())
-    return str(value)
 
 
 def _kind_of(path: Path) -> str | None:
@@ -246,6 +222,10 @@ _SHAPE = (
 
 
 def _model(path: Path) -> Facts:
+    from neuronspec.deploy.manifest import is_folder_of_ctranslate2, without_manifest
+
+    if is_folder_of_ctranslate2(path):
+        raise without_manifest(path)
     config = _json(path / "config.json")
     facts = {key: config[key] for key in _SHAPE if key in config}
     weights, masks, compact = (path / name for name in ("model.safetensors", "neuron_masks.safetensors", _COMPACT))
@@ -285,8 +265,16 @@ def _exported(path: Path) -> Facts:
 
 
 def _exports(path: Path) -> Facts:
-    models = {file.parent.name: _exported(file.parent) for file in sorted(path.glob("*/neuronspec.json"))}
-    return {"models": {name: f"{facts['holds']}, {facts['quantization']}" for name, facts in models.items()}}
+    from neuronspec.deploy.manifest import Manifest
+
+    models = {}
+    for file in sorted(path.glob("*/neuronspec.json")):
+        try:
+            manifest = Manifest.load(file.parent)
+            models[file.parent.name] = f"{manifest.kind}, {manifest.quantization}"
+        except ModelError as error:
+            models[file.parent.name] = str(error)
+    return {"models": models}
 
 
 def _sweep(path: Path) -> Facts:

@@ -16,7 +16,7 @@ RecipeArgument = Annotated[Path, typer.Argument(help="Recipe file (YAML).", show
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
 ModelArgument = Annotated[
     Path,
-    typer.Argument(metavar="RUN_OR_MODEL", help="Run folder, or folder of a specialized model.", show_default=False),
+    typer.Argument(metavar="RUN_OR_MODEL", help="Run folder, or model folder.", show_default=False),
 ]
 DirectionsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="DIRECTION...", help="Directions, such as en-de.", show_default=False)

@@ -86,3 +86,35 @@ def print_json(content: Any) -> None:
 
     if processes().is_main:
         typer.echo(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def print_facts(facts: dict[str, Any]) -> None:
+    """Print facts as a table, but those that aren't known, or that there are none of."""
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in _told(facts):
+        if isinstance(value, dict):
+            value = "\n".join(f"{key}: {_brief(item)}" for key, item in value.items())
+        table.add_row(name.replace("_", " "), _brief(value))
+    console().print(table)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(_brief, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{str(key).replace('_', ' ')} {_within(item)}" for key, item in _told(value))
+    return str(value)
+
+
+def _within(value: Any) -> str:
+    return f"({_brief(value)})" if isinstance(value, dict) else _brief(value)
+
+
+def _told(facts: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in facts.items() if value is not None and value != {} and value != []]

@@ -105,7 +105,8 @@ def scratch_folder() -> Iterator[Path]:
     clear_leftovers(place)
     folder = Path(tempfile.mkdtemp(prefix=".neuronspec.", suffix=f".{_owner()}.new", dir=place))
     try:
-        yield folder
+        with _named(place, folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -180,10 +181,12 @@ def _runs(pid: int) -> bool:
 
 @contextmanager
 def _named(path: Path, temporary: Path) -> Iterator[None]:
-    """Let errors name `path`, which the user knows, and not what is written for it."""
+    """Let errors name `path`, which the user knows, and not what is written for it; also where a disk is full."""
     try:
         yield
     except OSError as error:
+        if error.filename is None and full_disk(error):
+            error.filename = str(path)
         name = str(error.filename or "")
         if not name.startswith(str(temporary)):
             raise

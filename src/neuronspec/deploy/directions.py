@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from neuronspec.core.direction import Direction, languages_of, match_direction
 from neuronspec.core.errors import DirectionError, ModelError
+from neuronspec.core.languages import unknown_language
 from neuronspec.core.progress import SILENT, Progress
 from neuronspec.core.run_folder import RunFolder
 from neuronspec.deploy.bundle import export_bundle
@@ -22,7 +23,7 @@ from neuronspec.specialization.compact import compact, compact_report
 from neuronspec.specialization.model_state import specialization_of
 from neuronspec.specialization.save import save_compact
 from neuronspec.specialization.scope import serve
-from neuronspec.translation.conversion import check_convertible, import_ctranslate2
+from neuronspec.translation.conversion import import_ctranslate2, why_not_convertible
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def export_directions(
     opened = _to_export(path, reads_text=not directions or (verify > 0 and sample is None))
     QUANTIZATIONS.check(quantization)
     if opened.kind == "dense":
+        if pivot is not None:
+            raise DirectionError(f"{path} is a dense model, which has no masks to compose over {pivot}: leave it out")
         names = _text_of(opened) if directions is None else _named(opened, directions)
         return [_dense(opened, names, out, quantization, verify, sample, progress)]
     if directions is None:
@@ -128,21 +131,29 @@ def _to_export(path: Path, reads_text: bool) -> Opened:
     if opened.kind == "compact":
         raise ModelError(f"{path} is a compact model: export the direction of the model that it was cut out of")
     if reads_text and opened.store is None:
-        opened = replace(opened, store=_store_beside(path))
+        opened = replace(opened, store=_store_of(path))
     import_ctranslate2()
-    check_convertible(opened.model)
+    if reason := why_not_convertible(opened.model):
+        raise ModelError(f"{path} can't be exported: {reason}; translate and serve take it as it is")
     cast(Any, opened.model).float()
     return opened
 
 
-def _store_beside(path: Path) -> TokenStore | None:
-    """The texts of the run that a model folder is an arm of, if it is one."""
+def _run_of(path: Path) -> RunFolder | None:
+    """The run that a model folder is an arm of, if it is one, from wherever it is named; arms of a sweep are links."""
+    for arm in (path.absolute(), path.resolve()):
+        for run in map(RunFolder, (arm.parent, arm.parent.parent)):
+            if run.exists and run.arm(arm.name) == arm:
+                return run
+    return None
+
+
+def _store_of(path: Path) -> TokenStore | None:
+    """The texts of the run that a model folder is an arm of, if it is one and has them."""
     from neuronspec.corpus.store import TokenStore
 
-    for run in map(RunFolder, (path.parent, path.parent.parent)):
-        if run.exists and run.arm(path.name) == path and run.data.is_dir():
-            return TokenStore.open(run.data)
-    return None
+    run = _run_of(path)
+    return TokenStore.open(run.data) if run is not None and run.data.is_dir() else None
 
 
 def _dense(
@@ -161,17 +172,29 @@ def _dense(
     for name in names:
         _warn(name, manifest)
     count = f"{len(names)} directions" if len(names) > 1 else names[0]
-    text = f"{out}: dense model for {count}, {quantization}, {megabytes(out):.1f} MB{_checked(opened, manifest)}"
+    text = f"{out}: dense model for {count}, {quantization}, {megabytes(out):.1f} MB{_checked(opened.kind, manifest)}"
     return {"folder": str(out), **facts_as_json(manifest), "summary": text}
 
 
-def _checked(opened: Opened, manifest: Manifest) -> str:
+def _checked(kind: str, manifest: Manifest) -> str:
     """In how many sentences of all directions what was exported is the same, as the end of a summary."""
     checked = [facts.verification for facts in manifest.directions.values() if facts.verification is not None]
     if not checked:
         return "; not verified"
-    same, sentences = (sum(getattr(each, name) for each in checked) for name in ("identical", "sentences"))
-    return f"; float32 same as the {opened.kind} model in {same} of {sentences} sentences"
+    same, sentences, ties = (
+        sum(getattr(each, name) for each in checked) for name in ("identical", "sentences", "ties")
+    )
+    texts = " and ".join(dict.fromkeys(each.text for each in checked))
+    text = f"; float32 same as the {kind} model in {same} of {sentences} sentences ({texts})"
+    if ties:
+        text += f", {ties} {'ties' if ties > 1 else 'tie'}"
+    quantized = [each.quantized_identical for each in checked if each.quantized_identical is not None]
+    if quantized:
+        text += f"; {manifest.quantization} same in {sum(quantized)}"
+    changes = sorted(each.chrf_difference for each in checked if each.chrf_difference is not None)
+    if changes:
+        text += f", {' to '.join(f'{change:+.2f}' for change in dict.fromkeys((changes[0], changes[-1])))} chrF++"
+    return text
 
 
 def _filled(folder: Path) -> bool:
@@ -201,27 +224,15 @@ def export_one_bundle(
     for name in known:
         _warn(name, manifest)
     text = f"{out}: bundle of {len(known)} directions, {quantization}, {megabytes(out):.1f} MB"
-    text += _checked(opened, manifest)
+    text += _checked(opened.kind, manifest)
     return [{"folder": str(out), **facts_as_json(manifest), "summary": text}]
 
 
 def _summary(folder: Path, name: str, manifest: Manifest) -> str:
-    facts = manifest.directions[name]
-    text = (
-        f"{folder}: {name}, {manifest.quantization}, {facts.neurons:,} of {manifest.dense_neurons:,} neurons, "
-        f"{megabytes(folder):.1f} MB"
+    return (
+        f"{folder}: {name}, {manifest.quantization}, {manifest.directions[name].neurons:,} of "
+        f"{manifest.dense_neurons:,} neurons, {megabytes(folder):.1f} MB{_checked('specialized', manifest)}"
     )
-    checked = facts.verification
-    if checked is None:
-        return f"{text}; not verified"
-    text += f"; float32 same as the specialized model in {checked.identical} of {checked.sentences} sentences"
-    if checked.ties:
-        text += f" ({checked.ties} ties)"
-    if checked.quantized_identical is not None:
-        text += f", {manifest.quantization} in {checked.quantized_identical}"
-    if checked.chrf_difference is not None:
-        text += f" ({checked.chrf_difference:+.2f} chrF++)"
-    return text
 
 
 def _warn(name: str, manifest: Manifest) -> None:
@@ -256,7 +267,10 @@ def _named(opened: Opened, directions: list[str]) -> list[str]:
     if not directions:
         hint = " (--all takes those that the run has text for)" if opened.store else ""
         raise DirectionError(f"no direction given, and a dense model has no list of them: name some{hint}")
-    names = _spelled(directions, tagged_languages(opened.tokenizer))
+    tagged = tagged_languages(opened.tokenizer)
+    names = _spelled(directions, tagged)
+    if not tagged and (wrong := list(filter(None, map(unknown_language, languages_of(map(Direction.parse, names)))))):
+        raise DirectionError("; ".join(wrong))
     TextFormat.of(opened.tokenizer).check(map(Direction.parse, names))
     return names
 
@@ -268,7 +282,9 @@ def _text_of(opened: Opened) -> list[str]:
         DirectionError: it is no arm of a run.
     """
     if opened.store is None:
-        raise DirectionError(f"{opened.path} is a dense model, which has no list of directions for --all: name them")
+        run = _run_of(opened.path)
+        reason = f"the text of its run is gone ({run.data})" if run else "it has no list of directions"
+        raise DirectionError(f"{opened.path} is a dense model, and {reason}: name the directions instead of --all")
     return sorted({str(each) for split in ("train", "test") for each in opened.store.directions(split)})
 
 

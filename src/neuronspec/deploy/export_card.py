@@ -11,7 +11,7 @@ from neuronspec.models.hub import CARD_MARK
 from neuronspec.specialization.model_card import TAG
 from neuronspec.specialization.registry import SEMANTICS
 
-_KINDS = {"bundle": "one bundle", "dense": "one model", "direction": "a folder per direction"}
+_KINDS = {"bundle": "a bundle", "dense": "a dense model", "direction": "a folder per direction"}
 
 
 def export_card(manifests: Sequence[Manifest], repo: str) -> str:
@@ -31,7 +31,8 @@ def export_card(manifests: Sequence[Manifest], repo: str) -> str:
         pipeline_tag="translation",
         tags=[TAG, "translation", "ctranslate2"],
     )
-    what = _KINDS[manifests[0].kind] if len(rows) > 1 else "one direction"
+    kinds = dict.fromkeys(_KINDS[each.kind] for each in manifests)
+    what = " and ".join(kinds) if len(rows) > 1 else "one direction"
     quantizations = ", ".join(dict.fromkeys(each.quantization for each in manifests))
     table = "\n".join(_row(name, facts, each) for name, (facts, each) in sorted(rows.items()))
     return (
@@ -51,10 +52,12 @@ def export_card(manifests: Sequence[Manifest], repo: str) -> str:
 
 
 def _about(manifests: Sequence[Manifest]) -> str:
-    if not any(each.semantics and SEMANTICS.get(each.semantics).compacts for each in manifests):
+    cut = {bool(each.semantics and SEMANTICS.get(each.semantics).compacts) for each in manifests}
+    if cut == {False}:
         return ""
+    which = "Each direction computes" if cut == {True} else "Directions with less than 100% of the neurons compute"
     return (
-        " Each direction computes only the feed-forward neurons that were selected for it "
+        f" {which} only the feed-forward neurons that were selected for it "
         "([Tan et al., 2024](https://arxiv.org/abs/2404.11201))."
     )
 

@@ -13,7 +13,7 @@ from neuronspec.core.errors import DirectionError, ModelError, told_as
 from neuronspec.core.json_files import read_json
 from neuronspec.deploy.bundle import composed_in, cut_files
 from neuronspec.deploy.export import translator_of_files
-from neuronspec.deploy.manifest import MANIFEST, DirectionFacts, Manifest, is_folder_of_ctranslate2
+from neuronspec.deploy.manifest import MANIFEST, REMEDY, DirectionFacts, Manifest, is_folder_of_ctranslate2
 from neuronspec.deploy.opening import composable, unknown_direction
 from neuronspec.models.tokenizer import load_tokenizer
 from neuronspec.neurons.masks import NeuronMasks
@@ -89,6 +89,7 @@ class ExportedModels:
                 self._homes[name] = folder, manifest
         if not self._homes:
             raise ModelError(next(iter(self.damaged.values())))
+        self.damaged = {name: problem for name, problem in self.damaged.items() if name not in self._homes}
         self.directions = sorted(self._homes)
         check_beam(settings.beam, min(manifest.vocabulary for _, manifest in self._homes.values()))
         if precision is not None and device != "cpu":
@@ -117,7 +118,7 @@ class ExportedModels:
             if name not in self._homes and name in self.damaged:
                 raise ModelError(self.damaged[name])
             if name not in self._homes and not self._compose(direction):
-                raise unknown_direction(name, self.directions, list(self.damaged.values()))
+                raise unknown_direction(name, self.directions, list(dict.fromkeys(self.damaged.values())))
             folder, manifest = self._homes[name]
             key = str(folder) if manifest.kind == "dense" else name  # one model for all its directions
             if key not in self._loaded:
@@ -161,15 +162,14 @@ class ExportedModels:
 
     def _load(self, folder: Path, manifest: Manifest, direction: Direction) -> CTranslate2Engine:
         computed = self._computed(manifest)
-        with told_as(ModelError, f"the exported model in {folder} can't be loaded", "copy it again, or export again"):
+        with told_as(ModelError, f"the exported model in {folder} can't be loaded", REMEDY):
             if manifest.kind == "bundle":
                 files = cut_files(folder, direction)
                 translator = translator_of_files(files, computed, self._device, self._threads)
             else:
                 translator = load_translator(folder, self._device, computed, self._threads)
-        remedy = "copy the folder again, or export again"
         name = next((name for name in VOCABULARIES if name in manifest.files), VOCABULARIES[0])
-        vocabulary = read_json(folder / name, list[str], remedy, error=ModelError)
+        vocabulary = read_json(folder / name, list[str], REMEDY, error=ModelError)
         settings = self._settings.model_copy(
             update={"max_new_tokens": min(self._settings.max_new_tokens, manifest.longest_translation)}
         )
@@ -178,7 +178,7 @@ class ExportedModels:
         if not len(tokenizer) <= len(set(vocabulary)) == len(vocabulary) == manifest.vocabulary:
             raise ModelError(
                 f"{folder} is damaged: its vocabulary of {manifest.vocabulary} tokens has {len(set(vocabulary))} in "
-                f"{name} and {len(tokenizer)} in the tokenizer; {remedy}"
+                f"{name} and {len(tokenizer)} in the tokenizer; {REMEDY}"
             )
         one, longest = _One(translator, origins), manifest.longest_source
         return CTranslate2Engine(tokenizer, settings, one, vocabulary, longest, manifest.ends)

@@ -9,18 +9,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 from neuronspec.core.checksums import FileFacts, FileName, verifies
-from neuronspec.core.errors import ModelError
+from neuronspec.core.direction import Direction
+from neuronspec.core.errors import DirectionError, ModelError
 from neuronspec.core.files import replacing_folder, write_json
 from neuronspec.core.json_files import read_json
 from neuronspec.core.registry import OneOf
 from neuronspec.models.hub import blobs_of
+from neuronspec.specialization.methods import MASKS_FILE
 from neuronspec.specialization.registry import SEMANTICS
 from neuronspec.translation.quantizations import QUANTIZATIONS
 
 MANIFEST = "neuronspec.json"
+REMEDY = "copy the folder again, or export again"
+VERSION = 1
+"""Of the format, the newest that is read."""
+
+
+def _as_direction(name: str) -> str:
+    try:
+        Direction.parse(name)
+    except DirectionError as error:
+        raise ValueError(str(error)) from None
+    return name
 
 
 class _Strict(BaseModel):
@@ -57,7 +70,7 @@ class DirectionFacts(_Strict):
         composed: for a zero-shot direction, the directions whose encoder and decoder masks it has.
     """
 
-    neurons: int
+    neurons: NonNegativeInt
     composed: tuple[str, str] | None = None
     verification: Verification | None = None
 
@@ -82,20 +95,20 @@ class Manifest(_Strict):
     """
 
     format: Literal["neuronspec.ctranslate2"] = "neuronspec.ctranslate2"
-    version: Literal[1] = 1
+    version: PositiveInt = VERSION
     kind: Literal["direction", "bundle", "dense"]
-    directions: dict[str, DirectionFacts]
+    directions: dict[Annotated[str, AfterValidator(_as_direction)], DirectionFacts]
     source: str
     coverage: float | dict[str, float] | None = None
     semantics: Annotated[str, OneOf(SEMANTICS)] | None = None
     quantization: Annotated[str, OneOf(QUANTIZATIONS)]
-    longest_source: int | None
-    longest_translation: int
-    ends: list[int] = []
-    vocabulary: int
-    dense_neurons: int
-    parameters: int
-    dense_parameters: int
+    longest_source: PositiveInt | None
+    longest_translation: PositiveInt
+    ends: list[NonNegativeInt] = []
+    vocabulary: PositiveInt
+    dense_neurons: PositiveInt
+    parameters: PositiveInt
+    dense_parameters: PositiveInt
     files: dict[FileName, FileFacts] = {}
     digest: str | None = None
 
@@ -122,12 +135,16 @@ class Manifest(_Strict):
             raise without_manifest(folder)
         if not path.exists():
             raise ModelError(f"{folder} is not an exported model: it has no {MANIFEST}")
-        manifest = read_json(path, cls, "copy the folder again, or export again", error=ModelError)
-        if not manifest.directions or "model.bin" not in manifest.files:
-            missing = "checksum of model.bin" if manifest.directions else "direction"
-            raise ModelError(f"{path} is damaged (it has no {missing}); copy the folder again, or export again")
+        version = read_json(path, dict[str, Any], REMEDY, error=ModelError).get("version")
+        if type(version) is int and version > VERSION:
+            raise ModelError(f"{path}: written in version {version}; this neuronspec reads up to {VERSION}: upgrade it")
+        manifest = read_json(path, cls, REMEDY, error=ModelError)
+        needed = ["model.bin", *([MASKS_FILE] if manifest.kind == "bundle" else [])]
+        missing = [f"checksum of {name}" for name in needed if name not in manifest.files]
+        if missing or not manifest.directions:
+            raise ModelError(f"{path} is damaged (it has no {missing[0] if missing else 'direction'}); {REMEDY}")
         if check and verifies() and manifest.digest not in (None, manifest.own_digest()):
-            raise ModelError(f"{path} is damaged: its content changed; copy the folder again, or export again")
+            raise ModelError(f"{path} is damaged: its content changed; {REMEDY}")
         if check:
             homes = list(filter(None, (folder.resolve(), blobs_of(folder))))  # the hub's cache holds links
             for name, facts in manifest.files.items():

@@ -192,7 +192,7 @@ def _check_not_exported(path: Path) -> None:
     inside = [] if (path / "config.json").is_file() else sorted(path.iterdir())
     for folder in (path, *inside):
         if (folder / MANIFEST).is_file():
-            raise ModelError(f"{folder} is an exported model: give the run or specialized model that it was made from")
+            raise ModelError(f"{folder} is an exported model: give the run or model folder that it was made from")
         if is_folder_of_ctranslate2(folder):
             raise without_manifest(folder)
 
@@ -220,8 +220,10 @@ def _not_trained(path: Path) -> ModelError:
     arms = Recipe.of_run(path).arm_names
     if ARM in arms:
         return ModelError(f"{path} has no finished arm {ARM!r} yet: continue with neuronspec specialize {path}")
+    there = [folder for name in arms if (folder := RunFolder(path).arm(name)).is_dir()]
+    hint = f", or name the folder of another arm, such as {there[0]}" if there else ""
     return ModelError(
-        f"{path} has no arm {ARM!r}, only {', '.join(arms)}: add it to its recipe's arms and run the recipe again"
+        f"{path} has no arm {ARM!r}, only {', '.join(arms)}: add it to its recipe's arms and run the recipe again{hint}"
     )
 
 

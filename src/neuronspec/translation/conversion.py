@@ -63,48 +63,52 @@ def check_convertible(model: nn.Module) -> None:
     """Check that CTranslate2 can compute what the model computes.
 
     Raises:
-        ModelError: it is of another architecture, or has layers that a conversion would silently leave out.
+        ModelError: it can't; see `why_not_convertible`.
+    """
+    if reason := why_not_convertible(model):
+        raise ModelError(f"{reason}; use the transformers engine")
+
+
+def why_not_convertible(model: nn.Module) -> str | None:
+    """Why CTranslate2 can't compute what the model computes: another architecture, or layers that it has no place for.
+
+    Where it can, None.
     """
     plain: Any = unwrap(model)
     config = plain.config
     if reason := why_not_converted(config.to_dict()):
-        raise ModelError(f"{reason}; use the transformers engine")
+        return reason
     stock = next((kind for kind in type(plain).__mro__ if kind.__name__ == CONVERTIBLE[config.model_type]), None)
     if stock is None:
-        raise ModelError(
-            f"the ctranslate2 engine runs {CONVERTIBLE[config.model_type]}, not {type(plain).__name__}; use the "
-            "transformers engine"
-        )
-    _check_one_vocabulary(plain)
-    _check_activation(config)
+        return f"the ctranslate2 engine runs {CONVERTIBLE[config.model_type]}, not {type(plain).__name__}"
+    if _has_two_vocabularies(plain):
+        return "CTranslate2 models are written with one vocabulary for sources and targets, and the model has two"
+    if activation := _unknown_activation(config):
+        return f"CTranslate2 has no activation {activation!r}"
     with torch.device("meta"):
         known = set(stock(config).state_dict())
     modules = {id(module): name for name, module in plain.named_modules()}
     folded = {f"{modules[id(site.down)]}.bias" for site in find_ffn_sites(plain)}  # of compact models
     added = sorted(set(plain.state_dict()) - known - folded)
-    if added:
-        raise ModelError(
-            f"CTranslate2 has no place for {len(added)} weights of the model, such as {added[0]!r} (adapters?); merge "
-            "them or use the transformers engine"
-        )
+    if not added:
+        return None
+    return (
+        f"CTranslate2 has no place for {len(added)} weights of the model, such as {added[0]!r} (adapters? merge them)"
+    )
 
 
-def _check_one_vocabulary(model: Any) -> None:
+def _has_two_vocabularies(model: Any) -> bool:
     rows = {table.weight.shape[0] for table in (model.get_input_embeddings(), model.get_output_embeddings())}
-    if rows != {model.config.vocab_size}:
-        raise ModelError(
-            "CTranslate2 models are written with one vocabulary for sources and targets, and the model has two; use "
-            "the transformers engine"
-        )
+    return rows != {model.config.vocab_size}
 
 
-def _check_activation(config: Any) -> None:
+def _unknown_activation(config: Any) -> str | None:
+    """The activation of a model, if CTranslate2 doesn't have it."""
     from ctranslate2.converters import transformers as stock
 
     names = ("dense_act_fn", "activation_function", "hidden_act")
     activation = next(value for name in names if (value := getattr(config, name, None)) is not None)
-    if activation not in stock._SUPPORTED_ACTIVATIONS:
-        raise ModelError(f"CTranslate2 has no activation {activation!r}; use the transformers engine")
+    return None if activation in stock._SUPPORTED_ACTIVATIONS else activation
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerBase, size: int) -> list[str]:

@@ -71,14 +71,14 @@ def serve(
     directions = translator.reachable()
     if not directions:
         raise ModelError(f"{model} is a dense model whose tokenizer has no tags of languages: serve a specialized one")
-    for name, problem in translator.damaged.items():
-        logger.warning("not served: %s: %s", name, problem)
+    _tell(translator.damaged)
     bounds = Limits(**limits)
     app = create_app(translator, bounds, Posture(host, **posture), known, suggestions)
     logging.getLogger(_DOCUMENTS).setLevel(logging.WARNING)
     with _bound(host, port) as listener:
         address = f"http://{host}:{listener.getsockname()[1]}/"
-        logger.info("serving %d directions of %s at %s (its interface: /docs)", len(directions), model, address)
+        what = f"{len(directions)} directions" if len(directions) > 1 else directions[0]
+        logger.info("serving %s of %s at %s (its interface: /docs)", what, model, address)
         config = configured(app, bounds, log_level="warning")
         signal.set_wakeup_fd(-1)  # nothing cuts the running requests off
         stopped: list[str] = []
@@ -92,6 +92,13 @@ def serve(
                 signal.signal(number, handler)
         if stopped:
             raise Interrupted(f"stopped by {stopped[0]}; the requests in progress were answered")
+
+
+def _tell(damaged: dict[str, str]) -> None:
+    """Warn of directions that aren't served, those of a folder together."""
+    for problem in dict.fromkeys(damaged.values()):
+        names = [name for name, found in damaged.items() if found == problem]
+        logger.warning("not served: %s: %s", ", ".join(names), problem)
 
 
 def _bound(host: str, port: int) -> socket.socket:
