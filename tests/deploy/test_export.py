@@ -403,8 +403,11 @@ def test_runs_without_the_specialized_arm_are_told(tmp_path: Path) -> None:
             with pytest.raises(ModelError, match=message):
                 use()
     assert list(tmp_path.iterdir()) == [recipe]
-    arm = tmp_path / "arms" / "dense"
-    arm.mkdir(parents=True)
+    for name in ("dense", "random"):
+        arm = tmp_path / "arms" / name
+        arm.mkdir(parents=True)
+        (arm / "config.json").touch()
+    (tmp_path / "arms" / "dense" / "adapters.safetensors").touch()
     with pytest.raises(ModelError, match=f"or name the folder of another arm, such as {arm}$"):
         ns.Translator(tmp_path)
 

@@ -105,7 +105,7 @@ def scratch_folder() -> Iterator[Path]:
     clear_leftovers(place)
     folder = Path(tempfile.mkdtemp(prefix=".neuronspec.", suffix=f".{_owner()}.new", dir=place))
     try:
-        with _named(place, folder):
+        with _located(folder):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -181,16 +181,26 @@ def _runs(pid: int) -> bool:
 
 @contextmanager
 def _named(path: Path, temporary: Path) -> Iterator[None]:
-    """Let errors name `path`, which the user knows, and not what is written for it; also where a disk is full."""
+    """Let errors name `path`, which the user knows, and not what is written for it."""
+    try:
+        with _located(path):
+            yield
+    except OSError as error:
+        name = str(error.filename or "")
+        if not name.startswith(str(temporary)):
+            raise
+        raise type(error)(error.errno, error.strerror, str(path) + name.removeprefix(str(temporary))) from error
+
+
+@contextmanager
+def _located(path: Path) -> Iterator[None]:
+    """Let errors of a full disk name what is written there, where they name nothing."""
     try:
         yield
     except OSError as error:
         if error.filename is None and full_disk(error):
             error.filename = str(path)
-        name = str(error.filename or "")
-        if not name.startswith(str(temporary)):
-            raise
-        raise type(error)(error.errno, error.strerror, str(path) + name.removeprefix(str(temporary))) from error
+        raise
 
 
 def full_disk(error: Exception) -> str | None:

@@ -81,13 +81,12 @@ def open_model(path: Path, device: str | None = None) -> Opened:
         model = load_compact(path, device)
     elif (path / MASKS_FILE).is_file():
         model = load(path, device)
+    elif others := _beside_weights(path):
+        raise ModelError(
+            f"{path} holds {others[0]}, which only the run that trained the arm can compute (neuronspec evaluate RUN): "
+            "without it the model would translate as something else"
+        )
     else:
-        others = [file for name in ARMS for file in ARMS.get(name).files if (path / file).is_file()]
-        if others:
-            raise ModelError(
-                f"{path} holds {others[0]}, which only the run that trained the arm can compute (neuronspec evaluate "
-                "RUN): without it the model would translate as something else"
-            )
         from neuronspec.models.load import load_model
 
         model = load_model(path, device)
@@ -213,6 +212,11 @@ def _fitting(opened: Opened) -> Opened:
     return opened
 
 
+def _beside_weights(path: Path) -> list[str]:
+    """Files of an arm without which its weights would translate as something else."""
+    return [file for name in ARMS for file in ARMS.get(name).files if (path / file).is_file()]
+
+
 def _not_trained(path: Path) -> ModelError:
     """The error for a run without the specialized arm: more training brings it, or its recipe doesn't ask for it."""
     from neuronspec.recipe import Recipe
@@ -220,7 +224,8 @@ def _not_trained(path: Path) -> ModelError:
     arms = Recipe.of_run(path).arm_names
     if ARM in arms:
         return ModelError(f"{path} has no finished arm {ARM!r} yet: continue with neuronspec specialize {path}")
-    there = [folder for name in arms if (folder := RunFolder(path).arm(name)).is_dir()]
+    folders = map(RunFolder(path).arm, arms)
+    there = [folder for folder in folders if (folder / "config.json").is_file() and not _beside_weights(folder)]
     hint = f", or name the folder of another arm, such as {there[0]}" if there else ""
     return ModelError(
         f"{path} has no arm {ARM!r}, only {', '.join(arms)}: add it to its recipe's arms and run the recipe again{hint}"
