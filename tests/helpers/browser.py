@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,3 +77,19 @@ def opened(
         yield watched
     finally:
         context.close()
+
+
+def downloaded(page: Any, button: Any) -> Any:
+    """What a click downloads.
+
+    Chromium 156 loses some of the downloads that are asked for within a tenth of a second of another one, which no
+    person does: then the button is clicked again.
+    """
+    from playwright.sync_api import TimeoutError as Lost
+
+    for _ in range(4):
+        with suppress(Lost):
+            with page.expect_download(timeout=5_000) as found:
+                button.click()
+            return found.value
+    pytest.fail(f"nothing was downloaded by {button}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.browser import Watched, launched, opened
+from tests.helpers.browser import Watched, downloaded, launched, opened
 from tests.helpers.fake_run import FAMILIES, HOSTILE, fake_run
 
 from neuronspec.report.page.html import write_report
@@ -127,10 +127,9 @@ def test_every_figure_gives_csv_svg_and_png(shared: Watched, name: str) -> None:
     card = block(shared, name)
     content: dict[str, bytes] = {}
     for kind in ("CSV", "SVG", "PNG"):
-        with shared.page.expect_download() as found:
-            card.get_by_role("button", name=kind, exact=True).click()
-        assert found.value.suggested_filename == f"{name}.{kind.lower()}"
-        content[kind] = Path(found.value.path()).read_bytes()
+        found = downloaded(shared.page, card.get_by_role("button", name=kind, exact=True))
+        assert found.suggested_filename == f"{name}.{kind.lower()}"
+        content[kind] = Path(found.path()).read_bytes()
     columns, rows = shared.page.evaluate(
         "(name) => { const found = JSON.parse(document.getElementById('blocks').textContent)"
         ".find((block) => block.id === name); return [found.columns, found.rows.length]; }",
@@ -150,9 +149,8 @@ def test_no_text_of_a_csv_is_a_formula_and_numbers_stay_numbers(chromium: Any, t
     with opened(chromium, tmp_path / "index.html") as watched:
         for name in ("map", "overlap", "drift"):
             card = block(watched, name)
-            with watched.page.expect_download() as download:
-                card.get_by_role("button", name="CSV", exact=True).click()
-            content = Path(download.value.path()).read_bytes().decode("utf-8-sig")
+            download = downloaded(watched.page, card.get_by_role("button", name="CSV", exact=True))
+            content = Path(download.path()).read_bytes().decode("utf-8-sig")
             found += [cell for row in csv.reader(io.StringIO(content)) for cell in row]
         assert watched.messages == []
     assert any("'=cmd|1" in cell for cell in found)
