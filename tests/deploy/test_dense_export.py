@@ -208,9 +208,7 @@ def test_a_dense_arm_is_exported_with_the_directions_and_the_test_set_of_its_run
 
 def test_a_damaged_folder_is_told_once_and_what_others_serve_is_not_missed(dense: Path, tmp_path: Path) -> None:
     for name, directions in (("all", NAMES), ("one", NAMES[:1])):
-        export_directions(dense, directions, tmp_path / "exported" / name, "int8", 0, None, None)
-    shutil.copytree(tmp_path / "exported" / "one", tmp_path / "whole" / "one")
-    shutil.copytree(tmp_path / "exported" / "all", tmp_path / "whole" / "all")
+        export_directions(dense, directions, tmp_path / "whole" / name, "int8", 0, None, None)
     (tmp_path / "whole" / "all" / "model.bin").write_bytes(b"cut")
     translator = ns.Translator(tmp_path / "whole")
     assert translator.directions == NAMES[:1] and sorted(translator.damaged) == sorted(NAMES[1:])

@@ -117,7 +117,7 @@ def _run() -> int:
         reason, named = full_disk(error), getattr(error, "filename", None)
         where = f" ({named})" if named else ""
         if reason:
-            where += ": make room there and repeat the command" if named else ": make room and repeat the command"
+            where += f": make room {'there ' if named else ''}and repeat the command"
         elif isinstance(error, OSError):
             reason = error.strerror or str(error)
         else:
